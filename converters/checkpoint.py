@@ -1,0 +1,144 @@
+"""The neutral object that every converter reads or writes: a BERT's shape and its named arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from converters.errors import ConversionError
+
+GELU_EXACT = "gelu"
+GELU_TANH = "gelu_tanh"
+RELU = "relu"
+ACTIVATIONS = (GELU_EXACT, GELU_TANH, RELU)
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """The shape of a BERT encoder (Devlin et al. 2019).
+
+    Attributes:
+        activation: of the feed-forward layers, one of `ACTIVATIONS`.
+        layer_norm_epsilon: added to the variance.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    max_positions: int
+    num_segments: int = 2
+    activation: str = GELU_EXACT
+    layer_norm_epsilon: float = 1e-12
+    dropout: float = 0.1
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_heads
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} must be at least 1. Received: {getattr(self, name)}"
+            for name in ("vocab_size", "hidden_size", "num_layers", "num_heads",
+                         "intermediate_size", "max_positions", "num_segments")
+            if getattr(self, name) < 1
+        ]
+        if not problems and self.hidden_size % self.num_heads:
+            problems.append(
+                f"hidden_size must be a multiple of num_heads. "
+                f"Received: {self.hidden_size} and {self.num_heads}"
+            )
+        if self.activation not in ACTIVATIONS:
+            problems.append(
+                f"activation must be one of {', '.join(ACTIVATIONS)}. Received: {self.activation}"
+            )
+        if problems:
+            raise ConversionError("The configuration is no BERT: " + "; ".join(problems) + ".")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A BERT: its configuration, its arrays by neutral name, and its head's labels.
+
+    Attributes:
+        weights: float32 arrays; kernels are `[outputs, inputs]`. Names are those of
+            `converters.weight_names`.
+        labels: of the classifier, in the order of its outputs; empty for a bare encoder.
+        source: where it came from, for provenance.
+    """
+
+    config: BertConfig
+    weights: dict[str, np.ndarray] = field(repr=False)
+    labels: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def is_classifier(self) -> bool:
+        return "classifier.kernel" in self.weights
+
+    def with_weights(self, weights: dict[str, np.ndarray]) -> Checkpoint:
+        return replace(self, weights=weights)
+
+
+def expected_shapes(config: BertConfig, num_labels: int, pooler: bool) -> dict[str, tuple[int, ...]]:
+    """Every array that a checkpoint of this shape must hold, by neutral name."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "embeddings.token": (config.vocab_size, hidden),
+        "embeddings.position": (config.max_positions, hidden),
+        "embeddings.segment": (config.num_segments, hidden),
+        "embeddings.norm.scale": (hidden,),
+        "embeddings.norm.bias": (hidden,),
+    }
+    dense = {
+        "attention.query": (hidden, hidden),
+        "attention.key": (hidden, hidden),
+        "attention.value": (hidden, hidden),
+        "attention.output": (hidden, hidden),
+        "feed_forward.inner": (inner, hidden),
+        "feed_forward.output": (hidden, inner),
+    }
+    for i in range(config.num_layers):
+        for name, shape in dense.items():
+            shapes[f"layers.{i}.{name}.kernel"] = shape
+            shapes[f"layers.{i}.{name}.bias"] = shape[:1]
+        for name in ("attention.norm", "feed_forward.norm"):
+            shapes[f"layers.{i}.{name}.scale"] = (hidden,)
+            shapes[f"layers.{i}.{name}.bias"] = (hidden,)
+    if pooler or num_labels:
+        shapes["pooler.kernel"], shapes["pooler.bias"] = (hidden, hidden), (hidden,)
+    if num_labels:
+        shapes["classifier.kernel"] = (num_labels, hidden)
+        shapes["classifier.bias"] = (num_labels,)
+    return shapes
+
+
+def check_weights(checkpoint: Checkpoint) -> None:
+    """Holds the arrays against the configuration.
+
+    Raises:
+        ConversionError: every missing array and every wrong shape, in one message.
+    """
+    weights = checkpoint.weights
+    shapes = expected_shapes(
+        checkpoint.config, len(checkpoint.labels), "pooler.kernel" in weights
+    )
+    missing = [name for name in shapes if name not in weights]
+    wrong = [
+        f"{name}: expected {shape}. Received: {weights[name].shape}"
+        for name, shape in shapes.items()
+        if name in weights and weights[name].shape != shape
+    ]
+    if missing or wrong:
+        parts = []
+        if missing:
+            parts.append(f"{len(missing)} arrays are missing: {', '.join(missing)}")
+        if wrong:
+            parts.append("shapes disagree with the configuration: " + "; ".join(wrong))
+        source = checkpoint.source or "The checkpoint"
+        raise ConversionError(
+            f"{source}: {'. '.join(parts)}. "
+            "Next: check that config.json and the weights belong to one model."
+        )

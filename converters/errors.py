@@ -1,0 +1,10 @@
+"""The one error of the converters: a checkpoint or a file that can't be translated."""
+
+from __future__ import annotations
+
+
+class ConversionError(Exception):
+    """A checkpoint, a vocabulary or a `.tflite` is not what its format says.
+
+    The message says what was expected, what came, and what to do next.
+    """

@@ -1,0 +1,343 @@
+"""Lays a BERT out for the runtime: a `Checkpoint` becomes the operators of a `.tflite`.
+
+What "laid out" means, each exact up to rounding:
+- a batch of one and rank-2 activations `[tokens, hidden]`; one fused matmul for queries, keys and
+  values; 1/sqrt(head_size) folded into the query's weights; the first segment's embedding folded
+  into the positions;
+- embedding rows looked up in int8 with one scale a row;
+- a classifier reads [CLS] alone, so the last layer's queries, output projection and feed-forward
+  run for that one row;
+- constants stand in the file once and every signature points at them.
+
+After the lookups the whole body is made of operators that XNNPACK takes in float, with int8 weights
+in FULLY_CONNECTED only, so that it stays one delegate partition. Each layer may have its own number
+of heads and its own feed-forward width: shapes come from the arrays, not from the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from converters.checkpoint import GELU_TANH, RELU, Checkpoint
+from converters.errors import ConversionError
+from converters.graph_builder import DYNAMIC, Constant, GraphBuilder, SubgraphBuilder, Tensor
+
+DYNAMIC_LENGTH = DYNAMIC
+TOKEN_IDS, PADDING_MASK, SEGMENT_IDS = "token_ids", "padding_mask", "segment_ids"
+INPUTS = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
+PROBABILITIES, LOGITS, HIDDEN_STATES = "probabilities", "logits", "hidden_states"
+MASKED_SCORE = 1e4
+"""Taken off the attention scores of padding: exp(-1e4) is 0 in float32, and 1e4 fits float16."""
+
+KERNEL_PRECISIONS = ("float32", "float16", "dynamic-int8", "weight-int8")
+EMBEDDING_PRECISIONS = ("float32", "float16", "int8")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How weights are stored: matmul kernels by `KERNEL_PRECISIONS`, tables by
+    `EMBEDDING_PRECISIONS`. Biases, LayerNorms and positions stay in float32."""
+
+    kernels: str = "dynamic-int8"
+    embeddings: str = "int8"
+
+
+def signature_key(length: int) -> str:
+    """The name of the signature for a length: `tokens_32`, or `tokens_dynamic`."""
+    return "tokens_dynamic" if length == DYNAMIC_LENGTH else f"tokens_{length}"
+
+
+def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Symmetric int8 with a scale a row, narrow range [-127, 127] (Jacob et al. 2018).
+
+    Args:
+        matrix: float `[rows, columns]`.
+
+    Returns:
+        int8 `[rows, columns]` and float32 scales `[rows]`, `matrix ~ values * scales[:, None]`.
+        A row of zeros has scale 1.
+    """
+    largest = np.abs(matrix).max(axis=1).astype(np.float32)
+    scales = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales
+
+
+def build_inference_graph(
+    checkpoint: Checkpoint,
+    lengths: Sequence[int],
+    precision: Precision,
+    output: str,
+    description: str = "BERT",
+) -> GraphBuilder:
+    """Lays out one signature a length, all over the same constants.
+
+    Inputs of every signature, int32 `[1, length]`: `token_ids`, `padding_mask` (1 for a token,
+    0 for padding), `segment_ids`. Output: `probabilities` or `logits`, float32 `[1, labels]`, or
+    `hidden_states`, float32 `[1, length, hidden_size]`.
+
+    Args:
+        lengths: ascending token lengths; `DYNAMIC_LENGTH` alone for one free length.
+        output: `PROBABILITIES`, `LOGITS` or `HIDDEN_STATES`.
+
+    Raises:
+        ConversionError: a length over the position table, or a head that is not there.
+    """
+    _check(checkpoint, lengths, output)
+    graph = GraphBuilder(description)
+    positions = checkpoint.config.max_positions
+    if DYNAMIC_LENGTH not in lengths:
+        positions = max(lengths)
+    layout = _Layout(checkpoint, graph, precision, positions)
+    for length in lengths:
+        layout.signature(length, output)
+    return graph
+
+
+def _check(checkpoint: Checkpoint, lengths: Sequence[int], output: str) -> None:
+    limit = checkpoint.config.max_positions
+    wrong = [n for n in lengths if n != DYNAMIC_LENGTH and not 2 <= n <= limit]
+    if wrong:
+        raise ConversionError(
+            f"lengths must be from 2 to {limit} tokens, the size of the position table. "
+            f"Received: {', '.join(map(str, wrong))}."
+        )
+    if not lengths or len(set(lengths)) != len(lengths) or (DYNAMIC_LENGTH in lengths
+                                                            and len(lengths) > 1):
+        raise ConversionError(f"lengths must be different and at least one. Received: {lengths}.")
+    if output != HIDDEN_STATES and not checkpoint.is_classifier:
+        raise ConversionError(
+            f"the output '{output}' needs a classifier's head. Received: a bare encoder, which "
+            f"gives '{HIDDEN_STATES}'."
+        )
+
+
+class _Layout:
+    """The constants of one checkpoint, and the signatures over them."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, graph: GraphBuilder, precision: Precision, positions: int
+    ) -> None:
+        self.config, self.weights = checkpoint.config, checkpoint.weights
+        self.graph, self.precision, self.positions = graph, precision, positions
+
+    # --- constants ---------------------------------------------------------------------------
+
+    def vector(self, name: str, value: np.ndarray | float) -> Constant:
+        return self.graph.constant(name, np.atleast_1d(np.asarray(value, np.float32)))
+
+    def kernel(self, name: str, value: np.ndarray) -> Constant:
+        kind = self.precision.kernels
+        if kind == "float32":
+            return self.graph.constant(name, np.asarray(value, np.float32))
+        if kind == "float16":
+            return self.graph.constant(name, value.astype(np.float16))
+        values, scales = quantize_rows(value)
+        return self.graph.constant(name, values, scales)
+
+    def table(self, name: str, value: np.ndarray) -> Constant:
+        kind = self.precision.embeddings
+        if kind == "int8":
+            values, scales = quantize_rows(value)
+            return self.graph.constant(name, values, scales)
+        return self.graph.constant(name, value.astype(np.dtype(kind)))
+
+    # --- the graph ---------------------------------------------------------------------------
+
+    def signature(self, length: int, output: str) -> None:
+        sub = self.graph.subgraph(signature_key(length))
+        token_ids, mask, segments = (sub.input(name, [1, length]) for name in INPUTS)
+        x = self.embed(sub, token_ids, segments, length)
+        bias = self.mask_bias(sub, mask, length)
+        for i in range(self.config.num_layers):
+            first_row_only = output != HIDDEN_STATES and i == self.config.num_layers - 1
+            x = self.layer(sub, x, bias, i, length, first_row_only)
+        if output == HIDDEN_STATES:
+            hidden = self.config.hidden_size
+            x = sub.reshape(x, [1, -1, hidden], [1, length, hidden], HIDDEN_STATES)
+        else:
+            x = self.classify(sub, x, output)
+        sub.output(output, x)
+
+    def embed(
+        self, sub: SubgraphBuilder, token_ids: Tensor, segments: Tensor, length: int
+    ) -> Tensor:
+        weights = self.weights
+        ids = sub.reshape(token_ids, [-1], [length], "embeddings/token_ids")
+        x = self.look_up(sub, ids, "embeddings/token", weights["embeddings.token"])
+        segment = weights["embeddings.segment"]
+        table = self.graph.constant(
+            "embeddings/position_table",
+            (weights["embeddings.position"][: self.positions] + segment[0]).astype(np.float32),
+        )
+        x = sub.add(x, self.position(sub, ids, table, length), "embeddings/add_position")
+        if len(segment) == 2:
+            x = self.add_second_segment(sub, x, segments, segment[1] - segment[0], length)
+        elif len(segment) > 2:
+            flat = sub.reshape(segments, [-1], [length], "embeddings/segment_ids")
+            difference = self.graph.constant(
+                "embeddings/segment_table", (segment - segment[0]).astype(np.float32)
+            )
+            rows = sub.embedding_lookup(flat, difference, "embeddings/segment")
+            x = sub.add(x, rows, "embeddings/add_segment")
+        return self.layer_norm(sub, x, "embeddings.norm", "embeddings/norm")
+
+    def look_up(
+        self, sub: SubgraphBuilder, ids: Tensor, name: str, value: np.ndarray
+    ) -> Tensor:
+        table = self.table(f"{name}_table", value)
+        if table.dtype != np.float16:
+            return sub.embedding_lookup(ids, table, name)
+        return sub.dequantize(sub.gather(ids, table, f"{name}/rows"), name)
+
+    def position(
+        self, sub: SubgraphBuilder, ids: Tensor, table: Constant, length: int
+    ) -> Tensor | Constant:
+        if length == self.positions:
+            return table
+        if length != DYNAMIC_LENGTH:
+            size = [length, self.config.hidden_size]
+            return sub.slice(table, [0, 0], size, size, "embeddings/position")
+        zeros = sub.mul(ids, self.graph.constant("zero", np.zeros(1, np.int32)), "embeddings/zeros")
+        ones = sub.add(zeros, self.graph.constant("one", np.ones(1, np.int32)), "embeddings/ones")
+        indices = sub.cumsum(ones, "embeddings/position_ids")
+        return sub.embedding_lookup(indices, table, "embeddings/position")
+
+    def add_second_segment(
+        self, sub: SubgraphBuilder, x: Tensor, segments: Tensor, difference: np.ndarray, length: int
+    ) -> Tensor:
+        """Row 0 is in the positions already: what is left is a multiple of (row 1 - row 0)."""
+        column = sub.reshape(segments, [-1, 1], [length, 1], "embeddings/segment_ids")
+        column = sub.cast(column, np.float32, "embeddings/segment_is_1")
+        delta = self.graph.constant("embeddings/segment_difference",
+                                    difference[None].astype(np.float32))
+        return sub.add(x, sub.mul(column, delta, "embeddings/segment"), "embeddings/add_segment")
+
+    def mask_bias(self, sub: SubgraphBuilder, mask: Tensor, length: int) -> Tensor:
+        """0 for a token, -MASKED_SCORE for padding, `[1, 1, length]`."""
+        row = sub.reshape(mask, [1, 1, -1], [1, 1, length], "mask/row")
+        row = sub.cast(row, np.float32, "mask/float")
+        row = sub.sub(row, self.vector("mask/one", 1.0), "mask/minus_one")
+        return sub.mul(row, self.vector("mask/masked_score", MASKED_SCORE), "mask/bias")
+
+    def layer(
+        self, sub: SubgraphBuilder, x: Tensor, bias: Tensor, i: int, length: int,
+        first_row_only: bool,
+    ) -> Tensor:
+        name, neutral = f"layer_{i}", f"layers.{i}"
+        hidden = self.config.hidden_size
+        residual = x
+        if first_row_only:
+            residual = sub.slice(x, [0, 0], [1, hidden], [1, hidden], f"{name}/cls")
+        heads = self.weights[f"{neutral}.attention.query.kernel"].shape[0] // self.config.head_size
+        if heads:
+            context = self.attention(sub, x, residual, bias, i, length, heads, first_row_only)
+            context = self.dense(sub, context, f"{neutral}.attention.output",
+                                 f"{name}/attention/output")
+            residual = sub.add(context, residual, f"{name}/attention/residual")
+        else:
+            residual = sub.add(
+                residual,
+                self.vector(f"{name}/attention/output/bias",
+                            self.weights[f"{neutral}.attention.output.bias"]),
+                f"{name}/attention/residual",
+            )
+        x = self.layer_norm(sub, residual, f"{neutral}.attention.norm", f"{name}/attention/norm")
+        return self.feed_forward(sub, x, name, neutral)
+
+    def attention(
+        self, sub: SubgraphBuilder, x: Tensor, queries_from: Tensor, bias: Tensor, i: int,
+        length: int, heads: int, first_row_only: bool,
+    ) -> Tensor:
+        """Softmax attention (Vaswani et al. 2017, 3.2): `[rows, heads * head_size]`."""
+        name, size = f"layer_{i}/attention", self.config.head_size
+        q, k, v = (self.projection(i, part) for part in ("query", "key", "value"))
+        if first_row_only:
+            query = self.joined(sub, queries_from, [q], f"{name}/query")
+            query = sub.reshape(query, [heads, 1, size], [heads, 1, size], f"{name}/query_heads")
+            both = self.joined(sub, x, [k, v], f"{name}/key_value")
+            key, value = self.split_heads(sub, both, 2, heads, length, f"{name}/key_value")
+        else:
+            joined = self.joined(sub, x, [q, k, v], f"{name}/query_key_value")
+            query, key, value = self.split_heads(sub, joined, 3, heads, length,
+                                                 f"{name}/query_key_value")
+        rows = 1 if first_row_only else length
+        scores = sub.batch_matmul(query, key, [heads, rows, length], f"{name}/scores", adj_y=True)
+        scores = sub.add(scores, bias, f"{name}/masked_scores")
+        weights = sub.softmax(scores, f"{name}/probabilities")
+        context = sub.batch_matmul(weights, value, [heads, rows, size], f"{name}/context")
+        if not first_row_only:
+            context = sub.transpose(context, [1, 0, 2], f"{name}/context_rows")
+        width = heads * size
+        return sub.reshape(context, [-1, width], [rows, width], f"{name}/context_flat")
+
+    def projection(self, i: int, part: str) -> tuple[np.ndarray, np.ndarray]:
+        base = f"layers.{i}.attention.{part}"
+        scale = self.config.head_size**-0.5 if part == "query" else 1.0
+        return self.weights[f"{base}.kernel"] * scale, self.weights[f"{base}.bias"] * scale
+
+    def split_heads(
+        self, sub: SubgraphBuilder, x: Tensor, parts: int, heads: int, length: int, name: str
+    ) -> list[Tensor]:
+        """`[length, parts * heads * head_size]` -> parts times `[heads, length, head_size]`."""
+        size = self.config.head_size
+        x = sub.reshape(x, [-1, parts * heads, size], [length, parts * heads, size],
+                        f"{name}_heads")
+        return sub.split(sub.transpose(x, [1, 0, 2], f"{name}_by_head"), 0, parts, name)
+
+    def feed_forward(self, sub: SubgraphBuilder, x: Tensor, name: str, neutral: str) -> Tensor:
+        part = f"{name}/feed_forward"
+        inner_name = f"{neutral}.feed_forward.inner"
+        if self.weights[f"{inner_name}.kernel"].shape[0]:
+            inner = self.activate(sub, self.dense(sub, x, inner_name, f"{part}/inner"),
+                                  f"{part}/activation")
+            update: Tensor | Constant = self.dense(
+                sub, inner, f"{neutral}.feed_forward.output", f"{part}/output"
+            )
+        else:
+            update = self.vector(f"{part}/output/bias",
+                                 self.weights[f"{neutral}.feed_forward.output.bias"])
+        residual = sub.add(x, update, f"{part}/residual")
+        return self.layer_norm(sub, residual, f"{neutral}.feed_forward.norm", f"{part}/norm")
+
+    def activate(self, sub: SubgraphBuilder, x: Tensor, name: str) -> Tensor:
+        if self.config.activation == RELU:
+            return sub.relu(x, name)
+        return sub.gelu(x, self.config.activation == GELU_TANH, name)
+
+    def classify(self, sub: SubgraphBuilder, x: Tensor, output: str) -> Tensor:
+        x = sub.tanh(self.dense(sub, x, "pooler", "pooler/dense"), "pooler/tanh")
+        logits = self.dense(sub, x, "classifier", LOGITS)
+        return sub.softmax(logits, PROBABILITIES) if output == PROBABILITIES else logits
+
+    def dense(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
+        weights = self.weights
+        return self.joined(sub, x, [(weights[f"{neutral}.kernel"], weights[f"{neutral}.bias"])],
+                           name)
+
+    def joined(
+        self, sub: SubgraphBuilder, x: Tensor, parts: list[tuple[np.ndarray, np.ndarray]], name: str
+    ) -> Tensor:
+        """One FULLY_CONNECTED for several kernels that read the same input."""
+        kernel_name = f"{name}/kernel"
+        known = self.graph.find(kernel_name)
+        kernel = known or self.kernel(kernel_name, np.concatenate([k for k, _ in parts]))
+        bias = self.vector(f"{name}/bias", np.concatenate([b for _, b in parts]))
+        if self.precision.kernels in ("float16", "weight-int8"):
+            return sub.fully_connected(x, sub.dequantize(kernel, f"{kernel_name}/float"), bias,
+                                       name)
+        return sub.fully_connected(x, kernel, bias, name)
+
+    def layer_norm(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
+        """Layer normalisation (Ba et al. 2016) in operators that XNNPACK takes."""
+        mean = sub.mean(x, 1, f"{name}/mean")
+        variance = sub.mean(sub.squared_difference(x, mean, f"{name}/squares"), 1,
+                            f"{name}/variance")
+        epsilon = self.vector("layer_norm_epsilon", self.config.layer_norm_epsilon)
+        inverse = sub.rsqrt(sub.add(variance, epsilon, f"{name}/stable"), f"{name}/inverse")
+        x = sub.mul(sub.sub(x, mean, f"{name}/centred"), inverse, f"{name}/normal")
+        x = sub.mul(x, self.vector(f"{name}/scale", self.weights[f"{neutral}.scale"]),
+                    f"{name}/scaled")
+        return sub.add(x, self.vector(f"{name}/bias", self.weights[f"{neutral}.bias"]), name)

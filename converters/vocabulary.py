@@ -1,0 +1,396 @@
+"""The files of a vocabulary: reads and writes what `transformers` and BERT's release keep it in.
+
+They are vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json and
+added_tokens.json. Several of them say the same thing; where they contradict each other this room
+refuses to choose. What a vocabulary is, is in `converters.wordpiece`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from converters.errors import ConversionError
+from converters.wordpiece import (
+    SPECIAL_FIELDS,
+    AddedToken,
+    Vocabulary,
+    first_few,
+    tokenizer_error,
+    wordpiece_tokenizer,
+)
+
+__all__ = [
+    "AddedToken",
+    "Vocabulary",
+    "read_vocabulary",
+    "wordpiece_tokenizer",
+    "write_vocabulary",
+]
+
+# Vocabulary field, key in tokenizer_config.json, key of the BertNormalizer in tokenizer.json.
+_TEXT_RULES = (
+    ("lowercase", "do_lower_case", "lowercase"),
+    ("strip_accents", "strip_accents", "strip_accents"),
+    ("split_chinese_characters", "tokenize_chinese_chars", "handle_chinese_chars"),
+)
+# Key in tokenizer_config.json and special_tokens_map.json: Vocabulary field.
+_SPECIAL_TOKENS = dict(
+    zip(("unk_token", "cls_token", "sep_token", "pad_token", "mask_token"), SPECIAL_FIELDS)
+)
+# The classes of transformers that split text as BertTokenizer does ("Fast" taken off).
+_BERT_MODELS = (
+    "Bert",
+    "ConvBert",
+    "DistilBert",
+    "Electra",
+    "LayoutLM",
+    "MobileBert",
+    "SqueezeBert",
+)
+_BERT_TOKENIZERS = frozenset(f"{model}Tokenizer" for model in _BERT_MODELS)
+_ANY_TOKENIZERS = frozenset(["PreTrainedTokenizer", "TokenizersBackend"])
+
+Json = dict[str, Any]
+FoundToken = tuple[AddedToken, int | None]
+"""A token to find whole, and the id that a file gives it."""
+
+
+def read_vocabulary(folder: Path | str) -> Vocabulary:
+    r"""Reads the vocabulary of a checkpoint folder.
+
+    The tokens come from vocab.txt (line number = id, lines end in `\n` or `\r\n`), or from
+    tokenizer.json where there is no vocab.txt; where there are both they must agree. The rules come
+    from tokenizer_config.json, special_tokens_map.json and tokenizer.json. Where none of them says
+    whether text is lowercased (as in BERT's own release), it is if no word piece has an upper-case
+    ASCII letter.
+
+    Raises:
+        ConversionError: files miss, contradict each other, or describe another kind of tokenizer;
+            all that is wrong is listed.
+    """
+    folder = Path(folder)
+    config = _read_json(folder / "tokenizer_config.json")
+    special_map = _read_json(folder / "special_tokens_map.json")
+    fast = _read_json(folder / "tokenizer.json")
+    from_txt = _read_vocab_txt(folder / "vocab.txt")
+    if from_txt is None and not fast:
+        raise _no_files(folder)
+    problems = _unsupported_parts(config, fast)
+    if problems:
+        raise tokenizer_error(f"the files of {folder}", problems)
+    model: Json = fast.get("model", {})
+    added = _read_added_tokens(folder, fast, config, special_map, problems)
+    from_json = _tokens_of_model(model, problems) if fast else []
+    tokens = list(from_json if from_txt is None else from_txt)
+    _append_added_tokens(tokens, added, problems)
+    if from_txt is not None and from_json:
+        _append_added_tokens(from_json, added, [])
+        problems += _differences(tokens, from_json)
+    rules = _read_text_rules(config, fast.get("normalizer", {}), problems)
+    special = _read_special_tokens(config, special_map, fast, problems)
+    if rules["lowercase"] is None:
+        rules["lowercase"] = not _has_upper_case_words(tokens)
+    if problems:
+        raise tokenizer_error(f"the files of {folder}", problems)
+    defaults = {AddedToken(token) for token in special.values()}
+    try:
+        return Vocabulary(
+            tuple(tokens),
+            **rules,
+            **special,
+            max_input_chars_per_word=model.get("max_input_chars_per_word", 100),
+            continuing_prefix=model.get("continuing_subword_prefix", "##"),
+            added_tokens=tuple(token for token, _ in added if token not in defaults),
+        )
+    except ConversionError as error:
+        raise ConversionError(f"{folder}: {error}") from error
+
+
+def write_vocabulary(
+    vocabulary: Vocabulary, folder: Path | str, model_max_length: int = 512
+) -> None:
+    """Writes the files that `transformers` reads a BERT tokenizer from.
+
+    They are vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+
+    Args:
+        vocabulary: what to write.
+        folder: where to; made if missing.
+        model_max_length: the most tokens that the model takes.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    special: Json = {key: getattr(vocabulary, name) for key, name in _SPECIAL_TOKENS.items()}
+    more = [
+        token.content
+        for token in vocabulary.whole_tokens
+        if token.special and token.content not in special.values()
+    ]
+    if more:
+        special["additional_special_tokens"] = more
+    config = {
+        "tokenizer_class": "BertTokenizer",
+        "model_max_length": model_max_length,
+        **{key: getattr(vocabulary, name) for name, key, _ in _TEXT_RULES},
+        **special,
+        "added_tokens_decoder": {
+            str(vocabulary.id_of(token.content)): dataclasses.asdict(token)
+            for token in vocabulary.whole_tokens
+        },
+    }
+    _write(folder / "vocab.txt", vocabulary.to_vocab_txt())
+    _write(folder / "tokenizer.json", wordpiece_tokenizer(vocabulary).to_str().encode())
+    _write(folder / "tokenizer_config.json", _to_json(config))
+    _write(folder / "special_tokens_map.json", _to_json(special))
+
+
+def _read_vocab_txt(path: Path) -> list[str] | None:
+    if not path.exists():
+        return None
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = f"line {line} is not UTF-8 (byte offset {error.start})"
+        raise tokenizer_error(str(path), [problem]) from error
+    return text.replace("\r\n", "\n").rstrip("\n").split("\n")
+
+
+def _read_json(path: Path) -> Json:
+    """Returns the object in a JSON file; an empty one where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise tokenizer_error(str(path), [f"invalid JSON: {error}"]) from error
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise tokenizer_error(str(path), [f"a JSON {kind} where an object was expected"])
+    return content
+
+
+def _unsupported_parts(config: Json, fast: Json) -> list[str]:
+    """Lists what is not as BERT has it. Where nothing is, the parts of `fast` have sound types."""
+    problems = []
+    match config.get("tokenizer_class"):
+        case None:
+            pass
+        case str(name) if name.removesuffix("Fast") in _BERT_TOKENIZERS:
+            pass
+        case str(name) if fast and name.removesuffix("Fast") in _ANY_TOKENIZERS:
+            pass
+        case name:
+            problems.append(f"tokenizer_config.json: tokenizer_class {name!r} is not BERT's")
+    if not fast:
+        return problems
+    match fast.get("model"):
+        case dict(model) if model.get("type", _untyped(model)) == "WordPiece":
+            if type(model.get("max_input_chars_per_word", 0)) is not int:
+                problems.append("tokenizer.json: model.max_input_chars_per_word is no integer")
+            if not isinstance(model.get("continuing_subword_prefix", ""), str):
+                problems.append("tokenizer.json: model.continuing_subword_prefix is no text")
+        case model:
+            problems.append(f"tokenizer.json: model is {_kind(model)}, expected WordPiece")
+    for key, expected in (("normalizer", "BertNormalizer"), ("pre_tokenizer", "BertPreTokenizer")):
+        part = fast.get(key)
+        if _kind(part) != expected:
+            problems.append(f"tokenizer.json: {key} is {_kind(part)}, expected {expected}")
+        elif isinstance(part, dict) and part.get("clean_text") is False:
+            problems.append(f"tokenizer.json: {key}.clean_text is off, expected it on")
+    return problems
+
+
+def _untyped(model: Json) -> str | None:
+    """Names the model of a tokenizer.json from before these files named it."""
+    return "WordPiece" if "continuing_subword_prefix" in model and "merges" not in model else None
+
+
+def _kind(part: Any) -> Any:
+    return part.get("type") if isinstance(part, dict) else part
+
+
+def _tokens_of_model(model: Json, problems: list[str]) -> list[str]:
+    match model.get("vocab"):
+        case dict(ids) if ids and all(type(token_id) is int for token_id in ids.values()):
+            pass
+        case _:
+            problems.append("tokenizer.json: model.vocab is no table of tokens and their ids")
+            return []
+    by_id = {token_id: token for token, token_id in ids.items()}
+    holes = [str(token_id) for token_id in range(len(ids)) if token_id not in by_id]
+    if holes:
+        problems.append(f"tokenizer.json: {len(holes)} ids have no token: {first_few(holes)}")
+    return [by_id[token_id] for token_id in sorted(by_id)]
+
+
+def _read_added_tokens(
+    folder: Path, fast: Json, config: Json, special_map: Json, problems: list[str]
+) -> list[FoundToken]:
+    """Collects the tokens to find whole from all files, each once."""
+    entries: list[tuple[str, Any, Any]] = []
+    for entry in _items(fast.get("added_tokens")):
+        token_id = entry.get("id") if isinstance(entry, dict) else None
+        entries.append(("tokenizer.json", entry, token_id))
+    decoder = config.get("added_tokens_decoder")
+    for key, entry in (decoder if isinstance(decoder, dict) else {}).items():
+        token_id = int(key) if key.isascii() and key.isdigit() and len(key) < 10 else key
+        entries.append(("tokenizer_config.json", entry, token_id))
+    for content, token_id in _read_json(folder / "added_tokens.json").items():
+        entry = {"content": content, "special": False, "normalized": True}
+        entries.append(("added_tokens.json", entry, token_id))
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        entries += [("special_tokens_map.json", e, None) for e in _items(special_map.get(key))]
+        entries += [("tokenizer_config.json", e, None) for e in _items(config.get(key))]
+    found: dict[str, FoundToken] = {}
+    for source, entry, token_id in entries:
+        token = AddedToken.parse(entry)
+        if token is None or type(token_id) not in (int, type(None)):
+            problems.append(f"{source}: {entry!r} with id {token_id!r} is no added token")
+            continue
+        _, earlier = found.setdefault(token.content, (token, token_id))
+        if None not in (earlier, token_id) and earlier != token_id:
+            problems.append(f"{source}: {token.content!r} has id {token_id}, elsewhere {earlier}")
+    return list(found.values())
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _append_added_tokens(
+    tokens: list[str], added: Iterable[FoundToken], problems: list[str]
+) -> None:
+    ids = {token: token_id for token_id, token in enumerate(tokens)}
+    new = []
+    for token, token_id in added:
+        have = ids.get(token.content)
+        if have is None and token_id is None:
+            problems.append(f"no file gives the special token {token.content!r} an id")
+        elif have is None and token_id is not None:
+            new.append((token_id, token.content))
+        elif token_id not in (None, have):
+            problems.append(
+                f"added token {token.content!r} has id {token_id}, in the vocabulary it is {have}"
+            )
+    for token_id, content in sorted(new):
+        if token_id != len(tokens):
+            problems.append(f"added token {content!r} has id {token_id}, not {len(tokens)}")
+        tokens.append(content)
+
+
+def _differences(from_txt: Sequence[str], from_json: Sequence[str]) -> list[str]:
+    different = [
+        f"id {token_id} is {one!r} and {other!r}"
+        for token_id, (one, other) in enumerate(zip_longest(from_txt, from_json))
+        if one != other
+    ]
+    total = max(len(from_txt), len(from_json))
+    summary = f"vocab.txt and tokenizer.json differ in {len(different)} of {total} ids"
+    return [f"{summary}: {first_few(different)}"] if different else []
+
+
+def _read_text_rules(config: Json, normalizer: Json, problems: list[str]) -> Json:
+    """Returns the text rules; `lowercase` is None where no file states it."""
+    rules: Json = {"lowercase": None, "strip_accents": None, "split_chinese_characters": True}
+    for name, config_key, normalizer_key in _TEXT_RULES:
+        claims = {
+            f"{source} ({key})": mapping[key]
+            for source, mapping, key in (
+                ("tokenizer_config.json", config, config_key),
+                ("tokenizer.json", normalizer, normalizer_key),
+            )
+            if key in mapping and (mapping[key] is not None or name == "strip_accents")
+        }
+        stated = " and ".join(f"{value!r} in {source}" for source, value in claims.items())
+        # None means "as lowercase": it agrees with the value that it stands for.
+        meant = [rules["lowercase"] if value is None else value for value in claims.values()]
+        if any(type(value) not in (bool, type(None)) for value in meant) or (
+            len(set(map(str, meant))) > 1
+        ):
+            problems.append(f"{name} is {stated}, expected one of true and false everywhere")
+            continue
+        rules[name] = next(iter(claims.values()), rules[name])
+    return rules
+
+
+def _read_special_tokens(config: Json, special_map: Json, fast: Json, problems: list[str]) -> Json:
+    tokens: Json = {}
+    template = _read_template(fast, problems)
+    for key, name in _SPECIAL_TOKENS.items():
+        claims = {}
+        for source, mapping in (
+            ("special_tokens_map.json", special_map),
+            ("tokenizer_config.json", config),
+            ("tokenizer.json (model)", fast.get("model", {})),
+            ("tokenizer.json (post_processor)", template),
+        ):
+            match mapping.get(key):
+                case None:
+                    pass
+                case str(token) | {"content": str(token)}:
+                    claims[source] = token
+                case value:
+                    problems.append(f"{source}: {key} is {value!r}, expected a text")
+        if len(set(claims.values())) > 1:
+            stated = " and ".join(f"{token!r} in {source}" for source, token in claims.items())
+            problems.append(f"{key} is {stated}")
+        tokens[name] = next(iter(claims.values()), getattr(Vocabulary, name))
+    return tokens
+
+
+def _read_template(fast: Json, problems: list[str]) -> dict[str, str]:
+    """Returns the cls_token and sep_token that a tokenizer.json puts around a text."""
+    match fast.get("post_processor"):
+        case None:
+            return {}
+        case {"type": "BertProcessing", "cls": [str(cls), *_], "sep": [str(sep), *_]} | {
+            "type": "TemplateProcessing",
+            "single": [
+                {"SpecialToken": {"id": str(cls)}},
+                {"Sequence": {"id": "A"}},
+                {"SpecialToken": {"id": str(sep)}},
+            ],
+        }:
+            return {"cls_token": cls, "sep_token": sep}
+        case part:
+            problems.append(
+                f"tokenizer.json: post_processor {_kind(part)} is not '[CLS] text [SEP]'"
+            )
+            return {}
+
+
+def _has_upper_case_words(tokens: Iterable[str]) -> bool:
+    words = "".join(token for token in tokens if not token.startswith(("[", "<")))
+    return any("A" <= character <= "Z" for character in words)
+
+
+def _no_files(folder: Path) -> ConversionError:
+    found = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+    return ConversionError(
+        f"Expected a vocab.txt or a tokenizer.json in {folder}. "
+        f"Received: {first_few(found) or 'no files'}. "
+        "Next: copy the checkpoint's vocabulary there."
+    )
+
+
+def _to_json(content: Json) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Writes a file under a temporary name in its folder, then renames it."""
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
+        part = Path(temporary) / path.name
+        part.write_bytes(data)
+        os.replace(part, path)

@@ -1,0 +1,270 @@
+"""What a WordPiece vocabulary is: its tokens, its text rules, and the tokenizer they make.
+
+`Vocabulary` is the one description of a tokenizer that every runtime gets (Python, the metadata of
+a `.tflite`, Kotlin, JavaScript). This room knows no files; `converters.vocabulary` reads and writes
+them.
+
+WordPiece: greedy longest match first, from the BERT release (Devlin et al. 2019).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from converters.errors import ConversionError
+
+if TYPE_CHECKING:
+    import tokenizers
+
+_SHOWN = 5
+# The types of the settings in JSON; the others are texts.
+_SETTING_TYPES: dict[str, type | tuple[type, ...]] = {
+    "lowercase": bool,
+    "strip_accents": (bool, type(None)),
+    "split_chinese_characters": bool,
+    "max_input_chars_per_word": int,
+    "added_tokens": (list, tuple),
+}
+SPECIAL_FIELDS = ("unknown_token", "cls_token", "sep_token", "pad_token", "mask_token")
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A token that is looked for in the text as a whole, before words are split.
+
+    The five special tokens of a vocabulary are such tokens, with the defaults below.
+
+    Attributes:
+        content: the token, which is also in `Vocabulary.tokens`.
+        special: it is no text (a decoder may skip it).
+        normalized: it is looked for after lowercasing and the like, not before.
+        single_word: it only counts where no letter or digit touches it.
+        lstrip: white space before it belongs to it.
+        rstrip: white space after it belongs to it.
+    """
+
+    content: str
+    special: bool = True
+    normalized: bool = False
+    single_word: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
+
+    @classmethod
+    def parse(cls, entry: object) -> AddedToken | None:
+        """Reads a token as JSON files have it: its text, or an object with flags; None if neither."""
+        if isinstance(entry, str) and entry:
+            return cls(entry)
+        if not isinstance(entry, dict):
+            return None
+        values = {f.name: entry[f.name] for f in dataclasses.fields(cls) if f.name in entry}
+        content = values.pop("content", None)
+        if not isinstance(content, str) or not content:
+            return None
+        flags_are_sound = all(type(flag) is bool for flag in values.values())
+        return cls(content, **values) if flags_are_sound else None
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a WordPiece tokenizer (a token's id is its place) and its text rules.
+
+    Attributes:
+        tokens: every token, the special ones and added ones too; no duplicates.
+        lowercase: whether text is lowercased.
+        strip_accents: whether accents are taken off; None means: as `lowercase`.
+        split_chinese_characters: whether each CJK ideograph is a word of its own.
+        unknown_token: stands for a word that no pieces of the vocabulary make up.
+        cls_token: the first token of every input.
+        sep_token: the token after every text of an input.
+        pad_token: fills an input up to its length.
+        mask_token: hides a token in masked language modelling.
+        max_input_chars_per_word: a longer word becomes `unknown_token`.
+        continuing_prefix: marks a piece that does not start a word.
+        added_tokens: tokens that are found whole, beyond the five special ones (an entry for one of
+            those replaces its defaults). The ones at the end of `tokens` are not word pieces.
+
+    Raises:
+        ConversionError: tokens are empty, repeated or span lines, or a special or added token is
+            not among them; all that is wrong is listed.
+    """
+
+    tokens: tuple[str, ...] = field(repr=False)
+    lowercase: bool
+    strip_accents: bool | None = None
+    split_chinese_characters: bool = True
+    unknown_token: str = "[UNK]"
+    cls_token: str = "[CLS]"
+    sep_token: str = "[SEP]"
+    pad_token: str = "[PAD]"
+    mask_token: str = "[MASK]"
+    max_input_chars_per_word: int = 100
+    continuing_prefix: str = "##"
+    added_tokens: tuple[AddedToken, ...] = ()
+
+    def __post_init__(self) -> None:
+        problems = _token_problems(self.tokens)
+        known = self._ids
+        for name in SPECIAL_FIELDS:
+            if getattr(self, name) not in known:
+                problems.append(f"{name} {getattr(self, name)!r} is not in the vocabulary")
+        for added in self.added_tokens:
+            if added.content not in known:
+                problems.append(f"added token {added.content!r} is not in the vocabulary")
+        if problems:
+            raise tokenizer_error(f"a vocabulary of {len(self.tokens)} tokens", problems)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: token_id for token_id, token in enumerate(self.tokens)}
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of `to_vocab_txt()`, in hex."""
+        return hashlib.sha256(self.to_vocab_txt()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are."""
+        return len(self.tokens)
+
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The unknown, cls, sep, pad and mask tokens, in this order."""
+        return tuple(getattr(self, name) for name in SPECIAL_FIELDS)
+
+    @property
+    def whole_tokens(self) -> tuple[AddedToken, ...]:
+        """All tokens that are found whole, the special ones included, ordered by id."""
+        by_content = {token: AddedToken(token) for token in self.special_tokens}
+        by_content |= {token.content: token for token in self.added_tokens}
+        return tuple(by_content[content] for content in sorted(by_content, key=self.id_of))
+
+    def id_of(self, token: str) -> int:
+        """Returns a token's id.
+
+        Raises:
+            KeyError: the vocabulary has no such token.
+        """
+        return self._ids[token]
+
+    def to_vocab_txt(self) -> bytes:
+        r"""Returns the content of a vocab.txt: UTF-8, one token a line, each ended by `\n`."""
+        return "".join(f"{token}\n" for token in self.tokens).encode()
+
+    def to_settings(self) -> dict[str, Any]:
+        """Returns everything but the tokens, ready for JSON."""
+        settings = {
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name != "tokens"
+        }
+        settings["added_tokens"] = [dataclasses.asdict(added) for added in self.added_tokens]
+        return settings
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], tokens: Iterable[str]) -> Vocabulary:
+        """Makes a vocabulary from `to_settings()` and the tokens.
+
+        Raises:
+            ConversionError: a setting is unknown or misses, or the vocabulary is not valid.
+        """
+        known = {item.name for item in dataclasses.fields(cls)} - {"tokens"}
+        problems = [f"unknown setting {name!r}" for name in sorted(set(settings) - known)]
+        if "lowercase" not in settings:
+            problems.append("the setting 'lowercase' is missing")
+        for name in sorted(known & set(settings)):
+            if not isinstance(settings[name], _SETTING_TYPES.get(name, str)):
+                problems.append(f"the setting {name!r} is {settings[name]!r}")
+        if problems:
+            raise tokenizer_error("the settings of a vocabulary", problems)
+        added = [AddedToken.parse(entry) for entry in settings.get("added_tokens", ())]
+        if None in added:
+            problem = f"added_tokens: entry {added.index(None)} is no added token"
+            raise tokenizer_error("the settings of a vocabulary", [problem])
+        return cls(tuple(tokens), **{**settings, "added_tokens": tuple(added)})
+
+
+def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
+    """Builds the reference tokenizer: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
+
+    It has no truncation and no padding.
+    """
+    from tokenizers import AddedToken as LibraryAddedToken
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    whole = {token.content for token in vocabulary.whole_tokens}
+    pieces = list(vocabulary.tokens)
+    while pieces[-1] in whole and pieces[-1] not in vocabulary.special_tokens:
+        pieces.pop()
+    cls_token, sep_token = vocabulary.cls_token, vocabulary.sep_token
+    backend = Tokenizer(
+        models.WordPiece(
+            vocab={token: token_id for token_id, token in enumerate(pieces)},
+            unk_token=vocabulary.unknown_token,
+            max_input_chars_per_word=vocabulary.max_input_chars_per_word,
+            continuing_subword_prefix=vocabulary.continuing_prefix,
+        )
+    )
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=vocabulary.split_chinese_characters,
+        strip_accents=vocabulary.strip_accents,
+        lowercase=vocabulary.lowercase,
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece(prefix=vocabulary.continuing_prefix)
+    backend.post_processor = processors.TemplateProcessing(
+        single=[f"{cls_token}:0", "$A:0", f"{sep_token}:0"],
+        pair=[f"{cls_token}:0", "$A:0", f"{sep_token}:0", "$B:1", f"{sep_token}:1"],
+        special_tokens=[(token, vocabulary.id_of(token)) for token in (cls_token, sep_token)],
+    )
+    for token in vocabulary.whole_tokens:
+        add = backend.add_special_tokens if token.special else backend.add_tokens
+        add([LibraryAddedToken(**dataclasses.asdict(token))])
+    return backend
+
+
+def _token_problems(tokens: Sequence[str]) -> list[str]:
+    places: dict[str, list[int]] = {}
+    for token_id, token in enumerate(tokens):
+        places.setdefault(token, []).append(token_id)
+    repeated = [f"{token!r} (ids {ids})" for token, ids in places.items() if len(ids) > 1]
+    joined = "\n".join(places)
+    broken = []
+    if joined.count("\n") != len(places) - 1 or "\r" in joined:
+        broken = [repr(token) for token in places if "\n" in token or "\r" in token]
+    empty = [str(token_id) for token_id in places.get("", ())]
+    not_text = [repr(token) for token in places if not token.isascii() and _has_surrogate(token)]
+    table = (
+        (repeated, "tokens are repeated"),
+        (broken, "tokens span lines"),
+        (empty, "ids have an empty token"),
+        (not_text, "tokens are no valid Unicode"),
+    )
+    return [f"{len(found)} {what}: {first_few(found)}" for found, what in table if found]
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def tokenizer_error(what: str, problems: Sequence[str]) -> ConversionError:
+    """Makes the error that lists all that is wrong with a tokenizer's files."""
+    listed = "".join(f"\n  - {problem}" for problem in problems)
+    return ConversionError(
+        f"Expected {what} to be a BERT (WordPiece) tokenizer's. Received:{listed}\n"
+        "Next: take the vocabulary files from the checkpoint's own release, or edit them so that "
+        "they agree."
+    )
+
+
+def first_few(found: Sequence[str]) -> str:
+    """Names the first few and says how many more there are."""
+    more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(found[:_SHOWN]) + more

@@ -1,0 +1,95 @@
+"""`edgebert export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgebert.cli.options import json_option, print_json, settings_options, size_text
+from edgebert.settings import DataSettings, ExportSettings
+
+if TYPE_CHECKING:
+    from edgebert.exporting import Artifact
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True,
+              help="The .tflite to write.")
+@click.option("--lengths-from", type=click.Path(path_type=Path),
+              help="Text file whose lengths '--lengths auto' looks at.")
+@click.option("--check-texts", type=click.Path(path_type=Path),
+              help="Text file of the parity certificate; varied texts of our own without it.")
+@settings_options(ExportSettings)
+@settings_options(DataSettings, "data")
+@json_option
+def export(
+    model: Path,
+    out: Path,
+    lengths_from: Path | None,
+    check_texts: Path | None,
+    settings: ExportSettings,
+    data: DataSettings,
+    as_json: bool,
+) -> None:
+    """Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
+
+    \b
+    edgebert export my-bert/ -o model.tflite
+    edgebert export my-bert/ -o model.tflite --lengths auto --lengths-from train.tsv
+    edgebert export my-bert/ -o mediapipe.tflite --length 128
+    """
+    from edgebert.datasets import read_dataset
+    from edgebert.exporting import choose_lengths
+    from edgebert.exporting import export as run_export
+    from edgebert.model import open_model
+    from edgebert.progress import terminal_progress
+
+    def texts(path: Path | None) -> list[str]:
+        if path is None:
+            return []
+        return list(read_dataset(path, data.text_column, data.label_column, labels="none").texts)
+
+    opened = open_model(model)
+    length_texts = texts(lengths_from)
+    choose_lengths(opened, settings, length_texts)
+    with terminal_progress() as progress:
+        artifact = run_export(opened, out, settings, length_texts, texts(check_texts), progress)
+    if as_json:
+        print_json({"path": str(artifact.path), "size_bytes": artifact.size_bytes,
+                    "gzip_bytes": artifact.gzip_bytes, "manifest": artifact.manifest})
+    else:
+        _print_summary(artifact)
+
+
+def _print_summary(artifact: Artifact) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    manifest, parity = artifact.manifest, artifact.certificate
+    table = Table(title=str(artifact.path), show_header=False, title_justify="left")
+    lengths = ", ".join(map(str, manifest["lengths"])) or f"any up to {manifest['max_length']}"
+    table.add_row("size", f"{size_text(artifact.size_bytes)} "
+                          f"({size_text(artifact.gzip_bytes)} gzip'd)")
+    table.add_row("recipe", f"{manifest['recipe']}, embeddings "
+                            f"{manifest['precision']['embeddings']}")
+    table.add_row("lengths", lengths)
+    table.add_row("output", manifest["output"])
+    if manifest["labels"]:
+        table.add_row("labels", f"{len(manifest['labels'])}: "
+                                f"{', '.join(manifest['labels'][:6])}"
+                                f"{', ...' if len(manifest['labels']) > 6 else ''}")
+    table.add_row("token ids", f"equal on {parity['texts']} texts")
+    table.add_row("float graph against Keras", f"max error {parity['float_max_error']:.1e}")
+    if parity["final"]:
+        final = parity["final"]
+        table.add_row("this file against Keras",
+                      f"{final['label_agreement']:.1%} same label, probability error "
+                      f"{final['mean_probability_error']:.4f} mean, "
+                      f"{final['max_probability_error']:.4f} max")
+    else:
+        table.add_row("this file against Keras",
+                      f"cosine at least {parity['final_cosine']:.4f}")
+    Console().print(table)

@@ -1,0 +1,80 @@
+"""Option bundles: a settings dataclass becomes flags, and comes back as an object."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class WholeNumbers(click.ParamType):
+    """`1,2,4` as a tuple of ints."""
+
+    name = "n,n,..."
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(",") if part.strip())
+        except ValueError:
+            self.fail(f"expected whole numbers with commas. Received: {value!r}", param, ctx)
+
+
+def settings_options(kind: type, argument: str = "settings") -> Callable[[F], F]:
+    """A flag for every field of a settings dataclass; the command gets one object of it."""
+    fields = dataclasses.fields(kind)
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def wrapper(**values: Any) -> Any:
+            chosen = {field.name: values.pop(field.name) for field in fields}
+            return command(**{argument: kind(**chosen)}, **values)
+
+        wrapped: Any = wrapper
+        for field in reversed(fields):
+            wrapped = _option(field)(wrapped)
+        return wrapped  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
+    flag = "--" + field.name.replace("_", "-")
+    choices = field.metadata["choices"]
+    facts: dict[str, Any] = {"default": field.default, "help": field.metadata["help"]}
+    facts["show_default"] = field.default not in ("", ())
+    if isinstance(field.default, bool):
+        return click.option(f"{flag}/--no-{flag[2:]}" if field.default else flag, field.name,
+                            is_flag=True, **facts)
+    if isinstance(field.default, tuple):
+        facts["default"] = ",".join(map(str, field.default))
+        return click.option(flag, field.name, type=WholeNumbers(), **facts)
+    if choices:
+        return click.option(flag, field.name, type=click.Choice(choices), **facts)
+    return click.option(flag, field.name, type=type(field.default), **facts)
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."
+)
+
+
+def print_json(content: Any) -> None:
+    """JSON for machines: one object, indented, keys as they are."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def size_text(size_bytes: int) -> str:
+    """Bytes as people read them, in units of 1000."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    return f"{size_bytes / 1e3:.1f} kB" if size_bytes < 1e6 else f"{size_bytes / 1e6:.2f} MB"

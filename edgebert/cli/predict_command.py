@@ -1,0 +1,55 @@
+"""`edgebert predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from edgebert.cli.options import settings_options
+from edgebert.settings import DataSettings
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1)
+@click.option("--data", "data_path", type=click.Path(path_type=Path, allow_dash=True),
+              help="A file of texts (one a line, TSV, CSV, JSONL), or - for stdin.")
+@click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
+@click.option("--top", default=1, show_default=True, help="Labels shown for each text.")
+@settings_options(DataSettings, "columns")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
+def predict(
+    model: Path,
+    texts: tuple[str, ...],
+    data_path: Path | None,
+    threads: int,
+    top: int,
+    columns: DataSettings,
+    as_json: bool,
+) -> None:
+    """Label texts with a model folder or a .tflite.
+
+    \b
+    edgebert predict model.tflite "turn on the lights"
+    cat texts.txt | edgebert predict model.tflite --json
+    """
+    from edgebert.datasets import read_dataset
+    from edgebert.evaluation import open_predictor
+    from edgebert.evaluation import predict as run_predict
+
+    given = list(texts)
+    if data_path is not None or not given:
+        path = data_path or Path("-")
+        dataset = read_dataset(path, columns.text_column, columns.label_column, labels="none")
+        given.extend(dataset.texts)
+    for text, prediction in zip(given, run_predict(open_predictor(model, threads), given),
+                                strict=True):
+        best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:top]
+        if as_json:
+            click.echo(json.dumps(
+                {"text": text, "label": prediction.label, "probability": prediction.probability,
+                 "top": [{"label": k, "probability": v} for k, v in best]}, ensure_ascii=False))
+        else:
+            click.echo("\t".join([*(f"{k} {v:.3f}" for k, v in best), text]))

@@ -1,0 +1,246 @@
+"""Exports a `TaskModel` as a `.tflite` that carries all an app needs, and proves that it is right.
+
+Every export checks itself: the same texts go through the Keras model, the float graph and the final
+file, and the comparison is written into the manifest, which travels in the file and beside it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.checkpoint import Checkpoint
+from converters.errors import ConversionError
+from converters.inference_graph import (
+    DYNAMIC_LENGTH,
+    HIDDEN_STATES,
+    Precision,
+    build_inference_graph,
+)
+from converters.metadata import (
+    METADATA_BUFFER,
+    add_metadata_buffers,
+    append_associated_files,
+    classifier_metadata,
+    labels_txt,
+)
+from edgebert import __version__
+from edgebert.certificate import Certificate, certify, default_texts
+from edgebert.errors import EdgebertError, ModelError, UsageError
+from edgebert.lengths import parse_lengths, pick_lengths
+from edgebert.litert_model import MANIFEST_FORMAT, MANIFEST_NAME, VOCABULARY_FILE, LiteRtModel
+from edgebert.model import ENCODER, TaskModel
+from edgebert.progress import Progress, silent
+from edgebert.quantization import precision_of
+from edgebert.settings import ExportSettings
+from edgebert.storage import atomic_write
+
+LABELS_FILE = "labels.txt"
+AUTO = "auto"
+FLOAT_TOLERANCE = 1e-3
+"""A float graph further than this from the Keras model is a fault, and nothing is written."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An exported file: where it is, its sizes and its manifest."""
+
+    path: Path
+    size_bytes: int
+    gzip_bytes: int
+    manifest: dict[str, Any]
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        return dict(self.manifest["parity"])
+
+
+def export(
+    model: TaskModel,
+    out: Path | str,
+    settings: ExportSettings = ExportSettings(),
+    length_texts: Sequence[str] = (),
+    check_texts: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Artifact:
+    """Writes `out` and, beside it, its manifest as `<name>.json`.
+
+    Args:
+        model: a classifier or a bare encoder.
+        out: the `.tflite` to write; an existing file is replaced whole.
+        length_texts: for `lengths = "auto"`: text as the app will see it.
+        check_texts: texts of the certificate; varied ones of our own when empty.
+
+    Raises:
+        UsageError: settings that exclude each other, a length that the model can't have.
+        EdgebertError: the float graph does not compute what Keras computes.
+        ModelError: the checkpoint can't be laid out.
+    """
+    lengths = choose_lengths(model, settings, length_texts)
+    output = HIDDEN_STATES if model.task == ENCODER else settings.output
+    precision = precision_of(settings)
+    progress("lay out", 0, 3)
+    body = _graph(model, lengths, precision, output)
+    manifest = _manifest(model, settings, precision, lengths, output)
+    texts = list(check_texts) or default_texts()
+    with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
+        progress("check", 1, 3)
+        final = _written(Path(scratch) / "final.tflite", body, manifest, model)
+        reference = _written(
+            Path(scratch) / "float.tflite",
+            _graph(model, lengths, Precision("float32", "float32"), output),
+            manifest,
+            model,
+        )
+        certificate = certify(model, reference, final, texts)
+        _refuse_a_wrong_graph(certificate)
+    manifest["parity"] = certificate.to_dict()
+    progress("write", 2, 3)
+    data = pack(body, manifest, model)
+    path = atomic_write(out, data)
+    atomic_write(manifest_path(path), json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    progress("write", 3, 3)
+    return Artifact(path, len(data), gzip_size(data), manifest)
+
+
+def manifest_path(path: Path) -> Path:
+    """Where the manifest stands beside a file: `model.tflite` has `model.tflite.json`."""
+    return path.with_name(path.name + ".json")
+
+
+def gzip_size(data: bytes) -> int:
+    """Bytes of the file as an app store ships it (gzip, level 6)."""
+    return len(gzip.compress(data, compresslevel=6, mtime=0))
+
+
+def choose_lengths(
+    model: TaskModel, settings: ExportSettings, texts: Sequence[str]
+) -> tuple[int, ...]:
+    """The lengths that the settings ask for; `(DYNAMIC_LENGTH,)` for a free one.
+
+    Raises:
+        UsageError: more than one of the three ways is asked for, or a length is out of bounds.
+    """
+    asked = [name for name, given in (
+        ("--lengths", settings.lengths), ("--length", settings.length),
+        ("--dynamic-length", settings.dynamic_length)) if given]
+    if len(asked) > 1:
+        raise UsageError(f"Expected one of --lengths, --length, --dynamic-length. "
+                         f"Received: {' and '.join(asked)}.")
+    positions = model.checkpoint.config.max_positions
+    if settings.max_length > positions:
+        raise UsageError(
+            f"--max-length is at most {positions}, the size of the model's position table. "
+            f"Received: {settings.max_length}."
+        )
+    if settings.dynamic_length:
+        return (DYNAMIC_LENGTH,)
+    if settings.length:
+        return parse_lengths(str(settings.length), positions)
+    longest = settings.max_length or min(model.max_length, positions)
+    if settings.lengths != AUTO:
+        return parse_lengths(settings.lengths, positions if settings.lengths else longest)
+    if not texts:
+        raise UsageError(
+            "--lengths auto needs text as the app will see it. "
+            "Next: add --lengths-from FILE (the training file will do)."
+        )
+    return pick_lengths(model.tokenizer.count_lengths(texts), longest, settings.max_signatures)
+
+
+def _graph(
+    model: TaskModel, lengths: Sequence[int], precision: Precision, output: str
+) -> bytes:
+    try:
+        return build_inference_graph(
+            model.checkpoint, lengths, precision, output, f"edgebert {model.task}"
+        ).finish()
+    except ConversionError as error:
+        raise ModelError(str(error)) from error
+
+
+def _manifest(
+    model: TaskModel,
+    settings: ExportSettings,
+    precision: Precision,
+    lengths: Sequence[int],
+    output: str,
+) -> dict[str, Any]:
+    config, vocabulary = model.checkpoint.config, model.tokenizer.vocabulary
+    dynamic = DYNAMIC_LENGTH in lengths
+    longest = settings.max_length or min(model.max_length, config.max_positions)
+    return {
+        "format": MANIFEST_FORMAT,
+        "task": model.task,
+        "labels": list(model.labels),
+        "output": output,
+        "lengths": [] if dynamic else list(lengths),
+        "max_length": longest if dynamic else max(lengths),
+        "recipe": settings.recipe,
+        "precision": {"kernels": precision.kernels, "embeddings": precision.embeddings},
+        "tokenizer": vocabulary.to_settings(),
+        "vocabulary_sha256": vocabulary.sha256,
+        "weights_sha256": weights_sha256(model.checkpoint),
+        "config": dict(config.__dict__),
+        "history": list(model.history),
+        "versions": {
+            "edgebert": __version__,
+            **{name: version(name) for name in ("ai-edge-litert", "keras", "keras-hub", "numpy")},
+        },
+    }
+
+
+def weights_sha256(checkpoint: Checkpoint) -> str:
+    """A hash over all float weights by name: the same weights give the same hash in any file."""
+    digest = hashlib.sha256()
+    for name in sorted(checkpoint.weights):
+        array = np.ascontiguousarray(checkpoint.weights[name], np.float32)
+        digest.update(f"{name}{array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def pack(body: bytes, manifest: dict[str, Any], model: TaskModel) -> bytes:
+    """The graph with metadata, manifest, vocabulary and labels put in."""
+    buffers = {MANIFEST_NAME: json.dumps(manifest, ensure_ascii=False).encode()}
+    files = {VOCABULARY_FILE: model.tokenizer.vocabulary.to_vocab_txt()}
+    if model.labels:
+        buffers[METADATA_BUFFER] = classifier_metadata(
+            "BERT text classifier",
+            f"Exported by edgebert {__version__}; recipe {manifest['recipe']}.",
+            vocab_file=VOCABULARY_FILE,
+            labels_file=LABELS_FILE,
+            output_names=(manifest["output"],),
+            subgraph_names=tuple(f"tokens_{n}" for n in manifest["lengths"]) or ("tokens_dynamic",),
+            version=__version__,
+        )
+        files[LABELS_FILE] = labels_txt(model.labels)
+    return append_associated_files(add_metadata_buffers(body, buffers), files)
+
+
+def _written(path: Path, body: bytes, manifest: dict[str, Any], model: TaskModel) -> LiteRtModel:
+    path.write_bytes(pack(body, manifest, model))
+    return LiteRtModel.open(path)
+
+
+def _refuse_a_wrong_graph(certificate: Certificate) -> None:
+    if not certificate.token_ids_equal:
+        raise EdgebertError(
+            "The vocabulary in the file gives other token ids than the model's tokenizer. "
+            "Nothing was written. Next: report this with the model folder's tokenizer files."
+        )
+    if certificate.float_max_error > FLOAT_TOLERANCE:
+        raise EdgebertError(
+            f"The float graph differs from the Keras model by {certificate.float_max_error:.2e}, "
+            f"expected at most {FLOAT_TOLERANCE:.0e}. Nothing was written. Next: report this with "
+            "the model's config.json."
+        )

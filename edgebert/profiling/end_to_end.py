@@ -1,0 +1,55 @@
+"""Text in, label out: the sibling of `runner` that times the product's own path.
+
+`python -m edgebert.profiling.end_to_end` speaks the runner's protocol, so that its blocks can be
+interleaved with others. `load` takes {"model", "threads", "texts"}; `first_call` times the first
+text, and `run` goes through all the texts for each of its runs: tokenize, pick the length, run the
+model, read the label.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Any
+
+from edgebert.errors import UsageError
+from edgebert.profiling import runner
+
+
+class TextService(runner.Service):
+    """Answers for one model of ours at a time."""
+
+    def __init__(self) -> None:
+        self._calls: list[partial[Any]] = []
+
+    def op_load(self, request: dict[str, Any]) -> dict[str, Any]:
+        from edgebert.litert_model import LiteRtModel
+
+        texts = [str(text) for text in request["texts"]]
+        before = runner.restart_peak()
+        open_model = partial(LiteRtModel.open, request["model"], int(request.get("threads", 1)))
+        load_ms, model = runner.time_once(open_model)
+        if not model.labels:
+            raise UsageError("A classifier was expected. Received: a bare encoder, with no labels")
+        self._calls = [partial(model.classify, text) for text in texts]
+        return {"load_ms": load_ms, "rss_before": before, "rss_after": runner.status_bytes("VmRSS")}
+
+    def op_first_call(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"first_call_ms": runner.time_once(self._loaded()[0])[0]}
+
+    def op_run(self, request: dict[str, Any]) -> dict[str, Any]:
+        return runner.time_calls(self._loaded(), request)
+
+    def op_predict(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Labels and scores of the loaded texts."""
+        results = [call() for call in self._loaded()]
+        return {"outputs": [{"label": label, "score": score} for label, score in results]}
+
+    def _loaded(self) -> list[partial[Any]]:
+        if not self._calls:
+            raise runner.RequestError("A loaded model and texts were expected. Received: none.")
+        return self._calls
+
+
+if __name__ == "__main__":
+    sys.exit(runner.main(sys.argv[1:], TextService()))

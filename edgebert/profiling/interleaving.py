@@ -1,0 +1,185 @@
+"""Gives every contender its turns, so that a machine's moods fall on all of them alike.
+
+A contender is one model in one configuration. Its calls are timed in short blocks: A B, B A, A B...
+so that a drift of the clock speed favours nobody. Each contender is started afresh several times,
+since where memory lands makes one process faster than the next; the last start goes on until the
+median is known well enough or the time is up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from edgebert.profiling.measurement import STABLE_HALF_WIDTH, Latency, summarize
+from edgebert.profiling.process import RunnerProcess
+from edgebert.settings import ProfileSettings
+
+STARTS = 3
+MIN_BLOCKS = 12
+BLOCK_SECONDS = 0.1
+BLOCK_WARMUP = 2
+BUSY_CPU_SHARE = 0.9
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Contender:
+    """One model in one configuration: how to start it, what to call, and what came of it.
+
+    Attributes:
+        label: for messages and progress.
+        start: starts a fresh process.
+        load: fields of the runner's `load`.
+        call: fields of the runner's `first_call` and `run` that name the call.
+        round_calls: timed calls that the runner makes for each of its `runs`.
+        blocks: latencies in ms, block by block.
+        seconds: time spent so far.
+    """
+
+    label: str
+    start: Callable[[], RunnerProcess]
+    load: dict[str, Any]
+    call: dict[str, Any]
+    round_calls: int = 1
+    blocks: list[list[float]] = field(default_factory=list)
+    seconds: float = 0.0
+    _loads: list[dict[str, Any]] = field(default_factory=list)
+    _first_calls: list[dict[str, Any]] = field(default_factory=list)
+    _runs: list[dict[str, Any]] = field(default_factory=list)
+    _memories: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def latency(self) -> Latency:
+        return summarize(self.blocks)
+
+    @property
+    def load_ms(self) -> float:
+        """Median of the starts."""
+        return float(median(load["load_ms"] for load in self._loads))
+
+    @property
+    def first_call_ms(self) -> float:
+        """Median of the starts."""
+        return float(median(call["first_call_ms"] for call in self._first_calls))
+
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        """Largest of the starts; None where the system doesn't tell."""
+        peaks = [memory["peak_rss"] for memory in self._memories]
+        return None if None in peaks else int(max(peaks))
+
+    @property
+    def model_memory_bytes(self) -> int | None:
+        """The largest growth from before the model was loaded to the peak."""
+        peaks = [memory["peak_rss"] for memory in self._memories]
+        before = [load["rss_before"] for load in self._loads]
+        if None in (*peaks, *before):
+            return None
+        return max(int(peak - base) for peak, base in zip(peaks, before, strict=True))
+
+    @property
+    def cpu_share(self) -> float:
+        """CPU time over wall time while calls were timed; one thread alone has about 1."""
+        cpu_ms = sum(float(run["cpu_ms"]) for run in self._runs)
+        return cpu_ms / sum(float(run["wall_ms"]) for run in self._runs)
+
+    def begin(self, process: RunnerProcess, settings: ProfileSettings) -> None:
+        """Loads the model in a fresh process, makes the first call, and warms up."""
+        self._process, began = process, perf_counter()
+        self._loads.append(process.ask("load", **self.load))
+        self._first_calls.append(process.ask("first_call", **self.call))
+        limits = {"warmup": settings.warmup_runs, "max_seconds": settings.max_seconds / MIN_BLOCKS}
+        process.ask("run", **self.call, **limits)
+        self.seconds += perf_counter() - began
+
+    def run_block(self, settings: ProfileSettings) -> None:
+        """Times one block of calls."""
+        began = perf_counter()
+        share = settings.max_seconds / MIN_BLOCKS
+        response = self._process.ask(
+            "run",
+            **self.call,
+            warmup=BLOCK_WARMUP,
+            runs=math.ceil(settings.min_runs / MIN_BLOCKS / self.round_calls),
+            min_seconds=min(BLOCK_SECONDS, share),
+            max_seconds=share,
+        )
+        self.blocks.append(response.pop("latencies_ms"))
+        self._runs.append(response)
+        self.seconds += perf_counter() - began
+
+    def end(self) -> None:
+        """Asks for the memory; the process may go."""
+        self._memories.append(self._process.ask("memory"))
+
+    def done(self, settings: ProfileSettings) -> bool:
+        """Whether the median is known well enough."""
+        runs = sum(map(len, self.blocks))
+        enough = len(self.blocks) >= MIN_BLOCKS and runs >= settings.min_runs
+        return enough and self.latency.stable
+
+    def warnings(self, settings: ProfileSettings, threads: int) -> list[str]:
+        """What makes its figures doubtful, each with what to do."""
+        latency, found = self.latency, []
+        if threads == 1 and self.cpu_share < BUSY_CPU_SHARE:
+            found.append(
+                f"It had the processor for only {self.cpu_share:.0%} of the time: other programs "
+                "were running. Next: close them and measure again."
+            )
+        if latency.runs < settings.min_runs:
+            found.append(
+                f"Only {latency.runs} of {settings.min_runs} calls fitted into "
+                f"{settings.max_seconds:g} s. Next: raise --max-seconds."
+            )
+        if not latency.stable:
+            found.append(
+                f"The median of {latency.runs} calls is known to within "
+                f"{latency.uncertainty:.1%} only ({STABLE_HALF_WIDTH:.0%} is stable). "
+                "Next: close other programs, or raise --max-seconds."
+            )
+        return found
+
+
+def measure_in_turn(
+    contenders: Sequence[Contender], settings: ProfileSettings, progress: Progress | None = None
+) -> None:
+    """Fills every contender's figures.
+
+    Contenders take part in every round until their time is up, so block i of each was made in the
+    same round. Rounds end when all medians are known well enough.
+
+    Raises:
+        EdgebertError: a process failed. All processes are ended, also on Ctrl-C.
+    """
+    say = progress or (lambda text: None)
+    turn = 0
+    for start in range(STARTS):
+        running = [c for c in contenders if c.seconds < settings.max_seconds]
+        with ExitStack() as stack:
+            for contender in _order(running, start):
+                say(f"{contender.label}: start {start + 1} of {STARTS}")
+                contender.begin(stack.enter_context(contender.start()), settings)
+            last = start == STARTS - 1
+            planned = math.ceil(MIN_BLOCKS / STARTS)
+            while planned > 0 or (last and not all(c.done(settings) for c in running)):
+                able = [c for c in running if c.seconds < settings.max_seconds or not c.blocks]
+                if not able:
+                    break
+                for contender in _order(able, turn):
+                    say(f"{contender.label}: block {len(contender.blocks) + 1}")
+                    contender.run_block(settings)
+                turn, planned = turn + 1, planned - 1
+            for contender in running:
+                contender.end()
+
+
+def _order(contenders: Sequence[Contender], turn: int) -> list[Contender]:
+    """The given order on even turns, the reverse on odd ones."""
+    return list(contenders) if turn % 2 == 0 else list(reversed(contenders))

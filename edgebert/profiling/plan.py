@@ -1,0 +1,193 @@
+"""What is to be measured: which files, and which signature of each at which length.
+
+Everything is checked before anything is timed, and all problems are said at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgebert.errors import ModelError, UsageError
+from edgebert.settings import ProfileSettings
+
+OUR_SIGNATURES = "tokens_"
+DEFAULT_LENGTHS = (16, 32, 64, 128)
+GZIP_WINDOW = 31
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A `.tflite` on disk.
+
+    Attributes:
+        path: where it is.
+        name: short and unique among the files read together.
+        size_bytes: its size.
+        gzip_bytes: its size gzip'd (level 6).
+        sha256: of its bytes.
+        labels: how many it classifies into, by our manifest; 0 for encoders and for other files.
+        max_length: the longest text in tokens that it takes, by our manifest; None for others.
+    """
+
+    path: Path
+    name: str
+    size_bytes: int
+    gzip_bytes: int
+    sha256: str
+    labels: int
+    max_length: int | None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One signature of one file at one length.
+
+    Attributes:
+        file: the model.
+        signature: its key; None for a file without signatures.
+        length: in tokens; None where inputs have no token length.
+    """
+
+    file: ModelFile
+    signature: str | None
+    length: int | None
+
+    @property
+    def call(self) -> dict[str, Any]:
+        """The runner's fields that name this call."""
+        return {"signature": self.signature or "", "length": self.length}
+
+
+def read_model_files(paths: Sequence[Path]) -> tuple[ModelFile, ...]:
+    """Sizes and hashes of the files.
+
+    Raises:
+        UsageError: no file was given, or one twice.
+        ModelError: files that are missing, folders, or unreadable; all at once.
+    """
+    if not paths:
+        raise UsageError("profile expects at least one .tflite file. Received: none.")
+    twice = [str(path) for path, count in Counter(p.resolve() for p in paths).items() if count > 1]
+    if twice:
+        raise UsageError(f"profile expects each file once. Received twice: {', '.join(twice)}.")
+    problems, files = [], []
+    for path, name in zip(paths, short_names(paths), strict=True):
+        try:
+            files.append(_read_model_file(path, name))
+        except IsADirectoryError:
+            problems.append(f"{path} is a folder; export it first with `edgebert export`")
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+    if problems:
+        raise ModelError(f"profile expects .tflite files. Received: {'; '.join(problems)}.")
+    return tuple(files)
+
+
+def _read_model_file(path: Path, name: str) -> ModelFile:
+    digest, gzip, size, packed = hashlib.sha256(), zlib.compressobj(wbits=GZIP_WINDOW), 0, 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+            packed += len(gzip.compress(chunk))
+    manifest = _manifest(path)
+    return ModelFile(
+        path,
+        name,
+        size,
+        packed + len(gzip.flush()),
+        digest.hexdigest(),
+        labels=len(manifest.get("labels", ())),
+        max_length=manifest.get("max_length"),
+    )
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """What our exporter wrote into the file; nothing for other files."""
+    from edgebert.litert_model import read_manifest
+
+    try:
+        return read_manifest(path)
+    except ModelError:
+        return {}
+
+
+def short_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """The files' stems, with as many parent folders before each as tell them apart."""
+    spelled = [path.resolve().with_suffix("").parts for path in paths]
+    if len(set(spelled)) < len(spelled):
+        spelled = [path.resolve().parts for path in paths]
+    depth = 1
+    while len({parts[-depth:] for parts in spelled}) < len({*spelled}):
+        depth += 1
+    return tuple("/".join(parts[-depth:]) for parts in spelled)
+
+
+def configurations(
+    files: Sequence[ModelFile],
+    signatures: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    settings: ProfileSettings,
+) -> tuple[Configuration, ...]:
+    """Every signature at every length that the settings ask for, in the order of the lengths.
+
+    Args:
+        files: the models, in the order given.
+        signatures: by file name, what the runner's `load` says of the file's signatures.
+        settings: `lengths` picks among fixed lengths and is what dynamic signatures are run at.
+
+    Raises:
+        UsageError: a length that no file has, a file that has none of the lengths.
+    """
+    known = {file.name: _our_signatures(signatures[file.name]) for file in files}
+    fixed = {entry["length"] for own in known.values() for entry in own.values()} - {None}
+    chosen = []
+    for file in files:
+        for key, entry in known[file.name].items():
+            lengths = _lengths(file, entry, fixed, settings)
+            chosen += [Configuration(file, key or None, length) for length in lengths]
+    _refuse_gaps(files, known, chosen, settings)
+    return tuple(sorted(chosen, key=lambda c: (c.length is None, c.length or 0)))
+
+
+def _our_signatures(entries: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Those named as edgebert names them, where there are any."""
+    return {k: e for k, e in entries.items() if k.startswith(OUR_SIGNATURES)} or entries
+
+
+def _lengths(
+    file: ModelFile, entry: Mapping[str, Any], fixed: set[int], settings: ProfileSettings
+) -> list[int | None]:
+    """At which lengths a signature is run."""
+    if entry["dynamic"]:
+        lengths = settings.lengths or sorted(fixed) or DEFAULT_LENGTHS
+        return [n for n in lengths if file.max_length is None or n <= file.max_length]
+    own = entry["length"]
+    return [own] if own is None or not settings.lengths or own in settings.lengths else []
+
+
+def _refuse_gaps(
+    files: Sequence[ModelFile],
+    known: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    chosen: Sequence[Configuration],
+    settings: ProfileSettings,
+) -> None:
+    problems = []
+    for length in settings.lengths:
+        if length not in {configuration.length for configuration in chosen}:
+            problems.append(f"length {length} is in none of the files")
+    for file in files:
+        if file not in {configuration.file for configuration in chosen}:
+            problems.append(f"{file.name} has none of the lengths asked for")
+    if problems:
+        has = "; ".join(
+            f"{name} has {', '.join(str(entry['length'] or key) for key, entry in own.items())}"
+            for name, own in known.items()
+        )
+        raise UsageError(f"lengths are those of the files: {has}. Received: {'; '.join(problems)}.")

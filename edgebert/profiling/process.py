@@ -1,0 +1,132 @@
+"""Talks to a benchmark program in a process of its own: one JSON line out, one JSON line back.
+
+The command may be a local Python or anything that carries stdin and stdout to one elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from edgebert.errors import EdgebertError
+
+ANSWER_TIMEOUT_SECONDS = 600.0
+STDERR_LINES = 12
+
+
+class RunnerProcess:
+    """A running benchmark program. Leaving the `with` block ends it, whatever happened.
+
+    Args:
+        command: program and arguments.
+        label: how messages call it, such as the model's name.
+        environment: environment variables; this process's own when None.
+
+    Raises:
+        EdgebertError: the program can't be started.
+    """
+
+    def __init__(
+        self, command: Sequence[str], label: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.label = label
+        self._stderr = tempfile.TemporaryFile()
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=None if environment is None else dict(environment),
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise EdgebertError(
+                f"{label}: the benchmark program can't be started. Received: {error}. "
+                f"Next: see that {command[0]} can be run."
+            ) from error
+
+    def exchange(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Sends a request and waits for its response, which may be `{"error", "kind"}`.
+
+        Raises:
+            EdgebertError: the program ended, or answered nothing for `ANSWER_TIMEOUT_SECONDS`, or
+                no JSON; with the last lines that it wrote on stderr.
+        """
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None
+        overdue = threading.Timer(ANSWER_TIMEOUT_SECONDS, self._process.kill)
+        overdue.daemon = True
+        overdue.start()
+        try:
+            stdin.write(json.dumps({"op": op, **fields}).encode() + b"\n")
+            stdin.flush()
+            line = stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        finally:
+            overdue.cancel()
+        if not line:
+            raise EdgebertError(self._obituary(op))
+        try:
+            return dict(json.loads(line))
+        except ValueError as error:
+            raise EdgebertError(
+                f"{self.label}: the benchmark program answers '{op}' by a line of JSON. "
+                f"Received: {line[:200]!r}.{self._last_words()}"
+            ) from error
+
+    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+        """As `exchange`, but an error response raises.
+
+        Raises:
+            EdgebertError: the request failed in the program, or the program itself did.
+        """
+        response = self.exchange(op, **fields)
+        if "error" in response:
+            raise EdgebertError(
+                f"{self.label}: '{op}' failed in the benchmark program. "
+                f"Received: {response['error']}"
+            )
+        return response
+
+    def close(self) -> None:
+        """Ends the program. It keeps nothing that would need an orderly end."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            try:
+                if stream is not None:
+                    stream.close()
+            except BrokenPipeError:
+                continue
+
+    def __enter__(self) -> RunnerProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _obituary(self, op: str) -> str:
+        code = self._process.wait()
+        how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        return (
+            f"{self.label}: the benchmark program ended while it was asked for '{op}'. "
+            f"Received: {how}.{self._last_words()}"
+        )
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode("utf-8", "replace").splitlines()[-STDERR_LINES:]
+        return " Its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""

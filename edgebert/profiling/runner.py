@@ -1,0 +1,399 @@
+"""The one-file benchmark program. It runs here, and as a plain copy of this file on any board.
+
+It needs Python 3.8, numpy and a TFLite runtime (`ai-edge-litert`, else `tflite-runtime`), and must
+import nothing of edgebert. It measures and reports; it decides nothing: how many calls, which
+lengths and when to stop is said by whoever asks.
+
+    python runner.py                 one JSON request a line on stdin, one JSON response a line
+    python runner.py request.json    {"requests": [...]} -> {"responses": [...]}, printed once
+
+Requests (fields in brackets may be left out; times in ms unless named seconds, sizes in bytes):
+
+    {"op": "hello"}                            device, environment, runtime
+    {"op": "load", "model", ["threads": 1]}    load_ms, rss_before, rss_after, signatures
+    {"op": "first_call", CALL}                 first_call_ms
+    {"op": "run", CALL, ["warmup": 0, "runs": 1, "min_seconds": 0, "max_seconds"]}
+                                               latencies_ms, wall_ms, cpu_ms
+    {"op": "predict", "inputs": [{name: values}, ...], ["signature"]}    outputs, one dict each
+    {"op": "memory"}                           rss, peak_rss
+    {"op": "exit"}
+
+CALL is ["signature", "length", "seed": 0, "inputs": {name: values}]. The signature may be left out
+where the file has at most one; the length is for free shapes. Inputs not given are made up: whole
+numbers in [0, 100), masks of ones, segments and floats of zeros. A failed request is answered by
+{"error", "kind"}, and the program goes on.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+
+import numpy as np
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import IO, Any, TypeAlias
+
+    Message: TypeAlias = dict[str, Any]
+
+FREE = -1
+TOKEN_ID_LIMIT = 100
+RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+CPU_FEATURES = (
+    # what decides which int8, float16 and float kernels run
+    *("sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"),
+    *("neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
+)
+
+
+class RequestError(Exception):
+    """A request that can't be answered; the message says what came and what to do."""
+
+
+def read_text(path: str) -> str:
+    """The text of a small system file, "" where there is none."""
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().replace("\0", "").strip()
+    return ""
+
+
+def status_bytes(field: str) -> int | None:
+    """A field of /proc/self/status in bytes, None where the system has none."""
+    lines = read_text("/proc/self/status").splitlines()
+    found = [line.split()[1] for line in lines if line.startswith(field + ":")]
+    return int(found[0]) * 1024 if found else None
+
+
+def peak_rss() -> int | None:
+    """Peak resident memory of this process in bytes, None on systems that don't tell.
+
+    VmHWM comes first: on Linux the `ru_maxrss` of a child starts at the size of its parent.
+    """
+    peak = status_bytes("VmHWM")
+    if peak is None:
+        with suppress(ImportError):
+            from resource import RUSAGE_SELF, getrusage
+
+            unit = 1 if sys.platform == "darwin" else 1024
+            peak = int(getrusage(RUSAGE_SELF).ru_maxrss) * unit
+    return peak
+
+
+def restart_peak() -> int | None:
+    """Resident memory now, from which VmHWM starts again where the kernel allows it."""
+    with suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
+        file.write("5")
+    return status_bytes("VmRSS")
+
+
+def device() -> dict[str, Any]:
+    """Facts about this machine that decide its latency."""
+    cpu_info: dict[str, str] = {}
+    for line in read_text("/proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        cpu_info.setdefault(key.strip().lower(), value.strip())
+    name = read_text("/proc/device-tree/model") or cpu_info.get("hardware", "")
+    flags = (cpu_info.get("flags") or cpu_info.get("features") or "").split()
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "name": name,
+        "cpu": cpu_info.get("model name") or name or platform.processor() or platform.machine(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count() or 1,
+        "architecture": platform.machine(),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "cpu_features": [feature for feature in CPU_FEATURES if feature in flags],
+    }
+
+
+def find_runtime() -> dict[str, Any]:
+    """The first TFLite runtime that is installed: its name, version and Interpreter class."""
+    problems = []
+    for package in RUNTIMES:
+        name = package.replace("_", "-")
+        try:
+            interpreter = import_module(f"{package}.interpreter").Interpreter
+            version = getattr(import_module(package), "__version__", "unknown")
+            return {"name": name, "version": version, "interpreter": interpreter}
+        except ImportError as error:
+            problems.append(str(error))
+    raise RequestError(
+        f"A TFLite runtime was expected. Received: {'; '.join(problems)}. "
+        "Next: pip install ai-edge-litert"
+    )
+
+
+class Subgraph0:
+    """A file with no signature, called like one: names are those of the input tensors."""
+
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter = interpreter
+        self._inputs = by_name(interpreter.get_input_details())
+        self._outputs = by_name(interpreter.get_output_details())
+        self._shapes: dict[str, Any] = {}
+        self.get_input_details = self._inputs.copy
+        self.get_output_details = self._outputs.copy
+
+    def __call__(self, **values: Any) -> dict[str, Any]:
+        shapes = {name: value.shape for name, value in values.items()}
+        if shapes != self._shapes:
+            for name, shape in shapes.items():
+                self._interpreter.resize_tensor_input(self._inputs[name]["index"], shape)
+            self._interpreter.allocate_tensors()
+            self._shapes = shapes
+        for name, value in values.items():
+            self._interpreter.set_tensor(self._inputs[name]["index"], value)
+        self._interpreter.invoke()
+        get = self._interpreter.get_tensor
+        return {name: get(detail["index"]) for name, detail in self._outputs.items()}
+
+
+def by_name(details: Sequence[Any]) -> dict[str, Any]:
+    """Tensor details by tensor name; a name that comes twice gets its index behind it."""
+    named: dict[str, Any] = {}
+    for detail in details:
+        twice = detail["name"] in named
+        named[f"{detail['name']}#{detail['index']}" if twice else detail["name"]] = detail
+    return named
+
+
+def free_shape(detail: Any) -> list[int]:
+    """A tensor's shape with -1 where it is free."""
+    shape, signature = detail["shape"], detail.get("shape_signature", ())
+    return [int(size) for size in (signature if len(signature) == len(shape) else shape)]
+
+
+def describe(runner: Any) -> Message:
+    """Names of a signature, and its token length: None where it is free or nowhere to be seen."""
+    details = runner.get_input_details()
+    inputs = [(name, free_shape(d), np.dtype(d["dtype"])) for name, d in details.items()]
+    lengths = [shape[-1] for _, shape, d in inputs if d.kind in "iu" and len(shape) in (1, 2)]
+    return {
+        "inputs": [{"name": n, "shape": shape, "dtype": d.name} for n, shape, d in inputs],
+        "outputs": sorted(runner.get_output_details()),
+        "length": max(lengths) if lengths and FREE not in lengths else None,
+        "dynamic": FREE in lengths,
+    }
+
+
+def made_up(name: str, shape: list[int], dtype: Any, length: int | None, rng: Any) -> Any:
+    """A value for an input that was not given. A free first axis of several is the batch: 1."""
+    sizes = [1 if size == FREE and i == 0 and shape[1:] else size for i, size in enumerate(shape)]
+    if FREE in sizes:
+        if length is None:
+            raise RequestError(f"'{name}' of shape {shape} needs a length. Next: give 'length'")
+        sizes = [length if size == FREE else size for size in sizes]
+    if "mask" in name.lower() or dtype.kind == "b":
+        return np.ones(sizes, dtype)
+    if dtype.kind not in "iu" or "segment" in name.lower() or "type" in name.lower():
+        return np.zeros(sizes, dtype)
+    return rng.integers(0, TOKEN_ID_LIMIT, sizes).astype(dtype)
+
+
+def given(name: str, shape: list[int], dtype: Any, values: Any) -> Any:
+    """A value that the request brought; a flat list of ids may stand for a batch of one."""
+    array = np.asarray(values)
+    array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+    matches = [want in (FREE, got) for want, got in zip(shape, array.shape)]  # noqa: B905
+    if array.ndim != len(shape) or not all(matches):
+        raise RequestError(f"'{name}' has the shape {shape}. Received: {np.shape(values)}")
+    return np.ascontiguousarray(array, dtype)
+
+
+def make_inputs(runner: Any, request: Message) -> dict[str, Any]:
+    """Values for all inputs of a signature by name: those given, the others made up."""
+    details, values = runner.get_input_details(), request.get("inputs") or {}
+    unknown = sorted(set(values) - set(details))
+    if unknown:
+        raise RequestError(f"Inputs are bound by name: {sorted(details)}. Received: {unknown}")
+    length, rng = request.get("length"), np.random.default_rng(int(request.get("seed", 0)))
+    inputs = {}
+    for name, detail in details.items():
+        tensor = (name, free_shape(detail), np.dtype(detail["dtype"]))
+        known = name in values
+        inputs[name] = given(*tensor, values[name]) if known else made_up(*tensor, length, rng)
+    return inputs
+
+
+def time_calls(calls: Sequence[Callable[[], Any]], request: Message) -> Message:
+    """Times each call of the list, the whole list `runs` times.
+
+    It goes on past `runs` until `min_seconds` have passed, and stops before when `max_seconds` have
+    (never within the list, so every call weighs alike). Warm-up calls go through the list one by
+    one and take at most `max_seconds` too. The garbage collector is off meanwhile.
+    """
+    now = time.perf_counter_ns
+    runs, warmup = int(request.get("runs", 1)), int(request.get("warmup", 0))
+    shortest = float(request.get("min_seconds") or 0) * 1e9
+    longest = float(request.get("max_seconds") or "inf") * 1e9
+    latencies: list[int] = []
+    record, collecting = latencies.append, gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        begin = now()
+        for index in range(warmup):
+            calls[index % len(calls)]()
+            if now() - begin > longest:
+                break
+        rounds, cpu_begin = 0, time.process_time_ns()
+        begin = stop = now()
+        while not rounds or (stop - begin < longest and (rounds < runs or stop - begin < shortest)):
+            for call in calls:
+                start = now()
+                call()
+                stop = now()
+                record(stop - start)
+            rounds += 1
+        wall, cpu = stop - begin, time.process_time_ns() - cpu_begin
+    finally:
+        if collecting:
+            gc.enable()
+    times_ms = [latency / 1e6 for latency in latencies]
+    return {"latencies_ms": times_ms, "wall_ms": wall / 1e6, "cpu_ms": cpu / 1e6}
+
+
+def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Wall time of a call in ms, and what it gave."""
+    start = time.perf_counter_ns()
+    result = call()
+    return (time.perf_counter_ns() - start) / 1e6, result
+
+
+class Service:
+    """What every answering program has: the machine's facts, its memory, the loop of requests."""
+
+    def answer(self, request: Message) -> Message:
+        """The response to one request. Failures are responses too, with `error` and `kind`."""
+        try:
+            method = getattr(self, f"op_{request.get('op')}", None)
+            if method is None:
+                known = sorted(name[3:] for name in dir(self) if name.startswith("op_"))
+                raise RequestError(f"'op' is one of {known}. Received: {request.get('op')!r}")
+            return dict(method(request))
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            reason = repr(error) if isinstance(error, KeyError) else str(error)
+            return {"error": reason, "kind": type(error).__name__}
+
+    def op_hello(self, request: Message) -> Message:
+        runtime = {key: find_runtime()[key] for key in ("name", "version")}
+        governor = read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+        environment = {"load_average": load, "governor": governor or None}
+        return {"device": device(), "environment": environment, "runtime": runtime}
+
+    def op_memory(self, request: Message) -> Message:
+        return {"rss": status_bytes("VmRSS"), "peak_rss": peak_rss()}
+
+    def op_exit(self, request: Message) -> Message:
+        return {"bye": True}
+
+    def serve(self, requests: IO[str], responses: IO[str]) -> None:
+        """Answers one JSON line by one JSON line until `exit` or the end of the requests."""
+        for line in requests:
+            try:
+                request = dict(json.loads(line))
+                response = self.answer(request)
+            except (ValueError, TypeError) as error:
+                request, response = {}, {"error": f"No request: {error}", "kind": "RequestError"}
+            responses.write(json.dumps(response) + "\n")
+            responses.flush()
+            if request.get("op") == "exit":
+                return
+
+
+class ModelService(Service):
+    """Answers for one `.tflite` file at a time."""
+
+    def __init__(self) -> None:
+        self._interpreter: Any = None
+        self._runners: dict[str, Any] = {}
+
+    def op_load(self, request: Message) -> Message:
+        interpreter, path = find_runtime()["interpreter"], str(request["model"])
+        threads = int(request.get("threads", 1))
+        if not os.path.isfile(path):
+            raise RequestError(f"A .tflite file was expected. Received: no file at {path}")
+        self._runners, self._interpreter = {}, None
+        before = restart_peak()
+        make = partial(interpreter, model_path=path, num_threads=threads)
+        load_ms, self._interpreter = time_once(make)
+        memory = {"rss_before": before, "rss_after": status_bytes("VmRSS")}
+        signatures = {key: describe(self._runner(key)) for key in self._signature_keys()}
+        return {"load_ms": load_ms, **memory, "signatures": signatures}
+
+    def op_first_call(self, request: Message) -> Message:
+        return {"first_call_ms": time_once(self._call(request))[0]}
+
+    def op_run(self, request: Message) -> Message:
+        return time_calls([self._call(request)], request)
+
+    def op_predict(self, request: Message) -> Message:
+        runner = self._runner(request.get("signature"))
+        outputs = []
+        for values in request["inputs"]:
+            missing = sorted(set(runner.get_input_details()) - set(values))
+            if missing:
+                raise RequestError(f"All inputs are needed. Received: none for {missing}")
+            result = runner(**make_inputs(runner, {"inputs": values}))
+            outputs.append({name: value.tolist() for name, value in result.items()})
+        return {"outputs": outputs}
+
+    def _signature_keys(self) -> list[str]:
+        """The file's signatures; "" stands for a file that has none."""
+        if self._interpreter is None:
+            raise RequestError("A loaded model was expected. Received: none. Next: send 'load'")
+        return sorted(self._interpreter.get_signature_list()) or [""]
+
+    def _call(self, request: Message) -> Callable[[], Any]:
+        runner = self._runner(request.get("signature"))
+        inputs = make_inputs(runner, request)
+        return partial(runner, **inputs)
+
+    def _runner(self, key: str | None) -> Any:
+        known = self._signature_keys()
+        if key is None and len(known) == 1:
+            key = known[0]
+        if key is None or key not in known:
+            raise RequestError(f"The signature is one of {known}. Received: {key!r}")
+        if key not in self._runners:
+            make = self._interpreter.get_signature_runner
+            self._runners[key] = make(key) if key else Subgraph0(self._interpreter)
+        return self._runners[key]
+
+
+def main(arguments: Sequence[str], service: Service) -> int:
+    """Runs the program; the exit code is 1 if a request of a file failed."""
+    responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever else prints on stdout goes to stderr
+    if not arguments:
+        service.serve(sys.stdin, responses)
+        return 0
+    answer: Message = {"responses": []}
+    try:
+        with open(arguments[0], encoding="utf-8") as file:
+            for request in json.load(file)["requests"]:
+                answer["responses"].append(service.answer(request))
+                if "error" in answer["responses"][-1]:
+                    answer["error"] = answer["responses"][-1]["error"]
+                    break
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        answer["error"] = f'{{"requests": [...]}} was expected in {arguments[0]}: {error!r}'
+    responses.write(json.dumps(answer) + "\n")
+    responses.flush()
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], ModelService()))

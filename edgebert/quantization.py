@@ -1,0 +1,100 @@
+"""Named recipes, and how far a quantized model is from the float one.
+
+A recipe is data: what the matmul kernels and the embedding tables are stored as, with its trade-offs
+in words. The exporter lays the graph out with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from converters.inference_graph import Precision
+from edgebert.errors import UsageError
+from edgebert.settings import ExportSettings
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of the table of recipes."""
+
+    name: str
+    precision: Precision
+    trade_off: str
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "float32",
+            Precision("float32", "float32"),
+            "The reference: exact, four times the size, three to six times the time of int8.",
+        ),
+        Recipe(
+            "float16",
+            Precision("float16", "float16"),
+            "Half the size, all but exact; CPUs compute in float32, so no faster than float32.",
+        ),
+        Recipe(
+            "dynamic-int8",
+            Precision("dynamic-int8", "int8"),
+            "The default: a quarter of the size and the fastest on CPUs. Weights in int8 a channel, "
+            "activations quantized row by row as they come; no calibration.",
+        ),
+        Recipe(
+            "weight-int8",
+            Precision("weight-int8", "int8"),
+            "The size of int8 with float arithmetic: nearer to float than dynamic-int8, as slow "
+            "as float32.",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How one model's scores agree with the float model's on the same texts.
+
+    Attributes:
+        label_agreement: share of the texts with the same best label.
+        max_probability_error: largest absolute difference of any label's probability.
+        mean_probability_error: mean over texts and labels.
+        max_logit_error: largest absolute difference of log probabilities, over labels whose
+            probability is at least 1e-6 in the reference.
+    """
+
+    texts: int
+    label_agreement: float
+    max_probability_error: float
+    mean_probability_error: float
+    max_logit_error: float
+
+    def to_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def precision_of(settings: ExportSettings) -> Precision:
+    """The precision that export settings ask for: the recipe's, the embedding's if it is given."""
+    if settings.recipe not in RECIPES:
+        raise UsageError(
+            f"--recipe is one of {', '.join(RECIPES)}. Received: {settings.recipe!r}."
+        )
+    precision = RECIPES[settings.recipe].precision
+    if settings.embedding == "recipe":
+        return precision
+    return Precision(precision.kernels, settings.embedding)
+
+
+def agreement(reference: np.ndarray, scores: np.ndarray) -> Agreement:
+    """Compares log probabilities `[texts, labels]` with those of the float model."""
+    error = np.abs(np.exp(reference) - np.exp(scores))
+    likely = reference > np.log(1e-6)
+    return Agreement(
+        texts=len(reference),
+        label_agreement=float(np.mean(reference.argmax(-1) == scores.argmax(-1))),
+        max_probability_error=float(error.max()),
+        mean_probability_error=float(error.mean()),
+        max_logit_error=float(np.abs(reference - scores)[likely].max()),
+    )

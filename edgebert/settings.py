@@ -1,0 +1,155 @@
+"""Every default of every stage, as frozen dataclasses. No TensorFlow may enter here.
+
+One field is one setting: its name is the TOML key, the Python argument and (with dashes) the
+command-line flag, and its `help` is the text of all three.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from edgebert.errors import UsageError
+
+S = TypeVar("S")
+
+
+def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field with the help text and the choices that the command line shows."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where text and labels stand in a data file."""
+
+    text_column: str = setting("", "Column (or JSON key) of the text; found by name when empty.")
+    label_column: str = setting("", "Column (or JSON key) of the label; found by name when empty.")
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """Fine-tuning with AdamW, warm-up and linear decay (Devlin et al. 2019, appendix A.3)."""
+
+    epochs: int = setting(3, "Passes over the training rows.")
+    batch_size: int = setting(32, "Rows a step.")
+    learning_rate: float = setting(5e-5, "Peak learning rate.")
+    warmup_ratio: float = setting(0.1, "Share of the steps in which the learning rate rises.")
+    weight_decay: float = setting(0.01, "AdamW's weight decay (biases and LayerNorm left out).")
+    clip_norm: float = setting(1.0, "Largest global norm of a gradient.")
+    dropout: float = setting(0.1, "Dropout of hidden states, attention and head.")
+    max_length: int = setting(128, "Longest text in tokens, [CLS] and [SEP] included.")
+    class_weights: str = setting(
+        "none", "Weigh classes by their inverse frequency.", ("none", "balanced")
+    )
+    patience: int = setting(2, "Stop after so many epochs with no better dev score; 0 never stops.")
+    precision: str = setting(
+        "float32",
+        "Arithmetic of the training step; weights stay in float32.",
+        ("float32", "bfloat16", "float16"),
+    )
+    max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
+    dev_fraction: float = setting(0.1, "Share of the training rows held out when no dev file is given.")
+    seed: int = setting(42, "Seed of the head, the shuffling and the dropout.")
+
+
+@dataclass(frozen=True)
+class PruneSettings:
+    """Magnitude pruning with recovery fine-tuning (Zhu and Gupta 2017; N:M as in Mishra 2021)."""
+
+    method: str = setting("magnitude", "What the mask is made of.", ("magnitude", "n-m"))
+    sparsity: float = setting(0.5, "Share of zeros at the end (magnitude).")
+    pattern: str = setting("2:4", "Non-zeros kept in each group along the inputs (n-m).")
+    schedule: str = setting(
+        "polynomial", "How the sparsity grows over the steps.", ("polynomial", "constant")
+    )
+    initial_sparsity: float = setting(0.0, "Sparsity at the first pruned step (polynomial).")
+    begin: float = setting(0.0, "Share of the steps before pruning starts.")
+    end: float = setting(0.6, "Share of the steps at which the final sparsity is reached.")
+    frequency: int = setting(25, "Steps between two updates of the masks.")
+    include_embeddings: bool = setting(False, "Prune the embedding tables too.")
+    include_head: bool = setting(False, "Prune the pooler and the classifier too.")
+    epochs: int = setting(2, "Passes of recovery fine-tuning; 0 masks once and trains nothing.")
+    batch_size: int = setting(32, "Rows a step.")
+    learning_rate: float = setting(5e-5, "Peak learning rate of the recovery.")
+    max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
+    seed: int = setting(42, "Seed of the shuffling and the dropout.")
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How the `.tflite` is laid out."""
+
+    recipe: str = setting(
+        "dynamic-int8",
+        "Precision of the weights.",
+        ("float32", "float16", "dynamic-int8", "weight-int8"),
+    )
+    embedding: str = setting(
+        "recipe",
+        "Precision of the embedding tables; 'recipe' takes what the recipe says.",
+        ("recipe", "float32", "float16", "int8"),
+    )
+    lengths: str = setting(
+        "",
+        "Token lengths, one signature each, such as 16,32,64,128 (what empty means, up to the "
+        "model's longest); 'auto' picks them from the texts of --lengths-from.",
+    )
+    length: int = setting(0, "One fixed token length instead of --lengths.")
+    dynamic_length: bool = setting(False, "One signature with a free length instead of --lengths.")
+    max_signatures: int = setting(4, "Most signatures that '--lengths auto' may make.")
+    max_length: int = setting(0, "Longest length to export; 0 takes the model's own.")
+    output: str = setting(
+        "probabilities", "What a classifier gives.", ("probabilities", "logits")
+    )
+
+
+@dataclass(frozen=True)
+class ProfileSettings:
+    """How latency is measured."""
+
+    threads: tuple[int, ...] = setting((1,), "Thread counts to sweep.")
+    lengths: tuple[int, ...] = setting((), "Token lengths to time; all of the file's when empty.")
+    warmup_runs: int = setting(10, "Calls before the clock counts.")
+    min_runs: int = setting(50, "Fewest timed calls.")
+    max_seconds: float = setting(10.0, "Longest time a model and configuration.")
+    end_to_end: bool = setting(True, "Also time text in, label out.")
+
+
+def from_table(kind: type[S], table: dict[str, Any], where: str) -> S:
+    """Makes settings from a TOML table or a dict of flags.
+
+    Raises:
+        UsageError: unknown keys, values of another type, values that are no choice; all at once.
+    """
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    problems, values = [], {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in fields:
+            problems.append(f"'{key}' is not a setting of {where}; known: {', '.join(fields)}")
+            continue
+        try:
+            values[name] = _checked(fields[name], value)
+        except ValueError as error:
+            problems.append(f"'{key}' {error}")
+    if problems:
+        raise UsageError(f"{where}: " + "; ".join(problems))
+    return kind(**values)
+
+
+def _checked(field: dataclasses.Field[Any], value: Any) -> Any:
+    default, choices = field.default, field.metadata["choices"]
+    if isinstance(default, tuple):
+        items = value if isinstance(value, list | tuple) else [value]
+        if not all(isinstance(item, int) and not isinstance(item, bool) for item in items):
+            raise ValueError(f"takes whole numbers. Received: {value!r}")
+        return tuple(items)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not type(default):
+        raise ValueError(f"takes a {type(default).__name__}. Received: {value!r}")
+    if choices and value not in choices:
+        raise ValueError(f"is one of {', '.join(choices)}. Received: {value!r}")
+    return value

@@ -1,0 +1,69 @@
+"""Writes that never leave half a result under its final name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def atomic_write(path: Path | str, data: bytes | str) -> Path:
+    """Writes a file under a temporary name in the same folder, then renames it.
+
+    Args:
+        path: the final name; missing parent folders are made.
+        data: bytes, or text that is written as UTF-8.
+
+    Raises:
+        OSError: the disk is full, the folder can't be written; nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    return path
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Gives a temporary folder to fill; on success it replaces the files of `path`.
+
+    A folder that is already there keeps the files that the new one does not name.
+
+    Raises:
+        OSError: as for `atomic_write`; nothing of the new content is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    try:
+        yield temporary
+        if path.exists():
+            for item in sorted(temporary.iterdir()):
+                os.replace(item, path / item.name)
+            temporary.rmdir()
+        else:
+            os.chmod(temporary, 0o777 & ~_umask())
+            os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""What differs from task to task: head, loss, metrics and decoding, one file a task."""
