@@ -38,7 +38,7 @@ class PrimarySignature(runner.ModelService):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        loaded = self.op_load({"model": str(path)})
+        loaded = self._op_load({"model": str(path)})
         details = self._interpreter.get_input_details()
         shapes = sorted(list(map(int, detail["shape"])) for detail in details)
         self.key = next(
@@ -60,9 +60,11 @@ class PrimarySignature(runner.ModelService):
         return float(np.mean(response["latencies_ms"]))
 
     def named_ms(self, calls: int) -> float:
+        """Mean of a bare loop that binds inputs by name."""
         return mean_ms(self._named, calls)
 
     def invoke_ms(self, calls: int) -> float:
+        """Mean of a bare loop that binds inputs by index."""
         bare, values, output = self._bare, self._values, self._output
 
         def call() -> Any:

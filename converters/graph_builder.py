@@ -82,6 +82,10 @@ class _SharedQuantization(schema.QuantizationParametersT):
         self.quantizedDimension = constant.quantized_dimension
         self._offset: int | None = None
 
+    def forget_offset(self) -> None:
+        """Makes ready for another builder."""
+        self._offset = None
+
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the schema's own name)
         if self._offset is None:
             self._offset = super().Pack(builder)
@@ -169,6 +173,8 @@ class GraphBuilder:
 
     def finish(self) -> bytes:
         """The file's bytes."""
+        for quantization in self._quantizations.values():
+            quantization.forget_offset()
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(self._model.Pack(builder), file_identifier=FILE_IDENTIFIER)
         return bytes(builder.Output())

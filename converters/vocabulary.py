@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -18,7 +17,6 @@ from typing import Any
 
 from converters.errors import ConversionError
 from converters.wordpiece import (
-    SPECIAL_FIELDS,
     AddedToken,
     Vocabulary,
     first_few,
@@ -41,9 +39,13 @@ _TEXT_RULES = (
     ("split_chinese_characters", "tokenize_chinese_chars", "handle_chinese_chars"),
 )
 # Key in tokenizer_config.json and special_tokens_map.json: Vocabulary field.
-_SPECIAL_TOKENS = dict(
-    zip(("unk_token", "cls_token", "sep_token", "pad_token", "mask_token"), SPECIAL_FIELDS)
-)
+_SPECIAL_TOKENS = {
+    "unk_token": "unknown_token",
+    "cls_token": "cls_token",
+    "sep_token": "sep_token",
+    "pad_token": "pad_token",
+    "mask_token": "mask_token",
+}
 # The classes of transformers that split text as BertTokenizer does ("Fast" taken off).
 _BERT_MODELS = (
     "Bert",
@@ -393,4 +395,4 @@ def _write(path: Path, data: bytes) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
         part = Path(temporary) / path.name
         part.write_bytes(data)
-        os.replace(part, path)
+        part.replace(path)

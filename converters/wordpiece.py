@@ -30,7 +30,7 @@ _SETTING_TYPES: dict[str, type | tuple[type, ...]] = {
     "max_input_chars_per_word": int,
     "added_tokens": (list, tuple),
 }
-SPECIAL_FIELDS = ("unknown_token", "cls_token", "sep_token", "pad_token", "mask_token")
+_SPECIAL_FIELDS = ("unknown_token", "cls_token", "sep_token", "pad_token", "mask_token")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class AddedToken:
 
     @classmethod
     def parse(cls, entry: object) -> AddedToken | None:
-        """Reads a token as JSON files have it: its text, or an object with flags; None if neither."""
+        """Reads a token as JSON files have it: its text, or an object with flags; else None."""
         if isinstance(entry, str) and entry:
             return cls(entry)
         if not isinstance(entry, dict):
@@ -110,12 +110,14 @@ class Vocabulary:
     def __post_init__(self) -> None:
         problems = _token_problems(self.tokens)
         known = self._ids
-        for name in SPECIAL_FIELDS:
+        for name in _SPECIAL_FIELDS:
             if getattr(self, name) not in known:
                 problems.append(f"{name} {getattr(self, name)!r} is not in the vocabulary")
         for added in self.added_tokens:
             if added.content not in known:
                 problems.append(f"added token {added.content!r} is not in the vocabulary")
+        if not 1 <= self.max_input_chars_per_word < 2**31:
+            problems.append(f"max_input_chars_per_word is {self.max_input_chars_per_word}")
         if problems:
             raise tokenizer_error(f"a vocabulary of {len(self.tokens)} tokens", problems)
 
@@ -136,7 +138,7 @@ class Vocabulary:
     @property
     def special_tokens(self) -> tuple[str, ...]:
         """The unknown, cls, sep, pad and mask tokens, in this order."""
-        return tuple(getattr(self, name) for name in SPECIAL_FIELDS)
+        return tuple(getattr(self, name) for name in _SPECIAL_FIELDS)
 
     @property
     def whole_tokens(self) -> tuple[AddedToken, ...]:

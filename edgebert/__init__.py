@@ -19,7 +19,7 @@ _HOMES = {
     "open_model": "edgebert.model",
     "finetune": "edgebert.finetuning",
     "prune": "edgebert.pruning",
-    "quantize": "edgebert.quantization",
+    "quantize": "edgebert.recipe_trials",
     "export": "edgebert.exporting",
     "open_predictor": "edgebert.evaluation",
     "evaluate": "edgebert.evaluation",

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.datasets import read_dataset, sample_set
+from edgebert.datasets import Dataset, encode_labels, read_dataset, sample_set
+from edgebert.errors import UsageError
 from edgebert.evaluation import KerasPredictor
 from edgebert.litert_model import LiteRtModel
 from edgebert.model import TaskModel
@@ -61,6 +62,72 @@ class Certificate:
         return content
 
 
+@dataclass(frozen=True)
+class Quality:
+    """How a file does on labelled text beside the float model."""
+
+    data: str
+    data_sha256: str
+    rows: int
+    accuracy: float
+    float_accuracy: float
+    drop_points: float
+    agreement: Agreement
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.__dict__, "agreement": self.agreement.to_dict()}
+
+
+class FloatReference:
+    """The float model that files are held against; its scores are computed once.
+
+    Args:
+        model: the float model.
+        labelled: text with labels that no choice was made on.
+
+    Raises:
+        UsageError: labelled text for a bare encoder.
+        DataError: labels that the model does not know.
+    """
+
+    def __init__(self, model: TaskModel, labelled: Dataset | None = None) -> None:
+        self.labelled = labelled
+        if labelled is not None and not model.labels:
+            raise UsageError(
+                "Expected a classifier to compare on labelled text. Received: a bare encoder. "
+                "Next: leave the labelled text out, or fine-tune first."
+            )
+        self._targets = None if labelled is None else encode_labels(labelled, model.labels)
+        self.predictor = KerasPredictor(model)
+        self._scores: dict[int, np.ndarray] = {}
+
+    def compare(self, final: LiteRtModel) -> Quality:
+        """Accuracy and agreement of a file on the labelled text.
+
+        Raises:
+            UsageError: there is no labelled text.
+        """
+        if self.labelled is None or self._targets is None:
+            raise UsageError("Expected labelled text to compare on. Received: none.")
+        targets = self._targets
+        length = final.max_length
+        encodings = self.predictor.tokenizer.encode_batch(self.labelled.texts, length)
+        if length not in self._scores:
+            self._scores[length] = self.predictor.scores(encodings)
+        reference, scores = self._scores[length], final.scores(encodings)
+        float_accuracy = float(np.mean(reference.argmax(-1) == targets))
+        accuracy = float(np.mean(scores.argmax(-1) == targets))
+        return Quality(
+            data=self.labelled.name,
+            data_sha256=self.labelled.sha256,
+            rows=len(self.labelled),
+            accuracy=accuracy,
+            float_accuracy=float_accuracy,
+            drop_points=100 * (float_accuracy - accuracy),
+            agreement=agreement(reference, scores),
+        )
+
+
 def default_texts() -> list[str]:
     """Varied sentences of the bundled sample, and texts that tokenizers get wrong."""
     sample = read_dataset(sample_set().test).texts
@@ -69,15 +136,14 @@ def default_texts() -> list[str]:
 
 
 def certify(
-    model: TaskModel, float_graph: LiteRtModel, final: LiteRtModel, texts: Sequence[str]
+    keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, texts: Sequence[str]
 ) -> Certificate:
     """Runs the texts through all three and compares."""
-    keras = KerasPredictor(model)
     longest = final.max_length
-    encodings = model.tokenizer.encode_batch(texts, longest)
+    encodings = keras.tokenizer.encode_batch(texts, longest)
     from_file = final.tokenizer.encode_batch(texts, longest)
     same_ids = all(a.token_ids == b.token_ids for a, b in zip(encodings, from_file, strict=True))
-    compare = _compare_classifiers if model.labels else _compare_encoders
+    compare = _compare_classifiers if keras.labels else _compare_encoders
     return compare(keras, float_graph, final, texts, encodings, same_ids)
 
 

@@ -261,7 +261,8 @@ def _table_rows(
         if chosen is None or not (fields or len(names) == 1):
             continue
         if len(fields or [""]) != len(names):
-            problems.add(number, f"{len(fields)} columns, the header has {len(names)} ({hint})")
+            why = f" ({hint})" if len(fields) > len(names) else ""
+            problems.add(number, f"{len(fields)} columns, the header has {len(names)}{why}")
             continue
         row = dict(zip(names, fields or [""], strict=True))
         yield number, row[chosen[0]], None if chosen[1] is None else row[chosen[1]]

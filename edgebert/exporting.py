@@ -34,8 +34,8 @@ from converters.metadata import (
     labels_txt,
 )
 from edgebert import __version__
-from edgebert.certificate import Certificate, certify, default_texts
-from edgebert.errors import EdgebertError, ModelError, UsageError
+from edgebert.certificate import Certificate, FloatReference, Quality, certify, default_texts
+from edgebert.errors import EdgebertError, ModelError, QualityGateError, UsageError
 from edgebert.lengths import parse_lengths, pick_lengths
 from edgebert.litert_model import MANIFEST_FORMAT, MANIFEST_NAME, VOCABULARY_FILE, LiteRtModel
 from edgebert.model import ENCODER, TaskModel
@@ -70,6 +70,7 @@ def export(
     settings: ExportSettings = ExportSettings(),
     length_texts: Sequence[str] = (),
     check_texts: Sequence[str] = (),
+    reference: FloatReference | None = None,
     progress: Progress = silent,
 ) -> Artifact:
     """Writes `out` and, beside it, its manifest as `<name>.json`.
@@ -79,12 +80,16 @@ def export(
         out: the `.tflite` to write; an existing file is replaced whole.
         length_texts: for `lengths = "auto"`: text as the app will see it.
         check_texts: texts of the certificate; varied ones of our own when empty.
+        reference: the float model and labelled text to hold the file against; the manifest then
+            has its agreement and accuracy too. Made once, it serves several exports of a model.
 
     Raises:
         UsageError: settings that exclude each other, a length that the model can't have.
         EdgebertError: the float graph does not compute what Keras computes.
         ModelError: the checkpoint can't be laid out.
+        QualityGateError: the accuracy on the labelled text drops by more than `max_drop` points.
     """
+    reference = reference or FloatReference(model)
     lengths = choose_lengths(model, settings, length_texts)
     output = HIDDEN_STATES if model.task == ENCODER else settings.output
     precision = precision_of(settings)
@@ -95,15 +100,19 @@ def export(
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
         progress("check", 1, 3)
         final = _written(Path(scratch) / "final.tflite", body, manifest, model)
-        reference = _written(
+        float_graph = _written(
             Path(scratch) / "float.tflite",
             _graph(model, lengths, Precision("float32", "float32"), output),
             manifest,
             model,
         )
-        certificate = certify(model, reference, final, texts)
+        certificate = certify(reference.predictor, float_graph, final, texts)
         _refuse_a_wrong_graph(certificate)
-    manifest["parity"] = certificate.to_dict()
+        manifest["parity"] = certificate.to_dict()
+        if reference.labelled is not None:
+            quality = reference.compare(final)
+            manifest["quality"] = quality.to_dict()
+            _refuse_a_drop(quality, settings)
     progress("write", 2, 3)
     data = pack(body, manifest, model)
     path = atomic_write(out, data)
@@ -243,4 +252,15 @@ def _refuse_a_wrong_graph(certificate: Certificate) -> None:
             f"The float graph differs from the Keras model by {certificate.float_max_error:.2e}, "
             f"expected at most {FLOAT_TOLERANCE:.0e}. Nothing was written. Next: report this with "
             "the model's config.json."
+        )
+
+
+def _refuse_a_drop(quality: Quality, settings: ExportSettings) -> None:
+    if quality.drop_points > settings.max_drop:
+        raise QualityGateError(
+            f"Accuracy may drop by at most {settings.max_drop:g} points. Received: "
+            f"{quality.accuracy:.2%} with recipe {settings.recipe} against "
+            f"{quality.float_accuracy:.2%} of the float model on {quality.data} "
+            f"({quality.drop_points:.2f} points). Nothing was written. "
+            "Next: try --recipe weight-int8 or float16."
         )

@@ -107,7 +107,9 @@ class TaskModel:
         }
         with atomic_folder(folder) as temporary:
             huggingface.write_folder(self.checkpoint, temporary)
-            write_vocabulary(self.tokenizer.vocabulary, temporary)
+            write_vocabulary(
+                self.tokenizer.vocabulary, temporary, self.checkpoint.config.max_positions
+            )
             (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n")
         return folder
 

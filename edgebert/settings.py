@@ -103,6 +103,9 @@ class ExportSettings:
     output: str = setting(
         "probabilities", "What a classifier gives.", ("probabilities", "logits")
     )
+    max_drop: float = setting(
+        100.0, "Write nothing and exit with 3 where the labelled text loses more points of accuracy."
+    )
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """WordPiece tokenization: text in, token ids with their places in the text out.
 
-The rules and the tokens are a `Vocabulary`; the work is done by the `tokenizers` library, so ids are
-those of `transformers`' `BertTokenizer`, special tokens included: where a text contains `[SEP]` or
-`[MASK]` literally, it becomes the special token, as in `transformers`. Whoever must not let a text
-do that has to take such literals out first.
+The rules and the tokens are a `Vocabulary`; the work is done by the `tokenizers` library, so ids
+are those of `transformers`' `BertTokenizer`. That holds for special tokens too: where a text has
+`[SEP]` or `[MASK]` literally, it becomes the special token. Whoever must not let a text do that has
+to take such literals out first.
 
 A `Tokenizer` has no state that a call changes, so threads may share one.
 """
@@ -60,7 +60,7 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         # The library warns when a process forks after it used threads; one thread is fast enough
-        # (about 40,000 sentences a second), and a user's own setting stands.
+        # (tens of thousands of sentences a second), and a user's own setting stands.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._vocabulary = vocabulary
         self._backend = wordpiece_tokenizer(vocabulary)
@@ -137,7 +137,7 @@ class Tokenizer:
         return Encoding(tuple(encoded.ids), tuple(encoded.type_ids), tuple(encoded.offsets))
 
     def _truncated(self, encoded: tokenizers.Encoding, max_length: int) -> Encoding:
-        """Cuts as the library's `longest_first` does, whose own needs a setting of the tokenizer."""
+        """Cuts as the library's `longest_first` does, which is a setting of the whole tokenizer."""
         texts = encoded.n_sequences
         room = max_length - texts - 1
         if room < 0:

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
               help="Text file whose lengths '--lengths auto' looks at.")
 @click.option("--check-texts", type=click.Path(path_type=Path),
               help="Text file of the parity certificate; varied texts of our own without it.")
+@click.option("--data", "data_path", type=click.Path(path_type=Path),
+              help="Labelled text, not used for training: accuracy and agreement with the float "
+                   "model are reported, and --max-drop holds.")
 @settings_options(ExportSettings)
-@settings_options(DataSettings, "data")
+@settings_options(DataSettings, "columns")
 @json_option
 def export(
     model: Path,
     out: Path,
     lengths_from: Path | None,
     check_texts: Path | None,
+    data_path: Path | None,
     settings: ExportSettings,
-    data: DataSettings,
+    columns: DataSettings,
     as_json: bool,
 ) -> None:
     """Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
@@ -41,6 +45,7 @@ def export(
     edgebert export my-bert/ -o model.tflite --lengths auto --lengths-from train.tsv
     edgebert export my-bert/ -o mediapipe.tflite --length 128
     """
+    from edgebert.certificate import FloatReference
     from edgebert.datasets import read_dataset
     from edgebert.exporting import choose_lengths
     from edgebert.exporting import export as run_export
@@ -50,13 +55,18 @@ def export(
     def texts(path: Path | None) -> list[str]:
         if path is None:
             return []
-        return list(read_dataset(path, data.text_column, data.label_column, labels="none").texts)
+        return list(read_dataset(path, columns.text_column, columns.label_column, labels="none").texts)
 
+    labelled = None
+    if data_path is not None:
+        labelled = read_dataset(data_path, columns.text_column, columns.label_column)
     opened = open_model(model)
     length_texts = texts(lengths_from)
     choose_lengths(opened, settings, length_texts)
     with terminal_progress() as progress:
-        artifact = run_export(opened, out, settings, length_texts, texts(check_texts), progress)
+        reference = FloatReference(opened, labelled)
+        artifact = run_export(opened, out, settings, length_texts, texts(check_texts), reference,
+                              progress)
     if as_json:
         print_json({"path": str(artifact.path), "size_bytes": artifact.size_bytes,
                     "gzip_bytes": artifact.gzip_bytes, "manifest": artifact.manifest})
@@ -92,4 +102,9 @@ def _print_summary(artifact: Artifact) -> None:
     else:
         table.add_row("this file against Keras",
                       f"cosine at least {parity['final_cosine']:.4f}")
+    quality = manifest.get("quality")
+    if quality:
+        table.add_row(f"accuracy on {quality['data']}",
+                      f"{quality['accuracy']:.2%}, float model {quality['float_accuracy']:.2%} "
+                      f"({quality['rows']} rows)")
     Console().print(table)

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from edgebert.reporting.units import size_text as size_text
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -71,10 +73,3 @@ json_option = click.option(
 def print_json(content: Any) -> None:
     """JSON for machines: one object, indented, keys as they are."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))
-
-
-def size_text(size_bytes: int) -> str:
-    """Bytes as people read them, in units of 1000."""
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    return f"{size_bytes / 1e3:.1f} kB" if size_bytes < 1e6 else f"{size_bytes / 1e6:.2f} MB"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 
 from edgebert.errors import ModelError, UsageError
 from edgebert.profiling import runner
-from edgebert.profiling.interleaving import Contender, Progress, measure_in_turn
+from edgebert.profiling.interleaving import Contender, measure_in_turn
 from edgebert.profiling.measurement import Device, Kind, Measurement
 from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
 from edgebert.profiling.process import RunnerProcess
+from edgebert.progress import Progress, silent
 from edgebert.settings import ProfileSettings
 
 TARGET = "cpu"
@@ -35,7 +36,7 @@ def profile(
     models: Sequence[Path],
     settings: ProfileSettings,
     texts: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[Measurement, ...]:
     """Measures `.tflite` files side by side on this machine's processor.
 
@@ -44,7 +45,7 @@ def profile(
             ours are taken too, for the model alone.
         settings: threads, lengths, calls and time for each model and configuration.
         texts: what is timed from text to label; sentences of the sample set when None.
-        progress: called with a line of text at every step.
+        progress: told of every block of calls.
 
     Returns:
         For each thread count: each length with the models in turn, then end to end.
@@ -77,7 +78,7 @@ class _Session:
     """
 
     def __init__(
-        self, settings: ProfileSettings, facts: dict[str, Any], progress: Progress | None
+        self, settings: ProfileSettings, facts: dict[str, Any], progress: Progress
     ) -> None:
         self._settings, self._progress = settings, progress
         self._id = uuid.uuid4().hex[:12]
@@ -108,8 +109,7 @@ class _Session:
         self, files: Sequence[ModelFile], threads: int, texts: Sequence[str]
     ) -> list[Measurement]:
         """Times text in, label out, of the files in turn."""
-        paths = [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        environment = with_package_path(os.environ)
         contenders = []
         for file in files:
             label = f"{file.name}, end to end, {_counted(threads, 'thread')}"
@@ -180,6 +180,12 @@ class _Session:
                 f"Next: give --threads {cores} at most."
             )
         return found
+
+
+def with_package_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables with which a fresh Python finds this very edgebert."""
+    paths = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def make_device(facts: dict[str, Any]) -> Device:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from edgebert.errors import UsageError
@@ -22,25 +23,25 @@ class TextService(runner.Service):
     def __init__(self) -> None:
         self._calls: list[partial[Any]] = []
 
-    def op_load(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _op_load(self, request: dict[str, Any]) -> dict[str, Any]:
         from edgebert.litert_model import LiteRtModel
 
+        path, threads = Path(request["model"]), int(request.get("threads", 1))
         texts = [str(text) for text in request["texts"]]
         before = runner.restart_peak()
-        open_model = partial(LiteRtModel.open, request["model"], int(request.get("threads", 1)))
-        load_ms, model = runner.time_once(open_model)
+        load_ms, model = runner.time_once(partial(LiteRtModel.open, path, threads))
         if not model.labels:
             raise UsageError("A classifier was expected. Received: a bare encoder, with no labels")
         self._calls = [partial(model.classify, text) for text in texts]
         return {"load_ms": load_ms, "rss_before": before, "rss_after": runner.status_bytes("VmRSS")}
 
-    def op_first_call(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _op_first_call(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"first_call_ms": runner.time_once(self._loaded()[0])[0]}
 
-    def op_run(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _op_run(self, request: dict[str, Any]) -> dict[str, Any]:
         return runner.time_calls(self._loaded(), request)
 
-    def op_predict(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _op_predict(self, request: dict[str, Any]) -> dict[str, Any]:
         """Labels and scores of the loaded texts."""
         results = [call() for call in self._loaded()]
         return {"outputs": [{"label": label, "score": score} for label, score in results]}

@@ -8,6 +8,7 @@ median is known well enough or the time is up.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,8 +17,14 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from edgebert.profiling.measurement import STABLE_HALF_WIDTH, Latency, summarize
+from edgebert.profiling.measurement import (
+    FEWEST_BLOCKS,
+    STABLE_HALF_WIDTH,
+    Latency,
+    summarize,
+)
 from edgebert.profiling.process import RunnerProcess
+from edgebert.progress import Progress, silent
 from edgebert.settings import ProfileSettings
 
 STARTS = 3
@@ -25,8 +32,6 @@ MIN_BLOCKS = 12
 BLOCK_SECONDS = 0.1
 BLOCK_WARMUP = 2
 BUSY_CPU_SHARE = 0.9
-
-Progress = Callable[[str], None]
 
 
 @dataclass
@@ -57,6 +62,7 @@ class Contender:
 
     @property
     def latency(self) -> Latency:
+        """All blocks so far, summed up."""
         return summarize(self.blocks)
 
     @property
@@ -138,7 +144,12 @@ class Contender:
                 f"Only {latency.runs} of {settings.min_runs} calls fitted into "
                 f"{settings.max_seconds:g} s. Next: raise --max-seconds."
             )
-        if not latency.stable:
+        if len(self.blocks) < FEWEST_BLOCKS:
+            found.append(
+                f"{settings.max_seconds:g} s were too short to tell how sure the median is. "
+                "Next: raise --max-seconds."
+            )
+        elif not latency.stable:
             found.append(
                 f"The median of {latency.runs} calls is known to within "
                 f"{latency.uncertainty:.1%} only ({STABLE_HALF_WIDTH:.0%} is stable). "
@@ -148,7 +159,7 @@ class Contender:
 
 
 def measure_in_turn(
-    contenders: Sequence[Contender], settings: ProfileSettings, progress: Progress | None = None
+    contenders: Sequence[Contender], settings: ProfileSettings, progress: Progress = silent
 ) -> None:
     """Fills every contender's figures.
 
@@ -158,26 +169,34 @@ def measure_in_turn(
     Raises:
         EdgebertError: a process failed. All processes are ended, also on Ctrl-C.
     """
-    say = progress or (lambda text: None)
     turn = 0
     for start in range(STARTS):
         running = [c for c in contenders if c.seconds < settings.max_seconds]
         with ExitStack() as stack:
             for contender in _order(running, start):
-                say(f"{contender.label}: start {start + 1} of {STARTS}")
+                _tell(progress, contender)
                 contender.begin(stack.enter_context(contender.start()), settings)
-            last = start == STARTS - 1
-            planned = math.ceil(MIN_BLOCKS / STARTS)
-            while planned > 0 or (last and not all(c.done(settings) for c in running)):
+            planned = range(math.ceil(MIN_BLOCKS / STARTS))
+            for block in planned if start < STARTS - 1 else itertools.count():
                 able = [c for c in running if c.seconds < settings.max_seconds or not c.blocks]
-                if not able:
+                if not able or (block not in planned and all(c.done(settings) for c in able)):
                     break
                 for contender in _order(able, turn):
-                    say(f"{contender.label}: block {len(contender.blocks) + 1}")
                     contender.run_block(settings)
-                turn, planned = turn + 1, planned - 1
+                    _tell(progress, contender)
+                turn += 1
             for contender in running:
                 contender.end()
+    for contender in contenders:
+        blocks = len(contender.blocks)
+        progress(contender.label, blocks, blocks, p50_ms=contender.latency.p50_ms)
+
+
+def _tell(progress: Progress, contender: Contender) -> None:
+    """Blocks made so far; how many it takes is not known before the median is."""
+    blocks = len(contender.blocks)
+    facts = {"p50_ms": contender.latency.p50_ms} if blocks else {}
+    progress(contender.label, blocks, max(MIN_BLOCKS, blocks + 1), **facts)
 
 
 def _order(contenders: Sequence[Contender], turn: int) -> list[Contender]:

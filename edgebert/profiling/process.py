@@ -36,7 +36,8 @@ class RunnerProcess:
         self, command: Sequence[str], label: str, environment: Mapping[str, str] | None = None
     ) -> None:
         self.label = label
-        self._stderr = tempfile.TemporaryFile()
+        self._overdue = False
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -61,7 +62,7 @@ class RunnerProcess:
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
-        overdue = threading.Timer(ANSWER_TIMEOUT_SECONDS, self._process.kill)
+        overdue = threading.Timer(ANSWER_TIMEOUT_SECONDS, self._give_up)
         overdue.daemon = True
         overdue.start()
         try:
@@ -118,9 +119,15 @@ class RunnerProcess:
     ) -> None:
         self.close()
 
+    def _give_up(self) -> None:
+        self._overdue = True
+        self._process.kill()
+
     def _obituary(self, op: str) -> str:
         code = self._process.wait()
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+        if self._overdue:
+            how = f"no answer for {ANSWER_TIMEOUT_SECONDS:g} s"
         return (
             f"{self.label}: the benchmark program ended while it was asked for '{op}'. "
             f"Received: {how}.{self._last_words()}"

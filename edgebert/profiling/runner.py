@@ -36,6 +36,7 @@ import traceback
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 
@@ -62,8 +63,8 @@ class RequestError(Exception):
 
 def read_text(path: str) -> str:
     """The text of a small system file, "" where there is none."""
-    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
-        return file.read().replace("\0", "").strip()
+    with suppress(OSError):
+        return Path(path).read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
     return ""
 
 
@@ -91,8 +92,8 @@ def peak_rss() -> int | None:
 
 def restart_peak() -> int | None:
     """Resident memory now, from which VmHWM starts again where the kernel allows it."""
-    with suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return status_bytes("VmRSS")
 
 
@@ -145,6 +146,7 @@ class Subgraph0:
         self.get_output_details = self._outputs.copy
 
     def __call__(self, **values: Any) -> dict[str, Any]:
+        """Outputs by tensor name, as a signature runner gives them."""
         shapes = {name: value.shape for name, value in values.items()}
         if shapes != self._shapes:
             for name, shape in shapes.items():
@@ -276,27 +278,27 @@ class Service:
     def answer(self, request: Message) -> Message:
         """The response to one request. Failures are responses too, with `error` and `kind`."""
         try:
-            method = getattr(self, f"op_{request.get('op')}", None)
+            method = getattr(self, f"_op_{request.get('op')}", None)
             if method is None:
-                known = sorted(name[3:] for name in dir(self) if name.startswith("op_"))
+                known = sorted(name[4:] for name in dir(self) if name.startswith("_op_"))
                 raise RequestError(f"'op' is one of {known}. Received: {request.get('op')!r}")
             return dict(method(request))
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
-            reason = repr(error) if isinstance(error, KeyError) else str(error)
+            reason = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
             return {"error": reason, "kind": type(error).__name__}
 
-    def op_hello(self, request: Message) -> Message:
+    def _op_hello(self, request: Message) -> Message:
         runtime = {key: find_runtime()[key] for key in ("name", "version")}
         governor = read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
         load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
         environment = {"load_average": load, "governor": governor or None}
         return {"device": device(), "environment": environment, "runtime": runtime}
 
-    def op_memory(self, request: Message) -> Message:
+    def _op_memory(self, request: Message) -> Message:
         return {"rss": status_bytes("VmRSS"), "peak_rss": peak_rss()}
 
-    def op_exit(self, request: Message) -> Message:
+    def _op_exit(self, request: Message) -> Message:
         return {"bye": True}
 
     def serve(self, requests: IO[str], responses: IO[str]) -> None:
@@ -320,10 +322,10 @@ class ModelService(Service):
         self._interpreter: Any = None
         self._runners: dict[str, Any] = {}
 
-    def op_load(self, request: Message) -> Message:
+    def _op_load(self, request: Message) -> Message:
         interpreter, path = find_runtime()["interpreter"], str(request["model"])
         threads = int(request.get("threads", 1))
-        if not os.path.isfile(path):
+        if not Path(path).is_file():
             raise RequestError(f"A .tflite file was expected. Received: no file at {path}")
         self._runners, self._interpreter = {}, None
         before = restart_peak()
@@ -333,13 +335,13 @@ class ModelService(Service):
         signatures = {key: describe(self._runner(key)) for key in self._signature_keys()}
         return {"load_ms": load_ms, **memory, "signatures": signatures}
 
-    def op_first_call(self, request: Message) -> Message:
+    def _op_first_call(self, request: Message) -> Message:
         return {"first_call_ms": time_once(self._call(request))[0]}
 
-    def op_run(self, request: Message) -> Message:
+    def _op_run(self, request: Message) -> Message:
         return time_calls([self._call(request)], request)
 
-    def op_predict(self, request: Message) -> Message:
+    def _op_predict(self, request: Message) -> Message:
         runner = self._runner(request.get("signature"))
         outputs = []
         for values in request["inputs"]:
@@ -358,8 +360,7 @@ class ModelService(Service):
 
     def _call(self, request: Message) -> Callable[[], Any]:
         runner = self._runner(request.get("signature"))
-        inputs = make_inputs(runner, request)
-        return partial(runner, **inputs)
+        return partial(runner, **make_inputs(runner, request))
 
     def _runner(self, key: str | None) -> Any:
         known = self._signature_keys()
@@ -382,12 +383,11 @@ def main(arguments: Sequence[str], service: Service) -> int:
         return 0
     answer: Message = {"responses": []}
     try:
-        with open(arguments[0], encoding="utf-8") as file:
-            for request in json.load(file)["requests"]:
-                answer["responses"].append(service.answer(request))
-                if "error" in answer["responses"][-1]:
-                    answer["error"] = answer["responses"][-1]["error"]
-                    break
+        for request in json.loads(Path(arguments[0]).read_text(encoding="utf-8"))["requests"]:
+            answer["responses"].append(service.answer(request))
+            if "error" in answer["responses"][-1]:
+                answer["error"] = answer["responses"][-1]["error"]
+                break
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         answer["error"] = f'{{"requests": [...]}} was expected in {arguments[0]}: {error!r}'
     responses.write(json.dumps(answer) + "\n")

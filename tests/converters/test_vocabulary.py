@@ -375,6 +375,7 @@ def test_settings_survive_json(source: Vocabulary) -> None:
         ({}, "'lowercase' is missing"),
         ({"lowercase": True, "colour": "red"}, "unknown setting 'colour'"),
         ({"lowercase": "yes"}, "'lowercase' is 'yes'"),
+        ({"lowercase": True, "max_input_chars_per_word": 0}, "max_input_chars_per_word is 0"),
         ({"lowercase": True, "added_tokens": [{}]}, "entry 0 is no added token"),
         ({"lowercase": True, "added_tokens": ["[E1]"]}, "'[E1]' is not in the vocabulary"),
     ],

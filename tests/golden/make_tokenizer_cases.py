@@ -56,18 +56,21 @@ CASES: list[tuple[str, str, int | None]] = [
     ("Turkish dotted capital I", "\u0130stanbul I\u015f\u0131k", None),
     (
         "Greek with final sigma",
-        "\u039f\u0394\u03a5\u03a3\u03a3\u0395\u03a5\u03a3 \u03ac\u03bd\u03b8\u03c1\u03c9\u03c0\u03bf\u03c2",
+        "\u039f\u0394\u03a5\u03a3\u03a3\u0395\u03a5\u03a3 "
+        "\u03ac\u03bd\u03b8\u03c1\u03c9\u03c0\u03bf\u03c2",
         None,
     ),
     (
         "Cyrillic",
-        "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u0439\u043e\u0433\u0443\u0440\u0442 \u0451",
+        "\u041f\u0440\u0438\u0432\u0435\u0442, "
+        "\u043c\u0438\u0440! \u0439\u043e\u0433\u0443\u0440\u0442 \u0451",
         None,
     ),
     ("Vietnamese", "Ti\u1ebfng Vi\u1ec7t kh\u00f4ng d\u1ea5u", None),
     (
         "Arabic with vowel marks",
-        "\u0627\u0644\u0633\u0651\u064e\u0644\u0627\u0645\u064f \u0639\u0644\u064a\u0643\u0645\u061f",
+        "\u0627\u0644\u0633\u0651\u064e\u0644\u0627\u0645\u064f "
+        "\u0639\u0644\u064a\u0643\u0645\u061f",
         None,
     ),
     ("Hebrew with points", "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd", None),
@@ -136,7 +139,10 @@ CASES: list[tuple[str, str, int | None]] = [
 
 def main() -> None:
     """Writes the cases."""
-    from transformers import BertTokenizer, __version__
+    from transformers import (  # type: ignore[import-not-found, unused-ignore]
+        BertTokenizer,
+        __version__,
+    )
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="a checkpoint folder with the uncased vocabulary")

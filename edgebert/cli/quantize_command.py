@@ -1,0 +1,88 @@
+"""`edgebert quantize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgebert.cli.options import json_option, print_json, settings_options, size_text
+from edgebert.settings import DataSettings, ExportSettings
+
+if TYPE_CHECKING:
+    from edgebert.recipe_trials import Trial
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
+              help="Folder that gets one <recipe>.tflite each.")
+@click.option("--data", "data_path", required=True, type=click.Path(path_type=Path),
+              help="Labelled text to compare on, not used for training.")
+@click.option("--recipes", default="", help="Recipes with commas; all when empty.")
+@settings_options(ExportSettings)
+@settings_options(DataSettings, "columns")
+@json_option
+def quantize(
+    model: Path,
+    out: Path,
+    data_path: Path,
+    recipes: str,
+    settings: ExportSettings,
+    columns: DataSettings,
+    as_json: bool,
+) -> None:
+    """Export a model with several recipes and compare each with the float model.
+
+    \b
+    edgebert quantize my-bert/ -o recipes/ --data dev.tsv
+    edgebert quantize my-bert/ -o recipes/ --data dev.tsv --recipes dynamic-int8 --max-drop 0.5
+    """
+    from edgebert.datasets import read_dataset
+    from edgebert.errors import QualityGateError
+    from edgebert.model import open_model
+    from edgebert.progress import terminal_progress
+    from edgebert.quantization import RECIPES
+    from edgebert.recipe_trials import quantize as run_quantize
+
+    names = [name.strip() for name in recipes.split(",") if name.strip()] or list(RECIPES)
+    dataset = read_dataset(data_path, columns.text_column, columns.label_column)
+    with terminal_progress() as progress:
+        trials = run_quantize(open_model(model), dataset, out, names, settings, dataset.texts,
+                              progress)
+    if as_json:
+        print_json([trial.to_dict() for trial in trials])
+    else:
+        _print_table(trials)
+    refused = [trial for trial in trials if trial.artifact is None]
+    if refused:
+        raise QualityGateError("\n".join(trial.refused for trial in refused))
+
+
+def _print_table(trials: tuple[Trial, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Recipes against the float model", title_justify="left")
+    for column in ("recipe", "size", "gzip'd", "accuracy", "points lost", "same label",
+                   "probability error"):
+        table.add_column(column, justify="left" if column == "recipe" else "right")
+    for trial in trials:
+        if trial.artifact is None:
+            table.add_row(trial.recipe, "refused")
+            continue
+        quality = trial.artifact.manifest["quality"]
+        agreement = quality["agreement"]
+        table.add_row(
+            trial.recipe,
+            size_text(trial.artifact.size_bytes),
+            size_text(trial.artifact.gzip_bytes),
+            f"{quality['accuracy']:.2%}",
+            f"{quality['drop_points']:+.2f}",
+            f"{agreement['label_agreement']:.2%}",
+            f"{agreement['mean_probability_error']:.4f}",
+        )
+    Console().print(table)
+    for trial in trials:
+        click.echo(f"{trial.recipe}: {trial.trade_off}", err=True)

@@ -1,0 +1,131 @@
+"""All stages in order: data, fine-tuning, pruning, export, evaluation, profile, report.
+
+Each stage has a folder, and a record in it of everything that its result depends on. A second run
+keeps the stages whose record still holds, and does the others again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgebert import __version__, pipeline_stages
+from edgebert.pipeline_config import PipelineConfig, read_config
+from edgebert.pipeline_records import (
+    Record,
+    begin,
+    hash_outputs,
+    inputs_hash,
+    json_types,
+    read_record,
+    why_not_done,
+    write_record,
+)
+from edgebert.pipeline_results import make_report
+from edgebert.pipeline_stages import Session
+from edgebert.progress import Progress, silent
+from edgebert.reporting.report import Report, StageFact, write_report
+from edgebert.reporting.units import seconds_text
+
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: for messages.
+        folder: of its results, inside the run's.
+        wanted: whether the run has it.
+        inputs: everything that its result depends on, apart from the stages before it.
+        work: does it, writes into the folder, returns facts for the report. Gets the session, the
+            folder, and whether to resume.
+    """
+
+    name: str
+    folder: str
+    wanted: Callable[[PipelineConfig], bool]
+    inputs: Callable[[Session], Mapping[str, Any]]
+    work: Callable[[Session, Path, bool], Mapping[str, Any]]
+
+
+STAGES = (
+    Stage("finetune", pipeline_stages.FINETUNED_FOLDER, lambda c: c.finetune is not None,
+          pipeline_stages.finetune_inputs, pipeline_stages.finetune_base),
+    Stage("prune", pipeline_stages.PRUNED_FOLDER, lambda c: c.prune is not None,
+          pipeline_stages.prune_inputs, pipeline_stages.prune_latest),
+    Stage("export", pipeline_stages.EXPORTED_FOLDER, lambda c: True,
+          pipeline_stages.export_inputs, pipeline_stages.export_files),
+    Stage("evaluate", pipeline_stages.EVALUATED_FOLDER, lambda c: True,
+          pipeline_stages.evaluate_inputs, pipeline_stages.evaluate_all),
+    Stage("profile", pipeline_stages.PROFILED_FOLDER, lambda c: c.profile is not None,
+          pipeline_stages.profile_inputs, pipeline_stages.profile_files),
+)
+
+
+def run(
+    config: PipelineConfig | Path | str,
+    force: bool = False,
+    progress: Progress = silent,
+    notice: Notice = lambda text: None,
+) -> Report:
+    """Runs the stages that are not done, and writes the report.
+
+    Args:
+        config: of the run, or its TOML file.
+        force: does every stage again.
+        notice: called with a line of text as each stage ends.
+
+    Raises:
+        UsageError: the config makes no sense, or does not fit the data or the model; before any
+            work is done.
+        EdgebertError: a stage failed. What was done before it is kept.
+    """
+    if not isinstance(config, PipelineConfig):
+        config = read_config(config)
+    session = Session(config, progress)
+    session.check()
+    wanted = [stage for stage in STAGES if stage.wanted(config)]
+    facts, after = [], ""
+    for stage in wanted:
+        inputs = json_types({"edgebert": __version__, "after": after, **stage.inputs(session)})
+        record, kept = _done(stage, session, inputs, force, notice)
+        facts.append(StageFact(stage.name, record.seconds, record.finished, kept, record.facts))
+        after = inputs_hash(inputs)
+    report = make_report(session, facts)
+    for path in write_report(report, config.out):
+        notice(f"wrote {path}")
+    return report
+
+
+def _done(
+    stage: Stage, session: Session, inputs: dict[str, Any], force: bool, notice: Notice
+) -> tuple[Record, bool]:
+    """The record of a stage that is done after this, and whether it was before."""
+    folder = session.config.out / stage.folder
+    record = read_record(folder)
+    reason = "forced" if force else why_not_done(record, inputs, folder)
+    if record is not None and not reason:
+        notice(f"{stage.name}: kept (done {record.finished}, {seconds_text(record.seconds)})")
+        return record, True
+    resume = begin(folder, inputs, force)
+    notice(f"{stage.name}: {'goes on where it stopped' if resume else reason}")
+    began = time.monotonic()
+    facts = stage.work(session, folder, resume)
+    record = Record(
+        stage=stage.name,
+        inputs=inputs,
+        outputs=hash_outputs(folder),
+        facts=json_types(facts),
+        seconds=time.monotonic() - began,
+        finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    write_record(folder, record)
+    told = ", ".join(f"{name} {value}" for name, value in record.facts.items())
+    notice(f"{stage.name}: done in {seconds_text(record.seconds)} ({told})")
+    return record, False

@@ -1,0 +1,140 @@
+"""What a stage leaves behind in its folder: `stage.json`, by which the next run knows it is done.
+
+A stage is done when the hash of everything that its result depends on is the recorded one, and its
+files are the ones that it wrote. The record is written last and in one piece, so a stage that was
+killed has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgebert.storage import atomic_write
+
+RECORD = "stage.json"
+STARTED = ".started.json"
+FORMAT = 1
+_SHOWN_CHANGES = 3
+
+
+@dataclass(frozen=True)
+class Record:
+    """A stage that is done.
+
+    Attributes:
+        stage: its name.
+        inputs: everything that the result depends on, in JSON types.
+        outputs: SHA-256 of each file that it wrote, by path inside the folder.
+        facts: what the stage says of its result; for the report.
+        seconds: it took.
+        finished: when, ISO 8601, UTC.
+    """
+
+    stage: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, str]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    finished: str = ""
+
+    @property
+    def hash(self) -> str:
+        return inputs_hash(self.inputs)
+
+
+def inputs_hash(inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of inputs, the same for the same content whatever its order."""
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def json_types(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as they are after a trip through JSON: tuples are lists."""
+    return dict(json.loads(json.dumps(inputs)))
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a stage; None where there is none that this version can read."""
+    try:
+        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if content.pop("format") != FORMAT or content.pop("hash") != inputs_hash(content["inputs"]):
+            return None
+        return Record(**content)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Writes `stage.json`: from now on the stage is done."""
+    content = {"format": FORMAT, "hash": record.hash, **asdict(record)}
+    atomic_write(folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    (folder / STARTED).unlink(missing_ok=True)
+
+
+def begin(folder: Path, inputs: Mapping[str, Any], force: bool) -> bool:
+    """Makes a folder ready for its stage: files of an earlier result go, the user's stay.
+
+    Returns:
+        Whether the same work was begun there before and not finished, so that it may be resumed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    started, wanted = folder / STARTED, inputs_hash(inputs)
+    resumable = not force and started.is_file() and started.read_text() == wanted
+    old = read_record(folder)
+    (folder / RECORD).unlink(missing_ok=True)
+    for name in old.outputs if old else ():
+        (folder / name).unlink(missing_ok=True)
+    atomic_write(started, wanted)
+    return resumable
+
+
+def hash_outputs(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file in a stage's folder; hidden ones and the record are no outputs."""
+    found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return {
+        path.as_posix(): _sha256(folder / path)
+        for path in found
+        if path.name != RECORD and not any(part.startswith(".") for part in path.parts)
+    }
+
+
+def why_not_done(record: Record | None, inputs: Mapping[str, Any], folder: Path) -> str:
+    """Says why a stage must run; empty when it is done."""
+    if record is None:
+        return "not done yet"
+    if record.hash != inputs_hash(inputs):
+        changes = _changes(record.inputs, inputs)
+        more = f" and {len(changes) - _SHOWN_CHANGES} more" * (len(changes) > _SHOWN_CHANGES)
+        return f"changed: {', '.join(changes[:_SHOWN_CHANGES])}{more}"
+    for name, sha256 in record.outputs.items():
+        if not (folder / name).is_file():
+            return f"{name} is gone"
+        if _sha256(folder / name) != sha256:
+            return f"{name} was changed"
+    return ""
+
+
+def _changes(old: Any, new: Any, where: str = "") -> list[str]:
+    """Names of the leaves in which two inputs differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return [
+            change
+            for key in dict.fromkeys((*old, *new))
+            for change in _changes(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+        ]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [
+            change
+            for place, pair in enumerate(zip(old, new, strict=True))
+            for change in _changes(*pair, f"{where}[{place}]")
+        ]
+    return [] if old == new else [where]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

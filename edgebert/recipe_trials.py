@@ -1,0 +1,79 @@
+"""Several recipes of one model, each exported and held against the float model on labelled text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgebert.certificate import FloatReference
+from edgebert.datasets import Dataset
+from edgebert.errors import QualityGateError, UsageError
+from edgebert.exporting import Artifact, export
+from edgebert.model import TaskModel
+from edgebert.progress import Progress, silent
+from edgebert.quantization import RECIPES
+from edgebert.settings import ExportSettings
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe that was tried: its file, or why it was refused."""
+
+    recipe: str
+    trade_off: str
+    artifact: Artifact | None
+    refused: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        content: dict[str, Any] = {
+            "recipe": self.recipe, "trade_off": self.trade_off, "refused": self.refused
+        }
+        if self.artifact:
+            content |= {
+                "path": str(self.artifact.path),
+                "size_bytes": self.artifact.size_bytes,
+                "gzip_bytes": self.artifact.gzip_bytes,
+                "quality": self.artifact.manifest["quality"],
+            }
+        return content
+
+
+def quantize(
+    model: TaskModel,
+    labelled: Dataset,
+    out: Path,
+    recipes: Sequence[str] = tuple(RECIPES),
+    settings: ExportSettings = ExportSettings(),
+    length_texts: Sequence[str] = (),
+    progress: Progress = silent,
+) -> tuple[Trial, ...]:
+    """Exports `<out>/<recipe>.tflite` for each recipe that keeps the accuracy.
+
+    Args:
+        labelled: text with labels that the model was not trained on.
+        out: folder of the files.
+        recipes: names of `RECIPES`.
+        settings: of every export but for the recipe; `max_drop` refuses a recipe.
+
+    Raises:
+        UsageError: a recipe that there is not, or a bare encoder.
+    """
+    unknown = [name for name in recipes if name not in RECIPES]
+    if unknown or not recipes:
+        raise UsageError(
+            f"Recipes are {', '.join(RECIPES)}. Received: {', '.join(unknown) or 'none'}."
+        )
+    reference = FloatReference(model, labelled)
+    trials = []
+    for i, name in enumerate(recipes):
+        progress("recipes", i, len(recipes), recipe=name)
+        path, chosen = Path(out) / f"{name}.tflite", replace(settings, recipe=name)
+        try:
+            artifact = export(model, path, chosen, length_texts, reference=reference)
+            trials.append(Trial(name, RECIPES[name].trade_off, artifact))
+        except QualityGateError as error:
+            trials.append(Trial(name, RECIPES[name].trade_off, None, str(error)))
+    progress("recipes", len(recipes), len(recipes))
+    return tuple(trials)

