@@ -63,6 +63,22 @@ class Artifact:
     def certificate(self) -> dict[str, Any]:
         return dict(self.manifest["parity"])
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of MediaPipe Tasks should know of this file."""
+        if not self.manifest["labels"] or len(self.manifest["lengths"]) != 1:
+            return ()
+        rules = self.manifest["tokenizer"]
+        if not rules["lowercase"] or rules["strip_accents"] is False:
+            return (
+                "MediaPipe's tokenizer always lower-cases, and this model's does not: tokenize "
+                "with the vocabulary in the file and run it through LiteRT instead.",
+            )
+        return (
+            "MediaPipe's tokenizer keeps accents, which this model takes off: there, normalize "
+            "non-ASCII text (NFD, accents off) before you classify it.",
+        )
+
 
 def export(
     model: TaskModel,

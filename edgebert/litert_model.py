@@ -56,25 +56,27 @@ def load_interpreter(path: Path, threads: int) -> Any:
         ) from error
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path, data: bytes | None = None) -> dict[str, Any]:
     """The manifest that our exporter wrote into the file.
+
+    Args:
+        path: the file.
+        data: its bytes, where they were read already.
 
     Raises:
         ModelError: the file is cut short, no `.tflite`, or has no manifest.
     """
     try:
-        data = read_metadata_buffer(path.read_bytes(), MANIFEST_NAME)
+        found = read_metadata_buffer(_bytes_of(path) if data is None else data, MANIFEST_NAME)
     except ConversionError as error:
         raise ModelError(f"{path}: {error}") from error
-    except OSError as error:
-        raise ModelError(f"{path} can't be read: {error}.") from error
-    if data is None:
+    if found is None:
         raise ModelError(
             f"{path} has no edgebert metadata, so its vocabulary and labels are unknown. "
             "Next: export it with `edgebert export`; `edgebert profile` and `edgebert inspect` "
             "take any .tflite."
         )
-    manifest = json.loads(data)
+    manifest = json.loads(found)
     if manifest.get("format") != MANIFEST_FORMAT:
         raise ModelError(
             f"{path}: expected a manifest of format {MANIFEST_FORMAT}. "
@@ -83,13 +85,18 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def read_vocabulary_of(path: Path, manifest: dict[str, Any]) -> Vocabulary:
-    """The vocabulary inside the file.
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}.") from error
 
-    Raises:
-        ModelError: there is none, or it is not the one that was exported.
-    """
-    files = read_associated_files(path.read_bytes())
+
+def _vocabulary(path: Path, data: bytes, manifest: dict[str, Any]) -> Vocabulary:
+    try:
+        files = read_associated_files(data)
+    except ConversionError as error:
+        raise ModelError(f"{path}: {error}") from error
     if VOCABULARY_FILE not in files:
         raise ModelError(f"{path} has no {VOCABULARY_FILE} inside. Next: export it again.")
     tokens = tuple(files[VOCABULARY_FILE].decode("utf-8").removesuffix("\n").split("\n"))
@@ -161,8 +168,9 @@ class LiteRtModel:
         Raises:
             ModelError: it is damaged or has no manifest.
         """
-        manifest = read_manifest(path)
-        vocabulary = read_vocabulary_of(path, manifest)
+        data = _bytes_of(path)
+        manifest = read_manifest(path, data)
+        vocabulary = _vocabulary(path, data, manifest)
         return cls(load_interpreter(path, threads), manifest, vocabulary, path)
 
     def _signature(self, tokens: int) -> _Signature:

@@ -18,6 +18,7 @@ from edgebert.pipeline_config import PipelineConfig, read_config
 from edgebert.pipeline_records import (
     Record,
     begin,
+    files_in,
     hash_outputs,
     inputs_hash,
     json_types,
@@ -29,7 +30,7 @@ from edgebert.pipeline_results import make_report
 from edgebert.pipeline_stages import Session
 from edgebert.progress import Progress, silent
 from edgebert.reporting.report import Report, StageFact, write_report
-from edgebert.reporting.units import seconds_text
+from edgebert.reporting.units import moment_text, seconds_text
 
 Notice = Callable[[str], None]
 
@@ -79,6 +80,7 @@ def run(
     Args:
         config: of the run, or its TOML file.
         force: does every stage again.
+        progress: of the stage at work.
         notice: called with a line of text as each stage ends.
 
     Raises:
@@ -111,16 +113,16 @@ def _done(
     record = read_record(folder)
     reason = "forced" if force else why_not_done(record, inputs, folder)
     if record is not None and not reason:
-        notice(f"{stage.name}: kept (done {record.finished}, {seconds_text(record.seconds)})")
+        notice(f"{stage.name}: kept (done {moment_text(record.finished)} in {seconds_text(record.seconds)})")
         return record, True
     resume = begin(folder, inputs, force)
     notice(f"{stage.name}: {'goes on where it stopped' if resume else reason}")
-    began = time.monotonic()
+    before, began = files_in(folder), time.monotonic()
     facts = stage.work(session, folder, resume)
     record = Record(
         stage=stage.name,
         inputs=inputs,
-        outputs=hash_outputs(folder),
+        outputs=hash_outputs(folder, before),
         facts=json_types(facts),
         seconds=time.monotonic() - began,
         finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -44,6 +44,7 @@ class Record:
 
     @property
     def hash(self) -> str:
+        """Of the inputs."""
         return inputs_hash(self.inputs)
 
 
@@ -92,13 +93,25 @@ def begin(folder: Path, inputs: Mapping[str, Any], force: bool) -> bool:
     return resumable
 
 
-def hash_outputs(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file in a stage's folder; hidden ones and the record are no outputs."""
+def files_in(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file in a stage's folder with what changes when it is written anew.
+
+    Hidden files and the record are no results.
+    """
     found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
     return {
-        path.as_posix(): _sha256(folder / path)
+        path.as_posix(): ((folder / path).stat().st_ino, (folder / path).stat().st_mtime_ns)
         for path in found
         if path.name != RECORD and not any(part.startswith(".") for part in path.parts)
+    }
+
+
+def hash_outputs(folder: Path, before: Mapping[str, tuple[int, int]]) -> dict[str, str]:
+    """SHA-256 of every file that was written since `files_in` gave `before`."""
+    return {
+        name: _sha256(folder / name)
+        for name, state in files_in(folder).items()
+        if before.get(name) != state
     }
 
 

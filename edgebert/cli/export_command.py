@@ -72,6 +72,8 @@ def export(
                     "gzip_bytes": artifact.gzip_bytes, "manifest": artifact.manifest})
     else:
         _print_summary(artifact)
+    for note in artifact.notes:
+        click.echo(f"Note: {note}", err=True)
 
 
 def _print_summary(artifact: Artifact) -> None:

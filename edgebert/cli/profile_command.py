@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -44,6 +41,7 @@ def profile(
     """
     from edgebert.datasets import read_dataset, take
     from edgebert.profiling.cpu import profile as run_profile
+    from edgebert.progress import terminal_progress
     from edgebert.reporting.tables import files_table, latency_table, warnings_text
     from edgebert.reporting.terminal import print_tables
     from edgebert.storage import atomic_write
@@ -54,8 +52,8 @@ def profile(
             texts_path, columns.text_column, columns.label_column, labels="none"
         )
         texts = take(dataset, max_texts, seed=0).texts
-    with status_line() as say:
-        measurements = run_profile(models, settings, texts, say)
+    with terminal_progress() as progress:
+        measurements = run_profile(models, settings, texts, progress)
     content = [measurement.to_dict() for measurement in measurements]
     if out is not None:
         atomic_write(out, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -71,16 +69,3 @@ def profile(
 
 def _machine(cpu: str, system: str, cores: int, runtime: str) -> str:
     return f"{cpu}, {cores} cores, {system}; {runtime}"
-
-
-@contextlib.contextmanager
-def status_line() -> Iterator[Callable[[str], None]]:
-    """One line on stderr that says what goes on; silent where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda text: None
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    with Console(stderr=True).status("profile") as status:
-        yield lambda text: status.update(Text(text))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgebert.profiling.measurement import Measurement, Ratio, ratios
+from edgebert.profiling.measurement import Measurement, ratios
 from edgebert.storage import atomic_write
 
 FORMAT = "edgebert-report"
@@ -101,29 +101,30 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; ratios are put in for readers that don't compute."""
-        by_measurement = ratio_table(self.measurements)
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "name": self.name,
-            "rows": [self._row_to_dict(row, by_measurement) for row in self.rows],
+            "rows": [self._row_to_dict(row) for row in self.rows],
             "stages": [dict(vars(stage), facts=dict(stage.facts)) for stage in self.stages],
             "provenance": {key: dict(group) for key, group in self.provenance.items()},
             "notes": list(self.notes),
         }
 
-    def _row_to_dict(self, row: Row, by_measurement: Mapping[Any, Ratio]) -> dict[str, Any]:
-        measured = []
-        for m in row.measurements:
-            ratio = by_measurement.get(measurement_key(m))
-            measured.append(m.to_dict() | {"latency_ratio": ratio and ratio.latency})
+    def _row_to_dict(self, row: Row) -> dict[str, Any]:
         return {
             **vars(row),
             "metrics": dict(row.metrics),
             "size_ratio": self.size_ratio(row.size_bytes, "size_bytes"),
             "gzip_ratio": self.size_ratio(row.gzip_bytes, "gzip_bytes"),
-            "measurements": measured,
+            "measurements": [
+                m.to_dict() | {"latency_ratio": self.latency_ratio(m)} for m in row.measurements
+            ],
         }
+
+    def latency_ratio(self, m: Measurement) -> float | None:
+        """A latency against the first file's in the same place; None where that was not timed."""
+        return latency_ratio(m, self.measurements)
 
     def size_ratio(self, size: int | None, what: str) -> float | None:
         """A size against the baseline's; None where there is none."""
@@ -131,16 +132,15 @@ class Report:
         return size / base if size and base else None
 
 
-def measurement_key(m: Measurement) -> tuple[Any, ...]:
-    """What names a measurement among those of one run."""
-    return (m.name, m.target, m.threads, m.length, m.kind)
+def latency_ratio(m: Measurement, among: Sequence[Measurement]) -> float | None:
+    """A latency against that of the first model, with as many threads, at the same length."""
+    def place(other: Measurement) -> tuple[object, ...]:
+        return (other.target, other.threads, other.length, other.kind)
 
-
-def ratio_table(measurements: tuple[Measurement, ...]) -> dict[tuple[Any, ...], Ratio]:
-    """Each measurement's ratio to the first model's, by `measurement_key`."""
-    return {
-        (r.name, r.target, r.threads, r.length, r.kind): r for r in ratios(measurements)
-    } if measurements else {}
+    first = next((b for b in among if b.name == among[0].name and place(b) == place(m)), None)
+    if first is None:
+        return None
+    return 1.0 if first == m else ratios((first, m))[0].latency
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path, Path]:

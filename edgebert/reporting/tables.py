@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.report import Report, Row, measurement_key, ratio_table
+from edgebert.reporting.report import Report, Row, latency_ratio
 from edgebert.reporting.units import (
     NOTHING,
     memory_text,
@@ -32,6 +33,7 @@ class Table:
         rows: cells, as many in each row as there are columns.
         texts: how many of the first columns are text (to the left); the others are figures.
         sections: places of rows that begin a new section.
+        spare: how many of the last columns may go where there is no room.
     """
 
     title: str
@@ -39,12 +41,20 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     texts: int = 1
     sections: tuple[int, ...] = ()
+    spare: int = 0
+
+    def without_spare(self) -> Table:
+        """The table without the columns that may go."""
+        kept = len(self.columns) - self.spare
+        rows = tuple(row[:kept] for row in self.rows)
+        return replace(self, columns=self.columns[:kept], rows=rows, spare=0)
 
 
 @dataclass(frozen=True)
 class _Column:
     heading: str
     cell: Callable[[Report, Row], str]
+    spare: bool = False
 
 
 def _with_ratio(text: str, ratio: float | None) -> str:
@@ -63,17 +73,12 @@ def _metric(name: str) -> Callable[[Report, Row], str]:
     return lambda report, row: share_text(row.metrics.get(name))
 
 
-def _latency(what: str, with_ratio: bool = False) -> Callable[[Report, Row], str]:
-    def cell(report: Report, row: Row) -> str:
-        m = row.end_to_end
-        if m is None:
-            return NOTHING
-        ratio = ratio_table(report.measurements).get(measurement_key(m))
-        first = 1.0 if row is report.baseline else None
-        text = ms_text(getattr(m.latency, what))
-        return _with_ratio(text, ratio.latency if ratio else first) if with_ratio else text
+def _latency(cell: Callable[[Report, Measurement], str]) -> Callable[[Report, Row], str]:
+    return lambda report, row: cell(report, row.end_to_end) if row.end_to_end else NOTHING
 
-    return cell
+
+def _p50(report: Report, m: Measurement) -> str:
+    return _with_ratio(ms_text(m.latency.p50_ms), report.latency_ratio(m))
 
 
 _SUMMARY = (
@@ -84,8 +89,11 @@ _SUMMARY = (
     _Column("zeros", lambda report, row: share_text(row.sparsity)),
     _Column("size", _size("size_bytes")),
     _Column("gzip'd", _size("gzip_bytes")),
-    _Column("p50 ms", _latency("p50_ms", with_ratio=True)),
-    _Column("p90 ms", _latency("p90_ms")),
+    _Column("p50 ms", _latency(_p50)),
+    _Column("p90 ms", _latency(lambda report, m: ms_text(m.latency.p90_ms))),
+    _Column("load ms", _latency(lambda report, m: ms_text(m.load_ms)), spare=True),
+    _Column("first call", _latency(lambda report, m: ms_text(m.first_call_ms)), spare=True),
+    _Column("memory", _latency(lambda report, m: memory_text(m.peak_memory_bytes)), spare=True),
 )
 
 
@@ -101,6 +109,7 @@ def summary_table(report: Report) -> Table:
         tuple(_SUMMARY[place].heading for place in filled),
         tuple(tuple(row[place] for place in filled) for row in rows),
         texts=2,
+        spare=sum(_SUMMARY[place].spare for place in filled),
     )
 
 
@@ -139,8 +148,8 @@ def latency_table(measurements: Sequence[Measurement]) -> Table:
             m.threads, m.kind == "end_to_end", m.length is None, m.length or 0, order[m.name]
         ),
     )
-    by_key = ratio_table(tuple(measurements))
     threads = {m.threads for m in measurements}
+    doubled = Counter((m.threads, m.kind, m.length, m.name) for m in measurements)
     rows: list[tuple[str, ...]] = []
     sections: list[int] = []
     group: tuple[object, ...] = ()
@@ -149,15 +158,14 @@ def latency_table(measurements: Sequence[Measurement]) -> Table:
         if here != group:
             sections.append(len(rows))
         place = place_text(m) + (f", {_threads_text(m.threads)}" if len(threads) > 1 else "")
-        ratio = by_key.get(measurement_key(m))
         rows.append((
             place if here != group else "",
-            m.name,
+            m.name + (f":{m.signature}" if doubled[(*here, m.name)] > 1 else ""),
             ms_text(m.latency.p50_ms),
             ms_text(m.latency.p90_ms),
             ms_text(m.latency.p99_ms),
             share_text(m.latency.block_spread),
-            ratio_text(1.0 if m.name == first.name else ratio.latency if ratio else None),
+            ratio_text(latency_ratio(m, measurements)),
             ms_text(m.load_ms),
             ms_text(m.first_call_ms),
             memory_text(m.peak_memory_bytes),
@@ -208,7 +216,7 @@ def warnings_text(measurements: Sequence[Measurement]) -> list[str]:
             where = f"{m.name}, {place_text(m)}, {_threads_text(m.threads)}"
             about.setdefault(_FIGURE.sub("#", warning), []).append(f"{where}: {warning}")
     return [
-        found[0] if len(found) == 1 else f"{found[0]} (So do {len(found) - 1} more of "
+        found[0] if len(found) == 1 else f"{found[0]} (The same for {len(found) - 1} more of "
         f"{len(measurements)} measurements.)"
         for found in about.values()
     ]

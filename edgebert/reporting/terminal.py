@@ -33,8 +33,13 @@ def print_tables(*tables: Table) -> None:
     """Prints tables below each other; cells are text, never markup."""
     out = console()
     for table in tables:
-        framed = sum(_longest([heading, *cells]) + 3 for heading, cells in _columns(table)) + 1
-        out.print(_framed(table) if framed <= out.width else _frameless(table, out.width))
+        framed = (t for t in (table, table.without_spare()) if _framed_width(t) <= out.width)
+        fitting = next(framed, None)
+        out.print(_framed(fitting) if fitting else _frameless(table.without_spare(), out.width))
+
+
+def _framed_width(table: Table) -> int:
+    return 1 + sum(3 + _longest([heading, *cells]) for heading, cells in _columns(table))
 
 
 def print_report(report: Report) -> None:

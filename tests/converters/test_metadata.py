@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import io
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import flatbuffers
@@ -24,6 +22,7 @@ from hypothesis import strategies as st
 from converters import metadata
 from converters.errors import ConversionError
 from converters.graph_builder import GraphBuilder
+from tests.judges import mediapipe_classifier
 
 LENGTH = 8
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "##ly", "é", "!")
@@ -385,29 +384,11 @@ def test_reading_loads_no_runtime() -> None:
 # --- MediaPipe ---------------------------------------------------------------------------------
 
 
-@functools.cache
-def judge() -> ModuleType:
-    path = Path(__file__).parents[1] / "judges" / "mediapipe_classifier.py"
-    spec = importlib.util.spec_from_file_location("mediapipe_classifier", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def mediapipe_python() -> str:
-    python: str | None = judge().find_python()
-    if python is None:
-        pytest.skip(f"no mediapipe; {judge().PYTHON_VARIABLE} may name a Python that has it")
-    return python
-
-
 def test_mediapipe_gives_our_scores_by_label(mediapipe_python: str, tmp_path: Path) -> None:
     path = tmp_path / "tiny.tflite"
     path.write_bytes(tiny_model())
     texts = {"GOOD goodly!": [2, 4, 4, 6, 8, 3], "bad": [2, 5, 3], "what": [2, 1, 3]}
-    judged = judge().classify(mediapipe_python, path, list(texts))
+    judged = mediapipe_classifier.classify(mediapipe_python, path, list(texts))
     for scores, token_ids in zip(judged, texts.values(), strict=True):
         ours = dict(zip(LABELS, probabilities(tiny_model(), token_ids).tolist(), strict=True))
         assert scores == pytest.approx(ours, abs=1e-6)
@@ -424,5 +405,5 @@ def test_mediapipe_takes_one_signature_only(mediapipe_python: str, tmp_path: Pat
     )
     path = tmp_path / "two.tflite"
     path.write_bytes(model)
-    with pytest.raises(judge().Refused, match="single subgraph"):
-        judge().classify(mediapipe_python, path, ["good"])
+    with pytest.raises(mediapipe_classifier.Refused, match="single subgraph"):
+        mediapipe_classifier.classify(mediapipe_python, path, ["good"])

@@ -1,0 +1,48 @@
+"""`edgebert run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edgebert.cli.options import json_option, print_json
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder of all results, instead of the file's 'out'.")
+@click.option("--force", is_flag=True, help="Do every stage again, also those that are done.")
+@json_option
+def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
+    """Run the whole pipeline of a TOML file: fine-tune, prune, export, evaluate, profile, report.
+
+    A stage that is done, with the same settings, data and model, is kept. Run it again after
+    Ctrl-C: it goes on where it stopped.
+
+    \b
+    edgebert run examples/assistant_intents.toml
+    """
+    from edgebert.pipeline import run as run_pipeline
+    from edgebert.pipeline_config import read_config
+    from edgebert.progress import terminal_progress
+    from edgebert.reporting.terminal import print_report
+
+    def notice(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    read = read_config(config, out)
+    try:
+        with terminal_progress() as progress:
+            report = run_pipeline(read, force, progress, notice)
+    except KeyboardInterrupt:
+        notice("Stopped. What is done is kept. Next: the same command goes on from here.")
+        raise
+    if as_json:
+        print_json(report.to_dict())
+        return
+    print_report(report)
+    for note in report.notes:
+        click.echo(f"- {note}")

@@ -1,0 +1,187 @@
+"""Gathers what the stages of a run left in its folder into one `Report`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgebert import __version__
+from edgebert.exporting import gzip_size, manifest_path
+from edgebert.pipeline_config import PRUNED, ExportPlan
+from edgebert.pipeline_stages import (
+    EVALUATED_FOLDER,
+    EXPORTED_FOLDER,
+    PROFILED_FOLDER,
+    Session,
+    keras_name,
+)
+from edgebert.profiling.measurement import Measurement
+from edgebert.reporting.report import Report, Row, StageFact
+from edgebert.reporting.tables import warnings_text
+from edgebert.reporting.units import ratio_text, share_text
+
+KERAS = "Keras"
+_PACKAGES = ("ai-edge-litert", "keras", "keras-hub", "numpy", "tensorflow",
+             "tensorflow-model-optimization", "tokenizers")
+_ENCODER, _KERNEL = "layers.", "kernel"
+_Z_95 = 1.96
+
+
+def make_report(session: Session, stages: Sequence[StageFact]) -> Report:
+    """The report of a run whose stages are all done."""
+    rows = (*(_keras_row(session, name) for name in session.exported_models),
+            *(_file_row(session, plan) for plan in session.config.exports))
+    report = Report(session.config.name, rows, tuple(stages), _provenance(session, rows))
+    return Report(report.name, rows, report.stages, report.provenance,
+                  tuple(_notes(session, report)))
+
+
+def _keras_row(session: Session, model: str) -> Row:
+    name = keras_name(model)
+    return Row(name, model, KERAS, _evaluation(session, name)["metrics"],
+               sparsity=_sparsity(session, model))
+
+
+def _file_row(session: Session, plan: ExportPlan) -> Row:
+    path = session.tflite(plan)
+    manifest = _json(manifest_path(path))
+    data = path.read_bytes()
+    final = manifest["parity"]["final"] or {}
+    measurements: tuple[Measurement, ...] = ()
+    if session.config.profile is not None:
+        stored = _json(session.config.out / PROFILED_FOLDER / f"{plan.name}.json")
+        measurements = tuple(map(Measurement.from_dict, stored))
+    return Row(
+        name=plan.name,
+        model=plan.model,
+        recipe=plan.settings.recipe,
+        metrics=_evaluation(session, plan.name)["metrics"],
+        size_bytes=len(data),
+        gzip_bytes=measurements[0].gzip_bytes if measurements else gzip_size(data),
+        sparsity=_sparsity(session, plan.model),
+        agreement=final.get("label_agreement"),
+        file=f"{EXPORTED_FOLDER}/{path.name}",
+        sha256=_sha256(data),
+        measurements=measurements,
+    )
+
+
+def _evaluation(session: Session, name: str) -> dict[str, Any]:
+    return dict(_json(session.config.out / EVALUATED_FOLDER / f"{name}.json"))
+
+
+def _sparsity(session: Session, model: str) -> float | None:
+    """Share of zeros among the encoder's kernels; None for a model that was not pruned."""
+    if model != PRUNED:
+        return None
+    kernels = [
+        array for name, array in session.model(model).checkpoint.weights.items()
+        if name.startswith(_ENCODER) and name.endswith(_KERNEL)
+    ]
+    zeros = sum(array.size - int(np.count_nonzero(array)) for array in kernels)
+    return zeros / sum(array.size for array in kernels)
+
+
+def _notes(session: Session, report: Report) -> Iterable[str]:
+    """What a reader must know to judge the figures."""
+    files = [row for row in report.rows if row.size_bytes is not None]
+    yield from (_comparison(report, files[0], files[-1]) for _ in files[1:2])
+    rows = len(session.test)
+    accuracy = files[0].metrics["accuracy"]
+    yield (f"The test split has {rows} rows, which no stage chose anything by; an accuracy of "
+           f"{share_text(accuracy)} is known to about {100 * half_width(accuracy, rows):.1f} "
+           "points (95%).")
+    if any(row.sparsity for row in files):
+        yield ("Pruned weights are zeros: they make the gzip'd file smaller, not the file or its "
+               "latency, since the kernels multiply by them all the same.")
+    yield from _data_notes(session)
+    if report.measurements:
+        first = report.measurements[0]
+        yield (f"Latency on {first.device.cpu}, {first.device.cores} cores, with {first.runtime}; "
+               "the files took turns, and ratios compare blocks made in the same round. A phone "
+               "gives other figures.")
+        yield from (f"Measuring: {warning}" for warning in warnings_text(report.measurements))
+
+
+def _comparison(report: Report, before: Row, after: Row) -> str:
+    ratios = [
+        (ratio_text(report.size_ratio(after.size_bytes, "size_bytes")), "the size"),
+        (ratio_text(report.size_ratio(after.gzip_bytes, "gzip_bytes")), "the gzip'd size"),
+    ]
+    if before.end_to_end and after.end_to_end:
+        latency = report.latency_ratio(after.end_to_end)
+        ratios.append((ratio_text(latency), "the time from text to label"))
+    points = 100 * (after.metrics["accuracy"] - before.metrics["accuracy"])
+    listed = ", ".join(f"{ratio} {what}" for ratio, what in ratios)
+    return f"{after.name} against {before.name}: {listed}, accuracy {points:+.1f} points."
+
+
+def half_width(share: float, count: int) -> float:
+    """Half of the 95 % Wilson score interval of a share that was counted on `count` rows."""
+    return (_Z_95 / (1 + _Z_95**2 / count)) * sqrt(
+        share * (1 - share) / count + _Z_95**2 / (4 * count**2)
+    )
+
+
+def _data_notes(session: Session) -> Iterable[str]:
+    trained = set(session.train.texts) | set(session.dev.texts)
+    known = sum(text in trained for text in session.test.texts)
+    if known:
+        yield f"{known} test texts are also in the training or dev split."
+    cut = {
+        plan.name: _evaluation(session, plan.name)["truncated_rows"]
+        for plan in session.config.exports
+    }
+    for name, rows in cut.items():
+        if rows:
+            yield f"{name}: {rows} test texts are longer than its longest length, and were cut."
+
+
+def _provenance(session: Session, rows: Sequence[Row]) -> dict[str, dict[str, str]]:
+    config = session.config
+    measured = next((m for row in rows for m in row.measurements), None)
+    machine = {
+        "processor": measured.device.cpu if measured else platform.processor(),
+        "cores": str(measured.device.cores) if measured else "",
+        "system": measured.device.os if measured else platform.platform(),
+        "runtime": measured.runtime if measured else "",
+        "features": ", ".join(measured.device.cpu_features) if measured else "",
+    }
+    return {
+        "Data": {
+            part: f"{dataset.name}, {len(dataset)} rows, file SHA-256 {dataset.sha256}"
+            for part, dataset in session.parts.items()
+        },
+        "Files": {row.file: f"SHA-256 {row.sha256}" for row in rows if row.file},
+        "Machine": {key: value for key, value in machine.items() if value},
+        "Versions": {"edgebert": __version__, "python": platform.python_version(), **_versions()},
+        "Commands": {"this run": f"edgebert run {config.path.name}",
+                     "base model": config.base if "/" not in config.base[:1] else "a local folder",
+                     "try it": f'edgebert predict {rows[-1].file} "..."'},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,47 @@
+"""MediaPipe's TextClassifier loads what we export and gives our scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebert.evaluation import open_predictor, predict
+from edgebert.exporting import export
+from edgebert.model import open_model
+from edgebert.settings import ExportSettings
+from tests.judges import mediapipe_classifier
+
+TEXTS = [
+    "A GORGEOUS, witty, seductive movie!",
+    "it's 99.9% awful (really?) -- don't watch",
+    "turn off the lights @home #now",
+    "x",
+    "word " * 200,
+]
+
+
+@pytest.mark.parametrize("recipe", ["dynamic-int8", "float32"])
+def test_the_scores_are_ours(
+    recipe: str, minilm_dir: Path, mediapipe_python: str, tmp_path: Path
+) -> None:
+    model = open_model(minilm_dir)
+    rng = np.random.default_rng(5)
+    hidden = model.checkpoint.config.hidden_size
+    labels = ("alarm", "music", "weather")
+    weights = {
+        **model.checkpoint.weights,
+        "classifier.kernel": rng.normal(0, 0.2, (3, hidden)).astype(np.float32),
+        "classifier.bias": np.zeros(3, np.float32),
+    }
+    classifier = replace(
+        model, checkpoint=replace(model.checkpoint, weights=weights, labels=labels))
+    path = export(
+        classifier, tmp_path / "m.tflite", ExportSettings(recipe=recipe, length=64)).path
+    judged = mediapipe_classifier.classify(mediapipe_python, path, TEXTS)
+    ours = predict(open_predictor(path), TEXTS)
+    for text, theirs, own in zip(TEXTS, judged, ours, strict=True):
+        assert theirs == pytest.approx(own.probabilities, abs=1e-5), text
+    assert len({own.probability for own in ours}) == len(TEXTS)
