@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,12 @@ def _missing_judge(reason: str) -> None:
 def mediapipe_python() -> str:
     """A Python that has mediapipe."""
     python = mediapipe_classifier.find_python()
-    if python is None:
+    loads = [python or "", "-c", "from mediapipe.tasks.python import text"]
+    if python is None or subprocess.run(loads, capture_output=True, check=False).returncode:
         _missing_judge(
-            f"no mediapipe: pip install mediapipe, or set {mediapipe_classifier.PYTHON_VARIABLE} "
-            "to a Python that has it"
+            "no mediapipe that loads: pip install mediapipe and, on Debian, apt-get install "
+            f"libegl1 libgles2; or set {mediapipe_classifier.PYTHON_VARIABLE} to a Python that "
+            "has it"
         )
     assert python is not None
     return python

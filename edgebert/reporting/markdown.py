@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import (
@@ -13,7 +14,7 @@ from edgebert.reporting.tables import (
     summary_table,
 )
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+_SPECIAL = re.compile(r"([\\`*\[\]#|~$]|(?<!\w)_|_(?!\w))")
 
 
 def to_markdown(report: Report) -> str:
@@ -39,4 +40,4 @@ def _drawn(table: Table, heading: bool = True) -> str:
 
 def _plain(text: str) -> str:
     """Text on one line, with Markdown's and HTML's special characters escaped."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", escape(" ".join(text.split()), quote=False))

