@@ -104,17 +104,23 @@ def keras_hub_litert(model: TaskModel, length: int, out: Path) -> Path:
 
 def litert(path: Path, threads: int) -> Callable[[np.ndarray], Any]:
     """Any `.tflite` by its first signature, inputs bound by name."""
-    from edgebert.litert_model import load_interpreter
+    from edgebert.litert_runtime import load_interpreter
 
     interpreter = load_interpreter(path, threads)
     runner = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
     names = list(runner.get_input_details())
+    kinds = {name: _kind(name) for name in names}
 
     def run(token_ids: np.ndarray) -> Any:
         ids = token_ids.astype(np.int32)
         values = {"ids": ids, "mask": np.ones_like(ids), "segment": np.zeros_like(ids)}
-        return runner(**{
-            name: next(value for key, value in values.items() if key in name) for name in names
-        })
+        return runner(**{name: values[kind] for name, kind in kinds.items()})
 
     return run
+
+
+def _kind(input_name: str) -> str:
+    for kind in ("segment", "mask"):
+        if kind in input_name:
+            return kind
+    return "ids"

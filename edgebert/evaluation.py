@@ -7,7 +7,7 @@ phone makes no difference to anything above this room.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -67,12 +67,26 @@ class Evaluation:
         return dict(self.__dict__)
 
 
+def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
+    """The model as one graph for every batch and length: Keras would trace each shape anew."""
+    import tensorflow as tf
+
+    any_ids = tf.TensorSpec([None, None], tf.int32)
+    inputs = {name: any_ids for name in keras_model.input}
+
+    @tf.function(input_signature=[inputs], autograph=False)
+    def call(values: Any) -> Any:
+        return keras_model(values, training=False)
+
+    return lambda values: np.asarray(call(values))
+
+
 class KerasPredictor:
     """Predicts with the Keras model of a `TaskModel`, in batches of similar length."""
 
     def __init__(self, model: TaskModel, keras_model: Any = None) -> None:
         self.model = model
-        self._keras_model = model.keras_model() if keras_model is None else keras_model
+        self._run = _any_shape(model.keras_model() if keras_model is None else keras_model)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -96,7 +110,7 @@ class KerasPredictor:
             length = -(-max(map(len, batch)) // PAD_MULTIPLE) * PAD_MULTIPLE
             inputs = pad(batch, min(length, self.model.checkpoint.config.max_positions),
                          self.tokenizer.pad_id)
-            rows[chosen] = np.asarray(self._keras_model.predict_on_batch(inputs))
+            rows[chosen] = self._run(inputs)
         return rows
 
     def scores(self, encodings: Sequence[Encoding], batch_size: int = 32) -> np.ndarray:
@@ -105,7 +119,7 @@ class KerasPredictor:
     def hidden_states(self, encoding: Encoding) -> np.ndarray:
         """The last layer's rows of one text, float32 `[tokens, hidden_size]` (bare encoders)."""
         inputs = pad([encoding], len(encoding), self.tokenizer.pad_id)
-        return np.asarray(self._keras_model.predict_on_batch(inputs))[0]
+        return self._run(inputs)[0]
 
 
 def open_predictor(path: Path | str, threads: int = 1) -> KerasPredictor | LiteRtModel:

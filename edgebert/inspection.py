@@ -17,7 +17,8 @@ from converters.errors import ConversionError
 from converters.metadata import describe_metadata
 from converters.tflite_file import ModelInfo, SubgraphInfo, one_subgraph, read_model
 from edgebert.errors import ModelError
-from edgebert.litert_model import load_interpreter, read_manifest
+from edgebert.litert_model import read_manifest
+from edgebert.litert_runtime import load_interpreter
 
 DELEGATE = "DELEGATE"
 _LOOKUPS = ("EMBEDDING_LOOKUP", "GATHER")

@@ -16,8 +16,8 @@ import numpy as np
 from converters.errors import ConversionError
 from converters.metadata import read_associated_files, read_metadata_buffer
 from converters.vocabulary import Vocabulary
-from edgebert import native_noise
-from edgebert.errors import MissingExtraError, ModelError
+from edgebert.errors import ModelError
+from edgebert.litert_runtime import Runtime, Signature, open_runtime
 from edgebert.tasks.classification import log_softmax
 from edgebert.tokenizer import Encoding, Tokenizer
 
@@ -26,34 +26,6 @@ MANIFEST_FORMAT = 1
 VOCABULARY_FILE = "vocab.txt"
 DYNAMIC_SIGNATURE = "tokens_dynamic"
 SMALLEST_PROBABILITY = 1e-38
-
-
-def load_interpreter(path: Path, threads: int) -> Any:
-    """A TFLite interpreter from `ai-edge-litert`, or `tflite-runtime` on old boards.
-
-    Raises:
-        MissingExtraError: neither is installed.
-        ModelError: the runtime does not take the file.
-    """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
-        try:
-            from tflite_runtime.interpreter import Interpreter  # type: ignore[no-redef]
-        except ImportError as error:
-            raise MissingExtraError(
-                "No TFLite runtime is installed. Next: pip install ai-edge-litert"
-            ) from error
-    try:
-        with native_noise.hidden():
-            interpreter = Interpreter(model_path=str(path), num_threads=threads)
-            interpreter.allocate_tensors()
-            return interpreter
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"{path} can't be loaded by the TFLite runtime: {error}. Next: it is likely cut short "
-            "or no .tflite; export it again."
-        ) from error
 
 
 def read_manifest(path: Path, data: bytes | None = None) -> dict[str, Any]:
@@ -110,56 +82,47 @@ def _vocabulary(path: Path, data: bytes, manifest: dict[str, Any]) -> Vocabulary
     return vocabulary
 
 
-class _Signature:
-    """One length: input arrays that are kept from call to call, and the runner."""
+class _Slot:
+    """One length: input arrays that are kept from call to call, and the signature that takes them."""
 
-    def __init__(self, interpreter: Any, key: str, length: int, pad_id: int, output: str) -> None:
-        self._run = interpreter.get_signature_runner(key)
-        self.length, self._pad_id, self._output = length, pad_id, output
-        if key != DYNAMIC_SIGNATURE:
-            self._allocate(length)
+    def __init__(self, run: Signature, length: int, pad_id: int) -> None:
+        self._run, self._pad_id = run, pad_id
+        self.resize(length)
 
-    def _allocate(self, length: int) -> None:
+    def resize(self, length: int) -> None:
         self.length = length
-        self._token_ids = np.full((1, length), self._pad_id, np.int32)
-        self._padding_mask = np.zeros((1, length), np.int32)
-        self._segment_ids = np.zeros((1, length), np.int32)
-
-    def resized(self, length: int) -> _Signature:
-        if length != self.length:
-            self._allocate(length)
-        return self
+        self._inputs = {
+            "token_ids": np.full((1, length), self._pad_id, np.int32),
+            "padding_mask": np.zeros((1, length), np.int32),
+            "segment_ids": np.zeros((1, length), np.int32),
+        }
 
     def __call__(self, encoding: Encoding) -> np.ndarray:
         used = len(encoding)
-        self._token_ids[0, :used] = encoding.token_ids
-        self._token_ids[0, used:] = self._pad_id
-        self._padding_mask[0, :used] = 1
-        self._padding_mask[0, used:] = 0
-        self._segment_ids[0, :used] = encoding.segment_ids
-        self._segment_ids[0, used:] = 0
-        result = self._run(
-            token_ids=self._token_ids,
-            padding_mask=self._padding_mask,
-            segment_ids=self._segment_ids,
-        )
-        return np.asarray(result[self._output][0])
+        token_ids, padding_mask, segment_ids = self._inputs.values()
+        token_ids[0, :used] = encoding.token_ids
+        token_ids[0, used:] = self._pad_id
+        padding_mask[0, :used] = 1
+        padding_mask[0, used:] = 0
+        segment_ids[0, :used] = encoding.segment_ids
+        segment_ids[0, used:] = 0
+        return self._run(self._inputs)[0]
 
 
 class LiteRtModel:
     """A predictor over a `.tflite` file."""
 
     def __init__(
-        self, interpreter: Any, manifest: dict[str, Any], vocabulary: Vocabulary, path: Path
+        self, runtime: Runtime, manifest: dict[str, Any], vocabulary: Vocabulary, path: Path
     ) -> None:
         self.path, self.manifest = path, manifest
         self.tokenizer = Tokenizer(vocabulary)
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self.max_length = int(manifest["max_length"])
         self._output = str(manifest["output"])
-        self._interpreter = interpreter
+        self._runtime = runtime
         self._lengths = [int(n) for n in manifest["lengths"]]
-        self._signatures: dict[int, _Signature] = {}
+        self._slots: dict[int, _Slot] = {}
 
     @classmethod
     def open(cls, path: Path, threads: int = 1) -> LiteRtModel:
@@ -171,28 +134,31 @@ class LiteRtModel:
         data = _bytes_of(path)
         manifest = read_manifest(path, data)
         vocabulary = _vocabulary(path, data, manifest)
-        return cls(load_interpreter(path, threads), manifest, vocabulary, path)
+        runtime = open_runtime(path, threads, fixed_lengths=bool(manifest["lengths"]))
+        return cls(runtime, manifest, vocabulary, path)
 
-    def _signature(self, tokens: int) -> _Signature:
+    def _slot(self, tokens: int) -> _Slot:
         if not self._lengths:
-            return self._made(0, DYNAMIC_SIGNATURE).resized(tokens)
+            slot = self._made(0, tokens, DYNAMIC_SIGNATURE)
+            if slot.length != tokens:
+                slot.resize(tokens)
+            return slot
         for length in self._lengths:
             if tokens <= length:
-                return self._made(length, f"tokens_{length}")
+                return self._made(length, length, f"tokens_{length}")
         raise ModelError(
             f"{self.path} takes at most {self._lengths[-1]} tokens. Received: {tokens}."
         )
 
-    def _made(self, length: int, key: str) -> _Signature:
-        if length not in self._signatures:
-            self._signatures[length] = _Signature(
-                self._interpreter, key, length, self.tokenizer.pad_id, self._output
-            )
-        return self._signatures[length]
+    def _made(self, number: int, length: int, key: str) -> _Slot:
+        if number not in self._slots:
+            run = self._runtime.signature(key)
+            self._slots[number] = _Slot(run, length, self.tokenizer.pad_id)
+        return self._slots[number]
 
     def run(self, encoding: Encoding) -> np.ndarray:
         """The file's output for one text: float32 `[labels]`, or `[length, hidden_size]`."""
-        return self._signature(len(encoding))(encoding)
+        return self._slot(len(encoding))(encoding)
 
     def scores(self, encodings: Sequence[Encoding], batch_size: int = 1) -> np.ndarray:
         """Log probabilities, float64 `[texts, labels]`; the file's batch is always one."""

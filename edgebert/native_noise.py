@@ -6,7 +6,9 @@ process's stderr, past Python. Known lines are dropped; everything else is passe
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import re
 import sys
@@ -15,7 +17,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _NOISE = re.compile(
-    rb"^(WARNING: All log messages before absl::InitializeLog|INFO: |[IW]0000 .*(port\.cc|"
+    rb"^(WARNING: All log messages before absl::InitializeLog|INFO: |\s*$|"
+    rb"WARNING: \[(npu_registry|compiler_plugin|environment)\.cc|[IW]0000 .*(port\.cc|"
     rb"cudart_stub|cuda_|cpu_feature_guard|computation_placer)|.*oneDNN custom operations|"
     rb".*This TensorFlow binary is optimized|To enable the following instructions)"
 )
@@ -38,6 +41,23 @@ def hidden() -> Iterator[None]:
             for line in kept:
                 if not _NOISE.match(line):
                     os.write(2, line)
+
+
+@functools.cache
+def hide_at_exit() -> None:
+    """Sends to nowhere what native libraries print while the process ends.
+
+    Python has said all by then: exit handlers run in reverse order, so this one, registered at
+    the first use, runs after those that came later, and before the libraries are torn down.
+    """
+
+    def redirect() -> None:
+        sys.stderr.flush()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+
+    atexit.register(redirect)
 
 
 def load_keras() -> Any:

@@ -98,7 +98,7 @@ class ExportSettings:
     )
     length: int = setting(0, "One fixed token length instead of --lengths.")
     dynamic_length: bool = setting(False, "One signature with a free length instead of --lengths.")
-    max_signatures: int = setting(4, "Most signatures that '--lengths auto' may make.")
+    max_signatures: int = setting(8, "Most signatures that '--lengths auto' may make.")
     max_length: int = setting(0, "Longest length to export; 0 takes the model's own.")
     output: str = setting(
         "probabilities", "What a classifier gives.", ("probabilities", "logits")

@@ -92,7 +92,7 @@ _SUMMARY = (
     _Column("p50 ms", _latency(_p50)),
     _Column("p90 ms", _latency(lambda report, m: ms_text(m.latency.p90_ms))),
     _Column("load ms", _latency(lambda report, m: ms_text(m.load_ms)), spare=True),
-    _Column("first call", _latency(lambda report, m: ms_text(m.first_call_ms)), spare=True),
+    _Column("first call ms", _latency(lambda report, m: ms_text(m.first_call_ms)), spare=True),
     _Column("memory", _latency(lambda report, m: memory_text(m.peak_memory_bytes)), spare=True),
 )
 

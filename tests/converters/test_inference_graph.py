@@ -26,7 +26,7 @@ from converters.inference_graph import (
     signature_key,
 )
 from converters.tflite_file import read_model
-from edgebert.litert_model import load_interpreter
+from edgebert.litert_runtime import load_interpreter
 from edgebert.model import TaskModel
 from edgebert.tasks.classification import log_softmax
 from tests.conftest import random_checkpoint

@@ -251,7 +251,7 @@ def test_a_pipe_gets_every_column(
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     print_report(report)
-    assert "first call" in capsys.readouterr().out.split("Latency in ms")[0]
+    assert "first call ms" in capsys.readouterr().out.split("Latency in ms")[0]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,165 @@
+"""Runs the signatures of a `.tflite` on this machine's CPU, inputs bound by name.
+
+Two ways of the same runtime, one shape here: a signature with a fixed length goes through LiteRT's
+`CompiledModel`, which lets all signatures of a file share one set of packed weights in memory; a free
+length goes through the interpreter, which resizes faster. Where there is no `CompiledModel` (old
+boards with `tflite-runtime`), the interpreter runs both.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgebert import native_noise
+from edgebert.errors import MissingExtraError, ModelError
+
+IN_MEMORY_CACHE = ":memory" if sys.platform == "linux" else ""
+"""XNNPACK's name for a weight cache that is no file (it needs Linux's memfd)."""
+
+
+class Signature(Protocol):
+    """A signature at one length."""
+
+    def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Takes int32 arrays `[1, length]` by input name, gives the only output."""
+        ...
+
+
+class Runtime(Protocol):
+    """A loaded file."""
+
+    def signature(self, key: str) -> Signature:
+        """The signature of that key, ready to be called."""
+        ...
+
+
+def load_interpreter(path: Path, threads: int) -> Any:
+    """A TFLite interpreter from `ai-edge-litert`, or `tflite-runtime` on old boards.
+
+    Raises:
+        MissingExtraError: neither is installed.
+        ModelError: the runtime does not take the file.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter
+        except ImportError as error:
+            raise MissingExtraError(
+                "No TFLite runtime is installed. Next: pip install ai-edge-litert"
+            ) from error
+    try:
+        with native_noise.hidden():
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+            return interpreter
+    except (ValueError, RuntimeError) as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{path} can't be loaded by the TFLite runtime: {error}. Next: it is likely cut short or no "
+        ".tflite, or the runtime is older than its operators; export it again or upgrade."
+    )
+
+
+class InterpreterRuntime:
+    """The interpreter's signature runners, which resize to the inputs they are given."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._interpreter = load_interpreter(path, threads)
+
+    def signature(self, key: str) -> Signature:
+        run = self._interpreter.get_signature_runner(key)
+
+        def call(inputs: dict[str, np.ndarray]) -> np.ndarray:
+            (output,) = run(**inputs).values()
+            return np.asarray(output)
+
+        return call
+
+
+class CompiledRuntime:
+    """LiteRT's `CompiledModel`, whose signatures share their packed weights in memory."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        from ai_edge_litert import compiled_model as litert
+
+        native_noise.hide_at_exit()
+        cpu = litert.CpuOptions(num_threads=threads, xnnpack_weight_cache_path=IN_MEMORY_CACHE)
+        options = litert.Options(
+            hardware_accelerators=litert.HardwareAccelerator.CPU, cpu_options=cpu
+        )
+        try:
+            with native_noise.hidden():
+                model = litert.CompiledModel.from_file(
+                    str(path), environment=_cpu_environment(litert), options=options
+                )
+        except (ValueError, RuntimeError) as error:
+            raise _refused(path, error) from error
+        # The runtime says good-bye on stderr, so all that holds it is dropped where that is hidden.
+        self._owned: dict[str, Any] = {"model": model}
+        del model
+        weakref.finalize(self, _drop, self._owned)
+
+    def signature(self, key: str) -> Signature:
+        owned = self._owned
+        with native_noise.hidden():
+            model = owned["model"]
+            index = model.get_signature_index(key)
+            names = model.get_signature_by_index(index)["inputs"]
+            owned[key] = (model.create_input_buffers(index), model.create_output_buffers(index))
+            shapes = {
+                name: details["shape"] for name, details in model.get_input_tensor_details(key).items()
+            }
+            (details,) = model.get_output_tensor_details(key).values()
+            del model
+        shape = tuple(details["shape"])
+        size = int(np.prod(shape))
+
+        def call(values: dict[str, np.ndarray]) -> np.ndarray:
+            inputs, outputs = owned[key]
+            for name, buffer in zip(names, inputs, strict=True):
+                buffer.write(values[name])
+            owned["model"].run_by_index(index, inputs, outputs)
+            return np.asarray(outputs[0].read(size, np.float32)).reshape(shape)
+
+        with native_noise.hidden():  # the first call packs the weights, and greets
+            call({name: np.zeros(shape, np.int32) for name, shape in shapes.items()})
+        return call
+
+
+def _cpu_environment(litert: Any) -> Any:
+    """An environment that looks for no vendor's compiler: its own folder holds none."""
+    nowhere = str(Path(litert.__file__).parent / "tools")
+    return litert.Environment.create(
+        compiler_plugin_path=nowhere, dispatch_library_path=nowhere
+    )
+
+
+def _drop(owned: dict[str, Any]) -> None:
+    with native_noise.hidden():
+        owned.clear()
+
+
+def open_runtime(path: Path, threads: int, fixed_lengths: bool) -> Runtime:
+    """The faster of the two ways for this file.
+
+    Raises:
+        MissingExtraError: no runtime is installed.
+        ModelError: the runtime does not take the file.
+    """
+    if fixed_lengths:
+        try:
+            from ai_edge_litert.compiled_model import CpuOptions  # noqa: F401
+        except ImportError:
+            return InterpreterRuntime(path, threads)
+        return CompiledRuntime(path, threads)
+    return InterpreterRuntime(path, threads)

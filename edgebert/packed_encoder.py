@@ -1,0 +1,232 @@
+"""`PackedEncoder`: what keras-hub's `BertBackbone` computes, in the fewest operations for training.
+
+The layer holds a backbone and reads its variables; outputs and gradients are those of the backbone
+(up to rounding, and to which numbers dropout hits). What it leaves out:
+
+- padding: the tokens of a batch stand in one array without gaps, `[tokens, hidden]`; only attention
+  sees rows of equal length;
+- rows that nothing reads: a classifier reads [CLS] alone, so the last layer's queries, output
+  projection and feed-forward run for that one row of each text;
+- intermediate arrays: see `training_ops`. Queries, keys and values are one matmul, and one gather
+  does what takes a reshape, a transpose and the padding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from converters import keras_hub
+from converters.checkpoint import BertConfig
+from edgebert.training_ops import (
+    ACTIVATIONS,
+    Dropout,
+    dense,
+    layer_norm,
+    permute,
+    small_table_rows,
+)
+
+PACK_MULTIPLE = 32
+"""The number of packed rows is a multiple of this: few shapes, each prepared once."""
+MASKED_SCORE = -1e9
+
+
+class Packing(NamedTuple):
+    """Where the tokens of a batch `[batch, length]` stand in the packed array.
+
+    Attributes:
+        batch: texts.
+        length: columns of the padded batch.
+        position: of each packed row: its place in the batch, flat, int32 `[packed]`.
+        row: of each place in the batch: its packed row, int32 `[batch, 1, length]`; places that
+            were left out have the last packed row, which is then padding too.
+        score_bias: 0 for tokens and `MASKED_SCORE` for padding, float32 `[batch, 1, 1, length]`.
+    """
+
+    batch: Any
+    length: Any
+    position: Any
+    row: Any
+    score_bias: Any
+
+
+def pack(padding_mask: Any) -> Packing:
+    """Lays the tokens of a batch end to end.
+
+    All tokens come first, then as much padding as fills `PACK_MULTIPLE` up. Padding is computed
+    like a token, but no token and no output reads it, so its gradients are exactly zero.
+
+    Args:
+        padding_mask: int32 `[batch, length]`, 1 for tokens.
+    """
+    batch, length = tf.unstack(tf.shape(padding_mask))
+    places = batch * length
+    flat = tf.reshape(padding_mask, [-1])
+    wanted = (tf.reduce_sum(flat) // PACK_MULTIPLE + 1) * PACK_MULTIPLE
+    packed = tf.minimum(wanted, places)
+    position = tf.argsort(1 - flat, stable=True)[:packed]
+    row = tf.tensor_scatter_nd_update(
+        tf.fill([places], packed - 1), position[:, None], tf.range(packed)
+    )
+    score_bias = tf.cast(1 - padding_mask, tf.float32)[:, None, None, :] * MASKED_SCORE
+    return Packing(batch, length, position, tf.reshape(row, [batch, 1, length]), score_bias)
+
+
+def split_heads(x: Any, packing: Packing, parts: int, heads: int) -> list[Any]:
+    """Packed rows of several projections as attention takes them.
+
+    Args:
+        x: `[packed, parts * heads * head_size]`.
+        packing: where the rows go.
+        parts: how many projections stand side by side.
+        heads: of each projection.
+
+    Returns:
+        `parts` arrays `[batch, heads, length, head_size]`.
+    """
+    part = tf.range(parts)[:, None, None, None]
+    head = tf.range(heads)[:, None]
+    there = (packing.row * parts + part) * heads + head
+    text, column = packing.position // packing.length, packing.position % packing.length
+    part, head = tf.range(parts)[:, None], tf.range(heads)
+    text, column = text[:, None, None], column[:, None, None]
+    back = ((part * packing.batch + text) * heads + head) * packing.length + column
+    return tf.unstack(permute(x, there, back, x.shape[1] // (parts * heads)), num=parts)
+
+
+def join_heads(x: Any, packing: Packing) -> Any:
+    """The inverse of `split_heads` for one part: `[packed, heads * head_size]`."""
+    heads, head_size = x.shape[1], x.shape[3]
+    head = tf.range(heads)
+    text, column = packing.position // packing.length, packing.position % packing.length
+    there = (text[:, None] * heads + head) * packing.length + column[:, None]
+    back = packing.row * heads + head[:, None]
+    return tf.reshape(permute(x, there, back, head_size), [-1, heads * head_size])
+
+
+class PackedEncoder(keras.layers.Layer):  # type: ignore[misc]
+    """Encodes a batch like its backbone, but packed.
+
+    Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`; the
+    first column is a token in every row. Output: the backbone's `pooled_output` `[batch, hidden]`.
+
+    Args:
+        backbone: a `keras_hub.models.BertBackbone`, whose variables are used and trained.
+        config: its shape.
+        dropout: of hidden states and attention.
+        seed: of the dropout.
+        precision: dtype in which matmuls with weights multiply; all else is float32, which is what
+            a mixed dtype policy of Keras wants to be, less its casts of whole tables and norms.
+    """
+
+    def __init__(
+        self, backbone: Any, config: BertConfig, dropout: float, seed: int, precision: str
+    ) -> None:
+        super().__init__(dtype="float32", name="packed_encoder")
+        self.backbone = backbone
+        self._config, self._dropout, self._precision = config, dropout, precision
+        self._step_seed = keras.random.SeedGenerator(seed)
+        self._named = {
+            name: variable
+            for name, (_, variable) in keras_hub.variables(backbone, config.num_layers).items()
+        }
+        self.built = True
+
+    def compute_output_spec(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        """`[batch, hidden]`, float32."""
+        batch = inputs["token_ids"].shape[0]
+        return keras.KerasTensor((batch, self._config.hidden_size), "float32")
+
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        """The pooled [CLS] row of each text."""
+        packing = pack(inputs["padding_mask"])
+        drop = Dropout(
+            self._dropout if training else 0.0,
+            self._step_seed.next() if training and self._dropout else None,
+        )
+        x = drop(self._embed(inputs, packing))
+        for layer in range(self._config.num_layers - 1):
+            x = self._layer(x, packing, layer, drop)
+        x = self._last_layer(x, packing, drop)
+        return tf.tanh(self._dense(x, "pooler"))
+
+    def _embed(self, inputs: dict[str, Any], packing: Packing) -> Any:
+        def packed(name: str) -> Any:
+            return tf.gather(tf.reshape(inputs[name], [-1]), packing.position)
+
+        # The gradient of this gather is sparse, which the optimizer makes use of.
+        tokens = tf.gather(self._named["embeddings.token"].value, packed("token_ids"))
+        positions = small_table_rows(
+            self._read("embeddings.position"), packing.position % packing.length
+        )
+        segments = small_table_rows(self._read("embeddings.segment"), packed("segment_ids"))
+        return self._norm(tokens + positions + segments, "embeddings.norm")
+
+    def _layer(self, x: Any, packing: Packing, layer: int, drop: Dropout) -> Any:
+        at = f"layers.{layer}."
+        names = [at + "attention." + name for name in ("query", "key", "value")]
+        query, key, value = split_heads(
+            self._side_by_side(x, names), packing, 3, self._config.num_heads
+        )
+        context = join_heads(self._attend(query, key, value, packing, drop), packing)
+        return self._after_attention(x, context, at, drop)
+
+    def _last_layer(self, x: Any, packing: Packing, drop: Dropout) -> Any:
+        at, heads = f"layers.{self._config.num_layers - 1}.", self._config.num_heads
+        names = [at + "attention." + name for name in ("key", "value")]
+        key, value = split_heads(self._side_by_side(x, names), packing, 2, heads)
+        first = tf.gather(x, packing.row[:, 0, 0])
+        query = tf.reshape(
+            self._dense(first, at + "attention.query"), [-1, heads, 1, self._config.head_size]
+        )
+        context = self._attend(query, key, value, packing, drop)
+        context = tf.reshape(context, [-1, self._config.hidden_size])
+        return self._after_attention(first, context, at, drop)
+
+    def _attend(self, query: Any, key: Any, value: Any, packing: Packing, drop: Dropout) -> Any:
+        query = query * (1 / math.sqrt(self._config.head_size))
+        scores = tf.matmul(query, key, transpose_b=True) + packing.score_bias
+        return tf.matmul(drop(tf.nn.softmax(scores)), value)
+
+    def _after_attention(self, x: Any, context: Any, at: str, drop: Dropout) -> Any:
+        x = self._norm(x + drop(self._dense(context, at + "attention.output")), at + "attention.norm")
+        inner = ACTIVATIONS[self._config.activation](self._dense(x, at + "feed_forward.inner"))
+        outer = drop(self._dense(inner, at + "feed_forward.output"))
+        return self._norm(x + outer, at + "feed_forward.norm")
+
+    def _read(self, name: str) -> Any:
+        return tf.convert_to_tensor(self._named[name].value)
+
+    def _kernel(self, name: str) -> Any:
+        """A kernel as `[inputs, outputs]`; keras-hub splits the attention's into heads."""
+        outputs = math.prod(self._named[f"{name}.bias"].shape)
+        return tf.reshape(self._read(f"{name}.kernel"), [-1, outputs])
+
+    def _bias(self, name: str) -> Any:
+        return tf.reshape(self._read(f"{name}.bias"), [-1])
+
+    def _dense(self, x: Any, name: str) -> Any:
+        return dense(x, self._kernel(name), self._bias(name), self._precision)
+
+    def _side_by_side(self, x: Any, names: list[str]) -> Any:
+        kernel = tf.concat([self._kernel(name) for name in names], 1)
+        bias = tf.concat([self._bias(name) for name in names], 0)
+        return dense(x, kernel, bias, self._precision)
+
+    def _norm(self, x: Any, name: str) -> Any:
+        return layer_norm(
+            x, self._read(f"{name}.scale"), self._read(f"{name}.bias"),
+            self._config.layer_norm_epsilon,
+        )
+
+
+def pack_backbone(
+    backbone: Any, config: BertConfig, dropout: float, seed: int, precision: str
+) -> keras.Model:
+    """A Keras model with a backbone's inputs and its output `pooled_output`, computed packed."""
+    encoder = PackedEncoder(backbone, config, dropout, seed, precision)
+    return keras.Model(backbone.input, {"pooled_output": encoder(backbone.input)}, name="packed")

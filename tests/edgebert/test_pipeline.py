@@ -1,0 +1,277 @@
+"""The whole pipeline on a tiny model: what it writes, what it keeps, what it does again."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from edgebert import pipeline, pipeline_stages
+from edgebert.errors import DataError, UsageError
+from edgebert.model import TaskModel
+from edgebert.pipeline_records import STARTED, files_in, read_record, why_not_done
+from edgebert.pipeline_results import half_width
+from edgebert.reporting.report import Report
+
+WORDS = {
+    "negative": "bad awful sad boring", "neutral": "timer weather alarm lights",
+    "positive": "good great happy nice",
+}
+STAGES = ("finetune", "prune", "export", "evaluate", "profile")
+CONFIG = """
+name = "tiny run"
+base = "tiny"
+out = "results"
+[data]
+train = "train.tsv"
+dev = "dev.tsv"
+test = "test.tsv"
+[finetune]
+epochs = 2
+batch_size = 8
+learning_rate = 1e-3
+max_length = 24
+[prune]
+sparsity = 0.5
+epochs = 1
+batch_size = 8
+frequency = 2
+[[export]]
+model = "finetuned"
+recipe = "float32"
+length = 24
+[[export]]
+model = "pruned"
+lengths = "8,24"
+[profile]
+lengths = [24]
+warmup_runs = 1
+min_runs = 4
+max_seconds = 0.1
+"""
+
+
+def write_rows(path: Path, rows: int, seed: int) -> None:
+    rng = random.Random(seed)
+    lines = ["text\tlabel"]
+    for row in range(rows):
+        label = list(WORDS)[row % len(WORDS)]
+        word = rng.choice(WORDS[label].split())
+        lines.append(f"the movie is {word} {path.stem} {row}\t{label}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def prepared(tiny_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bare encoder, three splits and a config."""
+    folder = tmp_path_factory.mktemp("run")
+    tiny_encoder.save(folder / "tiny")
+    for seed, (part, rows) in enumerate((("train", 48), ("dev", 12), ("test", 15))):
+        write_rows(folder / f"{part}.tsv", rows, seed)
+    (folder / "run.toml").write_text(CONFIG)
+    return folder
+
+
+def changed(folder: Path, old: str, new: str, name: str = "changed.toml") -> Path:
+    """The config with one text replaced."""
+    assert old in CONFIG
+    path = folder / name
+    path.write_text(CONFIG.replace(old, new))
+    return path
+
+
+def kept(report: Report) -> tuple[str, ...]:
+    return tuple(stage.name for stage in report.stages if stage.kept)
+
+
+@pytest.fixture(scope="module")
+def done(prepared: Path) -> tuple[Path, Report, list[str]]:
+    """The run, done once: its folder, its report, and what it told."""
+    told: list[str] = []
+    report = pipeline.run(prepared / "run.toml", notice=told.append)
+    return prepared / "results", report, told
+
+
+def test_all_stages_leave_their_results(done: tuple[Path, Report, list[str]]) -> None:
+    out, report, told = done
+    assert tuple(stage.name for stage in report.stages) == STAGES
+    assert kept(report) == ()
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {
+        "1-finetuned/model.safetensors", "2-pruned/model.safetensors",
+        "3-exported/finetuned-float32.tflite", "3-exported/pruned-dynamic-int8.tflite",
+        "4-evaluated/finetuned+keras.json", "4-evaluated/pruned-dynamic-int8.json",
+        "5-profiled/finetuned-float32.json", "report.md", "report.json", "report.html",
+        *(f"{stage.folder}/stage.json" for stage in pipeline.STAGES),
+    } <= names
+    assert not [name for name in names if name.endswith((".part", STARTED))]
+    assert len([text for text in told if " done in " in text]) == len(STAGES)
+
+
+def test_the_report_compares_before_and_after(done: tuple[Path, Report, list[str]]) -> None:
+    out, report, _ = done
+    assert [(row.model, row.recipe) for row in report.rows] == [
+        ("finetuned", "Keras"), ("pruned", "Keras"),
+        ("finetuned", "float32"), ("pruned", "dynamic-int8"),
+    ]
+    assert report.baseline is report.rows[2]
+    assert report.rows[0].metrics == pytest.approx(report.rows[2].metrics)
+    assert report.rows[3].sparsity == pytest.approx(0.5, abs=0.02)
+    assert report.rows[0].sparsity is None
+    assert {m.kind for m in report.rows[3].measurements} == {"model", "end_to_end"}
+    content = json.loads((out / "report.json").read_text())
+    assert [row["name"] for row in content["rows"]] == [row.name for row in report.rows]
+    assert str(out.parent) not in json.dumps(content), "paths of the machine are in the report"
+    page = (out / "report.html").read_text()
+    assert "tiny run" in page and str(out.parent) not in page
+
+
+def test_a_second_run_keeps_all(done: tuple[Path, Report, list[str]]) -> None:
+    out, report, _ = done
+    before = {name: state for folder in sorted(out.iterdir()) if folder.is_dir()
+              for name, state in files_in(folder).items()}
+    again = pipeline.run(out.parent / "run.toml")
+    assert kept(again) == STAGES
+    assert again.rows == report.rows
+    after = {name: state for folder in sorted(out.iterdir()) if folder.is_dir()
+             for name, state in files_in(folder).items()}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "redone"),
+    [
+        ("max_seconds = 0.1", "max_seconds = 0.2", STAGES[4:]),
+        ('lengths = "8,24"', 'lengths = "16,24"', STAGES[2:]),
+        ("sparsity = 0.5", "sparsity = 0.25", STAGES[1:]),
+    ],
+)
+def test_a_change_redoes_exactly_the_later_stages(
+    done: tuple[Path, Report, list[str]], old: str, new: str, redone: tuple[str, ...]
+) -> None:
+    out, _, _ = done
+    pipeline.run(out.parent / "run.toml")
+    told: list[str] = []
+    report = pipeline.run(changed(out.parent, old, new), notice=told.append)
+    assert kept(report) == STAGES[: len(STAGES) - len(redone)]
+    key = old.split(" = ")[0]
+    assert any(f"{redone[0]}: changed: " in text and key in text for text in told), told
+    assert kept(pipeline.run(changed(out.parent, old, new))) == STAGES
+
+
+def test_another_test_split_trains_nothing_again(done: tuple[Path, Report, list[str]]) -> None:
+    out, _, _ = done
+    pipeline.run(out.parent / "run.toml")
+    write_rows(out.parent / "other.tsv", 12, 9)
+    report = pipeline.run(changed(out.parent, '"test.tsv"', '"other.tsv"'))
+    assert kept(report) == STAGES[:3]
+
+
+def test_damaged_results_are_made_again(done: tuple[Path, Report, list[str]]) -> None:
+    out, _, _ = done
+    pipeline.run(out.parent / "run.toml")
+    (out / "3-exported" / "finetuned-float32.tflite").write_bytes(b"damaged")
+    told: list[str] = []
+    report = pipeline.run(out.parent / "run.toml", notice=told.append)
+    assert kept(report)[:2] == STAGES[:2]
+    assert "export" not in kept(report)
+    assert "export: finetuned-float32.tflite was changed" in told
+    (out / "4-evaluated" / "finetuned+keras.json").unlink()
+    told.clear()
+    pipeline.run(out.parent / "run.toml", notice=told.append)
+    assert "evaluate: finetuned+keras.json is gone" in told
+
+
+def test_force_does_all_again(done: tuple[Path, Report, list[str]]) -> None:
+    out, _, _ = done
+    assert kept(pipeline.run(out.parent / "run.toml", force=True)) == ()
+
+
+@pytest.mark.parametrize("killed", ["export", "profile"])
+def test_a_run_that_was_killed_goes_on(
+    done: tuple[Path, Report, list[str]], killed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, _, _ = done
+    path = changed(out.parent, 'out = "results"', f'out = "killed-{killed}"')
+    work = {"export": "export_files", "profile": "profile_files"}[killed]
+
+    def interrupt(*arguments: object) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    place = STAGES.index(killed)
+    stages = list(pipeline.STAGES)
+    stages[place] = pipeline.Stage(**{**vars(stages[place]), "work": interrupt})
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pipeline, "STAGES", tuple(stages))
+        pipeline.run(path)
+    assert hasattr(pipeline_stages, work)
+    folder = out.parent / f"killed-{killed}" / pipeline.STAGES[place].folder
+    assert read_record(folder) is None
+    report = pipeline.run(path)
+    assert kept(report) == STAGES[:place]
+
+
+def test_a_dropped_stage_is_left_out(done: tuple[Path, Report, list[str]]) -> None:
+    out, _, _ = done
+    pipeline.run(out.parent / "run.toml")
+    path = out.parent / "no-prune.toml"
+    start, end = CONFIG.index("[prune]"), CONFIG.index("[[export]]")
+    tail = CONFIG.index("[profile]")
+    path.write_text((CONFIG[:start] + CONFIG[end:tail]).replace('"pruned"', '"finetuned"'))
+    report = pipeline.run(path)
+    assert tuple(stage.name for stage in report.stages) == ("finetune", "export", "evaluate")
+    assert kept(report) == ("finetune",)
+    assert report.measurements == ()
+    assert not (out / "3-exported" / "pruned-dynamic-int8.tflite").exists()
+    assert (out / "2-pruned" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ('test = "test.tsv"', 'test = "dev.tsv"', UsageError, "the same file as dev"),
+        ("length = 24", "length = 41", UsageError, "finetuned-float32: Lengths must be"),
+        ("[finetune]\nepochs = 2\nbatch_size = 8\nlearning_rate = 1e-3\nmax_length = 24\n", "",
+         UsageError, "the models of this run are base, pruned"),
+    ],
+)
+def test_what_must_fail_fails_before_any_work(
+    prepared: Path, old: str, new: str, error: type[Exception], message: str
+) -> None:
+    path = changed(prepared, old, new, "bad.toml")
+    path.write_text(path.read_text().replace('out = "results"', 'out = "nothing"'))
+    with pytest.raises(error, match=message):
+        pipeline.run(path)
+    assert not (prepared / "nothing").exists()
+
+
+def test_unknown_labels_fail_before_any_work(prepared: Path) -> None:
+    (prepared / "strange.tsv").write_text("text\tlabel\nthe movie\tunheard\n")
+    with pytest.raises(DataError, match="'unheard'"):
+        pipeline.run(changed(prepared, 'test = "test.tsv"', 'test = "strange.tsv"', "bad.toml"))
+
+
+def test_a_classifier_is_exported_without_training(
+    prepared: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "export.toml"
+    data = "".join(f'{part} = "{prepared / part}.tsv"\n' for part in ("train", "test"))
+    path.write_text(f'base = "{tiny_folder}"\nout = "o"\n[data]\n{data}')
+    report = pipeline.run(path)
+    assert [row.name for row in report.rows] == ["base+keras", "base-dynamic-int8"]
+    assert (tmp_path / "o" / "report.html").is_file()
+
+
+def test_a_record_of_another_form_is_no_record(tmp_path: Path) -> None:
+    for content in ("", "[]", "{}", '{"format": 1}', '{"format": 9, "hash": "", "inputs": {}}',
+                    '{"format": 1, "hash": "wrong", "inputs": {}}'):
+        (tmp_path / "stage.json").write_text(content)
+        assert read_record(tmp_path) is None
+    assert why_not_done(None, {}, tmp_path) == "not done yet"
+
+
+def test_the_interval_of_an_accuracy() -> None:
+    assert 100 * half_width(0.94, 384) == pytest.approx(2.4, abs=0.1)
+    assert half_width(1.0, 10) > 0.1
