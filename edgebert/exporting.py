@@ -244,7 +244,6 @@ def pack(body: bytes, manifest: dict[str, Any], model: TaskModel) -> bytes:
             f"Exported by edgebert {__version__}; recipe {manifest['recipe']}.",
             vocab_file=VOCABULARY_FILE,
             labels_file=LABELS_FILE,
-            output_names=(manifest["output"],),
             subgraph_names=tuple(f"tokens_{n}" for n in manifest["lengths"]) or ("tokens_dynamic",),
             version=__version__,
         )

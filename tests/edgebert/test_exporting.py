@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converters.metadata import describe_metadata
 from edgebert import exporting
 from edgebert.certificate import FloatReference, default_texts
 from edgebert.datasets import Dataset, Example
@@ -76,6 +77,16 @@ def test_the_certificate_compares_all_three(tiny_model: TaskModel, tmp_path: Pat
     beside = json.loads((tmp_path / "m.tflite.json").read_text())
     assert beside == LiteRtModel.open(artifact.path).manifest
     assert beside["parity"] == json.loads(json.dumps(parity))
+
+
+def test_the_output_has_the_name_that_the_task_library_looks_for(
+    tiny_model: TaskModel, tmp_path: Path
+) -> None:
+    """BertNLClassifier ends the process where no output is called 'probability'."""
+    artifact = export(tiny_model, tmp_path / "m.tflite", ExportSettings(length=8))
+    (subgraph,) = describe_metadata(artifact.path.read_bytes())["metadata"]["subgraph_metadata"]
+    assert [t["name"] for t in subgraph["output_tensor_metadata"]] == ["probability"]
+    assert [t["name"] for t in subgraph["input_tensor_metadata"]] == ["ids", "mask", "segment_ids"]
 
 
 def test_an_encoder_is_certified_by_its_rows(tiny_encoder: TaskModel, tmp_path: Path) -> None:
