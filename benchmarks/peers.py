@@ -1,5 +1,6 @@
 """Latency, size and partitions of the MiniLM classifier against ONNX Runtime, OpenVINO and
-keras-hub's own export; at fixed lengths, and from text to label at real sentence lengths."""
+keras-hub's own export; at fixed lengths, and from text to label at real sentence lengths.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +38,10 @@ def fixed_length(length: int, threads: int, scratch: Path, stock: bool) -> None:
         hub = models.litert(path, threads)
         sides["keras-hub export, int8"] = lambda _: hub(token_ids)
         size = path.stat().st_size
-        print(f"size: ours {ours.size_bytes / 1e6:.2f} MB, keras-hub's {size / 1e6:.2f} MB, "
-              f"ratio {ours.size_bytes / size:.3f}")
+        print(
+            f"size: ours {ours.size_bytes / 1e6:.2f} MB, keras-hub's {size / 1e6:.2f} MB, "
+            f"ratio {ours.size_bytes / size:.3f}"
+        )
     print_timings(f"{length} tokens, {threads} thread(s)", in_turn(sides, 20, 15))
 
 
@@ -57,18 +60,25 @@ def text_to_label(threads: int, scratch: Path) -> None:
     for name, settings in ways.items():
         path = scratch / f"{abs(hash(name))}.tflite"
         artifact = export(model, path, settings, sentences)
-        print(f"{name}: lengths {artifact.manifest['lengths'] or 'free'}, "
-              f"{artifact.size_bytes / 1e6:.2f} MB")
+        print(
+            f"{name}: lengths {artifact.manifest['lengths'] or 'free'}, "
+            f"{artifact.size_bytes / 1e6:.2f} MB"
+        )
         opened = LiteRtModel.open(path, threads)
         sides[name] = lambda i, opened=opened: opened.classify(texts[i])
     head = model.checkpoint.weights["classifier.kernel"].T
-    for name, run in (("ONNX Runtime int8", models.onnx_runtime(threads)),
-                      ("OpenVINO int8", models.openvino(threads))):
+    for name, run in (
+        ("ONNX Runtime int8", models.onnx_runtime(threads)),
+        ("OpenVINO int8", models.openvino(threads)),
+    ):
         sides[name] = _peer(run, model.tokenizer, texts, head)
     counts = model.tokenizer.count_lengths(texts)
     timings = in_turn(sides, len(texts), 9)
-    print_timings(f"SST-2 test, {len(texts)} sentences of {counts.mean():.1f} tokens on average, "
-                  f"text in, label out, {threads} thread(s)", timings)
+    print_timings(
+        f"SST-2 test, {len(texts)} sentences of {counts.mean():.1f} tokens on average, "
+        f"text in, label out, {threads} thread(s)",
+        timings,
+    )
 
 
 def _peer(run, tokenizer, texts, head):  # type: ignore[no-untyped-def]

@@ -41,8 +41,15 @@ class BertConfig:
     def __post_init__(self) -> None:
         problems = [
             f"{name} must be at least 1. Received: {getattr(self, name)}"
-            for name in ("vocab_size", "hidden_size", "num_layers", "num_heads",
-                         "intermediate_size", "max_positions", "num_segments")
+            for name in (
+                "vocab_size",
+                "hidden_size",
+                "num_layers",
+                "num_heads",
+                "intermediate_size",
+                "max_positions",
+                "num_segments",
+            )
             if getattr(self, name) < 1
         ]
         if not problems and self.hidden_size % self.num_heads:
@@ -82,7 +89,9 @@ class Checkpoint:
         return replace(self, weights=weights)
 
 
-def expected_shapes(config: BertConfig, num_labels: int, pooler: bool) -> dict[str, tuple[int, ...]]:
+def expected_shapes(
+    config: BertConfig, num_labels: int, pooler: bool
+) -> dict[str, tuple[int, ...]]:
     """Every array that a checkpoint of this shape must hold, by neutral name."""
     hidden, inner = config.hidden_size, config.intermediate_size
     shapes: dict[str, tuple[int, ...]] = {
@@ -122,9 +131,7 @@ def check_weights(checkpoint: Checkpoint) -> None:
         ConversionError: every missing array and every wrong shape, in one message.
     """
     weights = checkpoint.weights
-    shapes = expected_shapes(
-        checkpoint.config, len(checkpoint.labels), "pooler.kernel" in weights
-    )
+    shapes = expected_shapes(checkpoint.config, len(checkpoint.labels), "pooler.kernel" in weights)
     missing = [name for name in shapes if name not in weights]
     wrong = [
         f"{name}: expected {shape}. Received: {weights[name].shape}"

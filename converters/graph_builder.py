@@ -31,7 +31,7 @@ _TENSOR_TYPES = {
 
 
 class _AlignedBuffer(schema.BufferT):
-    """A buffer whose bytes start at a multiple of 16, as the schema asks and its Python code forgets."""
+    """A buffer whose bytes start at a multiple of 16, as the schema asks."""
 
     def __init__(self, data: np.ndarray) -> None:
         super().__init__()
@@ -72,7 +72,8 @@ class Tensor:
 
 class _SharedQuantization(schema.QuantizationParametersT):
     """Symmetric scales that several subgraphs point at. A flatbuffer may hold a table once and
-    refer to it often; the embedding table alone has as many scales as the vocabulary has tokens."""
+    refer to it often; the embedding table alone has as many scales as the vocabulary has tokens.
+    """
 
     def __init__(self, constant: Constant) -> None:
         super().__init__()
@@ -235,12 +236,17 @@ class SubgraphBuilder:
         self._append(builtin, inputs, [output], options, version)
         return output
 
-    def _append(self, builtin, inputs, outputs, options, version) -> None:
+    def _append(
+        self,
+        builtin: int,
+        inputs: Sequence[Tensor | Constant],
+        outputs: Sequence[Tensor],
+        options: tuple[int, object] | None,
+        version: int,
+    ) -> None:
         operator = schema.OperatorT()
         operator.opcodeIndex = self._owner.operator_code(builtin, version)
-        operator.inputs = [
-            (self.use(t) if isinstance(t, Constant) else t).index for t in inputs
-        ]
+        operator.inputs = [(self.use(t) if isinstance(t, Constant) else t).index for t in inputs]
         operator.outputs = [t.index for t in outputs]
         if options is not None:
             operator.builtinOptionsType, operator.builtinOptions = options
@@ -362,8 +368,12 @@ class SubgraphBuilder:
         )
 
     def slice(
-        self, x: Tensor | Constant, begin: Sequence[int], size: Sequence[int],
-        shape: Sequence[int], name: str,
+        self,
+        x: Tensor | Constant,
+        begin: Sequence[int],
+        size: Sequence[int],
+        shape: Sequence[int],
+        name: str,
     ) -> Tensor:
         return self._op(
             schema.BuiltinOperator.SLICE,
@@ -415,25 +425,51 @@ class SubgraphBuilder:
         )
 
     def add(self, x: Tensor, y: Tensor | Constant, name: str) -> Tensor:
-        return self._binary(schema.BuiltinOperator.ADD, schema.BuiltinOptions.AddOptions,
-                            schema.AddOptionsT(), x, y, name)
+        return self._binary(
+            schema.BuiltinOperator.ADD,
+            schema.BuiltinOptions.AddOptions,
+            schema.AddOptionsT(),
+            x,
+            y,
+            name,
+        )
 
     def sub(self, x: Tensor, y: Tensor | Constant, name: str) -> Tensor:
-        return self._binary(schema.BuiltinOperator.SUB, schema.BuiltinOptions.SubOptions,
-                            schema.SubOptionsT(), x, y, name)
+        return self._binary(
+            schema.BuiltinOperator.SUB,
+            schema.BuiltinOptions.SubOptions,
+            schema.SubOptionsT(),
+            x,
+            y,
+            name,
+        )
 
     def mul(self, x: Tensor, y: Tensor | Constant, name: str) -> Tensor:
-        return self._binary(schema.BuiltinOperator.MUL, schema.BuiltinOptions.MulOptions,
-                            schema.MulOptionsT(), x, y, name)
+        return self._binary(
+            schema.BuiltinOperator.MUL,
+            schema.BuiltinOptions.MulOptions,
+            schema.MulOptionsT(),
+            x,
+            y,
+            name,
+        )
 
     def squared_difference(self, x: Tensor, y: Tensor, name: str) -> Tensor:
-        return self._binary(schema.BuiltinOperator.SQUARED_DIFFERENCE,
-                            schema.BuiltinOptions.SquaredDifferenceOptions,
-                            schema.SquaredDifferenceOptionsT(), x, y, name)
+        return self._binary(
+            schema.BuiltinOperator.SQUARED_DIFFERENCE,
+            schema.BuiltinOptions.SquaredDifferenceOptions,
+            schema.SquaredDifferenceOptionsT(),
+            x,
+            y,
+            name,
+        )
 
-    def _binary(self, builtin, kind, options, x, y, name) -> Tensor:
-        return self._op(builtin, [x, y], name, _broadcast(x.shape, y.shape), (kind, options),
-                        x.dtype)
+    def _binary(
+        self, builtin: int, kind: int, options: object, x: Tensor, y: Tensor | Constant, name: str
+    ) -> Tensor:
+        return self._op(
+            builtin, [x, y], name, _broadcast(x.shape, y.shape), (kind, options), x.dtype
+        )
 
     def rsqrt(self, x: Tensor, name: str) -> Tensor:
         return self._op(schema.BuiltinOperator.RSQRT, [x], name, x.shape)
@@ -441,8 +477,13 @@ class SubgraphBuilder:
     def gelu(self, x: Tensor, approximate: bool, name: str) -> Tensor:
         options = schema.GeluOptionsT()
         options.approximate = approximate
-        return self._op(schema.BuiltinOperator.GELU, [x], name, x.shape,
-                        (schema.BuiltinOptions.GeluOptions, options))
+        return self._op(
+            schema.BuiltinOperator.GELU,
+            [x],
+            name,
+            x.shape,
+            (schema.BuiltinOptions.GeluOptions, options),
+        )
 
     def tanh(self, x: Tensor, name: str) -> Tensor:
         return self._op(schema.BuiltinOperator.TANH, [x], name, x.shape)

@@ -44,7 +44,11 @@ _CONFIG_KEYS = {
 }
 CLASSIFIER = "BertForSequenceClassification"
 ENCODER = "BertModel"
-_HEADS_NOT_READ = ("BertForTokenClassification", "BertForQuestionAnswering", "BertForMultipleChoice")
+_HEADS_NOT_READ = (
+    "BertForTokenClassification",
+    "BertForQuestionAnswering",
+    "BertForMultipleChoice",
+)
 _ENCODERS = (ENCODER, "BertForMaskedLM", "BertForPreTraining", "BertForNextSentencePrediction")
 
 
@@ -78,7 +82,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ConversionError(
             f"{folder} is no folder. Expected a Hugging Face model folder with config.json, "
-            "model.safetensors and vocab.txt. Next: give the folder, not a file in it or a hub name."
+            "model.safetensors and vocab.txt. Next: give the folder, no file in it and no hub name."
         )
     path = folder / "config.json"
     if not path.is_file():
@@ -99,22 +103,26 @@ def _bert_config(raw: Mapping[str, Any], folder: Path) -> BertConfig:
         problems.append(f"model_type must be 'bert'. Received: {raw.get('model_type')!r}")
     architectures = raw.get("architectures") or [ENCODER]
     unread = [name for name in architectures if name in _HEADS_NOT_READ]
-    unknown = [name for name in architectures
-               if name not in (CLASSIFIER, *_ENCODERS, *_HEADS_NOT_READ)]
+    unknown = [
+        name for name in architectures if name not in (CLASSIFIER, *_ENCODERS, *_HEADS_NOT_READ)
+    ]
     if unread or unknown:
         problems.append(
             f"the architecture must be {CLASSIFIER} or a bare encoder ({', '.join(_ENCODERS)}). "
             f"Received: {', '.join(unread + unknown)}"
         )
     if raw.get("position_embedding_type", "absolute") != "absolute":
-        problems.append("position_embedding_type must be 'absolute'. "
-                        f"Received: {raw['position_embedding_type']!r}")
+        problems.append(
+            "position_embedding_type must be 'absolute'. "
+            f"Received: {raw['position_embedding_type']!r}"
+        )
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
         problems.append("it must be an encoder. Received: a decoder")
     activation = raw.get("hidden_act", "gelu")
     if activation not in _ACTIVATIONS:
-        problems.append(f"hidden_act must be one of {', '.join(_ACTIVATIONS)}. "
-                        f"Received: {activation!r}")
+        problems.append(
+            f"hidden_act must be one of {', '.join(_ACTIVATIONS)}. Received: {activation!r}"
+        )
     values: dict[str, int] = {}
     for key, name in _CONFIG_KEYS.items():
         value = raw.get(key)
@@ -145,7 +153,9 @@ def _neutral_key(name: str) -> str:
     return name
 
 
-def _labels(raw: Mapping[str, Any], weights: dict[str, np.ndarray], folder: Path) -> tuple[str, ...]:
+def _labels(
+    raw: Mapping[str, Any], weights: dict[str, np.ndarray], folder: Path
+) -> tuple[str, ...]:
     if "classifier.kernel" not in weights:
         if CLASSIFIER in (raw.get("architectures") or []):
             raise ConversionError(
@@ -188,7 +198,9 @@ def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX_FILE
     if index.is_file():
         try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            names = sorted(
+                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConversionError(f"{index} has no 'weight_map' from array to file.") from error
         missing = [name for name in names if not (folder / name).is_file()]

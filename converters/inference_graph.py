@@ -39,7 +39,8 @@ EMBEDDING_PRECISIONS = ("float32", "float16", "int8")
 @dataclass(frozen=True)
 class Precision:
     """How weights are stored: matmul kernels by `KERNEL_PRECISIONS`, tables by
-    `EMBEDDING_PRECISIONS`. Biases, LayerNorms and positions stay in float32."""
+    `EMBEDDING_PRECISIONS`. Biases, LayerNorms and positions stay in float32.
+    """
 
     kernels: str = "dynamic-int8"
     embeddings: str = "int8"
@@ -104,8 +105,11 @@ def _check(checkpoint: Checkpoint, lengths: Sequence[int], output: str) -> None:
             f"lengths must be from 2 to {limit} tokens, the size of the position table. "
             f"Received: {', '.join(map(str, wrong))}."
         )
-    if not lengths or len(set(lengths)) != len(lengths) or (DYNAMIC_LENGTH in lengths
-                                                            and len(lengths) > 1):
+    if (
+        not lengths
+        or len(set(lengths)) != len(lengths)
+        or (DYNAMIC_LENGTH in lengths and len(lengths) > 1)
+    ):
         raise ConversionError(f"lengths must be different and at least one. Received: {lengths}.")
     if output != HIDDEN_STATES and not checkpoint.is_classifier:
         raise ConversionError(
@@ -184,9 +188,7 @@ class _Layout:
             x = sub.add(x, rows, "embeddings/add_segment")
         return self.layer_norm(sub, x, "embeddings.norm", "embeddings/norm")
 
-    def look_up(
-        self, sub: SubgraphBuilder, ids: Tensor, name: str, value: np.ndarray
-    ) -> Tensor:
+    def look_up(self, sub: SubgraphBuilder, ids: Tensor, name: str, value: np.ndarray) -> Tensor:
         table = self.table(f"{name}_table", value)
         if table.dtype != np.float16:
             return sub.embedding_lookup(ids, table, name)
@@ -211,8 +213,9 @@ class _Layout:
         """Row 0 is in the positions already: what is left is a multiple of (row 1 - row 0)."""
         column = sub.reshape(segments, [-1, 1], [length, 1], "embeddings/segment_ids")
         column = sub.cast(column, np.float32, "embeddings/segment_is_1")
-        delta = self.graph.constant("embeddings/segment_difference",
-                                    difference[None].astype(np.float32))
+        delta = self.graph.constant(
+            "embeddings/segment_difference", difference[None].astype(np.float32)
+        )
         return sub.add(x, sub.mul(column, delta, "embeddings/segment"), "embeddings/add_segment")
 
     def mask_bias(self, sub: SubgraphBuilder, mask: Tensor, length: int) -> Tensor:
@@ -223,7 +226,12 @@ class _Layout:
         return sub.mul(row, self.vector("mask/masked_score", MASKED_SCORE), "mask/bias")
 
     def layer(
-        self, sub: SubgraphBuilder, x: Tensor, bias: Tensor, i: int, length: int,
+        self,
+        sub: SubgraphBuilder,
+        x: Tensor,
+        bias: Tensor,
+        i: int,
+        length: int,
         first_row_only: bool,
     ) -> Tensor:
         name, neutral = f"layer_{i}", f"layers.{i}"
@@ -234,22 +242,32 @@ class _Layout:
         heads = self.weights[f"{neutral}.attention.query.kernel"].shape[0] // self.config.head_size
         if heads:
             context = self.attention(sub, x, residual, bias, i, length, heads, first_row_only)
-            context = self.dense(sub, context, f"{neutral}.attention.output",
-                                 f"{name}/attention/output")
+            context = self.dense(
+                sub, context, f"{neutral}.attention.output", f"{name}/attention/output"
+            )
             residual = sub.add(context, residual, f"{name}/attention/residual")
         else:
             residual = sub.add(
                 residual,
-                self.vector(f"{name}/attention/output/bias",
-                            self.weights[f"{neutral}.attention.output.bias"]),
+                self.vector(
+                    f"{name}/attention/output/bias",
+                    self.weights[f"{neutral}.attention.output.bias"],
+                ),
                 f"{name}/attention/residual",
             )
         x = self.layer_norm(sub, residual, f"{neutral}.attention.norm", f"{name}/attention/norm")
         return self.feed_forward(sub, x, name, neutral)
 
     def attention(
-        self, sub: SubgraphBuilder, x: Tensor, queries_from: Tensor, bias: Tensor, i: int,
-        length: int, heads: int, first_row_only: bool,
+        self,
+        sub: SubgraphBuilder,
+        x: Tensor,
+        queries_from: Tensor,
+        bias: Tensor,
+        i: int,
+        length: int,
+        heads: int,
+        first_row_only: bool,
     ) -> Tensor:
         """Softmax attention (Vaswani et al. 2017, 3.2): `[rows, heads * head_size]`."""
         name, size = f"layer_{i}/attention", self.config.head_size
@@ -261,8 +279,9 @@ class _Layout:
             key, value = self.split_heads(sub, both, 2, heads, length, f"{name}/key_value")
         else:
             joined = self.joined(sub, x, [q, k, v], f"{name}/query_key_value")
-            query, key, value = self.split_heads(sub, joined, 3, heads, length,
-                                                 f"{name}/query_key_value")
+            query, key, value = self.split_heads(
+                sub, joined, 3, heads, length, f"{name}/query_key_value"
+            )
         rows = 1 if first_row_only else length
         scores = sub.batch_matmul(query, key, [heads, rows, length], f"{name}/scores", adj_y=True)
         scores = sub.add(scores, bias, f"{name}/masked_scores")
@@ -283,22 +302,25 @@ class _Layout:
     ) -> list[Tensor]:
         """`[length, parts * heads * head_size]` -> parts times `[heads, length, head_size]`."""
         size = self.config.head_size
-        x = sub.reshape(x, [-1, parts * heads, size], [length, parts * heads, size],
-                        f"{name}_heads")
+        x = sub.reshape(
+            x, [-1, parts * heads, size], [length, parts * heads, size], f"{name}_heads"
+        )
         return sub.split(sub.transpose(x, [1, 0, 2], f"{name}_by_head"), 0, parts, name)
 
     def feed_forward(self, sub: SubgraphBuilder, x: Tensor, name: str, neutral: str) -> Tensor:
         part = f"{name}/feed_forward"
         inner_name = f"{neutral}.feed_forward.inner"
         if self.weights[f"{inner_name}.kernel"].shape[0]:
-            inner = self.activate(sub, self.dense(sub, x, inner_name, f"{part}/inner"),
-                                  f"{part}/activation")
+            inner = self.activate(
+                sub, self.dense(sub, x, inner_name, f"{part}/inner"), f"{part}/activation"
+            )
             update: Tensor | Constant = self.dense(
                 sub, inner, f"{neutral}.feed_forward.output", f"{part}/output"
             )
         else:
-            update = self.vector(f"{part}/output/bias",
-                                 self.weights[f"{neutral}.feed_forward.output.bias"])
+            update = self.vector(
+                f"{part}/output/bias", self.weights[f"{neutral}.feed_forward.output.bias"]
+            )
         residual = sub.add(x, update, f"{part}/residual")
         return self.layer_norm(sub, residual, f"{neutral}.feed_forward.norm", f"{part}/norm")
 
@@ -314,8 +336,9 @@ class _Layout:
 
     def dense(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
         weights = self.weights
-        return self.joined(sub, x, [(weights[f"{neutral}.kernel"], weights[f"{neutral}.bias"])],
-                           name)
+        return self.joined(
+            sub, x, [(weights[f"{neutral}.kernel"], weights[f"{neutral}.bias"])], name
+        )
 
     def joined(
         self, sub: SubgraphBuilder, x: Tensor, parts: list[tuple[np.ndarray, np.ndarray]], name: str
@@ -326,18 +349,21 @@ class _Layout:
         kernel = known or self.kernel(kernel_name, np.concatenate([k for k, _ in parts]))
         bias = self.vector(f"{name}/bias", np.concatenate([b for _, b in parts]))
         if self.precision.kernels in ("float16", "weight-int8"):
-            return sub.fully_connected(x, sub.dequantize(kernel, f"{kernel_name}/float"), bias,
-                                       name)
+            return sub.fully_connected(
+                x, sub.dequantize(kernel, f"{kernel_name}/float"), bias, name
+            )
         return sub.fully_connected(x, kernel, bias, name)
 
     def layer_norm(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
         """Layer normalisation (Ba et al. 2016) in operators that XNNPACK takes."""
         mean = sub.mean(x, 1, f"{name}/mean")
-        variance = sub.mean(sub.squared_difference(x, mean, f"{name}/squares"), 1,
-                            f"{name}/variance")
+        variance = sub.mean(
+            sub.squared_difference(x, mean, f"{name}/squares"), 1, f"{name}/variance"
+        )
         epsilon = self.vector("layer_norm_epsilon", self.config.layer_norm_epsilon)
         inverse = sub.rsqrt(sub.add(variance, epsilon, f"{name}/stable"), f"{name}/inverse")
         x = sub.mul(sub.sub(x, mean, f"{name}/centred"), inverse, f"{name}/normal")
-        x = sub.mul(x, self.vector(f"{name}/scale", self.weights[f"{neutral}.scale"]),
-                    f"{name}/scaled")
+        x = sub.mul(
+            x, self.vector(f"{name}/scale", self.weights[f"{neutral}.scale"]), f"{name}/scaled"
+        )
         return sub.add(x, self.vector(f"{name}/bias", self.weights[f"{neutral}.bias"]), name)

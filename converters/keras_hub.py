@@ -74,10 +74,7 @@ def _tail(path: str) -> str:
     return path
 
 
-_FIRST = {
-    row.keras_hub.split("/")[0]
-    for row in rows(0)
-}
+_FIRST = {row.keras_hub.split("/")[0] for row in rows(0)}
 
 
 def load_weights(

@@ -1,4 +1,4 @@
-"""Reads the structure of any `.tflite`: signatures, operators and tensors; no weights are copied."""
+"""Reads the structure of any `.tflite`: signatures, operators, tensors; it copies no weights."""
 
 from __future__ import annotations
 
@@ -87,7 +87,14 @@ def read_model(data: bytes) -> ModelInfo:
     try:
         model = schema.Model.GetRootAs(data, 0)
         return _model_info(model, data)
-    except (IndexError, ValueError, TypeError, AttributeError, OverflowError, struct.error) as error:
+    except (
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        struct.error,
+    ) as error:
         raise ConversionError(
             f"The .tflite of {len(data)} bytes can't be read ({error}): it is cut short or "
             "damaged. Next: copy or export it again."
@@ -119,7 +126,7 @@ def _model_info(model: Any, data: bytes) -> ModelInfo:
 
 
 def _signatures(model: Any) -> dict[int, Any]:
-    found = {}
+    found: dict[int, Any] = {}
     for i in range(model.SignatureDefsLength()):
         signature = model.SignatureDefs(i)
         found.setdefault(signature.SubgraphIndex(), signature)
@@ -137,9 +144,7 @@ def _subgraph(model: Any, index: int, signature: Any, buffers: list[int]) -> Sub
         key = (signature.SignatureKey() or b"").decode()
         inputs = _tensor_maps(signature.Inputs, signature.InputsLength())
         outputs = _tensor_maps(signature.Outputs, signature.OutputsLength())
-    operators = tuple(
-        _operator(model, graph.Operators(i)) for i in range(graph.OperatorsLength())
-    )
+    operators = tuple(_operator(model, graph.Operators(i)) for i in range(graph.OperatorsLength()))
     return SubgraphInfo(key, inputs, outputs, tensors, operators)
 
 

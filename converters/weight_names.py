@@ -41,29 +41,69 @@ _SELF = f"{_KERAS}/self_attention_layer"
 
 ENCODER: tuple[Row, ...] = (
     Row("embeddings.token", "embeddings.word_embeddings.weight", "token_embedding/embeddings"),
-    Row("embeddings.position", "embeddings.position_embeddings.weight",
-        "position_embedding/embeddings"),
-    Row("embeddings.segment", "embeddings.token_type_embeddings.weight",
-        "segment_embedding/embeddings"),
+    Row(
+        "embeddings.position",
+        "embeddings.position_embeddings.weight",
+        "position_embedding/embeddings",
+    ),
+    Row(
+        "embeddings.segment",
+        "embeddings.token_type_embeddings.weight",
+        "segment_embedding/embeddings",
+    ),
     *_norm("embeddings.norm", "embeddings.LayerNorm", "embeddings_layer_norm"),
 )
 LAYER: tuple[Row, ...] = (
-    *_dense(f"{_LAYER}.attention.query", f"{_HF}.attention.self.query", f"{_SELF}/query",
-            "heads_out", "heads_bias"),
-    *_dense(f"{_LAYER}.attention.key", f"{_HF}.attention.self.key", f"{_SELF}/key",
-            "heads_out", "heads_bias"),
-    *_dense(f"{_LAYER}.attention.value", f"{_HF}.attention.self.value", f"{_SELF}/value",
-            "heads_out", "heads_bias"),
-    *_dense(f"{_LAYER}.attention.output", f"{_HF}.attention.output.dense",
-            f"{_SELF}/attention_output", "heads_in", "same"),
-    *_norm(f"{_LAYER}.attention.norm", f"{_HF}.attention.output.LayerNorm",
-           f"{_KERAS}/self_attention_layer_norm"),
-    *_dense(f"{_LAYER}.feed_forward.inner", f"{_HF}.intermediate.dense",
-            f"{_KERAS}/feedforward_intermediate_dense", "transpose", "same"),
-    *_dense(f"{_LAYER}.feed_forward.output", f"{_HF}.output.dense",
-            f"{_KERAS}/feedforward_output_dense", "transpose", "same"),
-    *_norm(f"{_LAYER}.feed_forward.norm", f"{_HF}.output.LayerNorm",
-           f"{_KERAS}/feedforward_layer_norm"),
+    *_dense(
+        f"{_LAYER}.attention.query",
+        f"{_HF}.attention.self.query",
+        f"{_SELF}/query",
+        "heads_out",
+        "heads_bias",
+    ),
+    *_dense(
+        f"{_LAYER}.attention.key",
+        f"{_HF}.attention.self.key",
+        f"{_SELF}/key",
+        "heads_out",
+        "heads_bias",
+    ),
+    *_dense(
+        f"{_LAYER}.attention.value",
+        f"{_HF}.attention.self.value",
+        f"{_SELF}/value",
+        "heads_out",
+        "heads_bias",
+    ),
+    *_dense(
+        f"{_LAYER}.attention.output",
+        f"{_HF}.attention.output.dense",
+        f"{_SELF}/attention_output",
+        "heads_in",
+        "same",
+    ),
+    *_norm(
+        f"{_LAYER}.attention.norm",
+        f"{_HF}.attention.output.LayerNorm",
+        f"{_KERAS}/self_attention_layer_norm",
+    ),
+    *_dense(
+        f"{_LAYER}.feed_forward.inner",
+        f"{_HF}.intermediate.dense",
+        f"{_KERAS}/feedforward_intermediate_dense",
+        "transpose",
+        "same",
+    ),
+    *_dense(
+        f"{_LAYER}.feed_forward.output",
+        f"{_HF}.output.dense",
+        f"{_KERAS}/feedforward_output_dense",
+        "transpose",
+        "same",
+    ),
+    *_norm(
+        f"{_LAYER}.feed_forward.norm", f"{_HF}.output.LayerNorm", f"{_KERAS}/feedforward_layer_norm"
+    ),
 )
 POOLER: tuple[Row, ...] = tuple(
     _dense("pooler", "pooler.dense", "pooled_dense", "transpose", "same")

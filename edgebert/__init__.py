@@ -22,6 +22,7 @@ _HOMES = {
     "quantize": "edgebert.recipe_trials",
     "export": "edgebert.exporting",
     "open_predictor": "edgebert.evaluation",
+    "predict": "edgebert.evaluation",
     "evaluate": "edgebert.evaluation",
     "profile": "edgebert.profiling.cpu",
     "run": "edgebert.pipeline",

@@ -85,11 +85,13 @@ def encode_rows(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> 
     parts = []
     for start in range(0, len(texts), _ENCODED_AT_ONCE):
         encodings = tokenizer.encode_batch(texts[start : start + _ENCODED_AT_ONCE], max_length)
-        parts.append((
-            _flat([encoding.token_ids for encoding in encodings]),
-            _flat([encoding.segment_ids for encoding in encodings]),
-            _lengths(encodings),
-        ))
+        parts.append(
+            (
+                _flat([encoding.token_ids for encoding in encodings]),
+                _flat([encoding.segment_ids for encoding in encodings]),
+                _lengths(encodings),
+            )
+        )
     token_ids, segment_ids, lengths = (np.concatenate(part) for part in zip(*parts, strict=True))
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     return EncodedRows(token_ids, segment_ids, starts, tokenizer.pad_id)

@@ -166,7 +166,9 @@ def _compare_classifiers(
                     "log_probabilities": [round(float(x), 5) for x in scores[i][:8]],
                 }
                 for name, scores in (
-                    ("keras", reference), ("float_graph", in_float), ("final", in_final)
+                    ("keras", reference),
+                    ("float_graph", in_float),
+                    ("final", in_final),
                 )
             },
         }
@@ -206,6 +208,4 @@ def _compare_encoders(
         {"text": text[:80], "token_ids": list(encoding.token_ids)}
         for text, encoding in list(zip(texts, encodings, strict=True))[:SHOWN_TEXTS]
     )
-    return Certificate(
-        len(texts), same_ids, float_error, final_error, None, cosine, shown
-    )
+    return Certificate(len(texts), same_ids, float_error, final_error, None, cosine, shown)

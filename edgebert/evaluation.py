@@ -72,7 +72,7 @@ def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], np.ndarray
     import tensorflow as tf
 
     any_ids = tf.TensorSpec([None, None], tf.int32)
-    inputs = {name: any_ids for name in keras_model.input}
+    inputs = dict.fromkeys(keras_model.input, any_ids)
 
     @tf.function(input_signature=[inputs], autograph=False)
     def call(values: Any) -> Any:
@@ -108,8 +108,11 @@ class KerasPredictor:
             chosen = order[start : start + batch_size]
             batch = [encodings[i] for i in chosen]
             length = -(-max(map(len, batch)) // PAD_MULTIPLE) * PAD_MULTIPLE
-            inputs = pad(batch, min(length, self.model.checkpoint.config.max_positions),
-                         self.tokenizer.pad_id)
+            inputs = pad(
+                batch,
+                min(length, self.model.checkpoint.config.max_positions),
+                self.tokenizer.pad_id,
+            )
             rows[chosen] = self._run(inputs)
         return rows
 
@@ -194,5 +197,14 @@ def evaluate(
     )
 
 
-__all__ = ["CLASSIFICATION", "Evaluation", "KerasPredictor", "Prediction", "Predictor", "encode",
-           "evaluate", "open_predictor", "predict"]
+__all__ = [
+    "CLASSIFICATION",
+    "Evaluation",
+    "KerasPredictor",
+    "Prediction",
+    "Predictor",
+    "encode",
+    "evaluate",
+    "open_predictor",
+    "predict",
+]

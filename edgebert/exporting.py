@@ -155,12 +155,20 @@ def choose_lengths(
     Raises:
         UsageError: more than one of the three ways is asked for, or a length is out of bounds.
     """
-    asked = [name for name, given in (
-        ("--lengths", settings.lengths), ("--length", settings.length),
-        ("--dynamic-length", settings.dynamic_length)) if given]
+    asked = [
+        name
+        for name, given in (
+            ("--lengths", settings.lengths),
+            ("--length", settings.length),
+            ("--dynamic-length", settings.dynamic_length),
+        )
+        if given
+    ]
     if len(asked) > 1:
-        raise UsageError(f"Expected one of --lengths, --length, --dynamic-length. "
-                         f"Received: {' and '.join(asked)}.")
+        raise UsageError(
+            f"Expected one of --lengths, --length, --dynamic-length. "
+            f"Received: {' and '.join(asked)}."
+        )
     positions = model.checkpoint.config.max_positions
     if settings.max_length > positions:
         raise UsageError(
@@ -182,9 +190,7 @@ def choose_lengths(
     return pick_lengths(model.tokenizer.count_lengths(texts), longest, settings.max_signatures)
 
 
-def _graph(
-    model: TaskModel, lengths: Sequence[int], precision: Precision, output: str
-) -> bytes:
+def _graph(model: TaskModel, lengths: Sequence[int], precision: Precision, output: str) -> bytes:
     try:
         return build_inference_graph(
             model.checkpoint, lengths, precision, output, f"edgebert {model.task}"

@@ -97,9 +97,7 @@ def inspect_model(path: Path | str) -> Inspection:
         metadata = _metadata(data)
     except ConversionError as error:
         raise ModelError(f"{path}: {error}") from error
-    delegation = tuple(
-        _delegation(data, model, index) for index in range(len(model.subgraphs))
-    )
+    delegation = tuple(_delegation(data, model, index) for index in range(len(model.subgraphs)))
     return Inspection(str(path), model, manifest, metadata, delegation)
 
 
@@ -133,9 +131,7 @@ def _delegation(data: bytes, model: ModelInfo, index: int) -> Delegation:
         signature=subgraph.signature,
         partitions=len(partitions),
         delegated=dict(Counter(operators[i].name for i in sorted(inside)).most_common()),
-        left_out=tuple(
-            _left_out(subgraph, i) for i in range(len(operators)) if i not in inside
-        ),
+        left_out=tuple(_left_out(subgraph, i) for i in range(len(operators)) if i not in inside),
     )
 
 
@@ -160,7 +156,9 @@ def _replaced(subgraph: SubgraphInfo, partition: dict[str, Any]) -> set[int]:
 def _left_out(subgraph: SubgraphInfo, index: int) -> LeftOut:
     operator = subgraph.operators[index]
     activations = [
-        subgraph.tensors[i] for i in operator.inputs if i >= 0 and not subgraph.tensors[i].size_bytes
+        subgraph.tensors[i]
+        for i in operator.inputs
+        if i >= 0 and not subgraph.tensors[i].size_bytes
     ]
     output = subgraph.tensors[operator.outputs[0]]
     integers = [tensor for tensor in activations if tensor.dtype in _INTEGERS]

@@ -1,7 +1,7 @@
 """A `.tflite` of ours, opened through the runtime: text in, label out.
 
-The file carries everything (vocabulary, tokenizer's rules, labels, lengths), so nothing but the path
-is needed. Inputs are bound by name. Of several lengths the shortest that fits is run.
+The file carries everything (vocabulary, tokenizer's rules, labels, lengths), so nothing but the
+path is needed. Inputs are bound by name. Of several lengths the shortest that fits is run.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _vocabulary(path: Path, data: bytes, manifest: dict[str, Any]) -> Vocabulary
 
 
 class _Slot:
-    """One length: input arrays that are kept from call to call, and the signature that takes them."""
+    """One length: input arrays kept from call to call, and the signature that takes them."""
 
     def __init__(self, run: Signature, length: int, pad_id: int) -> None:
         self._run, self._pad_id = run, pad_id

@@ -1,9 +1,9 @@
 """Runs the signatures of a `.tflite` on this machine's CPU, inputs bound by name.
 
 Two ways of the same runtime, one shape here: a signature with a fixed length goes through LiteRT's
-`CompiledModel`, which lets all signatures of a file share one set of packed weights in memory; a free
-length goes through the interpreter, which resizes faster. Where there is no `CompiledModel` (old
-boards with `tflite-runtime`), the interpreter runs both.
+`CompiledModel`, which lets all signatures of a file share one set of packed weights in memory; a
+free length goes through the interpreter, which resizes faster. Where there is no `CompiledModel`
+(old boards with `tflite-runtime`), the interpreter runs both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IN_MEMORY_CACHE = ":memory" if sys.platform == "linux" else ""
 class Signature(Protocol):
     """A signature at one length."""
 
-    def __call__(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    def __call__(self, inputs: dict[str, np.ndarray], /) -> np.ndarray:
         """Takes int32 arrays `[1, length]` by input name, gives the only output."""
         ...
 
@@ -65,8 +65,8 @@ def load_interpreter(path: Path, threads: int) -> Any:
 
 def _refused(path: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{path} can't be loaded by the TFLite runtime: {error}. Next: it is likely cut short or no "
-        ".tflite, or the runtime is older than its operators; export it again or upgrade."
+        f"{path} can't be loaded by the TFLite runtime: {error}. Next: it is likely cut short or "
+        "no .tflite, or the runtime is older than its operators; export it again or upgrade."
     )
 
 
@@ -117,7 +117,8 @@ class CompiledRuntime:
             names = model.get_signature_by_index(index)["inputs"]
             owned[key] = (model.create_input_buffers(index), model.create_output_buffers(index))
             shapes = {
-                name: details["shape"] for name, details in model.get_input_tensor_details(key).items()
+                name: details["shape"]
+                for name, details in model.get_input_tensor_details(key).items()
             }
             (details,) = model.get_output_tensor_details(key).values()
             del model
@@ -139,9 +140,7 @@ class CompiledRuntime:
 def _cpu_environment(litert: Any) -> Any:
     """An environment that looks for no vendor's compiler: its own folder holds none."""
     nowhere = str(Path(litert.__file__).parent / "tools")
-    return litert.Environment.create(
-        compiler_plugin_path=nowhere, dispatch_library_path=nowhere
-    )
+    return litert.Environment.create(compiler_plugin_path=nowhere, dispatch_library_path=nowhere)
 
 
 def _drop(owned: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 The folder is a Hugging Face checkpoint (config.json, model.safetensors, vocab.txt and the
 tokenizer's files) plus our `edgebert.json`, so `transformers` opens what we trained and a BERT that
-was trained elsewhere is a `TaskModel` with no history. Weights are held as the neutral `Checkpoint`;
-the Keras model is built from it where a stage trains or judges.
+was trained elsewhere is a `TaskModel` with no history. Weights are held as the neutral
+`Checkpoint`; the Keras model is built from it where a stage trains or judges.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TaskModel:
     Attributes:
         checkpoint: shape, weights and labels.
         tokenizer: the checkpoint's own.
-        max_length: the longest text in tokens that the model is meant for, [CLS] and [SEP] included.
+        max_length: the longest text in tokens that the model is meant for, [CLS] and [SEP] counted.
         history: one dict a stage that the model went through: name, settings, metrics.
     """
 
@@ -60,8 +60,8 @@ class TaskModel:
         """Builds the Keras model on keras-hub's `BertBackbone` and loads the weights.
 
         Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`.
-        Output: logits `[batch, labels]` of a classifier, `sequence_output` `[batch, length, hidden]`
-        of a bare encoder.
+        Output: logits `[batch, labels]` of a classifier, `sequence_output`
+        `[batch, length, hidden]` of a bare encoder.
 
         Args:
             num_labels: gives a head with so many outputs; a head of another width gets new weights.

@@ -38,8 +38,11 @@ class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):  # type: ig
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        return {"peak": self.peak, "warmup_steps": self.warmup_steps,
-                "total_steps": self.total_steps}
+        return {
+            "peak": self.peak,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+        }
 
 
 class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
@@ -94,7 +97,8 @@ class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
             self.build(variables)
         pairs = [
             (self._places[id(variable)], _summed(gradient))
-            for gradient, variable in zip(grads, variables, strict=True) if gradient is not None
+            for gradient, variable in zip(grads, variables, strict=True)
+            if gradient is not None
         ]
         rate = tf.cast(self.learning_rate, tf.float32)
         factors = {
@@ -137,9 +141,7 @@ class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
         variables = (self._trainable_variables[place], self._first[place], self._second[place])
         return tuple(variable.value for variable in variables)  # type: ignore[return-value]
 
-    def _update_dense(
-        self, places: tuple[int, ...], gradients: list[Any], **factors: Any
-    ) -> None:
+    def _update_dense(self, places: tuple[int, ...], gradients: list[Any], **factors: Any) -> None:
         for place, gradient in zip(places, gradients, strict=True):
             state = self._state(place)
             moved = self._moved(place, *state, gradient, factors)
@@ -157,9 +159,13 @@ class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
         """The arguments of the constructor."""
         config = super().get_config()
         return {
-            "name": config["name"], "learning_rate": config["learning_rate"],
-            "weight_decay": self.decay, "clip_norm": self.clip_norm, "beta_1": self.beta_1,
-            "beta_2": self.beta_2, "epsilon": self.epsilon,
+            "name": config["name"],
+            "learning_rate": config["learning_rate"],
+            "weight_decay": self.decay,
+            "clip_norm": self.clip_norm,
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
         }
 
 

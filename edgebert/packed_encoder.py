@@ -193,7 +193,9 @@ class PackedEncoder(keras.layers.Layer):  # type: ignore[misc]
         return tf.matmul(drop(tf.nn.softmax(scores)), value)
 
     def _after_attention(self, x: Any, context: Any, at: str, drop: Dropout) -> Any:
-        x = self._norm(x + drop(self._dense(context, at + "attention.output")), at + "attention.norm")
+        x = self._norm(
+            x + drop(self._dense(context, at + "attention.output")), at + "attention.norm"
+        )
         inner = ACTIVATIONS[self._config.activation](self._dense(x, at + "feed_forward.inner"))
         outer = drop(self._dense(inner, at + "feed_forward.output"))
         return self._norm(x + outer, at + "feed_forward.norm")
@@ -219,7 +221,9 @@ class PackedEncoder(keras.layers.Layer):  # type: ignore[misc]
 
     def _norm(self, x: Any, name: str) -> Any:
         return layer_norm(
-            x, self._read(f"{name}.scale"), self._read(f"{name}.bias"),
+            x,
+            self._read(f"{name}.scale"),
+            self._read(f"{name}.bias"),
             self._config.layer_norm_epsilon,
         )
 

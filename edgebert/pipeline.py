@@ -56,16 +56,41 @@ class Stage:
 
 
 STAGES = (
-    Stage("finetune", pipeline_stages.FINETUNED_FOLDER, lambda c: c.finetune is not None,
-          pipeline_stages.finetune_inputs, pipeline_stages.finetune_base),
-    Stage("prune", pipeline_stages.PRUNED_FOLDER, lambda c: c.prune is not None,
-          pipeline_stages.prune_inputs, pipeline_stages.prune_latest),
-    Stage("export", pipeline_stages.EXPORTED_FOLDER, lambda c: True,
-          pipeline_stages.export_inputs, pipeline_stages.export_files),
-    Stage("evaluate", pipeline_stages.EVALUATED_FOLDER, lambda c: True,
-          pipeline_stages.evaluate_inputs, pipeline_stages.evaluate_all),
-    Stage("profile", pipeline_stages.PROFILED_FOLDER, lambda c: c.profile is not None,
-          pipeline_stages.profile_inputs, pipeline_stages.profile_files),
+    Stage(
+        "finetune",
+        pipeline_stages.FINETUNED_FOLDER,
+        lambda c: c.finetune is not None,
+        pipeline_stages.finetune_inputs,
+        pipeline_stages.finetune_base,
+    ),
+    Stage(
+        "prune",
+        pipeline_stages.PRUNED_FOLDER,
+        lambda c: c.prune is not None,
+        pipeline_stages.prune_inputs,
+        pipeline_stages.prune_latest,
+    ),
+    Stage(
+        "export",
+        pipeline_stages.EXPORTED_FOLDER,
+        lambda c: True,
+        pipeline_stages.export_inputs,
+        pipeline_stages.export_files,
+    ),
+    Stage(
+        "evaluate",
+        pipeline_stages.EVALUATED_FOLDER,
+        lambda c: True,
+        pipeline_stages.evaluate_inputs,
+        pipeline_stages.evaluate_all,
+    ),
+    Stage(
+        "profile",
+        pipeline_stages.PROFILED_FOLDER,
+        lambda c: c.profile is not None,
+        pipeline_stages.profile_inputs,
+        pipeline_stages.profile_files,
+    ),
 )
 
 
@@ -113,7 +138,9 @@ def _done(
     record = read_record(folder)
     reason = "forced" if force else why_not_done(record, inputs, folder)
     if record is not None and not reason:
-        notice(f"{stage.name}: kept (done {moment_text(record.finished)} in {seconds_text(record.seconds)})")
+        notice(
+            f"{stage.name}: kept (done {moment_text(record.finished)} in {seconds_text(record.seconds)})"
+        )
         return record, True
     resume = begin(folder, inputs, force)
     notice(f"{stage.name}: {'goes on where it stopped' if resume else reason}")

@@ -164,8 +164,11 @@ class _Reader:
         finetune = self._settings(FinetuneSettings, "finetune")
         prune = self._settings(PruneSettings, "prune")
         profile = self._settings(ProfileSettings, "profile")
-        models = [BASE, *([FINETUNED] if "finetune" in self._table else []),
-                  *([PRUNED] if "prune" in self._table else [])]
+        models = [
+            BASE,
+            *([FINETUNED] if "finetune" in self._table else []),
+            *([PRUNED] if "prune" in self._table else []),
+        ]
         exports = self._exports(models)
         if self.problems or data is None:
             return None
@@ -182,8 +185,11 @@ class _Reader:
 
     def _settings(self, kind: type[T], name: str) -> T | None:
         section = self._section(name)
-        return None if section is None else self._attempt(lambda: from_table(
-            kind, section, f"[{name}]"))
+        return (
+            None
+            if section is None
+            else self._attempt(lambda: from_table(kind, section, f"[{name}]"))
+        )
 
     def _attempt(self, read: Callable[[], T]) -> T | None:
         try:
@@ -195,16 +201,19 @@ class _Reader:
     def _text(self, table: dict[str, Any], key: str, default: str | None = None) -> str:
         value = table.get(key, default)
         if not isinstance(value, str) or (default is None and not value.strip()):
-            self.problems.append(f"'{key}' is a text and is needed. Received: "
-                                 + (repr(value) if key in table else "none"))
+            self.problems.append(
+                f"'{key}' is a text and is needed. Received: "
+                + (repr(value) if key in table else "none")
+            )
             return ""
         return value
 
     def _expanded(self, text: str, key: str) -> str:
         for name in _VARIABLE.findall(text):
             if not os.environ.get(name):
-                self.problems.append(f"'{key}' uses ${{{name}}}, which is not set. "
-                                     f"Next: export {name}=FOLDER")
+                self.problems.append(
+                    f"'{key}' uses ${{{name}}}, which is not set. Next: export {name}=FOLDER"
+                )
         return _VARIABLE.sub(lambda found: os.environ.get(found[1], ""), text)
 
     def _path(self, text: str, key: str) -> Path:
@@ -233,11 +242,14 @@ class _Reader:
 
     def _sample(self, section: dict[str, Any]) -> DataPaths | None:
         if section["sample"] != SAMPLE_NAME:
-            self.problems.append(f"[data]: the bundled sample is '{SAMPLE_NAME}'. "
-                                 f"Received: {section['sample']!r}")
+            self.problems.append(
+                f"[data]: the bundled sample is '{SAMPLE_NAME}'. Received: {section['sample']!r}"
+            )
         if len(section) > 1:
-            self.problems.append("[data]: 'sample' stands alone, its files and columns are known. "
-                                 f"Received, too: {', '.join(section.keys() - {'sample'})}")
+            self.problems.append(
+                "[data]: 'sample' stands alone, its files and columns are known. "
+                f"Received, too: {', '.join(section.keys() - {'sample'})}"
+            )
         files = sample_set()
         return DataPaths(files.train, files.dev, files.test, DataSettings())
 
@@ -245,7 +257,8 @@ class _Reader:
         asked = self._table.get("export")
         if isinstance(asked, list):
             plans = [
-                plan for place, table in enumerate(asked)
+                plan
+                for place, table in enumerate(asked)
                 for plan in self._export_table(table, models, f"[[export]] number {place + 1}")
             ]
         else:
@@ -254,15 +267,14 @@ class _Reader:
         names = Counter(plan.name for plan in plans)
         twice = [name for name, count in names.items() if count > 1]
         if twice:
-            self.problems.append(f"[[export]]: two files would be named {', '.join(twice)}; "
-                                 "give each a 'name'")
+            self.problems.append(
+                f"[[export]]: two files would be named {', '.join(twice)}; give each a 'name'"
+            )
         if not plans and not self.problems:
             self.problems.append("[export] makes no file. Next: give it recipes")
         return tuple(plans)
 
-    def _export_table(
-        self, table: Any, models: list[str], where: str
-    ) -> list[ExportPlan]:
+    def _export_table(self, table: Any, models: list[str], where: str) -> list[ExportPlan]:
         """One `[[export]]`: a model, a recipe, maybe a name."""
         if not isinstance(table, dict):
             self.problems.append(f"{where} is a section with keys. Received: {table!r}")
@@ -295,8 +307,11 @@ class _Reader:
         for model in chosen:
             for recipe in recipes:
                 table = {**values, "recipe": recipe}
-                settings = self._attempt(lambda table=table: from_table(  # type: ignore[misc]
-                    ExportSettings, table, where))
+                settings = self._attempt(
+                    lambda table=table: from_table(  # type: ignore[misc]
+                        ExportSettings, table, where
+                    )
+                )
                 if settings is None:
                     return []
                 plans += self._plan(None, model, settings, where)
@@ -305,8 +320,10 @@ class _Reader:
     def _known_models(self, asked: list[Any], models: list[str], where: str) -> bool:
         unknown = [model for model in asked if model not in models]
         if unknown:
-            self.problems.append(f"{where}: the models of this run are {', '.join(models)}. "
-                                 f"Received: {', '.join(map(repr, unknown))}")
+            self.problems.append(
+                f"{where}: the models of this run are {', '.join(models)}. "
+                f"Received: {', '.join(map(repr, unknown))}"
+            )
         return not unknown
 
     def _plan(
@@ -314,7 +331,9 @@ class _Reader:
     ) -> list[ExportPlan]:
         name = f"{model}-{settings.recipe}" if name is None else name
         if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
-            self.problems.append(f"{where}: 'name' is a file name of letters, digits, '.', '_' and "
-                                 f"'-'. Received: {name!r}")
+            self.problems.append(
+                f"{where}: 'name' is a file name of letters, digits, '.', '_' and "
+                f"'-'. Received: {name!r}"
+            )
             return []
         return [ExportPlan(name, model, settings)]

@@ -29,25 +29,40 @@ from edgebert.reporting.tables import warnings_text
 from edgebert.reporting.units import ratio_text, share_text
 
 KERAS = "Keras"
-_PACKAGES = ("ai-edge-litert", "keras", "keras-hub", "numpy", "tensorflow",
-             "tensorflow-model-optimization", "tokenizers")
+_PACKAGES = (
+    "ai-edge-litert",
+    "keras",
+    "keras-hub",
+    "numpy",
+    "tensorflow",
+    "tensorflow-model-optimization",
+    "tokenizers",
+)
 _ENCODER, _KERNEL = "layers.", "kernel"
 _Z_95 = 1.96
 
 
 def make_report(session: Session, stages: Sequence[StageFact]) -> Report:
     """The report of a run whose stages are all done."""
-    rows = (*(_keras_row(session, name) for name in session.exported_models),
-            *(_file_row(session, plan) for plan in session.config.exports))
+    rows = (
+        *(_keras_row(session, name) for name in session.exported_models),
+        *(_file_row(session, plan) for plan in session.config.exports),
+    )
     report = Report(session.config.name, rows, tuple(stages), _provenance(session, rows))
-    return Report(report.name, rows, report.stages, report.provenance,
-                  tuple(_notes(session, report)))
+    return Report(
+        report.name, rows, report.stages, report.provenance, tuple(_notes(session, report))
+    )
 
 
 def _keras_row(session: Session, model: str) -> Row:
     name = keras_name(model)
-    return Row(name, model, KERAS, _evaluation(session, name)["metrics"],
-               sparsity=_sparsity(session, model))
+    return Row(
+        name,
+        model,
+        KERAS,
+        _evaluation(session, name)["metrics"],
+        sparsity=_sparsity(session, model),
+    )
 
 
 def _file_row(session: Session, plan: ExportPlan) -> Row:
@@ -83,7 +98,8 @@ def _sparsity(session: Session, model: str) -> float | None:
     if model != PRUNED:
         return None
     kernels = [
-        array for name, array in session.model(model).checkpoint.weights.items()
+        array
+        for name, array in session.model(model).checkpoint.weights.items()
         if name.startswith(_ENCODER) and name.endswith(_KERNEL)
     ]
     zeros = sum(array.size - int(np.count_nonzero(array)) for array in kernels)
@@ -96,18 +112,24 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
     yield from (_comparison(report, files[0], files[-1]) for _ in files[1:2])
     rows = len(session.test)
     accuracy = files[0].metrics["accuracy"]
-    yield (f"The test split has {rows} rows, which no stage chose anything by; an accuracy of "
-           f"{share_text(accuracy)} is known to about {100 * half_width(accuracy, rows):.1f} "
-           "points (95%).")
+    yield (
+        f"The test split has {rows} rows, which no stage chose anything by; an accuracy of "
+        f"{share_text(accuracy)} is known to about {100 * half_width(accuracy, rows):.1f} "
+        "points (95%)."
+    )
     if any(row.sparsity for row in files):
-        yield ("Pruned weights are zeros: they make the gzip'd file smaller, not the file or its "
-               "latency, since the kernels multiply by them all the same.")
+        yield (
+            "Pruned weights are zeros: they make the gzip'd file smaller, not the file or its "
+            "latency, since the kernels multiply by them all the same."
+        )
     yield from _data_notes(session)
     if report.measurements:
         first = report.measurements[0]
-        yield (f"Latency on {first.device.cpu}, {first.device.cores} cores, with {first.runtime}; "
-               "the files took turns, and ratios compare blocks made in the same round. A phone "
-               "gives other figures.")
+        yield (
+            f"Latency on {first.device.cpu}, {first.device.cores} cores, with {first.runtime}; "
+            "the files took turns, and ratios compare blocks made in the same round. A phone "
+            "gives other figures."
+        )
         yield from (f"Measuring: {warning}" for warning in warnings_text(report.measurements))
 
 
@@ -163,9 +185,11 @@ def _provenance(session: Session, rows: Sequence[Row]) -> dict[str, dict[str, st
         "Files": {row.file: f"SHA-256 {row.sha256}" for row in rows if row.file},
         "Machine": {key: value for key, value in machine.items() if value},
         "Versions": {"edgebert": __version__, "python": platform.python_version(), **_versions()},
-        "Commands": {"this run": f"edgebert run {config.path.name}",
-                     "base model": config.base if "/" not in config.base[:1] else "a local folder",
-                     "try it": f'edgebert predict {rows[-1].file} "..."'},
+        "Commands": {
+            "this run": f"edgebert run {config.path.name}",
+            "base model": config.base if "/" not in config.base[:1] else "a local folder",
+            "try it": f'edgebert predict {rows[-1].file} "..."',
+        },
     }
 
 

@@ -34,8 +34,10 @@ from edgebert.pipeline_config import (
 )
 from edgebert.profiling import runner
 from edgebert.progress import Progress
+from edgebert.reporting.units import share_text
 from edgebert.settings import FinetuneSettings
 from edgebert.storage import atomic_write
+from edgebert.training_state import describe_data, describe_model
 
 FINETUNED_FOLDER = "1-finetuned"
 PRUNED_FOLDER = "2-pruned"
@@ -60,7 +62,8 @@ class Session:
         columns = data.columns
         return {
             part: read_dataset(path, columns.text_column or None, columns.label_column or None)
-            for part, path in paths.items() if path is not None
+            for part, path in paths.items()
+            if path is not None
         }
 
     @cached_property
@@ -131,8 +134,17 @@ class Session:
         base = self.model(BASE)
         self._check_labels(base)
         if self.config.finetune is not None:
+            self._check_finetuning(base, self.config.finetune)
             base = replace(base, max_length=self.config.finetune.max_length)
         self._check_exports(base)
+
+    def _check_finetuning(self, base: TaskModel, settings: FinetuneSettings) -> None:
+        from edgebert.finetuning import check_settings
+
+        try:
+            check_settings(base, settings, dev_is_given=self.config.data.dev is not None)
+        except UsageError as error:
+            raise UsageError(f"[finetune]: {error}") from error
 
     def _check_labels(self, base: TaskModel) -> None:
         labels = base.labels if self.config.finetune is None else label_names(self.train)
@@ -172,8 +184,8 @@ def finetune_inputs(session: Session) -> dict[str, Any]:
     return {
         "settings": asdict(session.config.finetune or FinetuneSettings()),
         "base": _fingerprint(session.model(BASE)),
-        "train": _data_inputs(session.train),
-        "dev": _data_inputs(session.dev),
+        "train": describe_data(session.train),
+        "dev": describe_data(session.dev),
     }
 
 
@@ -183,12 +195,20 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
 
     settings = session.config.finetune or FinetuneSettings()
     result = finetune(
-        session.model(BASE), session.train, session.dev, settings, folder, resume=resume,
+        session.model(BASE),
+        session.train,
+        session.dev,
+        settings,
+        folder,
+        resume=resume,
         progress=session.progress,
     )
     session.forget(FINETUNED)
-    return {"dev " + name.replace("_", " "): f"{100 * value:.1f}%"
-            for name, value in result.metrics.items() if name in ("accuracy", "macro_f1")}
+    return {
+        "dev " + name.replace("_", " "): f"{100 * value:.1f}%"
+        for name, value in result.metrics.items()
+        if name in ("accuracy", "macro_f1")
+    }
 
 
 def prune_inputs(session: Session) -> dict[str, Any]:
@@ -197,8 +217,8 @@ def prune_inputs(session: Session) -> dict[str, Any]:
     return {
         "settings": asdict(session.config.prune),
         "model": _fingerprint(session.model(_before_pruning(session))),
-        "train": _data_inputs(session.train),
-        "dev": _data_inputs(session.dev),
+        "train": describe_data(session.train),
+        "dev": describe_data(session.dev),
     }
 
 
@@ -208,8 +228,13 @@ def prune_latest(session: Session, folder: Path, resume: bool) -> dict[str, Any]
 
     assert session.config.prune is not None
     result = prune(
-        session.model(_before_pruning(session)), session.train, session.dev,
-        session.config.prune, folder, resume=resume, progress=session.progress,
+        session.model(_before_pruning(session)),
+        session.train,
+        session.dev,
+        session.config.prune,
+        folder,
+        resume=resume,
+        progress=session.progress,
     )
     session.forget(PRUNED)
     return {"zeros": f"{100 * result.sparsity:.1f}%"}
@@ -225,10 +250,10 @@ def export_inputs(session: Session) -> dict[str, Any]:
     inputs: dict[str, Any] = {
         "files": {plan.name: {"model": plan.model, **asdict(plan.settings)} for plan in plans},
         "models": {name: _fingerprint(session.model(name)) for name in session.exported_models},
-        "dev": _data_inputs(session.dev),
+        "dev": describe_data(session.dev),
     }
     if any(plan.settings.lengths == AUTO for plan in plans):
-        inputs["train"] = _data_inputs(session.train)
+        inputs["train"] = describe_data(session.train)
     return inputs
 
 
@@ -244,8 +269,11 @@ def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]
     for done, plan in enumerate(plans):
         session.progress("export", done, len(plans), file=plan.name)
         export(
-            session.model(plan.model), folder / f"{plan.name}.tflite", plan.settings,
-            length_texts=session.train.texts, reference=references[plan.model],
+            session.model(plan.model),
+            folder / f"{plan.name}.tflite",
+            plan.settings,
+            length_texts=session.train.texts,
+            reference=references[plan.model],
         )
     session.progress("export", len(plans), len(plans))
     return {"files": len(plans)}
@@ -254,7 +282,7 @@ def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]
 def evaluate_inputs(session: Session) -> dict[str, Any]:
     """The test split, the models and the files."""
     return {
-        "test": _data_inputs(session.test),
+        "test": describe_data(session.test),
         "models": {name: _fingerprint(session.model(name)) for name in session.exported_models},
         "files": _files_inputs(session),
     }
@@ -294,7 +322,7 @@ def profile_inputs(session: Session) -> dict[str, Any]:
     return {
         "settings": asdict(session.config.profile) if session.config.profile else {},
         "files": _files_inputs(session),
-        "test": _data_inputs(session.test),
+        "test": describe_data(session.test),
         "machine": {key: machine[key] for key in ("cpu", "cores", "os")},
     }
 
@@ -311,10 +339,13 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
     )
     for plan in plans:
         own = [m for m in measurements if Path(m.model) == session.tflite(plan)]
-        write_json(folder / f"{plan.name}.json", [
-            replace(m, model=f"{EXPORTED_FOLDER}/{plan.name}.tflite", name=plan.name).to_dict()
-            for m in own
-        ])
+        write_json(
+            folder / f"{plan.name}.json",
+            [
+                replace(m, model=f"{EXPORTED_FOLDER}/{plan.name}.tflite", name=plan.name).to_dict()
+                for m in own
+            ],
+        )
     return {"measurements": len(measurements)}
 
 
@@ -323,25 +354,12 @@ def write_json(path: Path, content: Any) -> None:
     atomic_write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def _data_inputs(dataset: Dataset) -> dict[str, Any]:
-    """What of a split matters: the file and which rows and columns of it."""
-    digest = hashlib.sha256()
-    for example in dataset.examples:
-        digest.update(json.dumps([example.text, example.label]).encode())
-    return {"sha256": digest.hexdigest(), "rows": len(dataset)}
-
-
 def _fingerprint(model: TaskModel) -> dict[str, Any]:
     """What of a model matters to the stages after it."""
-    from edgebert.exporting import weights_sha256
-
     return {
-        "weights_sha256": weights_sha256(model.checkpoint),
-        "vocabulary_sha256": model.tokenizer.vocabulary.sha256,
+        **describe_model(model),
         "tokenizer": model.tokenizer.vocabulary.to_settings(),
         "config": dict(vars(model.checkpoint.config)),
-        "labels": list(model.labels),
-        "max_length": model.max_length,
     }
 
 

@@ -1,7 +1,7 @@
 """Named recipes, and how far a quantized model is from the float one.
 
-A recipe is data: what the matmul kernels and the embedding tables are stored as, with its trade-offs
-in words. The exporter lays the graph out with it.
+A recipe is data: what the matmul kernels and the embedding tables are stored as, with its
+trade-offs in words. The exporter lays the graph out with it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "dynamic-int8",
             Precision("dynamic-int8", "int8"),
-            "The default: a quarter of the size and the fastest on CPUs. Weights in int8 a channel, "
+            "The default: a quarter of the size, the fastest on CPUs. Weights in int8 a channel, "
             "activations quantized row by row as they come; no calibration.",
         ),
         Recipe(
@@ -78,9 +78,7 @@ class Agreement:
 def precision_of(settings: ExportSettings) -> Precision:
     """The precision that export settings ask for: the recipe's, the embedding's if it is given."""
     if settings.recipe not in RECIPES:
-        raise UsageError(
-            f"--recipe is one of {', '.join(RECIPES)}. Received: {settings.recipe!r}."
-        )
+        raise UsageError(f"--recipe is one of {', '.join(RECIPES)}. Received: {settings.recipe!r}.")
     precision = RECIPES[settings.recipe].precision
     if settings.embedding == "recipe":
         return precision

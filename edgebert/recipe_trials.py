@@ -28,7 +28,9 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         content: dict[str, Any] = {
-            "recipe": self.recipe, "trade_off": self.trade_off, "refused": self.refused
+            "recipe": self.recipe,
+            "trade_off": self.trade_off,
+            "refused": self.refused,
         }
         if self.artifact:
             content |= {

@@ -50,7 +50,9 @@ class FinetuneSettings:
         ("float32", "bfloat16", "float16"),
     )
     max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
-    dev_fraction: float = setting(0.1, "Share of the training rows held out when no dev file is given.")
+    dev_fraction: float = setting(
+        0.1, "Share of the training rows held out when no dev file is given."
+    )
     seed: int = setting(42, "Seed of the head, the shuffling and the dropout.")
 
 
@@ -100,11 +102,10 @@ class ExportSettings:
     dynamic_length: bool = setting(False, "One signature with a free length instead of --lengths.")
     max_signatures: int = setting(8, "Most signatures that '--lengths auto' may make.")
     max_length: int = setting(0, "Longest length to export; 0 takes the model's own.")
-    output: str = setting(
-        "probabilities", "What a classifier gives.", ("probabilities", "logits")
-    )
+    output: str = setting("probabilities", "What a classifier gives.", ("probabilities", "logits"))
     max_drop: float = setting(
-        100.0, "Write nothing and exit with 3 where the labelled text loses more points of accuracy."
+        100.0,
+        "Write nothing and exit with 3 where the labelled text loses more points of accuracy.",
     )
 
 

@@ -20,10 +20,14 @@ _SLOW_COLUMN_SUM = 512
 _LEVELS = 1 << 16
 
 
-def matmul(a: Any, b: Any, precision: str, transpose_a: bool = False, transpose_b: bool = False) -> Any:
+def matmul(
+    a: Any, b: Any, precision: str, transpose_a: bool = False, transpose_b: bool = False
+) -> Any:
     """A product with operands in `precision` and a float32 result."""
     product = tf.matmul(
-        tf.cast(a, precision), tf.cast(b, precision), transpose_a=transpose_a,
+        tf.cast(a, precision),
+        tf.cast(b, precision),
+        transpose_a=transpose_a,
         transpose_b=transpose_b,
     )
     return tf.cast(product, tf.float32)
@@ -81,7 +85,9 @@ def _gelu_tanh(x: Any) -> Any:
 
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    GELU_EXACT: gelu, GELU_TANH: _gelu_tanh, RELU: tf.nn.relu,
+    GELU_EXACT: gelu,
+    GELU_TANH: _gelu_tanh,
+    RELU: tf.nn.relu,
 }
 
 
@@ -173,8 +179,12 @@ class Dropout:
         self._calls += 1
         size = tf.size(x)
         bits = tf.random.stateless_uniform(
-            [(size + 1) // 2], tf.stack([self._seed[0] + (self._calls << 32), self._seed[1]]),
-            minval=None, maxval=None, dtype=tf.uint32, alg="philox",
+            [(size + 1) // 2],
+            tf.stack([self._seed[0] + (self._calls << 32), self._seed[1]]),
+            minval=None,
+            maxval=None,
+            dtype=tf.uint32,
+            alg="philox",
         )
         levels = tf.reshape(tf.reshape(tf.bitcast(bits, tf.uint16), [-1])[:size], tf.shape(x))
         kept = tf.cast(levels >= self._dropped, tf.float32)

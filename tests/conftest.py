@@ -1,4 +1,4 @@
-"""Fixtures of all tests: tiny models for logic, the real MiniLM and real data where they are there."""
+"""Fixtures of all tests: tiny models for logic, the real MiniLM and real data where they are."""
 
 from __future__ import annotations
 
@@ -22,9 +22,16 @@ WORDS = (
     "today play stop set turn good bad great awful happy sad nice boring please now"
 )
 TINY_TOKENS = (
-    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split(),
-    *(chr(code) for code in range(ord("b"), ord("z") + 1)), *"0123456789.,!?'-",
-    *(f"##{chr(code)}" for code in range(ord("a"), ord("z") + 1)), "##ing",
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *WORDS.split(),
+    *(chr(code) for code in range(ord("b"), ord("z") + 1)),
+    *"0123456789.,!?'-",
+    *(f"##{chr(code)}" for code in range(ord("a"), ord("z") + 1)),
+    "##ing",
 )
 
 
@@ -76,7 +83,9 @@ def tiny_vocabulary() -> Vocabulary:
     return Vocabulary(tokens=TINY_TOKENS, lowercase=True)
 
 
-def random_checkpoint(config: BertConfig, labels: tuple[str, ...] = (), seed: int = 0) -> Checkpoint:
+def random_checkpoint(
+    config: BertConfig, labels: tuple[str, ...] = (), seed: int = 0
+) -> Checkpoint:
     """A checkpoint with random weights, large enough that every part shows in the output."""
     rng = np.random.default_rng(seed)
     weights = {}
@@ -90,8 +99,12 @@ def random_checkpoint(config: BertConfig, labels: tuple[str, ...] = (), seed: in
 @pytest.fixture(scope="session")
 def tiny_config(tiny_vocabulary: Vocabulary) -> BertConfig:
     return BertConfig(
-        vocab_size=tiny_vocabulary.size, hidden_size=16, num_layers=2, num_heads=2,
-        intermediate_size=24, max_positions=40,
+        vocab_size=tiny_vocabulary.size,
+        hidden_size=16,
+        num_layers=2,
+        num_heads=2,
+        intermediate_size=24,
+        max_positions=40,
     )
 
 

@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
 
 def _failure(message: str, exit_code: int) -> click.ClickException:
     failure = click.ClickException(message)
-    failure.exit_code = exit_code
+    vars(failure)["exit_code"] = exit_code
     return failure
 
 
@@ -77,7 +77,8 @@ def _os_error_text(error: OSError) -> str:
 @click.version_option(__version__, prog_name="edgebert")
 def cli() -> None:
     """From a BERT checkpoint to a small, fast .tflite that any mobile app can load, with a report
-    that proves its accuracy, size and latency."""
+    that proves its accuracy, size and latency.
+    """
 
 
 def main() -> None:

@@ -12,11 +12,19 @@ from edgebert.settings import DataSettings
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--data", "data_path", required=True, type=click.Path(path_type=Path, allow_dash=True),
-              help="Labelled text: TSV, CSV or JSONL, also .gz, or - for stdin.")
+@click.option(
+    "--data",
+    "data_path",
+    required=True,
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Labelled text: TSV, CSV or JSONL, also .gz, or - for stdin.",
+)
 @click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
-@click.option("--min-accuracy", type=float,
-              help="Exit with 3 where a model's accuracy is below this (0 to 1).")
+@click.option(
+    "--min-accuracy",
+    type=float,
+    help="Exit with 3 where a model's accuracy is below this (0 to 1).",
+)
 @settings_options(DataSettings, "columns")
 @json_option
 def evaluate(
@@ -27,7 +35,7 @@ def evaluate(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Score model folders and .tflite files on the same labelled text.
+    r"""Score model folders and .tflite files on the same labelled text.
 
     \b
     edgebert evaluate my-bert/ model.tflite --data test.tsv
@@ -38,9 +46,7 @@ def evaluate(
     from edgebert.evaluation import open_predictor
 
     dataset = read_dataset(data_path, columns.text_column, columns.label_column)
-    results = [
-        run_evaluate(open_predictor(path, threads), dataset, str(path)) for path in models
-    ]
+    results = [run_evaluate(open_predictor(path, threads), dataset, str(path)) for path in models]
     if as_json:
         print_json([result.to_dict() for result in results])
     else:
@@ -49,7 +55,8 @@ def evaluate(
     if missed:
         raise QualityGateError(
             f"Accuracy must be at least {min_accuracy}. Received: "
-            + ", ".join(f"{r.model} {r.metrics['accuracy']:.4f}" for r in missed) + "."
+            + ", ".join(f"{r.model} {r.metrics['accuracy']:.4f}" for r in missed)
+            + "."
         )
 
 
@@ -63,6 +70,7 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
         table.add_column(name.replace("_", " "), justify="right")
     table.add_column("cut texts", justify="right")
     for result in results:
-        table.add_row(result.model, *(f"{x:.2%}" for x in result.metrics.values()),
-                      str(result.truncated_rows))
+        table.add_row(
+            result.model, *(f"{x:.2%}" for x in result.metrics.values()), str(result.truncated_rows)
+        )
     Console().print(table)

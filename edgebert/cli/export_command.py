@@ -16,15 +16,30 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), required=True,
-              help="The .tflite to write.")
-@click.option("--lengths-from", type=click.Path(path_type=Path),
-              help="Text file whose lengths '--lengths auto' looks at.")
-@click.option("--check-texts", type=click.Path(path_type=Path),
-              help="Text file of the parity certificate; varied texts of our own without it.")
-@click.option("--data", "data_path", type=click.Path(path_type=Path),
-              help="Labelled text, not used for training: accuracy and agreement with the float "
-                   "model are reported, and --max-drop holds.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The .tflite to write.",
+)
+@click.option(
+    "--lengths-from",
+    type=click.Path(path_type=Path),
+    help="Text file whose lengths '--lengths auto' looks at.",
+)
+@click.option(
+    "--check-texts",
+    type=click.Path(path_type=Path),
+    help="Text file of the parity certificate; varied texts of our own without it.",
+)
+@click.option(
+    "--data",
+    "data_path",
+    type=click.Path(path_type=Path),
+    help="Labelled text, not used for training: accuracy and agreement with the float "
+    "model are reported, and --max-drop holds.",
+)
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option
@@ -38,7 +53,7 @@ def export(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
+    r"""Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
 
     \b
     edgebert export my-bert/ -o model.tflite
@@ -55,7 +70,9 @@ def export(
     def texts(path: Path | None) -> list[str]:
         if path is None:
             return []
-        return list(read_dataset(path, columns.text_column, columns.label_column, labels="none").texts)
+        return list(
+            read_dataset(path, columns.text_column, columns.label_column, labels="none").texts
+        )
 
     labelled = None
     if data_path is not None:
@@ -65,11 +82,18 @@ def export(
     choose_lengths(opened, settings, length_texts)
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)
-        artifact = run_export(opened, out, settings, length_texts, texts(check_texts), reference,
-                              progress)
+        artifact = run_export(
+            opened, out, settings, length_texts, texts(check_texts), reference, progress
+        )
     if as_json:
-        print_json({"path": str(artifact.path), "size_bytes": artifact.size_bytes,
-                    "gzip_bytes": artifact.gzip_bytes, "manifest": artifact.manifest})
+        print_json(
+            {
+                "path": str(artifact.path),
+                "size_bytes": artifact.size_bytes,
+                "gzip_bytes": artifact.gzip_bytes,
+                "manifest": artifact.manifest,
+            }
+        )
     else:
         _print_summary(artifact)
     for note in artifact.notes:
@@ -83,30 +107,38 @@ def _print_summary(artifact: Artifact) -> None:
     manifest, parity = artifact.manifest, artifact.certificate
     table = Table(title=str(artifact.path), show_header=False, title_justify="left")
     lengths = ", ".join(map(str, manifest["lengths"])) or f"any up to {manifest['max_length']}"
-    table.add_row("size", f"{size_text(artifact.size_bytes)} "
-                          f"({size_text(artifact.gzip_bytes)} gzip'd)")
-    table.add_row("recipe", f"{manifest['recipe']}, embeddings "
-                            f"{manifest['precision']['embeddings']}")
+    table.add_row(
+        "size", f"{size_text(artifact.size_bytes)} ({size_text(artifact.gzip_bytes)} gzip'd)"
+    )
+    table.add_row(
+        "recipe", f"{manifest['recipe']}, embeddings {manifest['precision']['embeddings']}"
+    )
     table.add_row("lengths", lengths)
     table.add_row("output", manifest["output"])
     if manifest["labels"]:
-        table.add_row("labels", f"{len(manifest['labels'])}: "
-                                f"{', '.join(manifest['labels'][:6])}"
-                                f"{', ...' if len(manifest['labels']) > 6 else ''}")
+        table.add_row(
+            "labels",
+            f"{len(manifest['labels'])}: "
+            f"{', '.join(manifest['labels'][:6])}"
+            f"{', ...' if len(manifest['labels']) > 6 else ''}",
+        )
     table.add_row("token ids", f"equal on {parity['texts']} texts")
     table.add_row("float graph against Keras", f"max error {parity['float_max_error']:.1e}")
     if parity["final"]:
         final = parity["final"]
-        table.add_row("this file against Keras",
-                      f"{final['label_agreement']:.1%} same label, probability error "
-                      f"{final['mean_probability_error']:.4f} mean, "
-                      f"{final['max_probability_error']:.4f} max")
+        table.add_row(
+            "this file against Keras",
+            f"{final['label_agreement']:.1%} same label, probability error "
+            f"{final['mean_probability_error']:.4f} mean, "
+            f"{final['max_probability_error']:.4f} max",
+        )
     else:
-        table.add_row("this file against Keras",
-                      f"cosine at least {parity['final_cosine']:.4f}")
+        table.add_row("this file against Keras", f"cosine at least {parity['final_cosine']:.4f}")
     quality = manifest.get("quality")
     if quality:
-        table.add_row(f"accuracy on {quality['data']}",
-                      f"{quality['accuracy']:.2%}, float model {quality['float_accuracy']:.2%} "
-                      f"({quality['rows']} rows)")
+        table.add_row(
+            f"accuracy on {quality['data']}",
+            f"{quality['accuracy']:.2%}, float model {quality['float_accuracy']:.2%} "
+            f"({quality['rows']} rows)",
+        )
     Console().print(table)

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--tensors", is_flag=True, help="Also list every tensor of the first signature.")
-@click.option("--require-full-delegation", is_flag=True,
-              help="Exit with 3 unless XNNPACK runs each signature in one partition, all but the "
-                   "embedding lookups and integer input plumbing.")
+@click.option(
+    "--require-full-delegation",
+    is_flag=True,
+    help="Exit with 3 unless XNNPACK runs each signature in one partition, all but the "
+    "embedding lookups and integer input plumbing.",
+)
 @json_option
 def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: bool) -> None:
-    """Print what is inside a .tflite: signatures, operators, labels, recipe, hashes, delegation.
+    r"""Print what is inside a .tflite: signatures, operators, labels, recipe, hashes, delegation.
 
     \b
     edgebert inspect model.tflite
@@ -39,12 +42,14 @@ def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: 
         _print(inspection, tensors)
     partial = [d for d in inspection.delegation if not d.full]
     if require_full_delegation and partial:
-        outside = sorted({item.operator for d in partial for item in d.left_out
-                          if not item.plumbing})
+        outside = sorted(
+            {item.operator for d in partial for item in d.left_out if not item.plumbing}
+        )
         raise QualityGateError(
-            f"Full delegation was required. Received: "
-            + "; ".join(f"{d.signature or 'the graph'} in {d.partitions} partitions"
-                        for d in partial)
+            "Full delegation was required. Received: "
+            + "; ".join(
+                f"{d.signature or 'the graph'} in {d.partitions} partitions" for d in partial
+            )
             + (f", with {', '.join(outside)} outside." if outside else ".")
         )
 
@@ -67,33 +72,45 @@ def _print_facts(console: Console, inspection: Inspection) -> None:
     table = Table(title=inspection.path, show_header=False, title_justify="left")
     table.add_row("size", size_text(model.size_bytes))
     table.add_row("sha256", model.sha256)
-    table.add_row("constants", ", ".join(
-        f"{kind} {size_text(size)}" for kind, size in model.constant_bytes.items()))
+    table.add_row(
+        "constants",
+        ", ".join(f"{kind} {size_text(size)}" for kind, size in model.constant_bytes.items()),
+    )
     table.add_row("Select TF / custom ops", ", ".join(model.select_ops) or "none")
     if manifest is None:
         table.add_row("edgebert manifest", "none: not exported by edgebert")
     else:
         labels = manifest["labels"]
         table.add_row("task", manifest["task"])
-        table.add_row("recipe", f"{manifest['recipe']} (kernels "
-                                f"{manifest['precision']['kernels']}, embeddings "
-                                f"{manifest['precision']['embeddings']})")
+        table.add_row(
+            "recipe",
+            f"{manifest['recipe']} (kernels "
+            f"{manifest['precision']['kernels']}, embeddings "
+            f"{manifest['precision']['embeddings']})",
+        )
         table.add_row("labels", f"{len(labels)}: {', '.join(labels)}" if labels else "none")
-        table.add_row("lengths", ", ".join(map(str, manifest["lengths"]))
-                      or f"any up to {manifest['max_length']}")
+        table.add_row(
+            "lengths",
+            ", ".join(map(str, manifest["lengths"])) or f"any up to {manifest['max_length']}",
+        )
         rules = {k: v for k, v in manifest["tokenizer"].items() if k != "added_tokens"}
         table.add_row("tokenizer", ", ".join(f"{k}={v}" for k, v in rules.items()))
         table.add_row("vocabulary sha256", manifest["vocabulary_sha256"])
         table.add_row("weights sha256", manifest["weights_sha256"])
         parity = manifest.get("parity")
         if parity:
-            table.add_row("parity", f"{parity['texts']} texts, float graph against Keras "
-                                    f"{parity['float_max_error']:.1e}")
+            table.add_row(
+                "parity",
+                f"{parity['texts']} texts, float graph against Keras "
+                f"{parity['float_max_error']:.1e}",
+            )
         table.add_row("made with", ", ".join(f"{k} {v}" for k, v in manifest["versions"].items()))
     if inspection.metadata:
         files = inspection.metadata["associated_files"]
-        table.add_row("TFLite Metadata", ", ".join(
-            f"{name} ({size_text(size)})" for name, size in files.items()))
+        table.add_row(
+            "TFLite Metadata",
+            ", ".join(f"{name} ({size_text(size)})" for name, size in files.items()),
+        )
     console.print(table)
 
 
@@ -101,16 +118,26 @@ def _print_signatures(console: Console, inspection: Inspection) -> None:
     from rich.table import Table
 
     table = Table(title="Signatures and XNNPACK", title_justify="left")
-    for column in ("signature", "inputs", "outputs", "operators", "partitions", "delegated",
-                   "full"):
+    for column in (
+        "signature",
+        "inputs",
+        "outputs",
+        "operators",
+        "partitions",
+        "delegated",
+        "full",
+    ):
         table.add_column(column)
-    for subgraph, delegation in zip(inspection.model.subgraphs, inspection.delegation,
-                                    strict=True):
+    for subgraph, delegation in zip(inspection.model.subgraphs, inspection.delegation, strict=True):
         table.add_row(
             subgraph.signature or "-",
-            *("\n".join(f"{name} {subgraph.tensors[i].dtype} {list(subgraph.tensors[i].shape)}"
-                        for name, i in side.items())
-              for side in (subgraph.inputs, subgraph.outputs)),
+            *(
+                "\n".join(
+                    f"{name} {subgraph.tensors[i].dtype} {list(subgraph.tensors[i].shape)}"
+                    for name, i in side.items()
+                )
+                for side in (subgraph.inputs, subgraph.outputs)
+            ),
             str(len(subgraph.operators)),
             str(delegation.partitions),
             str(sum(delegation.delegated.values())),
@@ -126,7 +153,8 @@ def _print_left_out(console: Console, inspection: Inspection) -> None:
     for delegation in inspection.delegation:
         for item in delegation.left_out:
             rows.setdefault((item.operator, item.output, item.why), []).append(
-                delegation.signature or "-")
+                delegation.signature or "-"
+            )
     if not rows:
         return
     table = Table(title="Outside XNNPACK", title_justify="left")
@@ -145,6 +173,10 @@ def _print_tensors(console: Console, inspection: Inspection) -> None:
     for column in ("name", "type", "shape", "constant"):
         table.add_column(column)
     for tensor in inspection.model.subgraphs[0].tensors:
-        table.add_row(tensor.name, tensor.dtype, str(list(tensor.shape)),
-                      size_text(tensor.size_bytes) if tensor.size_bytes else "")
+        table.add_row(
+            tensor.name,
+            tensor.dtype,
+            str(list(tensor.shape)),
+            size_text(tensor.size_bytes) if tensor.size_bytes else "",
+        )
     console.print(table)

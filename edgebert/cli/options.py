@@ -15,7 +15,7 @@ from edgebert.reporting.units import size_text as size_text
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class WholeNumbers(click.ParamType):
+class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
     """`1,2,4` as a tuple of ints."""
 
     name = "n,n,..."
@@ -55,8 +55,9 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
     facts: dict[str, Any] = {"default": field.default, "help": field.metadata["help"]}
     facts["show_default"] = field.default not in ("", ())
     if isinstance(field.default, bool):
-        return click.option(f"{flag}/--no-{flag[2:]}" if field.default else flag, field.name,
-                            is_flag=True, **facts)
+        return click.option(
+            f"{flag}/--no-{flag[2:]}" if field.default else flag, field.name, is_flag=True, **facts
+        )
     if isinstance(field.default, tuple):
         facts["default"] = ",".join(map(str, field.default))
         return click.option(flag, field.name, type=WholeNumbers(), **facts)

@@ -14,8 +14,12 @@ from edgebert.settings import DataSettings
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1)
-@click.option("--data", "data_path", type=click.Path(path_type=Path, allow_dash=True),
-              help="A file of texts (one a line, TSV, CSV, JSONL), or - for stdin.")
+@click.option(
+    "--data",
+    "data_path",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="A file of texts (one a line, TSV, CSV, JSONL), or - for stdin.",
+)
 @click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
 @click.option("--top", default=1, show_default=True, help="Labels shown for each text.")
 @settings_options(DataSettings, "columns")
@@ -29,7 +33,7 @@ def predict(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Label texts with a model folder or a .tflite.
+    r"""Label texts with a model folder or a .tflite.
 
     \b
     edgebert predict model.tflite "turn on the lights"
@@ -44,12 +48,21 @@ def predict(
         path = data_path or Path("-")
         dataset = read_dataset(path, columns.text_column, columns.label_column, labels="none")
         given.extend(dataset.texts)
-    for text, prediction in zip(given, run_predict(open_predictor(model, threads), given),
-                                strict=True):
+    for text, prediction in zip(
+        given, run_predict(open_predictor(model, threads), given), strict=True
+    ):
         best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:top]
         if as_json:
-            click.echo(json.dumps(
-                {"text": text, "label": prediction.label, "probability": prediction.probability,
-                 "top": [{"label": k, "probability": v} for k, v in best]}, ensure_ascii=False))
+            click.echo(
+                json.dumps(
+                    {
+                        "text": text,
+                        "label": prediction.label,
+                        "probability": prediction.probability,
+                        "top": [{"label": k, "probability": v} for k, v in best],
+                    },
+                    ensure_ascii=False,
+                )
+            )
         else:
             click.echo("\t".join([*(f"{k} {v:.3f}" for k, v in best), text]))

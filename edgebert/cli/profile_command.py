@@ -13,12 +13,20 @@ from edgebert.settings import DataSettings, ProfileSettings
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--texts", "texts_path", type=click.Path(path_type=Path),
-              help="File of the texts to time from text to label (random ones of it). "
-                   "Sentences of the bundled sample without it.")
+@click.option(
+    "--texts",
+    "texts_path",
+    type=click.Path(path_type=Path),
+    help="File of the texts to time from text to label (random ones of it). "
+    "Sentences of the bundled sample without it.",
+)
 @click.option("--max-texts", default=64, show_default=True, help="Texts taken from --texts.")
-@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False),
-              help="Also write the measurements to this JSON file.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the measurements to this JSON file.",
+)
 @settings_options(ProfileSettings)
 @settings_options(DataSettings, "columns")
 @json_option
@@ -31,7 +39,7 @@ def profile(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Measure size, latency and memory of .tflite files, side by side on this machine.
+    r"""Measure size, latency and memory of .tflite files, side by side on this machine.
 
     The models take turns, each in fresh processes; ratios compare with the first one.
 
@@ -48,9 +56,7 @@ def profile(
 
     texts = None
     if texts_path is not None:
-        dataset = read_dataset(
-            texts_path, columns.text_column, columns.label_column, labels="none"
-        )
+        dataset = read_dataset(texts_path, columns.text_column, columns.label_column, labels="none")
         texts = take(dataset, max_texts, seed=0).texts
     with terminal_progress() as progress:
         measurements = run_profile(models, settings, texts, progress)
@@ -61,8 +67,14 @@ def profile(
         print_json(content)
     else:
         print_tables(files_table(measurements), latency_table(measurements))
-        click.echo(_machine(measurements[0].device.cpu, measurements[0].device.os,
-                            measurements[0].device.cores, measurements[0].runtime))
+        click.echo(
+            _machine(
+                measurements[0].device.cpu,
+                measurements[0].device.os,
+                measurements[0].device.cores,
+                measurements[0].runtime,
+            )
+        )
     for warning in warnings_text(measurements):
         click.echo(f"warning: {warning}", err=True)
 

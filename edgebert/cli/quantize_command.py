@@ -16,10 +16,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="Folder that gets one <recipe>.tflite each.")
-@click.option("--data", "data_path", required=True, type=click.Path(path_type=Path),
-              help="Labelled text to compare on, not used for training.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that gets one <recipe>.tflite each.",
+)
+@click.option(
+    "--data",
+    "data_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Labelled text to compare on, not used for training.",
+)
 @click.option("--recipes", default="", help="Recipes with commas; all when empty.")
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
@@ -33,7 +43,7 @@ def quantize(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Export a model with several recipes and compare each with the float model.
+    r"""Export a model with several recipes and compare each with the float model.
 
     \b
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv
@@ -49,8 +59,9 @@ def quantize(
     names = [name.strip() for name in recipes.split(",") if name.strip()] or list(RECIPES)
     dataset = read_dataset(data_path, columns.text_column, columns.label_column)
     with terminal_progress() as progress:
-        trials = run_quantize(open_model(model), dataset, out, names, settings, dataset.texts,
-                              progress)
+        trials = run_quantize(
+            open_model(model), dataset, out, names, settings, dataset.texts, progress
+        )
     if as_json:
         print_json([trial.to_dict() for trial in trials])
     else:
@@ -65,8 +76,15 @@ def _print_table(trials: tuple[Trial, ...]) -> None:
     from rich.table import Table
 
     table = Table(title="Recipes against the float model", title_justify="left")
-    for column in ("recipe", "size", "gzip'd", "accuracy", "points lost", "same label",
-                   "probability error"):
+    for column in (
+        "recipe",
+        "size",
+        "gzip'd",
+        "accuracy",
+        "points lost",
+        "same label",
+        "probability error",
+    ):
         table.add_column(column, justify="left" if column == "recipe" else "right")
     for trial in trials:
         if trial.artifact is None:

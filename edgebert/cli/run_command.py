@@ -12,12 +12,16 @@ from edgebert.cli.options import json_option, print_json
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("-o", "--out", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder of all results, instead of the file's 'out'.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of all results, instead of the file's 'out'.",
+)
 @click.option("--force", is_flag=True, help="Do every stage again, also those that are done.")
 @json_option
 def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
-    """Run the whole pipeline of a TOML file: fine-tune, prune, export, evaluate, profile, report.
+    r"""Run the whole pipeline of a TOML file: fine-tune, prune, export, evaluate, profile, report.
 
     A stage that is done, with the same settings, data and model, is kept. Run it again after
     Ctrl-C: it goes on where it stopped.

@@ -95,14 +95,20 @@ def _notes(report: Report) -> str:
 
 def _plots(report: Report) -> str:
     drawn = [
-        (plots.size_and_accuracy(report), "Accuracy over gzip'd size. Written and as the marks' "
-         "size: median time from text to label. Dashed: the best trades."),
-        (plots.latency_by_length(report), "Time of the model alone by length: median, and up to "
-         "the 90th percentile."),
+        (
+            plots.size_and_accuracy(report),
+            "Accuracy over gzip'd size. Written and as the marks' "
+            "size: median time from text to label. Dashed: the best trades.",
+        ),
+        (
+            plots.latency_by_length(report),
+            "Time of the model alone by length: median, and up to the 90th percentile.",
+        ),
     ]
     figures = [
         f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
-        for svg, caption in drawn if svg
+        for svg, caption in drawn
+        if svg
     ]
     if not figures:
         return ""
@@ -110,8 +116,10 @@ def _plots(report: Report) -> str:
         f'<li><span style="color: {colour}">{mark}</span> {escape(name)}</li>'
         for name, (colour, mark) in plots.series_of(report).items()
     )
-    return (f'<h2>Trade-offs</h2>\n<ul class="legend">{legend}</ul>\n'
-            f'<div class="plots">{"".join(figures)}</div>')
+    return (
+        f'<h2>Trade-offs</h2>\n<ul class="legend">{legend}</ul>\n'
+        f'<div class="plots">{"".join(figures)}</div>'
+    )
 
 
 def _drawn(table: Table, cards: bool = False) -> str:

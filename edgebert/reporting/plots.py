@@ -49,7 +49,8 @@ def size_and_accuracy(report: Report) -> str:
         An `<svg>` element; empty where no row has size and accuracy.
     """
     rows = [
-        (row, place) for place, row in enumerate(_files(report))
+        (row, place)
+        for place, row in enumerate(_files(report))
         if row.gzip_bytes and "accuracy" in row.metrics
     ]
     if not rows:
@@ -63,8 +64,15 @@ def size_and_accuracy(report: Report) -> str:
     for (row, place), (x, y) in zip(rows, points, strict=True):
         latency = latencies.get(row.name)
         area = 60 if latency is None else 40 + 160 * latency / slowest
-        axes.scatter([x], [y], s=area, color=_COLOURS[place % SERIES], zorder=2,
-                     marker=list(MARKS)[place % len(MARKS)], linewidths=0)
+        axes.scatter(
+            [x],
+            [y],
+            s=area,
+            color=_COLOURS[place % SERIES],
+            zorder=2,
+            marker=list(MARKS)[place % len(MARKS)],
+            linewidths=0,
+        )
     _write_latencies(axes, rows, points, latencies)
     _frame(axes, points)
     return _svg(figure, "Accuracy over gzip'd size", "front")
@@ -89,8 +97,14 @@ def latency_by_length(report: Report) -> str:
         colour = _COLOURS[place % SERIES]
         p50, p90 = [m.latency.p50_ms for m in timed], [m.latency.p90_ms for m in timed]
         axes.fill_between(xs, p50, p90, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(xs, p50, color=colour, marker=list(MARKS)[place % len(MARKS)], markersize=5,
-                  linewidth=1.6)
+        axes.plot(
+            xs,
+            p50,
+            color=colour,
+            marker=list(MARKS)[place % len(MARKS)],
+            markersize=5,
+            linewidth=1.6,
+        )
     if not lengths:
         return ""
     axes.set_ylim(bottom=0)
@@ -139,8 +153,13 @@ def _write_latencies(
         )
         written.append((x, y, above))
         text = axes.annotate(
-            f"{ms_text(latencies[row.name])} ms", (x, y), textcoords="offset points",
-            xytext=(0, 10 if above else -17), ha="center", color=_INK, fontsize=_FONT_POINTS,
+            f"{ms_text(latencies[row.name])} ms",
+            (x, y),
+            textcoords="offset points",
+            xytext=(0, 10 if above else -17),
+            ha="center",
+            color=_INK,
+            fontsize=_FONT_POINTS,
         )
         text.set_parse_math(False)
 
@@ -171,8 +190,12 @@ def _svg(figure: Any, title: str, prefix: str) -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
-        figure.savefig(buffer, format="svg", transparent=True,
-                       metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        figure.savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        )
     drawn = buffer.getvalue()
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.S)
@@ -181,8 +204,12 @@ def _svg(figure: Any, title: str, prefix: str) -> str:
     drawn = re.sub(r'xlink:href="#', f'href="#{prefix}-', drawn)
     drawn = re.sub(r"url\(#", f"url(#{prefix}-", drawn)
     drawn = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawn)
-    drawn = re.sub(r'<svg[^>]*?(viewBox="[^"]*")[^>]*>',
-                   rf'<svg \1 role="img" aria-label="{title}">', drawn, count=1)
+    drawn = re.sub(
+        r'<svg[^>]*?(viewBox="[^"]*")[^>]*>',
+        rf'<svg \1 role="img" aria-label="{title}">',
+        drawn,
+        count=1,
+    )
     for stand_in, variable in _STAND_INS.items():
         drawn = drawn.replace(stand_in, variable)
     return drawn

@@ -134,6 +134,7 @@ class Report:
 
 def latency_ratio(m: Measurement, among: Sequence[Measurement]) -> float | None:
     """A latency against that of the first model, with as many threads, at the same length."""
+
     def place(other: Measurement) -> tuple[object, ...]:
         return (other.target, other.threads, other.length, other.kind)
 

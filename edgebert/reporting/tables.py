@@ -101,7 +101,8 @@ def summary_table(report: Report) -> Table:
     """The comparison that a reader came for; columns with nothing in them are left out."""
     rows = [tuple(column.cell(report, row) for column in _SUMMARY) for row in report.rows]
     filled = [
-        place for place in range(len(_SUMMARY))
+        place
+        for place in range(len(_SUMMARY))
         if place < 2 or any(row[place] != NOTHING for row in rows)
     ]
     return Table(
@@ -145,7 +146,11 @@ def latency_table(measurements: Sequence[Measurement]) -> Table:
     ordered = sorted(
         measurements,
         key=lambda m: (
-            m.threads, m.kind == "end_to_end", m.length is None, m.length or 0, order[m.name]
+            m.threads,
+            m.kind == "end_to_end",
+            m.length is None,
+            m.length or 0,
+            order[m.name],
         ),
     )
     threads = {m.threads for m in measurements}
@@ -158,23 +163,35 @@ def latency_table(measurements: Sequence[Measurement]) -> Table:
         if here != group:
             sections.append(len(rows))
         place = place_text(m) + (f", {_threads_text(m.threads)}" if len(threads) > 1 else "")
-        rows.append((
-            place if here != group else "",
-            m.name + (f":{m.signature}" if doubled[(*here, m.name)] > 1 else ""),
-            ms_text(m.latency.p50_ms),
-            ms_text(m.latency.p90_ms),
-            ms_text(m.latency.p99_ms),
-            share_text(m.latency.block_spread),
-            ratio_text(latency_ratio(m, measurements)),
-            ms_text(m.load_ms),
-            ms_text(m.first_call_ms),
-            memory_text(m.peak_memory_bytes),
-        ))
+        rows.append(
+            (
+                place if here != group else "",
+                m.name + (f":{m.signature}" if doubled[(*here, m.name)] > 1 else ""),
+                ms_text(m.latency.p50_ms),
+                ms_text(m.latency.p90_ms),
+                ms_text(m.latency.p99_ms),
+                share_text(m.latency.block_spread),
+                ratio_text(latency_ratio(m, measurements)),
+                ms_text(m.load_ms),
+                ms_text(m.first_call_ms),
+                memory_text(m.peak_memory_bytes),
+            )
+        )
         group = here
     return Table(
         f"Latency in ms, {_threads_text(first.threads)}" if len(threads) == 1 else "Latency in ms",
-        ("timed", "model", "p50", "p90", "p99", "spread", "ratio", "load", "first call",
-         "peak memory"),
+        (
+            "timed",
+            "model",
+            "p50",
+            "p90",
+            "p99",
+            "spread",
+            "ratio",
+            "load",
+            "first call",
+            "peak memory",
+        ),
         tuple(rows),
         texts=2,
         sections=tuple(sections[1:]),
@@ -216,8 +233,9 @@ def warnings_text(measurements: Sequence[Measurement]) -> list[str]:
             where = f"{m.name}, {place_text(m)}, {_threads_text(m.threads)}"
             about.setdefault(_FIGURE.sub("#", warning), []).append(f"{where}: {warning}")
     return [
-        found[0] if len(found) == 1 else f"{found[0]} (The same for {len(found) - 1} more of "
-        f"{len(measurements)} measurements.)"
+        found[0]
+        if len(found) == 1
+        else f"{found[0]} (The same for {len(found) - 1} more of {len(measurements)} measurements.)"
         for found in about.values()
     ]
 

@@ -79,12 +79,20 @@ def _frameless(table: Table, width: int) -> RichTable:
         if sum(widths) + _GAP * (len(widths) - 1) <= width:
             break
     drawn = RichTable(
-        title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False,
-        pad_edge=False, padding=(0, 0, 0, _GAP - 1),
+        title=Text(table.title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 0, 0, _GAP - 1),
     )
     for place, (heading, column_width) in enumerate(zip(table.columns, widths, strict=True)):
-        drawn.add_column(Text(heading), justify="left" if place < table.texts else "right",
-                         width=column_width, overflow="fold")
+        drawn.add_column(
+            Text(heading),
+            justify="left" if place < table.texts else "right",
+            width=column_width,
+            overflow="fold",
+        )
     return _filled(drawn, broken)
 
 
@@ -99,8 +107,9 @@ def _filled(drawn: RichTable, table: Table) -> RichTable:
 
 
 def _columns(table: Table) -> list[tuple[str, list[str]]]:
-    return [(heading, [row[place] for row in table.rows])
-            for place, heading in enumerate(table.columns)]
+    return [
+        (heading, [row[place] for row in table.rows]) for place, heading in enumerate(table.columns)
+    ]
 
 
 def _broken(row: Sequence[str], texts: int, width: int) -> tuple[str, ...]:

@@ -233,7 +233,7 @@ def _candidates(book: TemplateBook, template: Template, split: str) -> list[Row]
 
 
 def _deal(queues: Sequence[list[Row]], wanted: int, taken: set[str]) -> list[Row]:
-    """Takes one new row of each queue in turn until there are `wanted`; adds their keys to `taken`."""
+    """Takes a new row of each queue in turn until there are `wanted`; adds keys to `taken`."""
     chosen: list[Row] = []
     waiting = [iter(queue) for queue in queues]
     while waiting and len(chosen) < wanted:

@@ -1,4 +1,4 @@
-"""Hugging Face folders: every way that weights are stored, and every way that a folder is broken."""
+"""Hugging Face folders: every way that weights are stored, and that a folder is broken."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def test_names_of_old_files_are_read(folder: Path, tiny_model: TaskModel) -> Non
     arrays = load_file(folder / "model.safetensors")
     old = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
-            "LayerNorm.bias", "LayerNorm.beta"): array
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): array
         for name, array in arrays.items()
     }
     save_file({**old, "bert.embeddings.position_ids": np.arange(40)}, folder / "model.safetensors")
@@ -162,7 +163,9 @@ def test_a_config_that_is_no_json(folder: Path) -> None:
 
 def test_a_classifier_without_its_head(folder: Path) -> None:
     arrays = load_file(folder / "model.safetensors")
-    save_file({k: v for k, v in arrays.items() if not k.startswith("classifier")},
-              folder / "model.safetensors")
+    save_file(
+        {k: v for k, v in arrays.items() if not k.startswith("classifier")},
+        folder / "model.safetensors",
+    )
     with pytest.raises(ConversionError, match=r"no 'classifier\.weight'"):
         read_folder(folder)

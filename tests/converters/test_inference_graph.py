@@ -39,7 +39,7 @@ def inputs(length: int, used: int, vocab_size: int, seed: int = 0) -> dict[str, 
     token_ids = np.zeros((1, length), np.int32)
     token_ids[0, :used] = rng.integers(0, vocab_size, used)
     padding_mask = (np.arange(length) < used).astype(np.int32)[None]
-    segment_ids = ((np.arange(length) >= used // 2) & (np.arange(length) < used))
+    segment_ids = (np.arange(length) >= used // 2) & (np.arange(length) < used)
     return {
         "token_ids": token_ids,
         "padding_mask": padding_mask,
@@ -89,15 +89,14 @@ def test_float_graph_equals_keras(
 
 
 @pytest.mark.parametrize("length", [16, DYNAMIC_LENGTH])
-def test_encoder_gives_every_token(
-    length: int, tiny_encoder: TaskModel, tmp_path: Path
-) -> None:
+def test_encoder_gives_every_token(length: int, tiny_encoder: TaskModel, tmp_path: Path) -> None:
     checkpoint = tiny_encoder.checkpoint
     data = build_inference_graph(checkpoint, [length], FLOAT, HIDDEN_STATES).finish()
     feeds = inputs(16, 16, checkpoint.config.vocab_size)
     expected = np.asarray(tiny_encoder.keras_model()(feeds))
     np.testing.assert_allclose(
-        run(data, feeds, signature_key(length), tmp_path), expected, atol=1e-4)
+        run(data, feeds, signature_key(length), tmp_path), expected, atol=1e-4
+    )
 
 
 def test_a_dynamic_length_takes_any_length(tiny_model: TaskModel, tmp_path: Path) -> None:
@@ -107,7 +106,8 @@ def test_a_dynamic_length_takes_any_length(tiny_model: TaskModel, tmp_path: Path
     for used in (2, 40, 7, 7, 23):
         feeds = inputs(used, used, checkpoint.config.vocab_size, seed=used)
         np.testing.assert_allclose(
-            run(data, feeds, "tokens_dynamic", tmp_path), np.asarray(keras_model(feeds)), atol=1e-4)
+            run(data, feeds, "tokens_dynamic", tmp_path), np.asarray(keras_model(feeds)), atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("length", [16, DYNAMIC_LENGTH])
@@ -122,7 +122,8 @@ def test_padding_changes_nothing(length: int, tiny_model: TaskModel, tmp_path: P
     short = run(data, cut(padded, 9), short_key, tmp_path)
     for feeds in (padded, other_padding):
         np.testing.assert_allclose(
-            run(data, feeds, signature_key(length), tmp_path), short, atol=1e-6)
+            run(data, feeds, signature_key(length), tmp_path), short, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("kernels", ["float32", "float16", "dynamic-int8", "weight-int8"])
@@ -134,7 +135,8 @@ def test_every_precision_is_near_and_in_one_partition(
     checkpoint = tiny_model.checkpoint
     lengths = [length] if length == DYNAMIC_LENGTH else [16, 40]
     graph = build_inference_graph(
-        checkpoint, lengths, Precision(kernels, embeddings), PROBABILITIES)
+        checkpoint, lengths, Precision(kernels, embeddings), PROBABILITIES
+    )
     feeds = inputs(16, 16, checkpoint.config.vocab_size)
     got = run(graph.finish(), feeds, signature_key(length), tmp_path)
     reference = build_inference_graph(checkpoint, [16], FLOAT, PROBABILITIES).finish()
@@ -146,9 +148,7 @@ def test_every_precision_is_near_and_in_one_partition(
     assert sum(node["op_name"] == "DELEGATE" for node in nodes) == 1
 
 
-def test_int8_weights_are_those_of_ai_edge_quantizer(
-    minilm_dir: Path, tmp_path: Path
-) -> None:
+def test_int8_weights_are_those_of_ai_edge_quantizer(minilm_dir: Path, tmp_path: Path) -> None:
     """Google's quantizer over our float graph gives the same bits as our int8 graph."""
     from converters.huggingface import read_folder
 
@@ -160,7 +160,8 @@ def test_int8_weights_are_those_of_ai_edge_quantizer(
     ours = build_inference_graph(checkpoint, [16], Precision(), HIDDEN_STATES).finish()
     feeds = inputs(16, 12, checkpoint.config.vocab_size)
     np.testing.assert_array_equal(
-        run(ours, feeds, "tokens_16", tmp_path), run(judged, feeds, "tokens_16", tmp_path))
+        run(ours, feeds, "tokens_16", tmp_path), run(judged, feeds, "tokens_16", tmp_path)
+    )
 
 
 def test_signatures_share_their_weights(tiny_model: TaskModel) -> None:
@@ -197,11 +198,14 @@ def test_layers_may_have_their_own_widths(tiny_model: TaskModel, tmp_path: Path)
         for kind in ("kernel", "bias"):
             name = f"layers.1.attention.{part}.{kind}"
             small[name] = weights[name][size:]
-    small["layers.1.attention.output.kernel"] = weights["layers.1.attention.output.kernel"][:, size:]
+    small["layers.1.attention.output.kernel"] = weights["layers.1.attention.output.kernel"][
+        :, size:
+    ]
     small["layers.0.feed_forward.inner.kernel"] = weights["layers.0.feed_forward.inner.kernel"][:5]
     small["layers.0.feed_forward.inner.bias"] = weights["layers.0.feed_forward.inner.bias"][:5]
-    small["layers.0.feed_forward.output.kernel"] = (
-        weights["layers.0.feed_forward.output.kernel"][:, :5])
+    small["layers.0.feed_forward.output.kernel"] = weights["layers.0.feed_forward.output.kernel"][
+        :, :5
+    ]
     feeds = inputs(16, 12, checkpoint.config.vocab_size)
     full, cut_out = (
         run(build_inference_graph(c, [16], FLOAT, LOGITS).finish(), feeds, "tokens_16", tmp_path)
@@ -212,7 +216,8 @@ def test_layers_may_have_their_own_widths(tiny_model: TaskModel, tmp_path: Path)
 
 @given(
     hnp.arrays(
-        np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
+        np.float32,
+        hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
         elements=st.floats(-100, 100, width=32),
     )
 )
@@ -239,8 +244,12 @@ def test_an_encoder_has_no_logits(tiny_encoder: TaskModel) -> None:
 def test_probabilities_are_the_softmax_of_logits(tiny_model: TaskModel, tmp_path: Path) -> None:
     feeds = inputs(16, 12, tiny_model.checkpoint.config.vocab_size)
     logits, probabilities = (
-        run(build_inference_graph(tiny_model.checkpoint, [16], FLOAT, output).finish(), feeds,
-            "tokens_16", tmp_path)
+        run(
+            build_inference_graph(tiny_model.checkpoint, [16], FLOAT, output).finish(),
+            feeds,
+            "tokens_16",
+            tmp_path,
+        )
         for output in (LOGITS, PROBABILITIES)
     )
     np.testing.assert_allclose(np.log(probabilities), log_softmax(logits), atol=1e-5)

@@ -1,4 +1,4 @@
-"""keras-hub's backbone computes what the original library computes, and weights survive the trip."""
+"""keras-hub's backbone computes what the original library does, and weights survive the trip."""
 
 from __future__ import annotations
 
@@ -41,12 +41,16 @@ def test_weights_survive_the_trip(tiny_model: TaskModel) -> None:
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_logits_equal_those_of_transformers(
-    activation: str, tiny_vocabulary: Vocabulary
-) -> None:
+def test_logits_equal_those_of_transformers(activation: str, tiny_vocabulary: Vocabulary) -> None:
     config = BertConfig(
-        vocab_size=50, hidden_size=24, num_layers=3, num_heads=4, intermediate_size=40,
-        max_positions=32, activation=ACTIVATIONS[activation], layer_norm_epsilon=1e-6,
+        vocab_size=50,
+        hidden_size=24,
+        num_layers=3,
+        num_heads=4,
+        intermediate_size=40,
+        max_positions=32,
+        activation=ACTIVATIONS[activation],
+        layer_norm_epsilon=1e-6,
     )
     labels = tuple("abcde")
     checkpoint = Checkpoint(config, random_weights(config), labels)

@@ -28,8 +28,7 @@ TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it
 def labelled(tiny_model: TaskModel) -> Dataset:
     """Rows whose labels are the tiny model's own answers, so its accuracy is 1."""
     predictions = predict(KerasPredictor(tiny_model), TEXTS[:4])
-    rows = tuple(
-        Example(text, p.label) for text, p in zip(TEXTS[:4], predictions, strict=True))
+    rows = tuple(Example(text, p.label) for text, p in zip(TEXTS[:4], predictions, strict=True))
     return Dataset("own answers", rows, Path("none"), "0" * 64)
 
 
@@ -141,12 +140,20 @@ def test_accuracy_is_reported_and_gated(
     quality = artifact.manifest["quality"]
     assert quality["float_accuracy"] == 1.0
     assert quality["drop_points"] == pytest.approx(100 * (1 - quality["accuracy"]))
-    worse = replace(labelled, examples=tuple(
-        Example(row.text, "neutral" if row.label != "neutral" else "positive")
-        for row in labelled.examples))
+    worse = replace(
+        labelled,
+        examples=tuple(
+            Example(row.text, "neutral" if row.label != "neutral" else "positive")
+            for row in labelled.examples
+        ),
+    )
     with pytest.raises(QualityGateError, match=r"at most -1 points.*Nothing was written"):
-        export(tiny_model, tmp_path / "n.tflite", ExportSettings(max_drop=-1),
-               reference=FloatReference(tiny_model, worse))
+        export(
+            tiny_model,
+            tmp_path / "n.tflite",
+            ExportSettings(max_drop=-1),
+            reference=FloatReference(tiny_model, worse),
+        )
     assert not (tmp_path / "n.tflite").exists()
 
 
@@ -157,8 +164,9 @@ def test_recipes_are_compared(tiny_model: TaskModel, labelled: Dataset, tmp_path
     assert sizes[1] < sizes[0]
     with pytest.raises(UsageError, match="Received: int3"):
         quantize(tiny_model, labelled, tmp_path, ("int3",))
-    refused = quantize(tiny_model, labelled, tmp_path / "x", ("float32",),
-                       ExportSettings(max_drop=-1))
+    refused = quantize(
+        tiny_model, labelled, tmp_path / "x", ("float32",), ExportSettings(max_drop=-1)
+    )
     assert refused[0].artifact is None
     assert "points" in refused[0].refused
 
@@ -198,8 +206,9 @@ def test_a_file_without_metadata_is_refused(tiny_model: TaskModel, tmp_path: Pat
     from converters.inference_graph import LOGITS, Precision, build_inference_graph
 
     path = tmp_path / "bare.tflite"
-    path.write_bytes(build_inference_graph(
-        tiny_model.checkpoint, [8], Precision(), LOGITS).finish())
+    path.write_bytes(
+        build_inference_graph(tiny_model.checkpoint, [8], Precision(), LOGITS).finish()
+    )
     with pytest.raises(ModelError, match="has no edgebert metadata"):
         open_predictor(path)
 

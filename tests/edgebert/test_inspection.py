@@ -22,8 +22,7 @@ def test_an_export_is_described(tiny_model: TaskModel, tmp_path: Path) -> None:
     assert content["manifest"] == artifact.manifest
     assert set(content["metadata"]["associated_files"]) == {"vocab.txt", "labels.txt"}
     assert [s.signature for s in inspection.model.subgraphs] == ["tokens_8", "tokens_16"]
-    assert set(inspection.model.subgraphs[0].inputs) == {
-        "token_ids", "padding_mask", "segment_ids"}
+    assert set(inspection.model.subgraphs[0].inputs) == {"token_ids", "padding_mask", "segment_ids"}
     for delegation, subgraph in zip(inspection.delegation, inspection.model.subgraphs, strict=True):
         assert delegation.full
         assert delegation.partitions == 1

@@ -16,7 +16,8 @@ from edgebert.pipeline_results import half_width
 from edgebert.reporting.report import Report
 
 WORDS = {
-    "negative": "bad awful sad boring", "neutral": "timer weather alarm lights",
+    "negative": "bad awful sad boring",
+    "neutral": "timer weather alarm lights",
     "positive": "good great happy nice",
 }
 STAGES = ("finetune", "prune", "export", "evaluate", "profile")
@@ -100,10 +101,16 @@ def test_all_stages_leave_their_results(done: tuple[Path, Report, list[str]]) ->
     assert kept(report) == ()
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {
-        "1-finetuned/model.safetensors", "2-pruned/model.safetensors",
-        "3-exported/finetuned-float32.tflite", "3-exported/pruned-dynamic-int8.tflite",
-        "4-evaluated/finetuned+keras.json", "4-evaluated/pruned-dynamic-int8.json",
-        "5-profiled/finetuned-float32.json", "report.md", "report.json", "report.html",
+        "1-finetuned/model.safetensors",
+        "2-pruned/model.safetensors",
+        "3-exported/finetuned-float32.tflite",
+        "3-exported/pruned-dynamic-int8.tflite",
+        "4-evaluated/finetuned+keras.json",
+        "4-evaluated/pruned-dynamic-int8.json",
+        "5-profiled/finetuned-float32.json",
+        "report.md",
+        "report.json",
+        "report.html",
         *(f"{stage.folder}/stage.json" for stage in pipeline.STAGES),
     } <= names
     assert not [name for name in names if name.endswith((".part", STARTED))]
@@ -113,8 +120,10 @@ def test_all_stages_leave_their_results(done: tuple[Path, Report, list[str]]) ->
 def test_the_report_compares_before_and_after(done: tuple[Path, Report, list[str]]) -> None:
     out, report, _ = done
     assert [(row.model, row.recipe) for row in report.rows] == [
-        ("finetuned", "Keras"), ("pruned", "Keras"),
-        ("finetuned", "float32"), ("pruned", "dynamic-int8"),
+        ("finetuned", "Keras"),
+        ("pruned", "Keras"),
+        ("finetuned", "float32"),
+        ("pruned", "dynamic-int8"),
     ]
     assert report.baseline is report.rows[2]
     assert report.rows[0].metrics == pytest.approx(report.rows[2].metrics)
@@ -130,13 +139,21 @@ def test_the_report_compares_before_and_after(done: tuple[Path, Report, list[str
 
 def test_a_second_run_keeps_all(done: tuple[Path, Report, list[str]]) -> None:
     out, report, _ = done
-    before = {name: state for folder in sorted(out.iterdir()) if folder.is_dir()
-              for name, state in files_in(folder).items()}
+    before = {
+        name: state
+        for folder in sorted(out.iterdir())
+        if folder.is_dir()
+        for name, state in files_in(folder).items()
+    }
     again = pipeline.run(out.parent / "run.toml")
     assert kept(again) == STAGES
     assert again.rows == report.rows
-    after = {name: state for folder in sorted(out.iterdir()) if folder.is_dir()
-             for name, state in files_in(folder).items()}
+    after = {
+        name: state
+        for folder in sorted(out.iterdir())
+        if folder.is_dir()
+        for name, state in files_in(folder).items()
+    }
     assert after == before
 
 
@@ -231,8 +248,12 @@ def test_a_dropped_stage_is_left_out(done: tuple[Path, Report, list[str]]) -> No
     [
         ('test = "test.tsv"', 'test = "dev.tsv"', UsageError, "the same file as dev"),
         ("length = 24", "length = 41", UsageError, "finetuned-float32: Lengths must be"),
-        ("[finetune]\nepochs = 2\nbatch_size = 8\nlearning_rate = 1e-3\nmax_length = 24\n", "",
-         UsageError, "the models of this run are base, pruned"),
+        (
+            "[finetune]\nepochs = 2\nbatch_size = 8\nlearning_rate = 1e-3\nmax_length = 24\n",
+            "",
+            UsageError,
+            "the models of this run are base, pruned",
+        ),
     ],
 )
 def test_what_must_fail_fails_before_any_work(
@@ -263,8 +284,14 @@ def test_a_classifier_is_exported_without_training(
 
 
 def test_a_record_of_another_form_is_no_record(tmp_path: Path) -> None:
-    for content in ("", "[]", "{}", '{"format": 1}', '{"format": 9, "hash": "", "inputs": {}}',
-                    '{"format": 1, "hash": "wrong", "inputs": {}}'):
+    for content in (
+        "",
+        "[]",
+        "{}",
+        '{"format": 1}',
+        '{"format": 9, "hash": "", "inputs": {}}',
+        '{"format": 1, "hash": "wrong", "inputs": {}}',
+    ):
         (tmp_path / "stage.json").write_text(content)
         assert read_record(tmp_path) is None
     assert why_not_done(None, {}, tmp_path) == "not done yet"

@@ -36,11 +36,17 @@ def test_the_least_that_a_run_needs(tmp_path: Path) -> None:
 
 
 def test_keys_are_the_settings_names(tmp_path: Path) -> None:
-    config = read_config(written(tmp_path, MINIMAL + (
-        "[finetune]\nepochs = 7\nlearning_rate = 1\n[prune]\nsparsity = 0.7\n"
-        '[[export]]\nmodel = "finetuned"\nrecipe = "float32"\nname = "before"\n'
-        '[[export]]\nlengths = "8,16"\n[profile]\nthreads = [1, 2]\n'
-    )))
+    config = read_config(
+        written(
+            tmp_path,
+            MINIMAL
+            + (
+                "[finetune]\nepochs = 7\nlearning_rate = 1\n[prune]\nsparsity = 0.7\n"
+                '[[export]]\nmodel = "finetuned"\nrecipe = "float32"\nname = "before"\n'
+                '[[export]]\nlengths = "8,16"\n[profile]\nthreads = [1, 2]\n'
+            ),
+        )
+    )
     assert config.finetune is not None and config.prune is not None and config.profile is not None
     assert (config.finetune.epochs, config.finetune.learning_rate) == (7, 1.0)
     assert config.prune.sparsity == 0.7
@@ -52,11 +58,20 @@ def test_keys_are_the_settings_names(tmp_path: Path) -> None:
 
 
 def test_recipes_are_exported_of_every_model_that_was_made(tmp_path: Path) -> None:
-    config = read_config(written(tmp_path, MINIMAL + (
-        '[finetune]\n[prune]\n[export]\nrecipes = ["float32", "dynamic-int8"]\nlength = 32\n'
-    )))
+    config = read_config(
+        written(
+            tmp_path,
+            MINIMAL
+            + (
+                '[finetune]\n[prune]\n[export]\nrecipes = ["float32", "dynamic-int8"]\nlength = 32\n'
+            ),
+        )
+    )
     assert [plan.name for plan in config.exports] == [
-        "finetuned-float32", "finetuned-dynamic-int8", "pruned-float32", "pruned-dynamic-int8",
+        "finetuned-float32",
+        "finetuned-dynamic-int8",
+        "pruned-float32",
+        "pruned-dynamic-int8",
     ]
     assert {plan.settings.length for plan in config.exports} == {32}
 
@@ -68,10 +83,15 @@ def test_paths_are_relative_to_the_file_and_take_variables(
     for name in ("train.tsv", "test.tsv", "sets/dev.tsv"):
         (tmp_path / name).write_text("text\tlabel\n")
     monkeypatch.setenv("EDGEBERT_DATA", str(tmp_path / "sets"))
-    config = read_config(written(tmp_path, (
-        'base = "m"\nout = "o"\n[data]\ntrain = "train.tsv"\ntest = "./test.tsv"\n'
-        'dev = "${EDGEBERT_DATA}/dev.tsv"\ntext_column = "t"\n'
-    )))
+    config = read_config(
+        written(
+            tmp_path,
+            (
+                'base = "m"\nout = "o"\n[data]\ntrain = "train.tsv"\ntest = "./test.tsv"\n'
+                'dev = "${EDGEBERT_DATA}/dev.tsv"\ntext_column = "t"\n'
+            ),
+        )
+    )
     assert config.data.train == tmp_path / "train.tsv"
     assert config.data.dev == tmp_path / "sets" / "dev.tsv"
     assert config.data.columns.text_column == "t"
@@ -83,17 +103,27 @@ def test_out_can_be_replaced(tmp_path: Path) -> None:
 
 def test_all_problems_are_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEBERT_DATA", raising=False)
-    text = problems(tmp_path, (
-        "outt = 1\nbase = 3\n[data]\ntrain = \"${EDGEBERT_DATA}/a.tsv\"\nlabels = 1\n"
-        "[finetune]\nepoch = 3\nbatch_size = 1.5\n[prune]\nmethod = \"magic\"\n"
-        "[[export]]\nmodel = \"pruned\"\nrecipe = \"int3\"\n[[export]]\nmodel = \"distilled\"\n"
-        "[profile]\nthreads = \"all\"\n"
-    ))
+    text = problems(
+        tmp_path,
+        (
+            'outt = 1\nbase = 3\n[data]\ntrain = "${EDGEBERT_DATA}/a.tsv"\nlabels = 1\n'
+            '[finetune]\nepoch = 3\nbatch_size = 1.5\n[prune]\nmethod = "magic"\n'
+            '[[export]]\nmodel = "pruned"\nrecipe = "int3"\n[[export]]\nmodel = "distilled"\n'
+            '[profile]\nthreads = "all"\n'
+        ),
+    )
     for part in (
-        "'outt' is no section or key", "'base' is a text", "'out' is a text and is needed",
-        "EDGEBERT_DATA}, which is not set", "[data]: 'labels' is no key", "'test' is a text",
-        "'epoch' is not a setting of [finetune]", "'batch_size' takes a int",
-        "'method' is one of magnitude, n-m", "'recipe' is one of", "'distilled'",
+        "'outt' is no section or key",
+        "'base' is a text",
+        "'out' is a text and is needed",
+        "EDGEBERT_DATA}, which is not set",
+        "[data]: 'labels' is no key",
+        "'test' is a text",
+        "'epoch' is not a setting of [finetune]",
+        "'batch_size' takes a int",
+        "'method' is one of magnitude, n-m",
+        "'recipe' is one of",
+        "'distilled'",
         "'threads' takes whole numbers",
     ):
         assert part in text
@@ -115,11 +145,11 @@ def test_what_makes_no_sense(tmp_path: Path, content: str, message: str) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[[export]]\n[[export]]\n', "two files would be named base-dynamic-int8"),
+        ("[[export]]\n[[export]]\n", "two files would be named base-dynamic-int8"),
         ('[[export]]\nname = "../x"\n', "is a file name of letters"),
         ('[[export]]\nmodel = "pruned"\n', "the models of this run are base."),
         ('[export]\nrecipes = "float32"\n', "are lists"),
-        ('[export]\nrecipes = []\n', "makes no file"),
+        ("[export]\nrecipes = []\n", "makes no file"),
         ('[export]\nrecipe = "float32"\nrecipes = ["float32"]\n', "either"),
         ("export = 3\n", "[export] is a section"),
     ],

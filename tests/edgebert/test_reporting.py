@@ -25,23 +25,39 @@ VOID = {"meta", "br", "use", "path"}
 
 def measured(name: str, ms: float, length: int | None = 16, **changes: object) -> Measurement:
     values: dict[str, object] = {
-        "model": f"{name}.tflite", "name": name, "sha256": "ab", "size_bytes": 1000,
-        "gzip_bytes": 800, "target": "cpu",
+        "model": f"{name}.tflite",
+        "name": name,
+        "sha256": "ab",
+        "size_bytes": 1000,
+        "gzip_bytes": 800,
+        "target": "cpu",
         "device": Device("", "a processor", 2, "x86_64", "Linux"),
-        "runtime": "ai-edge-litert 2.3.0", "session": "one", "threads": 1,
-        "signature": f"tokens_{length}" if length else None, "length": length,
-        "kind": "model" if length else "end_to_end", "texts": 0 if length else 8, "load_ms": 3.0,
-        "first_call_ms": 4.0, "latency": summarize([[ms, ms * 1.1, ms * 1.5]] * 6),
-        "peak_memory_bytes": 50_000_000, "model_memory_bytes": 1_000_000, "warnings": (),
+        "runtime": "ai-edge-litert 2.3.0",
+        "session": "one",
+        "threads": 1,
+        "signature": f"tokens_{length}" if length else None,
+        "length": length,
+        "kind": "model" if length else "end_to_end",
+        "texts": 0 if length else 8,
+        "load_ms": 3.0,
+        "first_call_ms": 4.0,
+        "latency": summarize([[ms, ms * 1.1, ms * 1.5]] * 6),
+        "peak_memory_bytes": 50_000_000,
+        "model_memory_bytes": 1_000_000,
+        "warnings": (),
     }
     return Measurement(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def file_row(name: str, ms: float, gzip_bytes: int, accuracy: float, **changes: object) -> Row:
     values: dict[str, object] = {
-        "name": name, "model": "finetuned", "recipe": "float32",
+        "name": name,
+        "model": "finetuned",
+        "recipe": "float32",
         "metrics": {"accuracy": accuracy, "macro_f1": accuracy - 0.01},
-        "size_bytes": gzip_bytes * 2, "gzip_bytes": gzip_bytes, "file": f"3-exported/{name}.tflite",
+        "size_bytes": gzip_bytes * 2,
+        "gzip_bytes": gzip_bytes,
+        "file": f"3-exported/{name}.tflite",
         "measurements": (measured(name, ms), measured(name, ms * 2, 32), measured(name, ms, None)),
     }
     return Row(**{**values, **changes})  # type: ignore[arg-type]
@@ -103,16 +119,27 @@ class Page(HTMLParser):
 
 def test_numbers_read_well() -> None:
     assert [ms_text(x) for x in (0.1234, 1.234, 12.34, 123.4, None)] == [
-        "0.123", "1.23", "12.3", "123", "–",
+        "0.123",
+        "1.23",
+        "12.3",
+        "123",
+        "–",
     ]
     assert [size_text(x) for x in (12, 1234, 23_810_000, None)] == [
-        "12 B", "1.2 kB", "23.81 MB", "–",
+        "12 B",
+        "1.2 kB",
+        "23.81 MB",
+        "–",
     ]
     assert (share_text(0.9427), ratio_text(0.256), ratio_text(float("inf"))) == (
-        "94.3%", "0.26x", "–",
+        "94.3%",
+        "0.26x",
+        "–",
     )
     assert (seconds_text(8.24), seconds_text(59.99), seconds_text(185)) == (
-        "8.2 s", "60.0 s", "3 min 05 s",
+        "8.2 s",
+        "60.0 s",
+        "3 min 05 s",
     )
 
 
@@ -170,8 +197,19 @@ def test_warnings_that_differ_in_figures_are_said_once() -> None:
 def test_the_page_is_whole_and_has_every_row(report: Report) -> None:
     page = Page(to_html(report))
     assert page.open == []
-    for text in ("a run", "finetuned", "Keras", "before", "after", "A note.", "0.25x",
-                 "edgebert", "epochs 3", "1 min 33 s", "text to label"):
+    for text in (
+        "a run",
+        "finetuned",
+        "Keras",
+        "before",
+        "after",
+        "A note.",
+        "0.25x",
+        "edgebert",
+        "epochs 3",
+        "1 min 33 s",
+        "text to label",
+    ):
         assert text in page.text
     assert "svg" in page.tags
     assert "script" not in page.tags
@@ -200,8 +238,9 @@ def test_the_plots_take_the_pages_colours(report: Report) -> None:
 
 def test_hostile_names_stay_text(report: Report) -> None:
     first = file_row(HOSTILE, 1.0, 1000, 0.9, model=HOSTILE)
-    hostile = Report(HOSTILE, (first, *report.rows), report.stages, {HOSTILE: {HOSTILE: HOSTILE}},
-                     (HOSTILE,))
+    hostile = Report(
+        HOSTILE, (first, *report.rows), report.stages, {HOSTILE: {HOSTILE: HOSTILE}}, (HOSTILE,)
+    )
     page = Page(to_html(hostile))
     assert page.open == []
     assert "script" not in page.tags
@@ -234,7 +273,9 @@ def test_the_report_is_the_same_each_time(report: Report) -> None:
 
 @pytest.mark.parametrize("columns", [80, 100, 120, 200])
 def test_no_figure_is_cut_on_any_terminal(
-    report: Report, columns: int, monkeypatch: pytest.MonkeyPatch,
+    report: Report,
+    columns: int,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))

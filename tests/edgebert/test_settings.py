@@ -14,8 +14,9 @@ from edgebert.settings import ExportSettings, FinetuneSettings, ProfileSettings,
 
 
 def test_a_table_becomes_settings() -> None:
-    made = from_table(FinetuneSettings, {"epochs": 2, "learning-rate": 1, "precision": "bfloat16"},
-                      "[finetune]")
+    made = from_table(
+        FinetuneSettings, {"epochs": 2, "learning-rate": 1, "precision": "bfloat16"}, "[finetune]"
+    )
     assert (made.epochs, made.learning_rate, made.precision) == (2, 1.0, "bfloat16")
     assert from_table(ProfileSettings, {"threads": [1, 2]}, "[profile]").threads == (1, 2)
 
@@ -47,7 +48,8 @@ def test_every_setting_has_help_and_a_valid_default() -> None:
 def test_import_edgebert_brings_no_tensorflow() -> None:
     code = (
         "import sys, edgebert, edgebert.cli, edgebert.settings\n"
-        "heavy = {'tensorflow', 'keras', 'matplotlib', 'ai_edge_litert', 'numpy'} & set(sys.modules)\n"
+        "heavy = {'tensorflow', 'keras', 'matplotlib', 'ai_edge_litert', 'numpy'}\n"
+        "heavy &= set(sys.modules)\n"
         "sys.exit(' '.join(sorted(heavy)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

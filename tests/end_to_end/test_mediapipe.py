@@ -37,9 +37,9 @@ def test_the_scores_are_ours(
         "classifier.bias": np.zeros(3, np.float32),
     }
     classifier = replace(
-        model, checkpoint=replace(model.checkpoint, weights=weights, labels=labels))
-    path = export(
-        classifier, tmp_path / "m.tflite", ExportSettings(recipe=recipe, length=64)).path
+        model, checkpoint=replace(model.checkpoint, weights=weights, labels=labels)
+    )
+    path = export(classifier, tmp_path / "m.tflite", ExportSettings(recipe=recipe, length=64)).path
     judged = mediapipe_classifier.classify(mediapipe_python, path, TEXTS)
     ours = predict(open_predictor(path), TEXTS)
     for text, theirs, own in zip(TEXTS, judged, ours, strict=True):

@@ -49,9 +49,16 @@ def main(minilm: str) -> None:
         arrays[f"minilm_{i}_hidden"] = hidden.numpy()[0, :, :KEPT]
     for activation in ACTIVATIONS:
         config = BertConfig(
-            vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=4,
-            intermediate_size=40, max_position_embeddings=32, type_vocab_size=2,
-            hidden_act=activation, num_labels=5, layer_norm_eps=1e-6,
+            vocab_size=50,
+            hidden_size=24,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            intermediate_size=40,
+            max_position_embeddings=32,
+            type_vocab_size=2,
+            hidden_act=activation,
+            num_labels=5,
+            layer_norm_eps=1e-6,
         )
         classifier = BertForSequenceClassification(config).eval()
         classifier.load_state_dict(random_state(classifier, seed=7))
@@ -63,7 +70,8 @@ def main(minilm: str) -> None:
         segments[:, 5:] = 1
         with torch.no_grad():
             logits = classifier(
-                input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask),
+                input_ids=torch.tensor(ids),
+                attention_mask=torch.tensor(mask),
                 token_type_ids=torch.tensor(segments),
             ).logits
         arrays[f"random_{activation}_logits"] = logits.numpy()

@@ -63,8 +63,17 @@ def test_export_says_what_it_made(tiny_folder: Path, tmp_path: Path) -> None:
 
 
 def test_export_picks_lengths_from_a_file(tiny_folder: Path, tmp_path: Path, rows: Path) -> None:
-    result = call("export", tiny_folder, "-o", tmp_path / "m.tflite", "--lengths", "auto",
-                  "--lengths-from", rows, "--json")
+    result = call(
+        "export",
+        tiny_folder,
+        "-o",
+        tmp_path / "m.tflite",
+        "--lengths",
+        "auto",
+        "--lengths-from",
+        rows,
+        "--json",
+    )
     assert json.loads(result.stdout)["manifest"]["lengths"] == [8]
 
 
@@ -96,9 +105,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
     assert result.stdout == ""
 
 
-def test_evaluate_takes_folders_and_files(
-    tiny_folder: Path, exported: Path, rows: Path
-) -> None:
+def test_evaluate_takes_folders_and_files(tiny_folder: Path, exported: Path, rows: Path) -> None:
     result = call("evaluate", tiny_folder, exported, "--data", rows, "--json")
     assert result.exit_code == 0, result.output
     scores = json.loads(result.stdout)
@@ -144,14 +151,26 @@ def test_predict_labels_arguments_files_and_stdin(
 
 
 def test_quantize_compares_recipes(tiny_folder: Path, rows: Path, tmp_path: Path) -> None:
-    result = call("quantize", tiny_folder, "-o", tmp_path / "out", "--data", rows, "--recipes",
-                  "float32,dynamic-int8", "--json")
+    result = call(
+        "quantize",
+        tiny_folder,
+        "-o",
+        tmp_path / "out",
+        "--data",
+        rows,
+        "--recipes",
+        "float32,dynamic-int8",
+        "--json",
+    )
     assert result.exit_code == 0, result.output
     assert [trial["recipe"] for trial in json.loads(result.stdout)] == ["float32", "dynamic-int8"]
     assert sorted(p.name for p in (tmp_path / "out").glob("*.tflite")) == [
-        "dynamic-int8.tflite", "float32.tflite"]
-    result = call("quantize", tiny_folder, "-o", tmp_path / "out", "--data", rows,
-                  "--max-drop", -101)
+        "dynamic-int8.tflite",
+        "float32.tflite",
+    ]
+    result = call(
+        "quantize", tiny_folder, "-o", tmp_path / "out", "--data", rows, "--max-drop", -101
+    )
     assert result.exit_code == 3
 
 

@@ -1,0 +1,115 @@
+"""`edgebert finetune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgebert.cli.options import json_option, print_json, settings_options
+from edgebert.settings import DataSettings, FinetuneSettings
+
+if TYPE_CHECKING:
+    from edgebert.evaluation import Evaluation
+
+
+@click.command()
+@click.argument("base", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
+              help="Folder to write; `transformers` opens it too.")
+@click.option("--train", "train_path", required=True, type=click.Path(path_type=Path),
+              help="Labelled text to learn: TSV, CSV or JSONL, also .gz.")
+@click.option("--dev", "dev_path", type=click.Path(path_type=Path),
+              help="Labelled text that the best epoch is chosen by; a part of --train without it.")
+@click.option("--test", "test_path", type=click.Path(path_type=Path),
+              help="Labelled text that the result is scored on at the end.")
+@click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
+@settings_options(FinetuneSettings)
+@settings_options(DataSettings, "columns")
+@json_option
+def finetune(
+    base: Path,
+    out: Path,
+    train_path: Path,
+    dev_path: Path | None,
+    test_path: Path | None,
+    resume: bool,
+    settings: FinetuneSettings,
+    columns: DataSettings,
+    as_json: bool,
+) -> None:
+    """Fine-tune a BERT (a Hugging Face folder) on labelled text.
+
+    The epoch that is best on the dev text is kept. Ctrl-C loses nothing: the same command with
+    --resume goes on.
+
+    \b
+    edgebert finetune minilm/ -o my-classifier/ --train train.tsv --dev dev.tsv --test test.tsv
+    """
+    from edgebert.datasets import encode_labels, label_names, read_dataset
+    from edgebert.evaluation import KerasPredictor, evaluate
+    from edgebert.finetuning import finetune as run_finetune
+    from edgebert.model import open_model
+    from edgebert.progress import terminal_progress
+
+    train, dev, test = (
+        None if path is None else read_dataset(path, columns.text_column, columns.label_column)
+        for path in (train_path, dev_path, test_path)
+    )
+    assert train is not None
+    if test is not None:
+        encode_labels(test, label_names(train))
+    opened = open_model(base)
+    try:
+        with terminal_progress() as progress:
+            result = run_finetune(opened, train, dev, settings, out, resume, progress)
+    except KeyboardInterrupt:
+        tell_how_to_resume(out)
+        raise
+    tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))
+    if as_json:
+        print_json({
+            "path": str(out), "metrics": result.metrics, "best_epoch": result.best_epoch,
+            "epochs": list(result.epochs), "steps": result.steps,
+            "sentences_per_second": result.sentences_per_second,
+            "test": tested.to_dict() if tested else None,
+        })
+        return
+    print_epochs(str(out), result.epochs, result.best_epoch)
+    click.echo(f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second")
+    print_test(tested)
+
+
+def tell_how_to_resume(out: Path) -> None:
+    """After Ctrl-C, on stderr."""
+    if (out / ".training").is_dir():
+        click.echo("Stopped; nothing is lost. Next: the same command with --resume goes on.",
+                   err=True)
+
+
+def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> None:
+    """One row an epoch; the one that was kept is marked."""
+    from edgebert.reporting.tables import Table
+    from edgebert.reporting.terminal import print_tables
+    from edgebert.reporting.units import share_text
+
+    rows = tuple(
+        (
+            str(epoch["epoch"]), "kept" if epoch["epoch"] == best else "",
+            f"{epoch['loss']:.4f}", f"{epoch['dev_loss']:.4f}",
+            share_text(epoch["dev_accuracy"], 2), share_text(epoch["dev_macro_f1"], 2),
+        )
+        for epoch in epochs
+    )
+    columns = ("epoch", "", "loss", "dev loss", "dev accuracy", "dev macro F1")
+    print_tables(Table(title, columns, rows, texts=2))
+
+
+def print_test(tested: Evaluation | None) -> None:
+    """The score on the test text, where there is one."""
+    from edgebert.reporting.units import share_text
+
+    if tested is not None:
+        click.echo(f"test ({tested.rows} rows): accuracy {share_text(tested.metrics['accuracy'], 2)}"
+                   f", macro F1 {share_text(tested.metrics['macro_f1'], 2)}")
