@@ -11,7 +11,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from converters.checkpoint import Checkpoint
+from converters.compaction import compact, layer_widths
 from converters.errors import ConversionError
 from converters.inference_graph import (
     DYNAMIC_LENGTH,
@@ -110,15 +111,17 @@ def export(
     output = HIDDEN_STATES if model.task == ENCODER else settings.output
     precision = precision_of(settings)
     progress("lay out", 0, 3)
-    body = _graph(model, lengths, precision, output)
+    checkpoint = compact(model.checkpoint)
+    body = _graph(checkpoint, lengths, precision, output)
     manifest = _manifest(model, settings, precision, lengths, output)
+    manifest["layers"] = [asdict(width) for width in layer_widths(checkpoint)]
     texts = list(check_texts) or default_texts()
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
         progress("check", 1, 3)
         final = _written(Path(scratch) / "final.tflite", body, manifest, model)
         float_graph = _written(
             Path(scratch) / "float.tflite",
-            _graph(model, lengths, Precision("float32", "float32"), output),
+            _graph(checkpoint, lengths, Precision("float32", "float32"), output),
             manifest,
             model,
         )
@@ -190,11 +193,11 @@ def choose_lengths(
     return pick_lengths(model.tokenizer.count_lengths(texts), longest, settings.max_signatures)
 
 
-def _graph(model: TaskModel, lengths: Sequence[int], precision: Precision, output: str) -> bytes:
+def _graph(
+    checkpoint: Checkpoint, lengths: Sequence[int], precision: Precision, output: str
+) -> bytes:
     try:
-        return build_inference_graph(
-            model.checkpoint, lengths, precision, output, f"edgebert {model.task}"
-        ).finish()
+        return build_inference_graph(checkpoint, lengths, precision, output, "edgebert").finish()
     except ConversionError as error:
         raise ModelError(str(error)) from error
 

@@ -26,7 +26,8 @@ from edgebert.training_state import (
 )
 
 if TYPE_CHECKING:
-    from edgebert.training import LabelledRows, Outcome
+    from edgebert.training import Outcome
+    from edgebert.training_loop import LabelledRows
 
 STAGE = "finetune"
 _SHORTEST = 3
@@ -89,8 +90,11 @@ def finetune(
     labels = label_names(train)
     labels = base.labels if set(labels) == set(base.labels) else labels
     identity = {
-        "stage": STAGE, "settings": asdict(settings), "model": describe_model(base),
-        "train": describe_data(train), "dev": describe_data(dev),
+        "stage": STAGE,
+        "settings": asdict(settings),
+        "model": describe_model(base),
+        "train": describe_data(train),
+        "dev": describe_data(dev),
     }
     train, dev = choose_rows(train, dev, settings)
     targets = encode_labels(dev, labels)
@@ -109,7 +113,7 @@ def finetune(
     outcome = training.train(
         keras_model, data, judged, settings, folder, progress or silent, "fine-tune", resume
     )
-    entry = history_entry(identity, train, dev, outcome)
+    entry = history_entry(identity, train, dev, outcome.metrics, outcome)
     model = base.updated(keras_model, labels, entry, max_length=settings.max_length)
     model.save(out)
     folder.remove()
@@ -131,8 +135,11 @@ def check_settings(base: TaskModel, settings: FinetuneSettings, dev_is_given: bo
         ("weight_decay", settings.weight_decay >= 0, "at least 0"),
         ("clip_norm", settings.clip_norm >= 0, "at least 0 (0 clips nothing)"),
         ("dropout", 0 <= settings.dropout < 1, "at least 0 and below 1"),
-        ("max_length", _SHORTEST <= settings.max_length <= limit,
-         f"between {_SHORTEST} and {limit}, the model's positions"),
+        (
+            "max_length",
+            _SHORTEST <= settings.max_length <= limit,
+            f"between {_SHORTEST} and {limit}, the model's positions",
+        ),
         ("patience", settings.patience >= 0, "at least 0"),
         ("max_rows", settings.max_rows >= 0, "at least 0"),
         ("seed", settings.seed >= 0, "at least 0"),
@@ -140,7 +147,8 @@ def check_settings(base: TaskModel, settings: FinetuneSettings, dev_is_given: bo
     ]
     problems = [
         f"{name}: expected {expected}. Received: {getattr(settings, name)}"
-        for name, holds, expected in rules if not holds
+        for name, holds, expected in rules
+        if not holds
     ]
     if problems:
         raise UsageError("; ".join(problems) + ".")
@@ -161,7 +169,7 @@ def label_rows(
     base: TaskModel, data: Dataset, targets: Any, settings: FinetuneSettings, num_labels: int
 ) -> LabelledRows:
     """Encodes the texts and weighs the rows by their class."""
-    from edgebert.training import LabelledRows
+    from edgebert.training_loop import LabelledRows
 
     weights = np.ones(num_labels, np.float32)
     if settings.class_weights == "balanced":
@@ -171,27 +179,25 @@ def label_rows(
 
 
 def history_entry(
-    identity: Mapping[str, Any], train: Dataset, dev: Dataset, outcome: Outcome, **facts: Any
+    identity: Mapping[str, Any],
+    train: Dataset,
+    dev: Dataset,
+    metrics: Mapping[str, float],
+    outcome: Outcome | None = None,
 ) -> dict[str, Any]:
-    """What a stage of training leaves in the model's history."""
-    best = outcome.best
+    """What a stage leaves in the model's history; without an outcome nothing was trained."""
+    packages = ("keras", "keras-hub", "tensorflow")
     return {
         "stage": identity["stage"],
         "settings": identity["settings"],
         "data": {"train": _data_facts(train), "dev": _data_facts(dev)},
-        "metrics": {
-            "accuracy": best.dev_accuracy, "macro_f1": best.dev_macro_f1, "loss": best.dev_loss,
-        },
-        "epoch": best.epoch,
-        "epochs": [asdict(score) for score in outcome.epochs],
-        "steps": outcome.steps,
-        "sentences_per_second": round(outcome.sentences_per_second, 1),
-        **facts,
+        "metrics": dict(metrics),
+        "epoch": outcome.best.epoch if outcome else 0,
+        "epochs": [asdict(score) for score in outcome.epochs] if outcome else [],
+        "steps": outcome.steps if outcome else 0,
+        "sentences_per_second": round(outcome.sentences_per_second, 1) if outcome else 0.0,
         "started_from": {key: identity[key] for key in _STARTED_FROM},
-        "versions": {
-            package: importlib.metadata.version(package)
-            for package in ("keras", "keras-hub", "tensorflow")
-        },
+        "versions": {package: importlib.metadata.version(package) for package in packages},
     }
 
 
@@ -219,6 +225,11 @@ def finished_run(out: Path | str, folder: TrainingFolder) -> TaskModel | None:
 def _result(model: TaskModel, out: Path) -> FinetuneResult:
     entry = model.history[-1]
     return FinetuneResult(
-        model, out, dict(entry["metrics"]), tuple(entry["epochs"]), entry["epoch"], entry["steps"],
+        model,
+        out,
+        dict(entry["metrics"]),
+        tuple(entry["epochs"]),
+        entry["epoch"],
+        entry["steps"],
         entry["sentences_per_second"],
     )

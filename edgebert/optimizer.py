@@ -17,7 +17,7 @@ DECAYED = ("kernel", "embeddings")
 """Last part of the paths of variables that decay: biases and LayerNorm's do not."""
 
 
-class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
     """Rises linearly to the peak, then falls linearly to 0 (Devlin et al. 2019, appendix A.2).
 
     Args:
@@ -45,7 +45,7 @@ class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):  # type: ig
         }
 
 
-class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
+class SparseAdamW(keras.optimizers.Optimizer):
     """AdamW with clipping by the global norm.
 
     Where a gradient is sparse (rows of an embedding table), the moments, the decay and the step are
@@ -81,7 +81,7 @@ class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
             variables, ["momentum", "velocity"]
         )
         self._places = {id(variable): place for place, variable in enumerate(variables)}
-        self._dense_pass = tf.function(self._update_dense, jit_compile=True)
+        self._dense_pass = tf.function(self._update_dense, autograph=False, jit_compile=True)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """One step.
@@ -139,7 +139,7 @@ class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _state(self, place: int) -> tuple[Any, Any, Any]:
         variables = (self._trainable_variables[place], self._first[place], self._second[place])
-        return tuple(variable.value for variable in variables)  # type: ignore[return-value]
+        return tuple(variable.value for variable in variables)
 
     def _update_dense(self, places: tuple[int, ...], gradients: list[Any], **factors: Any) -> None:
         for place, gradient in zip(places, gradients, strict=True):
@@ -150,8 +150,8 @@ class SparseAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _update_rows(self, place: int, gradient: Any, **factors: Any) -> None:
         state, rows = self._state(place), gradient.indices
-        read = [tf.gather(variable, rows) for variable in state]
-        moved = self._moved(place, *read, gradient.values, factors)
+        weight, first, second = (tf.gather(variable, rows) for variable in state)
+        moved = self._moved(place, weight, first, second, gradient.values, factors)
         for variable, value in zip(state, moved, strict=True):
             variable.scatter_update(tf.IndexedSlices(value, rows))
 

@@ -108,7 +108,7 @@ def join_heads(x: Any, packing: Packing) -> Any:
     return tf.reshape(permute(x, there, back, head_size), [-1, heads * head_size])
 
 
-class PackedEncoder(keras.layers.Layer):  # type: ignore[misc]
+class PackedEncoder(keras.layers.Layer):
     """Encodes a batch like its backbone, but packed.
 
     Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`; the

@@ -138,9 +138,8 @@ def _done(
     record = read_record(folder)
     reason = "forced" if force else why_not_done(record, inputs, folder)
     if record is not None and not reason:
-        notice(
-            f"{stage.name}: kept (done {moment_text(record.finished)} in {seconds_text(record.seconds)})"
-        )
+        done, took = moment_text(record.finished), seconds_text(record.seconds)
+        notice(f"{stage.name}: kept (done {done} in {took})")
         return record, True
     resume = begin(folder, inputs, force)
     notice(f"{stage.name}: {'goes on where it stopped' if resume else reason}")

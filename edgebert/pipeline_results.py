@@ -11,8 +11,6 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgebert import __version__
 from edgebert.exporting import gzip_size, manifest_path
 from edgebert.pipeline_config import PRUNED, ExportPlan
@@ -38,7 +36,6 @@ _PACKAGES = (
     "tensorflow-model-optimization",
     "tokenizers",
 )
-_ENCODER, _KERNEL = "layers.", "kernel"
 _Z_95 = 1.96
 
 
@@ -94,16 +91,8 @@ def _evaluation(session: Session, name: str) -> dict[str, Any]:
 
 
 def _sparsity(session: Session, model: str) -> float | None:
-    """Share of zeros among the encoder's kernels; None for a model that was not pruned."""
-    if model != PRUNED:
-        return None
-    kernels = [
-        array
-        for name, array in session.model(model).checkpoint.weights.items()
-        if name.startswith(_ENCODER) and name.endswith(_KERNEL)
-    ]
-    zeros = sum(array.size - int(np.count_nonzero(array)) for array in kernels)
-    return zeros / sum(array.size for array in kernels)
+    """What pruning says of its result; None for a model that was not pruned."""
+    return float(session.model(model).history[-1]["sparsity"]) if model == PRUNED else None
 
 
 def _notes(session: Session, report: Report) -> Iterable[str]:

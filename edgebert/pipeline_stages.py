@@ -34,7 +34,7 @@ from edgebert.pipeline_config import (
 )
 from edgebert.profiling import runner
 from edgebert.progress import Progress
-from edgebert.reporting.units import share_text
+from edgebert.reporting.units import share_text, size_text
 from edgebert.settings import FinetuneSettings
 from edgebert.storage import atomic_write
 from edgebert.training_state import describe_data, describe_model
@@ -133,18 +133,28 @@ class Session:
             )
         base = self.model(BASE)
         self._check_labels(base)
+        self._check_settings(base)
         if self.config.finetune is not None:
-            self._check_finetuning(base, self.config.finetune)
             base = replace(base, max_length=self.config.finetune.max_length)
         self._check_exports(base)
 
-    def _check_finetuning(self, base: TaskModel, settings: FinetuneSettings) -> None:
-        from edgebert.finetuning import check_settings
+    def _check_settings(self, base: TaskModel) -> None:
+        from edgebert.finetuning import check_settings as check_finetuning
+        from edgebert.pruning.schedules import check_settings as check_pruning
 
+        problems = []
         try:
-            check_settings(base, settings, dev_is_given=self.config.data.dev is not None)
+            if self.config.finetune is not None:
+                check_finetuning(base, self.config.finetune, self.config.data.dev is not None)
         except UsageError as error:
-            raise UsageError(f"[finetune]: {error}") from error
+            problems.append(f"[finetune]: {error}")
+        try:
+            if self.config.prune is not None:
+                check_pruning(self.config.prune)
+        except UsageError as error:
+            problems.append(f"[prune]: {error}")
+        if problems:
+            raise UsageError("\n".join(problems))
 
     def _check_labels(self, base: TaskModel) -> None:
         labels = base.labels if self.config.finetune is None else label_names(self.train)
@@ -205,9 +215,9 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
     )
     session.forget(FINETUNED)
     return {
-        "dev " + name.replace("_", " "): f"{100 * value:.1f}%"
-        for name, value in result.metrics.items()
-        if name in ("accuracy", "macro_f1")
+        "best epoch": f"{result.best_epoch} of {len(result.epochs)}",
+        "dev accuracy": share_text(result.metrics["accuracy"]),
+        "sentences/s": round(result.sentences_per_second),
     }
 
 
@@ -237,7 +247,12 @@ def prune_latest(session: Session, folder: Path, resume: bool) -> dict[str, Any]
         progress=session.progress,
     )
     session.forget(PRUNED)
-    return {"zeros": f"{100 * result.sparsity:.1f}%"}
+    return {
+        "zeros": share_text(result.sparsity),
+        "dev accuracy": share_text(result.metrics["accuracy"]),
+        "int8 kernels gzip'd": f"{size_text(result.kernel_gzip_bytes_before)} to "
+        f"{size_text(result.kernel_gzip_bytes_after)}",
+    }
 
 
 def _before_pruning(session: Session) -> str:

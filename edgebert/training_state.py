@@ -1,9 +1,10 @@
 """What a training run needs to go on after it was stopped, on disk.
 
-Inside the output folder, `.training/` holds `state.safetensors` (weights, optimizer, counters of the
-random numbers, whatever a hook keeps, and as metadata the facts of the loop and what the run is of)
-and the weights of the best epoch so far. Each file is written whole or not at all, and the state
-names the best file that belongs to it, so a crash at any moment leaves a state that can be resumed.
+Inside the output folder, `.training/` holds the weights of the best epoch so far and
+`state.safetensors`: weights, optimizer, counters of the random numbers, what callbacks keep, and as
+metadata the facts of the loop and what the run is of. Each file is written whole or not at all, and
+the state names the best file that belongs to it, so a crash at any moment leaves a state that can
+be resumed.
 """
 
 from __future__ import annotations
@@ -146,7 +147,9 @@ def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
     for example in dataset.examples:
         digest.update(json.dumps([example.text, example.label]).encode())
     return {
-        "name": dataset.name, "rows": len(dataset), "sha256": dataset.sha256,
+        "name": dataset.name,
+        "rows": len(dataset),
+        "sha256": dataset.sha256,
         "rows_sha256": digest.hexdigest(),
     }
 

@@ -16,14 +16,32 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("base", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path, file_okay=False),
-              help="Folder to write; `transformers` opens it too.")
-@click.option("--train", "train_path", required=True, type=click.Path(path_type=Path),
-              help="Labelled text to learn: TSV, CSV or JSONL, also .gz.")
-@click.option("--dev", "dev_path", type=click.Path(path_type=Path),
-              help="Labelled text that the best epoch is chosen by; a part of --train without it.")
-@click.option("--test", "test_path", type=click.Path(path_type=Path),
-              help="Labelled text that the result is scored on at the end.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write; `transformers` opens it too.",
+)
+@click.option(
+    "--train",
+    "train_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Labelled text to learn: TSV, CSV or JSONL, also .gz.",
+)
+@click.option(
+    "--dev",
+    "dev_path",
+    type=click.Path(path_type=Path),
+    help="Labelled text that the best epoch is chosen by; a part of --train without it.",
+)
+@click.option(
+    "--test",
+    "test_path",
+    type=click.Path(path_type=Path),
+    help="Labelled text that the result is scored on at the end.",
+)
 @click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
 @settings_options(FinetuneSettings)
 @settings_options(DataSettings, "columns")
@@ -69,12 +87,17 @@ def finetune(
         raise
     tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))
     if as_json:
-        print_json({
-            "path": str(out), "metrics": result.metrics, "best_epoch": result.best_epoch,
-            "epochs": list(result.epochs), "steps": result.steps,
-            "sentences_per_second": result.sentences_per_second,
-            "test": tested.to_dict() if tested else None,
-        })
+        print_json(
+            {
+                "path": str(out),
+                "metrics": result.metrics,
+                "best_epoch": result.best_epoch,
+                "epochs": list(result.epochs),
+                "steps": result.steps,
+                "sentences_per_second": result.sentences_per_second,
+                "test": tested.to_dict() if tested else None,
+            }
+        )
         return
     print_epochs(str(out), result.epochs, result.best_epoch)
     click.echo(f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second")
@@ -84,8 +107,9 @@ def finetune(
 def tell_how_to_resume(out: Path) -> None:
     """After Ctrl-C, on stderr."""
     if (out / ".training").is_dir():
-        click.echo("Stopped; nothing is lost. Next: the same command with --resume goes on.",
-                   err=True)
+        click.echo(
+            "Stopped; nothing is lost. Next: the same command with --resume goes on.", err=True
+        )
 
 
 def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> None:
@@ -96,9 +120,12 @@ def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> N
 
     rows = tuple(
         (
-            str(epoch["epoch"]), "kept" if epoch["epoch"] == best else "",
-            f"{epoch['loss']:.4f}", f"{epoch['dev_loss']:.4f}",
-            share_text(epoch["dev_accuracy"], 2), share_text(epoch["dev_macro_f1"], 2),
+            str(epoch["epoch"]),
+            "kept" if epoch["epoch"] == best else "",
+            f"{epoch['loss']:.4f}",
+            f"{epoch['dev_loss']:.4f}",
+            share_text(epoch["dev_accuracy"], 2),
+            share_text(epoch["dev_macro_f1"], 2),
         )
         for epoch in epochs
     )
@@ -106,10 +133,13 @@ def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> N
     print_tables(Table(title, columns, rows, texts=2))
 
 
-def print_test(tested: Evaluation | None) -> None:
+def print_test(tested: Evaluation | None, said: str = "") -> None:
     """The score on the test text, where there is one."""
     from edgebert.reporting.units import share_text
 
     if tested is not None:
-        click.echo(f"test ({tested.rows} rows): accuracy {share_text(tested.metrics['accuracy'], 2)}"
-                   f", macro F1 {share_text(tested.metrics['macro_f1'], 2)}")
+        metrics = ", ".join(
+            f"{name.replace('_', ' ')} {share_text(value, 2)}"
+            for name, value in tested.metrics.items()
+        )
+        click.echo(f"{said}test ({tested.rows} rows): {metrics}")

@@ -1,0 +1,286 @@
+"""The pruning stage: small weights become zeros, and training recovers what that costs."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.checkpoint import Checkpoint
+from converters.inference_graph import quantize_rows
+from edgebert import finetuning, native_noise
+from edgebert.datasets import Dataset, encode_labels
+from edgebert.errors import UsageError
+from edgebert.evaluation import KerasPredictor, evaluate
+from edgebert.model import TaskModel
+from edgebert.progress import Progress, silent
+from edgebert.pruning import schedules
+from edgebert.pruning.masks import (
+    Kernel,
+    MakeMask,
+    Mask,
+    magnitude_mask,
+    parse_pattern,
+    pattern_mask,
+    prunable_names,
+    sparsity_of,
+)
+from edgebert.settings import FinetuneSettings, PruneSettings
+from edgebert.training_state import TrainingFolder, describe_data, describe_model
+
+if TYPE_CHECKING:
+    from edgebert.training_loop import LabelledRows
+
+STAGE = "prune"
+_GZIP_LEVEL = 6
+
+
+@dataclass(frozen=True)
+class LayerSparsity:
+    """One row of the report: a kernel or table that masks may be put on."""
+
+    name: str
+    shape: tuple[int, ...]
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """What pruning made.
+
+    Attributes:
+        model: with the weights of the best epoch at the final sparsity.
+        out: the folder that it was written to.
+        metrics: on the dev rows: accuracy, macro_f1.
+        epochs: what each epoch of recovery gave, as in `FinetuneResult`.
+        best_epoch: its number from 1; 0 where nothing was trained.
+        steps: of recovery.
+        sentences_per_second: of the recovery in steady state; 0 where nothing was trained.
+        sparsity: share of zeros among the arrays that were pruned.
+        layers: each of them.
+        kernel_gzip_bytes_before: all kernels of the model, int8 rows, gzip'd: what of them an app
+            store ships.
+        kernel_gzip_bytes_after: the same after pruning.
+    """
+
+    model: TaskModel
+    out: Path
+    metrics: dict[str, float]
+    epochs: tuple[dict[str, Any], ...]
+    best_epoch: int
+    steps: int
+    sentences_per_second: float
+    sparsity: float
+    layers: tuple[LayerSparsity, ...]
+    kernel_gzip_bytes_before: int
+    kernel_gzip_bytes_after: int
+
+
+def prune(
+    model: TaskModel,
+    train: Dataset,
+    dev: Dataset | None,
+    settings: PruneSettings,
+    out: Path | str,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> PruneResult:
+    """Prunes a classifier and writes the folder.
+
+    Epochs that end before the final sparsity is reached can't be the best one. With `epochs=0` the
+    final masks are put on once and nothing is trained.
+
+    Args:
+        model: a classifier.
+        train: rows of the recovery training, with labels that the model knows.
+        dev: what the best epoch is chosen by; None splits a tenth off the training rows.
+        settings: method, schedule and recovery.
+        out: the folder to write. The state of an unfinished run is in its `.training/`.
+        resume: goes on where an interrupted run stopped; a finished run returns at once.
+        progress: told after every step.
+
+    Raises:
+        UsageError: settings make no sense, the model is no classifier, or the run to resume is
+            another one.
+        DataError: labels that the model does not know.
+        ModelError: the saved state is damaged.
+        KeyboardInterrupt: Ctrl-C; the state is saved.
+    """
+    recipe = _recipe(model, settings)
+    _check(model, settings, recipe, dev_is_given=dev is not None)
+    identity = {
+        "stage": STAGE,
+        "settings": asdict(settings),
+        "model": describe_model(model),
+        "train": describe_data(train),
+        "dev": describe_data(dev),
+    }
+    folder = TrainingFolder(out, identity)
+    if resume:
+        finished = finetuning.finished_run(out, folder)
+        if finished is not None:
+            return _result(finished, Path(out))
+    train, dev = finetuning.choose_rows(train, dev, recipe)
+    job = _Job(model, train, dev, settings, recipe, folder, resume, progress or silent)
+    for part in (train, dev):
+        encode_labels(part, model.labels)
+    pruned, entry = _recover(job) if settings.epochs else _mask_once(job)
+    entry |= _report(model.checkpoint, pruned.checkpoint, settings)
+    pruned = replace(pruned, history=(*model.history, entry))
+    pruned.save(out)
+    folder.remove()
+    return _result(pruned, Path(out))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call of `prune`, with the rows chosen."""
+
+    model: TaskModel
+    train: Dataset
+    dev: Dataset
+    settings: PruneSettings
+    recipe: FinetuneSettings
+    folder: TrainingFolder
+    resume: bool
+    progress: Progress
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What masks are put on."""
+        return _names(self.model.checkpoint, self.settings)
+
+    def rows(self, data: Dataset) -> LabelledRows:
+        """The rows of one part, encoded."""
+        labels = self.model.labels
+        targets = encode_labels(data, labels)
+        return finetuning.label_rows(self.model, data, targets, self.recipe, len(labels))
+
+
+def _recipe(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:
+    """The recovery training: fine-tuning's defaults where pruning has no setting."""
+    return FinetuneSettings(
+        epochs=max(1, settings.epochs),
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        max_length=model.max_length,
+        patience=0,
+        max_rows=settings.max_rows,
+        seed=settings.seed,
+    )
+
+
+def _check(
+    model: TaskModel, settings: PruneSettings, recipe: FinetuneSettings, dev_is_given: bool
+) -> None:
+    if not model.labels:
+        raise UsageError(
+            "Expected a classifier to prune. Received: a bare encoder. "
+            "Next: fine-tune it with `edgebert finetune`."
+        )
+    schedules.check_settings(settings)
+    finetuning.check_settings(model, recipe, dev_is_given)
+
+
+def _mask_maker(settings: PruneSettings) -> MakeMask:
+    if settings.method == "magnitude":
+        return magnitude_mask
+    kept, group = parse_pattern(settings.pattern)
+    return functools.partial(_constant_pattern, kept=kept, group=group)
+
+
+def _constant_pattern(kernel: Kernel, sparsity: float, kept: int, group: int) -> Mask:
+    return pattern_mask(kernel, kept, group)
+
+
+def _names(checkpoint: Checkpoint, settings: PruneSettings) -> tuple[str, ...]:
+    return prunable_names(checkpoint.weights, settings.include_embeddings, settings.include_head)
+
+
+def _mask_once(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
+    weights, share = dict(job.model.checkpoint.weights), schedules.final_sparsity(job.settings)
+    make_mask = _mask_maker(job.settings)
+    for done, name in enumerate(job.names):
+        job.progress("prune", done, len(job.names), kernel=name)
+        weights[name] = np.where(make_mask(weights[name], share), weights[name], np.float32(0))
+    job.progress("prune", len(job.names), len(job.names))
+    pruned = replace(job.model, checkpoint=job.model.checkpoint.with_weights(weights))
+    metrics = evaluate(KerasPredictor(pruned), job.dev).metrics
+    return pruned, finetuning.history_entry(job.folder.identity, job.train, job.dev, metrics)
+
+
+def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
+    native_noise.load_keras()
+    from edgebert import training
+    from edgebert.pruning.callback import MaskCallback
+
+    model, config = job.model, job.model.checkpoint.config
+    keras_model = training.build_model(model, len(model.labels), True, job.recipe)
+    steps = schedules.window(job.settings, training.total_steps(len(job.train), job.recipe))
+    callback = MaskCallback(
+        keras_model,
+        config.num_layers,
+        config.num_heads,
+        job.names,
+        _mask_maker(job.settings),
+        schedules.make_schedule(job.settings, steps),
+    )
+    outcome = training.train(
+        keras_model,
+        job.rows(job.train),
+        job.rows(job.dev),
+        job.recipe,
+        job.folder,
+        job.progress,
+        "prune",
+        job.resume,
+        callbacks=[callback],
+        counts_from_step=steps.end + 1,
+    )
+    entry = finetuning.history_entry(
+        job.folder.identity, job.train, job.dev, outcome.metrics, outcome
+    )
+    return model.updated(keras_model, model.labels, entry), entry
+
+
+def _report(before: Checkpoint, after: Checkpoint, settings: PruneSettings) -> dict[str, Any]:
+    pruned = {name: after.weights[name] for name in _names(after, settings)}
+    return {
+        "sparsity": sparsity_of(pruned.values()),
+        "layers": [
+            {"name": name, "shape": list(array.shape), "sparsity": sparsity_of([array])}
+            for name, array in pruned.items()
+        ],
+        "kernel_gzip_bytes_before": kernel_gzip_bytes(before),
+        "kernel_gzip_bytes_after": kernel_gzip_bytes(after),
+    }
+
+
+def kernel_gzip_bytes(checkpoint: Checkpoint) -> int:
+    """The gzip'd size of all kernels and tables in int8 rows, as an export stores them."""
+    matrices = [array for array in checkpoint.weights.values() if array.ndim == 2]
+    values = b"".join(quantize_rows(matrix)[0].tobytes() for matrix in matrices)
+    return len(gzip.compress(values, _GZIP_LEVEL, mtime=0))
+
+
+def _result(model: TaskModel, out: Path) -> PruneResult:
+    entry = model.history[-1]
+    rows: Sequence[dict[str, Any]] = entry["layers"]
+    return PruneResult(
+        model,
+        out,
+        dict(entry["metrics"]),
+        tuple(entry["epochs"]),
+        entry["epoch"],
+        entry["steps"],
+        entry["sentences_per_second"],
+        entry["sparsity"],
+        tuple(LayerSparsity(row["name"], tuple(row["shape"]), row["sparsity"]) for row in rows),
+        entry["kernel_gzip_bytes_before"],
+        entry["kernel_gzip_bytes_after"],
+    )

@@ -1,0 +1,124 @@
+"""The packed encoder is keras-hub's `BertBackbone`: the same outputs, the same gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import keras_hub
+from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, BertConfig
+from tests.conftest import random_checkpoint
+
+tf = pytest.importorskip("tensorflow")
+
+from edgebert.packed_encoder import PACK_MULTIPLE, pack, pack_backbone  # noqa: E402
+from edgebert.tasks import classification  # noqa: E402
+
+LABELS = ("no", "yes")
+TARGETS = np.array([0, 1, 1, 0, 1, 0], np.int32)
+
+
+def inputs_of(lengths: Sequence[int], columns: int, vocab_size: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    mask = (np.arange(columns) < np.array(lengths)[:, None]).astype(np.int32)
+    return {
+        "token_ids": rng.integers(1, vocab_size, mask.shape).astype(np.int32) * mask,
+        "padding_mask": mask,
+        "segment_ids": rng.integers(0, 2, mask.shape).astype(np.int32) * mask,
+    }
+
+
+def build(
+    config: BertConfig, packed: bool, dropout: float = 0.0, precision: str = "float32"
+) -> Any:
+    weights = random_checkpoint(config, LABELS).weights
+    body = keras_hub.build_backbone(config, dropout)
+    if packed:
+        body = pack_backbone(body, config, dropout, 3, precision)
+    model = classification.add_head(body, len(LABELS), 0.0, 0)
+    assert not keras_hub.load_weights(model, weights, config.num_layers, config.num_heads)
+    return model
+
+
+def logits_and_gradients(
+    model: Any, config: BertConfig, inputs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    variables = keras_hub.variables(model, config.num_layers)
+    with tf.GradientTape() as tape:
+        logits = model(inputs, training=True)
+        loss = classification.loss()(TARGETS, logits)
+    gradients = tape.gradient(loss, [variable.value for _, variable in variables.values()])
+    named = dict(zip(variables, gradients, strict=True))
+    return {"logits": logits.numpy()} | {
+        name: tf.convert_to_tensor(gradient).numpy() for name, gradient in named.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("activation", "lengths"),
+    [
+        (GELU_EXACT, (3, 9, 12, 16, 5, 4)),
+        (GELU_EXACT, (16, 16, 16, 16, 16, 16)),
+        (GELU_EXACT, (2, 2, 2, 2, 2, 2)),
+        (GELU_TANH, (3, 9, 12, 16, 5, 4)),
+        (RELU, (3, 9, 12, 16, 5, 4)),
+    ],
+)
+def test_it_is_the_backbone(
+    tiny_config: BertConfig, activation: str, lengths: tuple[int, ...]
+) -> None:
+    config = replace(tiny_config, activation=activation)
+    inputs = inputs_of(lengths, 16, config.vocab_size)
+    ours = logits_and_gradients(build(config, packed=True), config, inputs)
+    theirs = logits_and_gradients(build(config, packed=False), config, inputs)
+    assert set(ours) == set(theirs)
+    for name, expected in theirs.items():
+        np.testing.assert_allclose(
+            ours[name], expected, rtol=1e-3, atol=2e-5 + 1e-5 * np.abs(expected).max(), err_msg=name
+        )
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_low_precision_is_close(tiny_config: BertConfig, precision: str) -> None:
+    inputs = inputs_of((3, 9, 12, 16, 5, 4), 16, tiny_config.vocab_size)
+    exact = build(tiny_config, packed=True)(inputs).numpy()
+    low = build(tiny_config, packed=True, precision=precision)(inputs).numpy()
+    assert 0 < np.abs(low - exact).max() < 0.1 * np.abs(exact).max()
+
+
+def test_the_tokens_gradient_is_sparse(tiny_config: BertConfig) -> None:
+    model, inputs = build(tiny_config, packed=True), inputs_of((3,) * 6, 8, tiny_config.vocab_size)
+    table = keras_hub.variables(model, tiny_config.num_layers)["embeddings.token"][1]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(inputs))
+    assert isinstance(tape.gradient(loss, table.value), tf.IndexedSlices)
+
+
+def test_dropout_goes_on_from_its_counter(tiny_config: BertConfig) -> None:
+    inputs = inputs_of((3, 9, 12, 16, 5, 4), 16, tiny_config.vocab_size)
+    model = build(tiny_config, packed=True, dropout=0.3)
+    counter = model.get_layer("packed_encoder").non_trainable_variables
+    counter = next(v for v in counter if v.path.startswith("seed_generator") and len(v.shape) == 1)
+    np.testing.assert_array_equal(model(inputs).numpy(), model(inputs).numpy())
+    before = counter.value.numpy()
+    first, second = (model(inputs, training=True).numpy() for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3
+    counter.assign(before)
+    np.testing.assert_array_equal(model(inputs, training=True).numpy(), first)
+
+
+@pytest.mark.parametrize("lengths", [(1, 1), (40, 40), (40, 1), (17, 16)])
+def test_packing_has_every_token_and_whole_multiples(lengths: tuple[int, int]) -> None:
+    mask = (np.arange(40) < np.array(lengths)[:, None]).astype(np.int32)
+    packing = pack(tf.constant(mask))
+    position, row = packing.position.numpy(), packing.row.numpy().reshape(-1)
+    assert set(np.flatnonzero(mask)) <= set(position)
+    assert len(position) % PACK_MULTIPLE == 0 or len(position) == mask.size
+    np.testing.assert_array_equal(row[position], np.arange(len(position)))
+    left_out = np.setdiff1d(np.arange(mask.size), position)
+    assert (row[left_out] == len(position) - 1).all()
+    assert not len(left_out) or not mask.reshape(-1)[position[-1]]
