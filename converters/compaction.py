@@ -70,5 +70,3 @@ def _cut_neurons(weights: dict[str, np.ndarray], name: str) -> None:
         return
     weights[f"{name}.inner.kernel"], weights[f"{name}.inner.bias"] = inner[used], bias[used]
     weights[f"{name}.output.kernel"] = output[:, used]
-
-

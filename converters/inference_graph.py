@@ -23,7 +23,8 @@ import numpy as np
 
 from converters.checkpoint import GELU_TANH, RELU, Checkpoint
 from converters.errors import ConversionError
-from converters.graph_builder import DYNAMIC, Constant, GraphBuilder, SubgraphBuilder, Tensor
+from converters.graph_builder import GraphBuilder
+from converters.subgraph_builder import DYNAMIC, Constant, SubgraphBuilder, Tensor
 
 DYNAMIC_LENGTH = DYNAMIC
 TOKEN_IDS, PADDING_MASK, SEGMENT_IDS = "token_ids", "padding_mask", "segment_ids"

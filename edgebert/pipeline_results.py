@@ -109,7 +109,8 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
     if any(row.sparsity for row in files):
         yield (
             "Pruned weights are zeros: they make the gzip'd file smaller, not the file or its "
-            "latency, since the kernels multiply by them all the same."
+            "latency, since the kernels multiply by them all the same. A pruned model was trained "
+            "for longer: its recovery comes on top of the fine-tuning."
         )
     yield from _data_notes(session)
     if report.measurements:

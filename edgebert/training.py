@@ -105,7 +105,7 @@ def train(
         KeyboardInterrupt: Ctrl-C; the state is saved.
         EdgebertError: the loss is no number any more.
     """
-    _compile(model, settings, total_steps(len(data.rows), settings))
+    compile_model(model, settings, total_steps(len(data.rows), settings))
     loop = TrainingLoop(
         model, data, dev, settings, folder, progress, stage, callbacks, counts_from_step
     )
@@ -144,7 +144,8 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def _compile(model: keras.Model, settings: FinetuneSettings, steps: int) -> None:
+def compile_model(model: keras.Model, settings: FinetuneSettings, steps: int) -> None:
+    """Gives the model the loss and the optimizer of the recipe, for so many steps in all."""
     warmup = math.ceil(settings.warmup_ratio * steps)
     optimizer: Any = SparseAdamW(
         WarmupLinear(settings.learning_rate, warmup, steps),

@@ -44,7 +44,7 @@ def settings_options(kind: type, argument: str = "settings") -> Callable[[F], F]
         wrapped: Any = wrapper
         for field in reversed(fields):
             wrapped = _option(field)(wrapped)
-        return wrapped  # type: ignore[no-any-return]
+        return wrapped
 
     return decorate
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.graph_builder import DYNAMIC, FILE_IDENTIFIER, GraphBuilder
+from converters.graph_builder import FILE_IDENTIFIER, GraphBuilder
+from converters.subgraph_builder import DYNAMIC
 from converters.metadata import add_metadata_buffers, append_associated_files
 from converters.vocabulary import Vocabulary
 from edgebert.profiling.cpu import RUNNER

@@ -1,0 +1,221 @@
+"""Training throughput in steady state against a plain PyTorch loop, block by block in turn.
+
+    python -m benchmarks.finetune_throughput --torch-python PATH
+
+One recipe, one set of length-bucketed batches and as many threads on every side: MiniLM with a
+two-label head, SST-2, 20,000 random rows, batch 32, at most 64 tokens, AdamW, dropout 0.1, clipping.
+The sides are processes that wait while another one works. `keras-hub` is `BertBackbone` with Keras'
+own AdamW in the same `fit`, without what `packed_encoder` and `optimizer` leave out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import models
+from edgebert.batches import encode_rows, epoch_batches
+from edgebert.datasets import encode_labels, label_names, read_dataset, take
+from edgebert.model import open_model
+from edgebert.settings import FinetuneSettings
+
+ROWS = 20_000
+SETTINGS = FinetuneSettings(epochs=1, batch_size=32, learning_rate=5e-5, max_length=64, seed=42)
+INPUTS = ("token_ids", "padding_mask", "segment_ids")
+OURS, OURS_BF16, HUB = "edgebert", "edgebert bfloat16", "keras-hub"
+TORCH, TORCH_BF16 = "PyTorch", "PyTorch bfloat16"
+
+
+def write_batches(path: Path) -> int:
+    """Writes the batches of the epoch, and says how many there are."""
+    model = open_model(models.minilm_folder())
+    train = take(read_dataset(models.DATA / "sst2" / "train.tsv.gz"), ROWS, SETTINGS.seed)
+    rows = encode_rows(model.tokenizer, train.texts, SETTINGS.max_length)
+    targets = encode_labels(train, label_names(train))
+    batches = epoch_batches(rows.lengths, SETTINGS.batch_size, SETTINGS.seed, 0)
+    arrays: dict[str, Any] = {}
+    for number, chosen in enumerate(batches):
+        arrays[f"targets-{number}"] = targets[chosen]
+        for name, array in rows.padded(chosen, SETTINGS.max_length).items():
+            arrays[f"{name}-{number}"] = array
+    np.savez(path, **arrays)
+    return len(batches)
+
+
+def build_side(side: str, total_steps: int) -> Any:
+    """The compiled Keras model of one of our sides."""
+    from edgebert import training
+    from edgebert.tasks import classification
+
+    base = open_model(models.minilm_folder())
+    if side != HUB:
+        precision = "bfloat16" if side == OURS_BF16 else "float32"
+        settings = FinetuneSettings(**{**vars(SETTINGS), "precision": precision})
+        model = training.build_model(base, 2, False, settings)
+        training.compile_model(model, settings, total_steps)
+        return model
+    import keras
+
+    model = base.keras_model(num_labels=2, dropout=SETTINGS.dropout, seed=SETTINGS.seed)
+    rate = keras.optimizers.schedules.PolynomialDecay(SETTINGS.learning_rate, total_steps, 0.0)
+    optimizer = keras.optimizers.AdamW(rate, SETTINGS.weight_decay, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer, classification.loss(), jit_compile=False)
+    return model
+
+
+def work(side: str, batches_path: str, total_steps: int, threads: int) -> None:
+    """One of our sides, as a process: the protocol of `torch_finetune`."""
+    from edgebert.native_noise import load_keras
+
+    keras = load_keras()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    model = build_side(side, total_steps)
+    arrays = np.load(batches_path)
+    count = sum(name.startswith("targets-") for name in arrays.files)
+    spec = tf.TensorSpec([None, None], tf.int32)
+    signature = (dict.fromkeys(INPUTS, spec), tf.TensorSpec([None], tf.int32))
+
+    class Clock(keras.callbacks.Callback):
+        """Notes the end of every step."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.ends: list[float] = []
+            self.loss = 0.0
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.ends.append(time.perf_counter())
+            self.loss = logs["loss"]
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        first, length = map(int, line.split())
+        numbers = [number % count for number in range(first, first + length)]
+
+        def generate(numbers: list[int] = numbers) -> Iterator[Any]:
+            for number in numbers:
+                inputs = {name: arrays[f"{name}-{number}"] for name in INPUTS}
+                yield inputs, arrays[f"targets-{number}"]
+
+        dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+        clock = Clock()
+        model.fit(dataset.prefetch(2), verbose=0, shuffle=False, callbacks=[clock])
+        rows = sum(len(arrays[f"targets-{number}"]) for number in numbers[1:])
+        print(rows, clock.ends[-1] - clock.ends[0], clock.loss, flush=True)
+
+
+class Side:
+    """A process that trains a block when it is told to."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while self._line() != "ready":
+            pass
+
+    def block(self, first: int, length: int) -> tuple[float, float]:
+        """Sentences a second over a block, and the loss at its end."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{first} {length}\n")
+        self._process.stdin.flush()
+        rows, seconds, loss = map(float, self._line().split())
+        return rows / seconds, loss
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.communicate()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            assert self._process.stderr is not None
+            raise SystemExit(f"A side died:\n{self._process.stderr.read()[-3000:]}")
+        return line.strip()
+
+
+def measure(sides: dict[str, Side], blocks: int, length: int) -> dict[str, list[float]]:
+    """Sentences a second of every side, block by block; the order turns from block to block."""
+    names = list(sides)
+    speeds: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        sides[name].block(0, 2 * length)
+    for number in range(blocks):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            speed, loss = sides[name].block((2 + number) * length, length)
+            speeds[name].append(speed)
+            print(f"block {number + 1}: {name} {speed:.1f}/s, loss {loss:.3f}", file=sys.stderr)
+    return speeds
+
+
+def print_speeds(speeds: dict[str, list[float]], base: str) -> None:
+    """Medians, the fastest block, and the median of the ratios block by block."""
+    print(f"{'side':20s} {'median':>10s} {'fastest':>10s} {'ratio to ' + base:>22s}")
+    for name, values in speeds.items():
+        ratios = [a / b for a, b in zip(values, speeds[base], strict=True)]
+        print(
+            f"{name:20s} {statistics.median(values):8.1f}/s {max(values):8.1f}/s "
+            f"{statistics.median(ratios):22.2f}"
+        )
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--torch-python", default=sys.executable, help="Has torch, transformers.")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--blocks", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=20, help="Batches a block.")
+    parser.add_argument("--bfloat16", action="store_true", help="bfloat16 on both sides, too.")
+    parser.add_argument("--keras-hub", action="store_true", help="Plain keras-hub, too.")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--batches", help=argparse.SUPPRESS)
+    parser.add_argument("--total-steps", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.side:
+        work(args.side, args.batches, args.total_steps, args.threads)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "batches.npz"
+        total = write_batches(path)
+        shared = [str(path), str(total), str(args.threads)]
+        program = str(Path(__file__).with_name("torch_finetune.py"))
+        torch_side = [args.torch_python, program, str(models.minilm_folder()), *shared]
+        our_side = [
+            *(sys.executable, "-m", "benchmarks.finetune_throughput", "--batches", shared[0]),
+            *("--total-steps", shared[1], "--threads", shared[2], "--side"),
+        ]
+        commands = {TORCH: [*torch_side, "float32"], OURS: [*our_side, OURS]}
+        if args.keras_hub:
+            commands[HUB] = [*our_side, HUB]
+        if args.bfloat16:
+            commands[TORCH_BF16] = [*torch_side, "bfloat16"]
+            commands[OURS_BF16] = [*our_side, OURS_BF16]
+        sides = {name: Side(command) for name, command in commands.items()}
+        speeds = measure(sides, args.blocks, args.steps)
+        for side in sides.values():
+            side.close()
+    print_speeds(speeds, TORCH)
+
+
+if __name__ == "__main__":
+    main()
