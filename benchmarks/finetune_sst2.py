@@ -49,8 +49,9 @@ def main() -> None:
             resume=args.out is not None,
             progress=progress,
         )
+    accuracy = 100 * result.metrics["accuracy"]
     print(
-        f"{args.precision}, seed {args.seed}: dev accuracy {100 * result.metrics['accuracy']:.2f} %, "
+        f"{args.precision}, seed {args.seed}: dev accuracy {accuracy:.2f} %, "
         f"{result.sentences_per_second:.1f} sentences/s over {result.steps} steps, "
         f"{time.perf_counter() - start:.0f} s in all"
     )

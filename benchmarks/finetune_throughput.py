@@ -3,14 +3,17 @@
     python -m benchmarks.finetune_throughput --torch-python PATH
 
 One recipe, one set of length-bucketed batches and as many threads on every side: MiniLM with a
-two-label head, SST-2, 20,000 random rows, batch 32, at most 64 tokens, AdamW, dropout 0.1, clipping.
-The sides are processes that wait while another one works. `keras-hub` is `BertBackbone` with Keras'
-own AdamW in the same `fit`, without what `packed_encoder` and `optimizer` leave out.
+two-label head, SST-2, 20,000 random rows, batch 32, at most 64 tokens, AdamW, dropout 0.1, clipped.
+The sides are processes that wait while another one works. A block in which other programs used the
+CPU is timed again: OpenMP's threads wait for each other, so a busy machine slows PyTorch far more
+than us. `keras-hub` is `BertBackbone` with Keras' own AdamW in the same `fit`, without what
+`packed_encoder` and `optimizer` leave out.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -117,6 +120,28 @@ def work(side: str, batches_path: str, total_steps: int, threads: int) -> None:
         print(rows, clock.ends[-1] - clock.ends[0], clock.loss, flush=True)
 
 
+class BusyCpu:
+    """How much of all CPUs was used by other processes than one, since it was made (Linux)."""
+
+    def __init__(self, process: int) -> None:
+        self._process, self._start = process, self._seconds(process)
+
+    @staticmethod
+    def _seconds(process: int) -> tuple[float, float, float]:
+        tick = os.sysconf("SC_CLK_TCK")
+        busy = Path("/proc/stat").read_text().split(maxsplit=8)[1:8]
+        own = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        used = sum(map(int, busy)) - int(busy[3]) - int(busy[4])
+        return time.monotonic(), used / tick, sum(map(int, own)) / tick
+
+    def share(self) -> float:
+        """Between 0 (nothing else ran) and 1."""
+        elapsed, used, own = (
+            b - a for a, b in zip(self._start, self._seconds(self._process), strict=True)
+        )
+        return max(0.0, used - own) / (elapsed * (os.cpu_count() or 1))
+
+
 class Side:
     """A process that trains a block when it is told to."""
 
@@ -131,13 +156,14 @@ class Side:
         while self._line() != "ready":
             pass
 
-    def block(self, first: int, length: int) -> tuple[float, float]:
-        """Sentences a second over a block, and the loss at its end."""
+    def block(self, first: int, length: int) -> tuple[float, float, float]:
+        """Sentences a second over a block, the loss at its end, and what else used the CPU."""
         assert self._process.stdin is not None
+        busy = BusyCpu(self._process.pid)
         self._process.stdin.write(f"{first} {length}\n")
         self._process.stdin.flush()
         rows, seconds, loss = map(float, self._line().split())
-        return rows / seconds, loss
+        return rows / seconds, loss, busy.share()
 
     def close(self) -> None:
         """Ends the process."""
@@ -152,23 +178,39 @@ class Side:
         return line.strip()
 
 
-def measure(sides: dict[str, Side], blocks: int, length: int) -> dict[str, list[float]]:
-    """Sentences a second of every side, block by block; the order turns from block to block."""
+def measure(
+    sides: dict[str, Side], blocks: int, length: int, busy_limit: float, minutes: float
+) -> dict[str, list[float]]:
+    """Sentences a second of every side, block by block; the order turns from block to block.
+
+    A round of blocks counts where nothing else used more than `busy_limit` of the CPUs.
+    """
     names = list(sides)
     speeds: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
         sides[name].block(0, 2 * length)
-    for number in range(blocks):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
-            speed, loss = sides[name].block((2 + number) * length, length)
-            speeds[name].append(speed)
-            print(f"block {number + 1}: {name} {speed:.1f}/s, loss {loss:.3f}", file=sys.stderr)
+    end, turn = time.monotonic() + 60 * minutes, 0
+    while len(speeds[names[0]]) < blocks and time.monotonic() < end:
+        first = (2 + turn) * length
+        order = names[turn % len(names) :] + names[: turn % len(names)]
+        found = {name: sides[name].block(first, length) for name in order}
+        turn += 1
+        counts = all(busy <= busy_limit for _, _, busy in found.values())
+        for name, (speed, loss, busy) in found.items():
+            note = "" if counts else " (not counted)"
+            print(
+                f"{name}: {speed:.1f}/s, loss {loss:.3f}, others {busy:.0%}{note}", file=sys.stderr
+            )
+            if counts:
+                speeds[name].append(speed)
     return speeds
 
 
 def print_speeds(speeds: dict[str, list[float]], base: str) -> None:
     """Medians, the fastest block, and the median of the ratios block by block."""
+    if not speeds[base]:
+        raise SystemExit("No round was quiet. Next: try again when the machine is idle.")
+    print(f"{len(speeds[base])} quiet rounds")
     print(f"{'side':20s} {'median':>10s} {'fastest':>10s} {'ratio to ' + base:>22s}")
     for name, values in speeds.items():
         ratios = [a / b for a, b in zip(values, speeds[base], strict=True)]
@@ -185,6 +227,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--blocks", type=int, default=9)
     parser.add_argument("--steps", type=int, default=20, help="Batches a block.")
+    parser.add_argument("--busy-limit", type=float, default=0.06, help="Share of all CPUs.")
+    parser.add_argument("--minutes", type=float, default=10, help="Give up on quiet rounds then.")
     parser.add_argument("--bfloat16", action="store_true", help="bfloat16 on both sides, too.")
     parser.add_argument("--keras-hub", action="store_true", help="Plain keras-hub, too.")
     parser.add_argument("--side", help=argparse.SUPPRESS)
@@ -211,7 +255,7 @@ def main() -> None:
             commands[TORCH_BF16] = [*torch_side, "bfloat16"]
             commands[OURS_BF16] = [*our_side, OURS_BF16]
         sides = {name: Side(command) for name, command in commands.items()}
-        speeds = measure(sides, args.blocks, args.steps)
+        speeds = measure(sides, args.blocks, args.steps, args.busy_limit, args.minutes)
         for side in sides.values():
             side.close()
     print_speeds(speeds, TORCH)

@@ -1,8 +1,8 @@
 """The peer of `finetune_throughput`: a plain PyTorch loop over `transformers`' classifier.
 
 It runs under an interpreter of its own and imports nothing of ours. Each line on stdin, `first
-count`, is a block of batches to train on; each line on stdout is `rows seconds loss` for all but the
-block's first batch.
+count`, is a block of batches to train on; each line on stdout is `rows seconds loss`, for all of
+the block but its first batch.
 """
 
 from __future__ import annotations

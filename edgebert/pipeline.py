@@ -154,6 +154,7 @@ def _done(
         finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     write_record(folder, record)
+    session.has_worked = True
     told = ", ".join(f"{name} {value}" for name, value in record.facts.items())
     notice(f"{stage.name}: done in {seconds_text(record.seconds)} ({told})")
     return record, False

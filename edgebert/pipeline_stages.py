@@ -49,10 +49,15 @@ PROFILED_TEXTS = 64
 
 
 class Session:
-    """One run: its config, and its data and models once they are needed."""
+    """One run: its config, and its data and models once they are needed.
+
+    Attributes:
+        has_worked: whether a stage was done before in this process, and heated the machine.
+    """
 
     def __init__(self, config: PipelineConfig, progress: Progress) -> None:
         self.config, self.progress = config, progress
+        self.has_worked = False
         self._models: dict[str, TaskModel] = {}
 
     @cached_property
@@ -343,8 +348,11 @@ def profile_inputs(session: Session) -> dict[str, Any]:
 
 
 def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
-    """Measures all files in turn, one JSON file each."""
-    from edgebert.profiling.cpu import profile
+    """Measures all files in turn, one JSON file each.
+
+    A load that other stages of this run left behind is no warning.
+    """
+    from edgebert.profiling.cpu import BUSY_BEFORE, profile
 
     assert session.config.profile is not None
     plans = session.config.exports
@@ -354,13 +362,20 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
     )
     for plan in plans:
         own = [m for m in measurements if Path(m.model) == session.tflite(plan)]
-        write_json(
-            folder / f"{plan.name}.json",
-            [
-                replace(m, model=f"{EXPORTED_FOLDER}/{plan.name}.tflite", name=plan.name).to_dict()
-                for m in own
-            ],
-        )
+        content = [
+            replace(
+                m,
+                model=f"{EXPORTED_FOLDER}/{plan.name}.tflite",
+                name=plan.name,
+                warnings=tuple(
+                    warning
+                    for warning in m.warnings
+                    if not (session.has_worked and warning.startswith(BUSY_BEFORE))
+                ),
+            ).to_dict()
+            for m in own
+        ]
+        write_json(folder / f"{plan.name}.json", content)
     return {"measurements": len(measurements)}
 
 

@@ -26,6 +26,7 @@ from edgebert.settings import ProfileSettings
 TARGET = "cpu"
 DEFAULT_TEXTS = 64
 HIGH_LOAD_PER_CORE = 0.5
+BUSY_BEFORE = "The machine was busy before"
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 RUNNER = (sys.executable, "-P", runner.__file__)
@@ -171,7 +172,7 @@ class _Session:
         load, cores, found = self._device.load_average, self._device.cores, []
         if load is not None and load > HIGH_LOAD_PER_CORE * cores:
             found.append(
-                f"The machine was busy before: load average {load:.1f} on "
+                f"{BUSY_BEFORE}: load average {load:.1f} on "
                 f"{_counted(cores, 'core')}. Next: wait until it is quiet and measure again."
             )
         if threads > cores:

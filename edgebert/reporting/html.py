@@ -70,7 +70,7 @@ def to_html(report: Report) -> str:
     name = escape(report.name)
     parts = [
         f"<h1>{name}</h1>",
-        _drawn(summary_table(report), cards=True),
+        _drawn(summary_table(report).without_spare(), cards=True),
         _notes(report),
         _plots(report),
     ]

@@ -24,12 +24,14 @@ _STAND_INS = {
     "#010101": "var(--ink)",
     "#020202": "var(--faint)",
     "#030303": "var(--rule)",
+    "#040404": "var(--card)",
     **{f"#0000{place + 16:02x}": f"var(--series-{place})" for place in range(SERIES)},
 }
-_INK, _FAINT, _RULE, *_COLOURS = _STAND_INS
+_INK, _FAINT, _RULE, _CARD, *_COLOURS = _STAND_INS
 _WIDTH_INCHES, _HEIGHT_INCHES = 4.3, 3.2
 _FONT_POINTS = 10.0
 _LEAST_ROOM_POINTS = 1.0
+_LINES: tuple[Any, ...] = ("-", "-", (0, (4, 3)), (0, (1, 1.5)))
 
 
 def series_of(report: Report) -> dict[str, tuple[str, str]]:
@@ -104,6 +106,7 @@ def latency_by_length(report: Report) -> str:
             marker=list(MARKS)[place % len(MARKS)],
             markersize=5,
             linewidth=1.6,
+            linestyle=_LINES[place % len(_LINES)],
         )
     if not lengths:
         return ""
@@ -160,6 +163,7 @@ def _write_latencies(
             ha="center",
             color=_INK,
             fontsize=_FONT_POINTS,
+            bbox={"facecolor": _CARD, "linewidth": 0, "pad": 1},
         )
         text.set_parse_math(False)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import random
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -71,28 +75,38 @@ def prepared(tiny_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) 
     tiny_encoder.save(folder / "tiny")
     for seed, (part, rows) in enumerate((("train", 48), ("dev", 12), ("test", 15))):
         write_rows(folder / f"{part}.tsv", rows, seed)
+    (folder / "strange.tsv").write_text("text\tlabel\nthe movie\tunheard\n")
     (folder / "run.toml").write_text(CONFIG)
     return folder
-
-
-def changed(folder: Path, old: str, new: str, name: str = "changed.toml") -> Path:
-    """The config with one text replaced."""
-    assert old in CONFIG
-    path = folder / name
-    path.write_text(CONFIG.replace(old, new))
-    return path
 
 
 def kept(report: Report) -> tuple[str, ...]:
     return tuple(stage.name for stage in report.stages if stage.kept)
 
 
+def rewritten(folder: Path, *changes: tuple[str, str]) -> Path:
+    """The folder's config with texts replaced."""
+    path = folder / "run.toml"
+    content = path.read_text()
+    for old, new in changes:
+        assert old in content
+        content = content.replace(old, new)
+    path.write_text(content)
+    return path
+
+
 @pytest.fixture(scope="module")
 def done(prepared: Path) -> tuple[Path, Report, list[str]]:
-    """The run, done once: its folder, its report, and what it told."""
+    """The run, done once: its results, its report, and what it told. Not to be changed."""
     told: list[str] = []
     report = pipeline.run(prepared / "run.toml", notice=told.append)
     return prepared / "results", report, told
+
+
+@pytest.fixture
+def again(done: tuple[Path, Report, list[str]], tmp_path: Path) -> Path:
+    """A copy of the folder in which the run was done, to be changed."""
+    return Path(shutil.copytree(done[0].parent, tmp_path / "again"))
 
 
 def test_all_stages_leave_their_results(done: tuple[Path, Report, list[str]]) -> None:
@@ -137,117 +151,121 @@ def test_the_report_compares_before_and_after(done: tuple[Path, Report, list[str
     assert "tiny run" in page and str(out.parent) not in page
 
 
-def test_a_second_run_keeps_all(done: tuple[Path, Report, list[str]]) -> None:
-    out, report, _ = done
-    before = {
-        name: state
-        for folder in sorted(out.iterdir())
-        if folder.is_dir()
-        for name, state in files_in(folder).items()
-    }
-    again = pipeline.run(out.parent / "run.toml")
-    assert kept(again) == STAGES
-    assert again.rows == report.rows
-    after = {
-        name: state
-        for folder in sorted(out.iterdir())
-        if folder.is_dir()
-        for name, state in files_in(folder).items()
-    }
-    assert after == before
+def test_a_second_run_keeps_all(done: tuple[Path, Report, list[str]], again: Path) -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        return {
+            name: s
+            for stage in pipeline.STAGES
+            for name, s in files_in(again / "results" / stage.folder).items()
+        }
+
+    before = state()
+    report = pipeline.run(again / "run.toml")
+    assert kept(report) == STAGES
+    assert report.rows == done[1].rows
+    assert state() == before
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "redone"),
-    [
+def test_a_change_redoes_exactly_the_later_stages(again: Path) -> None:
+    write_rows(again / "other.tsv", 12, 9)
+    for old, new, redone in (
         ("max_seconds = 0.1", "max_seconds = 0.2", STAGES[4:]),
+        ('test = "test.tsv"', 'test = "other.tsv"', STAGES[3:]),
         ('lengths = "8,24"', 'lengths = "16,24"', STAGES[2:]),
         ("sparsity = 0.5", "sparsity = 0.25", STAGES[1:]),
-    ],
-)
-def test_a_change_redoes_exactly_the_later_stages(
-    done: tuple[Path, Report, list[str]], old: str, new: str, redone: tuple[str, ...]
-) -> None:
-    out, _, _ = done
-    pipeline.run(out.parent / "run.toml")
-    told: list[str] = []
-    report = pipeline.run(changed(out.parent, old, new), notice=told.append)
-    assert kept(report) == STAGES[: len(STAGES) - len(redone)]
-    key = old.split(" = ")[0]
-    assert any(f"{redone[0]}: changed: " in text and key in text for text in told), told
-    assert kept(pipeline.run(changed(out.parent, old, new))) == STAGES
+    ):
+        told: list[str] = []
+        path = rewritten(again, (old, new))
+        report = pipeline.run(path, notice=told.append)
+        assert kept(report) == STAGES[: len(STAGES) - len(redone)]
+        key = old.split(" = ")[0]
+        assert any(f"{redone[0]}: changed: " in text and key in text for text in told), told
+    assert kept(pipeline.run(path)) == STAGES
 
 
-def test_another_test_split_trains_nothing_again(done: tuple[Path, Report, list[str]]) -> None:
-    out, _, _ = done
-    pipeline.run(out.parent / "run.toml")
-    write_rows(out.parent / "other.tsv", 12, 9)
-    report = pipeline.run(changed(out.parent, '"test.tsv"', '"other.tsv"'))
-    assert kept(report) == STAGES[:3]
-
-
-def test_damaged_results_are_made_again(done: tuple[Path, Report, list[str]]) -> None:
-    out, _, _ = done
-    pipeline.run(out.parent / "run.toml")
+def test_damaged_results_are_made_again(again: Path) -> None:
+    out, told = again / "results", []
     (out / "3-exported" / "finetuned-float32.tflite").write_bytes(b"damaged")
-    told: list[str] = []
-    report = pipeline.run(out.parent / "run.toml", notice=told.append)
+    (out / "5-profiled" / "finetuned-float32.json").unlink()
+    report = pipeline.run(again / "run.toml", notice=told.append)
     assert kept(report)[:2] == STAGES[:2]
-    assert "export" not in kept(report)
+    assert {"export", "profile"}.isdisjoint(kept(report))
     assert "export: finetuned-float32.tflite was changed" in told
-    (out / "4-evaluated" / "finetuned+keras.json").unlink()
-    told.clear()
-    pipeline.run(out.parent / "run.toml", notice=told.append)
-    assert "evaluate: finetuned+keras.json is gone" in told
+    assert "profile: finetuned-float32.json is gone" in told
 
 
-def test_force_does_all_again(done: tuple[Path, Report, list[str]]) -> None:
-    out, _, _ = done
-    assert kept(pipeline.run(out.parent / "run.toml", force=True)) == ()
-
-
-@pytest.mark.parametrize("killed", ["export", "profile"])
-def test_a_run_that_was_killed_goes_on(
-    done: tuple[Path, Report, list[str]], killed: str, monkeypatch: pytest.MonkeyPatch
+def test_a_stage_that_was_killed_is_done_again(
+    again: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, _, _ = done
-    path = changed(out.parent, 'out = "results"', f'out = "killed-{killed}"')
-
-    def interrupt(*arguments: object) -> dict[str, object]:
+    def die(session: object, folder: Path, resume: bool) -> dict[str, object]:
+        (folder / "half.json").write_text("{")
         raise KeyboardInterrupt
 
-    place = STAGES.index(killed)
-    stages = list(pipeline.STAGES)
-    stages[place] = pipeline.Stage(**{**vars(stages[place]), "work": interrupt})
+    path = rewritten(again, ("max_seconds = 0.1", "max_seconds = 0.2"))
+    *before, last = pipeline.STAGES
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(pipeline, "STAGES", tuple(stages))
+        patched.setattr(pipeline, "STAGES", (*before, dataclasses.replace(last, work=die)))
         pipeline.run(path)
-    folder = out.parent / f"killed-{killed}" / pipeline.STAGES[place].folder
+    folder = again / "results" / last.folder
     assert read_record(folder) is None
-    report = pipeline.run(path)
-    assert kept(report) == STAGES[:place]
+    assert not (folder / "finetuned-float32.json").exists()
+    assert kept(pipeline.run(path)) == STAGES[:4]
+    record = read_record(folder)
+    assert record is not None and "half.json" not in record.outputs
 
 
-def test_a_dropped_stage_is_left_out(done: tuple[Path, Report, list[str]]) -> None:
-    out, _, _ = done
-    pipeline.run(out.parent / "run.toml")
-    path = out.parent / "no-prune.toml"
+def test_ctrl_c_in_training_loses_nothing(prepared: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(prepared, tmp_path / "again", ignore=lambda *_: {"results"}))
+    start, end = CONFIG.index("[prune]"), CONFIG.index("[[export]]")
+    second = CONFIG.rindex("[[export]]")
+    path = rewritten(again, (CONFIG[start:end], ""), (CONFIG[second:], ""))
+
+    def interrupt(stage: str, steps: int, total: int, **facts: object) -> None:
+        if steps == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(path, progress=interrupt)
+    assert (again / "results" / "1-finetuned" / ".training").is_dir()
+    told: list[str] = []
+    steps: list[int] = []
+
+    def count(stage: str, done: int, total: int, **facts: object) -> None:
+        if stage == "fine-tune":
+            steps.append(done)
+
+    report = pipeline.run(path, progress=count, notice=told.append)
+    assert "finetune: goes on where it stopped" in told
+    assert min(steps) > 7
+    assert len(report.rows) == 2
+
+
+def test_a_dropped_stage_is_left_out(again: Path) -> None:
     start, end = CONFIG.index("[prune]"), CONFIG.index("[[export]]")
     tail = CONFIG.index("[profile]")
-    path.write_text((CONFIG[:start] + CONFIG[end:tail]).replace('"pruned"', '"finetuned"'))
+    path = rewritten(
+        again,
+        (CONFIG[start:end], ""),
+        (CONFIG[tail:], ""),
+        ('lengths = "8,24"', 'model = "finetuned"\nlength = 8'),
+        ('model = "pruned"\n', ""),
+    )
     report = pipeline.run(path)
     assert tuple(stage.name for stage in report.stages) == ("finetune", "export", "evaluate")
     assert kept(report) == ("finetune",)
     assert report.measurements == ()
-    assert not (out / "3-exported" / "pruned-dynamic-int8.tflite").exists()
-    assert (out / "2-pruned" / "model.safetensors").exists()
+    assert not (again / "results" / "3-exported" / "pruned-dynamic-int8.tflite").exists()
+    assert (again / "results" / "2-pruned" / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize(
     ("old", "new", "error", "message"),
     [
         ('test = "test.tsv"', 'test = "dev.tsv"', UsageError, "the same file as dev"),
-        ("length = 24", "length = 41", UsageError, "finetuned-float32: Lengths must be"),
+        ("\nlength = 24", "\nlength = 41", UsageError, "finetuned-float32: Lengths must be"),
+        ('test = "test.tsv"', 'test = "strange.tsv"', DataError, "'unheard'"),
+        ("max_length = 24", "max_length = 99", UsageError, r"\[finetune\]: max_length"),
+        ("sparsity = 0.5", "sparsity = 5.0", UsageError, r"\[prune\]: sparsity"),
         (
             "[finetune]\nepochs = 2\nbatch_size = 8\nlearning_rate = 1e-3\nmax_length = 24\n",
             "",
@@ -257,19 +275,12 @@ def test_a_dropped_stage_is_left_out(done: tuple[Path, Report, list[str]]) -> No
     ],
 )
 def test_what_must_fail_fails_before_any_work(
-    prepared: Path, old: str, new: str, error: type[Exception], message: str
+    prepared: Path, tmp_path: Path, old: str, new: str, error: type[Exception], message: str
 ) -> None:
-    path = changed(prepared, old, new, "bad.toml")
-    path.write_text(path.read_text().replace('out = "results"', 'out = "nothing"'))
+    bad = Path(shutil.copytree(prepared, tmp_path / "bad", ignore=lambda *_: {"results"}))
     with pytest.raises(error, match=message):
-        pipeline.run(path)
-    assert not (prepared / "nothing").exists()
-
-
-def test_unknown_labels_fail_before_any_work(prepared: Path) -> None:
-    (prepared / "strange.tsv").write_text("text\tlabel\nthe movie\tunheard\n")
-    with pytest.raises(DataError, match="'unheard'"):
-        pipeline.run(changed(prepared, 'test = "test.tsv"', 'test = "strange.tsv"', "bad.toml"))
+        pipeline.run(rewritten(bad, (old, new)))
+    assert not (bad / "results").exists()
 
 
 def test_a_classifier_is_exported_without_training(
@@ -281,6 +292,8 @@ def test_a_classifier_is_exported_without_training(
     report = pipeline.run(path)
     assert [row.name for row in report.rows] == ["base+keras", "base-dynamic-int8"]
     assert (tmp_path / "o" / "report.html").is_file()
+    assert kept(pipeline.run(path)) == ("export", "evaluate")
+    assert kept(pipeline.run(path, force=True)) == ()
 
 
 def test_a_record_of_another_form_is_no_record(tmp_path: Path) -> None:
