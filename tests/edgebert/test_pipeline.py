@@ -207,11 +207,24 @@ def test_a_stage_that_was_killed_is_done_again(
         patched.setattr(pipeline, "STAGES", (*before, dataclasses.replace(last, work=die)))
         pipeline.run(path)
     folder = again / "results" / last.folder
-    assert read_record(folder) is None
-    assert not (folder / "finetuned-float32.json").exists()
     assert kept(pipeline.run(path)) == STAGES[:4]
     record = read_record(folder)
     assert record is not None and "half.json" not in record.outputs
+
+
+def test_a_change_that_is_taken_back_costs_nothing(
+    again: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(session: object, folder: Path, resume: bool) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    path = rewritten(again, ("epochs = 2", "epochs = 3"))
+    first, *others = pipeline.STAGES
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(pipeline, "STAGES", (dataclasses.replace(first, work=die), *others))
+        pipeline.run(path)
+    report = pipeline.run(rewritten(again, ("epochs = 3", "epochs = 2")))
+    assert kept(report) == STAGES
 
 
 def test_ctrl_c_in_training_loses_nothing(prepared: Path, tmp_path: Path) -> None:
