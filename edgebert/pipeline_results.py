@@ -147,14 +147,13 @@ def _data_notes(session: Session) -> Iterable[str]:
     trained = set(session.train.texts) | set(session.dev.texts)
     known = sum(text in trained for text in session.test.texts)
     if known:
-        yield f"{known} test texts are also in the training or dev split."
-    cut = {
-        plan.name: _evaluation(session, plan.name)["truncated_rows"]
-        for plan in session.config.exports
-    }
-    for name, rows in cut.items():
+        yield f"Test texts that are also in the training or dev split: {known}."
+    cut: dict[int, list[str]] = {}
+    for plan in session.config.exports:
+        cut.setdefault(_evaluation(session, plan.name)["truncated_rows"], []).append(plan.name)
+    for rows, names in cut.items():
         if rows:
-            yield f"{name}: {rows} test texts are longer than its longest length, and were cut."
+            yield f"Test texts longer than the longest length, and cut: {rows} ({', '.join(names)})."
 
 
 def _provenance(session: Session, rows: Sequence[Row]) -> dict[str, dict[str, str]]:

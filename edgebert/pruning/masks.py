@@ -32,8 +32,11 @@ def magnitude_mask(kernel: Kernel, sparsity: float) -> Mask:
     if not zeros:
         return np.ones(kernel.shape, np.bool_)
     # The bits of positive floats are in the order of the floats, and integers are sorted faster.
+    # Zeros from before go first and are left out of the search, which many equal numbers slow down.
     magnitudes = np.abs(kernel).ravel().view(np.int32)
-    threshold = np.partition(magnitudes, zeros - 1)[zeros - 1]
+    alive = magnitudes[magnitudes > 0]
+    more = zeros - (kernel.size - alive.size)
+    threshold = np.partition(alive, more - 1)[more - 1] if more > 0 else 0
     kept = magnitudes > threshold
     surplus = kernel.size - zeros - int(np.count_nonzero(kept))
     if surplus:

@@ -31,6 +31,8 @@ _INK, _FAINT, _RULE, _CARD, *_COLOURS = _STAND_INS
 _WIDTH_INCHES, _HEIGHT_INCHES = 4.3, 3.2
 _FONT_POINTS = 10.0
 _LEAST_ROOM_POINTS = 1.0
+_LARGEST_AREA = 200.0
+_ROOM = _LARGEST_AREA**0.5 / 2 + 4
 _LINES: tuple[Any, ...] = ("-", "-", (0, (4, 3)), (0, (1, 1.5)))
 
 
@@ -65,7 +67,7 @@ def size_and_accuracy(report: Report) -> str:
     slowest = max(latencies.values(), default=1.0)
     for (row, place), (x, y) in zip(rows, points, strict=True):
         latency = latencies.get(row.name)
-        area = 60 if latency is None else 40 + 160 * latency / slowest
+        area = 60 if latency is None else 40 + (_LARGEST_AREA - 40) * latency / slowest
         axes.scatter(
             [x],
             [y],
@@ -159,7 +161,7 @@ def _write_latencies(
             f"{ms_text(latencies[row.name])} ms",
             (x, y),
             textcoords="offset points",
-            xytext=(0, 10 if above else -17),
+            xytext=(0, _ROOM if above else -_ROOM - _FONT_POINTS),
             ha="center",
             color=_INK,
             fontsize=_FONT_POINTS,
