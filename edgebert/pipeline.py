@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgebert import __version__, pipeline_stages
+from edgebert import __version__, pipeline_session, pipeline_stages
 from edgebert.pipeline_config import PipelineConfig, read_config
 from edgebert.pipeline_records import (
     Record,
@@ -27,7 +27,7 @@ from edgebert.pipeline_records import (
     write_record,
 )
 from edgebert.pipeline_results import make_report
-from edgebert.pipeline_stages import Session
+from edgebert.pipeline_session import Session
 from edgebert.progress import Progress, silent
 from edgebert.reporting.report import Report, StageFact, write_report
 from edgebert.reporting.units import moment_text, seconds_text
@@ -58,35 +58,35 @@ class Stage:
 STAGES = (
     Stage(
         "finetune",
-        pipeline_stages.FINETUNED_FOLDER,
+        pipeline_session.FINETUNED_FOLDER,
         lambda c: c.finetune is not None,
         pipeline_stages.finetune_inputs,
         pipeline_stages.finetune_base,
     ),
     Stage(
         "prune",
-        pipeline_stages.PRUNED_FOLDER,
+        pipeline_session.PRUNED_FOLDER,
         lambda c: c.prune is not None,
         pipeline_stages.prune_inputs,
         pipeline_stages.prune_latest,
     ),
     Stage(
         "export",
-        pipeline_stages.EXPORTED_FOLDER,
+        pipeline_session.EXPORTED_FOLDER,
         lambda c: True,
         pipeline_stages.export_inputs,
         pipeline_stages.export_files,
     ),
     Stage(
         "evaluate",
-        pipeline_stages.EVALUATED_FOLDER,
+        pipeline_session.EVALUATED_FOLDER,
         lambda c: True,
         pipeline_stages.evaluate_inputs,
         pipeline_stages.evaluate_all,
     ),
     Stage(
         "profile",
-        pipeline_stages.PROFILED_FOLDER,
+        pipeline_session.PROFILED_FOLDER,
         lambda c: c.profile is not None,
         pipeline_stages.profile_inputs,
         pipeline_stages.profile_files,

@@ -14,13 +14,13 @@ from typing import Any
 from edgebert import __version__
 from edgebert.exporting import gzip_size, manifest_path
 from edgebert.pipeline_config import PRUNED, ExportPlan
-from edgebert.pipeline_stages import (
+from edgebert.pipeline_session import (
     EVALUATED_FOLDER,
     EXPORTED_FOLDER,
     PROFILED_FOLDER,
     Session,
-    keras_name,
 )
+from edgebert.pipeline_stages import keras_name
 from edgebert.profiling.measurement import Measurement
 from edgebert.reporting.report import Report, Row, StageFact
 from edgebert.reporting.tables import warnings_text
@@ -153,7 +153,8 @@ def _data_notes(session: Session) -> Iterable[str]:
         cut.setdefault(_evaluation(session, plan.name)["truncated_rows"], []).append(plan.name)
     for rows, names in cut.items():
         if rows:
-            yield f"Test texts longer than the longest length, and cut: {rows} ({', '.join(names)})."
+            listed = ", ".join(names)
+            yield f"Test texts longer than the longest length, and cut: {rows} ({listed})."
 
 
 def _provenance(session: Session, rows: Sequence[Row]) -> dict[str, dict[str, str]]:

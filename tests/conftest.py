@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,13 @@ def tiny_model(tiny_config: BertConfig, tiny_vocabulary: Vocabulary) -> TaskMode
 def tiny_encoder(tiny_config: BertConfig, tiny_vocabulary: Vocabulary) -> TaskModel:
     """A bare encoder with random weights and no pooler."""
     return TaskModel(random_checkpoint(tiny_config), Tokenizer(tiny_vocabulary), max_length=40)
+
+
+@pytest.fixture(scope="session")
+def one_layer_encoder(tiny_encoder: TaskModel) -> TaskModel:
+    """For tests that train: one layer is enough for a loop, and is traced in half the time."""
+    config = replace(tiny_encoder.checkpoint.config, num_layers=1)
+    return replace(tiny_encoder, checkpoint=random_checkpoint(config))
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def evaluate(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    r"""Score model folders and .tflite files on the same labelled text.
+    """Score model folders and .tflite files on the same labelled text.
 
     \b
     edgebert evaluate my-bert/ model.tflite --data test.tsv

@@ -53,7 +53,7 @@ def export(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    r"""Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
+    """Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
 
     \b
     edgebert export my-bert/ -o model.tflite

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: bool) -> None:
-    r"""Print what is inside a .tflite: signatures, operators, labels, recipe, hashes, delegation.
+    """Print what is inside a .tflite: signatures, operators, labels, recipe, hashes, delegation.
 
     \b
     edgebert inspect model.tflite

@@ -33,7 +33,7 @@ def predict(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    r"""Label texts with a model folder or a .tflite.
+    """Label texts with a model folder or a .tflite.
 
     \b
     edgebert predict model.tflite "turn on the lights"

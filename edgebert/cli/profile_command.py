@@ -39,7 +39,7 @@ def profile(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    r"""Measure size, latency and memory of .tflite files, side by side on this machine.
+    """Measure size, latency and memory of .tflite files, side by side on this machine.
 
     The models take turns, each in fresh processes; ratios compare with the first one.
 

@@ -43,7 +43,7 @@ def quantize(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    r"""Export a model with several recipes and compare each with the float model.
+    """Export a model with several recipes and compare each with the float model.
 
     \b
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv

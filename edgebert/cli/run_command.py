@@ -21,7 +21,7 @@ from edgebert.cli.options import json_option, print_json
 @click.option("--force", is_flag=True, help="Do every stage again, also those that are done.")
 @json_option
 def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
-    r"""Run the whole pipeline of a TOML file: fine-tune, prune, export, evaluate, profile, report.
+    """Run the whole pipeline of a TOML file: fine-tune, prune, export, evaluate, profile, report.
 
     A stage that is done, with the same settings, data and model, is kept. Run it again after
     Ctrl-C: it goes on where it stopped.

@@ -13,7 +13,7 @@ import numpy as np
 
 from converters.checkpoint import Checkpoint
 from converters.inference_graph import quantize_rows
-from edgebert import finetuning, native_noise
+from edgebert import native_noise
 from edgebert.datasets import Dataset, encode_labels
 from edgebert.errors import UsageError
 from edgebert.evaluation import KerasPredictor, evaluate
@@ -31,6 +31,8 @@ from edgebert.pruning.masks import (
     sparsity_of,
 )
 from edgebert.settings import FinetuneSettings, PruneSettings
+from edgebert.training_inputs import check_settings, choose_rows, label_rows
+from edgebert.training_record import finished_run, history_entry
 from edgebert.training_state import TrainingFolder, describe_data, describe_model
 
 if TYPE_CHECKING:
@@ -122,10 +124,10 @@ def prune(
     }
     folder = TrainingFolder(out, identity)
     if resume:
-        finished = finetuning.finished_run(out, folder)
+        finished = finished_run(out, folder)
         if finished is not None:
             return _result(finished, Path(out))
-    train, dev = finetuning.choose_rows(train, dev, recipe)
+    train, dev = choose_rows(train, dev, recipe)
     job = _Job(model, train, dev, settings, recipe, folder, resume, progress or silent)
     for part in (train, dev):
         encode_labels(part, model.labels)
@@ -159,7 +161,7 @@ class _Job:
         """The rows of one part, encoded."""
         labels = self.model.labels
         targets = encode_labels(data, labels)
-        return finetuning.label_rows(self.model, data, targets, self.recipe, len(labels))
+        return label_rows(self.model, data, targets, self.recipe, len(labels))
 
 
 def _recipe(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:
@@ -184,7 +186,7 @@ def _check(
             "Next: fine-tune it with `edgebert finetune`."
         )
     schedules.check_settings(settings)
-    finetuning.check_settings(model, recipe, dev_is_given)
+    check_settings(model, recipe, dev_is_given)
 
 
 def _mask_maker(settings: PruneSettings) -> MakeMask:
@@ -211,7 +213,7 @@ def _mask_once(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
     job.progress("prune", len(job.names), len(job.names))
     pruned = replace(job.model, checkpoint=job.model.checkpoint.with_weights(weights))
     metrics = evaluate(KerasPredictor(pruned), job.dev).metrics
-    return pruned, finetuning.history_entry(job.folder.identity, job.train, job.dev, metrics)
+    return pruned, history_entry(job.folder.identity, job.train, job.dev, metrics)
 
 
 def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
@@ -242,9 +244,7 @@ def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
         callbacks=[callback],
         counts_from_step=steps.end + 1,
     )
-    entry = finetuning.history_entry(
-        job.folder.identity, job.train, job.dev, outcome.metrics, outcome
-    )
+    entry = history_entry(job.folder.identity, job.train, job.dev, outcome.metrics, outcome)
     return model.updated(keras_model, model.labels, entry), entry
 
 

@@ -18,7 +18,6 @@ from edgebert.evaluation import KerasPredictor, evaluate
 from edgebert.finetuning import FinetuneResult, finetune
 from edgebert.model import TaskModel, open_model
 from edgebert.settings import FinetuneSettings
-from tests.conftest import random_checkpoint
 from tests.edgebert.separable import separable
 
 pytest.importorskip("keras_hub")
@@ -56,22 +55,19 @@ def assert_same_weights(a: TaskModel, b: TaskModel, tolerance: float = 1e-5) -> 
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_encoder: TaskModel) -> TaskModel:
-    """One layer is enough for what the loop does, and is traced in half the time."""
-    config = replace(tiny_encoder.checkpoint.config, num_layers=1)
-    return replace(tiny_encoder, checkpoint=random_checkpoint(config))
-
-
-@pytest.fixture(scope="module")
-def learnt(encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+def learnt(
+    one_layer_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory
+) -> FinetuneResult:
     out = tmp_path_factory.mktemp("finetuned") / "model"
-    return finetune(encoder, TRAIN, DEV, SETTINGS, out)
+    return finetune(one_layer_encoder, TRAIN, DEV, SETTINGS, out)
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> FinetuneResult:
+def uninterrupted(
+    one_layer_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory
+) -> FinetuneResult:
     out = tmp_path_factory.mktemp("uninterrupted") / "model"
-    return finetune(encoder, SMALL, SMALL_DEV, SHORT, out)
+    return finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, out)
 
 
 def test_it_learns(learnt: FinetuneResult) -> None:
@@ -95,24 +91,26 @@ def test_the_folder_is_the_model(learnt: FinetuneResult) -> None:
     assert set(entry["versions"]) == {"keras", "keras-hub", "tensorflow"}
 
 
-def test_a_finished_run_returns_at_once(learnt: FinetuneResult, encoder: TaskModel) -> None:
+def test_a_finished_run_returns_at_once(
+    learnt: FinetuneResult, one_layer_encoder: TaskModel
+) -> None:
     before = (learnt.out / "model.safetensors").stat().st_mtime_ns
-    again = finetune(encoder, TRAIN, DEV, SETTINGS, learnt.out, resume=True)
+    again = finetune(one_layer_encoder, TRAIN, DEV, SETTINGS, learnt.out, resume=True)
     assert (learnt.out / "model.safetensors").stat().st_mtime_ns == before
     assert (again.metrics, again.epochs) == (learnt.metrics, learnt.epochs)
     with pytest.raises(UsageError, match=r"settings\.seed was 1, now 2"):
         other = replace(SETTINGS, seed=2)
-        finetune(encoder, TRAIN, DEV, other, learnt.out, resume=True)
+        finetune(one_layer_encoder, TRAIN, DEV, other, learnt.out, resume=True)
 
 
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
-    uninterrupted: FinetuneResult, encoder: TaskModel, tmp_path: Path
+    uninterrupted: FinetuneResult, one_layer_encoder: TaskModel, tmp_path: Path
 ) -> None:
     # Inside the first epoch, and after the last step of the second one, before it is scored.
     for step, how in ((2, press_ctrl_c), (12, raise_interrupt)):
         with pytest.raises(KeyboardInterrupt):
             finetune(
-                encoder,
+                one_layer_encoder,
                 SMALL,
                 SMALL_DEV,
                 SHORT,
@@ -124,34 +122,36 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
         assert not (tmp_path / "config.json").exists()
     other = replace(SHORT, dropout=0.2, batch_size=8)
     with pytest.raises(UsageError) as caught:
-        finetune(encoder, TRAIN, SMALL_DEV, other, tmp_path, resume=True)
+        finetune(one_layer_encoder, TRAIN, SMALL_DEV, other, tmp_path, resume=True)
     for difference in (
         "settings.dropout was 0.1, now 0.2",
         "settings.batch_size was 16, now 8",
         "train.rows was 90, now 640",
     ):
         assert difference in str(caught.value)
-    resumed = finetune(encoder, SMALL, SMALL_DEV, SHORT, tmp_path, resume=True)
+    resumed = finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, tmp_path, resume=True)
     assert_same_weights(resumed.model, uninterrupted.model)
     assert resumed.best_epoch == uninterrupted.best_epoch
     for mine, whole in zip(resumed.epochs, uninterrupted.epochs, strict=True):
         assert mine == pytest.approx(whole, abs=1e-5)
 
 
-def test_balanced_weights_help_the_rare_class(encoder: TaskModel, tmp_path: Path) -> None:
+def test_balanced_weights_help_the_rare_class(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     rare, dev = separable(480, seed=5, share=0.08), separable(100, seed=6)
     positive = replace(dev, examples=tuple(row for row in dev.examples if row.label == "positive"))
     recalls = {}
     for weights in ("none", "balanced"):
         settings = replace(SETTINGS, epochs=2, class_weights=weights, dropout=0.0, patience=0)
-        result = finetune(encoder, rare, positive, settings, tmp_path / weights)
+        result = finetune(one_layer_encoder, rare, positive, settings, tmp_path / weights)
         recalls[weights] = result.epochs[0]["dev_accuracy"]
     assert recalls["balanced"] > recalls["none"] + 0.2
 
 
-def test_it_stops_early_and_keeps_the_best_epoch(encoder: TaskModel, tmp_path: Path) -> None:
+def test_it_stops_early_and_keeps_the_best_epoch(
+    one_layer_encoder: TaskModel, tmp_path: Path
+) -> None:
     settings = replace(SHORT, epochs=50, patience=1, learning_rate=1e-6, warmup_ratio=0.0)
-    result = finetune(encoder, SMALL, SMALL_DEV, settings, tmp_path)
+    result = finetune(one_layer_encoder, SMALL, SMALL_DEV, settings, tmp_path)
     ranks = [(epoch["dev_accuracy"], -epoch["dev_loss"]) for epoch in result.epochs]
     assert ranks[result.best_epoch - 1] == max(ranks)
     assert len(ranks) == min(50, result.best_epoch + 1)
@@ -159,9 +159,9 @@ def test_it_stops_early_and_keeps_the_best_epoch(encoder: TaskModel, tmp_path: P
     assert scores["accuracy"] == result.metrics["accuracy"]
 
 
-def test_float16_trains_with_a_scaled_loss(encoder: TaskModel, tmp_path: Path) -> None:
+def test_float16_trains_with_a_scaled_loss(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     settings = replace(SETTINGS, precision="float16")
-    result = finetune(encoder, TRAIN, DEV, settings, tmp_path)
+    result = finetune(one_layer_encoder, TRAIN, DEV, settings, tmp_path)
     assert result.metrics["accuracy"] > 0.95
     assert result.model.checkpoint.weights["pooler.kernel"].dtype == np.float32
 
@@ -188,20 +188,22 @@ def test_other_labels_get_a_new_head(learnt: FinetuneResult, tmp_path: Path) -> 
     assert result.steps == 2
 
 
-def test_a_loss_that_is_no_number_is_said(encoder: TaskModel, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_is_said(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     settings = replace(SHORT, learning_rate=1e30, clip_norm=0.0, warmup_ratio=0.0)
     with pytest.raises(EdgebertError, match="lower the learning rate"):
-        finetune(encoder, SMALL, SMALL_DEV, settings, tmp_path)
+        finetune(one_layer_encoder, SMALL, SMALL_DEV, settings, tmp_path)
 
 
-def test_a_dev_label_that_is_nowhere_trained_is_refused(encoder: TaskModel, tmp_path: Path) -> None:
+def test_a_dev_label_that_is_nowhere_trained_is_refused(
+    one_layer_encoder: TaskModel, tmp_path: Path
+) -> None:
     dev = Dataset("dev", (Example("good", "neutral"),), Path("dev.tsv"), "0")
     with pytest.raises(DataError, match="neutral"):
-        finetune(encoder, SMALL, dev, SHORT, tmp_path)
+        finetune(one_layer_encoder, SMALL, dev, SHORT, tmp_path)
     assert not any(tmp_path.iterdir())
 
 
-def test_all_bad_settings_are_listed(encoder: TaskModel, tmp_path: Path) -> None:
+def test_all_bad_settings_are_listed(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     settings = replace(
         SHORT,
         epochs=0,
@@ -218,7 +220,7 @@ def test_all_bad_settings_are_listed(encoder: TaskModel, tmp_path: Path) -> None
         seed=-1,
     )
     with pytest.raises(UsageError) as caught:
-        finetune(encoder, SMALL, None, settings, tmp_path)
+        finetune(one_layer_encoder, SMALL, None, settings, tmp_path)
     for name in (
         "epochs",
         "batch_size",

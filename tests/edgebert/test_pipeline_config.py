@@ -63,7 +63,8 @@ def test_recipes_are_exported_of_every_model_that_was_made(tmp_path: Path) -> No
             tmp_path,
             MINIMAL
             + (
-                '[finetune]\n[prune]\n[export]\nrecipes = ["float32", "dynamic-int8"]\nlength = 32\n'
+                "[finetune]\n[prune]\n[export]\nlength = 32\n"
+                'recipes = ["float32", "dynamic-int8"]\n'
             ),
         )
     )

@@ -39,6 +39,7 @@ def test_every_command_has_help(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0, result.output
     assert "Usage:" in result.output
+    assert "\\b" not in result.output
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -26,10 +26,10 @@ SETTINGS = PruneSettings(sparsity=0.6, epochs=2, batch_size=16, learning_rate=3e
 
 
 @pytest.fixture(scope="module")
-def classifier(tiny_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
+def classifier(one_layer_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
     settings = FinetuneSettings(epochs=4, batch_size=16, learning_rate=5e-3, max_length=16)
     out = tmp_path_factory.mktemp("to-prune") / "model"
-    return finetune(tiny_encoder, TRAIN, DEV, settings, out).model
+    return finetune(one_layer_encoder, TRAIN, DEV, settings, out).model
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def kernels_in(folder: Path) -> dict[str, np.ndarray]:
 
 def test_the_file_has_exact_zeros(pruned: PruneResult) -> None:
     kernels = kernels_in(pruned.out)
-    assert len(kernels) == len(pruned.layers) == 12
+    assert len(kernels) == len(pruned.layers) == 6
     for name, array in kernels.items():
         assert np.count_nonzero(array == 0) == round(0.6 * array.size), name
     assert pruned.sparsity == pytest.approx(0.6, abs=0.01)
@@ -120,10 +120,10 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 
 
 def test_what_can_not_be_pruned_is_refused(
-    tiny_encoder: TaskModel, classifier: TaskModel, tmp_path: Path
+    one_layer_encoder: TaskModel, classifier: TaskModel, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="Expected a classifier to prune"):
-        prune(tiny_encoder, TRAIN, DEV, SETTINGS, tmp_path)
+        prune(one_layer_encoder, TRAIN, DEV, SETTINGS, tmp_path)
     with pytest.raises(UsageError, match="batch_size: expected at least 1"):
         prune(classifier, TRAIN, DEV, replace(SETTINGS, batch_size=0), tmp_path)
     renamed = tuple(replace(row, label="other") for row in DEV.examples)
