@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgebert import native_noise
-from edgebert.batches import encode_rows
 from edgebert.datasets import Dataset, encode_labels, label_names, split_dataset, take
 from edgebert.errors import UsageError
 from edgebert.model import SIDECAR, TaskModel, open_model
 from edgebert.progress import Progress, silent
 from edgebert.settings import FinetuneSettings
 from edgebert.tasks import classification
-from edgebert.training_state import (
+from edgebert.training.batches import encode_rows
+from edgebert.training.state import (
     TrainingFolder,
     describe_data,
     describe_model,
@@ -26,8 +26,8 @@ from edgebert.training_state import (
 )
 
 if TYPE_CHECKING:
-    from edgebert.training import Outcome
-    from edgebert.training_loop import LabelledRows
+    from edgebert.training.fitting import Outcome
+    from edgebert.training.loop import LabelledRows
 
 STAGE = "finetune"
 _SHORTEST = 3
@@ -105,12 +105,12 @@ def finetune(
             return _result(finished, Path(out))
 
     native_noise.load_keras()
-    from edgebert import training
+    from edgebert.training import fitting
 
-    keras_model = training.build_model(base, len(labels), labels == base.labels, settings)
+    keras_model = fitting.build_model(base, len(labels), labels == base.labels, settings)
     data = label_rows(base, train, encode_labels(train, labels), settings, len(labels))
     judged = label_rows(base, dev, targets, settings, len(labels))
-    outcome = training.train(
+    outcome = fitting.train(
         keras_model, data, judged, settings, folder, progress or silent, "fine-tune", resume
     )
     entry = history_entry(identity, train, dev, outcome.metrics, outcome)
@@ -169,7 +169,7 @@ def label_rows(
     base: TaskModel, data: Dataset, targets: Any, settings: FinetuneSettings, num_labels: int
 ) -> LabelledRows:
     """Encodes the texts and weighs the rows by their class."""
-    from edgebert.training_loop import LabelledRows
+    from edgebert.training.loop import LabelledRows
 
     weights = np.ones(num_labels, np.float32)
     if settings.class_weights == "balanced":

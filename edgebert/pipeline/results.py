@@ -13,8 +13,8 @@ from typing import Any
 
 from edgebert import __version__
 from edgebert.exporting import gzip_size, manifest_path
-from edgebert.pipeline_config import PRUNED, ExportPlan
-from edgebert.pipeline_stages import (
+from edgebert.pipeline.config import PRUNED, ExportPlan
+from edgebert.pipeline.stages import (
     EVALUATED_FOLDER,
     EXPORTED_FOLDER,
     PROFILED_FOLDER,
@@ -153,7 +153,7 @@ def _data_notes(session: Session) -> Iterable[str]:
         cut.setdefault(_evaluation(session, plan.name)["truncated_rows"], []).append(plan.name)
     for rows, names in cut.items():
         if rows:
-            yield f"Test texts longer than the longest length, and cut: {rows} ({', '.join(names)})."
+            yield f"Test texts over the longest length, and cut: {rows} ({', '.join(names)})."
 
 
 def _provenance(session: Session, rows: Sequence[Row]) -> dict[str, dict[str, str]]:

@@ -24,7 +24,7 @@ from edgebert.datasets import (
 )
 from edgebert.errors import DataError, EdgebertError, UsageError
 from edgebert.model import TaskModel, open_model
-from edgebert.pipeline_config import (
+from edgebert.pipeline.config import (
     BASE,
     FINETUNED,
     PRUNED,
@@ -37,7 +37,7 @@ from edgebert.progress import Progress
 from edgebert.reporting.units import share_text, size_text
 from edgebert.settings import FinetuneSettings
 from edgebert.storage import atomic_write
-from edgebert.training_state import describe_data, describe_model
+from edgebert.training.state import describe_data, describe_model
 
 FINETUNED_FOLDER = "1-finetuned"
 PRUNED_FOLDER = "2-pruned"

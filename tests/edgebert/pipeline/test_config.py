@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgebert.errors import MissingExtraError, UsageError
-from edgebert.pipeline_config import base_folder, read_config
+from edgebert.pipeline.config import base_folder, read_config
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 MINIMAL = 'base = "model"\nout = "results"\n[data]\nsample = "assistant-intents"\n'
 
 
@@ -63,7 +63,8 @@ def test_recipes_are_exported_of_every_model_that_was_made(tmp_path: Path) -> No
             tmp_path,
             MINIMAL
             + (
-                '[finetune]\n[prune]\n[export]\nrecipes = ["float32", "dynamic-int8"]\nlength = 32\n'
+                "[finetune]\n[prune]\n[export]\n"
+                'recipes = ["float32", "dynamic-int8"]\nlength = 32\n'
             ),
         )
     )
