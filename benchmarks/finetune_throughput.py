@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import models
-from edgebert.batches import encode_rows, epoch_batches
 from edgebert.datasets import encode_labels, label_names, read_dataset, take
 from edgebert.model import open_model
 from edgebert.settings import FinetuneSettings
+from edgebert.training.batches import encode_rows, epoch_batches
 
 ROWS = 20_000
 SETTINGS = FinetuneSettings(epochs=1, batch_size=32, learning_rate=5e-5, max_length=64, seed=42)
@@ -56,15 +56,15 @@ def write_batches(path: Path) -> int:
 
 def build_side(side: str, total_steps: int) -> Any:
     """The compiled Keras model of one of our sides."""
-    from edgebert import training
     from edgebert.tasks import classification
+    from edgebert.training import fitting
 
     base = open_model(models.minilm_folder())
     if side != HUB:
         precision = "bfloat16" if side == OURS_BF16 else "float32"
         settings = FinetuneSettings(**{**vars(SETTINGS), "precision": precision})
-        model = training.build_model(base, 2, False, settings)
-        training.compile_model(model, settings, total_steps)
+        model = fitting.build_model(base, 2, False, settings)
+        fitting.compile_model(model, settings, total_steps)
         return model
     import keras
 

@@ -11,9 +11,9 @@ from edgebert.datasets import Dataset, encode_labels, label_names
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.settings import FinetuneSettings
-from edgebert.training_inputs import check_settings, choose_rows, label_rows
-from edgebert.training_record import finished_run, history_entry
-from edgebert.training_state import TrainingFolder, describe_data, describe_model
+from edgebert.training.inputs import check_settings, choose_rows, label_rows
+from edgebert.training.record import finished_run, history_entry
+from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 STAGE = "finetune"
 
@@ -89,12 +89,12 @@ def finetune(
             return _result(finished, Path(out))
 
     native_noise.load_keras()
-    from edgebert import training
+    from edgebert.training import fitting
 
-    keras_model = training.build_model(base, len(labels), labels == base.labels, settings)
+    keras_model = fitting.build_model(base, len(labels), labels == base.labels, settings)
     data = label_rows(base, train, encode_labels(train, labels), settings, len(labels))
     judged = label_rows(base, dev, targets, settings, len(labels))
-    outcome = training.train(
+    outcome = fitting.train(
         keras_model, data, judged, settings, folder, progress or silent, "fine-tune", resume
     )
     entry = history_entry(identity, train, dev, outcome.metrics, outcome)

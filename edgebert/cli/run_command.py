@@ -30,7 +30,7 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
     edgebert run examples/assistant_intents.toml
     """
     from edgebert.pipeline import run as run_pipeline
-    from edgebert.pipeline_config import read_config
+    from edgebert.pipeline.config import read_config
     from edgebert.progress import terminal_progress
     from edgebert.reporting.terminal import print_report
 

@@ -31,12 +31,12 @@ from edgebert.pruning.masks import (
     sparsity_of,
 )
 from edgebert.settings import FinetuneSettings, PruneSettings
-from edgebert.training_inputs import check_settings, choose_rows, label_rows
-from edgebert.training_record import finished_run, history_entry
-from edgebert.training_state import TrainingFolder, describe_data, describe_model
+from edgebert.training.inputs import check_settings, choose_rows, label_rows
+from edgebert.training.record import finished_run, history_entry
+from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 if TYPE_CHECKING:
-    from edgebert.training_loop import LabelledRows
+    from edgebert.training.loop import LabelledRows
 
 STAGE = "prune"
 _GZIP_LEVEL = 6
@@ -218,12 +218,12 @@ def _mask_once(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
 
 def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
     native_noise.load_keras()
-    from edgebert import training
     from edgebert.pruning.callback import MaskCallback
+    from edgebert.training import fitting
 
     model, config = job.model, job.model.checkpoint.config
-    keras_model = training.build_model(model, len(model.labels), True, job.recipe)
-    steps = schedules.window(job.settings, training.total_steps(len(job.train), job.recipe))
+    keras_model = fitting.build_model(model, len(model.labels), True, job.recipe)
+    steps = schedules.window(job.settings, fitting.total_steps(len(job.train), job.recipe))
     callback = MaskCallback(
         keras_model,
         config.num_layers,
@@ -232,7 +232,7 @@ def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
         _mask_maker(job.settings),
         schedules.make_schedule(job.settings, steps),
     )
-    outcome = training.train(
+    outcome = fitting.train(
         keras_model,
         job.rows(job.train),
         job.rows(job.dev),

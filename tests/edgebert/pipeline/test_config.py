@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgebert.errors import MissingExtraError, UsageError
-from edgebert.pipeline_config import base_folder, read_config
+from edgebert.pipeline.config import base_folder, read_config
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 MINIMAL = 'base = "model"\nout = "results"\n[data]\nsample = "assistant-intents"\n'
 
 

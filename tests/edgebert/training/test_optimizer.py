@@ -10,7 +10,7 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 
-from edgebert.optimizer import SparseAdamW, WarmupLinear  # noqa: E402
+from edgebert.training.optimizer import SparseAdamW, WarmupLinear  # noqa: E402
 
 
 def variables() -> list[Any]:

@@ -17,15 +17,15 @@ from typing import Any
 import keras
 
 from converters import keras_hub
-from edgebert.batches import count_batches
 from edgebert.model import TaskModel
-from edgebert.optimizer import SparseAdamW, WarmupLinear
-from edgebert.packed_encoder import pack_backbone
 from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings
 from edgebert.tasks import classification
-from edgebert.training_loop import EpochScore, LabelledRows, StatefulCallback, TrainingLoop
-from edgebert.training_state import TrainingFolder
+from edgebert.training.batches import count_batches
+from edgebert.training.loop import EpochScore, LabelledRows, StatefulCallback, TrainingLoop
+from edgebert.training.optimizer import SparseAdamW, WarmupLinear
+from edgebert.training.packed_encoder import pack_backbone
+from edgebert.training.state import TrainingFolder
 
 
 @dataclass(frozen=True)

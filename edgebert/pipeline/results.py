@@ -13,14 +13,14 @@ from typing import Any
 
 from edgebert import __version__
 from edgebert.exporting import gzip_size, manifest_path
-from edgebert.pipeline_config import PRUNED, ExportPlan
-from edgebert.pipeline_session import (
+from edgebert.pipeline.config import PRUNED, ExportPlan
+from edgebert.pipeline.session import (
     EVALUATED_FOLDER,
     EXPORTED_FOLDER,
     PROFILED_FOLDER,
     Session,
 )
-from edgebert.pipeline_stages import keras_name
+from edgebert.pipeline.stages import keras_name
 from edgebert.profiling.measurement import Measurement
 from edgebert.reporting.report import Report, Row, StageFact
 from edgebert.reporting.tables import warnings_text

@@ -15,8 +15,8 @@ from tests.conftest import random_checkpoint
 
 tf = pytest.importorskip("tensorflow")
 
-from edgebert.packed_encoder import PACK_MULTIPLE, pack, pack_backbone  # noqa: E402
 from edgebert.tasks import classification  # noqa: E402
+from edgebert.training.packed_encoder import PACK_MULTIPLE, pack, pack_backbone  # noqa: E402
 
 LABELS = ("no", "yes")
 TARGETS = np.array([0, 1, 1, 0, 1, 0], np.int32)

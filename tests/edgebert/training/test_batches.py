@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert import batches
-from edgebert.batches import (
+from edgebert.model import TaskModel
+from edgebert.tokenizer import pad
+from edgebert.training import batches
+from edgebert.training.batches import (
     PAD_MULTIPLE,
     EncodedRows,
     count_batches,
@@ -16,8 +18,6 @@ from edgebert.batches import (
     epoch_batches,
     sorted_batches,
 )
-from edgebert.model import TaskModel
-from edgebert.tokenizer import pad
 
 TEXTS = ["good", "a very nice film today", "", "lights off", "the music is great and not boring"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.batches import encode_rows
 from edgebert.datasets import Dataset, split_dataset, take
 from edgebert.errors import UsageError
 from edgebert.model import TaskModel
 from edgebert.settings import FinetuneSettings
 from edgebert.tasks import classification
+from edgebert.training.batches import encode_rows
 
 if TYPE_CHECKING:
-    from edgebert.training_loop import LabelledRows
+    from edgebert.training.loop import LabelledRows
 
 _SHORTEST = 3
 
@@ -73,7 +73,7 @@ def label_rows(
     num_labels: int,
 ) -> LabelledRows:
     """Encodes the texts and weighs the rows by their class."""
-    from edgebert.training_loop import LabelledRows
+    from edgebert.training.loop import LabelledRows
 
     weights = np.ones(num_labels, np.float32)
     if settings.class_weights == "balanced":

@@ -10,7 +10,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from edgebert import training_ops as ops  # noqa: E402
+from edgebert.training import operations as ops  # noqa: E402
 
 
 def values_and_gradients(function: Callable[..., Any], *arrays: np.ndarray) -> list[np.ndarray]:

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgebert.batches import EncodedRows, count_batches, epoch_batches, sorted_batches
 from edgebert.errors import EdgebertError
 from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings
 from edgebert.tasks import classification
-from edgebert.training_state import Arrays, TrainingFolder
+from edgebert.training.batches import EncodedRows, count_batches, epoch_batches, sorted_batches
+from edgebert.training.state import Arrays, TrainingFolder
 
 SAVE_EVERY_SECONDS = 600.0
 _INPUT = tf.TensorSpec([None, None], tf.int32)

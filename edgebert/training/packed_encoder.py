@@ -7,7 +7,7 @@ The layer holds a backbone and reads its variables; outputs and gradients are th
   sees rows of equal length;
 - rows that nothing reads: a classifier reads [CLS] alone, so the last layer's queries, output
   projection and feed-forward run for that one row of each text;
-- intermediate arrays: see `training_ops`. Queries, keys and values are one matmul, and one gather
+- intermediate arrays: see `operations`. Queries, keys and values are one matmul, and one gather
   does what takes a reshape, a transpose and the padding.
 """
 
@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from converters import keras_hub
 from converters.checkpoint import BertConfig
-from edgebert.training_ops import (
+from edgebert.training.operations import (
     ACTIVATIONS,
     Dropout,
     dense,

@@ -15,13 +15,13 @@ from typing import Any
 from edgebert.datasets import take
 from edgebert.errors import EdgebertError
 from edgebert.model import TaskModel
-from edgebert.pipeline_config import BASE, FINETUNED, PRUNED
-from edgebert.pipeline_session import AUTO, EXPORTED_FOLDER, Session
+from edgebert.pipeline.config import BASE, FINETUNED, PRUNED
+from edgebert.pipeline.session import AUTO, EXPORTED_FOLDER, Session
 from edgebert.profiling import runner
 from edgebert.reporting.units import share_text, size_text
 from edgebert.settings import FinetuneSettings
 from edgebert.storage import atomic_write
-from edgebert.training_state import describe_data, describe_model
+from edgebert.training.state import describe_data, describe_model
 
 PROFILED_TEXTS = 64
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgebert.datasets import Dataset, encode_labels, label_names, read_dataset, split_dataset
 from edgebert.errors import DataError, UsageError
 from edgebert.model import TaskModel, open_model
-from edgebert.pipeline_config import (
+from edgebert.pipeline.config import (
     BASE,
     FINETUNED,
     PRUNED,
@@ -125,7 +125,7 @@ class Session:
 
     def _check_settings(self, base: TaskModel) -> None:
         from edgebert.pruning.schedules import check_settings as check_pruning
-        from edgebert.training_inputs import check_settings as check_finetuning
+        from edgebert.training.inputs import check_settings as check_finetuning
 
         problems = []
         try:

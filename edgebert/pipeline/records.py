@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.storage import atomic_write
-from edgebert.training_state import FOLDER as TRAINING
+from edgebert.training.state import FOLDER as TRAINING
 
 RECORD = "stage.json"
 STARTED = ".started.json"

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebert import training_state
 from edgebert.errors import ModelError, UsageError
 from edgebert.model import TaskModel
-from edgebert.training_state import TrainingFolder, describe_data, describe_model
+from edgebert.training import state
+from edgebert.training.state import TrainingFolder, describe_data, describe_model
 from tests.edgebert.separable import separable
 
 IDENTITY = {"stage": "finetune", "settings": {"epochs": 3, "seed": 1}, "train": {"rows": 9}}
@@ -65,7 +65,7 @@ def test_a_damaged_state_is_named(tmp_path: Path, damage: str) -> None:
     path = folder.path / "state.safetensors"
     content = {
         "cut": path.read_bytes()[:-3],
-        "no metadata": training_state.save(ARRAYS),
+        "no metadata": state.save(ARRAYS),
         "text": b"no safetensors at all",
     }[damage]
     path.write_bytes(content)

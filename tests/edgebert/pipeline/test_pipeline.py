@@ -15,8 +15,8 @@ import pytest
 from edgebert import pipeline
 from edgebert.errors import DataError, UsageError
 from edgebert.model import TaskModel
-from edgebert.pipeline_records import STARTED, files_in, read_record, why_not_done
-from edgebert.pipeline_results import half_width
+from edgebert.pipeline.records import STARTED, files_in, read_record, why_not_done
+from edgebert.pipeline.results import half_width
 from edgebert.reporting.report import Report
 
 WORDS = {

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgebert.datasets import Dataset
 from edgebert.model import SIDECAR, TaskModel, open_model
-from edgebert.training_state import TrainingFolder, require_same_run
+from edgebert.training.state import TrainingFolder, require_same_run
 
 if TYPE_CHECKING:
-    from edgebert.training import Outcome
+    from edgebert.training.fitting import Outcome
 
 _STARTED_FROM = ("model", "train", "dev")
 

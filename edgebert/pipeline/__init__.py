@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgebert import __version__, pipeline_session, pipeline_stages
-from edgebert.pipeline_config import PipelineConfig, read_config
-from edgebert.pipeline_records import (
+from edgebert import __version__
+from edgebert.pipeline import stages
+from edgebert.pipeline.config import PipelineConfig, read_config
+from edgebert.pipeline.records import (
     Record,
     begin,
     files_in,
@@ -26,8 +27,15 @@ from edgebert.pipeline_records import (
     why_not_done,
     write_record,
 )
-from edgebert.pipeline_results import make_report
-from edgebert.pipeline_session import Session
+from edgebert.pipeline.results import make_report
+from edgebert.pipeline.session import (
+    EVALUATED_FOLDER,
+    EXPORTED_FOLDER,
+    FINETUNED_FOLDER,
+    PROFILED_FOLDER,
+    PRUNED_FOLDER,
+    Session,
+)
 from edgebert.progress import Progress, silent
 from edgebert.reporting.report import Report, StageFact, write_report
 from edgebert.reporting.units import moment_text, seconds_text
@@ -58,38 +66,38 @@ class Stage:
 STAGES = (
     Stage(
         "finetune",
-        pipeline_session.FINETUNED_FOLDER,
+        FINETUNED_FOLDER,
         lambda c: c.finetune is not None,
-        pipeline_stages.finetune_inputs,
-        pipeline_stages.finetune_base,
+        stages.finetune_inputs,
+        stages.finetune_base,
     ),
     Stage(
         "prune",
-        pipeline_session.PRUNED_FOLDER,
+        PRUNED_FOLDER,
         lambda c: c.prune is not None,
-        pipeline_stages.prune_inputs,
-        pipeline_stages.prune_latest,
+        stages.prune_inputs,
+        stages.prune_latest,
     ),
     Stage(
         "export",
-        pipeline_session.EXPORTED_FOLDER,
+        EXPORTED_FOLDER,
         lambda c: True,
-        pipeline_stages.export_inputs,
-        pipeline_stages.export_files,
+        stages.export_inputs,
+        stages.export_files,
     ),
     Stage(
         "evaluate",
-        pipeline_session.EVALUATED_FOLDER,
+        EVALUATED_FOLDER,
         lambda c: True,
-        pipeline_stages.evaluate_inputs,
-        pipeline_stages.evaluate_all,
+        stages.evaluate_inputs,
+        stages.evaluate_all,
     ),
     Stage(
         "profile",
-        pipeline_session.PROFILED_FOLDER,
+        PROFILED_FOLDER,
         lambda c: c.profile is not None,
-        pipeline_stages.profile_inputs,
-        pipeline_stages.profile_files,
+        stages.profile_inputs,
+        stages.profile_files,
     ),
 )
 
