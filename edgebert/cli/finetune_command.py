@@ -57,7 +57,7 @@ def finetune(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    r"""Fine-tune a BERT (a Hugging Face folder) on labelled text.
+    """Fine-tune a BERT (a Hugging Face folder) on labelled text.
 
     The epoch that is best on the dev text is kept. Ctrl-C loses nothing: the same command with
     --resume goes on.

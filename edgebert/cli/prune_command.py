@@ -58,7 +58,7 @@ def prune(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    r"""Zero a classifier's least important weights, with recovery fine-tuning.
+    """Zero a classifier's least important weights, with recovery fine-tuning.
 
     \b
     edgebert prune my-classifier/ -o my-pruned/ --train train.tsv --dev dev.tsv --sparsity 0.5
