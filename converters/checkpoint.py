@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -84,6 +85,15 @@ class Checkpoint:
     @property
     def is_classifier(self) -> bool:
         return "classifier.kernel" in self.weights
+
+    def weights_sha256(self) -> str:
+        """A hash over names, shapes and float32 values: the same weights give it in any file."""
+        digest = hashlib.sha256()
+        for name in sorted(self.weights):
+            array = np.ascontiguousarray(self.weights[name], np.float32)
+            digest.update(f"{name}{array.shape}".encode())
+            digest.update(array.data)
+        return digest.hexdigest()
 
     def with_weights(self, weights: dict[str, np.ndarray]) -> Checkpoint:
         return replace(self, weights=weights)

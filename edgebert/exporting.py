@@ -7,7 +7,6 @@ file, and the comparison is written into the manifest, which travels in the file
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -15,8 +14,6 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from converters.checkpoint import Checkpoint
 from converters.compaction import compact, layer_widths
@@ -223,7 +220,7 @@ def _manifest(
         "precision": {"kernels": precision.kernels, "embeddings": precision.embeddings},
         "tokenizer": vocabulary.to_settings(),
         "vocabulary_sha256": vocabulary.sha256,
-        "weights_sha256": weights_sha256(model.checkpoint),
+        "weights_sha256": model.checkpoint.weights_sha256(),
         "config": dict(config.__dict__),
         "history": list(model.history),
         "versions": {
@@ -231,16 +228,6 @@ def _manifest(
             **{name: version(name) for name in ("ai-edge-litert", "keras", "keras-hub", "numpy")},
         },
     }
-
-
-def weights_sha256(checkpoint: Checkpoint) -> str:
-    """A hash over all float weights by name: the same weights give the same hash in any file."""
-    digest = hashlib.sha256()
-    for name in sorted(checkpoint.weights):
-        array = np.ascontiguousarray(checkpoint.weights[name], np.float32)
-        digest.update(f"{name}{array.shape}".encode())
-        digest.update(array.data)
-    return digest.hexdigest()
 
 
 def pack(body: bytes, manifest: dict[str, Any], model: TaskModel) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebert.cli.options import json_option, print_json, settings_options
+from edgebert.cli.options import json_option, print_json, settings_options, training_options
 from edgebert.settings import DataSettings, FinetuneSettings
 
 if TYPE_CHECKING:
@@ -16,33 +16,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("base", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write; `transformers` opens it too.",
+@training_options(
+    train_help="Labelled text to learn: TSV, CSV or JSONL, also .gz.",
+    test_help="Labelled text that the result is scored on at the end.",
 )
-@click.option(
-    "--train",
-    "train_path",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Labelled text to learn: TSV, CSV or JSONL, also .gz.",
-)
-@click.option(
-    "--dev",
-    "dev_path",
-    type=click.Path(path_type=Path),
-    help="Labelled text that the best epoch is chosen by; a part of --train without it.",
-)
-@click.option(
-    "--test",
-    "test_path",
-    type=click.Path(path_type=Path),
-    help="Labelled text that the result is scored on at the end.",
-)
-@click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
 @settings_options(FinetuneSettings)
 @settings_options(DataSettings, "columns")
 @json_option

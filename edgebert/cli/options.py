@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -64,6 +65,41 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
     if choices:
         return click.option(flag, field.name, type=click.Choice(choices), **facts)
     return click.option(flag, field.name, type=type(field.default), **facts)
+
+
+def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
+    """The flags of a stage that trains: the folder to write, the three splits, and --resume."""
+    options = (
+        click.option(
+            "-o",
+            "--out",
+            required=True,
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder to write; `transformers` opens it too.",
+        ),
+        click.option(
+            "--train",
+            "train_path",
+            required=True,
+            type=click.Path(path_type=Path),
+            help=train_help,
+        ),
+        click.option(
+            "--dev",
+            "dev_path",
+            type=click.Path(path_type=Path),
+            help="Labelled text that the best epoch is chosen by; a part of --train without it.",
+        ),
+        click.option("--test", "test_path", type=click.Path(path_type=Path), help=test_help),
+        click.option("--resume", is_flag=True, help="Go on where a run was stopped."),
+    )
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 json_option = click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebert.cli.finetune_command import print_epochs, print_test, tell_how_to_resume
-from edgebert.cli.options import json_option, print_json, settings_options
+from edgebert.cli.options import json_option, print_json, settings_options, training_options
 from edgebert.settings import DataSettings, PruneSettings
 
 if TYPE_CHECKING:
@@ -17,33 +17,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write.",
+@training_options(
+    train_help="Labelled text of the recovery: what the model was fine-tuned on.",
+    test_help="Labelled text that the model is scored on before and after.",
 )
-@click.option(
-    "--train",
-    "train_path",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Labelled text of the recovery: what the model was fine-tuned on.",
-)
-@click.option(
-    "--dev",
-    "dev_path",
-    type=click.Path(path_type=Path),
-    help="Labelled text that the best epoch is chosen by; a part of --train without it.",
-)
-@click.option(
-    "--test",
-    "test_path",
-    type=click.Path(path_type=Path),
-    help="Labelled text that the model is scored on before and after.",
-)
-@click.option("--resume", is_flag=True, help="Go on where a run was stopped.")
 @settings_options(PruneSettings)
 @settings_options(DataSettings, "columns")
 @json_option

@@ -21,7 +21,6 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
-from converters.checkpoint import Checkpoint
 from edgebert.datasets import Dataset
 from edgebert.errors import ModelError, UsageError
 from edgebert.model import TaskModel
@@ -157,16 +156,8 @@ def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
 def describe_model(model: TaskModel) -> dict[str, Any]:
     """A model in a run's identity: its hashes, labels and length."""
     return {
-        "weights_sha256": _weights_sha256(model.checkpoint),
+        "weights_sha256": model.checkpoint.weights_sha256(),
         "vocabulary_sha256": model.tokenizer.vocabulary.sha256,
         "labels": list(model.labels),
         "max_length": model.max_length,
     }
-
-
-def _weights_sha256(checkpoint: Checkpoint) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(checkpoint.weights):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(checkpoint.weights[name], np.float32).data)
-    return digest.hexdigest()
