@@ -25,7 +25,7 @@ $(JUDGE)/.installed: $(INSTALLED)
 	$(JUDGE)/bin/pip install --quiet '$(MEDIAPIPE)'
 	touch $@
 
-demo: $(INSTALLED) ## Fine-tune, prune, quantize, export and profile a real BERT (about 10 minutes)
+demo: $(INSTALLED) ## Fine-tune, prune, quantize, export and profile a real BERT (about 5 minutes)
 	$(BIN)/edgebert run examples/assistant_intents.toml
 
 test: $(INSTALLED) $(JUDGE)/.installed ## Run every test
@@ -41,7 +41,7 @@ check: static test ## All that CI runs: static and test
 
 bench: $(INSTALLED) ## Measure against ONNX Runtime, OpenVINO and keras-hub's own export
 	$(BIN)/pip install --quiet --editable '.[bench]'
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.peers
 
 clean: ## Remove what was built here
 	rm -rf $(VENV) build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

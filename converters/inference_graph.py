@@ -60,10 +60,10 @@ def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         int8 `[rows, columns]` and float32 scales `[rows]`, `matrix ~ values * scales[:, None]`.
-        A row of zeros has scale 1.
+        A row of zeros, or of numbers so small that their scale would be none, has scale 1.
     """
-    largest = np.abs(matrix).max(axis=1).astype(np.float32)
-    scales = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    scales = np.abs(matrix).max(axis=1).astype(np.float32) / np.float32(127)
+    scales = np.where(scales >= np.finfo(np.float32).tiny, scales, np.float32(1))
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales
 
 

@@ -38,7 +38,7 @@ class RichProgress:
             disable=not sys.stderr.isatty(),
         )
         self._tasks: dict[str, Any] = {}
-        self._finished = ""
+        self._finished: set[str] = set()
 
     def __enter__(self) -> RichProgress:
         self._bars.start()
@@ -46,22 +46,15 @@ class RichProgress:
 
     def __exit__(self, *exception: object) -> None:
         self._bars.stop()
-        self._print_finished()
 
     def __call__(self, stage: str, done: int, total: int, **facts: Any) -> None:
         text = ", ".join(f"{name} {_short(value)}" for name, value in facts.items())
         if stage not in self._tasks:
-            self._print_finished()
             self._tasks[stage] = self._bars.add_task(stage, total=total, facts=text)
         self._bars.update(self._tasks[stage], completed=done, total=total, facts=text)
-        if done == total:
-            self._finished = f"{stage}: {done}/{total} {text}".rstrip()
-
-    def _print_finished(self) -> None:
-        """A line of the stage before: where there are bars, they show it."""
-        if self._finished and self._bars.disable:
-            self._console.print(self._finished, highlight=False)
-        self._finished = ""
+        if done == total and self._bars.disable and stage not in self._finished:
+            self._finished.add(stage)
+            self._console.print(f"{stage}: {done}/{total} {text}".rstrip(), highlight=False)
 
 
 def _short(value: Any) -> str:
