@@ -217,7 +217,7 @@ class _Reader:
         return _VARIABLE.sub(lambda found: os.environ.get(found[1], ""), text)
 
     def _path(self, text: str, key: str) -> Path:
-        return self._folder / self._expanded(text, key)
+        return Path(os.path.normpath(self._folder / self._expanded(text, key)))
 
     def _data(self, section: dict[str, Any]) -> DataPaths | None:
         before = len(self.problems)

@@ -24,9 +24,15 @@ def reference(name: str) -> np.ndarray:
         return np.asarray(arrays[name])
 
 
+def reference_shapes() -> dict[str, list[int]]:
+    """Names and shapes of the state dict of transformers' classifier."""
+    shapes: dict[str, list[int]] = json.loads((HERE / "reference_names.json").read_text())
+    return shapes
+
+
 def random_weights(config: BertConfig, seed: int = 7) -> dict[str, np.ndarray]:
     """The random weights of the reference classifiers, by neutral name."""
-    names = json.loads((HERE / "reference_names.json").read_text())
+    names = reference_shapes()
     rng = np.random.default_rng(seed)
     made = {name: rng.normal(0, 0.3, names[name]).astype(np.float32) for name in sorted(names)}
     table = {row.huggingface: row.neutral for row in rows(config.num_layers)}
