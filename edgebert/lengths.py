@@ -1,7 +1,7 @@
 """Which token lengths a file gets: as they were asked for, or picked from a histogram of real text.
 
 A fixed length pays for its padding; a further length costs some 45 kB in the file and, in a runtime
-that does not share packed weights, memory when it is used. So few lengths, at the right places.
+that does not share packed weights, another packed copy in memory. So few, at the right places.
 """
 
 from __future__ import annotations
