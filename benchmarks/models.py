@@ -52,13 +52,23 @@ def _feeds(token_ids: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def _peer_file(name: str) -> str:
+    path = PEERS / name
+    if not path.is_file():
+        raise SystemExit(
+            f"The peers' models are not here: expected {path}. "
+            "Next: set EDGEBERT_PEERS to their folder."
+        )
+    return str(path)
+
+
 def onnx_runtime(threads: int) -> Run:
     """ONNX Runtime's int8 encoder."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(PEERS / ORT_FILE), options)
+    session = onnxruntime.InferenceSession(_peer_file(ORT_FILE), options)
 
     def run(token_ids: np.ndarray) -> np.ndarray:
         return np.asarray(session.run(None, _feeds(token_ids))[0])
@@ -71,7 +81,7 @@ def openvino(threads: int) -> Run:
     import openvino as ov
 
     compiled = ov.Core().compile_model(
-        str(PEERS / OPENVINO_FILE),
+        _peer_file(OPENVINO_FILE),
         "CPU",
         {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"},
     )

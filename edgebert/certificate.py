@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,8 +99,13 @@ class FloatReference:
                 "Next: leave the labelled text out, or fine-tune first."
             )
         self._targets = None if labelled is None else encode_labels(labelled, model.labels)
-        self.predictor = KerasPredictor(model)
+        self._model = model
         self._scores: dict[int, np.ndarray] = {}
+
+    @functools.cached_property
+    def predictor(self) -> KerasPredictor:
+        """The Keras model, built when it is first asked for."""
+        return KerasPredictor(self._model)
 
     def compare(self, final: LiteRtModel) -> Quality:
         """Accuracy and agreement of a file on the labelled text.

@@ -17,7 +17,7 @@ import numpy as np
 from edgebert.datasets import Dataset, encode_labels
 from edgebert.errors import ModelError, UsageError
 from edgebert.litert_model import LiteRtModel
-from edgebert.model import CLASSIFICATION, TaskModel, open_model
+from edgebert.model import TaskModel, open_model
 from edgebert.tasks import classification
 from edgebert.tokenizer import Encoding, Tokenizer, pad
 
@@ -195,16 +195,3 @@ def evaluate(
         metrics=classification.metrics(predicted, targets, len(predictor.labels)),
         truncated_rows=truncated,
     )
-
-
-__all__ = [
-    "CLASSIFICATION",
-    "Evaluation",
-    "KerasPredictor",
-    "Prediction",
-    "Predictor",
-    "encode",
-    "evaluate",
-    "open_predictor",
-    "predict",
-]

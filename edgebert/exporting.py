@@ -23,6 +23,7 @@ from converters.inference_graph import (
     HIDDEN_STATES,
     Precision,
     build_inference_graph,
+    signature_key,
 )
 from converters.metadata import (
     METADATA_BUFFER,
@@ -240,7 +241,7 @@ def pack(body: bytes, manifest: dict[str, Any], model: TaskModel) -> bytes:
             f"Exported by edgebert {__version__}; recipe {manifest['recipe']}.",
             vocab_file=VOCABULARY_FILE,
             labels_file=LABELS_FILE,
-            subgraph_names=tuple(f"tokens_{n}" for n in manifest["lengths"]) or ("tokens_dynamic",),
+            subgraph_names=tuple(map(signature_key, manifest["lengths"] or [DYNAMIC_LENGTH])),
             version=__version__,
         )
         files[LABELS_FILE] = labels_txt(model.labels)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.metadata import describe_metadata
+from converters.metadata import METADATA_BUFFER, describe_metadata, read_metadata_buffer
 from converters.tflite_file import ModelInfo, SubgraphInfo, one_subgraph, read_model
 from edgebert.errors import ModelError
-from edgebert.litert_model import read_manifest
+from edgebert.litert_model import MANIFEST_NAME, read_manifest
 from edgebert.litert_runtime import load_interpreter
 
 DELEGATE = "DELEGATE"
@@ -93,26 +93,14 @@ def inspect_model(path: Path | str) -> Inspection:
     data = path.read_bytes()
     try:
         model = read_model(data)
-        manifest = _manifest(path)
-        metadata = _metadata(data)
+        has_manifest = read_metadata_buffer(data, MANIFEST_NAME) is not None
+        manifest = read_manifest(path, data) if has_manifest else None
+        has_metadata = read_metadata_buffer(data, METADATA_BUFFER) is not None
+        metadata = describe_metadata(data) if has_metadata else None
     except ConversionError as error:
         raise ModelError(f"{path}: {error}") from error
     delegation = tuple(_delegation(data, model, index) for index in range(len(model.subgraphs)))
     return Inspection(str(path), model, manifest, metadata, delegation)
-
-
-def _manifest(path: Path) -> dict[str, Any] | None:
-    try:
-        return read_manifest(path)
-    except ModelError:
-        return None
-
-
-def _metadata(data: bytes) -> dict[str, Any] | None:
-    try:
-        return describe_metadata(data)
-    except ConversionError:
-        return None
 
 
 def _delegation(data: bytes, model: ModelInfo, index: int) -> Delegation:

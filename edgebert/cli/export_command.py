@@ -62,7 +62,6 @@ def export(
     """
     from edgebert.certificate import FloatReference
     from edgebert.datasets import read_dataset
-    from edgebert.exporting import choose_lengths
     from edgebert.exporting import export as run_export
     from edgebert.model import open_model
     from edgebert.progress import terminal_progress
@@ -79,7 +78,6 @@ def export(
         labelled = read_dataset(data_path, columns.text_column, columns.label_column)
     opened = open_model(model)
     length_texts = texts(lengths_from)
-    choose_lengths(opened, settings, length_texts)
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)
         artifact = run_export(

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from converters.checkpoint import BertConfig, Checkpoint
+from converters.checkpoint import Checkpoint
 from converters.errors import ConversionError
 from converters.huggingface import read_folder, write_folder
 from edgebert.model import TaskModel
-from tests.golden.reference import random_weights, reference_shapes
+from tests.golden.reference import REFERENCE_CONFIG, random_weights, reference_shapes
 
 
 @pytest.fixture
@@ -45,15 +45,8 @@ def test_what_is_written_is_read(folder: Path, tiny_model: TaskModel) -> None:
 
 def test_what_is_written_has_every_array_of_transformers(tmp_path: Path) -> None:
     """Names and shapes are those of transformers' own state dict: nothing missing, nothing over."""
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=24,
-        num_layers=3,
-        num_heads=4,
-        intermediate_size=40,
-        max_positions=32,
-    )
-    write_folder(Checkpoint(config, random_weights(config), tuple("abcde")), tmp_path)
+    weights = random_weights(REFERENCE_CONFIG)
+    write_folder(Checkpoint(REFERENCE_CONFIG, weights, tuple("abcde")), tmp_path)
     written = {k: list(v.shape) for k, v in load_file(tmp_path / "model.safetensors").items()}
     assert written == reference_shapes()
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, BertConfig, Checkpoint
+from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, Checkpoint
 from converters.keras_hub import read_weights
 from converters.vocabulary import Vocabulary
 from converters.weight_names import from_keras_hub, rows, to_keras_hub
 from edgebert.model import TaskModel, open_model
 from edgebert.tokenizer import Tokenizer, pad
-from tests.golden.reference import TEXTS, random_weights, reference
+from tests.golden.reference import REFERENCE_CONFIG, TEXTS, random_weights, reference
 
 ACTIVATIONS = {"gelu": GELU_EXACT, "gelu_new": GELU_TANH, "relu": RELU}
 
@@ -42,16 +43,7 @@ def test_weights_survive_the_trip(tiny_model: TaskModel) -> None:
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_logits_equal_those_of_transformers(activation: str, tiny_vocabulary: Vocabulary) -> None:
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=24,
-        num_layers=3,
-        num_heads=4,
-        intermediate_size=40,
-        max_positions=32,
-        activation=ACTIVATIONS[activation],
-        layer_norm_epsilon=1e-6,
-    )
+    config = replace(REFERENCE_CONFIG, activation=ACTIVATIONS[activation])
     labels = tuple("abcde")
     checkpoint = Checkpoint(config, random_weights(config), labels)
     model = TaskModel(checkpoint, Tokenizer(tiny_vocabulary), 32).keras_model()

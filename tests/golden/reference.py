@@ -18,6 +18,18 @@ TEXTS = (
 )
 
 
+REFERENCE_CONFIG = BertConfig(
+    vocab_size=50,
+    hidden_size=24,
+    num_layers=3,
+    num_heads=4,
+    intermediate_size=40,
+    max_positions=32,
+    layer_norm_epsilon=1e-6,
+)
+"""The shape of the reference classifiers, in make_reference_outputs.py too."""
+
+
 def reference(name: str) -> np.ndarray:
     """A stored array."""
     with np.load(HERE / "reference_outputs.npz", allow_pickle=False) as arrays:
