@@ -1,14 +1,17 @@
-"""Cuts out of a checkpoint what is structurally zero: attention heads and feed-forward neurons.
+"""Cuts out of a checkpoint what is structurally zero, and puts it back.
 
-A pruned model keeps its shape for training and for `transformers`; its `.tflite` need not. What is
-cut here adds nothing to any output, so the result is the same up to the order of additions.
+A pruned model keeps its shape for `transformers` and for keras-hub: what is pruned stands there as
+zeros. Training and the `.tflite` need not carry them: `compact` gives the same function with
+narrower layers (equal up to the order of additions), `expand` is its inverse.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from converters.checkpoint import Checkpoint
 
@@ -21,52 +24,118 @@ class LayerWidth:
     neurons: int
 
 
-def compact(checkpoint: Checkpoint) -> Checkpoint:
-    """The same function with narrower layers; `checkpoint` itself where nothing is zero.
+@dataclass(frozen=True)
+class LayerStructure:
+    """Which parts of a layer add anything to an output.
 
-    A head is cut where its columns of the output projection are zero, or its values and their
-    biases. A neuron is cut where its column of the output kernel is zero, or its inputs and bias
+    Attributes:
+        heads: bool `[heads]`.
+        neurons: bool `[neurons]` of the feed-forward layer.
+        head_size: numbers of a head.
+    """
+
+    heads: npt.NDArray[np.bool_]
+    neurons: npt.NDArray[np.bool_]
+    head_size: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is pruned."""
+        return bool(self.heads.all() and self.neurons.all())
+
+    def axes(self) -> Iterator[tuple[str, int, npt.NDArray[np.bool_]]]:
+        """Every array of a layer that is cut: its name in the layer, the axis, what is kept."""
+        columns = np.repeat(self.heads, self.head_size)
+        for part in ("query", "key", "value"):
+            yield f"attention.{part}.kernel", 0, columns
+            yield f"attention.{part}.bias", 0, columns
+        yield "attention.output.kernel", 1, columns
+        yield "feed_forward.inner.kernel", 0, self.neurons
+        yield "feed_forward.inner.bias", 0, self.neurons
+        yield "feed_forward.output.kernel", 1, self.neurons
+
+
+def structure(checkpoint: Checkpoint) -> tuple[LayerStructure, ...]:
+    """What each layer has left.
+
+    A head is pruned where its columns of the output projection are zero, or its values and their
+    biases. A neuron is pruned where its column of the output kernel is zero, or its inputs and bias
     (every activation that a BERT has gives 0 for 0).
     """
-    weights = dict(checkpoint.weights)
-    for i in range(checkpoint.config.num_layers):
-        _cut_heads(weights, f"layers.{i}.attention", checkpoint.config.head_size)
-        _cut_neurons(weights, f"layers.{i}.feed_forward")
-    changed = any(weights[name] is not checkpoint.weights[name] for name in weights)
-    return checkpoint.with_weights(weights) if changed else checkpoint
-
-
-def layer_widths(checkpoint: Checkpoint) -> tuple[LayerWidth, ...]:
-    """Heads and neurons of every layer, read off the arrays."""
-    weights, size = checkpoint.weights, checkpoint.config.head_size
+    size = checkpoint.config.head_size
     return tuple(
-        LayerWidth(
-            weights[f"layers.{i}.attention.query.kernel"].shape[0] // size,
-            weights[f"layers.{i}.feed_forward.inner.kernel"].shape[0],
+        LayerStructure(
+            _used_heads(checkpoint.weights, f"layers.{i}.attention", size),
+            _used_neurons(checkpoint.weights, f"layers.{i}.feed_forward"),
+            size,
         )
         for i in range(checkpoint.config.num_layers)
     )
 
 
-def _cut_heads(weights: dict[str, np.ndarray], name: str, size: int) -> None:
+def compact(checkpoint: Checkpoint) -> Checkpoint:
+    """The same function with narrower layers; `checkpoint` itself where nothing is zero."""
+    weights = dict(checkpoint.weights)
+    for i, layer in enumerate(structure(checkpoint)):
+        if layer.is_whole:
+            continue
+        for part, axis, kept in layer.axes():
+            name = f"layers.{i}.{part}"
+            weights[name] = np.compress(kept, weights[name], axis)
+    changed = any(weights[name] is not checkpoint.weights[name] for name in weights)
+    return checkpoint.with_weights(weights) if changed else checkpoint
+
+
+def expand(narrow: Mapping[str, np.ndarray], like: Checkpoint) -> dict[str, np.ndarray]:
+    """The inverse of `compact`: narrow arrays in the places where `like` has its own.
+
+    Args:
+        narrow: arrays by neutral name; those of no width may be missing.
+        like: the checkpoint that was compacted.
+    """
+    weights = dict(narrow)
+    for i, layer in enumerate(structure(like)):
+        if layer.is_whole:
+            continue
+        for part, axis, kept in layer.axes():
+            name = f"layers.{i}.{part}"
+            whole = np.zeros(like.weights[name].shape, np.float32)
+            if kept.any():
+                where = (slice(None),) * axis + (kept,)
+                whole[where] = narrow[name]
+            weights[name] = whole
+    return weights
+
+
+def prune_structure(checkpoint: Checkpoint, kept: Mapping[int, LayerStructure]) -> Checkpoint:
+    """The checkpoint with zeros where a layer of `kept` keeps nothing."""
+    weights = dict(checkpoint.weights)
+    for i, layer in kept.items():
+        for part, axis, mask in layer.axes():
+            name = f"layers.{i}.{part}"
+            shape = (-1,) + (1,) * (weights[name].ndim - 1 - axis)
+            weights[name] = np.where(mask.reshape(shape), weights[name], np.float32(0))
+    return checkpoint.with_weights(weights)
+
+
+def layer_widths(checkpoint: Checkpoint) -> tuple[LayerWidth, ...]:
+    """Heads and neurons that every layer has left."""
+    return tuple(
+        LayerWidth(int(layer.heads.sum()), int(layer.neurons.sum()))
+        for layer in structure(checkpoint)
+    )
+
+
+def _used_heads(
+    weights: Mapping[str, np.ndarray], name: str, size: int
+) -> npt.NDArray[np.bool_]:
     output = weights[f"{name}.output.kernel"]
     value, bias = weights[f"{name}.value.kernel"], weights[f"{name}.value.bias"]
     used_output = output.any(axis=0).reshape(-1, size).any(axis=1)
     used_value = (value.any(axis=1) | (bias != 0)).reshape(-1, size).any(axis=1)
-    rows = np.repeat(used_output & used_value, size)
-    if rows.all():
-        return
-    for part in ("query", "key", "value"):
-        weights[f"{name}.{part}.kernel"] = weights[f"{name}.{part}.kernel"][rows]
-        weights[f"{name}.{part}.bias"] = weights[f"{name}.{part}.bias"][rows]
-    weights[f"{name}.output.kernel"] = output[:, rows]
+    return used_output & used_value
 
 
-def _cut_neurons(weights: dict[str, np.ndarray], name: str) -> None:
+def _used_neurons(weights: Mapping[str, np.ndarray], name: str) -> npt.NDArray[np.bool_]:
     inner, bias = weights[f"{name}.inner.kernel"], weights[f"{name}.inner.bias"]
-    output = weights[f"{name}.output.kernel"]
-    used = output.any(axis=0) & (inner.any(axis=1) | (bias != 0))
-    if used.all():
-        return
-    weights[f"{name}.inner.kernel"], weights[f"{name}.inner.bias"] = inner[used], bias[used]
-    weights[f"{name}.output.kernel"] = output[:, used]
+    return weights[f"{name}.output.kernel"].any(axis=0) & (inner.any(axis=1) | (bias != 0))

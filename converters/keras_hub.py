@@ -78,7 +78,7 @@ _FIRST = {row.keras_hub.split("/")[0] for row in rows(0)}
 
 
 def load_weights(
-    model: keras.Model, weights: dict[str, np.ndarray], num_layers: int, num_heads: int
+    model: keras.Model, weights: dict[str, np.ndarray], num_layers: int, head_size: int
 ) -> set[str]:
     """Puts neutral arrays into a Keras model.
 
@@ -89,7 +89,7 @@ def load_weights(
     missing = set()
     for name, (row, variable) in variables(model, num_layers).items():
         if name in weights:
-            variable.assign(to_keras_hub(weights[name], row.transform, num_heads))
+            variable.assign(to_keras_hub(weights[name], row.transform, head_size))
         else:
             missing.add(name)
     return missing

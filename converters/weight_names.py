@@ -128,18 +128,18 @@ def rows(num_layers: int) -> Iterator[Row]:
     yield from CLASSIFIER
 
 
-def to_keras_hub(array: np.ndarray, transform: str, num_heads: int) -> np.ndarray:
-    """A neutral array in keras-hub's shape."""
+def to_keras_hub(array: np.ndarray, transform: str, head_size: int) -> np.ndarray:
+    """A neutral array in keras-hub's shape; a layer may have any number of heads."""
     if transform == "same":
         return array
     if transform == "heads_bias":
-        return array.reshape(num_heads, -1)
+        return array.reshape(-1, head_size)
     turned = array.T
     if transform == "transpose":
         return turned
     if transform == "heads_out":
-        return turned.reshape(turned.shape[0], num_heads, -1)
-    return turned.reshape(num_heads, -1, turned.shape[1])
+        return turned.reshape(turned.shape[0], -1, head_size)
+    return turned.reshape(-1, head_size, turned.shape[1])
 
 
 def from_keras_hub(array: np.ndarray, transform: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters import huggingface
 from converters.checkpoint import Checkpoint
+from converters.compaction import expand
 from converters.errors import ConversionError
 from converters.vocabulary import read_vocabulary, write_vocabulary
 from edgebert import native_noise
@@ -82,16 +83,24 @@ class TaskModel:
             model = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
         if labels and len(self.labels) != labels:
             weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
-        keras_hub.load_weights(model, weights, config.num_layers, config.num_heads)
+        keras_hub.load_weights(model, weights, config.num_layers, config.head_size)
         return model
 
     def updated(
         self, model: keras.Model, labels: tuple[str, ...], stage: dict[str, Any], **changes: Any
     ) -> TaskModel:
-        """The `TaskModel` after a stage: weights taken from the Keras model, history one longer."""
+        """The `TaskModel` after a stage: weights taken from the Keras model, history one longer.
+
+        Args:
+            model: was built from this `TaskModel`; what is structurally zero here is zero there.
+            labels: of the head.
+            stage: the history's new entry.
+            **changes: other attributes that the stage sets.
+        """
         from converters import keras_hub
 
-        weights = keras_hub.read_weights(model, self.checkpoint.config.num_layers)
+        narrow = keras_hub.read_weights(model, self.checkpoint.config.num_layers)
+        weights = expand(narrow, self.checkpoint)
         checkpoint = replace(self.checkpoint, weights=weights, labels=labels)
         return replace(self, checkpoint=checkpoint, history=(*self.history, stage), **changes)
 

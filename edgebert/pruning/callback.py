@@ -23,7 +23,7 @@ class MaskCallback(keras.callbacks.Callback):
     Args:
         model: holds a keras-hub `BertBackbone`, whose variables are masked.
         num_layers: of the backbone.
-        num_heads: of the backbone.
+        head_size: numbers of an attention head.
         names: what is masked, by neutral name (see `masks.prunable_names`).
         make_mask: from a neutral kernel and the sparsity of the moment to the mask.
         schedule: called with a step, says whether masks are made before it, and the sparsity; see
@@ -34,7 +34,7 @@ class MaskCallback(keras.callbacks.Callback):
         self,
         model: keras.Model,
         num_layers: int,
-        num_heads: int,
+        head_size: int,
         names: Sequence[str],
         make_mask: MakeMask,
         schedule: Any,
@@ -42,7 +42,7 @@ class MaskCallback(keras.callbacks.Callback):
         super().__init__()
         known = keras_hub.variables(model, num_layers)
         self._rows = {name: known[name] for name in names}
-        self._num_heads, self._make_mask, self._schedule = num_heads, make_mask, schedule
+        self._head_size, self._make_mask, self._schedule = head_size, make_mask, schedule
         self._masks = {
             name: tf.Variable(tf.ones(variable.shape, tf.bool), trainable=False)
             for name, (_, variable) in self._rows.items()
@@ -66,7 +66,7 @@ class MaskCallback(keras.callbacks.Callback):
         """Takes new neutral masks and puts them on."""
         for name, mask in masks.items():
             transform = self._rows[name][0].transform
-            self._masks[name].assign(to_keras_hub(mask, transform, self._num_heads))
+            self._masks[name].assign(to_keras_hub(mask, transform, self._head_size))
         self._masked = True
         self._apply()
 

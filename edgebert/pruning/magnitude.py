@@ -227,7 +227,7 @@ def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
     callback = MaskCallback(
         keras_model,
         config.num_layers,
-        config.num_heads,
+        config.head_size,
         job.names,
         _mask_maker(job.settings),
         schedules.make_schedule(job.settings, steps),

@@ -17,12 +17,14 @@ from typing import Any
 import keras
 
 from converters import keras_hub
+from converters.compaction import compact
 from edgebert.model import TaskModel
 from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings
 from edgebert.tasks import classification
 from edgebert.training.batches import count_batches
 from edgebert.training.loop import EpochScore, LabelledRows, StatefulCallback, TrainingLoop
+from edgebert.training.narrow_backbone import NarrowBackbone
 from edgebert.training.optimizer import SparseAdamW, WarmupLinear
 from edgebert.training.packed_encoder import pack_backbone
 from edgebert.training.state import TrainingFolder
@@ -52,6 +54,9 @@ def build_model(
 ) -> keras.Model:
     """The Keras model to train: a packed `BertBackbone` with the model's weights and a head.
 
+    Heads and neurons that are structurally zero are left out of it, so a pruned model trains at the
+    cost of what is left (and what is pruned stays pruned: `TaskModel.updated` puts the zeros back).
+
     Args:
         model: where the weights come from. What it has not gets fresh ones, fixed by the seed.
         num_labels: outputs of the head.
@@ -59,13 +64,18 @@ def build_model(
         settings: dropout, seed and precision.
     """
     keras.utils.set_random_seed(settings.seed)
-    config, weights = model.checkpoint.config, dict(model.checkpoint.weights)
-    backbone = keras_hub.build_backbone(config, settings.dropout)
+    narrow = compact(model.checkpoint)
+    config, weights = narrow.config, dict(narrow.weights)
+    backbone: Any
+    if narrow is model.checkpoint:
+        backbone = keras_hub.build_backbone(config, settings.dropout)
+    else:
+        backbone = NarrowBackbone(narrow, settings.seed)
     packed = pack_backbone(backbone, config, settings.dropout, settings.seed, settings.precision)
     built = classification.add_head(packed, num_labels, settings.dropout, settings.seed)
     if not keep_head:
         weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
-    keras_hub.load_weights(built, weights, config.num_layers, config.num_heads)
+    keras_hub.load_weights(built, weights, config.num_layers, config.head_size)
     return built
 
 

@@ -14,6 +14,7 @@ The layer holds a backbone and reads its variables; outputs and gradients are th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -33,6 +34,7 @@ from edgebert.training.operations import (
 PACK_MULTIPLE = 32
 """The number of packed rows is a multiple of this: few shapes, each prepared once."""
 MASKED_SCORE = -1e9
+INPUTS = ("token_ids", "padding_mask", "segment_ids")
 
 
 class Packing(NamedTuple):
@@ -108,6 +110,32 @@ def join_heads(x: Any, packing: Packing) -> Any:
     return tf.reshape(permute(x, there, back, head_size), [-1, heads * head_size])
 
 
+class Taps:
+    """What an encoder computed on its way, by name; nothing of it is kept unless it is wanted.
+
+    Names: `embeddings`, `layers.{i}.hidden` (float32 `[packed, hidden]`; the last layer has a row a
+    text unless it is computed whole), `layers.{i}.attention.query`, `.key`, `.value` (`[batch,
+    heads, length, head_size]`, not of a last layer that is computed for [CLS] alone),
+    `layers.{i}.attention.output` and `layers.{i}.feed_forward.output` (what the sublayer adds to
+    the residual) and the same with `.input` (what its output kernel reads).
+
+    Attributes:
+        packing: where the rows stand.
+        values: what was kept.
+    """
+
+    def __init__(self, wanted: Callable[[str], bool] = lambda name: False) -> None:
+        self._wanted = wanted
+        self.packing: Any = None
+        self.values: dict[str, Any] = {}
+
+    def keep(self, name: str, value: Any) -> Any:
+        """Keeps a value if it is wanted, and gives it back."""
+        if self._wanted(name):
+            self.values[name] = value
+        return value
+
+
 class PackedEncoder(keras.layers.Layer):
     """Encodes a batch like its backbone, but packed.
 
@@ -115,7 +143,8 @@ class PackedEncoder(keras.layers.Layer):
     first column is a token in every row. Output: the backbone's `pooled_output` `[batch, hidden]`.
 
     Args:
-        backbone: a `keras_hub.models.BertBackbone`, whose variables are used and trained.
+        backbone: a `keras_hub.models.BertBackbone` or a `NarrowBackbone`, whose variables are used
+            and trained. Each layer may have its own number of heads and neurons.
         config: its shape.
         dropout: of hidden states and attention.
         seed: of the dropout.
@@ -143,15 +172,41 @@ class PackedEncoder(keras.layers.Layer):
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """The pooled [CLS] row of each text."""
+        return self.run(inputs, training)
+
+    def run(
+        self,
+        inputs: dict[str, Any],
+        training: bool | None = None,
+        taps: Taps | None = None,
+        whole_last_layer: bool = False,
+    ) -> Any:
+        """Encodes, and lets somebody look inside.
+
+        Args:
+            inputs: as for the layer.
+            training: with dropout.
+            taps: filled with what was computed on the way.
+            whole_last_layer: computes the last layer for every token, not for [CLS] alone.
+
+        Returns:
+            the pooled [CLS] rows, float32 `[batch, hidden]`.
+        """
         packing = pack(inputs["padding_mask"])
         drop = Dropout(
             self._dropout if training else 0.0,
             self._step_seed.next() if training and self._dropout else None,
         )
-        x = drop(self._embed(inputs, packing))
-        for layer in range(self._config.num_layers - 1):
-            x = self._layer(x, packing, layer, drop)
-        x = self._last_layer(x, packing, drop)
+        taps = Taps() if taps is None else taps
+        taps.packing = packing
+        x = taps.keep("embeddings", drop(self._embed(inputs, packing)))
+        last = self._config.num_layers - 1
+        for layer in range(last + whole_last_layer):
+            x = self._layer(x, packing, layer, drop, taps)
+        if whole_last_layer:
+            x = tf.gather(x, packing.row[:, 0, 0])
+        else:
+            x = self._last_layer(x, packing, drop, taps)
         return tf.tanh(self._dense(x, "pooler"))
 
     def _embed(self, inputs: dict[str, Any], packing: Packing) -> Any:
@@ -166,39 +221,56 @@ class PackedEncoder(keras.layers.Layer):
         segments = small_table_rows(self._read("embeddings.segment"), packed("segment_ids"))
         return self._norm(tokens + positions + segments, "embeddings.norm")
 
-    def _layer(self, x: Any, packing: Packing, layer: int, drop: Dropout) -> Any:
+    def _layer(self, x: Any, packing: Packing, layer: int, drop: Dropout, taps: Taps) -> Any:
         at = f"layers.{layer}."
-        names = [at + "attention." + name for name in ("query", "key", "value")]
-        query, key, value = split_heads(
-            self._side_by_side(x, names), packing, 3, self._config.num_heads
-        )
-        context = join_heads(self._attend(query, key, value, packing, drop), packing)
-        return self._after_attention(x, context, at, drop)
+        heads = self._heads(at)
+        context = None
+        if heads:
+            names = [at + "attention." + name for name in ("query", "key", "value")]
+            parts = split_heads(self._side_by_side(x, names), packing, 3, heads)
+            query, key, value = map(taps.keep, names, parts)
+            context = join_heads(self._attend(query, key, value, packing, drop), packing)
+        return self._after_attention(x, context, at, drop, taps)
 
-    def _last_layer(self, x: Any, packing: Packing, drop: Dropout) -> Any:
-        at, heads = f"layers.{self._config.num_layers - 1}.", self._config.num_heads
-        names = [at + "attention." + name for name in ("key", "value")]
-        key, value = split_heads(self._side_by_side(x, names), packing, 2, heads)
+    def _last_layer(self, x: Any, packing: Packing, drop: Dropout, taps: Taps) -> Any:
+        at = f"layers.{self._config.num_layers - 1}."
+        heads = self._heads(at)
         first = tf.gather(x, packing.row[:, 0, 0])
-        query = tf.reshape(
-            self._dense(first, at + "attention.query"), [-1, heads, 1, self._config.head_size]
-        )
-        context = self._attend(query, key, value, packing, drop)
-        context = tf.reshape(context, [-1, self._config.hidden_size])
-        return self._after_attention(first, context, at, drop)
+        context = None
+        if heads:
+            names = [at + "attention." + name for name in ("key", "value")]
+            key, value = split_heads(self._side_by_side(x, names), packing, 2, heads)
+            query = tf.reshape(
+                self._dense(first, at + "attention.query"), [-1, heads, 1, self._config.head_size]
+            )
+            context = self._attend(query, key, value, packing, drop)
+            context = tf.reshape(context, [-1, heads * self._config.head_size])
+        return self._after_attention(first, context, at, drop, taps)
+
+    def _heads(self, at: str) -> int:
+        """How many heads a layer has: none where there are no variables for them."""
+        bias = self._named.get(f"{at}attention.query.bias")
+        return 0 if bias is None else int(bias.shape[0])
 
     def _attend(self, query: Any, key: Any, value: Any, packing: Packing, drop: Dropout) -> Any:
         query = query * (1 / math.sqrt(self._config.head_size))
         scores = tf.matmul(query, key, transpose_b=True) + packing.score_bias
         return tf.matmul(drop(tf.nn.softmax(scores)), value)
 
-    def _after_attention(self, x: Any, context: Any, at: str, drop: Dropout) -> Any:
-        x = self._norm(
-            x + drop(self._dense(context, at + "attention.output")), at + "attention.norm"
-        )
-        inner = ACTIVATIONS[self._config.activation](self._dense(x, at + "feed_forward.inner"))
-        outer = drop(self._dense(inner, at + "feed_forward.output"))
-        return self._norm(x + outer, at + "feed_forward.norm")
+    def _after_attention(self, x: Any, context: Any, at: str, drop: Dropout, taps: Taps) -> Any:
+        update = self._update(context, at + "attention.output", taps)
+        x = self._norm(x + drop(update), at + "attention.norm")
+        inner = None
+        if f"{at}feed_forward.inner.bias" in self._named:
+            inner = ACTIVATIONS[self._config.activation](self._dense(x, at + "feed_forward.inner"))
+        update = self._update(inner, at + "feed_forward.output", taps)
+        return taps.keep(at + "hidden", self._norm(x + drop(update), at + "feed_forward.norm"))
+
+    def _update(self, x: Any, name: str, taps: Taps) -> Any:
+        """What a sublayer adds to the residual: its bias alone where nothing else is left of it."""
+        if x is None:
+            return self._bias(name)
+        return taps.keep(name, self._dense(taps.keep(f"{name}.input", x), name))
 
     def _read(self, name: str) -> Any:
         return tf.convert_to_tensor(self._named[name].value)
@@ -233,4 +305,5 @@ def pack_backbone(
 ) -> keras.Model:
     """A Keras model with a backbone's inputs and its output `pooled_output`, computed packed."""
     encoder = PackedEncoder(backbone, config, dropout, seed, precision)
-    return keras.Model(backbone.input, {"pooled_output": encoder(backbone.input)}, name="packed")
+    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in INPUTS}
+    return keras.Model(inputs, {"pooled_output": encoder(inputs)}, name="packed")

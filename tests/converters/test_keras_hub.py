@@ -23,7 +23,7 @@ ACTIVATIONS = {"gelu": GELU_EXACT, "gelu_new": GELU_TANH, "relu": RELU}
 def test_transforms_have_an_inverse(transform: str) -> None:
     rng = np.random.default_rng(0)
     array = rng.normal(size=(12,) if transform == "heads_bias" else (12, 12))
-    turned = to_keras_hub(array, transform, num_heads=3)
+    turned = to_keras_hub(array, transform, head_size=4)
     np.testing.assert_array_equal(from_keras_hub(turned, transform), array)
 
 

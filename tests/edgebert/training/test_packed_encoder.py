@@ -40,7 +40,7 @@ def build(
     if packed:
         body = pack_backbone(body, config, dropout, 3, precision)
     model = classification.add_head(body, len(LABELS), 0.0, 0)
-    assert not keras_hub.load_weights(model, weights, config.num_layers, config.num_heads)
+    assert not keras_hub.load_weights(model, weights, config.num_layers, config.head_size)
     return model
 
 
