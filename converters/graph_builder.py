@@ -15,6 +15,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.quantized_matrix import QuantizedMatrix, pack_nibbles
 from converters.subgraph_builder import Constant, SubgraphBuilder
 
 FILE_IDENTIFIER = b"TFL3"
@@ -99,6 +100,29 @@ class GraphBuilder:
         data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         constant = Constant(
             name, value.shape, value.dtype, self._buffer(data), scales, quantized_dimension
+        )
+        self._constants[name] = constant
+        return constant
+
+    def quantized(self, name: str, matrix: QuantizedMatrix) -> Constant:
+        """Adds a matrix of integers with its scales once, nibbles packed."""
+        if name in self._constants:
+            return self._constants[name]
+        if matrix.bits == 8 and not matrix.block:
+            return self.constant(name, matrix.values, matrix.scales)
+        data = pack_nibbles(matrix.values)
+        by_row = None if matrix.block else matrix.scales
+        by_block = self.constant(f"{name}/scales", matrix.scales) if matrix.block else None
+        constant = Constant(
+            name,
+            matrix.values.shape,
+            np.dtype(np.int8),
+            self._buffer(data),
+            by_row,
+            0,
+            matrix.bits,
+            matrix.block,
+            by_block,
         )
         self._constants[name] = constant
         return constant

@@ -4,7 +4,8 @@ What "laid out" means, each exact up to rounding:
 - a batch of one and rank-2 activations `[tokens, hidden]`; one fused matmul for queries, keys and
   values; 1/sqrt(head_size) folded into the query's weights; the first segment's embedding folded
   into the positions;
-- embedding rows looked up in int8 with one scale a row;
+- embedding rows looked up in int8 with one scale a row, or in int4 with one scale a block of 32
+  columns: the runtime's own EMBEDDING_LOOKUP takes both;
 - a classifier reads [CLS] alone, so the last layer's queries, output projection and feed-forward
   run for that one row;
 - constants stand in the file once and every signature points at them.
@@ -24,6 +25,12 @@ import numpy as np
 from converters.checkpoint import GELU_TANH, RELU, Checkpoint
 from converters.errors import ConversionError
 from converters.graph_builder import GraphBuilder
+from converters.quantized_matrix import (
+    QuantizedMatrix,
+    int4_block,
+    quantize_int4,
+)
+from converters.quantized_matrix import quantize_rows as quantize_rows
 from converters.subgraph_builder import DYNAMIC, Constant, SubgraphBuilder, Tensor
 
 DYNAMIC_LENGTH = DYNAMIC
@@ -34,7 +41,7 @@ MASKED_SCORE = 1e4
 """Taken off the attention scores of padding: exp(-1e4) is 0 in float32, and 1e4 fits float16."""
 
 KERNEL_PRECISIONS = ("float32", "float16", "dynamic-int8", "weight-int8")
-EMBEDDING_PRECISIONS = ("float32", "float16", "int8")
+EMBEDDING_PRECISIONS = ("float32", "float16", "int8", "int4")
 
 
 @dataclass(frozen=True)
@@ -50,21 +57,6 @@ class Precision:
 def signature_key(length: int) -> str:
     """The name of the signature for a length: `tokens_32`, or `tokens_dynamic`."""
     return "tokens_dynamic" if length == DYNAMIC_LENGTH else f"tokens_{length}"
-
-
-def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Symmetric int8 with a scale a row, narrow range [-127, 127] (Jacob et al. 2018).
-
-    Args:
-        matrix: float `[rows, columns]`.
-
-    Returns:
-        int8 `[rows, columns]` and float32 scales `[rows]`, `matrix ~ values * scales[:, None]`.
-        A row of zeros, or of numbers so small that their scale would be none, has scale 1.
-    """
-    scales = np.abs(matrix).max(axis=1).astype(np.float32) / np.float32(127)
-    scales = np.where(scales >= np.finfo(np.float32).tiny, scales, np.float32(1))
-    return np.rint(matrix / scales[:, None]).astype(np.int8), scales
 
 
 def build_inference_graph(
@@ -119,6 +111,17 @@ def _check(checkpoint: Checkpoint, lengths: Sequence[int], output: str) -> None:
         )
 
 
+def _int4_rows(table: np.ndarray) -> QuantizedMatrix:
+    """Rows with a scale a block. The runtime's lookup takes rows that start at a whole byte."""
+    width = table.shape[1]
+    if width % 2:
+        raise ConversionError(
+            f"embeddings in int4 need an even width. Received: {width}. "
+            "Next: store the embeddings in int8."
+        )
+    return quantize_int4(table, int4_block(width))
+
+
 class _Layout:
     """The constants of one checkpoint, and the signatures over them."""
 
@@ -145,8 +148,9 @@ class _Layout:
     def table(self, name: str, value: np.ndarray) -> Constant:
         kind = self.precision.embeddings
         if kind == "int8":
-            values, scales = quantize_rows(value)
-            return self.graph.constant(name, values, scales)
+            return self.graph.quantized(name, QuantizedMatrix(*quantize_rows(value)))
+        if kind == "int4":
+            return self.graph.quantized(name, _int4_rows(value))
         return self.graph.constant(name, value.astype(np.dtype(kind)))
 
     # --- the graph ---------------------------------------------------------------------------

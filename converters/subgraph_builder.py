@@ -32,6 +32,14 @@ class Constant:
     buffer: int
     scales: np.ndarray | None = None
     quantized_dimension: int = 0
+    bits: int = 8
+    block: int = 0
+    block_scales: Constant | None = None
+
+    @property
+    def quantized(self) -> bool:
+        """Integers that stand for floats, by scales."""
+        return self.scales is not None or self.block_scales is not None
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,13 @@ class SubgraphBuilder:
             tensor = self._tensor(constant.name, constant.shape, constant.dtype)
             record = self._graph.tensors[tensor.index]
             record.buffer = constant.buffer
+            if constant.bits == 4:
+                record.type = schema.TensorType.INT4
             if constant.scales is not None:
                 record.quantization = self._owner.quantization(constant)
+            if constant.block_scales is not None:
+                scales = self.use(constant.block_scales)
+                record.quantization = _block_quantization(constant.block, scales.index)
             self._used[constant.name] = tensor
         return self._used[constant.name]
 
@@ -135,13 +148,13 @@ class SubgraphBuilder:
         )
 
     def embedding_lookup(self, ids: Tensor, table: Constant, name: str) -> Tensor:
-        """EMBEDDING_LOOKUP: ids [n] int32, table [rows, width] float32 or int8 -> [n, width]."""
+        """EMBEDDING_LOOKUP: ids [n] int32, table [rows, width] -> [n, width] float32."""
         return self._op(
             schema.BuiltinOperator.EMBEDDING_LOOKUP,
             [ids, table],
             name,
             (*ids.shape, table.shape[1]),
-            version=4 if table.scales is not None else 1,
+            version=4 if table.quantized else 1,
         )
 
     def cast(self, x: Tensor, dtype: type, name: str) -> Tensor:
@@ -353,6 +366,16 @@ class SubgraphBuilder:
 
     def relu(self, x: Tensor, name: str) -> Tensor:
         return self._op(schema.BuiltinOperator.RELU, [x], name, x.shape)
+
+
+def _block_quantization(block: int, scales: int) -> schema.QuantizationParametersT:
+    """Scales of blocks of columns, which stand in a tensor of the same subgraph."""
+    details = schema.BlockwiseQuantizationT()
+    details.blockSize, details.scales, details.zeroPoints = block, scales, -1
+    parameters = schema.QuantizationParametersT()
+    parameters.detailsType = schema.QuantizationDetails.BlockwiseQuantization
+    parameters.details = details
+    return parameters
 
 
 def _broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:

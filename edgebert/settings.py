@@ -80,6 +80,33 @@ class PruneSettings:
 
 
 @dataclass(frozen=True)
+class VocabularySettings:
+    """Vocabulary trimming: which rows of the embedding table stay."""
+
+    min_count: int = setting(1, "Times that the corpus must use a token to keep it.")
+    keep_tokens: int = setting(
+        0,
+        "Tokens to keep in all; 0 keeps what the corpus uses and what spells everything else.",
+    )
+    fill: str = setting(
+        "likeness",
+        "What --keep-tokens takes beyond the corpus's own tokens: those that the embedding table "
+        "says are like them, or the first of the vocabulary, which in BERT's are the most frequent "
+        "ones.",
+        ("likeness", "frequency"),
+    )
+    characters: str = setting(
+        "all",
+        "Single characters that stay in any case: all, so that no text becomes unknown, or those "
+        "of ASCII, signs and the corpus's scripts.",
+        ("all", "scripts"),
+    )
+    common_pieces: int = setting(
+        256, "Pieces such as '##ing' that stay in any case: so many, the vocabulary's first."
+    )
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """How the `.tflite` is laid out."""
 
@@ -91,7 +118,7 @@ class ExportSettings:
     embedding: str = setting(
         "recipe",
         "Precision of the embedding tables; 'recipe' takes what the recipe says.",
-        ("recipe", "float32", "float16", "int8"),
+        ("recipe", "float32", "float16", "int8", "int4"),
     )
     lengths: str = setting(
         "",

@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_quantizer import quantizer, recipe
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from converters.checkpoint import GELU_TANH, RELU, BertConfig
 from converters.errors import ConversionError
@@ -22,9 +19,9 @@ from converters.inference_graph import (
     PROBABILITIES,
     Precision,
     build_inference_graph,
-    quantize_rows,
     signature_key,
 )
+from converters.quantized_matrix import int4_block, quantize_int4
 from converters.tflite_file import read_model
 from edgebert.litert_runtime import load_interpreter
 from edgebert.model import TaskModel
@@ -127,7 +124,7 @@ def test_padding_changes_nothing(length: int, tiny_model: TaskModel, tmp_path: P
 
 
 @pytest.mark.parametrize("kernels", ["float32", "float16", "dynamic-int8", "weight-int8"])
-@pytest.mark.parametrize("embeddings", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("embeddings", ["float32", "float16", "int8", "int4"])
 @pytest.mark.parametrize("length", [16, DYNAMIC_LENGTH])
 def test_every_precision_is_near_and_in_one_partition(
     kernels: str, embeddings: str, length: int, tiny_model: TaskModel, tmp_path: Path
@@ -214,20 +211,31 @@ def test_layers_may_have_their_own_widths(tiny_model: TaskModel, tmp_path: Path)
     np.testing.assert_allclose(cut_out, full, atol=1e-4)
 
 
-@given(
-    hnp.arrays(
-        np.float32,
-        hnp.array_shapes(min_dims=2, max_dims=2, max_side=8),
-        elements=st.floats(-100, 100, width=32),
+@pytest.mark.parametrize("hidden_size", [16, 40, 64])
+def test_int4_rows_are_looked_up_as_they_were_chosen(
+    hidden_size: int, tiny_config: BertConfig, tmp_path: Path
+) -> None:
+    """The runtime's lookup of packed nibbles gives our own dequantized rows, in half the bytes."""
+    config = replace(tiny_config, hidden_size=hidden_size)
+    checkpoint = random_checkpoint(config, ("a", "b", "c"))
+    table = checkpoint.weights["embeddings.token"]
+    rounded = quantize_int4(table, int4_block(hidden_size)).dequantized()
+    as_float = checkpoint.with_weights({**checkpoint.weights, "embeddings.token": rounded})
+    feeds = inputs(16, 16, config.vocab_size)
+    packed, expected = (
+        build_inference_graph(c, [16], Precision("float32", e), LOGITS).finish()
+        for c, e in ((checkpoint, "int4"), (as_float, "float32"))
     )
-)
-@settings(max_examples=50, deadline=None)
-def test_rows_are_quantized_within_half_a_step(matrix: np.ndarray) -> None:
-    values, scales = quantize_rows(matrix)
-    assert values.dtype == np.int8
-    assert np.abs(values.astype(int)).max(initial=0) <= 127
-    error = np.abs(values * scales[:, None].astype(np.float64) - matrix)
-    assert (error <= scales[:, None] * 0.51 + 1e-30).all()
+    got, wanted = (run(data, feeds, "tokens_16", tmp_path) for data in (packed, expected))
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+    assert read_model(packed).constant_bytes["INT4"] == table.size // 2
+
+
+def test_an_odd_width_has_no_int4_rows(tiny_config: BertConfig) -> None:
+    config = replace(tiny_config, hidden_size=15, num_heads=1)
+    checkpoint = random_checkpoint(config, ("a", "b"))
+    with pytest.raises(ConversionError, match="even width"):
+        build_inference_graph(checkpoint, [16], Precision("float32", "int4"), LOGITS)
 
 
 @pytest.mark.parametrize("lengths", [[41], [1], [], [8, 8], [DYNAMIC_LENGTH, 8]])

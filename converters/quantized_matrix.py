@@ -1,0 +1,177 @@
+"""Matrices in 8 or 4 bits: how their values and scales are chosen, and how nibbles are packed.
+
+All quantization here is symmetric (the zero point is 0), over the last axis: one scale a row, or
+one scale a block of consecutive columns of a row. This room knows numbers; what is stored in which
+of these ways is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from converters.errors import ConversionError
+
+INT4_LOWEST, INT4_HIGHEST = -8, 7
+INT4_BLOCKS = (32, 16, 8)
+"""Columns that may share a scale, the first that divides the width is taken; else a whole row."""
+
+_CLIPS = np.linspace(0.5, 1.1, 13, dtype=np.float32)
+"""Scales that the search tries, as multiples of the one that reaches a block's largest value."""
+_CHUNK_ELEMENTS = 1 << 20
+
+
+@dataclass(frozen=True)
+class QuantizedMatrix:
+    """A matrix as integers and scales.
+
+    Attributes:
+        values: int8 `[rows, columns]`; with 4 bits they are from -8 to 7.
+        scales: float32 `[rows]`, or float16 `[rows, columns / block]` where there are blocks.
+        bits: 8 or 4.
+        block: columns that share a scale; 0 for one scale a row.
+    """
+
+    values: np.ndarray
+    scales: np.ndarray
+    bits: int = 8
+    block: int = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the values and scales as a file holds them."""
+        return (self.values.size * self.bits + 7) // 8 + self.scales.nbytes
+
+    def dequantized(self) -> np.ndarray:
+        """What a runtime computes with, float32 `[rows, columns]`."""
+        rows, columns = self.values.shape
+        scales = self.scales.astype(np.float32).reshape(rows, -1, 1)
+        blocks = self.values.reshape(rows, scales.shape[1], -1).astype(np.float32)
+        return np.asarray(blocks * scales).reshape(rows, columns)
+
+
+def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Symmetric int8 with a scale a row, narrow range [-127, 127] (Jacob et al. 2018).
+
+    Args:
+        matrix: float `[rows, columns]`.
+
+    Returns:
+        int8 `[rows, columns]` and float32 scales `[rows]`, `matrix ~ values * scales[:, None]`.
+        A row of zeros, or of numbers so small that their scale would be none, has scale 1.
+    """
+    scales = np.abs(matrix).max(axis=1).astype(np.float32) / np.float32(127)
+    scales = np.where(scales >= np.finfo(np.float32).tiny, scales, np.float32(1))
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales
+
+
+def quantize_int4(matrix: np.ndarray, block: int = 0) -> QuantizedMatrix:
+    """Symmetric int4 in [-8, 7], each scale the one with the smallest squared error that is found.
+
+    Rounding to the nearest of 16 values leaves most of them unused where the scale reaches the
+    largest value of its block: clipping a few large values is better for all the others (Banner
+    et al. 2019, "Post training 4-bit quantization of convolutional networks"). Scales are searched
+    on a grid below the largest value and then set to the least-squares optimum of their integers.
+
+    Args:
+        matrix: float `[rows, columns]`.
+        block: columns that share a scale, float16 in the file; 0 for one float32 scale a row.
+
+    Raises:
+        ConversionError: `block` does not divide the columns, or a scale would not fit float16.
+    """
+    rows, columns = matrix.shape
+    size = block or columns
+    if columns % size:
+        raise ConversionError(
+            f"blocks must divide the columns of a matrix. Received: blocks of {block}, "
+            f"{columns} columns."
+        )
+    dtype: type = np.float16 if block else np.float32
+    _check_range(matrix, dtype)
+    values = np.empty((rows, columns), np.int8)
+    scales = np.empty((rows, columns // size), dtype)
+    step = max(1, _CHUNK_ELEMENTS // columns)
+    for start in range(0, rows, step):
+        part = np.asarray(matrix[start : start + step], np.float32)
+        blocks = part.reshape(len(part), -1, size)
+        scales[start : start + step] = best_int4_scales(blocks, dtype)[..., 0]
+        found = scales[start : start + step].astype(np.float32)[..., None]
+        values[start : start + step] = _rounded(blocks, found).reshape(len(part), columns)
+    return QuantizedMatrix(values, scales if block else scales[:, 0], 4, block)
+
+
+def best_int4_scales(blocks: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+    """The scale of every block with the smallest squared error that is found.
+
+    Args:
+        blocks: float32 `[..., size]`.
+        dtype: what the scales are rounded to.
+
+    Returns:
+        `[..., 1]`; 1 for a block of zeros, or of numbers so small that their scale would be none.
+    """
+    reach = np.abs(blocks).max(axis=-1, keepdims=True) / np.float32(INT4_HIGHEST)
+    smallest = np.float32(np.finfo(dtype).tiny)
+    usable = reach * _CLIPS[0] >= smallest
+    reach = np.where(usable, reach, np.float32(1))
+    best, best_error = reach, _squared_error(blocks, reach)
+    for clip in _CLIPS:
+        scales = reach * clip
+        error = _squared_error(blocks, scales)
+        best = np.where(error < best_error, scales, best)
+        best_error = np.minimum(error, best_error)
+    values = _rounded(blocks, best)
+    least_squares = (values * blocks).sum(axis=-1, keepdims=True) / np.maximum(
+        (values * values).sum(axis=-1, keepdims=True), 1
+    )
+    better = (_squared_error(blocks, least_squares) < best_error) & (least_squares >= smallest)
+    best = np.where(better, least_squares, best)
+    return np.where(usable, best, np.float32(1)).astype(dtype)
+
+
+def _rounded(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(blocks / scales), INT4_LOWEST, INT4_HIGHEST)
+
+
+def _squared_error(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    error = _rounded(blocks, np.where(scales > 0, scales, np.float32(1))) * scales - blocks
+    return np.asarray((error * error).sum(axis=-1, keepdims=True))
+
+
+def _check_range(matrix: np.ndarray, dtype: type) -> None:
+    largest = float(np.abs(matrix).max(initial=0))
+    limit = float(np.finfo(dtype).max) * INT4_HIGHEST / 2
+    if not largest <= limit:
+        raise ConversionError(
+            f"int4 scales in {np.dtype(dtype)} take values up to {limit:.3g}. "
+            f"Received: {largest:.3g}. Next: store this matrix in int8."
+        )
+
+
+def int4_block(columns: int) -> int:
+    """How many columns share a scale: the first of `INT4_BLOCKS` that divides them, or all."""
+    return next((block for block in INT4_BLOCKS if columns % block == 0), columns)
+
+
+def pack_nibbles(values: np.ndarray) -> np.ndarray:
+    """Two values a byte, the first in the low four bits: how the format stores INT4.
+
+    Args:
+        values: integers from -8 to 7, any shape; they are packed in their order, and an odd number
+            of them leaves the last four bits 0.
+
+    Returns:
+        uint8 `[ceil(size / 2)]`.
+    """
+    flat = np.asarray(values, np.int8).reshape(-1).view(np.uint8) & 0xF
+    if flat.size % 2:
+        flat = np.append(flat, np.uint8(0))
+    return np.asarray(flat[0::2] | (flat[1::2] << 4), np.uint8)
+
+
+def unpack_nibbles(packed: np.ndarray, size: int) -> np.ndarray:
+    """The inverse of `pack_nibbles`: int8 `[size]`, from -8 to 7."""
+    both = np.stack([packed & 0xF, packed >> 4], axis=-1).reshape(-1)[:size].astype(np.int8)
+    return np.asarray((both ^ 8) - 8, np.int8)
