@@ -126,9 +126,7 @@ def layer_widths(checkpoint: Checkpoint) -> tuple[LayerWidth, ...]:
     )
 
 
-def _used_heads(
-    weights: Mapping[str, np.ndarray], name: str, size: int
-) -> npt.NDArray[np.bool_]:
+def _used_heads(weights: Mapping[str, np.ndarray], name: str, size: int) -> npt.NDArray[np.bool_]:
     output = weights[f"{name}.output.kernel"]
     value, bias = weights[f"{name}.value.kernel"], weights[f"{name}.value.bias"]
     used_output = output.any(axis=0).reshape(-1, size).any(axis=1)

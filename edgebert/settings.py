@@ -57,6 +57,32 @@ class FinetuneSettings:
 
 
 @dataclass(frozen=True)
+class DistillSettings:
+    """Distillation: what a student learns of its teacher, and for how long."""
+
+    method: str = setting(
+        "hidden-states",
+        "What is learnt beside the soft labels.",
+        ("soft-labels", "hidden-states", "distilbert", "tinybert", "minilm"),
+    )
+    temperature: float = setting(2.0, "Softens the teacher's probabilities.")
+    hard_weight: float = setting(0.1, "Share of the loss that the true labels have.")
+    epochs: int = setting(4, "Passes over the training rows.")
+    batch_size: int = setting(32, "Rows a step.")
+    learning_rate: float = setting(2e-4, "Peak learning rate.")
+    warmup_ratio: float = setting(0.1, "Share of the steps in which the learning rate rises.")
+    dropout: float = setting(0.0, "Dropout of hidden states, attention and head.")
+    max_length: int = setting(0, "Longest text in tokens; 0 takes the student's own.")
+    precision: str = setting(
+        "float32",
+        "Arithmetic of the training step; weights stay in float32.",
+        ("float32", "bfloat16", "float16"),
+    )
+    max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
+    seed: int = setting(42, "Seed of a new head, the shuffling and the dropout.")
+
+
+@dataclass(frozen=True)
 class PruneSettings:
     """Magnitude pruning with recovery fine-tuning (Zhu and Gupta 2017; N:M as in Mishra 2021)."""
 
@@ -104,6 +130,30 @@ class VocabularySettings:
     common_pieces: int = setting(
         256, "Pieces such as '##ing' that stay in any case: so many, the vocabulary's first."
     )
+
+
+@dataclass(frozen=True)
+class StructureSettings:
+    """Structured pruning with no training (van der Ouderaa et al. 2023; Kwon et al. 2022)."""
+
+    target_speedup: float = setting(
+        0.0, "Take out heads and neurons until the model is so many times faster, such as 2.5."
+    )
+    heads: int = setting(0, "Keep so many heads a layer on average; 0 keeps all.")
+    neurons: int = setting(0, "Keep so many feed-forward neurons a layer on average; 0 keeps all.")
+    layers: int = setting(0, "Keep so many layers; 0 keeps all.")
+    layer_choice: str = setting(
+        "importance", "Which layers stay.", ("importance", "first", "last", "alternate")
+    )
+    calibration_rows: int = setting(1024, "Random training texts that the prices are measured on.")
+    shots: int = setting(3, "Steps in which heads and neurons go, prices measured anew in each.")
+    tokens: int = setting(
+        0, "Text length of the latencies, in tokens; 0 takes the calibration text's median."
+    )
+    latency_table: str = setting(
+        "", "JSON of latencies by width, measured on the target; measured here when empty."
+    )
+    seed: int = setting(42, "Seed of the calibration sample.")
 
 
 @dataclass(frozen=True)

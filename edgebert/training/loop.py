@@ -27,7 +27,8 @@ from edgebert.training.state import Arrays, TrainingFolder
 SAVE_EVERY_SECONDS = 600.0
 _INPUT = tf.TensorSpec([None, None], tf.int32)
 _INPUTS = dict.fromkeys(("token_ids", "padding_mask", "segment_ids"), _INPUT)
-_BATCH = (_INPUTS, tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32))
+_TARGETS, _WEIGHTS = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)
+_LOGITS = tf.TensorSpec([None, None], tf.float32)
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,28 @@ class LabelledRows:
 
     Attributes:
         rows: the texts.
-        targets: int32 `[rows]`.
+        targets: int32 `[rows]`; -1 for a text without a label, which only a teacher can teach.
         weights: of each row in the loss, float32 `[rows]`.
+        teacher_logits: what a teacher says of each row, float32 `[rows, labels]`, or None.
     """
 
     rows: EncodedRows
     targets: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
+    teacher_logits: npt.NDArray[np.float32] | None = None
+
+    def wanted(self, rows: npt.NDArray[np.int64]) -> Any:
+        """What a model is to learn of some rows: labels, or labels and the teacher's logits."""
+        if self.teacher_logits is None:
+            return self.targets[rows]
+        return {"targets": self.targets[rows], "logits": self.teacher_logits[rows]}
+
+    @property
+    def signature(self) -> tuple[Any, Any, Any]:
+        """The specification of a batch."""
+        if self.teacher_logits is None:
+            return _INPUTS, _TARGETS, _WEIGHTS
+        return _INPUTS, {"targets": _TARGETS, "logits": _LOGITS}, _WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -209,9 +225,9 @@ class TrainingLoop(keras.callbacks.Callback):
         def generate() -> Iterator[Any]:
             for rows in queue:
                 inputs = self.data.rows.padded(rows, self.settings.max_length)
-                yield inputs, self.data.targets[rows], self.data.weights[rows]
+                yield inputs, self.data.wanted(rows), self.data.weights[rows]
 
-        dataset = tf.data.Dataset.from_generator(generate, output_signature=_BATCH)
+        dataset = tf.data.Dataset.from_generator(generate, output_signature=self.data.signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(queue))).prefetch(2)
 
     @property
@@ -245,12 +261,14 @@ class TrainingLoop(keras.callbacks.Callback):
 
     def _score(self) -> tuple[float, float, float]:
         """Mean cross-entropy, accuracy and macro F1 on the dev rows."""
-        dev, num_labels = self.dev, self.net.output_shape[-1]
-        logits = np.zeros((len(dev.rows), num_labels), np.float32)
-        for rows in sorted_batches(dev.rows.lengths, self.settings.batch_size):
-            logits[rows] = self._scorer(dev.rows.padded(rows, self.settings.max_length)).numpy()
+        dev, parts = self.dev, []
+        order = list(sorted_batches(dev.rows.lengths, self.settings.batch_size))
+        for rows in order:
+            parts.append(self._scorer(dev.rows.padded(rows, self.settings.max_length)).numpy())
             if self.interrupted():
                 raise KeyboardInterrupt
+        logits = np.concatenate(parts)[np.argsort(np.concatenate(order))]
+        num_labels = logits.shape[-1]
         scores = classification.log_softmax(logits)
         metrics = classification.metrics(logits.argmax(-1), dev.targets, num_labels)
         loss = -float(np.mean(scores[np.arange(len(dev.rows)), dev.targets]))

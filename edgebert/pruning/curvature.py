@@ -1,0 +1,116 @@
+"""How much the loss minds what a sublayer adds: second-order statistics over calibration text.
+
+The Fisher information of an output kernel, in Kronecker-factored form (Martens and Grosse 2015;
+van der Ouderaa et al. 2023, "The LLM Surgeon", for structured pruning): the second moment of what
+the kernel reads, and that of the loss' gradient at what it gives. The gates that Kwon et al. 2022
+put on heads and neurons are the case in which the rest of the kernel may not make up for a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from edgebert.model import TaskModel
+from edgebert.progress import Progress
+from edgebert.settings import FinetuneSettings
+from edgebert.training import fitting
+from edgebert.training.batches import EncodedRows, sorted_batches
+from edgebert.training.packed_encoder import Taps
+
+SUBLAYERS = ("attention.output", "feed_forward.output")
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The statistics of one output kernel `[hidden, width]`.
+
+    Attributes:
+        inputs: mean over tokens of `a a^T`, where `a` is what the kernel reads with a 1 at its end
+            for the bias: float64 `[width + 1, width + 1]`.
+        gradients: mean over texts of the sum over tokens of `g g^T`, where `g` is the gradient of
+            the loss at the kernel's output: float64 `[hidden, hidden]`.
+    """
+
+    inputs: npt.NDArray[np.float64]
+    gradients: npt.NDArray[np.float64]
+
+
+def measure_curvature(
+    model: TaskModel,
+    rows: EncodedRows,
+    progress: Progress,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> dict[str, Curvature]:
+    """The curvature of every output kernel, by neutral name without `.kernel`.
+
+    The loss is the cross-entropy of a label that is drawn from what the model itself says, so the
+    expectation is the true Fisher information (Kunstner et al. 2019) and no labels are needed.
+
+    Args:
+        model: a classifier; sublayers that are pruned whole are left out.
+        rows: calibration text.
+        progress: told after every batch.
+        batch_size: texts at once.
+        seed: of the drawn labels.
+    """
+    settings = FinetuneSettings(dropout=0.0)
+    net = fitting.build_model(model, len(model.labels), True, settings)
+    encoder, head = net.get_layer("packed_encoder"), net.get_layer("classifier")
+    names: Sequence[str] = [
+        f"layers.{i}.{part}"
+        for i in range(model.checkpoint.config.num_layers)
+        for part in SUBLAYERS
+    ]
+    wanted = {*names, *(f"{name}.input" for name in names)}
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def statistics(inputs: Any, step: Any) -> Any:
+        taps = Taps(wanted.__contains__)
+        with tf.GradientTape() as tape:
+            logits = head(encoder.run(inputs, taps=taps))
+            drawn = tf.random.stateless_categorical(logits, 1, tf.stack([seed, step]))[:, 0]
+            loss = tf.reduce_sum(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(
+                    labels=tf.cast(drawn, tf.int32), logits=logits
+                )
+            )
+        alive = [name for name in names if name in taps.values]
+        gradients = tape.gradient(loss, [taps.values[name] for name in alive])
+        tokens = tf.reduce_sum(inputs["padding_mask"])
+        return {
+            name: (*_moments(taps.values[f"{name}.input"], gradient, tokens),)
+            for name, gradient in zip(alive, gradients, strict=True)
+        }
+
+    sums: dict[str, list[np.ndarray]] = {}
+    batches = list(sorted_batches(rows.lengths, batch_size))
+    for number, batch in enumerate(batches):
+        inputs = rows.padded(batch, int(rows.lengths.max()))
+        for name, moments in statistics(inputs, tf.constant(number)).items():
+            arrays = [moment.numpy().astype(np.float64) for moment in moments]
+            known = sums.setdefault(name, [np.zeros_like(array) for array in arrays])
+            for total, array in zip(known, arrays, strict=True):
+                total += array
+        progress("curvature", number + 1, len(batches))
+    return {
+        name: Curvature(inputs / inputs[-1, -1], gradients / len(rows))
+        for name, (inputs, gradients) in sums.items()
+    }
+
+
+def _moments(reads: Any, gradient: Any, tokens: Any) -> tuple[Any, Any]:
+    """Sums over the real rows; padding stands at the end of packed rows, with no gradient."""
+    count = tf.minimum(tokens, tf.shape(reads)[0])
+    reads = reads[:count]
+    reads = tf.concat([reads, tf.ones([count, 1])], 1)
+    return (
+        tf.matmul(reads, reads, transpose_a=True),
+        tf.matmul(gradient, gradient, transpose_a=True),
+    )

@@ -1,0 +1,106 @@
+"""Layer dropping: a BERT with fewer layers, and which ones it keeps (Sajjad et al. 2023)."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from converters.checkpoint import Checkpoint
+from edgebert import native_noise
+from edgebert.errors import UsageError
+from edgebert.model import TaskModel
+from edgebert.settings import FinetuneSettings
+from edgebert.training.batches import EncodedRows, sorted_batches
+
+CHOICES = ("importance", "first", "last", "alternate")
+_LAYER = re.compile(r"layers\.(\d+)\.(.+)")
+
+
+def choose_layers(model: TaskModel, count: int, choice: str, rows: EncodedRows) -> tuple[int, ...]:
+    """The numbers of the layers that stay, ascending.
+
+    Args:
+        model: with more layers than `count`.
+        count: how many stay.
+        choice: `first` and `last` layers; `alternate`: evenly spread, the last one among them;
+            `importance`: those that change the hidden states most.
+        rows: calibration text, for `importance`.
+
+    Raises:
+        UsageError: an unknown choice or count.
+    """
+    total = model.checkpoint.config.num_layers
+    if choice not in CHOICES or not 1 <= count <= total:
+        raise UsageError(
+            f"Expected 1 to {total} layers, chosen by one of {', '.join(CHOICES)}. "
+            f"Received: {count} by {choice!r}."
+        )
+    if choice == "first":
+        return tuple(range(count))
+    if choice == "last":
+        return tuple(range(total - count, total))
+    if choice == "alternate":
+        return tuple(int(i) for i in np.ceil(np.arange(1, count + 1) * total / count) - 1)
+    ranked = np.argsort(-layer_influence(model, rows), kind="stable")[:count]
+    return tuple(int(i) for i in np.sort(ranked))
+
+
+def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -> np.ndarray:
+    """Block influence (Men et al. 2024, "ShortGPT"): 1 - cosine of what goes in and what comes out.
+
+    Returns:
+        float64 `[layers]`: the mean over the [CLS] rows for the last layer, over all tokens else.
+    """
+    native_noise.load_keras()
+    import tensorflow as tf
+
+    from edgebert.training import fitting
+    from edgebert.training.packed_encoder import Taps
+
+    layers = model.checkpoint.config.num_layers
+    net = fitting.build_model(model, len(model.labels), True, FinetuneSettings(dropout=0.0))
+    encoder = net.get_layer("packed_encoder")
+    names = ["embeddings", *(f"layers.{i}.hidden" for i in range(layers))]
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def distances(inputs: Any) -> Any:
+        taps = Taps(names.__contains__)
+        encoder.run(inputs, taps=taps)
+        states = [taps.values[name] for name in names]
+        tokens = tf.reduce_sum(inputs["padding_mask"])
+        first = tf.gather(states[-2], taps.packing.row[:, 0, 0])
+        pairs = [*itertools.pairwise(states[:-1]), (first, states[-1])]
+        return [
+            tf.reduce_sum((1 - _cosine(tf, a, b))[: tf.minimum(tokens, tf.shape(a)[0])])
+            / tf.cast(tf.minimum(tokens, tf.shape(a)[0]), tf.float32)
+            for a, b in pairs
+        ]
+
+    sums = np.zeros(layers)
+    for batch in sorted_batches(rows.lengths, batch_size):
+        inputs = rows.padded(batch, int(rows.lengths.max()))
+        sums += len(batch) * np.array([float(value) for value in distances(inputs)])
+    return sums / len(rows)
+
+
+def _cosine(tf: Any, a: Any, b: Any) -> Any:
+    return tf.reduce_sum(tf.math.l2_normalize(a, -1) * tf.math.l2_normalize(b, -1), -1)
+
+
+def drop_layers(checkpoint: Checkpoint, kept: Sequence[int]) -> Checkpoint:
+    """The checkpoint with these layers alone, numbered anew from 0."""
+    places = {number: place for place, number in enumerate(kept)}
+    weights = {}
+    for name, array in checkpoint.weights.items():
+        found = _LAYER.fullmatch(name)
+        if found is None:
+            weights[name] = array
+        elif int(found[1]) in places:
+            weights[f"layers.{places[int(found[1])]}.{found[2]}"] = array
+    config = replace(checkpoint.config, num_layers=len(kept))
+    return replace(checkpoint, config=config, weights=weights)

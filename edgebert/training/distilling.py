@@ -1,0 +1,274 @@
+"""`DistillationModel`: a student that learns what a teacher says and, where asked, how it thinks.
+
+Losses are a table, put together by name (`METHODS`). Soft labels come with the rows, computed once;
+hidden states and attention are computed beside the student, step by step, by the frozen teacher.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from edgebert.model import TaskModel
+from edgebert.settings import FinetuneSettings
+from edgebert.training import fitting
+from edgebert.training.batches import EncodedRows, sorted_batches
+from edgebert.training.packed_encoder import Taps
+
+SOFT, HIDDEN, COSINE, EMBEDDINGS, ATTENTION, RELATIONS = (
+    "soft",
+    "hidden",
+    "cosine",
+    "embeddings",
+    "attention",
+    "relations",
+)
+METHODS: dict[str, dict[str, float]] = {
+    # Hinton et al. 2015.
+    "soft-labels": {SOFT: 1.0},
+    # Xia et al. 2022 (CoFi): soft labels and the hidden states of every layer.
+    "hidden-states": {SOFT: 1.0, HIDDEN: 1.0},
+    # Sanh et al. 2019.
+    "distilbert": {SOFT: 1.0, COSINE: 1.0},
+    # Jiao et al. 2020; attention is the mean over heads, of which teacher and student may have
+    # different numbers.
+    "tinybert": {SOFT: 1.0, HIDDEN: 1.0, EMBEDDINGS: 1.0, ATTENTION: 1.0},
+    # Wang et al. 2021 (MiniLMv2): relations of queries, keys and values in the last layer.
+    "minilm": {SOFT: 1.0, RELATIONS: 1.0},
+}
+RELATION_PARTS = ("query", "key", "value")
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A frozen teacher, out of Keras' sight.
+
+    Attributes:
+        encoder: its `PackedEncoder`.
+        num_layers: of it.
+        hidden_size: of it.
+        token_ids: the teacher's id of each of the student's tokens, int32 `[student's vocabulary]`.
+    """
+
+    encoder: Any
+    num_layers: int
+    hidden_size: int
+    token_ids: npt.NDArray[np.int32]
+
+    def run(self, inputs: dict[str, Any], wanted: Callable[[str], bool], whole: bool) -> Taps:
+        """What the teacher computes for a batch of the student's."""
+        taps = Taps(wanted)
+        ids = tf.gather(tf.constant(self.token_ids), inputs["token_ids"])
+        self.encoder.run({**inputs, "token_ids": ids}, taps=taps, whole_last_layer=whole)
+        taps.values = {name: tf.stop_gradient(value) for name, value in taps.values.items()}
+        return taps
+
+
+def teacher_logits(teacher: TaskModel, rows: EncodedRows, batch_size: int = 64) -> np.ndarray:
+    """The teacher's logits, float32 `[rows, labels]`.
+
+    Args:
+        teacher: a classifier.
+        rows: encoded with its own tokenizer.
+        batch_size: texts at once.
+    """
+    net = fitting.build_model(teacher, len(teacher.labels), True, FinetuneSettings(dropout=0.0))
+    run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
+    logits = np.zeros((len(rows), len(teacher.labels)), np.float32)
+    for batch in sorted_batches(rows.lengths, batch_size):
+        logits[batch] = run(rows.padded(batch, int(rows.lengths.max()))).numpy()
+    return logits
+
+
+class DistillationModel(keras.Model):
+    """A student with the losses of distillation; called, it gives the student's logits.
+
+    Args:
+        student: of `fitting.build_model`.
+        num_layers: of the student.
+        hidden_size: of the student.
+        teacher: where a loss needs more than soft labels.
+        losses: weights by name, a row of `METHODS`.
+        temperature: of the soft labels.
+        hard_weight: share of the cross-entropy with the true labels, where rows have one.
+    """
+
+    def __init__(
+        self,
+        student: keras.Model,
+        num_layers: int,
+        hidden_size: int,
+        teacher: Teacher | None,
+        losses: dict[str, float],
+        temperature: float,
+        hard_weight: float,
+    ) -> None:
+        super().__init__(name="distillation")
+        self.student = student
+        self._encoder = student.get_layer("packed_encoder")
+        self._teacher, self._portions = teacher, losses
+        self._temperature, self._hard_weight = temperature, hard_weight
+        self._whole = RELATIONS in losses
+        self._pairs = _layer_pairs(num_layers, teacher.num_layers) if teacher else {}
+        self._projection = None
+        if teacher and teacher.hidden_size != hidden_size:
+            self._projection = keras.layers.Dense(
+                teacher.hidden_size, use_bias=False, name="distillation_projection"
+            )
+            self._projection.build((None, hidden_size))
+        self.built = True
+
+    def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
+        """Logits `[batch, labels]`; in training with what the losses look at."""
+        if not training:
+            return self.student(inputs, training=False)
+        taps = Taps(self._wanted)
+        x = self._encoder.run(inputs, True, taps, self._whole)
+        for layer in self.student.layers:
+            if layer.name in ("classifier_dropout", "classifier"):
+                x = layer(x, training=True)
+        return x, taps.values
+
+    def _wanted(self, name: str) -> bool:
+        if self._teacher is None:
+            return False
+        ends = {
+            HIDDEN: (".hidden",),
+            COSINE: (".hidden",),
+            EMBEDDINGS: ("embeddings",),
+            ATTENTION: (".attention.query", ".attention.key"),
+            RELATIONS: tuple(f".attention.{part}" for part in RELATION_PARTS),
+        }
+        return any(name.endswith(ends[loss]) for loss in self._portions if loss != SOFT)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The weighted sum of the losses: a scalar."""
+        logits, own = y_pred
+        total = self._portions.get(SOFT, 0.0) * self._soft(y["logits"], logits, sample_weight)
+        if self._hard_weight:
+            known = tf.cast(y["targets"] >= 0, tf.float32)
+            hard = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels=tf.maximum(y["targets"], 0), logits=logits
+            )
+            total = (1 - self._hard_weight) * total + self._hard_weight * tf.reduce_mean(
+                hard * known * sample_weight
+            )
+        if self._teacher is None:
+            return total
+        theirs = self._teacher.run(x, self._wanted, self._whole).values
+        tokens = tf.reduce_sum(x["padding_mask"])
+        for name, weight in self._portions.items():
+            if name != SOFT:
+                total += weight * getattr(self, f"_{name}")(own, theirs, tokens, x["padding_mask"])
+        return total
+
+    def _soft(self, target: Any, logits: Any, weights: Any) -> Any:
+        """Kullback-Leibler divergence at the temperature, times its square (Hinton et al. 2015)."""
+        wanted = tf.nn.log_softmax(target / self._temperature)
+        said = tf.nn.log_softmax(logits / self._temperature)
+        divergence = tf.reduce_sum(tf.exp(wanted) * (wanted - said), -1)
+        return self._temperature**2 * tf.reduce_mean(divergence * weights)
+
+    def _states(self, own: Any, theirs: Any) -> list[tuple[Any, Any]]:
+        return [
+            (self._project(own[f"layers.{mine}.hidden"]), theirs[f"layers.{its}.hidden"])
+            for mine, its in self._pairs.items()
+        ]
+
+    def _project(self, x: Any) -> Any:
+        return x if self._projection is None else self._projection(x)
+
+    def _hidden(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
+        """Mean squared error of hidden states, as a share of their mean square."""
+        return tf.add_n([_relative_error(a, b, tokens) for a, b in self._states(own, theirs)]) / (
+            len(self._pairs)
+        )
+
+    def _cosine(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
+        """1 - cosine of hidden states."""
+        losses = []
+        for a, b in self._states(own, theirs):
+            rows = tf.minimum(tokens, tf.shape(a)[0])
+            cosine = tf.reduce_sum(tf.math.l2_normalize(a, -1) * tf.math.l2_normalize(b, -1), -1)
+            losses.append(tf.reduce_mean((1 - cosine)[:rows]))
+        return tf.add_n(losses) / len(losses)
+
+    def _embeddings(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
+        """Mean squared error of what the first layer reads."""
+        return _relative_error(self._project(own["embeddings"]), theirs["embeddings"], tokens)
+
+    def _attention(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
+        """Mean squared error of attention scores before the softmax, averaged over the heads."""
+        losses = []
+        for mine, its in self._pairs.items():
+            if f"layers.{mine}.attention.query" not in own or (
+                f"layers.{its}.attention.query" not in theirs
+            ):
+                continue
+            a, b = (
+                _mean_scores(
+                    values[f"layers.{i}.attention.query"], values[f"layers.{i}.attention.key"]
+                )
+                for values, i in ((own, mine), (theirs, its))
+            )
+            pairs = _token_pairs(mask)
+            losses.append(
+                tf.reduce_sum(tf.square(a - b) * pairs)
+                / (tf.reduce_sum(tf.square(b) * pairs) + 1e-6)
+            )
+        return tf.add_n(losses) / len(losses) if losses else tf.constant(0.0)
+
+    def _relations(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
+        """Divergence of the softmax of scaled products of all tokens (MiniLMv2, section 3.1)."""
+        mine, its = max(self._pairs.items())
+        losses = []
+        for part in RELATION_PARTS:
+            said, wanted = (
+                _relation(values[f"layers.{i}.attention.{part}"], mask)
+                for values, i in ((own, mine), (theirs, its))
+            )
+            divergence = tf.reduce_sum(tf.exp(wanted) * (wanted - said), -1)
+            present = tf.cast(mask, tf.float32)
+            losses.append(tf.reduce_sum(divergence * present) / tf.reduce_sum(present))
+        return tf.add_n(losses) / len(losses)
+
+
+def _layer_pairs(student: int, teacher: int) -> dict[int, int]:
+    """Each layer of the student with one of the teacher, evenly spread, last with last."""
+    return {i: math.ceil((i + 1) * teacher / student) - 1 for i in range(student)}
+
+
+def _relative_error(a: Any, b: Any, tokens: Any) -> Any:
+    rows = tf.minimum(tokens, tf.shape(a)[0])
+    return tf.reduce_mean(tf.square(a - b)[:rows]) / tf.reduce_mean(tf.square(b)[:rows])
+
+
+def _mean_scores(query: Any, key: Any) -> Any:
+    size = int(query.shape[-1])
+    return tf.reduce_mean(tf.matmul(query, key, transpose_b=True), 1) / math.sqrt(size)
+
+
+def _relation(x: Any, mask: Any) -> Any:
+    """Log of the relation of every token to every other: `[batch, length, length]`."""
+    width = int(x.shape[1] * x.shape[-1])
+    products = tf.einsum("bhid,bhjd->bij", x, x) / math.sqrt(width)
+    return tf.nn.log_softmax(products + tf.cast(1 - mask, tf.float32)[:, None] * -1e9)
+
+
+def _token_pairs(mask: Any) -> Any:
+    present = tf.cast(mask, tf.float32)
+    return present[:, :, None] * present[:, None]
