@@ -1,0 +1,285 @@
+"""Vocabulary trimming: the embedding table keeps the rows that texts of one kind need.
+
+In a small BERT the table is half of the file, and an app's texts use a part of it. Tokens keep
+their order, so ids change and nothing else: a text whose tokens all stay gives the same scores. A
+word that lost its token is spelt with shorter ones, never unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.vocabulary import Vocabulary
+from edgebert.errors import UsageError
+from edgebert.model import TaskModel
+from edgebert.pruning import token_choice
+from edgebert.settings import VocabularySettings
+from edgebert.tokenizer import Tokenizer
+from edgebert.training.batches import EncodedRows, encode_rows
+
+STAGE = "trim"
+TOKEN_TABLE = "embeddings.token"
+MOST_UNKNOWN = 0.5
+"""A corpus with a larger share of unknown words is in a script that the vocabulary lacks."""
+_FEWEST_TEXTS = 2
+_NO_LIMIT = 2**31 - 1
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenRates:
+    """How a vocabulary takes texts apart.
+
+    Attributes:
+        words: of the texts, punctuation marks included, special and added tokens not.
+        unknown_rate: share of the words that are [UNK].
+        split_rate: share of the words that take more than one piece.
+        pieces_per_word: their mean.
+    """
+
+    words: int
+    unknown_rate: float
+    split_rate: float
+    pieces_per_word: float
+
+
+@dataclass(frozen=True)
+class RateChange:
+    """The same texts with the whole vocabulary and with the trimmed one.
+
+    Attributes:
+        texts: how many.
+        sha256: of the texts, in hex.
+        before: with the whole vocabulary.
+        after: with the trimmed one.
+        same_texts: share of the texts that give the same tokens, and so the same scores.
+    """
+
+    texts: int
+    sha256: str
+    before: TokenRates
+    after: TokenRates
+    same_texts: float
+
+
+@dataclass(frozen=True)
+class TrimResult:
+    """What trimming made.
+
+    Attributes:
+        model: with fewer rows in its token table, history one longer.
+        kept_ids: the old ids of the new rows, int64 `[rows after]`, rising.
+        rows_before: of the token table.
+        rows_after: of the token table.
+        corpus: on the text that the choice was made by.
+        heldout: on text that the choice did not see; None where none was given.
+    """
+
+    model: TaskModel
+    kept_ids: Ids
+    rows_before: int
+    rows_after: int
+    corpus: RateChange
+    heldout: RateChange | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the model and the ids, ready for JSON."""
+        return {
+            "rows_before": self.rows_before,
+            "rows_after": self.rows_after,
+            "corpus": asdict(self.corpus),
+            "heldout": None if self.heldout is None else asdict(self.heldout),
+        }
+
+
+def trim_vocabulary(
+    model: TaskModel,
+    corpus: Sequence[str],
+    settings: VocabularySettings = VocabularySettings(),
+    heldout: Sequence[str] = (),
+) -> TrimResult:
+    """Takes the tokens that texts like the corpus do not need out of a model.
+
+    Nothing is trained.
+
+    Args:
+        model: a classifier or an encoder.
+        corpus: what the model will read, one text an item: the training texts, or an app's own.
+        settings: what stays.
+        heldout: other texts of the same kind, which only the rates are measured on.
+
+    Raises:
+        UsageError: settings make no sense, the corpus has fewer than two texts with anything in
+            them, or most of its words are unknown; all problems are listed.
+    """
+    tokenizer, embeddings = model.tokenizer, model.checkpoint.weights[TOKEN_TABLE]
+    written = [text for text in corpus if text.strip()]
+    problems = _setting_problems(settings, tokenizer.vocabulary) + _corpus_problems(corpus, written)
+    _refuse(problems if not written else [])
+    rows = encode_rows(tokenizer, written, _NO_LIMIT)
+    problems += _script_problems(_rates(tokenizer.vocabulary, rows))
+    kept_ids, more = _choose(tokenizer, embeddings, written, rows, settings)
+    _refuse(problems + more)
+    trimmed = with_rows(model, kept_ids)
+    result = TrimResult(
+        trimmed,
+        kept_ids,
+        tokenizer.vocabulary.size,
+        len(kept_ids),
+        _compare(model, trimmed, kept_ids, written, rows),
+        _compare(model, trimmed, kept_ids, heldout) if heldout else None,
+    )
+    entry = {"stage": STAGE, "settings": asdict(settings), **result.to_dict()}
+    return replace(result, model=replace(trimmed, history=(*model.history, entry)))
+
+
+def kept_ids_of(before: Vocabulary, after: Vocabulary) -> Ids:
+    """The row of each token of a trimmed vocabulary in the whole one: int64 `[after.size]`.
+
+    Raises:
+        UsageError: the second has tokens that the first has not.
+    """
+    ids = {token: token_id for token_id, token in enumerate(before.tokens)}
+    unknown = [token for token in after.tokens if token not in ids]
+    if unknown:
+        raise UsageError(
+            f"Expected a vocabulary that was trimmed from one of {before.size} tokens. Received: "
+            f"one with {len(unknown)} others, such as {unknown[0]!r}. Next: name the model that "
+            "was trimmed."
+        )
+    return np.array([ids[token] for token in after.tokens], np.int64)
+
+
+def with_rows(model: TaskModel, kept_ids: Ids) -> TaskModel:
+    """The model with these rows of the token table and these tokens alone, in this order."""
+    vocabulary, checkpoint = model.tokenizer.vocabulary, model.checkpoint
+    tokens = tuple(vocabulary.tokens[token_id] for token_id in kept_ids)
+    weights = {**checkpoint.weights, TOKEN_TABLE: checkpoint.weights[TOKEN_TABLE][kept_ids]}
+    config = replace(checkpoint.config, vocab_size=len(tokens))
+    return replace(
+        model,
+        checkpoint=replace(checkpoint, config=config, weights=weights),
+        tokenizer=Tokenizer(replace(vocabulary, tokens=tokens)),
+    )
+
+
+def _choose(
+    tokenizer: Tokenizer,
+    embeddings: npt.NDArray[np.float32],
+    texts: Sequence[str],
+    rows: EncodedRows,
+    settings: VocabularySettings,
+) -> tuple[Ids, list[str]]:
+    """The ids that stay, and what is wrong with `keep_tokens`."""
+    vocabulary = tokenizer.vocabulary
+    counts = np.bincount(rows.token_ids, minlength=vocabulary.size)
+    reachable = token_choice.reachable(tokenizer)
+    scripts = token_choice.scripts_of(texts)
+    base = token_choice.safe_base(vocabulary, reachable, settings, scripts)
+    if 0 < settings.keep_tokens < base.sum():
+        advice = " or characters='scripts'" if settings.characters == "all" else ""
+        return np.zeros(0, np.int64), [
+            f"keep_tokens: expected at least {base.sum()}, which are the special tokens, single "
+            f"characters and common pieces that any text may need. Received: "
+            f"{settings.keep_tokens}. Next: keep more, or set fewer common_pieces{advice}"
+        ]
+    scores = np.zeros(vocabulary.size)
+    if settings.keep_tokens and settings.fill == "likeness":
+        is_piece = token_choice.pieces(vocabulary)
+        scores = token_choice.likeness(embeddings, counts > 0, reachable & ~base, is_piece)
+    return np.flatnonzero(token_choice.choose(base, counts, reachable, scores, settings)), []
+
+
+def _setting_problems(settings: VocabularySettings, vocabulary: Vocabulary) -> list[str]:
+    fills, characters = ("likeness", "frequency"), ("all", "scripts")
+    rules = [
+        ("min_count", settings.min_count >= 1, "at least 1"),
+        (
+            "keep_tokens",
+            0 <= settings.keep_tokens <= vocabulary.size,
+            f"0 or at most {vocabulary.size}, which is the whole vocabulary",
+        ),
+        ("fill", settings.fill in fills, f"one of {', '.join(fills)}"),
+        ("characters", settings.characters in characters, f"one of {', '.join(characters)}"),
+        ("common_pieces", settings.common_pieces >= 0, "at least 0"),
+    ]
+    return [
+        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
+        for name, holds, expected in rules
+        if not holds
+    ]
+
+
+def _corpus_problems(corpus: Sequence[str], written: Sequence[str]) -> list[str]:
+    if len(written) >= _FEWEST_TEXTS:
+        return []
+    return [
+        f"corpus: expected at least {_FEWEST_TEXTS} texts. Received: {len(corpus)}, of which "
+        f"{len(written)} with more than white space. Next: give the training texts, one a line"
+    ]
+
+
+def _script_problems(rates: TokenRates) -> list[str]:
+    if rates.words and rates.unknown_rate <= MOST_UNKNOWN:
+        return []
+    received = f"{100 * rates.unknown_rate:.1f} % of {rates.words} are unknown"
+    return [
+        "corpus: expected words that the vocabulary can spell. Received: "
+        f"{received if rates.words else 'no words'}. Next: take a model whose vocabulary has the "
+        "corpus's script, or look whether the file is read in the right encoding"
+    ]
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise UsageError("; ".join(problems) + ".")
+
+
+def _compare(
+    before: TaskModel,
+    after: TaskModel,
+    kept_ids: Ids,
+    texts: Sequence[str],
+    old: EncodedRows | None = None,
+) -> RateChange:
+    old = encode_rows(before.tokenizer, texts, _NO_LIMIT) if old is None else old
+    new = encode_rows(after.tokenizer, texts, _NO_LIMIT)
+    joined = b"".join(text.encode("utf-8", "surrogatepass") + b"\n" for text in texts)
+    return RateChange(
+        len(texts),
+        hashlib.sha256(joined).hexdigest(),
+        _rates(before.tokenizer.vocabulary, old),
+        _rates(after.tokenizer.vocabulary, new),
+        _same_rows(old, replace(new, token_ids=kept_ids[new.token_ids].astype(np.int32))),
+    )
+
+
+def _same_rows(old: EncodedRows, new: EncodedRows) -> float:
+    same = sum(
+        np.array_equal(old.token_ids[a:b], new.token_ids[c:d])
+        for a, b, c, d in zip(
+            old.starts[:-1], old.starts[1:], new.starts[:-1], new.starts[1:], strict=True
+        )
+    )
+    return same / len(old)
+
+
+def _rates(vocabulary: Vocabulary, rows: EncodedRows) -> TokenRates:
+    """Counts words: every token starts one, but pieces and tokens that are found whole."""
+    whole = {token.content for token in vocabulary.whole_tokens} - {vocabulary.unknown_token}
+    starts_word = ~token_choice.pieces(vocabulary)
+    starts_word[[vocabulary.id_of(token) for token in whole]] = False
+    goes_on = token_choice.pieces(vocabulary)[rows.token_ids]
+    starts = starts_word[rows.token_ids]
+    words = int(starts.sum())
+    unknown = int((rows.token_ids == vocabulary.id_of(vocabulary.unknown_token)).sum())
+    split = int((starts[:-1] & goes_on[1:]).sum())
+    total = max(words, 1)
+    return TokenRates(words, unknown / total, split / total, (words + int(goes_on.sum())) / total)
