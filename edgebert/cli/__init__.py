@@ -21,7 +21,8 @@ from edgebert.errors import EdgebertError
 COMMANDS = {
     "run": "Run the whole pipeline of a TOML file, resumable.",
     "finetune": "Fine-tune a BERT on labelled text.",
-    "prune": "Zero the least important weights, with recovery fine-tuning.",
+    "prune": "Take out layers, heads, neurons, tokens or weights, with recovery training.",
+    "distill": "Teach a smaller BERT what a fine-tuned one knows.",
     "quantize": "Try quantization recipes and compare them with the float model.",
     "export": "Turn a model folder into one .tflite that carries all an app needs.",
     "evaluate": "Score a model folder or a .tflite on labelled text.",

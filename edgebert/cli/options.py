@@ -32,9 +32,17 @@ class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"expected whole numbers with commas. Received: {value!r}", param, ctx)
 
 
-def settings_options(kind: type, argument: str = "settings") -> Callable[[F], F]:
-    """A flag for every field of a settings dataclass; the command gets one object of it."""
-    fields = dataclasses.fields(kind)
+def settings_options(
+    kind: type, argument: str = "settings", without: tuple[str, ...] = ()
+) -> Callable[[F], F]:
+    """A flag for every field of a settings dataclass; the command gets one object of it.
+
+    Args:
+        kind: the dataclass.
+        argument: the command's name for the object.
+        without: fields that get no flag and keep their default, since another bundle has them.
+    """
+    fields = [field for field in dataclasses.fields(kind) if field.name not in without]
 
     def decorate(command: F) -> F:
         @functools.wraps(command)

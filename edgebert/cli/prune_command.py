@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,44 +10,74 @@ import click
 
 from edgebert.cli.finetune_command import print_epochs, print_test, tell_how_to_resume
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
-from edgebert.settings import DataSettings, PruneSettings
+from edgebert.settings import DataSettings, PruneSettings, StructureSettings, VocabularySettings
 
 if TYPE_CHECKING:
+    from edgebert.datasets import Dataset
+    from edgebert.evaluation import Evaluation
+    from edgebert.model import TaskModel
     from edgebert.pruning import PruneResult
+    from edgebert.pruning.recovery import RecoveryResult
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @training_options(
-    train_help="Labelled text of the recovery: what the model was fine-tuned on.",
+    train_help="Labelled text of the calibration and the recovery: what the model was trained on.",
     test_help="Labelled text that the model is scored on before and after.",
 )
+@settings_options(StructureSettings, "structure", without=("seed",))
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    help="Model folder that the recovery of structured pruning is distilled from.",
+)
+@click.option(
+    "--vocabulary-from",
+    "corpus_path",
+    type=click.Path(path_type=Path),
+    help="Trim the vocabulary to the tokens of this text and what spells everything else.",
+)
+@settings_options(VocabularySettings, "vocabulary")
 @settings_options(PruneSettings)
 @settings_options(DataSettings, "columns")
 @json_option
+@click.pass_context
 def prune(
+    context: click.Context,
     model: Path,
     out: Path,
     train_path: Path,
     dev_path: Path | None,
     test_path: Path | None,
     resume: bool,
+    structure: StructureSettings,
+    teacher: Path | None,
+    corpus_path: Path | None,
+    vocabulary: VocabularySettings,
     settings: PruneSettings,
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Zero a classifier's least important weights, with recovery fine-tuning.
+    """Take out what a classifier needs least, with recovery training.
+
+    Layers, heads, neurons and tokens make it smaller and faster; --epochs 0 takes them out in a
+    minute with no training at all. Single weights (--sparsity, --method n-m) make it zip smaller.
 
     \b
-    edgebert prune my-classifier/ -o my-pruned/ --train train.tsv --dev dev.tsv --sparsity 0.5
-    edgebert prune my-classifier/ -o my-pruned/ --train train.tsv --method n-m --pattern 2:4
+    edgebert prune tuned/ -o fast/ --train train.tsv --dev dev.tsv --target-speedup 2 --epochs 0
+    edgebert prune tuned/ -o fast/ --train train.tsv --target-speedup 4 --teacher tuned/
+    edgebert prune tuned/ -o small/ --train train.tsv --vocabulary-from train.tsv --layers 4
+    edgebert prune tuned/ -o zipped/ --train train.tsv --dev dev.tsv --sparsity 0.5
     """
     from edgebert.datasets import encode_labels, read_dataset
-    from edgebert.evaluation import KerasPredictor, evaluate
     from edgebert.model import open_model
-    from edgebert.progress import terminal_progress
-    from edgebert.pruning import prune as run_prune
 
+    structured = bool(
+        structure.target_speedup or structure.heads or structure.neurons or structure.layers
+    )
+    structured = structured or corpus_path is not None
+    _refuse_a_mixture(context, structured, teacher)
     train, dev, test = (
         None if path is None else read_dataset(path, columns.text_column, columns.label_column)
         for path in (train_path, dev_path, test_path)
@@ -55,16 +86,159 @@ def prune(
     opened = open_model(model)
     if test is not None and opened.labels:
         encode_labels(test, opened.labels)
+    if not structured:
+        _prune_weights(model, opened, train, dev, test, settings, out, resume, as_json)
+        return
+    corpus = None
+    if corpus_path is not None:
+        corpus = read_dataset(corpus_path, columns.text_column, None, labels="none")
+    _prune_structure(
+        (model, opened),
+        (train, dev, test, corpus),
+        (replace(structure, seed=settings.seed), vocabulary, settings),
+        None if teacher is None else open_model(teacher),
+        out,
+        resume,
+        as_json,
+    )
+
+
+def _refuse_a_mixture(context: click.Context, structured: bool, teacher: Path | None) -> None:
+    """Weights go by one call, parts of the structure by another."""
+    weights = ("method", "sparsity", "pattern", "schedule", "include_embeddings", "include_head")
+    given = [
+        "--" + name.replace("_", "-")
+        for name in weights
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if structured and given:
+        raise click.UsageError(
+            f"Expected weights or parts of the structure to prune. Received: {', '.join(given)} "
+            "beside --target-speedup, --heads, --neurons, --layers or --vocabulary-from. "
+            "Next: prune twice, one after the other."
+        )
+    if teacher is not None and not structured:
+        raise click.UsageError(
+            "--teacher belongs to --target-speedup, --heads, --neurons, --layers or "
+            "--vocabulary-from. Next: after pruning weights, use `edgebert distill`."
+        )
+
+
+def _prune_structure(
+    model: tuple[Path, TaskModel],
+    data: tuple[Dataset, Dataset | None, Dataset | None, Dataset | None],
+    settings: tuple[StructureSettings, VocabularySettings, PruneSettings],
+    teacher: TaskModel | None,
+    out: Path,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    from edgebert.progress import terminal_progress
+    from edgebert.pruning.recovery import prune_with_recovery
+
+    (path, opened), (train, dev, test, corpus) = model, data
+    structure, vocabulary, recovery = settings
+    try:
+        with terminal_progress() as progress:
+            result = prune_with_recovery(
+                opened,
+                train,
+                dev,
+                structure,
+                recovery,
+                out,
+                teacher,
+                corpus,
+                vocabulary,
+                resume,
+                progress,
+            )
+    except KeyboardInterrupt:
+        tell_how_to_resume(out)
+        raise
+    before, after = _tested(test, (opened, path), (result.model, out))
+    if as_json:
+        print_json(
+            {
+                "path": str(out),
+                "metrics": result.metrics,
+                "untrained_metrics": result.untrained,
+                "structure": result.structure,
+                "vocabulary": result.trimmed,
+                "best_epoch": result.best_epoch,
+                "epochs": list(result.epochs),
+                "test": {"before": before.to_dict(), "after": after.to_dict()}
+                if before and after
+                else None,
+            }
+        )
+        return
+    _print_widths(result)
+    if result.epochs:
+        print_epochs(str(out), result.epochs, result.best_epoch)
+    for said, tested in (("before: ", before), ("after: ", after)):
+        print_test(tested, said)
+
+
+def _tested(
+    test: Dataset | None, *models: tuple[TaskModel, Path]
+) -> tuple[Evaluation | None, Evaluation | None]:
+    from edgebert.evaluation import KerasPredictor, evaluate
+
+    before, after = (
+        None if test is None else evaluate(KerasPredictor(judged), test, str(path))
+        for judged, path in models
+    )
+    return before, after
+
+
+def _print_widths(result: RecoveryResult) -> None:
+    """What each layer has left, and what it cost."""
+    from edgebert.reporting.tables import Table
+    from edgebert.reporting.terminal import print_tables
+    from edgebert.reporting.units import share_text
+
+    entry = result.structure
+    rows = tuple(
+        (str(i), str(width["heads"]), str(width["neurons"]))
+        for i, width in enumerate(entry["widths"])
+    )
+    print_tables(Table(str(result.out), ("layer", "heads", "neurons"), rows))
+    said = [f"operations left in the encoder: {share_text(entry['operations_left'])}"]
+    before, after = entry["latency_ms"]["before"], entry["latency_ms"]["after"]
+    if before and after:
+        said.append(
+            f"by the latency table {after:.3f} ms at {entry['latency_table']['tokens']} tokens, "
+            f"{before / after:.2f} times faster"
+        )
+    if result.trimmed:
+        vocabulary = result.model.tokenizer.vocabulary
+        said.append(f"tokens left in the vocabulary: {vocabulary.size}")
+    said.append(f"dev accuracy with no training: {share_text(result.untrained['accuracy'], 2)}")
+    click.echo("; ".join(said))
+
+
+def _prune_weights(
+    path: Path,
+    opened: TaskModel,
+    train: Dataset,
+    dev: Dataset | None,
+    test: Dataset | None,
+    settings: PruneSettings,
+    out: Path,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    from edgebert.progress import terminal_progress
+    from edgebert.pruning import prune as run_prune
+
     try:
         with terminal_progress() as progress:
             result = run_prune(opened, train, dev, settings, out, resume, progress)
     except KeyboardInterrupt:
         tell_how_to_resume(out)
         raise
-    before, after = (
-        None if test is None else evaluate(KerasPredictor(judged), test, str(path))
-        for judged, path in ((opened, model), (result.model, out))
-    )
+    before, after = _tested(test, (opened, path), (result.model, out))
     if as_json:
         print_json(
             {

@@ -1,0 +1,99 @@
+"""`edgebert distill`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgebert.cli.finetune_command import print_epochs, print_test, tell_how_to_resume
+from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.settings import DataSettings, DistillSettings
+
+
+@click.command()
+@click.argument("teacher", type=click.Path(path_type=Path))
+@click.option(
+    "--student",
+    required=True,
+    help="A model folder (such as a pruned one), a preset (half-depth, third-depth, half-width, "
+    "tiny), or a shape such as layers=3,hidden=192,neurons=768.",
+)
+@training_options(
+    train_help="Text that the teacher teaches on; it may have labels or not.",
+    test_help="Labelled text that teacher and student are scored on at the end.",
+)
+@settings_options(DistillSettings)
+@settings_options(DataSettings, "columns")
+@json_option
+def distill(
+    teacher: Path,
+    student: str,
+    out: Path,
+    train_path: Path,
+    dev_path: Path | None,
+    test_path: Path | None,
+    resume: bool,
+    settings: DistillSettings,
+    columns: DataSettings,
+    as_json: bool,
+) -> None:
+    """Teach a smaller BERT what a fine-tuned one knows.
+
+    \b
+    edgebert distill tuned/ --student pruned/ -o student/ --train train.tsv --dev dev.tsv
+    edgebert distill tuned/ --student layers=3,hidden=192 -o student/ --train all.txt --dev dev.tsv
+    """
+    from edgebert.datasets import encode_labels, read_dataset, split_dataset
+    from edgebert.distillation import distill as run_distill
+    from edgebert.evaluation import KerasPredictor, evaluate
+    from edgebert.model import open_model
+    from edgebert.progress import terminal_progress
+    from edgebert.settings import FinetuneSettings
+    from edgebert.students import make_student
+
+    opened = open_model(teacher)
+    train = read_dataset(train_path, columns.text_column, columns.label_column, labels="optional")
+    dev, test = (
+        None if path is None else read_dataset(path, columns.text_column, columns.label_column)
+        for path in (dev_path, test_path)
+    )
+    if dev is None:
+        train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
+    if test is not None and opened.labels:
+        encode_labels(test, opened.labels)
+    pupil = open_model(student) if Path(student).is_dir() else make_student(opened, student)
+    try:
+        with terminal_progress() as progress:
+            result = run_distill(opened, pupil, train, dev, settings, out, resume, progress)
+    except KeyboardInterrupt:
+        tell_how_to_resume(out)
+        raise
+    taught, tested = (
+        None if test is None else evaluate(KerasPredictor(judged), test, str(path))
+        for judged, path in ((opened, teacher), (result.model, out))
+    )
+    if as_json:
+        print_json(
+            {
+                "path": str(out),
+                "metrics": result.metrics,
+                "teacher_metrics": result.teacher_metrics,
+                "best_epoch": result.best_epoch,
+                "epochs": list(result.epochs),
+                "steps": result.steps,
+                "sentences_per_second": result.sentences_per_second,
+                "test": {"teacher": taught.to_dict(), "student": tested.to_dict()}
+                if taught and tested
+                else None,
+            }
+        )
+        return
+    print_epochs(str(out), result.epochs, result.best_epoch)
+    share = result.metrics["accuracy"] / result.teacher_metrics["accuracy"]
+    click.echo(
+        f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second; "
+        f"{share:.2%} of the teacher's dev accuracy of {result.teacher_metrics['accuracy']:.2%}"
+    )
+    for said, scored in (("teacher: ", taught), ("student: ", tested)):
+        print_test(scored, said)
