@@ -64,7 +64,12 @@ class _SharedQuantization(schema.QuantizationParametersT):
 
 
 class GraphBuilder:
-    """One `.tflite` file in the making."""
+    """One `.tflite` file in the making.
+
+    Attributes:
+        sources: what a constant was made of, by its name, where its maker says so: the neutral
+            names of the kernels that one FULLY_CONNECTED computes.
+    """
 
     def __init__(self, description: str) -> None:
         self._model = schema.ModelT()
@@ -75,6 +80,7 @@ class GraphBuilder:
         self._model.subgraphs = []
         self._model.signatureDefs = []
         self._model.metadata = []
+        self.sources: dict[str, tuple[str, ...]] = {}
         self._codes: dict[tuple[int, int], int] = {}
         self._constants: dict[str, Constant] = {}
         self._quantizations: dict[str, _SharedQuantization] = {}

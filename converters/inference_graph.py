@@ -18,20 +18,16 @@ of heads and its own feed-forward width: shapes come from the arrays, not from t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from converters.checkpoint import GELU_TANH, RELU, Checkpoint
 from converters.errors import ConversionError
 from converters.graph_builder import GraphBuilder
-from converters.quantized_matrix import (
-    QuantizedMatrix,
-    int4_block,
-    quantize_int4,
-)
 from converters.quantized_matrix import quantize_rows as quantize_rows
 from converters.subgraph_builder import DYNAMIC, Constant, SubgraphBuilder, Tensor
+from converters.weight_storage import Dense, WeightStorage
+from converters.weight_storage import Precision as Precision
 
 DYNAMIC_LENGTH = DYNAMIC
 TOKEN_IDS, PADDING_MASK, SEGMENT_IDS = "token_ids", "padding_mask", "segment_ids"
@@ -39,19 +35,6 @@ INPUTS = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
 PROBABILITIES, LOGITS, HIDDEN_STATES = "probabilities", "logits", "hidden_states"
 MASKED_SCORE = 1e4
 """Taken off the attention scores of padding: exp(-1e4) is 0 in float32, and 1e4 fits float16."""
-
-KERNEL_PRECISIONS = ("float32", "float16", "dynamic-int8", "weight-int8")
-EMBEDDING_PRECISIONS = ("float32", "float16", "int8", "int4")
-
-
-@dataclass(frozen=True)
-class Precision:
-    """How weights are stored: matmul kernels by `KERNEL_PRECISIONS`, tables by
-    `EMBEDDING_PRECISIONS`. Biases, LayerNorms and positions stay in float32.
-    """
-
-    kernels: str = "dynamic-int8"
-    embeddings: str = "int8"
 
 
 def signature_key(length: int) -> str:
@@ -111,17 +94,6 @@ def _check(checkpoint: Checkpoint, lengths: Sequence[int], output: str) -> None:
         )
 
 
-def _int4_rows(table: np.ndarray) -> QuantizedMatrix:
-    """Rows with a scale a block. The runtime's lookup takes rows that start at a whole byte."""
-    width = table.shape[1]
-    if width % 2:
-        raise ConversionError(
-            f"embeddings in int4 need an even width. Received: {width}. "
-            "Next: store the embeddings in int8."
-        )
-    return quantize_int4(table, int4_block(width))
-
-
 class _Layout:
     """The constants of one checkpoint, and the signatures over them."""
 
@@ -129,31 +101,8 @@ class _Layout:
         self, checkpoint: Checkpoint, graph: GraphBuilder, precision: Precision, positions: int
     ) -> None:
         self.config, self.weights = checkpoint.config, checkpoint.weights
-        self.graph, self.precision, self.positions = graph, precision, positions
-
-    # --- constants ---------------------------------------------------------------------------
-
-    def vector(self, name: str, value: np.ndarray | float) -> Constant:
-        return self.graph.constant(name, np.atleast_1d(np.asarray(value, np.float32)))
-
-    def kernel(self, name: str, value: np.ndarray) -> Constant:
-        kind = self.precision.kernels
-        if kind == "float32":
-            return self.graph.constant(name, np.asarray(value, np.float32))
-        if kind == "float16":
-            return self.graph.constant(name, value.astype(np.float16))
-        values, scales = quantize_rows(value)
-        return self.graph.constant(name, values, scales)
-
-    def table(self, name: str, value: np.ndarray) -> Constant:
-        kind = self.precision.embeddings
-        if kind == "int8":
-            return self.graph.quantized(name, QuantizedMatrix(*quantize_rows(value)))
-        if kind == "int4":
-            return self.graph.quantized(name, _int4_rows(value))
-        return self.graph.constant(name, value.astype(np.dtype(kind)))
-
-    # --- the graph ---------------------------------------------------------------------------
+        self.graph, self.positions = graph, positions
+        self.storage = WeightStorage(graph, precision)
 
     def signature(self, length: int, output: str) -> None:
         sub = self.graph.subgraph(signature_key(length))
@@ -194,7 +143,7 @@ class _Layout:
         return self.layer_norm(sub, x, "embeddings.norm", "embeddings/norm")
 
     def look_up(self, sub: SubgraphBuilder, ids: Tensor, name: str, value: np.ndarray) -> Tensor:
-        table = self.table(f"{name}_table", value)
+        table = self.storage.table(f"{name}_table", value)
         if table.dtype != np.float16:
             return sub.embedding_lookup(ids, table, name)
         return sub.dequantize(sub.gather(ids, table, f"{name}/rows"), name)
@@ -227,8 +176,8 @@ class _Layout:
         """0 for a token, -MASKED_SCORE for padding, `[1, 1, length]`."""
         row = sub.reshape(mask, [1, 1, -1], [1, 1, length], "mask/row")
         row = sub.cast(row, np.float32, "mask/float")
-        row = sub.sub(row, self.vector("mask/one", 1.0), "mask/minus_one")
-        return sub.mul(row, self.vector("mask/masked_score", MASKED_SCORE), "mask/bias")
+        row = sub.sub(row, self.storage.vector("mask/one", 1.0), "mask/minus_one")
+        return sub.mul(row, self.storage.vector("mask/masked_score", MASKED_SCORE), "mask/bias")
 
     def layer(
         self,
@@ -254,7 +203,7 @@ class _Layout:
         else:
             residual = sub.add(
                 residual,
-                self.vector(
+                self.storage.vector(
                     f"{name}/attention/output/bias",
                     self.weights[f"{neutral}.attention.output.bias"],
                 ),
@@ -278,12 +227,12 @@ class _Layout:
         name, size = f"layer_{i}/attention", self.config.head_size
         q, k, v = (self.projection(i, part) for part in ("query", "key", "value"))
         if first_row_only:
-            query = self.joined(sub, queries_from, [q], f"{name}/query")
+            query = self.storage.dense(sub, queries_from, [q], f"{name}/query")
             query = sub.reshape(query, [heads, 1, size], [heads, 1, size], f"{name}/query_heads")
-            both = self.joined(sub, x, [k, v], f"{name}/key_value")
+            both = self.storage.dense(sub, x, [k, v], f"{name}/key_value")
             key, value = self.split_heads(sub, both, 2, heads, length, f"{name}/key_value")
         else:
-            joined = self.joined(sub, x, [q, k, v], f"{name}/query_key_value")
+            joined = self.storage.dense(sub, x, [q, k, v], f"{name}/query_key_value")
             query, key, value = self.split_heads(
                 sub, joined, 3, heads, length, f"{name}/query_key_value"
             )
@@ -297,10 +246,12 @@ class _Layout:
         width = heads * size
         return sub.reshape(context, [-1, width], [rows, width], f"{name}/context_flat")
 
-    def projection(self, i: int, part: str) -> tuple[np.ndarray, np.ndarray]:
-        base = f"layers.{i}.attention.{part}"
+    def projection(self, i: int, part: str) -> Dense:
         scale = self.config.head_size**-0.5 if part == "query" else 1.0
-        return self.weights[f"{base}.kernel"] * scale, self.weights[f"{base}.bias"] * scale
+        return self.layer_weights(f"layers.{i}.attention.{part}", scale)
+
+    def layer_weights(self, name: str, factor: float = 1.0) -> Dense:
+        return Dense(name, self.weights[f"{name}.kernel"], self.weights[f"{name}.bias"], factor)
 
     def split_heads(
         self, sub: SubgraphBuilder, x: Tensor, parts: int, heads: int, length: int, name: str
@@ -323,7 +274,7 @@ class _Layout:
                 sub, inner, f"{neutral}.feed_forward.output", f"{part}/output"
             )
         else:
-            update = self.vector(
+            update = self.storage.vector(
                 f"{part}/output/bias", self.weights[f"{neutral}.feed_forward.output.bias"]
             )
         residual = sub.add(x, update, f"{part}/residual")
@@ -340,24 +291,7 @@ class _Layout:
         return sub.softmax(logits, PROBABILITIES) if output == PROBABILITIES else logits
 
     def dense(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
-        weights = self.weights
-        return self.joined(
-            sub, x, [(weights[f"{neutral}.kernel"], weights[f"{neutral}.bias"])], name
-        )
-
-    def joined(
-        self, sub: SubgraphBuilder, x: Tensor, parts: list[tuple[np.ndarray, np.ndarray]], name: str
-    ) -> Tensor:
-        """One FULLY_CONNECTED for several kernels that read the same input."""
-        kernel_name = f"{name}/kernel"
-        known = self.graph.find(kernel_name)
-        kernel = known or self.kernel(kernel_name, np.concatenate([k for k, _ in parts]))
-        bias = self.vector(f"{name}/bias", np.concatenate([b for _, b in parts]))
-        if self.precision.kernels in ("float16", "weight-int8"):
-            return sub.fully_connected(
-                x, sub.dequantize(kernel, f"{kernel_name}/float"), bias, name
-            )
-        return sub.fully_connected(x, kernel, bias, name)
+        return self.storage.dense(sub, x, [self.layer_weights(neutral)], name)
 
     def layer_norm(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
         """Layer normalisation (Ba et al. 2016) in operators that XNNPACK takes."""
@@ -365,10 +299,14 @@ class _Layout:
         variance = sub.mean(
             sub.squared_difference(x, mean, f"{name}/squares"), 1, f"{name}/variance"
         )
-        epsilon = self.vector("layer_norm_epsilon", self.config.layer_norm_epsilon)
+        epsilon = self.storage.vector("layer_norm_epsilon", self.config.layer_norm_epsilon)
         inverse = sub.rsqrt(sub.add(variance, epsilon, f"{name}/stable"), f"{name}/inverse")
         x = sub.mul(sub.sub(x, mean, f"{name}/centred"), inverse, f"{name}/normal")
         x = sub.mul(
-            x, self.vector(f"{name}/scale", self.weights[f"{neutral}.scale"]), f"{name}/scaled"
+            x,
+            self.storage.vector(f"{name}/scale", self.weights[f"{neutral}.scale"]),
+            f"{name}/scaled",
         )
-        return sub.add(x, self.vector(f"{name}/bias", self.weights[f"{neutral}.bias"]), name)
+        return sub.add(
+            x, self.storage.vector(f"{name}/bias", self.weights[f"{neutral}.bias"]), name
+        )

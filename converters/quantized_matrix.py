@@ -20,6 +20,8 @@ INT4_BLOCKS = (32, 16, 8)
 _CLIPS = np.linspace(0.5, 1.1, 13, dtype=np.float32)
 """Scales that the search tries, as multiples of the one that reaches a block's largest value."""
 _CHUNK_ELEMENTS = 1 << 20
+_SMALLEST_SCALE = np.float32(2.0**-17)
+"""The smallest that float16 holds with eight significant bits."""
 
 
 @dataclass(frozen=True)
@@ -88,33 +90,42 @@ def quantize_int4(matrix: np.ndarray, block: int = 0) -> QuantizedMatrix:
             f"blocks must divide the columns of a matrix. Received: blocks of {block}, "
             f"{columns} columns."
         )
-    dtype: type = np.float16 if block else np.float32
-    _check_range(matrix, dtype)
+    _check_range(matrix, bool(block))
     values = np.empty((rows, columns), np.int8)
-    scales = np.empty((rows, columns // size), dtype)
+    scales = np.empty((rows, columns // size), np.float32)
     step = max(1, _CHUNK_ELEMENTS // columns)
     for start in range(0, rows, step):
         part = np.asarray(matrix[start : start + step], np.float32)
         blocks = part.reshape(len(part), -1, size)
-        scales[start : start + step] = best_int4_scales(blocks, dtype)[..., 0]
-        found = scales[start : start + step].astype(np.float32)[..., None]
+        found = _best_int4_scales(blocks)
+        if block:
+            found = block_scales(found).astype(np.float32)
+        scales[start : start + step] = found[..., 0]
         values[start : start + step] = _rounded(blocks, found).reshape(len(part), columns)
-    return QuantizedMatrix(values, scales if block else scales[:, 0], 4, block)
+    return QuantizedMatrix(values, scales.astype(np.float16) if block else scales[:, 0], 4, block)
 
 
-def best_int4_scales(blocks: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+def block_scales(scales: np.ndarray) -> np.ndarray:
+    """Scales of blocks as files and runtimes hold them: float16 with bfloat16's 8 significant bits.
+
+    The file's type is float16, and XNNPACK packs them as bfloat16: what both can hold is kept.
+    """
+    significand, exponent = np.frexp(np.asarray(scales, np.float32))
+    return np.ldexp(np.rint(significand * 256) / 256, exponent).astype(np.float16)
+
+
+def _best_int4_scales(blocks: np.ndarray) -> np.ndarray:
     """The scale of every block with the smallest squared error that is found.
 
     Args:
         blocks: float32 `[..., size]`.
-        dtype: what the scales are rounded to.
 
     Returns:
-        `[..., 1]`; 1 for a block of zeros, or of numbers so small that their scale would be none.
+        float32 `[..., 1]`; 1 for a block of zeros, or of numbers so small that their scale would be
+        none.
     """
     reach = np.abs(blocks).max(axis=-1, keepdims=True) / np.float32(INT4_HIGHEST)
-    smallest = np.float32(np.finfo(dtype).tiny)
-    usable = reach * _CLIPS[0] >= smallest
+    usable = reach * _CLIPS[0] >= _SMALLEST_SCALE
     reach = np.where(usable, reach, np.float32(1))
     best, best_error = reach, _squared_error(blocks, reach)
     for clip in _CLIPS:
@@ -126,9 +137,11 @@ def best_int4_scales(blocks: np.ndarray, dtype: type = np.float32) -> np.ndarray
     least_squares = (values * blocks).sum(axis=-1, keepdims=True) / np.maximum(
         (values * values).sum(axis=-1, keepdims=True), 1
     )
-    better = (_squared_error(blocks, least_squares) < best_error) & (least_squares >= smallest)
+    better = (_squared_error(blocks, least_squares) < best_error) & (
+        least_squares >= _SMALLEST_SCALE
+    )
     best = np.where(better, least_squares, best)
-    return np.where(usable, best, np.float32(1)).astype(dtype)
+    return np.asarray(np.where(usable, best, np.float32(1)), np.float32)
 
 
 def _rounded(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -140,7 +153,8 @@ def _squared_error(blocks: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return np.asarray((error * error).sum(axis=-1, keepdims=True))
 
 
-def _check_range(matrix: np.ndarray, dtype: type) -> None:
+def _check_range(matrix: np.ndarray, in_blocks: bool) -> None:
+    dtype = np.float16 if in_blocks else np.float32
     largest = float(np.abs(matrix).max(initial=0))
     limit = float(np.finfo(dtype).max) * INT4_HIGHEST / 2
     if not largest <= limit:

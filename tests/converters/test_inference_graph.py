@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from ai_edge_quantizer import quantizer, recipe
 
-from converters.checkpoint import GELU_TANH, RELU, BertConfig
+from converters.checkpoint import GELU_TANH, RELU, BertConfig, Checkpoint
 from converters.errors import ConversionError
+from converters.graph_builder import GraphBuilder
 from converters.inference_graph import (
     DYNAMIC_LENGTH,
     HIDDEN_STATES,
@@ -21,7 +23,7 @@ from converters.inference_graph import (
     build_inference_graph,
     signature_key,
 )
-from converters.quantized_matrix import int4_block, quantize_int4
+from converters.quantized_matrix import QuantizedMatrix, int4_block, quantize_int4
 from converters.tflite_file import read_model
 from edgebert.litert_runtime import load_interpreter
 from edgebert.model import TaskModel
@@ -229,6 +231,88 @@ def test_int4_rows_are_looked_up_as_they_were_chosen(
     got, wanted = (run(data, feeds, "tokens_16", tmp_path) for data in (packed, expected))
     np.testing.assert_allclose(got, wanted, atol=1e-5)
     assert read_model(packed).constant_bytes["INT4"] == table.size // 2
+
+
+def in_int4(checkpoint: Checkpoint, names: Iterable[str], block: int) -> dict[str, QuantizedMatrix]:
+    return {name: quantize_int4(checkpoint.weights[f"{name}.kernel"], block) for name in names}
+
+
+@pytest.mark.parametrize("block", [0, 32, 64])
+@pytest.mark.parametrize("lengths", [[16, 40], [DYNAMIC_LENGTH]])
+def test_kernels_in_int4_are_near_what_they_stand_for(
+    block: int, lengths: list[int], tiny_config: BertConfig, tmp_path: Path
+) -> None:
+    """Each kernel may have its own precision; int4 differs from its own values in float only by
+    how the runtime rounds the inputs.
+    """
+    config = replace(tiny_config, hidden_size=64, num_heads=2, intermediate_size=128)
+    checkpoint = random_checkpoint(config, ("a", "b", "c"))
+    scale = np.float32(0.4)
+    weights = {
+        name: value * scale if name.endswith("kernel") else value
+        for name, value in checkpoint.weights.items()
+    }
+    checkpoint = checkpoint.with_weights(weights)
+    parts = ("query", "key", "value")
+    names = [
+        "layers.1.feed_forward.inner",
+        *(f"layers.{i}.attention.{part}" for i in (0, 1) for part in parts),
+    ]
+    chosen = in_int4(checkpoint, names, block)
+    rounded = checkpoint.with_weights(
+        {**weights, **{f"{name}.kernel": m.dequantized() for name, m in chosen.items()}}
+    )
+    graph = build_inference_graph(checkpoint, lengths, Precision(by_kernel=chosen), LOGITS)
+    feeds = inputs(16, 16, config.vocab_size)
+    key = signature_key(lengths[0])
+    got = run(graph.finish(), feeds, key, tmp_path)
+    nodes = load_interpreter(tmp_path / "graph.tflite", 1)._get_ops_details()
+    assert sum(node["op_name"] == "DELEGATE" for node in nodes) == 1
+    expected = run(
+        build_inference_graph(rounded, lengths, FLOAT, LOGITS).finish(), feeds, key, tmp_path
+    )
+    np.testing.assert_allclose(got, expected, atol=0.05)
+    packed = sum(weights[f"{name}.kernel"].size for name in names) // 2
+    assert read_model(graph.finish()).constant_bytes["INT4"] == packed
+    assert graph.sources["layer_0/attention/query_key_value/kernel"] == tuple(
+        f"layers.0.attention.{part}" for part in parts
+    )
+
+
+def test_kernels_that_are_computed_in_one_are_quantized_alike(tiny_model: TaskModel) -> None:
+    checkpoint = tiny_model.checkpoint
+    query = in_int4(checkpoint, ["layers.0.attention.query"], 0)
+    key = in_int4(checkpoint, ["layers.0.attention.key"], 16)
+    value = in_int4(checkpoint, ["layers.0.attention.value"], 0)
+    for chosen, message in ((query, "1 of 3"), (query | key | value, "blocks of 16")):
+        with pytest.raises(ConversionError, match=message):
+            build_inference_graph(checkpoint, [16], Precision(by_kernel=chosen), LOGITS)
+
+
+def asymmetric_int8_rows(x: np.ndarray) -> np.ndarray:
+    """What the runtime makes of inputs as they come: 256 steps from each row's least to largest."""
+    low = np.minimum(x.min(axis=1, keepdims=True), 0)
+    step = (np.maximum(x.max(axis=1, keepdims=True), 0) - low) / 255
+    zero = np.rint(-128 - low / step)
+    return (np.clip(np.rint(x / step) + zero, -128, 127) - zero) * step
+
+
+@pytest.mark.parametrize(("columns", "block"), [(64, 0), (64, 32), (128, 64), (96, 32), (772, 0)])
+def test_a_fully_connected_in_int4_is_its_numpy_reference(
+    columns: int, block: int, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(columns + block)
+    matrix = quantize_int4(rng.normal(0, 1, (24, columns)).astype(np.float32), block)
+    bias = rng.normal(0, 1, 24).astype(np.float32)
+    x = rng.normal(0, 1, (5, columns)).astype(np.float32)
+    graph = GraphBuilder("one operator")
+    sub = graph.subgraph("only")
+    kernel = graph.quantized("kernel", matrix)
+    rows = sub.input("x", [5, columns], np.float32)
+    sub.output("y", sub.fully_connected(rows, kernel, graph.constant("bias", bias), "y"))
+    got = run(graph.finish(), {"x": x}, "only", tmp_path)
+    expected = asymmetric_int8_rows(x) @ matrix.dequantized().T + bias
+    np.testing.assert_allclose(got, expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_an_odd_width_has_no_int4_rows(tiny_config: BertConfig) -> None:

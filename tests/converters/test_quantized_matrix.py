@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from converters.errors import ConversionError
 from converters.quantized_matrix import (
     QuantizedMatrix,
+    block_scales,
     int4_block,
     pack_nibbles,
     quantize_int4,
@@ -75,7 +76,7 @@ def test_int4_is_no_worse_than_reaching_the_largest_value(
     reach = np.abs(matrix).max(axis=1) / 7
     reach = np.where(reach > 1e-3, reach, 1).astype(np.float32)
     plain = QuantizedMatrix(np.rint(matrix / reach[:, None]).astype(np.int8), reach, 4)
-    rounding_of_scales = (2.0**-10 * np.abs(matrix).sum()) ** 2
+    rounding_of_scales = (2.0**-8 * np.abs(matrix).sum()) ** 2
     assert squared_error(matrix, found) <= squared_error(matrix, plain) * 1.01 + rounding_of_scales
 
 
@@ -108,6 +109,14 @@ def test_the_scale_is_near_the_best_that_there_is() -> None:
         best = ((values * tried[:, None] - row) ** 2).sum(axis=1).min()
         got = ((np.clip(np.rint(row / scale), -8, 7) * scale - row) ** 2).sum()
         assert got <= 1.1 * best
+
+
+@given(st.floats(2.0**-17, 60000))
+def test_scales_of_blocks_are_exact_in_both_16_bit_types(scale: float) -> None:
+    stored = block_scales(np.array([scale], np.float32))
+    bits = stored.astype(np.float32).view(np.uint32)
+    assert bits[0] & 0xFFFF == 0
+    assert abs(float(stored[0]) - scale) <= scale * 2.0**-8
 
 
 def test_sizes_are_those_of_packed_nibbles() -> None:
