@@ -25,6 +25,7 @@ _HOMES = {
     "predict": "edgebert.evaluation",
     "evaluate": "edgebert.evaluation",
     "profile": "edgebert.profiling.cpu",
+    "search": "edgebert.search",
     "run": "edgebert.pipeline",
 }
 __all__ = ["__version__", *_HOMES]

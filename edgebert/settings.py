@@ -187,6 +187,37 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class SearchSettings:
+    """What a search tries, what it may cost, and what the result may cost."""
+
+    max_size: str = setting("", "Largest file, such as 8MB.")
+    max_latency: str = setting(
+        "",
+        "Longest time from text to label on this machine: milliseconds such as 3.5, or a share of "
+        "the unpruned dynamic-int8 file's such as 0.22x.",
+    )
+    max_drop: float = setting(
+        100.0, "Most points of dev accuracy to lose against the float model; 100 is no limit."
+    )
+    speedups: str = setting("2,3,4.5,6,9", "Speedups that structured pruning aims at.")
+    vocabulary: str = setting("both", "Vocabularies to try.", ("both", "whole", "trimmed"))
+    embeddings: str = setting("int8,int4", "Precisions of the embedding rows to try.")
+    distill_epochs: int = setting(
+        4, "Passes over the training rows when a pruned model learns; 0 trains nothing."
+    )
+    max_rows: int = setting(0, "Distill on so many random rows; 0 takes all.")
+    tokens: int = setting(
+        0, "Text length of the latencies, in tokens; 0 takes random dev texts and their median."
+    )
+    latency_texts: int = setting(48, "Dev texts that latencies are measured on.")
+    max_candidates: int = setting(48, "Most files to export.")
+    max_minutes: float = setting(
+        0.0, "Begin no further trial after so many minutes of trials; 0 is no limit."
+    )
+    seed: int = setting(42, "Seed of the samples and of the distillation.")
+
+
+@dataclass(frozen=True)
 class ProfileSettings:
     """How latency is measured."""
 

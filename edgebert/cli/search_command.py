@@ -1,0 +1,144 @@
+"""`edgebert search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.settings import DataSettings, SearchSettings
+
+if TYPE_CHECKING:
+    from edgebert.search.result import Candidate, SearchResult
+
+DEV_FRACTION = 0.1
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@training_options(
+    train_help="Labelled text that the model was fine-tuned on.",
+    test_help="Labelled text that the winner is scored on, once, at the end.",
+)
+@settings_options(SearchSettings)
+@settings_options(DataSettings, "columns")
+@json_option
+def search(
+    model: Path,
+    out: Path,
+    train_path: Path,
+    dev_path: Path | None,
+    test_path: Path | None,
+    resume: bool,
+    settings: SearchSettings,
+    columns: DataSettings,
+    as_json: bool,
+) -> None:
+    """Find the best trades of size, latency and accuracy, and one under a budget.
+
+    Prunes, trims the vocabulary, quantizes and, where it pays, distills; all on --dev. The folder
+    gets winner.tflite, every candidate, front.json and front.png.
+
+    \b
+    edgebert search my-bert/ -o found/ --train train.tsv --dev dev.tsv --test test.tsv --max-drop 1
+    edgebert search my-bert/ -o found/ --train train.tsv --max-size 8MB --max-latency 0.25x
+    """
+    from edgebert.datasets import read_dataset, split_dataset
+    from edgebert.model import open_model
+    from edgebert.progress import terminal_progress
+    from edgebert.search import search as run_search
+    from edgebert.search.moves import read_plan
+
+    read_plan(settings)
+    train, dev, test = (
+        None if path is None else read_dataset(path, columns.text_column, columns.label_column)
+        for path in (train_path, dev_path, test_path)
+    )
+    assert train is not None
+    if dev is None:
+        train, dev = split_dataset(train, DEV_FRACTION, settings.seed)
+    try:
+        with terminal_progress() as progress:
+            result = run_search(
+                open_model(model), train, dev, settings, out, test, resume, progress
+            )
+    except KeyboardInterrupt:
+        click.echo(
+            "Stopped; what is done is kept. Next: the same command with --resume goes on.", err=True
+        )
+        raise
+    plot = _draw(result)
+    if as_json:
+        print_json({**result.to_dict(), "plot": str(plot)})
+    else:
+        _print(result, plot)
+    result.require_winner()
+
+
+def _draw(result: SearchResult) -> Path:
+    from edgebert.reporting.trade_offs import Trade, draw_trades
+    from edgebert.storage import atomic_write
+
+    front = {candidate.key for candidate in result.front}
+    trades = [
+        Trade(
+            _family(candidate),
+            candidate.size_bytes,
+            candidate.latency_ratio,
+            candidate.points_lost,
+            candidate.key in front,
+            result.winner is not None and candidate.key == result.winner.key,
+        )
+        for candidate in result.candidates
+    ]
+    drawn = draw_trades(trades, result.budgets.drop_points)
+    return atomic_write(result.out / "front.png", drawn)
+
+
+def _family(candidate: Candidate) -> str:
+    moves = candidate.moves
+    if moves.speedup == 1:
+        return "not pruned"
+    return f"pruned {moves.speedup:g}x" + (", distilled" if moves.distilled else "")
+
+
+def _print(result: SearchResult, plot: Path) -> None:
+    from edgebert.reporting.tables import Table
+    from edgebert.reporting.terminal import print_tables
+    from edgebert.reporting.units import ms_text, ratio_text, share_text, size_text
+
+    def row(candidate: Candidate) -> tuple[str, ...]:
+        won = result.winner is not None and candidate.key == result.winner.key
+        return (
+            ("* " if won else "  ") + candidate.moves.text,
+            share_text(candidate.metrics["accuracy"], 2),
+            f"{candidate.points_lost:+.2f}",
+            size_text(candidate.size_bytes),
+            ms_text(candidate.latency_ms),
+            ratio_text(candidate.latency_ratio),
+            candidate.path.name,
+        )
+
+    columns = ("model", "dev accuracy", "points lost", "size", "text to label ms", "ratio", "file")
+    title = (
+        f"The best trades among {len(result.candidates)} files; the float model has "
+        f"{share_text(result.float_metrics['accuracy'], 2)} (* the winner)"
+    )
+    print_tables(Table(title, columns, tuple(map(row, result.front)), spare=1))
+    click.echo(
+        f"baseline: {result.baseline.moves.text}, {size_text(result.baseline.size_bytes)}, "
+        f"{ms_text(result.baseline.latency_ms)} ms"
+    )
+    if result.test is not None:
+        scores = ", ".join(
+            f"{name} {share_text(result.test[name]['accuracy'], 2)}"
+            for name in ("float", "baseline", "winner")
+        )
+        click.echo(f"test accuracy ({result.test['data']['rows']} rows): {scores}")
+    if result.winner_path is not None:
+        click.echo(f"winner: {result.winner_path}")
+    click.echo(f"plot: {plot}")
+    for note in result.notes:
+        click.echo(note, err=True)

@@ -1,0 +1,137 @@
+"""What can be done to a model, as data: a trial is one choice of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from edgebert.errors import UsageError
+from edgebert.search.front import Budgets, read_budgets
+from edgebert.settings import SearchSettings
+
+EMBEDDINGS = ("int8", "int4")
+WHOLE, TRIMMED = "whole", "trimmed"
+_VOCABULARIES = {"both": (False, True), WHOLE: (False,), TRIMMED: (True,)}
+
+
+@dataclass(frozen=True)
+class Moves:
+    """One trial.
+
+    Attributes:
+        speedup: of structured pruning, by the latency table; 1 prunes nothing.
+        trimmed: whether the vocabulary is.
+        embedding: precision of the embedding rows.
+        distilled: whether the pruned model learnt from the float model.
+    """
+
+    speedup: float = 1.0
+    trimmed: bool = False
+    embedding: str = "int8"
+    distilled: bool = False
+
+    @property
+    def text(self) -> str:
+        """In words, for tables."""
+        parts = [
+            f"pruned {self.speedup:g}x" if self.speedup > 1 else "",
+            "distilled" if self.distilled else "",
+            "vocabulary trimmed" if self.trimmed else "",
+            f"{self.embedding} rows",
+        ]
+        return ", ".join(filter(None, parts))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+BASELINE = Moves()
+"""Dynamic int8 and nothing else: what latencies are shares of."""
+
+
+def key_of(content: Any) -> str:
+    """A short name for a trial, a model or a round: a hash of what it is made of."""
+    written = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(written.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings, read: what is tried without training, and what counts."""
+
+    speedups: tuple[float, ...]
+    vocabularies: tuple[bool, ...]
+    embeddings: tuple[str, ...]
+    budgets: Budgets
+
+    def of_speedup(self, speedup: float, distilled: bool = False) -> list[Moves]:
+        """The trials of one pruned model."""
+        return [
+            Moves(speedup, trimmed, embedding, distilled)
+            for trimmed in self.vocabularies
+            for embedding in self.embeddings
+        ]
+
+    def cheap(self) -> list[Moves]:
+        """All trials that train nothing, the baseline first."""
+        rest = [
+            moves
+            for s in (1.0, *self.speedups)
+            for moves in self.of_speedup(s)
+            if moves != BASELINE
+        ]
+        return [BASELINE, *rest]
+
+
+def read_plan(settings: SearchSettings) -> Plan:
+    """Reads the settings.
+
+    Raises:
+        UsageError: every problem is listed.
+    """
+    budgets, problems = read_budgets(settings.max_size, settings.max_latency, settings.max_drop)
+    speedups: list[float] = []
+    for part in filter(None, map(str.strip, settings.speedups.split(","))):
+        try:
+            speedups.append(float(part))
+        except ValueError:
+            problems.append(f"speedups: expected numbers with commas. Received: {part!r}")
+    if any(not 1 < speedup < 1000 for speedup in speedups):
+        problems.append(f"speedups: expected numbers above 1. Received: {settings.speedups!r}")
+    embeddings = [part.strip() for part in settings.embeddings.split(",") if part.strip()]
+    if not embeddings or not set(embeddings) <= set(EMBEDDINGS):
+        problems.append(
+            f"embeddings: expected some of {', '.join(EMBEDDINGS)}. "
+            f"Received: {settings.embeddings!r}"
+        )
+    if settings.vocabulary not in _VOCABULARIES:
+        problems.append(
+            f"vocabulary: expected one of {', '.join(_VOCABULARIES)}. "
+            f"Received: {settings.vocabulary!r}"
+        )
+    problems += [
+        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
+        for name, least, expected in (
+            ("distill_epochs", 0, "0 or more"),
+            ("max_rows", 0, "0 or more"),
+            ("tokens", 0, "0 or more"),
+            ("latency_texts", 1, "1 or more"),
+            ("max_candidates", 1, "1 or more"),
+            ("max_minutes", 0, "0 or more"),
+        )
+        if getattr(settings, name) < least
+    ]
+    if problems:
+        raise UsageError("; ".join(problems) + ".")
+    vocabularies = _VOCABULARIES[settings.vocabulary]
+    return Plan(
+        tuple(sorted(set(speedups))), vocabularies, tuple(dict.fromkeys(embeddings)), budgets
+    )
+
+
+def moves_of(content: Mapping[str, Any]) -> Moves:
+    """Reads what `Moves.to_dict` gave."""
+    return replace(BASELINE, **content)

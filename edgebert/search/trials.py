@@ -1,0 +1,233 @@
+"""Makes the models and files that a search tries. Each finished trial is on disk at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.compaction import LayerWidth, layer_widths
+from edgebert.certificate import FloatReference
+from edgebert.datasets import Dataset
+from edgebert.distillation import distill
+from edgebert.errors import QualityGateError
+from edgebert.evaluation import evaluate
+from edgebert.exporting import export
+from edgebert.litert_model import LiteRtModel
+from edgebert.model import TaskModel, open_model
+from edgebert.progress import Progress
+from edgebert.pruning.latency_table import (
+    LatencyTable,
+    measure_latency_table,
+    read_latency_table,
+)
+from edgebert.pruning.structured import prune_structure
+from edgebert.pruning.vocabulary import trim_vocabulary
+from edgebert.search.moves import Moves, key_of
+from edgebert.search.records import SearchFolder
+from edgebert.settings import (
+    DistillSettings,
+    ExportSettings,
+    SearchSettings,
+    StructureSettings,
+    VocabularySettings,
+)
+
+RECIPE = "dynamic-int8"
+CHECK_TEXTS = 24
+ROOM = 0.6
+"""Layers go where one head each and no neurons would take a larger share of the goal's time."""
+
+
+class Workshop:
+    """Runs the trials of one search.
+
+    Args:
+        model: the float model.
+        train: what vocabularies, prices and students learn from.
+        dev: what candidates are judged by.
+        settings: of the search.
+        folder: where everything is kept.
+        progress: told of each part of a trial.
+    """
+
+    def __init__(
+        self,
+        model: TaskModel,
+        train: Dataset,
+        dev: Dataset,
+        settings: SearchSettings,
+        folder: SearchFolder,
+        progress: Progress,
+    ) -> None:
+        self.model, self.train, self.dev = model, train, dev
+        self.settings, self.folder, self.progress = settings, folder, progress
+        self._distilling = DistillSettings(
+            epochs=settings.distill_epochs, max_rows=settings.max_rows, seed=settings.seed
+        )
+
+    def key(self, moves: Moves) -> str:
+        """The name of a trial: a hash of the model, the data, the moves and the recipe."""
+        return key_of([self.folder.identity, moves.to_dict(), self._recipe(moves.distilled)])
+
+    def record(self, moves: Moves) -> dict[str, Any] | None:
+        """A finished trial."""
+        return self.folder.trial(self.key(moves))
+
+    def run(self, group: Sequence[Moves], may_begin: Callable[[], bool], done: Any) -> None:
+        """Runs the trials of one pruned (and distilled) model that are not finished.
+
+        Args:
+            group: of one speedup, distilled or not.
+            may_begin: asked before each trial; no further one is begun where it says no.
+            done: called after each trial is on disk.
+        """
+        todo = [moves for moves in group if self.record(moves) is None]
+        if not todo or not may_begin():
+            return
+        began = time.monotonic()
+        try:
+            model = self.pruned(todo[0].speedup, todo[0].distilled)
+        except QualityGateError as error:
+            for moves in todo:
+                self._write(moves, began, refused=str(error))
+                done()
+            return
+        for trimmed in sorted({moves.trimmed for moves in todo}):
+            variant = self._with_vocabulary(model, trimmed)
+            reference = FloatReference(variant)
+            for moves in (one for one in todo if one.trimmed == trimmed):
+                if not may_begin():
+                    return
+                self._try(moves, variant, reference, began)
+                began = time.monotonic()
+                done()
+
+    def variant(self, moves: Moves) -> TaskModel:
+        """The float model of a trial."""
+        return self._with_vocabulary(self.pruned(moves.speedup, moves.distilled), moves.trimmed)
+
+    def pruned(self, speedup: float, distilled: bool) -> TaskModel:
+        """A model with its whole vocabulary, out of its folder where it is there.
+
+        Raises:
+            QualityGateError: nothing is so fast.
+        """
+        if distilled:
+            student = self.pruned(speedup, False)
+            out = self._model_folder(speedup, True)
+            return distill(
+                self.model,
+                student,
+                self.train,
+                self.dev,
+                self._distilling,
+                out,
+                resume=True,
+                progress=self._said(f"distill {speedup:g}x"),
+            ).model
+        if speedup == 1:
+            return self.model
+        out = self._model_folder(speedup, False)
+        if out.is_dir():
+            return open_model(out)
+        table = self.table()
+        settings = StructureSettings(
+            target_speedup=speedup,
+            layers=self._layers(table, speedup),
+            tokens=table.tokens,
+            seed=self.settings.seed,
+        )
+        said = self._said(f"prune {speedup:g}x")
+        pruned = prune_structure(self.model, self.train, settings, said, table).model
+        pruned.save(out)
+        return pruned
+
+    @property
+    def tokens(self) -> int:
+        """Length that the table is measured at: the setting, or the dev texts' median."""
+        lengths = self.model.tokenizer.count_lengths(self.dev.texts)
+        wanted = self.settings.tokens or int(np.median(lengths))
+        return min(max(wanted, 2), self.model.max_length)
+
+    def table(self) -> LatencyTable:
+        """The latency table, measured once."""
+
+        def told(done: int, total: int) -> None:
+            self.progress("latency table", done, total)
+
+        def made() -> dict[str, Any]:
+            config = self.model.checkpoint.config
+            return measure_latency_table(config, self.tokens, progress=told).to_dict()
+
+        self.folder.once("latency_table", made)
+        return read_latency_table(self.folder.table)
+
+    def _layers(self, table: LatencyTable, speedup: float) -> int:
+        """How many layers leave room for heads and neurons; 0 for all."""
+        now = layer_widths(self.model.checkpoint)
+        goal = table.model_ms(now) / speedup
+        for layers in range(len(now), 0, -1):
+            if table.model_ms([LayerWidth(1, 0)] * layers) <= ROOM * goal:
+                return 0 if layers == len(now) else layers
+        return 1
+
+    def _with_vocabulary(self, model: TaskModel, trimmed: bool) -> TaskModel:
+        """Trimming comes last: what training saw is kept, so it changes nothing that was learnt."""
+        if not trimmed:
+            return model
+        return trim_vocabulary(model, self.train.texts, VocabularySettings()).model
+
+    def _try(
+        self, moves: Moves, variant: TaskModel, reference: FloatReference, began: float
+    ) -> None:
+        path = self.folder.file(self.key(moves))
+        artifact = export(
+            variant,
+            path,
+            ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto"),
+            length_texts=self.train.texts,
+            check_texts=self.dev.texts[:CHECK_TEXTS],
+            reference=reference,
+        )
+        judged = evaluate(LiteRtModel.open(path), self.dev, moves.text)
+        self._write(
+            moves,
+            began,
+            dev=judged.metrics,
+            size_bytes=artifact.size_bytes,
+            gzip_bytes=artifact.gzip_bytes,
+            vocabulary=variant.tokenizer.vocabulary.size,
+            layers=[asdict(width) for width in layer_widths(variant.checkpoint)],
+        )
+
+    def _write(self, moves: Moves, began: float, refused: str = "", **found: Any) -> None:
+        key = self.key(moves)
+        self.folder.write_trial(
+            key,
+            {
+                "key": key,
+                "moves": moves.to_dict(),
+                "recipe": self._recipe(moves.distilled),
+                "refused": refused,
+                "seconds": round(time.monotonic() - began, 1),
+                **found,
+            },
+        )
+
+    def _recipe(self, distilled: bool) -> dict[str, Any] | None:
+        return asdict(self._distilling) if distilled else None
+
+    def _model_folder(self, speedup: float, distilled: bool) -> Path:
+        made_by = [self.folder.identity, speedup, self._recipe(distilled)]
+        return self.folder.model(key_of(made_by))
+
+    def _said(self, what: str) -> Progress:
+        def told(stage: str, done: int, total: int, **facts: Any) -> None:
+            self.progress(f"{what}: {stage}", done, total, **facts)
+
+        return told
