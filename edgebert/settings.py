@@ -206,6 +206,9 @@ class SearchSettings:
         4, "Passes over the training rows when a pruned model learns; 0 trains nothing."
     )
     max_rows: int = setting(0, "Distill on so many random rows; 0 takes all.")
+    refine: int = setting(
+        1, "Further speedups to distill, between one that meets --max-drop and one that misses it."
+    )
     tokens: int = setting(
         0, "Text length of the latencies, in tokens; 0 takes random dev texts and their median."
     )

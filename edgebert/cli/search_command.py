@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ def search(
     from edgebert.search.moves import read_plan
 
     read_plan(settings)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts our graphs, and warns
     train, dev, test = (
         None if path is None else read_dataset(path, columns.text_column, columns.label_column)
         for path in (train_path, dev_path, test_path)

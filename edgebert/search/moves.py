@@ -119,6 +119,7 @@ def read_plan(settings: SearchSettings) -> Plan:
             ("max_rows", 0, "0 or more"),
             ("tokens", 0, "0 or more"),
             ("latency_texts", 1, "1 or more"),
+            ("refine", 0, "0 or more"),
             ("max_candidates", 1, "1 or more"),
             ("max_minutes", 0, "0 or more"),
         )

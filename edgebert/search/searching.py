@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,13 @@ from edgebert.litert_model import LiteRtModel
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.search import timing
-from edgebert.search.front import Budgets, Point, best, dominates, point_of
+from edgebert.search.choosing import (
+    HOPELESS_POINTS,
+    aimed_speedup,
+    speedup_between,
+    worth_training,
+)
+from edgebert.search.front import best
 from edgebert.search.moves import BASELINE, Moves, Plan, key_of, read_plan
 from edgebert.search.records import SearchFolder
 from edgebert.search.result import Candidate, SearchResult, front_of, say_missed
@@ -23,12 +28,6 @@ from edgebert.settings import SearchSettings
 from edgebert.storage import atomic_write
 from edgebert.training.state import describe_data, describe_model
 
-NEAR_POINTS = 1.0
-"""A pruned model that so many points would bring onto the front is near it."""
-HOPELESS_POINTS = 5.0
-"""Where training leaves so many points too much lost, those that had lost more are left out."""
-SLACK = 0.1
-"""Models that are over a size or latency budget by more are not worth training."""
 ROUNDS = {"cheap": (7, 1), "all": (9, 1), "finals": (21, 3)}
 """Passes and openings of each round of latencies."""
 
@@ -88,7 +87,7 @@ class _Search:
         self._workshop, self._plan = workshop, plan
         self._settings, self._folder = workshop.settings, workshop.folder
         self._progress, self._notes = workshop.progress, list[str]()
-        self._tried: list[Moves] = []
+        self._considered, self._tried = list[Moves](), list[Moves]()
         self._texts = timing.latency_texts(
             workshop.dev,
             workshop.model.tokenizer,
@@ -101,7 +100,12 @@ class _Search:
         self._float = self._folder.once("float", self._float_metrics)
         self._try_all("cheap trials", self._plan.cheap())
         cheap = self._measured("cheap", self._tried)
+        aimed = aimed_speedup(cheap, self._plan.budgets)
+        if aimed is not None:
+            self._try_all("trials aimed at the latency", self._plan.of_speedup(aimed))
+            cheap = self._measured("cheap", self._tried)
         self._distil(cheap)
+        self._refine()
         candidates = self._measured("all", self._tried)
         finalists = [BASELINE, *(one.moves for one in front_of(candidates))]
         finals = {c.key: c for c in self._measured("finals", list(dict.fromkeys(finalists)))}
@@ -121,6 +125,7 @@ class _Search:
         if len(wanted) > room:
             self._note(f"{len(wanted) - room} {stage} were left out: --max-candidates is reached.")
         allowed = list(wanted[: max(room, 0)])
+        self._considered += allowed
 
         def done() -> None:
             finished = sum(self._workshop.record(moves) is not None for moves in allowed)
@@ -140,35 +145,49 @@ class _Search:
 
     def _may_begin(self) -> bool:
         """Whether time is left; the baseline is made in any case."""
-        records = [self._workshop.record(moves) for moves in self._all_moves()]
+        records = [self._workshop.record(moves) for moves in self._considered]
         spent = sum(record["seconds"] for record in records if record)
         limit = self._settings.max_minutes
         return not limit or spent < 60 * limit or self._workshop.record(BASELINE) is None
-
-    def _all_moves(self) -> list[Moves]:
-        cheap = self._plan.cheap()
-        return cheap + [replace(moves, distilled=True) for moves in cheap]
 
     def _distil(self, cheap: Sequence[Candidate]) -> None:
         """Trains what is worth it, those that lost least first."""
         budget = self._plan.budgets.drop_points
         chosen = worth_training(cheap, self._plan.budgets) if self._settings.distill_epochs else []
         for place, speedup in enumerate(chosen):
-            group = self._plan.of_speedup(speedup, distilled=True)
-            self._try_all(f"distilled trials of {speedup:g}x", group)
-            lost = [
-                100 * (self._float["accuracy"] - record["dev"]["accuracy"])
-                for record in map(self._workshop.record, group)
-                if record and not record["refused"]
-            ]
-            rest = chosen[place + 1 :]
-            if budget is not None and lost and rest and min(lost) > budget + HOPELESS_POINTS:
-                names = ", ".join(f"{one:g}x" for one in rest)
+            self._try_distilled(speedup)
+            lost = self._least_lost(distilled=True).get(speedup, 0.0)
+            rest = ", ".join(f"{one:g}x" for one in chosen[place + 1 :])
+            if budget is not None and rest and lost > budget + HOPELESS_POINTS:
                 self._note(
-                    f"{names} were not distilled: {speedup:g}x, which had lost less, still lost "
-                    f"{min(lost):.1f} points."
+                    f"{rest} were not distilled: {speedup:g}x, which had lost less, still lost "
+                    f"{lost:.1f} points."
                 )
                 return
+
+    def _refine(self) -> None:
+        """Tries speedups between the largest that meets the drop and the next, a few times."""
+        budget = self._plan.budgets.drop_points
+        for _ in range(self._settings.refine if self._settings.distill_epochs else 0):
+            lost = self._least_lost()
+            speedup = None if budget is None else speedup_between(lost, budget)
+            if speedup is None:
+                return
+            self._try_distilled(speedup)
+
+    def _try_distilled(self, speedup: float) -> None:
+        group = self._plan.of_speedup(speedup, distilled=True)
+        self._try_all(f"distilled trials of {speedup:g}x", group)
+
+    def _least_lost(self, distilled: bool = False) -> dict[float, float]:
+        """Points lost of the best model of each speedup, or of the distilled ones alone."""
+        lost: dict[float, float] = {}
+        for moves in self._tried:
+            record = self._workshop.record(moves)
+            if record is not None and (moves.distilled or not distilled):
+                points = 100 * (self._float["accuracy"] - record["dev"]["accuracy"])
+                lost[moves.speedup] = min(lost.get(moves.speedup, 100.0), points)
+        return lost
 
     def _measured(self, stage: str, tried: Sequence[Moves]) -> list[Candidate]:
         """The candidates with latencies of one round."""
@@ -264,28 +283,3 @@ class _Search:
     def _note(self, text: str) -> None:
         if text not in self._notes:
             self._notes.append(text)
-
-
-def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[float]:
-    """Speedups whose pruned model is to learn from the float model, those that lost least first.
-
-    Those are near the front, lose more than allowed as they are, and are not so much over a size or
-    latency budget that training is no use. Without an allowed drop all near the front are.
-    """
-    points = [point_of(candidate) for candidate in cheap]
-    chosen: dict[float, float] = {}
-    for candidate, point in zip(cheap, points, strict=True):
-        lifted = Point(point.size, point.latency, point.accuracy + NEAR_POINTS)
-        over = budgets.over(candidate)
-        lost = over.pop("points lost", None)
-        useful = lost is not None or budgets.drop_points is None
-        near = not any(dominates(other, lifted) for other in points)
-        if (
-            candidate.moves.speedup > 1
-            and near
-            and useful
-            and max(over.values(), default=0) <= SLACK
-        ):
-            speedup = candidate.moves.speedup
-            chosen[speedup] = min(chosen.get(speedup, 100.0), candidate.points_lost)
-    return sorted(chosen, key=lambda speedup: (chosen[speedup], speedup))

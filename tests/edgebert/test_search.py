@@ -22,6 +22,7 @@ from edgebert.litert_model import LiteRtModel
 from edgebert.model import TaskModel, open_model
 from edgebert.pruning.latency_table import LatencyTable
 from edgebert.search import search, timing, trials
+from edgebert.search.choosing import aimed_speedup, speedup_between, worth_training
 from edgebert.search.front import (
     Budgets,
     Point,
@@ -31,8 +32,8 @@ from edgebert.search.front import (
     pareto_front,
     read_budgets,
 )
-from edgebert.search.moves import BASELINE, read_plan
-from edgebert.search.searching import worth_training
+from edgebert.search.moves import BASELINE, Moves, read_plan
+from edgebert.search.result import Candidate, front_of, say_missed
 from edgebert.settings import FinetuneSettings, SearchSettings
 from edgebert.tokenizer import Tokenizer
 from tests.conftest import random_checkpoint
@@ -132,6 +133,56 @@ def test_bad_settings_are_all_told_at_once() -> None:
         read_plan(settings)
     for name in ("max_size", "max_latency", "'z'", "above 1", "int2", "distill_epochs"):
         assert name in str(caught.value)
+
+
+def candidate(speedup: float, ratio: float, lost: float, size: int, **moves: Any) -> Candidate:
+    """A file that was never made."""
+    done = Moves(speedup, **moves)
+    return Candidate(
+        done.text, done, Path("x"), {}, lost, size, size, 2 * ratio, ratio, (), 100, 0.0
+    )
+
+
+CHEAP = [
+    candidate(1, 1.0, 0.0, 20),
+    candidate(2, 0.5, 0.5, 16),
+    candidate(3, 0.36, 3.0, 14),
+    candidate(4, 0.27, 15.0, 12),
+    candidate(4, 0.40, 15.0, 13, embedding="int4"),
+]
+
+
+def test_what_misses_the_drop_and_may_meet_the_rest_is_trained() -> None:
+    assert worth_training(CHEAP, Budgets()) == [2, 3, 4]
+    assert worth_training(CHEAP, Budgets(drop_points=1.0)) == [3, 4]
+    assert worth_training(CHEAP, Budgets(drop_points=1.0, latency_ratio=0.3)) == [4]
+    assert worth_training(CHEAP, Budgets(size_bytes=8)) == []
+
+
+def test_a_latency_budget_is_aimed_at() -> None:
+    aimed = aimed_speedup(CHEAP[:4], Budgets(latency_ratio=0.32))
+    assert aimed is not None
+    assert 3 < aimed < 4
+    assert aimed == aimed_speedup(CHEAP[:4], Budgets(latency_ms=0.64))
+    for ratio in (0.29, 0.1, 2.0):
+        assert aimed_speedup(CHEAP[:4], Budgets(latency_ratio=ratio)) is None
+    assert aimed_speedup(CHEAP[:4], Budgets(drop_points=1.0)) is None
+
+
+def test_a_speedup_between_is_tried_where_there_is_room() -> None:
+    assert speedup_between({1: 0.0, 2: 0.5, 4: 3.0, 8: 0.9}, 1.0) is None
+    assert speedup_between({1: 0.0, 2: 0.5, 8: 3.0}, 1.0) == 4
+    assert speedup_between({2: 0.5, 2.1: 3.0}, 1.0) is None
+    assert speedup_between({2: 0.5}, 0.1) is None
+
+
+def test_what_came_closest_is_named_with_all_it_misses() -> None:
+    said = say_missed(front_of(CHEAP), Budgets(size_bytes=11, drop_points=1.0))
+    assert "pruned 2x" in said
+    assert "0.000 MB against" in said
+    said = say_missed(CHEAP, Budgets(latency_ms=0.5, drop_points=14.0))
+    assert "pruned 4x" in said
+    assert "0.540 ms against 0.500 ms; 15.00 points lost against 14.00" in said
 
 
 @pytest.fixture(scope="module")
@@ -264,6 +315,24 @@ def test_a_winner_is_tested_once_and_exported(trained: Path, tmp_path: Path) -> 
     assert set(result.test) == {"data", "float", "baseline", "winner"}
     assert result.baseline.latency_ratio == 1.0
     assert worth_training(result.candidates, result.budgets) == []
+
+
+def test_what_is_left_out_is_said(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady(monkeypatch)
+    settings = replace(
+        SMALL, vocabulary="whole", speedups="500", distill_epochs=0, max_candidates=3
+    )
+    data = separable(160, 1), separable(40, 2)
+    result = search(open_model(trained), *data, settings, tmp_path)
+    assert [one.moves.text for one in result.candidates] == ["int8 rows", "int4 rows"]
+    assert "--max-candidates" in result.notes[0]
+    assert "500 times faster" in result.notes[1]
+    settings = replace(settings, max_minutes=1e-9, embeddings="int8", vocabulary="both")
+    result = search(open_model(trained), *data, settings, tmp_path, resume=True)
+    assert len(result.candidates) == 1
+    assert any("--max-minutes" in note for note in result.notes)
 
 
 def call(*arguments: object) -> Result:
