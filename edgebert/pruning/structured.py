@@ -259,6 +259,8 @@ def _in_shots(
 
         narrow = compact(model.checkpoint)
         curvature = measure_curvature(model, rows, tell, seed=settings.seed + shot)
+        asked = tuple(part for parts, _ in goal.budgets(narrow.config.num_layers) for part in parts)
+        curvature = {name: value for name, value in curvature.items() if name.endswith(asked)}
         removals = {}
         for number, (name, statistics) in enumerate(curvature.items()):
             by_head = name.endswith(ATTENTION)
@@ -270,7 +272,7 @@ def _in_shots(
                 1 if by_head else NEURONS_AT_ONCE,
             )
             tell("prices", number + 1, len(curvature))
-        kept = _chosen(removals, goal, narrow.config.num_layers, (settings.shots - shot))
+        kept = _chosen(removals, goal, narrow.config.num_layers, settings.shots - shot)
         weights = dict(narrow.weights)
         for name, mask in kept.items():
             columns = np.repeat(mask, narrow.weights[f"{name}.kernel"].shape[1] // len(mask))

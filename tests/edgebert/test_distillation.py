@@ -1,0 +1,141 @@
+"""Students learn what their teachers say, by every method, with and without labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebert.datasets import Example
+from edgebert.distillation import distill
+from edgebert.errors import UsageError
+from edgebert.finetuning import finetune
+from edgebert.model import TaskModel, open_model
+from edgebert.settings import DistillSettings, FinetuneSettings
+from edgebert.students import PRESETS, make_student, student_config
+from tests.conftest import random_checkpoint
+from tests.edgebert.separable import separable
+
+pytest.importorskip("tensorflow")
+from edgebert.training.distilling import METHODS, _layer_pairs
+
+TRAIN, DEV = separable(192, 1), separable(60, 2)
+QUICK = DistillSettings(epochs=3, batch_size=16, learning_rate=5e-3, max_length=16)
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
+    settings = FinetuneSettings(
+        epochs=15, batch_size=8, learning_rate=3e-3, max_length=16, patience=0, dropout=0.0
+    )
+    return finetune(tiny_model, TRAIN, DEV, settings, tmp_path_factory.mktemp("teacher")).model
+
+
+@pytest.fixture(scope="module")
+def beginner(teacher: TaskModel) -> TaskModel:
+    """A student of the teacher's shape with a random last layer and head."""
+    fresh = random_checkpoint(teacher.checkpoint.config, teacher.labels, seed=9).weights
+    known = {
+        name: array
+        for name, array in teacher.checkpoint.weights.items()
+        if name.startswith(("embeddings.", "layers.0."))
+    }
+    return replace(teacher, checkpoint=teacher.checkpoint.with_weights({**fresh, **known}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_teaches(
+    teacher: TaskModel, beginner: TaskModel, method: str, tmp_path: Path
+) -> None:
+    settings = replace(QUICK, method=method, hard_weight=0.0)
+    result = distill(teacher, beginner, TRAIN, DEV, settings, tmp_path / "out")
+    assert result.teacher_metrics["accuracy"] > 0.85
+    losses = [epoch["loss"] for epoch in result.epochs]
+    assert losses[-1] < 0.9 * losses[0]
+    opened = open_model(tmp_path / "out")
+    assert opened.history[-1]["started_from"]["teacher"]["labels"] == list(teacher.labels)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(
+    teacher: TaskModel, method: str, tmp_path: Path
+) -> None:
+    """Every loss is zero where student and teacher are one."""
+    settings = replace(
+        QUICK, method=method, hard_weight=0.0, epochs=1, learning_rate=1e-9, batch_size=64
+    )
+    result = distill(teacher, teacher, TRAIN, DEV, settings, tmp_path / "out")
+    assert abs(result.epochs[0]["loss"]) < 1e-5
+
+
+@pytest.mark.parametrize("method", ["hidden-states", "tinybert", "minilm"])
+def test_smaller_shapes_learn(teacher: TaskModel, method: str, tmp_path: Path) -> None:
+    student = make_student(teacher, "layers=1,hidden=8,neurons=12")
+    assert student.checkpoint.config.num_heads == 1
+    settings = replace(QUICK, method=method)
+    result = distill(teacher, student, TRAIN, DEV, settings, tmp_path / "out")
+    losses = [epoch["loss"] for epoch in result.epochs]
+    assert losses[-1] < 0.9 * losses[0]
+    assert result.model.checkpoint.config == student.checkpoint.config
+
+
+def test_unlabelled_text_teaches(teacher: TaskModel, beginner: TaskModel, tmp_path: Path) -> None:
+    bare = replace(TRAIN, examples=tuple(Example(example.text) for example in TRAIN.examples))
+    settings = replace(QUICK, epochs=4, batch_size=8, method="soft-labels", hard_weight=0.5)
+    result = distill(teacher, beginner, bare, DEV, settings, tmp_path / "out")
+    assert result.metrics["accuracy"] > result.teacher_metrics["accuracy"] - 0.1
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(
+    teacher: TaskModel, beginner: TaskModel, tmp_path: Path
+) -> None:
+    whole = distill(teacher, beginner, TRAIN, DEV, QUICK, tmp_path / "whole")
+
+    def stop(stage: str, done: int, total: int, **facts: object) -> None:
+        if stage == "distill" and done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distill(teacher, beginner, TRAIN, DEV, QUICK, tmp_path / "out", progress=stop)
+    resumed = distill(teacher, beginner, TRAIN, DEV, QUICK, tmp_path / "out", resume=True)
+    for name, array in whole.model.checkpoint.weights.items():
+        np.testing.assert_allclose(resumed.model.checkpoint.weights[name], array, atol=2e-4)
+
+
+def test_a_student_keeps_what_the_teacher_has(teacher: TaskModel) -> None:
+    """All of the shape is the teacher itself."""
+    same = make_student(teacher, "layers=2").checkpoint
+    for name, array in teacher.checkpoint.weights.items():
+        np.testing.assert_array_equal(same.weights[name], array)
+
+
+@pytest.mark.parametrize("shape", [p for p in PRESETS if p != "third-depth"])
+def test_presets_make_valid_folders(teacher: TaskModel, shape: str, tmp_path: Path) -> None:
+    student = make_student(teacher, shape)
+    assert open_model(student.save(tmp_path / "s")).checkpoint.config == student.checkpoint.config
+
+
+def test_bad_shapes_are_named_at_once(teacher: TaskModel) -> None:
+    with pytest.raises(UsageError) as raised:
+        student_config(teacher.checkpoint.config, "layers=9,hidden=12,depth=3,neurons=x")
+    for part in ("layers", "hidden", "depth=3", "neurons"):
+        assert part in str(raised.value)
+
+
+def test_a_student_wider_than_its_teacher(teacher: TaskModel, tmp_path: Path) -> None:
+    small = make_student(teacher, "layers=1,hidden=8")
+    with pytest.raises(UsageError, match=r"hidden_size: expected at most.*num_layers"):
+        distill(small, teacher, TRAIN, DEV, replace(QUICK, temperature=0.0), tmp_path / "out")
+
+
+def test_a_bare_encoder_teaches_nothing(tiny_encoder: TaskModel, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="bare encoder"):
+        distill(tiny_encoder, tiny_encoder, TRAIN, DEV, QUICK, tmp_path / "out")
+
+
+def test_layers_are_paired_evenly_and_last_with_last() -> None:
+    assert _layer_pairs(3, 6) == {0: 1, 1: 3, 2: 5}
+    assert _layer_pairs(4, 6) == {0: 1, 1: 2, 2: 4, 3: 5}
+    assert _layer_pairs(2, 2) == {0: 0, 1: 1}
