@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from edgebert.model import TaskModel
     from edgebert.pruning import PruneResult
     from edgebert.pruning.recovery import RecoveryResult
+
+MANY_OTHER_TEXTS = 0.75
+"""Under this share of texts with the same tokens as before, the user is warned."""
 
 
 @click.command()
@@ -212,10 +215,30 @@ def _print_widths(result: RecoveryResult) -> None:
             f"{before / after:.2f} times faster"
         )
     if result.trimmed:
-        vocabulary = result.model.tokenizer.vocabulary
-        said.append(f"tokens left in the vocabulary: {vocabulary.size}")
+        said.append(_trimming_text(result.trimmed))
     said.append(f"dev accuracy with no training: {share_text(result.untrained['accuracy'], 2)}")
     click.echo("; ".join(said))
+
+
+def _trimming_text(entry: dict[str, Any]) -> str:
+    """What trimming did to text that no token was chosen by; a warning where that is much."""
+    from edgebert.reporting.units import share_text
+
+    heldout = entry["heldout"]
+    before, after = heldout["before"], heldout["after"]
+    if heldout["same_texts"] < MANY_OTHER_TEXTS:
+        click.echo(
+            f"Only {share_text(heldout['same_texts'])} of the dev texts tokenize as before. "
+            f"Next: keep more with --keep-tokens {entry['rows_before'] // 2}, or let the recovery "
+            "make up for it.",
+            err=True,
+        )
+    return (
+        f"tokens left: {entry['rows_after']} of {entry['rows_before']}; on the dev texts words in "
+        f"several pieces {share_text(before['split_rate'])} before, "
+        f"{share_text(after['split_rate'])} after, unknown {share_text(before['unknown_rate'])} "
+        f"before, {share_text(after['unknown_rate'])} after"
+    )
 
 
 def _prune_weights(
