@@ -24,7 +24,8 @@ class MaskCallback(keras.callbacks.Callback):
         model: holds a keras-hub `BertBackbone`, whose variables are masked.
         num_layers: of the backbone.
         head_size: numbers of an attention head.
-        names: what is masked, by neutral name (see `masks.prunable_names`).
+        names: what is masked, by neutral name (see `masks.prunable_names`); kernels of sublayers
+            that are pruned whole are not there and are passed over.
         make_mask: from a neutral kernel and the sparsity of the moment to the mask.
         schedule: called with a step, says whether masks are made before it, and the sparsity; see
             `schedules.make_schedule`.
@@ -41,7 +42,7 @@ class MaskCallback(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         known = keras_hub.variables(model, num_layers)
-        self._rows = {name: known[name] for name in names}
+        self._rows = {name: known[name] for name in names if name in known}
         self._head_size, self._make_mask, self._schedule = head_size, make_mask, schedule
         self._masks = {
             name: tf.Variable(tf.ones(variable.shape, tf.bool), trainable=False)

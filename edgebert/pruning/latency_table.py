@@ -110,8 +110,9 @@ def read_latency_table(path: Path | str) -> LatencyTable:
         return LatencyTable(**{**content, **curves})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
-            f"{path} is no latency table ({error}). Expected the JSON that `edgebert prune "
-            "--write-latency-table FILE` writes. Next: measure one on the target."
+            f"{path} is no latency table ({error}). Expected `structure.latency_table` of what "
+            "`edgebert prune --target-speedup ... --json` prints on the target. Next: leave it "
+            "out, and it is measured here."
         ) from error
 
 
