@@ -169,6 +169,7 @@ def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
         max_length=settings.max_length or student.max_length,
         patience=0,
         precision=settings.precision,
+        quantization_aware=settings.quantization_aware,
         max_rows=settings.max_rows,
         seed=settings.seed,
     )

@@ -49,6 +49,11 @@ class FinetuneSettings:
         "Arithmetic of the training step; weights stay in float32.",
         ("float32", "bfloat16", "float16"),
     )
+    quantization_aware: str = setting(
+        "none",
+        "Train with weights and activations rounded as the exported file will have them.",
+        ("none", "int8", "int4"),
+    )
     max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
     dev_fraction: float = setting(
         0.1, "Share of the training rows held out when no dev file is given."
@@ -77,6 +82,11 @@ class DistillSettings:
         "float32",
         "Arithmetic of the training step; weights stay in float32.",
         ("float32", "bfloat16", "float16"),
+    )
+    quantization_aware: str = setting(
+        "none",
+        "Train with weights and activations rounded as the exported file will have them.",
+        ("none", "int8", "int4"),
     )
     max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
     seed: int = setting(42, "Seed of a new head, the shuffling and the dropout.")
@@ -163,7 +173,15 @@ class ExportSettings:
     recipe: str = setting(
         "dynamic-int8",
         "Precision of the weights.",
-        ("float32", "float16", "dynamic-int8", "weight-int8"),
+        (
+            "float32",
+            "float16",
+            "dynamic-int8",
+            "weight-int8",
+            "int4",
+            "static-int8",
+            "static-int16x8",
+        ),
     )
     embedding: str = setting(
         "recipe",
@@ -184,6 +202,18 @@ class ExportSettings:
         100.0,
         "Write nothing and exit with 3 where the labelled text loses more points of accuracy.",
     )
+    int4_share: float = setting(
+        1.0,
+        "Largest share of the kernels' weights in 4 bits (int4); those that the outputs depend on "
+        "most stay in int8.",
+    )
+    max_error: float = setting(
+        0.0,
+        "Largest divergence from the float model on the calibration text: nats of a classifier's "
+        "probabilities, one minus the cosine of an encoder's rows (int4, static-*); 0 is no limit.",
+    )
+    calibration_rows: int = setting(256, "Calibration texts to draw (int4, static-*).")
+    calibration_seed: int = setting(42, "Seed of the calibration texts.")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,14 @@ def build_model(
         backbone = keras_hub.build_backbone(config, settings.dropout)
     else:
         backbone = NarrowBackbone(narrow, settings.seed)
-    packed = pack_backbone(backbone, config, settings.dropout, settings.seed, settings.precision)
+    packed = pack_backbone(
+        backbone,
+        config,
+        settings.dropout,
+        settings.seed,
+        settings.precision,
+        settings.quantization_aware,
+    )
     built = classification.add_head(packed, num_labels, settings.dropout, settings.seed)
     if not keep_head:
         weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}

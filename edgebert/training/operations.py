@@ -18,6 +18,7 @@ from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU
 
 _SLOW_COLUMN_SUM = 512
 _LEVELS = 1 << 16
+_SMALLEST_SCALE = 1.2e-38
 
 
 def matmul(
@@ -66,6 +67,23 @@ def dense(x: Any, kernel: Any, bias: Any, precision: str) -> Any:
         return y, gradient
 
     return run(x, kernel, bias)
+
+
+def fake_quantized(x: Any, bits: int, axis: int) -> Any:
+    """What is left of `x` after symmetric quantization; the gradient passes straight through.
+
+    Rounding has no useful gradient; taking that of the identity is the straight-through estimator
+    (Bengio et al. 2013; for integer inference Jacob et al. 2018).
+
+    Args:
+        x: any shape.
+        bits: 8 or 4: levels from -(2^(bits-1) - 1) to its opposite.
+        axis: numbers along it share a scale.
+    """
+    levels = float(2 ** (bits - 1) - 1)
+    scale = tf.reduce_max(tf.abs(x), axis, keepdims=True) / levels
+    scale = tf.where(scale > _SMALLEST_SCALE, scale, tf.ones_like(scale))
+    return x + tf.stop_gradient(tf.round(x / scale) * scale - x)
 
 
 @tf.custom_gradient

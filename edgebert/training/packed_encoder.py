@@ -26,6 +26,7 @@ from edgebert.training.operations import (
     ACTIVATIONS,
     Dropout,
     dense,
+    fake_quantized,
     layer_norm,
     permute,
     small_table_rows,
@@ -110,6 +111,18 @@ def join_heads(x: Any, packing: Packing) -> Any:
     return tf.reshape(permute(x, there, back, head_size), [-1, heads * head_size])
 
 
+class Bits(NamedTuple):
+    """Bits of what is rounded in training; 0 rounds nothing."""
+
+    kernels: int
+    activations: int
+    embeddings: int
+
+
+AWARENESS = {"none": Bits(0, 0, 0), "int8": Bits(8, 8, 8), "int4": Bits(4, 8, 4)}
+"""What quantization-aware training is aware of, by the setting's name."""
+
+
 class Taps:
     """What an encoder computed on its way, by name; nothing of it is kept unless it is wanted.
 
@@ -150,14 +163,23 @@ class PackedEncoder(keras.layers.Layer):
         seed: of the dropout.
         precision: dtype in which matmuls with weights multiply; all else is float32, which is what
             a mixed dtype policy of Keras wants to be, less its casts of whole tables and norms.
+        aware_of: a key of `AWARENESS`: what the exporter will store. Kernels, embedding rows and
+            what kernels read are then rounded as in the file, so that training makes up for it.
     """
 
     def __init__(
-        self, backbone: Any, config: BertConfig, dropout: float, seed: int, precision: str
+        self,
+        backbone: Any,
+        config: BertConfig,
+        dropout: float,
+        seed: int,
+        precision: str,
+        aware_of: str = "none",
     ) -> None:
         super().__init__(dtype="float32", name="packed_encoder")
         self.backbone = backbone
         self._config, self._dropout, self._precision = config, dropout, precision
+        self._bits = AWARENESS[aware_of]
         self._step_seed = keras.random.SeedGenerator(seed)
         self._named = {
             name: variable
@@ -215,6 +237,8 @@ class PackedEncoder(keras.layers.Layer):
 
         # The gradient of this gather is sparse, which the optimizer makes use of.
         tokens = tf.gather(self._named["embeddings.token"].value, packed("token_ids"))
+        if self._bits.embeddings:
+            tokens = fake_quantized(tokens, self._bits.embeddings, -1)
         positions = small_table_rows(
             self._read("embeddings.position"), packing.position % packing.length
         )
@@ -278,18 +302,22 @@ class PackedEncoder(keras.layers.Layer):
     def _kernel(self, name: str) -> Any:
         """A kernel as `[inputs, outputs]`; keras-hub splits the attention's into heads."""
         outputs = math.prod(self._named[f"{name}.bias"].shape)
-        return tf.reshape(self._read(f"{name}.kernel"), [-1, outputs])
+        kernel = tf.reshape(self._read(f"{name}.kernel"), [-1, outputs])
+        return fake_quantized(kernel, self._bits.kernels, 0) if self._bits.kernels else kernel
 
     def _bias(self, name: str) -> Any:
         return tf.reshape(self._read(f"{name}.bias"), [-1])
 
     def _dense(self, x: Any, name: str) -> Any:
-        return dense(x, self._kernel(name), self._bias(name), self._precision)
+        return dense(self._rounded(x), self._kernel(name), self._bias(name), self._precision)
+
+    def _rounded(self, x: Any) -> Any:
+        return fake_quantized(x, self._bits.activations, -1) if self._bits.activations else x
 
     def _side_by_side(self, x: Any, names: list[str]) -> Any:
         kernel = tf.concat([self._kernel(name) for name in names], 1)
         bias = tf.concat([self._bias(name) for name in names], 0)
-        return dense(x, kernel, bias, self._precision)
+        return dense(self._rounded(x), kernel, bias, self._precision)
 
     def _norm(self, x: Any, name: str) -> Any:
         return layer_norm(
@@ -301,9 +329,14 @@ class PackedEncoder(keras.layers.Layer):
 
 
 def pack_backbone(
-    backbone: Any, config: BertConfig, dropout: float, seed: int, precision: str
+    backbone: Any,
+    config: BertConfig,
+    dropout: float,
+    seed: int,
+    precision: str,
+    aware_of: str = "none",
 ) -> keras.Model:
     """A Keras model with a backbone's inputs and its output `pooled_output`, computed packed."""
-    encoder = PackedEncoder(backbone, config, dropout, seed, precision)
+    encoder = PackedEncoder(backbone, config, dropout, seed, precision, aware_of)
     inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in INPUTS}
     return keras.Model(inputs, {"pooled_output": encoder(inputs)}, name="packed")

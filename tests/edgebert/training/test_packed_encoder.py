@@ -122,3 +122,42 @@ def test_packing_has_every_token_and_whole_multiples(lengths: tuple[int, int]) -
     left_out = np.setdiff1d(np.arange(mask.size), position)
     assert (row[left_out] == len(position) - 1).all()
     assert not len(left_out) or not mask.reshape(-1)[position[-1]]
+
+
+@pytest.mark.parametrize("aware_of", ["int8", "int4"])
+def test_quantization_aware_logits_are_those_of_rounded_weights(
+    tiny_config: BertConfig, aware_of: str
+) -> None:
+    """Rounding the weights beforehand changes nothing, and the gradients pass straight through."""
+    weights = random_checkpoint(tiny_config, LABELS).weights
+    levels = {"int8": 127, "int4": 7}[aware_of]
+
+    def rounded(array: np.ndarray) -> np.ndarray:
+        scale = np.abs(array).max(-1, keepdims=True) / levels
+        return np.rint(array / scale) * scale
+
+    inputs = inputs_of((3, 9, 12, 5), 12, tiny_config.vocab_size)
+
+    def logits(own: dict[str, np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+        body = keras_hub.build_backbone(tiny_config, 0.0)
+        body = pack_backbone(body, tiny_config, 0.0, 3, "float32", aware_of)
+        model = classification.add_head(body, len(LABELS), 0.0, 0)
+        keras_hub.load_weights(model, own, tiny_config.num_layers, tiny_config.head_size)
+        with tf.GradientTape() as tape:
+            out = model(inputs, training=True)
+            loss = tf.reduce_sum(out[:, 0])
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        return out.numpy(), [tf.convert_to_tensor(g).numpy() for g in gradients]
+
+    already = {
+        name: rounded(array)
+        if (name.endswith(".kernel") and not name.startswith("classifier"))
+        or name == "embeddings.token"
+        else array
+        for name, array in weights.items()
+    }
+    (plain, gradients), (again, same) = logits(weights), logits(already)
+    np.testing.assert_allclose(plain, again, atol=1e-4)
+    for one, other in zip(gradients, same, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+    assert sum(np.abs(g).sum() > 0 for g in gradients) > len(gradients) / 2
