@@ -16,6 +16,7 @@ import numpy.typing as npt
 from converters.checkpoint import BertConfig, Checkpoint
 from edgebert.errors import UsageError
 from edgebert.model import TaskModel
+from edgebert.pruning.layers import drop_layers, spread_layers
 
 PRESETS = {
     "half-depth": "layers=1/2",
@@ -80,7 +81,8 @@ def make_student(teacher: TaskModel, shape: str) -> TaskModel:
         UsageError: see `student_config`.
     """
     config = student_config(teacher.checkpoint.config, shape)
-    checkpoint = _fewer_layers(teacher.checkpoint, config.num_layers)
+    kept_layers = spread_layers(teacher.checkpoint.config.num_layers, config.num_layers)
+    checkpoint = drop_layers(teacher.checkpoint, kept_layers)
     kept = _largest(_dimension_weights(checkpoint), config.hidden_size)
     scale = np.float32(np.sqrt(checkpoint.config.hidden_size / config.hidden_size))
     weights = {}
@@ -89,20 +91,6 @@ def make_student(teacher: TaskModel, shape: str) -> TaskModel:
     student = Checkpoint(config, weights, checkpoint.labels, checkpoint.source)
     entry = {"stage": "student", "shape": shape}
     return replace(teacher, checkpoint=student, history=(*teacher.history, entry))
-
-
-def _fewer_layers(checkpoint: Checkpoint, count: int) -> Checkpoint:
-    total = checkpoint.config.num_layers
-    places = np.ceil(np.arange(1, count + 1) * total / count).astype(int) - 1
-    weights = {k: v for k, v in checkpoint.weights.items() if not k.startswith("layers.")}
-    for place, number in enumerate(places):
-        start = f"layers.{number}."
-        weights |= {
-            f"layers.{place}.{name.removeprefix(start)}": array
-            for name, array in checkpoint.weights.items()
-            if name.startswith(start)
-        }
-    return replace(checkpoint, config=replace(checkpoint.config, num_layers=count), weights=weights)
 
 
 def _narrowed(

@@ -45,9 +45,14 @@ def choose_layers(model: TaskModel, count: int, choice: str, rows: EncodedRows) 
     if choice == "last":
         return tuple(range(total - count, total))
     if choice == "alternate":
-        return tuple(int(i) for i in np.ceil(np.arange(1, count + 1) * total / count) - 1)
+        return spread_layers(total, count)
     ranked = np.argsort(-layer_influence(model, rows), kind="stable")[:count]
     return tuple(int(i) for i in np.sort(ranked))
+
+
+def spread_layers(total: int, count: int) -> tuple[int, ...]:
+    """`count` of `total` layers, evenly spread, the last one among them."""
+    return tuple(int(i) for i in np.ceil(np.arange(1, count + 1) * total / count) - 1)
 
 
 def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -> np.ndarray:
