@@ -16,6 +16,8 @@ from edgebert.errors import UsageError
 
 LATENCY_STEP = 0.03
 NO_LIMIT_POINTS = 100.0
+POINTS_LIKE_DOUBLE = 5.0
+"""To lose so many points too much is as far off as twice the size."""
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*([KMG]?B?)", re.IGNORECASE)
 _LATENCY = re.compile(r"([0-9]*\.?[0-9]+)\s*(x|ms)?", re.IGNORECASE)
@@ -92,7 +94,7 @@ class Budgets:
     def over(self, measured: Measured) -> dict[str, float]:
         """By which share each budget is overrun; empty where all are met.
 
-        Points lost count beyond the allowed ones, as a share of those or of one point.
+        Points lost beyond the allowed ones count as a share of `POINTS_LIKE_DOUBLE`.
         """
         found = {}
         if self.size_bytes is not None:
@@ -102,9 +104,12 @@ class Budgets:
         if self.latency_ratio is not None:
             found["latency"] = measured.latency_ratio / self.latency_ratio - 1
         if self.drop_points is not None:
-            lost = measured.points_lost - self.drop_points
-            found["points lost"] = lost / max(abs(self.drop_points), 1.0)
+            found["points lost"] = (measured.points_lost - self.drop_points) / POINTS_LIKE_DOUBLE
         return {name: share for name, share in found.items() if share > 1e-9}
+
+    def distance(self, measured: Measured) -> float:
+        """How far a candidate is from meeting all budgets; 0 where it does."""
+        return sum(map(math.log1p, self.over(measured).values()))
 
     def to_dict(self) -> dict[str, float | None]:
         return dict(self.__dict__)
@@ -175,11 +180,11 @@ def best(measured: Sequence[Measured], budgets: Budgets) -> int | None:
 
 
 def closest(measured: Sequence[Measured], budgets: Budgets) -> int:
-    """The place of the one that overruns the budgets least, their shares added up.
+    """The place of the one that is the least distance from meeting the budgets.
 
     Raises:
         UsageError: there is nothing to choose from.
     """
     if not measured:
         raise UsageError("Expected at least one candidate. Received: none.")
-    return min(range(len(measured)), key=lambda place: sum(budgets.over(measured[place]).values()))
+    return min(range(len(measured)), key=lambda place: budgets.distance(measured[place]))

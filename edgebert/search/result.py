@@ -139,7 +139,7 @@ def say_missed(candidates: Sequence[Candidate], budgets: Budgets) -> str:
     }
     misses = "; ".join(parts[name] for name in over)
     return (
-        f"No candidate of {len(candidates)} meets every budget. Closest: {near.moves.text} "
+        f"No candidate meets every budget. Closest: {near.moves.text} "
         f"({near.path}). Received: {misses}. Next: relax that budget, distill longer with "
         "--distill-epochs, or add --speedups between those tried; --resume keeps what is done."
     )

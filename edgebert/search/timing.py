@@ -1,7 +1,9 @@
 """Latency from text to label of many files, each in turn with the baseline.
 
-What counts is the ratio to the baseline, pass by pass, so that a machine that slows down slows both
-sides. Files are opened in groups, to bound the memory; the baseline is in all of them.
+What counts is the ratio to the baseline, whose passes alternate with the others', so that a machine
+that slows down slows both sides. Of each text's calls the median is taken before anything is added
+up: a call that other programs interrupt does not count. Files are opened in groups, to bound the
+memory; the baseline is in all of them.
 """
 
 from __future__ import annotations
@@ -55,8 +57,8 @@ def measure(
         stage: its name.
 
     Returns:
-        By key: `ratio`, the median over passes of this file's time to the baseline's in the same
-        pass, and `ms` a text, which is the ratio times the baseline's median.
+        By key: `ratio`, the median over openings of this file's time to the baseline's, and `ms` a
+        text, which is the ratio times the baseline's median.
     """
     others = [key for key in files if key != baseline]
     groups = [others[start : start + GROUP] for start in range(0, len(others), GROUP)] or [[]]
@@ -65,10 +67,10 @@ def measure(
     for number, group in enumerate(groups):
         for _ in range(openings):
             models = {key: LiteRtModel.open(files[key]) for key in (baseline, *group)}
-            for times in _passes(models, texts, passes):
-                base_ms.append(times[baseline])
-                for key, ms in times.items():
-                    ratios[key].append(ms / times[baseline])
+            times = {key: _typical_ms(passed) for key, passed in _passes(models, texts, passes)}
+            base_ms.append(times[baseline])
+            for key, ms in times.items():
+                ratios[key].append(ms / times[baseline])
         progress(stage, number + 1, len(groups))
     base = median(base_ms)
     return {
@@ -77,24 +79,32 @@ def measure(
     }
 
 
+def _typical_ms(passes: list[list[float]]) -> float:
+    """The mean over the texts of the median over the passes: `passes` is `[passes][texts]`."""
+    return float(np.median(np.array(passes), axis=0).mean())
+
+
 def _passes(
     models: Mapping[str, LiteRtModel], texts: Sequence[str], passes: int
-) -> list[dict[str, float]]:
-    keys, done = list(models), []
+) -> list[tuple[str, list[list[float]]]]:
+    """Milliseconds of every call, by model, pass and text; the models take turns."""
+    keys = list(models)
+    done: dict[str, list[list[float]]] = {key: [] for key in keys}
     gc.collect()
     gc.disable()
     try:
         for number in range(-1, passes):
             turn = number % len(keys)
-            times = {}
             for key in keys[turn:] + keys[:turn]:
-                classify = models[key].classify
-                start = time.perf_counter()
-                for text in texts:
-                    classify(text)
-                times[key] = 1e3 * (time.perf_counter() - start) / len(texts)
-            if number >= 0:
-                done.append(times)
+                times = [_call_ms(models[key], text) for text in texts]
+                if number >= 0:
+                    done[key].append(times)
     finally:
         gc.enable()
-    return done
+    return list(done.items())
+
+
+def _call_ms(model: LiteRtModel, text: str) -> float:
+    start = time.perf_counter()
+    model.classify(text)
+    return 1e3 * (time.perf_counter() - start)

@@ -96,8 +96,8 @@ def test_a_winner_meets_every_budget(ones: list[One], budgets: Budgets) -> None:
     place = best(ones, budgets)
     if place is None:
         assert all(budgets.over(one) for one in ones)
-        nearest = budgets.over(ones[closest(ones, budgets)])
-        assert all(sum(nearest.values()) <= sum(budgets.over(one).values()) for one in ones)
+        nearest = budgets.distance(ones[closest(ones, budgets)])
+        assert 0 < nearest <= min(map(budgets.distance, ones))
         return
     winner = ones[place]
     assert not budgets.over(winner)
