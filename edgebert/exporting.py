@@ -15,14 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from converters.checkpoint import Checkpoint
 from converters.compaction import compact, layer_widths
-from converters.errors import ConversionError
 from converters.inference_graph import (
     DYNAMIC_LENGTH,
     HIDDEN_STATES,
-    Precision,
-    build_inference_graph,
     signature_key,
 )
 from converters.metadata import (
@@ -33,13 +29,14 @@ from converters.metadata import (
     labels_txt,
 )
 from edgebert import __version__
+from edgebert.calibration import FLOAT
 from edgebert.certificate import Certificate, FloatReference, Quality, certify, default_texts
-from edgebert.errors import EdgebertError, ModelError, QualityGateError, UsageError
+from edgebert.errors import EdgebertError, QualityGateError, UsageError
+from edgebert.layout import graph_of, lay_out
 from edgebert.lengths import parse_lengths, pick_lengths
 from edgebert.litert_model import MANIFEST_FORMAT, MANIFEST_NAME, VOCABULARY_FILE, LiteRtModel
 from edgebert.model import ENCODER, TaskModel
 from edgebert.progress import Progress, silent
-from edgebert.quantization import precision_of
 from edgebert.settings import ExportSettings
 from edgebert.storage import atomic_write
 
@@ -87,6 +84,7 @@ def export(
     check_texts: Sequence[str] = (),
     reference: FloatReference | None = None,
     progress: Progress = silent,
+    calibration_texts: Sequence[str] = (),
 ) -> Artifact:
     """Writes `out` and, beside it, its manifest as `<name>.json`.
 
@@ -97,8 +95,11 @@ def export(
         check_texts: texts of the certificate; varied ones of our own when empty.
         reference: the float model and labelled text to hold the file against; the manifest then
             has its agreement and accuracy too. Made once, it serves several exports of a model.
+        calibration_texts: for recipes that decide by measurement: text as the app will see it,
+            without labels. The training texts will do.
 
     Raises:
+        DataError: too few calibration texts for a recipe that needs them.
         UsageError: settings that exclude each other, a length that the model can't have.
         EdgebertError: the float graph does not compute what Keras computes.
         ModelError: the checkpoint can't be laid out.
@@ -107,11 +108,22 @@ def export(
     reference = reference or FloatReference(model)
     lengths = choose_lengths(model, settings, length_texts)
     output = HIDDEN_STATES if model.task == ENCODER else settings.output
-    precision = precision_of(settings)
     progress("lay out", 0, 3)
     checkpoint = compact(model.checkpoint)
-    body = _graph(checkpoint, lengths, precision, output)
-    manifest = _manifest(model, settings, precision, lengths, output)
+    manifest = _manifest(model, settings, lengths, output)
+    layout = lay_out(
+        checkpoint,
+        model.tokenizer,
+        lengths,
+        output,
+        settings,
+        calibration_texts,
+        manifest["max_length"],
+        progress,
+    )
+    body, manifest["precision"] = layout.body, layout.precision
+    if layout.calibration:
+        manifest["calibration"] = layout.calibration
     manifest["layers"] = [asdict(width) for width in layer_widths(checkpoint)]
     texts = list(check_texts) or default_texts()
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
@@ -119,7 +131,7 @@ def export(
         final = _written(Path(scratch) / "final.tflite", body, manifest, model)
         float_graph = _written(
             Path(scratch) / "float.tflite",
-            _graph(checkpoint, lengths, Precision("float32", "float32"), output),
+            graph_of(checkpoint, lengths, FLOAT, output),
             manifest,
             model,
         )
@@ -191,19 +203,9 @@ def choose_lengths(
     return pick_lengths(model.tokenizer.count_lengths(texts), longest, settings.max_signatures)
 
 
-def _graph(
-    checkpoint: Checkpoint, lengths: Sequence[int], precision: Precision, output: str
-) -> bytes:
-    try:
-        return build_inference_graph(checkpoint, lengths, precision, output, "edgebert").finish()
-    except ConversionError as error:
-        raise ModelError(str(error)) from error
-
-
 def _manifest(
     model: TaskModel,
     settings: ExportSettings,
-    precision: Precision,
     lengths: Sequence[int],
     output: str,
 ) -> dict[str, Any]:
@@ -218,7 +220,6 @@ def _manifest(
         "lengths": [] if dynamic else list(lengths),
         "max_length": longest if dynamic else max(lengths),
         "recipe": settings.recipe,
-        "precision": {"kernels": precision.kernels, "embeddings": precision.embeddings},
         "tokenizer": vocabulary.to_settings(),
         "vocabulary_sha256": vocabulary.sha256,
         "weights_sha256": model.checkpoint.weights_sha256(),

@@ -9,6 +9,7 @@ free length goes through the interpreter, which resizes faster. Where there is n
 from __future__ import annotations
 
 import sys
+import warnings
 import weakref
 from pathlib import Path
 from typing import Any, Protocol
@@ -61,6 +62,27 @@ def load_interpreter(path: Path, threads: int) -> Any:
             return interpreter
     except (ValueError, RuntimeError) as error:
         raise _refused(path, error) from error
+
+
+def load_tracing_interpreter(body: bytes) -> Any:
+    """An interpreter that keeps the values of all tensors, for looking at them; it is slower.
+
+    Raises:
+        MissingExtraError: `ai-edge-litert` is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise MissingExtraError(
+            "Calibration runs in ai-edge-litert. Next: pip install ai-edge-litert"
+        ) from error
+    with native_noise.hidden(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it is for looking at tensors
+        interpreter = Interpreter(
+            model_content=body, num_threads=1, experimental_preserve_all_tensors=True
+        )
+        interpreter.allocate_tensors()
+    return interpreter
 
 
 def _refused(path: Path, error: Exception) -> ModelError:

@@ -6,7 +6,7 @@ trade-offs in words. The exporter lays the graph out with it.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -14,14 +14,25 @@ from converters.inference_graph import Precision
 from edgebert.errors import UsageError
 from edgebert.settings import ExportSettings
 
+INT4 = "int4"
+"""Decided by measurement: which kernels go to 4 bits."""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """One row of the table of recipes."""
+    """One row of the table of recipes.
+
+    Attributes:
+        name: what `--recipe` says.
+        precision: what kernels and embeddings are stored as where nothing is decided.
+        trade_off: what it is good for and what it costs.
+        decide: what is decided by measurement on calibration texts; empty for nothing.
+    """
 
     name: str
     precision: Precision
     trade_off: str
+    decide: str = ""
 
 
 RECIPES: dict[str, Recipe] = {
@@ -49,8 +60,18 @@ RECIPES: dict[str, Recipe] = {
             "The size of int8 with float arithmetic: nearer to float than dynamic-int8, as slow "
             "as float32.",
         ),
+        Recipe(
+            "int4",
+            Precision("dynamic-int8", "int4"),
+            "About half the size of int8 at its speed: kernels and embeddings in 4 bits, the "
+            "kernels that the outputs depend on most in int8. Needs calibration text.",
+            INT4,
+        ),
     )
 }
+
+PLAIN_RECIPES = tuple(name for name, recipe in RECIPES.items() if not recipe.decide)
+"""Those that need no calibration text."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +96,27 @@ class Agreement:
         return asdict(self)
 
 
-def precision_of(settings: ExportSettings) -> Precision:
-    """The precision that export settings ask for: the recipe's, the embedding's if it is given."""
+def recipe_of(settings: ExportSettings) -> Recipe:
+    """The recipe that export settings name.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
     if settings.recipe not in RECIPES:
         raise UsageError(f"--recipe is one of {', '.join(RECIPES)}. Received: {settings.recipe!r}.")
-    precision = RECIPES[settings.recipe].precision
+    return RECIPES[settings.recipe]
+
+
+def precision_of(settings: ExportSettings) -> Precision:
+    """The precision that export settings ask for: the recipe's, the embedding's if it is given.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    precision = recipe_of(settings).precision
     if settings.embedding == "recipe":
         return precision
-    return Precision(precision.kernels, settings.embedding)
+    return replace(precision, embeddings=settings.embedding)
 
 
 def agreement(reference: np.ndarray, scores: np.ndarray) -> Agreement:

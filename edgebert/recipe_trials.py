@@ -13,7 +13,7 @@ from edgebert.errors import QualityGateError, UsageError
 from edgebert.exporting import Artifact, export
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
-from edgebert.quantization import RECIPES
+from edgebert.quantization import PLAIN_RECIPES, RECIPES
 from edgebert.settings import ExportSettings
 
 
@@ -38,6 +38,7 @@ class Trial:
                 "size_bytes": self.artifact.size_bytes,
                 "gzip_bytes": self.artifact.gzip_bytes,
                 "quality": self.artifact.manifest["quality"],
+                "calibration": self.artifact.manifest.get("calibration", {}),
             }
         return content
 
@@ -46,10 +47,11 @@ def quantize(
     model: TaskModel,
     labelled: Dataset,
     out: Path,
-    recipes: Sequence[str] = tuple(RECIPES),
+    recipes: Sequence[str] = PLAIN_RECIPES,
     settings: ExportSettings = ExportSettings(),
     length_texts: Sequence[str] = (),
     progress: Progress = silent,
+    calibration_texts: Sequence[str] = (),
 ) -> tuple[Trial, ...]:
     """Exports `<out>/<recipe>.tflite` for each recipe that keeps the accuracy.
 
@@ -58,6 +60,8 @@ def quantize(
         out: folder of the files.
         recipes: names of `RECIPES`.
         settings: of every export but for the recipe; `max_drop` refuses a recipe.
+        calibration_texts: for recipes that decide by measurement; not the labelled text, which
+            they are judged on.
 
     Raises:
         UsageError: a recipe that there is not, or a bare encoder.
@@ -73,7 +77,14 @@ def quantize(
         progress("recipes", i, len(recipes), recipe=name)
         path, chosen = Path(out) / f"{name}.tflite", replace(settings, recipe=name)
         try:
-            artifact = export(model, path, chosen, length_texts, reference=reference)
+            artifact = export(
+                model,
+                path,
+                chosen,
+                length_texts,
+                reference=reference,
+                calibration_texts=calibration_texts,
+            )
             trials.append(Trial(name, RECIPES[name].trade_off, artifact))
         except QualityGateError as error:
             trials.append(Trial(name, RECIPES[name].trade_off, None, str(error)))

@@ -203,14 +203,14 @@ class ExportSettings:
         "Write nothing and exit with 3 where the labelled text loses more points of accuracy.",
     )
     int4_share: float = setting(
-        1.0,
+        0.9,
         "Largest share of the kernels' weights in 4 bits (int4); those that the outputs depend on "
         "most stay in int8.",
     )
     max_error: float = setting(
         0.0,
-        "Largest divergence from the float model on the calibration text: nats of a classifier's "
-        "probabilities, one minus the cosine of an encoder's rows (int4, static-*); 0 is no limit.",
+        "Largest error of the outputs on the calibration text, squared error over squared signal "
+        "(int4, static-*): what outputs depend on most is kept finer; 0 takes the recipe's own.",
     )
     calibration_rows: int = setting(256, "Calibration texts to draw (int4, static-*).")
     calibration_seed: int = setting(42, "Seed of the calibration texts.")

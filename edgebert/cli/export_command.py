@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     help="Labelled text, not used for training: accuracy and agreement with the float "
     "model are reported, and --max-drop holds.",
 )
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Text file that --recipe int4 and static-* measure on; labels are not read.",
+)
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option
@@ -49,6 +54,7 @@ def export(
     lengths_from: Path | None,
     check_texts: Path | None,
     data_path: Path | None,
+    calibration: Path | None,
     settings: ExportSettings,
     columns: DataSettings,
     as_json: bool,
@@ -59,6 +65,7 @@ def export(
     edgebert export my-bert/ -o model.tflite
     edgebert export my-bert/ -o model.tflite --lengths auto --lengths-from train.tsv
     edgebert export my-bert/ -o mediapipe.tflite --length 128
+    edgebert export my-bert/ -o small.tflite --recipe int4 --calibration train.tsv
     """
     from edgebert.certificate import FloatReference
     from edgebert.datasets import read_dataset
@@ -81,7 +88,14 @@ def export(
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)
         artifact = run_export(
-            opened, out, settings, length_texts, texts(check_texts), reference, progress
+            opened,
+            out,
+            settings,
+            length_texts,
+            texts(check_texts),
+            reference,
+            progress,
+            texts(calibration),
         )
     if as_json:
         print_json(

@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Labelled text to compare on, not used for training.",
 )
-@click.option("--recipes", default="", help="Recipes with commas; all when empty.")
+@click.option(
+    "--recipes",
+    default="",
+    help="Recipes with commas; when empty all, and without --calibration those that need none.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Text file that int4 and static-* measure on, not the one of --data; labels are not read.",
+)
+@click.option("--verbose", is_flag=True, help="Also show the error of every part, by recipe.")
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option
@@ -39,6 +49,8 @@ def quantize(
     out: Path,
     data_path: Path,
     recipes: str,
+    calibration: Path | None,
+    verbose: bool,
     settings: ExportSettings,
     columns: DataSettings,
     as_json: bool,
@@ -48,24 +60,33 @@ def quantize(
     \b
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv --recipes dynamic-int8 --max-drop 0.5
+    edgebert quantize my-bert/ -o recipes/ --data dev.tsv --calibration train.tsv --verbose
     """
     from edgebert.datasets import read_dataset
     from edgebert.errors import QualityGateError
     from edgebert.model import open_model
     from edgebert.progress import terminal_progress
-    from edgebert.quantization import RECIPES
+    from edgebert.quantization import PLAIN_RECIPES, RECIPES
     from edgebert.recipe_trials import quantize as run_quantize
 
-    names = [name.strip() for name in recipes.split(",") if name.strip()] or list(RECIPES)
+    named = [name.strip() for name in recipes.split(",") if name.strip()]
+    names = named or (list(RECIPES) if calibration else list(PLAIN_RECIPES))
+    texts: tuple[str, ...] = ()
+    if calibration is not None:
+        texts = read_dataset(
+            calibration, columns.text_column, columns.label_column, labels="none"
+        ).texts
     dataset = read_dataset(data_path, columns.text_column, columns.label_column)
     with terminal_progress() as progress:
         trials = run_quantize(
-            open_model(model), dataset, out, names, settings, dataset.texts, progress
+            open_model(model), dataset, out, names, settings, dataset.texts, progress, texts
         )
     if as_json:
         print_json([trial.to_dict() for trial in trials])
     else:
         _print_table(trials)
+        if verbose:
+            _print_parts(trials)
     refused = [trial for trial in trials if trial.artifact is None]
     if refused:
         raise QualityGateError("\n".join(trial.refused for trial in refused))
@@ -104,3 +125,24 @@ def _print_table(trials: tuple[Trial, ...]) -> None:
     Console().print(table)
     for trial in trials:
         click.echo(f"{trial.recipe}: {trial.trade_off}", err=True)
+
+
+def _print_parts(trials: tuple[Trial, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    for trial in trials:
+        measured = trial.artifact.manifest.get("calibration") if trial.artifact else None
+        if not measured:
+            continue
+        table = Table(
+            title=f"{trial.recipe}: error of the outputs with one part alone, "
+            f"{measured['texts']} texts; together {measured['error']:.2e}",
+            title_justify="left",
+        )
+        for column in ("part", "stored as", "error alone", "weights"):
+            table.add_column(column, justify="left" if column == "part" else "right")
+        for part in measured["parts"]:
+            error = "-" if part["error"] is None else f"{part['error']:.2e}"
+            table.add_row(part["name"], part["stored_as"], error, f"{part['weights']:,}")
+        Console().print(table)

@@ -98,13 +98,15 @@ def _before_pruning(session: Session) -> str:
 
 def export_inputs(session: Session) -> dict[str, Any]:
     """The files asked for, the models they are made of, and text where it decides on lengths."""
+    from edgebert.quantization import recipe_of
+
     plans = session.config.exports
     inputs: dict[str, Any] = {
         "files": {plan.name: {"model": plan.model, **asdict(plan.settings)} for plan in plans},
         "models": {name: _fingerprint(session.model(name)) for name in session.exported_models},
         "dev": describe_data(session.dev),
     }
-    if any(plan.settings.lengths == AUTO for plan in plans):
+    if any(plan.settings.lengths == AUTO or recipe_of(plan.settings).decide for plan in plans):
         inputs["train"] = describe_data(session.train)
     return inputs
 
@@ -126,6 +128,7 @@ def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]
             plan.settings,
             length_texts=session.train.texts,
             reference=references[plan.model],
+            calibration_texts=session.train.texts,
         )
     session.progress("export", len(plans), len(plans))
     return {"files": len(plans)}

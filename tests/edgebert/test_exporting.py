@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from converters.metadata import describe_metadata
-from edgebert import exporting
+from edgebert import layout
 from edgebert.certificate import FloatReference, default_texts
 from edgebert.datasets import Dataset, Example
-from edgebert.errors import EdgebertError, ModelError, QualityGateError, UsageError
+from edgebert.errors import DataError, EdgebertError, ModelError, QualityGateError, UsageError
 from edgebert.evaluation import KerasPredictor, evaluate, open_predictor, predict
 from edgebert.exporting import AUTO, export
 from edgebert.litert_model import LiteRtModel
@@ -44,6 +44,7 @@ def labelled(tiny_model: TaskModel) -> Dataset:
         (ExportSettings(recipe="float16"), [16, 32, 40]),
         (ExportSettings(recipe="weight-int8"), [16, 32, 40]),
         (ExportSettings(embedding="float32"), [16, 32, 40]),
+        (ExportSettings(embedding="int4"), [16, 32, 40]),
         (ExportSettings(output="logits"), [16, 32, 40]),
     ],
 )
@@ -98,14 +99,14 @@ def test_an_encoder_is_certified_by_its_rows(tiny_encoder: TaskModel, tmp_path: 
 def test_a_wrong_graph_is_not_written(
     tiny_model: TaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = exporting.build_inference_graph
+    honest = layout.build_inference_graph
 
     def wrong(checkpoint, *arguments):  # type: ignore[no-untyped-def]
         weights = {**checkpoint.weights}
         weights["pooler.bias"] = weights["pooler.bias"] + 0.5
         return honest(checkpoint.with_weights(weights), *arguments)
 
-    monkeypatch.setattr(exporting, "build_inference_graph", wrong)
+    monkeypatch.setattr(layout, "build_inference_graph", wrong)
     with pytest.raises(EdgebertError, match="float graph differs from the Keras model"):
         export(tiny_model, tmp_path / "m.tflite")
     assert list(tmp_path.iterdir()) == []
@@ -153,6 +154,29 @@ def test_accuracy_is_reported_and_gated(
             tmp_path / "n.tflite",
             ExportSettings(max_drop=-1),
             reference=FloatReference(tiny_model, worse),
+        )
+    assert not (tmp_path / "n.tflite").exists()
+
+
+def test_int4_says_what_it_measured(tiny_model: TaskModel, tmp_path: Path) -> None:
+    calibrated = export(
+        tiny_model,
+        tmp_path / "m.tflite",
+        ExportSettings(recipe="int4", int4_share=0.5),
+        calibration_texts=TEXTS,
+    )
+    assert calibrated.manifest["precision"] == {"kernels": "int4", "embeddings": "int4"}
+    measured = LiteRtModel.open(calibrated.path).manifest["calibration"]
+    assert measured["texts"] == 4
+    assert 0.3 < measured["int4_share"] <= 0.5
+    assert {part["stored_as"] for part in measured["parts"]} == {"int4", "dynamic-int8"}
+    assert calibrated.size_bytes < export(tiny_model, tmp_path / "8.tflite").size_bytes
+    with pytest.raises(DataError, match=r"Received: 1\. Next: add --calibration FILE"):
+        export(
+            tiny_model,
+            tmp_path / "n.tflite",
+            ExportSettings(recipe="int4"),
+            calibration_texts=["one", "one", " "],
         )
     assert not (tmp_path / "n.tflite").exists()
 

@@ -1,0 +1,95 @@
+"""From a checkpoint and a recipe to the bytes of a graph: what was measured, and what was chosen.
+
+A plain recipe lays the graph out at once. One that decides by measurement is given calibration
+texts, and says afterwards what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from converters.checkpoint import Checkpoint
+from converters.errors import ConversionError
+from converters.inference_graph import Precision, build_inference_graph
+from edgebert.calibration import calibrate
+from edgebert.errors import ModelError
+from edgebert.mixed_precision import choose_int4
+from edgebert.progress import Progress, silent
+from edgebert.quantization import precision_of, recipe_of
+from edgebert.settings import ExportSettings
+from edgebert.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A graph, and how its weights are stored.
+
+    Attributes:
+        body: the `.tflite` without metadata.
+        precision: for the manifest: what kernels and embeddings are stored as.
+        calibration: what was measured and chosen; empty for recipes that choose nothing.
+    """
+
+    body: bytes
+    precision: dict[str, Any]
+    calibration: dict[str, Any] = field(default_factory=dict)
+
+
+def lay_out(
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    lengths: Sequence[int],
+    output: str,
+    settings: ExportSettings,
+    calibration_texts: Sequence[str] = (),
+    max_length: int = 128,
+    progress: Progress = silent,
+) -> Layout:
+    """Lays a checkpoint out as the settings' recipe says.
+
+    Args:
+        checkpoint: as it is to be exported, compacted.
+        lengths: of the signatures.
+        output: of the graph.
+        calibration_texts: for recipes that decide by measurement: text as the app will see it.
+        max_length: longest text in tokens.
+
+    Raises:
+        UsageError: a recipe that there is not.
+        DataError: fewer than two calibration texts for a recipe that needs them.
+        ModelError: the checkpoint can't be laid out.
+    """
+    recipe, precision = recipe_of(settings), precision_of(settings)
+    if not recipe.decide:
+        return Layout(graph_of(checkpoint, lengths, precision, output), _plain(precision))
+    calibration = calibrate(checkpoint, tokenizer, calibration_texts, max_length, settings)
+    try:
+        choice = choose_int4(calibration, settings, precision, progress)
+    except ConversionError as error:
+        raise ModelError(str(error)) from error
+    stored = replace(precision, by_kernel=choice.by_kernel)
+    return Layout(
+        graph_of(checkpoint, lengths, stored, output),
+        {**_plain(precision), "kernels": recipe.name},
+        choice.to_dict(),
+    )
+
+
+def graph_of(
+    checkpoint: Checkpoint, lengths: Sequence[int], precision: Precision, output: str
+) -> bytes:
+    """A graph without metadata.
+
+    Raises:
+        ModelError: the checkpoint can't be laid out.
+    """
+    try:
+        return build_inference_graph(checkpoint, lengths, precision, output, "edgebert").finish()
+    except ConversionError as error:
+        raise ModelError(str(error)) from error
+
+
+def _plain(precision: Precision) -> dict[str, Any]:
+    return {"kernels": precision.kernels, "embeddings": precision.embeddings}

@@ -1,0 +1,219 @@
+"""Which kernels go to 4 bits: decided by what each costs the outputs when it alone is rounded.
+
+Every layer has four parts that a precision is chosen for, and the head has two. A part's price is
+the error of the float model's outputs on calibration text with that part in int4; parts that
+cost most for the bytes they save stay in int8, until the share or the error that was asked for is
+kept. What is chosen together is measured together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from converters.checkpoint import Checkpoint
+from converters.error_feedback import quantize_int4_with_feedback
+from converters.inference_graph import Precision
+from converters.quantized_matrix import QuantizedMatrix
+from edgebert.calibration import FLOAT, Calibration, kernel_moments, output_error, outputs_of
+from edgebert.progress import Progress, silent
+from edgebert.settings import ExportSettings
+
+KERNEL_BLOCKS = (64, 32)
+"""Inputs that share a scale, the first that divides them; else one scale an output. XNNPACK takes
+multiples of 32. On SST-2, blocks of 32 diverge by a quarter less than blocks of 64, and take 17 %
+more time, where blocks of 64 take none."""
+
+PRICE_TEXTS = 64
+"""A part's price is measured on so many of the texts; what is chosen together, on all of them."""
+
+_LAYER_PARTS: dict[str, tuple[str, ...]] = {
+    "attention.query_key_value": ("attention.query", "attention.key", "attention.value"),
+    "attention.output": ("attention.output",),
+    "feed_forward.inner": ("feed_forward.inner",),
+    "feed_forward.output": ("feed_forward.output",),
+}
+_HEAD_PARTS = ("pooler", "classifier")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Kernels that share a precision."""
+
+    name: str
+    kernels: tuple[str, ...]
+
+    def weights(self, checkpoint: Checkpoint) -> int:
+        """Numbers in its kernels."""
+        return sum(checkpoint.weights[f"{name}.kernel"].size for name in self.kernels)
+
+
+@dataclass(frozen=True)
+class PartPrice:
+    """What a part costs in 4 bits.
+
+    Attributes:
+        error: of the float model's outputs, with this part alone in int4; None where the
+            runtime can't take it in int4.
+        weights: numbers in its kernels.
+        stored_as: what was chosen.
+    """
+
+    name: str
+    error: float | None
+    weights: int
+    stored_as: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Int4Choice:
+    """Kernels in int4, ready to be laid out, and why these.
+
+    Attributes:
+        by_kernel: the kernels in int4, by neutral name without `.kernel`.
+        parts: every part with its price, in the order of the model.
+        error: of all kernels as they will be stored, together.
+        share: of the kernels' weights in 4 bits.
+        texts: how many texts it was measured on.
+    """
+
+    by_kernel: dict[str, QuantizedMatrix]
+    parts: tuple[PartPrice, ...]
+    error: float
+    share: float
+    texts: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "texts": self.texts,
+            "int4_share": self.share,
+            "error": self.error,
+            "parts": [part.to_dict() for part in self.parts],
+        }
+
+
+def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
+    """The parts that have weights left, in the order of the model."""
+    named = [
+        Part(f"layers.{i}.{name}", tuple(f"layers.{i}.{kernel}" for kernel in kernels))
+        for i in range(checkpoint.config.num_layers)
+        for name, kernels in _LAYER_PARTS.items()
+    ]
+    if checkpoint.is_classifier:
+        named += [Part(name, (name,)) for name in _HEAD_PARTS]
+    return tuple(part for part in named if part.weights(checkpoint))
+
+
+def choose_int4(
+    calibration: Calibration,
+    settings: ExportSettings,
+    precision: Precision,
+    progress: Progress = silent,
+) -> Int4Choice:
+    """Rounds every kernel to int4 with feedback, prices the parts, and chooses.
+
+    Args:
+        calibration: the model and the texts.
+        settings: `int4_share`, and `max_error` where it is not 0.
+        precision: what everything else is stored as.
+    """
+    checkpoint = calibration.checkpoint
+    parts = [part for part in parts_of(checkpoint) if _can_be_int4(checkpoint, part)]
+    moments = kernel_moments(calibration)
+    few = calibration.first(PRICE_TEXTS)
+    reference = outputs_of(calibration, FLOAT)
+    rounded: dict[str, QuantizedMatrix] = {}
+    prices: dict[str, float] = {}
+    for done, part in enumerate(parts):
+        progress("int4", done, len(parts), part=part.name)
+        own = {name: _rounded(checkpoint, name, moments[name]) for name in part.kernels}
+        rounded |= own
+        alone = outputs_of(few, replace(FLOAT, by_kernel=own))
+        prices[part.name] = output_error(reference[: len(alone)], alone)
+    progress("int4", len(parts), len(parts))
+    total = sum(part.weights(checkpoint) for part in parts_of(checkpoint))
+    cheapest = sorted(parts, key=lambda part: prices[part.name] / part.weights(checkpoint))
+    chosen = _within_share(checkpoint, cheapest, settings.int4_share * total)
+
+    def joint(count: int) -> float:
+        kernels = {name: rounded[name] for part in chosen[:count] for name in part.kernels}
+        stored = replace(precision, by_kernel=kernels)
+        return output_error(reference, outputs_of(calibration, stored))
+
+    count, error = most_within(joint, len(chosen), settings.max_error)
+    kept = chosen[:count]
+    return Int4Choice(
+        by_kernel={name: rounded[name] for part in kept for name in part.kernels},
+        parts=_priced(checkpoint, prices, {part.name for part in kept}),
+        error=error,
+        share=sum(part.weights(checkpoint) for part in kept) / total,
+        texts=len(calibration.encodings),
+    )
+
+
+def most_within(
+    error_of: Callable[[int], float], count: int, max_error: float
+) -> tuple[int, float]:
+    """The most of `count` things, cheapest first, whose joint error is at most `max_error`.
+
+    By bisection: more things are taken to cost more. No bound where `max_error` is 0, and none of
+    them where even one is too many.
+
+    Returns:
+        How many, and their joint error.
+    """
+    error = error_of(count)
+    if not max_error or error <= max_error:
+        return count, error
+    fits, too_many = 0, count
+    fitting_error = None
+    while too_many - fits > 1:
+        middle = (fits + too_many) // 2
+        error = error_of(middle)
+        if error <= max_error:
+            fits, fitting_error = middle, error
+        else:
+            too_many = middle
+    return fits, error_of(0) if fitting_error is None else fitting_error
+
+
+def _within_share(checkpoint: Checkpoint, parts: Sequence[Part], weights: float) -> list[Part]:
+    """The first parts whose weights are at most so many; smaller ones may fill what is left."""
+    taken, chosen = 0, []
+    for part in parts:
+        size = part.weights(checkpoint)
+        if taken + size <= weights:
+            chosen.append(part)
+            taken += size
+    return chosen
+
+
+def _can_be_int4(checkpoint: Checkpoint, part: Part) -> bool:
+    """The runtime reads rows that start at a whole byte."""
+    return all(checkpoint.weights[f"{name}.kernel"].shape[1] % 2 == 0 for name in part.kernels)
+
+
+def _rounded(checkpoint: Checkpoint, name: str, moments: np.ndarray) -> QuantizedMatrix:
+    kernel = checkpoint.weights[f"{name}.kernel"]
+    block = next((block for block in KERNEL_BLOCKS if kernel.shape[1] % block == 0), 0)
+    return quantize_int4_with_feedback(kernel, moments, block)
+
+
+def _priced(
+    checkpoint: Checkpoint, prices: dict[str, float], in_int4: set[str]
+) -> tuple[PartPrice, ...]:
+    return tuple(
+        PartPrice(
+            part.name,
+            prices.get(part.name),
+            part.weights(checkpoint),
+            "int4" if part.name in in_int4 else "dynamic-int8",
+        )
+        for part in parts_of(checkpoint)
+    )
