@@ -22,7 +22,7 @@ FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 
 
-class _AlignedBuffer(schema.BufferT):
+class AlignedBuffer(schema.BufferT):
     """A buffer whose bytes start at a multiple of 16, as the schema asks."""
 
     def __init__(self, data: np.ndarray) -> None:
@@ -138,7 +138,7 @@ class GraphBuilder:
         return self._constants.get(name)
 
     def _buffer(self, data: np.ndarray) -> int:
-        self._model.buffers.append(_AlignedBuffer(data))
+        self._model.buffers.append(AlignedBuffer(data))
         return len(self._model.buffers) - 1
 
     def subgraph(self, key: str) -> SubgraphBuilder:

@@ -48,6 +48,7 @@ def build_inference_graph(
     precision: Precision,
     output: str,
     description: str = "BERT",
+    masked_score: float = MASKED_SCORE,
 ) -> GraphBuilder:
     """Lays out one signature a length, all over the same constants.
 
@@ -58,6 +59,8 @@ def build_inference_graph(
     Args:
         lengths: ascending token lengths; `DYNAMIC_LENGTH` alone for one free length.
         output: `PROBABILITIES`, `LOGITS` or `HIDDEN_STATES`.
+        masked_score: what is taken off the attention scores of padding. Less than the default
+            where scores will be integers, whose range it takes up.
 
     Raises:
         ConversionError: a length over the position table, or a head that is not there.
@@ -67,7 +70,7 @@ def build_inference_graph(
     positions = checkpoint.config.max_positions
     if DYNAMIC_LENGTH not in lengths:
         positions = max(lengths)
-    layout = _Layout(checkpoint, graph, precision, positions)
+    layout = _Layout(checkpoint, graph, precision, positions, masked_score)
     for length in lengths:
         layout.signature(length, output)
     return graph
@@ -98,10 +101,15 @@ class _Layout:
     """The constants of one checkpoint, and the signatures over them."""
 
     def __init__(
-        self, checkpoint: Checkpoint, graph: GraphBuilder, precision: Precision, positions: int
+        self,
+        checkpoint: Checkpoint,
+        graph: GraphBuilder,
+        precision: Precision,
+        positions: int,
+        masked_score: float,
     ) -> None:
         self.config, self.weights = checkpoint.config, checkpoint.weights
-        self.graph, self.positions = graph, positions
+        self.graph, self.positions, self.masked_score = graph, positions, masked_score
         self.storage = WeightStorage(graph, precision)
 
     def signature(self, length: int, output: str) -> None:
@@ -173,11 +181,13 @@ class _Layout:
         return sub.add(x, sub.mul(column, delta, "embeddings/segment"), "embeddings/add_segment")
 
     def mask_bias(self, sub: SubgraphBuilder, mask: Tensor, length: int) -> Tensor:
-        """0 for a token, -MASKED_SCORE for padding, `[1, 1, length]`."""
+        """0 for a token, minus the masked score for padding, `[1, 1, length]`."""
         row = sub.reshape(mask, [1, 1, -1], [1, 1, length], "mask/row")
         row = sub.cast(row, np.float32, "mask/float")
         row = sub.sub(row, self.storage.vector("mask/one", 1.0), "mask/minus_one")
-        return sub.mul(row, self.storage.vector("mask/masked_score", MASKED_SCORE), "mask/bias")
+        return sub.mul(
+            row, self.storage.vector("mask/masked_score", self.masked_score), "mask/bias"
+        )
 
     def layer(
         self,

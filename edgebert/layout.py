@@ -17,8 +17,9 @@ from edgebert.calibration import calibrate
 from edgebert.errors import ModelError
 from edgebert.mixed_precision import choose_int4
 from edgebert.progress import Progress, silent
-from edgebert.quantization import precision_of, recipe_of
+from edgebert.quantization import STATIC, precision_of, recipe_of
 from edgebert.settings import ExportSettings
+from edgebert.static_precision import choose_static
 from edgebert.tokenizer import Tokenizer
 
 
@@ -59,22 +60,27 @@ def lay_out(
     Raises:
         UsageError: a recipe that there is not.
         DataError: fewer than two calibration texts for a recipe that needs them.
+        MissingExtraError: the package of a static recipe is not installed.
         ModelError: the checkpoint can't be laid out.
     """
     recipe, precision = recipe_of(settings), precision_of(settings)
     if not recipe.decide:
         return Layout(graph_of(checkpoint, lengths, precision, output), _plain(precision))
     calibration = calibrate(checkpoint, tokenizer, calibration_texts, max_length, settings)
+    max_error = settings.max_error or recipe.max_error
+    stored = {**_plain(precision), "kernels": recipe.name}
     try:
-        choice = choose_int4(calibration, settings, precision, progress)
+        if recipe.decide == STATIC:
+            static = choose_static(
+                calibration, recipe.activation_bits, max_error, precision, progress
+            )
+            body = static.graph(calibration, lengths, output, precision)
+            return Layout(body, stored, static.to_dict())
+        int4 = choose_int4(calibration, settings.int4_share, max_error, precision, progress)
     except ConversionError as error:
         raise ModelError(str(error)) from error
-    stored = replace(precision, by_kernel=choice.by_kernel)
-    return Layout(
-        graph_of(checkpoint, lengths, stored, output),
-        {**_plain(precision), "kernels": recipe.name},
-        choice.to_dict(),
-    )
+    by_kernel = replace(precision, by_kernel=int4.by_kernel)
+    return Layout(graph_of(checkpoint, lengths, by_kernel, output), stored, int4.to_dict())
 
 
 def graph_of(

@@ -8,8 +8,8 @@ kept. What is chosen together is measured together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,56 +19,13 @@ from converters.error_feedback import quantize_int4_with_feedback
 from converters.inference_graph import Precision
 from converters.quantized_matrix import QuantizedMatrix
 from edgebert.calibration import FLOAT, Calibration, kernel_moments, output_error, outputs_of
+from edgebert.parts import PRICE_TEXTS, Part, PartPrice, most_within, parts_of
 from edgebert.progress import Progress, silent
-from edgebert.settings import ExportSettings
 
 KERNEL_BLOCKS = (64, 32)
 """Inputs that share a scale, the first that divides them; else one scale an output. XNNPACK takes
 multiples of 32. On SST-2, blocks of 32 diverge by a quarter less than blocks of 64, and take 17 %
 more time, where blocks of 64 take none."""
-
-PRICE_TEXTS = 64
-"""A part's price is measured on so many of the texts; what is chosen together, on all of them."""
-
-_LAYER_PARTS: dict[str, tuple[str, ...]] = {
-    "attention.query_key_value": ("attention.query", "attention.key", "attention.value"),
-    "attention.output": ("attention.output",),
-    "feed_forward.inner": ("feed_forward.inner",),
-    "feed_forward.output": ("feed_forward.output",),
-}
-_HEAD_PARTS = ("pooler", "classifier")
-
-
-@dataclass(frozen=True)
-class Part:
-    """Kernels that share a precision."""
-
-    name: str
-    kernels: tuple[str, ...]
-
-    def weights(self, checkpoint: Checkpoint) -> int:
-        """Numbers in its kernels."""
-        return sum(checkpoint.weights[f"{name}.kernel"].size for name in self.kernels)
-
-
-@dataclass(frozen=True)
-class PartPrice:
-    """What a part costs in 4 bits.
-
-    Attributes:
-        error: of the float model's outputs, with this part alone in int4; None where the
-            runtime can't take it in int4.
-        weights: numbers in its kernels.
-        stored_as: what was chosen.
-    """
-
-    name: str
-    error: float | None
-    weights: int
-    stored_as: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -98,21 +55,10 @@ class Int4Choice:
         }
 
 
-def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
-    """The parts that have weights left, in the order of the model."""
-    named = [
-        Part(f"layers.{i}.{name}", tuple(f"layers.{i}.{kernel}" for kernel in kernels))
-        for i in range(checkpoint.config.num_layers)
-        for name, kernels in _LAYER_PARTS.items()
-    ]
-    if checkpoint.is_classifier:
-        named += [Part(name, (name,)) for name in _HEAD_PARTS]
-    return tuple(part for part in named if part.weights(checkpoint))
-
-
 def choose_int4(
     calibration: Calibration,
-    settings: ExportSettings,
+    share: float,
+    max_error: float,
     precision: Precision,
     progress: Progress = silent,
 ) -> Int4Choice:
@@ -120,7 +66,8 @@ def choose_int4(
 
     Args:
         calibration: the model and the texts.
-        settings: `int4_share`, and `max_error` where it is not 0.
+        share: of the kernels' weights that go to 4 bits, at most.
+        max_error: largest error of the outputs; 0 is no limit.
         precision: what everything else is stored as.
     """
     checkpoint = calibration.checkpoint
@@ -139,14 +86,14 @@ def choose_int4(
     progress("int4", len(parts), len(parts))
     total = sum(part.weights(checkpoint) for part in parts_of(checkpoint))
     cheapest = sorted(parts, key=lambda part: prices[part.name] / part.weights(checkpoint))
-    chosen = _within_share(checkpoint, cheapest, settings.int4_share * total)
+    chosen = _within_share(checkpoint, cheapest, share * total)
 
     def joint(count: int) -> float:
         kernels = {name: rounded[name] for part in chosen[:count] for name in part.kernels}
         stored = replace(precision, by_kernel=kernels)
         return output_error(reference, outputs_of(calibration, stored))
 
-    count, error = most_within(joint, len(chosen), settings.max_error)
+    count, error = most_within(joint, len(chosen), max_error)
     kept = chosen[:count]
     return Int4Choice(
         by_kernel={name: rounded[name] for part in kept for name in part.kernels},
@@ -155,32 +102,6 @@ def choose_int4(
         share=sum(part.weights(checkpoint) for part in kept) / total,
         texts=len(calibration.encodings),
     )
-
-
-def most_within(
-    error_of: Callable[[int], float], count: int, max_error: float
-) -> tuple[int, float]:
-    """The most of `count` things, cheapest first, whose joint error is at most `max_error`.
-
-    By bisection: more things are taken to cost more. No bound where `max_error` is 0, and none of
-    them where even one is too many.
-
-    Returns:
-        How many, and their joint error.
-    """
-    error = error_of(count)
-    if not max_error or error <= max_error:
-        return count, error
-    fits, too_many = 0, count
-    fitting_error = None
-    while too_many - fits > 1:
-        middle = (fits + too_many) // 2
-        error = error_of(middle)
-        if error <= max_error:
-            fits, fitting_error = middle, error
-        else:
-            too_many = middle
-    return fits, error_of(0) if fitting_error is None else fitting_error
 
 
 def _within_share(checkpoint: Checkpoint, parts: Sequence[Part], weights: float) -> list[Part]:

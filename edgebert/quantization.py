@@ -16,6 +16,8 @@ from edgebert.settings import ExportSettings
 
 INT4 = "int4"
 """Decided by measurement: which kernels go to 4 bits."""
+STATIC = "static"
+"""Decided by measurement: which operators compute in integers."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,16 @@ class Recipe:
         precision: what kernels and embeddings are stored as where nothing is decided.
         trade_off: what it is good for and what it costs.
         decide: what is decided by measurement on calibration texts; empty for nothing.
+        activation_bits: of static recipes.
+        max_error: what `--max-error` is where it is not given; 0 is no limit.
     """
 
     name: str
     precision: Precision
     trade_off: str
     decide: str = ""
+    activation_bits: int = 0
+    max_error: float = 0.0
 
 
 RECIPES: dict[str, Recipe] = {
@@ -66,6 +72,27 @@ RECIPES: dict[str, Recipe] = {
             "About half the size of int8 at its speed: kernels and embeddings in 4 bits, the "
             "kernels that the outputs depend on most in int8. Needs calibration text.",
             INT4,
+        ),
+        Recipe(
+            "static-int8",
+            Precision("dynamic-int8", "int8"),
+            "For accelerators that compute in 8-bit integers only: activations have ranges that "
+            "were measured once. The operators that cost the outputs most stay in float, by "
+            "measurement. Slower than dynamic-int8 on CPUs, and less exact. Needs calibration "
+            "text and edgebert[static].",
+            STATIC,
+            activation_bits=8,
+            max_error=0.003,
+        ),
+        Recipe(
+            "static-int16x8",
+            Precision("dynamic-int8", "int8"),
+            "For accelerators with 16-bit activations: all but float's accuracy with everything "
+            "in integers. CPUs have no fast kernels for it: a hundred times slower there. Needs "
+            "calibration text and edgebert[static].",
+            STATIC,
+            activation_bits=16,
+            max_error=0.003,
         ),
     )
 }

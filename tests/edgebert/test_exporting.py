@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,6 +180,23 @@ def test_int4_says_what_it_measured(tiny_model: TaskModel, tmp_path: Path) -> No
             calibration_texts=["one", "one", " "],
         )
     assert not (tmp_path / "n.tflite").exists()
+
+
+@pytest.mark.parametrize("recipe", ["int4", "static-int8", "static-int16x8"])
+@pytest.mark.parametrize("lengths", [{"lengths": "8,40"}, {"dynamic_length": True}])
+def test_recipes_that_measure_answer_as_keras_does(
+    recipe: str, lengths: dict[str, Any], tiny_model: TaskModel, tmp_path: Path
+) -> None:
+    settings = ExportSettings(recipe=recipe, **lengths)
+    artifact = export(tiny_model, tmp_path / "m.tflite", settings, calibration_texts=TEXTS)
+    opened = LiteRtModel.open(artifact.path)
+    encodings = opened.tokenizer.encode_batch(TEXTS, opened.max_length)
+    got, expected = opened.scores(encodings), KerasPredictor(tiny_model).scores(encodings)
+    np.testing.assert_allclose(np.exp(got), np.exp(expected), atol=0.1)
+    assert artifact.manifest["precision"]["kernels"] == recipe
+    assert artifact.manifest["calibration"]["parts"]
+    described = describe_metadata(artifact.path.read_bytes())
+    assert described["metadata"]["subgraph_metadata"]
 
 
 def test_recipes_are_compared(tiny_model: TaskModel, labelled: Dataset, tmp_path: Path) -> None:

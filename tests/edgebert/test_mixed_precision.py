@@ -10,8 +10,9 @@ import pytest
 from converters.checkpoint import BertConfig
 from converters.inference_graph import Precision
 from edgebert.calibration import FLOAT, Calibration, calibrate, output_error, outputs_of
-from edgebert.mixed_precision import Int4Choice, choose_int4, most_within, parts_of
+from edgebert.mixed_precision import Int4Choice, choose_int4
 from edgebert.model import TaskModel
+from edgebert.parts import parts_of
 from edgebert.settings import ExportSettings
 from tests.conftest import random_checkpoint
 from tests.edgebert.test_calibration import TEXTS
@@ -33,8 +34,10 @@ def calibration(tiny_model: TaskModel, tiny_config: BertConfig) -> Calibration:
     return calibrate(checkpoint.with_weights(weights), tiny_model.tokenizer, TEXTS, 40, settings)
 
 
-def choice_of(calibration: Calibration, **settings: float) -> Int4Choice:
-    return choose_int4(calibration, ExportSettings(recipe="int4", **settings), STORED)
+def choice_of(
+    calibration: Calibration, int4_share: float = 1.0, max_error: float = 0.0
+) -> Int4Choice:
+    return choose_int4(calibration, int4_share, max_error, STORED)
 
 
 def test_all_go_to_4_bits_where_the_share_says_so(calibration: Calibration) -> None:
@@ -80,9 +83,9 @@ def test_the_same_seed_makes_the_same_choice(calibration: Calibration) -> None:
 def test_an_odd_width_stays_in_int8(tiny_model: TaskModel, tiny_config: BertConfig) -> None:
     config = replace(tiny_config, num_layers=1, intermediate_size=25)
     checkpoint = random_checkpoint(config, ("a", "b"))
-    settings = ExportSettings(recipe="int4", int4_share=1.0)
+    settings = ExportSettings(recipe="int4")
     calibration = calibrate(checkpoint, tiny_model.tokenizer, TEXTS, 40, settings)
-    choice = choose_int4(calibration, settings, STORED)
+    choice = choice_of(calibration)
     assert "layers.0.feed_forward.output" not in choice.by_kernel
     (odd,) = (part for part in choice.parts if part.name == "layers.0.feed_forward.output")
     assert (odd.stored_as, odd.error) == ("dynamic-int8", None)
@@ -91,17 +94,6 @@ def test_an_odd_width_stays_in_int8(tiny_model: TaskModel, tiny_config: BertConf
 def test_an_encoder_is_judged_by_its_rows(tiny_encoder: TaskModel) -> None:
     settings = ExportSettings(recipe="int4")
     calibration = calibrate(tiny_encoder.checkpoint, tiny_encoder.tokenizer, TEXTS, 40, settings)
-    choice = choose_int4(calibration, settings, STORED)
+    choice = choice_of(calibration)
     assert len(choice.parts) == 8
     assert 0 < choice.error < 0.2
-
-
-@pytest.mark.parametrize("fitting", range(8))
-def test_bisection_finds_the_most_that_fit(fitting: int) -> None:
-    errors = [0.1 * n for n in range(8)]
-    count, error = most_within(lambda n: errors[n], 7, 0.1 * fitting + 0.05)
-    assert (count, error) == (fitting, errors[fitting])
-
-
-def test_no_bound_takes_all() -> None:
-    assert most_within(lambda n: float(n), 5, 0.0) == (5, 5.0)
