@@ -23,7 +23,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("recipe", ["dynamic-int8", "float32"])
+@pytest.mark.parametrize("recipe", ["dynamic-int8", "float32", "int4"])
 def test_the_scores_are_ours(
     recipe: str, minilm_dir: Path, mediapipe_python: str, tmp_path: Path
 ) -> None:
@@ -39,7 +39,8 @@ def test_the_scores_are_ours(
     classifier = replace(
         model, checkpoint=replace(model.checkpoint, weights=weights, labels=labels)
     )
-    path = export(classifier, tmp_path / "m.tflite", ExportSettings(recipe=recipe, length=64)).path
+    settings = ExportSettings(recipe=recipe, length=64)
+    path = export(classifier, tmp_path / "m.tflite", settings, calibration_texts=TEXTS).path
     judged = mediapipe_classifier.classify(mediapipe_python, path, TEXTS)
     ours = predict(open_predictor(path), TEXTS)
     for text, theirs, own in zip(TEXTS, judged, ours, strict=True):

@@ -175,6 +175,44 @@ def test_quantize_compares_recipes(tiny_folder: Path, rows: Path, tmp_path: Path
     assert result.exit_code == 3
 
 
+def test_quantize_shows_the_error_of_every_part(
+    tiny_folder: Path, rows: Path, tmp_path: Path
+) -> None:
+    arguments = ("quantize", tiny_folder, "-o", tmp_path, "--data", rows, "--recipes", "int4")
+    missing = call(*arguments)
+    assert missing.exit_code == 1
+    assert "Next: add --calibration FILE" in missing.stderr
+    told = ("--calibration", rows, "--length", 16)
+    shown = call(*arguments, *told, "--verbose")
+    assert shown.exit_code == 0, shown.output
+    for part in ("error alone", "layers.1.attention.output", "classifier"):
+        assert part in shown.stdout
+    (trial,) = json.loads(call(*arguments, *told, "--json").stdout)
+    assert {part["stored_as"] for part in trial["calibration"]["parts"]} <= {
+        "int4",
+        "dynamic-int8",
+    }
+    assert trial["calibration"]["error"] > 0
+
+
+def test_recipes_that_measure_are_exported_by_name(
+    tiny_folder: Path, rows: Path, tmp_path: Path
+) -> None:
+    for recipe in ("int4", "static-int8", "static-int16x8"):
+        path = tmp_path / f"{recipe}.tflite"
+        result = call(
+            "export",
+            tiny_folder,
+            "-o",
+            path,
+            *("--recipe", recipe, "--calibration", rows, "--length", 16, "--json"),
+        )
+        assert result.exit_code == 0, result.output
+        content = json.loads(result.stdout)
+        assert content["manifest"]["precision"]["kernels"] == recipe
+        assert content["size_bytes"] == path.stat().st_size
+
+
 def test_inspect_prints_and_gates(exported: Path) -> None:
     result = call("inspect", exported, "--tensors", "--require-full-delegation")
     assert result.exit_code == 0, result.output
