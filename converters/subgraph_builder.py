@@ -218,7 +218,7 @@ class SubgraphBuilder:
             name,
             (*x.shape[:-1], weights.shape[0]),
             (schema.BuiltinOptions.FullyConnectedOptions, options),
-            version=12 if weights.dtype == np.int8 else 5,
+            version=_fully_connected_version(weights),
         )
 
     def batch_matmul(
@@ -366,6 +366,15 @@ class SubgraphBuilder:
 
     def relu(self, x: Tensor, name: str) -> Tensor:
         return self._op(schema.BuiltinOperator.RELU, [x], name, x.shape)
+
+
+def _fully_connected_version(weights: Constant | Tensor) -> int:
+    """The version that the weights need. The runtimes that compute blocks wrongly (ai-edge-litert
+    before 2.1 is off by several times the signal) end at 13: they refuse 14 when they load it.
+    """
+    if isinstance(weights, Constant) and weights.block:
+        return 14
+    return 12 if weights.dtype == np.int8 else 5
 
 
 def _block_quantization(block: int, scales: int) -> schema.QuantizationParametersT:
