@@ -14,13 +14,16 @@ from converters.checkpoint import Checkpoint
 from converters.errors import ConversionError
 from converters.inference_graph import Precision, build_inference_graph
 from edgebert.calibration import calibrate
-from edgebert.errors import ModelError
+from edgebert.errors import ModelError, UsageError
 from edgebert.mixed_precision import choose_int4
 from edgebert.progress import Progress, silent
 from edgebert.quantization import STATIC, precision_of, recipe_of
 from edgebert.settings import ExportSettings
 from edgebert.static_precision import choose_static
 from edgebert.tokenizer import Tokenizer
+
+INT4_BLOCK_STEP = 32
+"""XNNPACK takes blocks of multiples of this."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,17 @@ def lay_out(
         max_length: longest text in tokens.
 
     Raises:
-        UsageError: a recipe that there is not.
+        UsageError: a recipe that there is not, or blocks that the runtime does not take.
         DataError: fewer than two calibration texts for a recipe that needs them.
         MissingExtraError: the package of a static recipe is not installed.
         ModelError: the checkpoint can't be laid out.
     """
     recipe, precision = recipe_of(settings), precision_of(settings)
+    if settings.int4_block % INT4_BLOCK_STEP or settings.int4_block < 0:
+        raise UsageError(
+            f"--int4-block is 0 or a multiple of {INT4_BLOCK_STEP}. "
+            f"Received: {settings.int4_block}."
+        )
     if not recipe.decide:
         return Layout(graph_of(checkpoint, lengths, precision, output), _plain(precision))
     calibration = calibrate(checkpoint, tokenizer, calibration_texts, max_length, settings)
@@ -76,7 +84,8 @@ def lay_out(
             )
             body = static.graph(calibration, lengths, output, precision)
             return Layout(body, stored, static.to_dict())
-        int4 = choose_int4(calibration, settings.int4_share, max_error, precision, progress)
+        share, block = settings.int4_share, settings.int4_block
+        int4 = choose_int4(calibration, share, block, max_error, precision, progress)
     except ConversionError as error:
         raise ModelError(str(error)) from error
     by_kernel = replace(precision, by_kernel=int4.by_kernel)

@@ -22,11 +22,6 @@ from edgebert.calibration import FLOAT, Calibration, kernel_moments, output_erro
 from edgebert.parts import PRICE_TEXTS, Part, PartPrice, most_within, parts_of
 from edgebert.progress import Progress, silent
 
-KERNEL_BLOCKS = (64, 32)
-"""Inputs that share a scale, the first that divides them; else one scale an output. XNNPACK takes
-multiples of 32. On SST-2, blocks of 32 diverge by a quarter less than blocks of 64, and take 17 %
-more time, where blocks of 64 take none."""
-
 
 @dataclass(frozen=True)
 class Int4Choice:
@@ -58,6 +53,7 @@ class Int4Choice:
 def choose_int4(
     calibration: Calibration,
     share: float,
+    block: int,
     max_error: float,
     precision: Precision,
     progress: Progress = silent,
@@ -67,6 +63,7 @@ def choose_int4(
     Args:
         calibration: the model and the texts.
         share: of the kernels' weights that go to 4 bits, at most.
+        block: inputs that share a scale where it divides them; 0 for one scale an output.
         max_error: largest error of the outputs; 0 is no limit.
         precision: what everything else is stored as.
     """
@@ -79,7 +76,7 @@ def choose_int4(
     prices: dict[str, float] = {}
     for done, part in enumerate(parts):
         progress("int4", done, len(parts), part=part.name)
-        own = {name: _rounded(checkpoint, name, moments[name]) for name in part.kernels}
+        own = {name: _rounded(checkpoint, name, moments[name], block) for name in part.kernels}
         rounded |= own
         alone = outputs_of(few, replace(FLOAT, by_kernel=own))
         prices[part.name] = output_error(reference[: len(alone)], alone)
@@ -120,10 +117,10 @@ def _can_be_int4(checkpoint: Checkpoint, part: Part) -> bool:
     return all(checkpoint.weights[f"{name}.kernel"].shape[1] % 2 == 0 for name in part.kernels)
 
 
-def _rounded(checkpoint: Checkpoint, name: str, moments: np.ndarray) -> QuantizedMatrix:
+def _rounded(checkpoint: Checkpoint, name: str, moments: np.ndarray, block: int) -> QuantizedMatrix:
     kernel = checkpoint.weights[f"{name}.kernel"]
-    block = next((block for block in KERNEL_BLOCKS if kernel.shape[1] % block == 0), 0)
-    return quantize_int4_with_feedback(kernel, moments, block)
+    fits = block and kernel.shape[1] % block == 0
+    return quantize_int4_with_feedback(kernel, moments, block if fits else 0)
 
 
 def _priced(

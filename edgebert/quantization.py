@@ -69,7 +69,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "int4",
             Precision("dynamic-int8", "int4"),
-            "About half the size of int8 at its speed: kernels and embeddings in 4 bits, the "
+            "Six tenths of the size of int8, no slower: kernels and embeddings in 4 bits, the "
             "kernels that the outputs depend on most in int8. Needs calibration text.",
             INT4,
         ),
@@ -88,7 +88,7 @@ RECIPES: dict[str, Recipe] = {
             "static-int16x8",
             Precision("dynamic-int8", "int8"),
             "For accelerators with 16-bit activations: all but float's accuracy with everything "
-            "in integers. CPUs have no fast kernels for it: a hundred times slower there. Needs "
+            "in integers. CPUs have no fast kernels for it: 75 times slower there. Needs "
             "calibration text and edgebert[static].",
             STATIC,
             activation_bits=16,

@@ -203,9 +203,14 @@ class ExportSettings:
         "Write nothing and exit with 3 where the labelled text loses more points of accuracy.",
     )
     int4_share: float = setting(
-        0.9,
+        0.75,
         "Largest share of the kernels' weights in 4 bits (int4); those that the outputs depend on "
         "most stay in int8.",
+    )
+    int4_block: int = setting(
+        0,
+        "Inputs of a kernel that share a scale (int4): 0 for one scale an output, which is fastest "
+        "and runs on older runtimes too; 64 is nearer to float, slower, and needs LiteRT 2.1.",
     )
     max_error: float = setting(
         0.0,

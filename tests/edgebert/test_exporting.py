@@ -222,6 +222,7 @@ def test_recipes_are_compared(tiny_model: TaskModel, labelled: Dataset, tmp_path
         (ExportSettings(length=8, dynamic_length=True), "Expected one of"),
         (ExportSettings(lengths=AUTO), "--lengths-from"),
         (ExportSettings(recipe="int3"), "--recipe is one of"),
+        (ExportSettings(recipe="int4", int4_block=48), "0 or a multiple of 32. Received: 48"),
     ],
 )
 def test_settings_that_can_not_be(

@@ -37,7 +37,7 @@ def calibration(tiny_model: TaskModel, tiny_config: BertConfig) -> Calibration:
 def choice_of(
     calibration: Calibration, int4_share: float = 1.0, max_error: float = 0.0
 ) -> Int4Choice:
-    return choose_int4(calibration, int4_share, max_error, STORED)
+    return choose_int4(calibration, int4_share, 0, max_error, STORED)
 
 
 def test_all_go_to_4_bits_where_the_share_says_so(calibration: Calibration) -> None:
@@ -71,6 +71,13 @@ def test_the_error_that_was_asked_for_is_kept(calibration: Calibration) -> None:
     kept = choice_of(calibration, int4_share=1.0, max_error=bound)
     assert kept.error <= bound
     assert 0 < kept.share < 1
+
+
+def test_blocks_are_taken_where_they_divide_the_inputs(calibration: Calibration) -> None:
+    choice = choose_int4(calibration, 1.0, 64, 0.0, STORED)
+    blocks = {name: matrix.block for name, matrix in choice.by_kernel.items()}
+    assert blocks["layers.0.feed_forward.output"] == 64
+    assert blocks["layers.0.feed_forward.inner"] == 0
 
 
 def test_the_same_seed_makes_the_same_choice(calibration: Calibration) -> None:
