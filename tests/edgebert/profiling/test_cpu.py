@@ -147,11 +147,14 @@ def test_progress_is_told(quick: ProfileSettings, tiny: TinyClassifier) -> None:
 
 
 SLOW = """
+import signal
 import sys
 from pathlib import Path
 from edgebert.profiling.cpu import profile
 from edgebert.settings import ProfileSettings
 
+# As on a terminal: a shell's background job starts its programs with SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 profile([Path(sys.argv[1])], ProfileSettings(min_runs=10**9, max_seconds=6.0),
         progress=lambda *told, **facts: print("told", told, flush=True))
 """
