@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import models
-from benchmarks.peers import _peer
+from benchmarks.peers import peer_classifier
 from benchmarks.timing import in_turn
-from edgebert.certificate import FloatReference
-from edgebert.datasets import encode_labels, read_dataset
+from edgebert.datasets import read_dataset
+from edgebert.evaluation import KerasPredictor, evaluate
 from edgebert.exporting import export
 from edgebert.litert_model import LiteRtModel
 from edgebert.model import open_model
@@ -40,10 +40,7 @@ def main() -> None:
     train, test = (read_dataset(folder / name) for name in ("train.tsv.gz", "test.tsv"))
     length_texts = [text for text in train.texts if len(text.split()) > 8]
     teacher = open_model(arguments.teacher)
-    reference = FloatReference(teacher, test)
-    encodings = teacher.tokenizer.encode_batch(test.texts, teacher.max_length)
-    targets = encode_labels(test, teacher.labels)
-    float_accuracy = float(np.mean(reference.predictor.scores(encodings).argmax(-1) == targets))
+    float_accuracy = evaluate(KerasPredictor(teacher), test).metrics["accuracy"]
     texts = list(np.random.default_rng(0).permutation(test.texts)[:TEXTS])
     candidates = [("unpruned", teacher, "int8")]
     for pair in arguments.models:
@@ -56,13 +53,15 @@ def main() -> None:
             settings = ExportSettings(lengths="auto", embedding=embedding)
             artifact = export(model, path, settings, length_texts)
             opened = LiteRtModel.open(path)
-            scores = opened.scores(opened.tokenizer.encode_batch(test.texts, opened.max_length))
-            rows.append((name, artifact.size_bytes, float(np.mean(scores.argmax(-1) == targets))))
+            accuracy = evaluate(opened, test).metrics["accuracy"]
+            rows.append((name, artifact.size_bytes, accuracy))
             sides[name] = lambda i, opened=opened: opened.classify(texts[i])
             encoded = opened.tokenizer.encode_batch(texts, opened.max_length)
             cores[name] = lambda i, opened=opened, encoded=encoded: opened.run(encoded[i])
         head = teacher.checkpoint.weights["classifier.kernel"].T
-        sides["ONNX Runtime"] = _peer(models.onnx_runtime(1), teacher.tokenizer, texts, head)
+        sides["ONNX Runtime"] = peer_classifier(
+            models.onnx_runtime(1), teacher.tokenizer, texts, head
+        )
         timings = {t.name: t for t in in_turn(sides, TEXTS, PASSES)}
         alone = {t.name: t for t in in_turn(cores, TEXTS, PASSES)}
     base, peer = timings["unpruned"].median_ms, timings["ONNX Runtime"].median_ms

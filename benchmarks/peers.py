@@ -71,7 +71,7 @@ def text_to_label(threads: int, scratch: Path) -> None:
         ("ONNX Runtime int8", models.onnx_runtime(threads)),
         ("OpenVINO int8", models.openvino(threads)),
     ):
-        sides[name] = _peer(run, model.tokenizer, texts, head)
+        sides[name] = peer_classifier(run, model.tokenizer, texts, head)
     counts = model.tokenizer.count_lengths(texts)
     timings = in_turn(sides, len(texts), 9)
     print_timings(
@@ -81,7 +81,7 @@ def text_to_label(threads: int, scratch: Path) -> None:
     )
 
 
-def _peer(run, tokenizer, texts, head):  # type: ignore[no-untyped-def]
+def peer_classifier(run, tokenizer, texts, head):  # type: ignore[no-untyped-def]
     """A peer with the same tokenizer, and the smallest possible head in numpy."""
 
     def classify(i: int) -> int:

@@ -107,17 +107,6 @@ def expand(narrow: Mapping[str, np.ndarray], like: Checkpoint) -> dict[str, np.n
     return weights
 
 
-def prune_structure(checkpoint: Checkpoint, kept: Mapping[int, LayerStructure]) -> Checkpoint:
-    """The checkpoint with zeros where a layer of `kept` keeps nothing."""
-    weights = dict(checkpoint.weights)
-    for i, layer in kept.items():
-        for part, axis, mask in layer.axes():
-            name = f"layers.{i}.{part}"
-            shape = (-1,) + (1,) * (weights[name].ndim - 1 - axis)
-            weights[name] = np.where(mask.reshape(shape), weights[name], np.float32(0))
-    return checkpoint.with_weights(weights)
-
-
 def layer_widths(checkpoint: Checkpoint) -> tuple[LayerWidth, ...]:
     """Heads and neurons that every layer has left."""
     return tuple(

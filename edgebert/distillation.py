@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from edgebert import native_noise
 from edgebert.datasets import Dataset, encode_labels
-from edgebert.errors import UsageError
+from edgebert.errors import UsageError, refuse
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.settings import DistillSettings, FinetuneSettings
+from edgebert.tasks import classification
 from edgebert.training.batches import encode_rows
 from edgebert.training.inputs import check_settings, choose_rows, label_rows
-from edgebert.training.record import finished_run, history_entry
+from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 if TYPE_CHECKING:
+    import keras
+
+    from edgebert.training.distilling import Teacher
     from edgebert.training.loop import LabelledRows
 
 STAGE = "distill"
 
 
 @dataclass(frozen=True)
-class DistillResult:
-    """What distillation made.
+class DistillResult(TrainingResult):
+    """What distillation made: the model is the student; the teacher's work counts as training time.
 
     Attributes:
-        model: the student with the weights of its best epoch.
-        out: the folder that it was written to.
-        metrics: of the best epoch on the dev rows: accuracy, macro_f1, loss.
-        teacher_metrics: of the teacher on the same rows: accuracy, macro_f1.
-        epochs: what each epoch gave, as in `FinetuneResult`.
-        best_epoch: its number, from 1.
-        steps: that were taken in all.
-        sentences_per_second: of training in steady state, the teacher's work included.
+        teacher_metrics: of the teacher on the dev rows: accuracy, macro_f1.
     """
 
-    model: TaskModel
-    out: Path
-    metrics: dict[str, float]
     teacher_metrics: dict[str, float]
-    epochs: tuple[dict[str, Any], ...]
-    best_epoch: int
-    steps: int
-    sentences_per_second: float
 
 
 def distill(
@@ -64,7 +56,7 @@ def distill(
 
     Args:
         teacher: a classifier.
-        student: any smaller BERT: a pruned model, one of `student_shapes`, or another checkpoint.
+        student: any smaller BERT: a pruned model, one of `students`, or another checkpoint.
             Its vocabulary is the teacher's or a part of it. A head with other labels is made anew.
         train: text; labels are used where rows have them (`hard_weight`).
         dev: labelled text that the best epoch is chosen by.
@@ -92,39 +84,39 @@ def distill(
     }
     train, dev = choose_rows(train, dev, recipe)
     targets = encode_labels(dev, teacher.labels)
+    _known_targets(train, teacher.labels)
     folder = TrainingFolder(out, identity)
     if resume:
         finished = finished_run(out, folder)
         if finished is not None:
-            return _result(finished, Path(out))
+            return _result(finished, out)
 
     native_noise.load_keras()
     from edgebert.training import distilling, fitting
 
+    taught = fitting.build_frozen(teacher)
     report = progress or silent
-    data = _taught_rows(teacher, student, train, recipe, report)
+    data = _taught_rows(teacher, taught, student, train, recipe, report)
     judged = label_rows(student, dev, targets, recipe, len(teacher.labels))
     same_head = student.labels == teacher.labels
     net = fitting.build_model(student, len(teacher.labels), same_head, recipe)
     config = student.checkpoint.config
-    losses = distilling.METHODS[settings.method]
     model = distilling.DistillationModel(
         net,
         config.num_layers,
         config.hidden_size,
-        _frozen(teacher, student) if set(losses) != {distilling.SOFT} else None,
-        losses,
+        _watched(teacher, taught, student),
+        distilling.METHODS[settings.method],
         settings.temperature,
         settings.hard_weight,
     )
     outcome = fitting.train(model, data, judged, recipe, folder, report, STAGE, resume)
     entry = history_entry(identity, train, dev, outcome.metrics, outcome)
-    entry["started_from"]["teacher"] = identity["teacher"]
-    entry["teacher_metrics"] = _teacher_metrics(teacher, dev, targets)
+    entry["teacher_metrics"] = _teacher_metrics(teacher, taught, dev, targets)
     result = student.updated(net, teacher.labels, entry, max_length=recipe.max_length)
     result.save(out)
     folder.remove()
-    return _result(result, Path(out))
+    return _result(result, out)
 
 
 def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSettings) -> None:
@@ -155,8 +147,7 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
         problems.append(f"temperature: expected above 0. Received: {settings.temperature}")
     if not 0 <= settings.hard_weight <= 1:
         problems.append(f"hard_weight: expected from 0 to 1. Received: {settings.hard_weight}")
-    if problems:
-        raise UsageError("; ".join(problems) + ".")
+    refuse(problems)
 
 
 def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
@@ -175,8 +166,18 @@ def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
     )
 
 
+def _known_targets(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int32]:
+    """The place of each row's label, -1 where it has none: int32 `[rows]`."""
+    known = np.array([label is not None for label in train.labels])
+    labelled = tuple(row for row in train.examples if row.label is not None)
+    targets = np.full(len(train), -1, np.int32)
+    targets[known] = encode_labels(replace(train, examples=labelled), labels)
+    return targets
+
+
 def _taught_rows(
     teacher: TaskModel,
+    taught: keras.Model,
     student: TaskModel,
     train: Dataset,
     recipe: FinetuneSettings,
@@ -188,52 +189,41 @@ def _taught_rows(
     from edgebert.training.distilling import teacher_logits
     from edgebert.training.loop import LabelledRows
 
-    progress("teacher", 0, 1)
     length = min(recipe.max_length, teacher.max_length)
-    logits = teacher_logits(teacher, encode_rows(teacher.tokenizer, train.texts, length))
-    progress("teacher", 1, 1)
-    places = {label: place for place, label in enumerate(teacher.labels)}
-    encode_labels(
-        replace(train, examples=tuple(row for row in train.examples if row.label is not None)),
-        teacher.labels,
+    own = encode_rows(teacher.tokenizer, train.texts, length)
+    return LabelledRows(
+        encode_rows(student.tokenizer, train.texts, recipe.max_length),
+        _known_targets(train, teacher.labels),
+        np.ones(len(train), np.float32),
+        teacher_logits(taught, own, progress),
     )
-    targets = [-1 if label is None else places[label] for label in train.labels]
-    rows = encode_rows(student.tokenizer, train.texts, recipe.max_length)
-    weights = np.ones(len(train), np.float32)
-    return LabelledRows(rows, np.array(targets, np.int32), weights, logits)
 
 
-def _frozen(teacher: TaskModel, student: TaskModel) -> Any:
-    from edgebert.training import distilling, fitting
+def _watched(teacher: TaskModel, taught: keras.Model, student: TaskModel) -> Teacher:
+    from edgebert.training.distilling import Teacher
 
-    net = fitting.build_model(teacher, len(teacher.labels), True, FinetuneSettings(dropout=0.0))
     ids = {token: i for i, token in enumerate(teacher.tokenizer.vocabulary.tokens)}
     config = teacher.checkpoint.config
-    return distilling.Teacher(
-        net.get_layer("packed_encoder"),
+    return Teacher(
+        taught.get_layer("packed_encoder"),
         config.num_layers,
         config.hidden_size,
         np.array([ids[token] for token in student.tokenizer.vocabulary.tokens], np.int32),
     )
 
 
-def _teacher_metrics(teacher: TaskModel, dev: Dataset, targets: np.ndarray) -> dict[str, float]:
-    from edgebert.tasks import classification
+def _teacher_metrics(
+    teacher: TaskModel, taught: keras.Model, dev: Dataset, targets: npt.NDArray[np.int32]
+) -> dict[str, float]:
     from edgebert.training.distilling import teacher_logits
 
-    logits = teacher_logits(teacher, encode_rows(teacher.tokenizer, dev.texts, teacher.max_length))
-    return classification.metrics(logits.argmax(-1), targets, len(teacher.labels))
+    rows = encode_rows(teacher.tokenizer, dev.texts, teacher.max_length)
+    predicted = teacher_logits(taught, rows, silent).argmax(-1)
+    return classification.metrics(predicted, targets, len(teacher.labels))
 
 
-def _result(model: TaskModel, out: Path) -> DistillResult:
+def _result(model: TaskModel, out: Path | str) -> DistillResult:
     entry = model.history[-1]
     return DistillResult(
-        model,
-        out,
-        dict(entry["metrics"]),
-        dict(entry["teacher_metrics"]),
-        tuple(entry["epochs"]),
-        entry["epoch"],
-        entry["steps"],
-        entry["sentences_per_second"],
+        **result_fields(model, out), teacher_metrics=dict(entry["teacher_metrics"])
     )

@@ -5,6 +5,8 @@ A message says what was expected, what came, and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class EdgebertError(Exception):
     """Something failed: exit code 1."""
@@ -34,3 +36,13 @@ class ModelError(EdgebertError):
 
 class MissingExtraError(EdgebertError):
     """A package of an optional extra is not installed; the message has the install line."""
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raises where there are problems.
+
+    Raises:
+        UsageError: all of them at once.
+    """
+    if problems:
+        raise UsageError("; ".join(problems) + ".")

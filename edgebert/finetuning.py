@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from edgebert import native_noise
 from edgebert.datasets import Dataset, encode_labels, label_names
@@ -12,33 +11,14 @@ from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.settings import FinetuneSettings
 from edgebert.training.inputs import check_settings, choose_rows, label_rows
-from edgebert.training.record import finished_run, history_entry
+from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 STAGE = "finetune"
 
 
-@dataclass(frozen=True)
-class FinetuneResult:
-    """What fine-tuning made.
-
-    Attributes:
-        model: with the weights of the best epoch.
-        out: the folder that it was written to.
-        metrics: of the best epoch on the dev rows: accuracy, macro_f1, loss.
-        epochs: what each epoch gave: epoch, loss, dev_loss, dev_accuracy, dev_macro_f1.
-        best_epoch: its number, from 1.
-        steps: that were taken in all.
-        sentences_per_second: of training in steady state: no tracing, no scoring, no saving.
-    """
-
-    model: TaskModel
-    out: Path
-    metrics: dict[str, float]
-    epochs: tuple[dict[str, Any], ...]
-    best_epoch: int
-    steps: int
-    sentences_per_second: float
+class FinetuneResult(TrainingResult):
+    """What fine-tuning made."""
 
 
 def finetune(
@@ -86,7 +66,7 @@ def finetune(
     if resume:
         finished = finished_run(out, folder)
         if finished is not None:
-            return _result(finished, Path(out))
+            return FinetuneResult(**result_fields(finished, out))
 
     native_noise.load_keras()
     from edgebert.training import fitting
@@ -101,17 +81,4 @@ def finetune(
     model = base.updated(keras_model, labels, entry, max_length=settings.max_length)
     model.save(out)
     folder.remove()
-    return _result(model, Path(out))
-
-
-def _result(model: TaskModel, out: Path) -> FinetuneResult:
-    entry = model.history[-1]
-    return FinetuneResult(
-        model,
-        out,
-        dict(entry["metrics"]),
-        tuple(entry["epochs"]),
-        entry["epoch"],
-        entry["steps"],
-        entry["sentences_per_second"],
-    )
+    return FinetuneResult(**result_fields(model, out))

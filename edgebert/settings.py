@@ -7,6 +7,7 @@ command-line flag, and its `help` is the text of all three.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +19,23 @@ S = TypeVar("S")
 def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with the help text and the choices that the command line shows."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+def _precision() -> Any:
+    return setting(
+        "float32",
+        "Arithmetic of the training step; weights stay in float32.",
+        ("float32", "bfloat16", "float16"),
+    )
+
+
+def _quantization_aware() -> Any:
+    return setting(
+        "none",
+        "Train with kernels and embedding rows rounded to so many bits and activations to 8, so "
+        "that rounding them in the file costs less.",
+        ("none", "int8", "int4"),
+    )
 
 
 @dataclass(frozen=True)
@@ -44,16 +62,8 @@ class FinetuneSettings:
         "none", "Weigh classes by their inverse frequency.", ("none", "balanced")
     )
     patience: int = setting(2, "Stop after so many epochs with no better dev score; 0 never stops.")
-    precision: str = setting(
-        "float32",
-        "Arithmetic of the training step; weights stay in float32.",
-        ("float32", "bfloat16", "float16"),
-    )
-    quantization_aware: str = setting(
-        "none",
-        "Train with weights and activations rounded as the exported file will have them.",
-        ("none", "int8", "int4"),
-    )
+    precision: str = _precision()
+    quantization_aware: str = _quantization_aware()
     max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
     dev_fraction: float = setting(
         0.1, "Share of the training rows held out when no dev file is given."
@@ -78,16 +88,8 @@ class DistillSettings:
     warmup_ratio: float = setting(0.1, "Share of the steps in which the learning rate rises.")
     dropout: float = setting(0.0, "Dropout of hidden states, attention and head.")
     max_length: int = setting(0, "Longest text in tokens; 0 takes the student's own.")
-    precision: str = setting(
-        "float32",
-        "Arithmetic of the training step; weights stay in float32.",
-        ("float32", "bfloat16", "float16"),
-    )
-    quantization_aware: str = setting(
-        "none",
-        "Train with weights and activations rounded as the exported file will have them.",
-        ("none", "int8", "int4"),
-    )
+    precision: str = _precision()
+    quantization_aware: str = _quantization_aware()
     max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
     seed: int = setting(42, "Seed of a new head, the shuffling and the dropout.")
 
@@ -265,6 +267,20 @@ class ProfileSettings:
     min_runs: int = setting(50, "Fewest timed calls.")
     max_seconds: float = setting(10.0, "Longest time a model and configuration.")
     end_to_end: bool = setting(True, "Also time text in, label out.")
+
+
+def broken_rules(settings: Any, rules: Iterable[tuple[str, bool, str]]) -> list[str]:
+    """What is wrong with settings.
+
+    Args:
+        settings: a dataclass of this module.
+        rules: name of a field, whether the rule holds, and what is expected of the field.
+    """
+    return [
+        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
+        for name, holds, expected in rules
+        if not holds
+    ]
 
 
 def from_table(kind: type[S], table: dict[str, Any], where: str) -> S:

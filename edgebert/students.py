@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.checkpoint import BertConfig, Checkpoint
+from converters.layer_choice import drop_layers, spread_layers
 from edgebert.errors import UsageError
 from edgebert.model import TaskModel
-from edgebert.pruning.layers import drop_layers, spread_layers
 
 PRESETS = {
     "half-depth": "layers=1/2",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
-from edgebert.errors import UsageError
+from edgebert.errors import refuse
 from edgebert.tokenizer import Encoding, Tokenizer
 
 RARE = 20
@@ -122,8 +122,7 @@ def _check(
         )
     if max_length is not None and max_length < 2:
         problems.append(f"max_length: expected at least 2. Received: {max_length}")
-    if problems:
-        raise UsageError("; ".join(problems) + ".")
+    refuse(problems)
 
 
 def _with_pieces(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from edgebert.cli.finetune_command import print_epochs, print_test, tell_how_to_resume
+from edgebert.cli.finetune_command import print_epochs, print_test, training_progress
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
-from edgebert.settings import DataSettings, DistillSettings
+from edgebert.settings import DataSettings, DistillSettings, FinetuneSettings
 
 
 @click.command()
@@ -48,8 +48,6 @@ def distill(
     from edgebert.distillation import distill as run_distill
     from edgebert.evaluation import KerasPredictor, evaluate
     from edgebert.model import open_model
-    from edgebert.progress import terminal_progress
-    from edgebert.settings import FinetuneSettings
     from edgebert.students import make_student
 
     opened = open_model(teacher)
@@ -63,12 +61,8 @@ def distill(
     if test is not None and opened.labels:
         encode_labels(test, opened.labels)
     pupil = open_model(student) if Path(student).is_dir() else make_student(opened, student)
-    try:
-        with terminal_progress() as progress:
-            result = run_distill(opened, pupil, train, dev, settings, out, resume, progress)
-    except KeyboardInterrupt:
-        tell_how_to_resume(out)
-        raise
+    with training_progress(out) as progress:
+        result = run_distill(opened, pupil, train, dev, settings, out, resume, progress)
     taught, tested = (
         None if test is None else evaluate(KerasPredictor(judged), test, str(path))
         for judged, path in ((opened, teacher), (result.model, out))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ from edgebert.settings import DataSettings, FinetuneSettings
 
 if TYPE_CHECKING:
     from edgebert.evaluation import Evaluation
+    from edgebert.progress import Progress
 
 
 @click.command()
@@ -46,7 +49,6 @@ def finetune(
     from edgebert.evaluation import KerasPredictor, evaluate
     from edgebert.finetuning import finetune as run_finetune
     from edgebert.model import open_model
-    from edgebert.progress import terminal_progress
 
     train, dev, test = (
         None if path is None else read_dataset(path, columns.text_column, columns.label_column)
@@ -56,12 +58,8 @@ def finetune(
     if test is not None:
         encode_labels(test, label_names(train))
     opened = open_model(base)
-    try:
-        with terminal_progress() as progress:
-            result = run_finetune(opened, train, dev, settings, out, resume, progress)
-    except KeyboardInterrupt:
-        tell_how_to_resume(out)
-        raise
+    with training_progress(out) as progress:
+        result = run_finetune(opened, train, dev, settings, out, resume, progress)
     tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))
     if as_json:
         print_json(
@@ -81,12 +79,20 @@ def finetune(
     print_test(tested)
 
 
-def tell_how_to_resume(out: Path) -> None:
-    """After Ctrl-C, on stderr."""
-    if (out / ".training").is_dir():
-        click.echo(
-            "Stopped; nothing is lost. Next: the same command with --resume goes on.", err=True
-        )
+@contextlib.contextmanager
+def training_progress(out: Path) -> Iterator[Progress]:
+    """Progress of a stage that trains; after Ctrl-C it says on stderr how to go on."""
+    from edgebert.progress import terminal_progress
+
+    try:
+        with terminal_progress() as progress:
+            yield progress
+    except KeyboardInterrupt:
+        if (out / ".training").is_dir():
+            click.echo(
+                "Stopped; nothing is lost. Next: the same command with --resume goes on.", err=True
+            )
+        raise
 
 
 def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> None:

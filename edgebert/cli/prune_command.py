@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebert.cli.finetune_command import print_epochs, print_test, tell_how_to_resume
+from edgebert.cli.finetune_command import print_epochs, print_test, training_progress
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
 from edgebert.settings import DataSettings, PruneSettings, StructureSettings, VocabularySettings
 
@@ -136,51 +136,43 @@ def _prune_structure(
     resume: bool,
     as_json: bool,
 ) -> None:
-    from edgebert.progress import terminal_progress
     from edgebert.pruning.recovery import prune_with_recovery
 
     (path, opened), (train, dev, test, corpus) = model, data
     structure, vocabulary, recovery = settings
-    try:
-        with terminal_progress() as progress:
-            result = prune_with_recovery(
-                opened,
-                train,
-                dev,
-                structure,
-                recovery,
-                out,
-                teacher,
-                corpus,
-                vocabulary,
-                resume,
-                progress,
-            )
-    except KeyboardInterrupt:
-        tell_how_to_resume(out)
-        raise
+    with training_progress(out) as progress:
+        result = prune_with_recovery(
+            opened,
+            train,
+            dev,
+            structure,
+            recovery,
+            out,
+            teacher,
+            corpus,
+            vocabulary,
+            resume,
+            progress,
+        )
     before, after = _tested(test, (opened, path), (result.model, out))
     if as_json:
         print_json(
             {
                 "path": str(out),
                 "metrics": result.metrics,
-                "untrained_metrics": result.untrained,
+                "untrained_metrics": result.structure["metrics"],
                 "structure": result.structure,
                 "vocabulary": result.trimmed,
                 "best_epoch": result.best_epoch,
                 "epochs": list(result.epochs),
-                "test": {"before": before.to_dict(), "after": after.to_dict()}
-                if before and after
-                else None,
+                "test": _tests_json(before, after),
             }
         )
         return
     _print_widths(result)
     if result.epochs:
         print_epochs(str(out), result.epochs, result.best_epoch)
-    for said, tested in (("before: ", before), ("after: ", after)):
-        print_test(tested, said)
+    _print_tests(before, after)
 
 
 def _tested(
@@ -193,6 +185,15 @@ def _tested(
         for judged, path in models
     )
     return before, after
+
+
+def _tests_json(before: Evaluation | None, after: Evaluation | None) -> dict[str, Any] | None:
+    return {"before": before.to_dict(), "after": after.to_dict()} if before and after else None
+
+
+def _print_tests(before: Evaluation | None, after: Evaluation | None) -> None:
+    print_test(before, "before: ")
+    print_test(after, "after: ")
 
 
 def _print_widths(result: RecoveryResult) -> None:
@@ -216,7 +217,7 @@ def _print_widths(result: RecoveryResult) -> None:
         )
     if result.trimmed:
         said.append(_trimming_text(result.trimmed))
-    said.append(f"dev accuracy with no training: {share_text(result.untrained['accuracy'], 2)}")
+    said.append(f"dev accuracy with no training: {share_text(entry['metrics']['accuracy'], 2)}")
     click.echo("; ".join(said))
 
 
@@ -252,15 +253,10 @@ def _prune_weights(
     resume: bool,
     as_json: bool,
 ) -> None:
-    from edgebert.progress import terminal_progress
     from edgebert.pruning import prune as run_prune
 
-    try:
-        with terminal_progress() as progress:
-            result = run_prune(opened, train, dev, settings, out, resume, progress)
-    except KeyboardInterrupt:
-        tell_how_to_resume(out)
-        raise
+    with training_progress(out) as progress:
+        result = run_prune(opened, train, dev, settings, out, resume, progress)
     before, after = _tested(test, (opened, path), (result.model, out))
     if as_json:
         print_json(
@@ -276,17 +272,14 @@ def _prune_weights(
                 "best_epoch": result.best_epoch,
                 "epochs": list(result.epochs),
                 "steps": result.steps,
-                "test": {"before": before.to_dict(), "after": after.to_dict()}
-                if before and after
-                else None,
+                "test": _tests_json(before, after),
             }
         )
         return
     _print_layers(result)
     if result.epochs:
         print_epochs(str(out), result.epochs, result.best_epoch)
-    for said, tested in (("before: ", before), ("after: ", after)):
-        print_test(tested, said)
+    _print_tests(before, after)
 
 
 def _print_layers(result: PruneResult) -> None:

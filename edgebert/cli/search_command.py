@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
-from edgebert.settings import DataSettings, SearchSettings
+from edgebert.settings import DataSettings, FinetuneSettings, SearchSettings
 
 if TYPE_CHECKING:
     from edgebert.search.result import Candidate, SearchResult
-
-DEV_FRACTION = 0.1
 
 
 @click.command()
@@ -60,7 +58,7 @@ def search(
     )
     assert train is not None
     if dev is None:
-        train, dev = split_dataset(train, DEV_FRACTION, settings.seed)
+        train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
     try:
         with terminal_progress() as progress:
             result = run_search(

@@ -9,46 +9,28 @@ put on heads and neurons are the case in which the rest of the kernel may not ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from edgebert.model import TaskModel
 from edgebert.progress import Progress
-from edgebert.settings import FinetuneSettings
+from edgebert.pruning.surgeon import SUBLAYERS, Curvature
 from edgebert.training import fitting
 from edgebert.training.batches import EncodedRows, sorted_batches
 from edgebert.training.packed_encoder import Taps
-
-SUBLAYERS = ("attention.output", "feed_forward.output")
-
-
-@dataclass(frozen=True)
-class Curvature:
-    """The statistics of one output kernel `[hidden, width]`.
-
-    Attributes:
-        inputs: mean over tokens of `a a^T`, where `a` is what the kernel reads with a 1 at its end
-            for the bias: float64 `[width + 1, width + 1]`.
-        gradients: mean over texts of the sum over tokens of `g g^T`, where `g` is the gradient of
-            the loss at the kernel's output: float64 `[hidden, hidden]`.
-    """
-
-    inputs: npt.NDArray[np.float64]
-    gradients: npt.NDArray[np.float64]
 
 
 def measure_curvature(
     model: TaskModel,
     rows: EncodedRows,
     progress: Progress,
+    parts: Sequence[str] = SUBLAYERS,
     batch_size: int = 32,
     seed: int = 0,
 ) -> dict[str, Curvature]:
-    """The curvature of every output kernel, by neutral name without `.kernel`.
+    """The curvature of output kernels, by neutral name without `.kernel`.
 
     The loss is the cross-entropy of a label that is drawn from what the model itself says, so the
     expectation is the true Fisher information (Kunstner et al. 2019) and no labels are needed.
@@ -57,16 +39,14 @@ def measure_curvature(
         model: a classifier; sublayers that are pruned whole are left out.
         rows: calibration text.
         progress: told after every batch.
+        parts: which of `SUBLAYERS` are looked at.
         batch_size: texts at once.
         seed: of the drawn labels.
     """
-    settings = FinetuneSettings(dropout=0.0)
-    net = fitting.build_model(model, len(model.labels), True, settings)
+    net = fitting.build_frozen(model)
     encoder, head = net.get_layer("packed_encoder"), net.get_layer("classifier")
     names: Sequence[str] = [
-        f"layers.{i}.{part}"
-        for i in range(model.checkpoint.config.num_layers)
-        for part in SUBLAYERS
+        f"layers.{i}.{part}" for i in range(model.checkpoint.config.num_layers) for part in parts
     ]
     wanted = {*names, *(f"{name}.input" for name in names)}
 

@@ -1,24 +1,19 @@
-"""Layer dropping: a BERT with fewer layers, and which ones it keeps (Sajjad et al. 2023)."""
+"""Layer dropping: which layers of a BERT stay (Sajjad et al. 2023)."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from converters.checkpoint import Checkpoint
+from converters.layer_choice import spread_layers
 from edgebert import native_noise
 from edgebert.errors import UsageError
 from edgebert.model import TaskModel
-from edgebert.settings import FinetuneSettings
 from edgebert.training.batches import EncodedRows, sorted_batches
 
 CHOICES = ("importance", "first", "last", "alternate")
-_LAYER = re.compile(r"layers\.(\d+)\.(.+)")
 
 
 def choose_layers(model: TaskModel, count: int, choice: str, rows: EncodedRows) -> tuple[int, ...]:
@@ -50,11 +45,6 @@ def choose_layers(model: TaskModel, count: int, choice: str, rows: EncodedRows) 
     return tuple(int(i) for i in np.sort(ranked))
 
 
-def spread_layers(total: int, count: int) -> tuple[int, ...]:
-    """`count` of `total` layers, evenly spread, the last one among them."""
-    return tuple(int(i) for i in np.ceil(np.arange(1, count + 1) * total / count) - 1)
-
-
 def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -> np.ndarray:
     """Block influence (Men et al. 2024, "ShortGPT"): 1 - cosine of what goes in and what comes out.
 
@@ -68,7 +58,7 @@ def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -
     from edgebert.training.packed_encoder import Taps
 
     layers = model.checkpoint.config.num_layers
-    net = fitting.build_model(model, len(model.labels), True, FinetuneSettings(dropout=0.0))
+    net = fitting.build_frozen(model)
     encoder = net.get_layer("packed_encoder")
     names = ["embeddings", *(f"layers.{i}.hidden" for i in range(layers))]
 
@@ -95,17 +85,3 @@ def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -
 
 def _cosine(tf: Any, a: Any, b: Any) -> Any:
     return tf.reduce_sum(tf.math.l2_normalize(a, -1) * tf.math.l2_normalize(b, -1), -1)
-
-
-def drop_layers(checkpoint: Checkpoint, kept: Sequence[int]) -> Checkpoint:
-    """The checkpoint with these layers alone, numbered anew from 0."""
-    places = {number: place for place, number in enumerate(kept)}
-    weights = {}
-    for name, array in checkpoint.weights.items():
-        found = _LAYER.fullmatch(name)
-        if found is None:
-            weights[name] = array
-        elif int(found[1]) in places:
-            weights[f"layers.{places[int(found[1])]}.{found[2]}"] = array
-    config = replace(checkpoint.config, num_layers=len(kept))
-    return replace(checkpoint, config=config, weights=weights)

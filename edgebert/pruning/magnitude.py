@@ -32,7 +32,7 @@ from edgebert.pruning.masks import (
 )
 from edgebert.settings import FinetuneSettings, PruneSettings
 from edgebert.training.inputs import check_settings, choose_rows, label_rows
-from edgebert.training.record import finished_run, history_entry
+from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 if TYPE_CHECKING:
@@ -52,17 +52,10 @@ class LayerSparsity:
 
 
 @dataclass(frozen=True)
-class PruneResult:
-    """What pruning made.
+class PruneResult(TrainingResult):
+    """What pruning made: the model has the weights of the best epoch at the final sparsity.
 
     Attributes:
-        model: with the weights of the best epoch at the final sparsity.
-        out: the folder that it was written to.
-        metrics: on the dev rows: accuracy, macro_f1.
-        epochs: what each epoch of recovery gave, as in `FinetuneResult`.
-        best_epoch: its number from 1; 0 where nothing was trained.
-        steps: of recovery.
-        sentences_per_second: of the recovery in steady state; 0 where nothing was trained.
         sparsity: share of zeros among the arrays that were pruned.
         layers: each of them.
         kernel_gzip_bytes_before: all kernels of the model, int8 rows, gzip'd: what of them an app
@@ -70,13 +63,6 @@ class PruneResult:
         kernel_gzip_bytes_after: the same after pruning.
     """
 
-    model: TaskModel
-    out: Path
-    metrics: dict[str, float]
-    epochs: tuple[dict[str, Any], ...]
-    best_epoch: int
-    steps: int
-    sentences_per_second: float
     sparsity: float
     layers: tuple[LayerSparsity, ...]
     kernel_gzip_bytes_before: int
@@ -126,7 +112,7 @@ def prune(
     if resume:
         finished = finished_run(out, folder)
         if finished is not None:
-            return _result(finished, Path(out))
+            return _result(finished, out)
     train, dev = choose_rows(train, dev, recipe)
     job = _Job(model, train, dev, settings, recipe, folder, resume, progress or silent)
     for part in (train, dev):
@@ -136,7 +122,7 @@ def prune(
     pruned = replace(pruned, history=(*model.history, entry))
     pruned.save(out)
     folder.remove()
-    return _result(pruned, Path(out))
+    return _result(pruned, out)
 
 
 @dataclass(frozen=True)
@@ -268,19 +254,15 @@ def kernel_gzip_bytes(checkpoint: Checkpoint) -> int:
     return len(gzip.compress(values, _GZIP_LEVEL, mtime=0))
 
 
-def _result(model: TaskModel, out: Path) -> PruneResult:
+def _result(model: TaskModel, out: Path | str) -> PruneResult:
     entry = model.history[-1]
     rows: Sequence[dict[str, Any]] = entry["layers"]
     return PruneResult(
-        model,
-        out,
-        dict(entry["metrics"]),
-        tuple(entry["epochs"]),
-        entry["epoch"],
-        entry["steps"],
-        entry["sentences_per_second"],
-        entry["sparsity"],
-        tuple(LayerSparsity(row["name"], tuple(row["shape"]), row["sparsity"]) for row in rows),
-        entry["kernel_gzip_bytes_before"],
-        entry["kernel_gzip_bytes_after"],
+        **result_fields(model, out),
+        sparsity=entry["sparsity"],
+        layers=tuple(
+            LayerSparsity(row["name"], tuple(row["shape"]), row["sparsity"]) for row in rows
+        ),
+        kernel_gzip_bytes_before=entry["kernel_gzip_bytes_before"],
+        kernel_gzip_bytes_after=entry["kernel_gzip_bytes_after"],
     )

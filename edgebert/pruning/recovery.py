@@ -20,6 +20,7 @@ from edgebert.finetuning import finetune
 from edgebert.model import SIDECAR, TaskModel, open_model
 from edgebert.progress import Progress, silent
 from edgebert.pruning.structured import STAGE, check_settings, prune_structure
+from edgebert.pruning.vocabulary import STAGE as TRIM
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import (
     DistillSettings,
@@ -28,7 +29,8 @@ from edgebert.settings import (
     StructureSettings,
     VocabularySettings,
 )
-from edgebert.training.state import describe_model
+from edgebert.training.record import TrainingResult, result_fields, training_facts
+from edgebert.training.state import describe_data, describe_model, require_same_run
 
 UNTRAINED = ".untrained"
 """Folder of the pruned model before its recovery, inside the output folder: a run that is resumed
@@ -36,28 +38,17 @@ goes on from the same weights."""
 
 
 @dataclass(frozen=True)
-class RecoveryResult:
+class RecoveryResult(TrainingResult):
     """What structured pruning and its recovery made.
 
     Attributes:
-        model: with the weights of the best epoch, or as it was pruned where nothing was trained.
-        out: the folder that it was written to.
-        structure: the history's entry of the pruning: widths, operations left, latencies.
+        structure: the history's entry of the pruning: widths, operations left, latencies, and as
+            `metrics` those on the dev rows before the recovery.
         trimmed: the history's entry of the vocabulary's trimming, or None.
-        untrained: metrics on the dev rows before the recovery.
-        metrics: metrics on the dev rows at the end.
-        epochs: of the recovery, as in `FinetuneResult`.
-        best_epoch: its number from 1; 0 where nothing was trained.
     """
 
-    model: TaskModel
-    out: Path
     structure: dict[str, Any]
     trimmed: dict[str, Any] | None
-    untrained: dict[str, float]
-    metrics: dict[str, float]
-    epochs: tuple[dict[str, Any], ...] = ()
-    best_epoch: int = 0
 
 
 def prune_with_recovery(
@@ -85,11 +76,12 @@ def prune_with_recovery(
         teacher: distills the recovery from it, where there is one.
         corpus: text whose tokens stay in the vocabulary; None trims nothing.
         vocabulary: how it is trimmed.
-        resume: goes on where an interrupted run stopped.
+        resume: goes on where an interrupted run stopped; a finished run returns at once.
         progress: told as it goes on.
 
     Raises:
-        UsageError: settings that make no sense, text that is too little.
+        UsageError: settings that make no sense, text that is too little, or the run to resume is
+            another one.
         QualityGateError: no model is as fast as asked.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
@@ -101,64 +93,66 @@ def prune_with_recovery(
         raise UsageError(f"epochs: expected at least 0. Received: {recovery.epochs}.")
     if dev is None:
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, recovery.seed)
-    pruned = _kept(model, out, structure, corpus, vocabulary) if resume else None
+    asked = {
+        "model": describe_model(model),
+        "teacher": None if teacher is None else describe_model(teacher),
+        "train": describe_data(train),
+        "dev": describe_data(dev),
+        "corpus": describe_data(corpus),
+        "structure": asdict(structure),
+        "vocabulary": asdict(vocabulary),
+        "recovery": asdict(recovery),
+    }
+    pruned = _made_before(out / UNTRAINED, asked) if resume else None
+    finished = _made_before(out, asked) if resume and pruned is None else None
+    if finished is not None:
+        return _result(finished, out)
     if pruned is None:
         small = model
         if corpus is not None:
             small = trim_vocabulary(model, corpus.texts, vocabulary, dev.texts).model
         pruned = prune_structure(small, train, structure, tell).model
-        pruned = replace(pruned, history=(*pruned.history[:-1], _asked(pruned, model)))
+        facts = training_facts(evaluate(KerasPredictor(pruned), dev).metrics)
+        entry = {**pruned.history[-1], **facts, "asked": asked}
+        pruned = replace(pruned, history=(*pruned.history[:-1], entry))
         pruned.save(out / UNTRAINED)
-    untrained = evaluate(KerasPredictor(pruned), dev).metrics
     if recovery.epochs:
         final = _recovered(pruned, train, dev, recovery, teacher, out, resume, tell)
     else:
         final = pruned
         final.save(out)
     shutil.rmtree(out / UNTRAINED, ignore_errors=True)
-    trained = final.history[-1] if recovery.epochs else {}
-    entries = {entry["stage"]: entry for entry in pruned.history[len(model.history) :]}
-    return RecoveryResult(
-        final,
-        out,
-        entries[STAGE],
-        entries.get("trim"),
-        untrained,
-        dict(trained.get("metrics", untrained)),
-        tuple(trained.get("epochs", ())),
-        int(trained.get("epoch", 0)),
-    )
+    return _result(final, out)
 
 
-def _asked(pruned: TaskModel, model: TaskModel) -> dict[str, Any]:
-    """The pruning's entry, with the model that the whole stage started from."""
-    return {**pruned.history[-1], "asked_of": describe_model(model)}
+def _made_before(folder: Path, asked: dict[str, Any]) -> TaskModel | None:
+    """The model that an earlier run of the same model, data and settings left in a folder.
 
-
-def _kept(
-    model: TaskModel,
-    out: Path,
-    structure: StructureSettings,
-    corpus: Dataset | None,
-    vocabulary: VocabularySettings,
-) -> TaskModel | None:
-    """The pruned model of an interrupted run of the same model and settings."""
-    if not (out / UNTRAINED / SIDECAR).is_file():
+    Raises:
+        UsageError: it is of another run of this stage; every difference is listed.
+    """
+    if not (folder / SIDECAR).is_file():
         return None
-    kept = open_model(out / UNTRAINED)
-    entries = {entry["stage"]: entry for entry in kept.history[len(model.history) :]}
-    wanted = json.loads(json.dumps([asdict(structure), describe_model(model)]))
-    entry = entries.get(STAGE, {})
-    same = [entry.get("settings"), entry.get("asked_of")] == wanted
-    trimmed = entries.get("trim")
-    same_vocabulary = (trimmed is None) == (corpus is None) and (
-        trimmed is None or trimmed["settings"] == json.loads(json.dumps(asdict(vocabulary)))
-    )
-    if same and same_vocabulary:
-        return kept
-    raise UsageError(
-        f"{out}: the run that was started there prunes another model or by other settings. "
-        "Next: resume with what it was started with, or start anew without --resume."
+    model = open_model(folder)
+    entry = _last(model, STAGE)
+    if entry is None or "asked" not in entry:
+        return None
+    require_same_run(entry["asked"], json.loads(json.dumps(asked)), str(folder))
+    return model
+
+
+def _last(model: TaskModel, stage: str) -> dict[str, Any] | None:
+    return next((entry for entry in reversed(model.history) if entry["stage"] == stage), None)
+
+
+def _result(model: TaskModel, out: Path) -> RecoveryResult:
+    structure = _last(model, STAGE)
+    assert structure is not None
+    was_trimmed = structure["asked"]["corpus"] is not None
+    return RecoveryResult(
+        **result_fields(model, out),
+        structure=structure,
+        trimmed=_last(model, TRIM) if was_trimmed else None,
     )
 
 

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from edgebert.errors import UsageError
+from edgebert.errors import UsageError, refuse
 from edgebert.pruning.masks import parse_pattern
-from edgebert.settings import PruneSettings
+from edgebert.settings import PruneSettings, broken_rules
 
 _LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 
@@ -93,18 +93,13 @@ def check_settings(settings: PruneSettings) -> None:
         ("frequency", settings.frequency >= 1, "at least 1"),
         ("epochs", settings.epochs >= 0, "at least 0"),
     ]
-    problems = [
-        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
-        for name, holds, expected in rules
-        if not holds
-    ]
+    problems = broken_rules(settings, rules)
     if not magnitude:
         try:
             parse_pattern(settings.pattern)
         except UsageError as error:
             problems.append(str(error).rstrip("."))
-    if problems:
-        raise UsageError("; ".join(problems) + ".")
+    refuse(problems)
 
 
 def _load_schedules() -> Any:

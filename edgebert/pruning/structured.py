@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from converters.checkpoint import Checkpoint
 from converters.compaction import LayerWidth, compact, expand, layer_widths
+from converters.layer_choice import drop_layers
 from edgebert import native_noise
 from edgebert.datasets import Dataset, take
-from edgebert.errors import QualityGateError, UsageError
+from edgebert.errors import QualityGateError, UsageError, refuse
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.pruning.budget import Group, cheapest
@@ -27,9 +28,9 @@ from edgebert.pruning.latency_table import (
     measure_latency_table,
     read_latency_table,
 )
-from edgebert.pruning.layers import choose_layers, drop_layers
-from edgebert.pruning.surgeon import Removal, refitted, removal
-from edgebert.settings import StructureSettings
+from edgebert.pruning.layers import choose_layers
+from edgebert.pruning.surgeon import ATTENTION, FEED_FORWARD, Removal, refitted, removal
+from edgebert.settings import StructureSettings, broken_rules
 from edgebert.training.batches import EncodedRows, encode_rows
 from edgebert.training.state import describe_data, describe_model
 
@@ -37,7 +38,6 @@ STAGE = "prune-structure"
 NEURONS_AT_ONCE = 16
 """Neurons go in groups of this between two looks at the prices."""
 FEWEST_TEXTS = 16
-ATTENTION, FEED_FORWARD = "attention.output", "feed_forward.output"
 
 
 @dataclass(frozen=True)
@@ -149,13 +149,7 @@ def check_settings(model: TaskModel, settings: StructureSettings) -> None:
         ("tokens", 0 <= settings.tokens <= config.max_positions, "a length that the model takes"),
         ("calibration_rows", settings.calibration_rows >= FEWEST_TEXTS, f"at least {FEWEST_TEXTS}"),
     ]
-    problems = [
-        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
-        for name, holds, expected in rules
-        if not holds
-    ]
-    if problems:
-        raise UsageError("; ".join(problems) + ".")
+    refuse(broken_rules(settings, rules))
 
 
 def calibration_rows(
@@ -258,9 +252,8 @@ def _in_shots(
             progress(f"{stage}, {said}", done, total, **facts)
 
         narrow = compact(model.checkpoint)
-        curvature = measure_curvature(model, rows, tell, seed=settings.seed + shot)
-        asked = tuple(part for parts, _ in goal.budgets(narrow.config.num_layers) for part in parts)
-        curvature = {name: value for name, value in curvature.items() if name.endswith(asked)}
+        asked = [part for parts, _ in goal.budgets(narrow.config.num_layers) for part in parts]
+        curvature = measure_curvature(model, rows, tell, asked, seed=settings.seed + shot)
         removals = {}
         for number, (name, statistics) in enumerate(curvature.items()):
             by_head = name.endswith(ATTENTION)

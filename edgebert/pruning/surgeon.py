@@ -2,7 +2,8 @@
 
 The optimal brain surgeon (Hassibi and Stork 1993) on whole columns: a head is a group of columns of
 the attention's output kernel, a neuron one column of the feed-forward's. Under the quadratic model
-of `Curvature` the price of a group and the best change of all other columns have closed forms.
+of `Curvature`, which the room of that name measures, the price of a group and the best change of
+all other columns have closed forms.
 """
 
 from __future__ import annotations
@@ -12,12 +13,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.pruning.curvature import Curvature
-
+ATTENTION, FEED_FORWARD = "attention.output", "feed_forward.output"
+SUBLAYERS = (ATTENTION, FEED_FORWARD)
+"""The output kernels of a layer, by the end of their neutral names."""
 DAMPING = 1e-2
 """Added to the diagonal of the inputs' second moment, as a share of its mean."""
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The statistics of one output kernel `[hidden, width]`.
+
+    Attributes:
+        inputs: mean over tokens of `a a^T`, where `a` is what the kernel reads with a 1 at its end
+            for the bias: float64 `[width + 1, width + 1]`.
+        gradients: mean over texts of the sum over tokens of `g g^T`, where `g` is the gradient of
+            the loss at the kernel's output: float64 `[hidden, hidden]`.
+    """
+
+    inputs: npt.NDArray[np.float64]
+    gradients: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

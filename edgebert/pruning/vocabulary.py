@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
-from edgebert.errors import UsageError
+from edgebert.errors import UsageError, refuse
 from edgebert.model import TaskModel
 from edgebert.pruning import token_choice
-from edgebert.settings import VocabularySettings
+from edgebert.settings import VocabularySettings, broken_rules
 from edgebert.tokenizer import Tokenizer
 from edgebert.training.batches import EncodedRows, encode_rows
 
@@ -122,11 +122,11 @@ def trim_vocabulary(
     tokenizer, embeddings = model.tokenizer, model.checkpoint.weights[TOKEN_TABLE]
     written = [text for text in corpus if text.strip()]
     problems = _setting_problems(settings, tokenizer.vocabulary) + _corpus_problems(corpus, written)
-    _refuse(problems if not written else [])
+    refuse(problems if not written else [])
     rows = encode_rows(tokenizer, written, _NO_LIMIT)
     problems += _script_problems(_rates(tokenizer.vocabulary, rows))
     kept_ids, more = _choose(tokenizer, embeddings, written, rows, settings)
-    _refuse(problems + more)
+    refuse(problems + more)
     trimmed = with_rows(model, kept_ids)
     result = TrimResult(
         trimmed,
@@ -210,11 +210,7 @@ def _setting_problems(settings: VocabularySettings, vocabulary: Vocabulary) -> l
         ("characters", settings.characters in characters, f"one of {', '.join(characters)}"),
         ("common_pieces", settings.common_pieces >= 0, "at least 0"),
     ]
-    return [
-        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
-        for name, holds, expected in rules
-        if not holds
-    ]
+    return broken_rules(settings, rules)
 
 
 def _corpus_problems(corpus: Sequence[str], written: Sequence[str]) -> list[str]:
@@ -235,11 +231,6 @@ def _script_problems(rates: TokenRates) -> list[str]:
         f"{received if rates.words else 'no words'}. Next: take a model whose vocabulary has the "
         "corpus's script, or look whether the file is read in the right encoding"
     ]
-
-
-def _refuse(problems: Sequence[str]) -> None:
-    if problems:
-        raise UsageError("; ".join(problems) + ".")
 
 
 def _compare(

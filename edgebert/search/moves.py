@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from edgebert.errors import UsageError
+from edgebert.errors import refuse
 from edgebert.search.front import Budgets, read_budgets
-from edgebert.settings import SearchSettings
+from edgebert.settings import SearchSettings, broken_rules
 
 EMBEDDINGS = ("int8", "int4")
 WHOLE, TRIMMED = "whole", "trimmed"
@@ -112,21 +112,23 @@ def read_plan(settings: SearchSettings) -> Plan:
             f"vocabulary: expected one of {', '.join(_VOCABULARIES)}. "
             f"Received: {settings.vocabulary!r}"
         )
-    problems += [
-        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
-        for name, least, expected in (
-            ("distill_epochs", 0, "0 or more"),
-            ("max_rows", 0, "0 or more"),
-            ("tokens", 0, "0 or more"),
-            ("latency_texts", 1, "1 or more"),
-            ("refine", 0, "0 or more"),
-            ("max_candidates", 1, "1 or more"),
-            ("max_minutes", 0, "0 or more"),
-        )
-        if getattr(settings, name) < least
-    ]
-    if problems:
-        raise UsageError("; ".join(problems) + ".")
+    least = {
+        "distill_epochs": 0,
+        "max_rows": 0,
+        "tokens": 0,
+        "latency_texts": 1,
+        "refine": 0,
+        "max_candidates": 1,
+        "max_minutes": 0,
+    }
+    problems += broken_rules(
+        settings,
+        [
+            (name, getattr(settings, name) >= bound, f"{bound} or more")
+            for name, bound in least.items()
+        ],
+    )
+    refuse(problems)
     vocabularies = _VOCABULARIES[settings.vocabulary]
     return Plan(
         tuple(sorted(set(speedups))), vocabularies, tuple(dict.fromkeys(embeddings)), budgets

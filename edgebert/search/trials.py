@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from converters.compaction import LayerWidth, layer_widths
-from edgebert import native_noise
 from edgebert.certificate import FloatReference
 from edgebert.datasets import Dataset
 from edgebert.distillation import distill
@@ -26,6 +25,7 @@ from edgebert.pruning.latency_table import (
     measure_latency_table,
     read_latency_table,
 )
+from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.search.moves import Moves, key_of
 from edgebert.search.records import SearchFolder
@@ -132,9 +132,6 @@ class Workshop:
             ).model
         if speedup == 1:
             return self.model
-        native_noise.load_keras()
-        from edgebert.pruning.structured import prune_structure
-
         out = self._model_folder(speedup, False)
         if out.is_dir():
             return open_model(out)

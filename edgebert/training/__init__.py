@@ -1,6 +1,8 @@
-"""The training that fine-tuning and pruning share: `fitting` runs it through Keras `fit`.
+"""The training that fine-tuning, pruning and distillation share: `fitting` runs it through Keras
+`fit`.
 
 `batches` orders and pads the rows, `packed_encoder` and `operations` are the encoder laid out for
-training, `optimizer` is AdamW with sparse embedding updates, `loop` steps, scores and stops, and
+training, `narrow_backbone` holds what is left of a pruned model, `distilling` is a student with its
+losses, `optimizer` is AdamW with sparse embedding updates, `loop` steps, scores and stops, and
 `state` keeps a run that can be resumed.
 """

@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgebert.model import TaskModel
-from edgebert.settings import FinetuneSettings
-from edgebert.training import fitting
+from converters.layer_choice import spread_layers
+from edgebert.progress import Progress
 from edgebert.training.batches import EncodedRows, sorted_batches
 from edgebert.training.packed_encoder import Taps
 
@@ -71,19 +70,23 @@ class Teacher:
         return taps
 
 
-def teacher_logits(teacher: TaskModel, rows: EncodedRows, batch_size: int = 64) -> np.ndarray:
-    """The teacher's logits, float32 `[rows, labels]`.
+def teacher_logits(
+    net: keras.Model, rows: EncodedRows, progress: Progress, batch_size: int = 64
+) -> np.ndarray:
+    """A teacher's logits, float32 `[rows, labels]`.
 
     Args:
-        teacher: a classifier.
+        net: the teacher, of `fitting.build_frozen`.
         rows: encoded with its own tokenizer.
+        progress: told after every batch.
         batch_size: texts at once.
     """
-    net = fitting.build_model(teacher, len(teacher.labels), True, FinetuneSettings(dropout=0.0))
     run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
-    logits = np.zeros((len(rows), len(teacher.labels)), np.float32)
-    for batch in sorted_batches(rows.lengths, batch_size):
+    logits = np.zeros((len(rows), net.output_shape[-1]), np.float32)
+    batches = list(sorted_batches(rows.lengths, batch_size))
+    for number, batch in enumerate(batches):
         logits[batch] = run(rows.padded(batch, int(rows.lengths.max()))).numpy()
+        progress("teacher", number + 1, len(batches))
     return logits
 
 
@@ -94,7 +97,7 @@ class DistillationModel(keras.Model):
         student: of `fitting.build_model`.
         num_layers: of the student.
         hidden_size: of the student.
-        teacher: where a loss needs more than soft labels.
+        teacher: looked at where a loss needs more than soft labels.
         losses: weights by name, a row of `METHODS`.
         temperature: of the soft labels.
         hard_weight: share of the cross-entropy with the true labels, where rows have one.
@@ -105,7 +108,7 @@ class DistillationModel(keras.Model):
         student: keras.Model,
         num_layers: int,
         hidden_size: int,
-        teacher: Teacher | None,
+        teacher: Teacher,
         losses: dict[str, float],
         temperature: float,
         hard_weight: float,
@@ -114,11 +117,12 @@ class DistillationModel(keras.Model):
         self.student = student
         self._encoder = student.get_layer("packed_encoder")
         self._teacher, self._portions = teacher, losses
+        self._looks = set(losses) != {SOFT}
         self._temperature, self._hard_weight = temperature, hard_weight
         self._whole = RELATIONS in losses
-        self._pairs = _layer_pairs(num_layers, teacher.num_layers) if teacher else {}
+        self._pairs = _layer_pairs(num_layers, teacher.num_layers)
         self._projection = None
-        if teacher and teacher.hidden_size != hidden_size:
+        if self._looks and teacher.hidden_size != hidden_size:
             self._projection = keras.layers.Dense(
                 teacher.hidden_size, use_bias=False, name="distillation_projection"
             )
@@ -137,8 +141,6 @@ class DistillationModel(keras.Model):
         return x, taps.values
 
     def _wanted(self, name: str) -> bool:
-        if self._teacher is None:
-            return False
         ends = {
             HIDDEN: (".hidden",),
             COSINE: (".hidden",),
@@ -167,7 +169,7 @@ class DistillationModel(keras.Model):
             total = (1 - self._hard_weight) * total + self._hard_weight * tf.reduce_mean(
                 hard * known * sample_weight
             )
-        if self._teacher is None:
+        if not self._looks:
             return total
         theirs = self._teacher.run(x, self._wanted, self._whole).values
         tokens = tf.reduce_sum(x["padding_mask"])
@@ -249,7 +251,7 @@ class DistillationModel(keras.Model):
 
 def _layer_pairs(student: int, teacher: int) -> dict[int, int]:
     """Each layer of the student with one of the teacher, evenly spread, last with last."""
-    return {i: math.ceil((i + 1) * teacher / student) - 1 for i in range(student)}
+    return dict(enumerate(spread_layers(teacher, student)))
 
 
 def _relative_error(a: Any, b: Any, tokens: Any) -> Any:

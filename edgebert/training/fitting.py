@@ -1,4 +1,4 @@
-"""The training that fine-tuning and pruning share: Keras `fit`, stoppable at every step.
+"""The training that fine-tuning, pruning and distillation share: Keras `fit`, stoppable anywhere.
 
 The order of the batches depends on the seed and the epoch alone, and the dropout on a counter that
 is saved, so a run that was stopped and resumed ends with the weights that it would have had.
@@ -84,6 +84,14 @@ def build_model(
         weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
     keras_hub.load_weights(built, weights, config.num_layers, config.head_size)
     return built
+
+
+def build_frozen(model: TaskModel) -> keras.Model:
+    """The packed model of a classifier as it is, for looking at: no dropout, its own head.
+
+    Its layer `packed_encoder` is the `PackedEncoder`, `classifier` the head.
+    """
+    return build_model(model, len(model.labels), True, FinetuneSettings(dropout=0.0))
 
 
 def total_steps(rows: int, settings: FinetuneSettings) -> int:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebert.datasets import Dataset, split_dataset, take
-from edgebert.errors import UsageError
+from edgebert.errors import refuse
 from edgebert.model import TaskModel
-from edgebert.settings import FinetuneSettings
+from edgebert.settings import FinetuneSettings, broken_rules
 from edgebert.tasks import classification
 from edgebert.training.batches import encode_rows
 
@@ -45,13 +45,7 @@ def check_settings(base: TaskModel, settings: FinetuneSettings, dev_is_given: bo
         ("seed", settings.seed >= 0, "at least 0"),
         ("dev_fraction", dev_is_given or 0 < settings.dev_fraction < 1, "between 0 and 1"),
     ]
-    problems = [
-        f"{name}: expected {expected}. Received: {getattr(settings, name)}"
-        for name, holds, expected in rules
-        if not holds
-    ]
-    if problems:
-        raise UsageError("; ".join(problems) + ".")
+    refuse(broken_rules(settings, rules))
 
 
 def choose_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,45 @@ from edgebert.training.state import TrainingFolder, require_same_run
 if TYPE_CHECKING:
     from edgebert.training.fitting import Outcome
 
-_STARTED_FROM = ("model", "train", "dev")
+_STARTED_FROM = ("model", "train", "dev", "teacher")
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a stage that trains made.
+
+    Attributes:
+        model: with the weights of the best epoch.
+        out: the folder that it was written to.
+        metrics: of the best epoch on the dev rows: accuracy, macro_f1, and loss where it trained.
+        epochs: what each epoch gave: epoch, loss, dev_loss, dev_accuracy, dev_macro_f1.
+        best_epoch: its number from 1; 0 where nothing was trained.
+        steps: that were taken in all.
+        sentences_per_second: of training in steady state: no tracing, no scoring, no saving; 0
+            where nothing was trained.
+    """
+
+    model: TaskModel
+    out: Path
+    metrics: dict[str, float]
+    epochs: tuple[dict[str, Any], ...]
+    best_epoch: int
+    steps: int
+    sentences_per_second: float
+
+
+def result_fields(model: TaskModel, out: Path | str) -> dict[str, Any]:
+    """The fields of a `TrainingResult`, out of the last entry of a model's history."""
+    entry = model.history[-1]
+    return {
+        "model": model,
+        "out": Path(out),
+        "metrics": dict(entry["metrics"]),
+        "epochs": tuple(entry["epochs"]),
+        "best_epoch": entry["epoch"],
+        "steps": entry["steps"],
+        "sentences_per_second": entry["sentences_per_second"],
+    }
 
 
 def history_entry(
@@ -31,13 +69,20 @@ def history_entry(
         "stage": identity["stage"],
         "settings": identity["settings"],
         "data": {"train": _data_facts(train), "dev": _data_facts(dev)},
+        **training_facts(metrics, outcome),
+        "started_from": {key: identity[key] for key in _STARTED_FROM if key in identity},
+        "versions": {package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+def training_facts(metrics: Mapping[str, float], outcome: Outcome | None = None) -> dict[str, Any]:
+    """What `result_fields` reads of an entry."""
+    return {
         "metrics": dict(metrics),
         "epoch": outcome.best.epoch if outcome else 0,
         "epochs": [asdict(score) for score in outcome.epochs] if outcome else [],
         "steps": outcome.steps if outcome else 0,
         "sentences_per_second": round(outcome.sentences_per_second, 1) if outcome else 0.0,
-        "started_from": {key: identity[key] for key in _STARTED_FROM},
-        "versions": {package: importlib.metadata.version(package) for package in packages},
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from converters.compaction import LayerWidth, layer_widths
+from converters.layer_choice import drop_layers
 from edgebert.datasets import read_dataset
 from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.evaluation import KerasPredictor, evaluate
@@ -25,16 +28,16 @@ from edgebert.pruning.latency_table import (
     measure_latency_table,
     read_latency_table,
 )
-from edgebert.pruning.layers import choose_layers, drop_layers
+from edgebert.pruning.layers import choose_layers
 from edgebert.pruning.recovery import prune_with_recovery
 from edgebert.pruning.structured import prune_structure
-from edgebert.pruning.surgeon import DAMPING, refitted, removal
+from edgebert.pruning.surgeon import DAMPING, Curvature, refitted, removal
 from edgebert.settings import FinetuneSettings, PruneSettings, StructureSettings
 from edgebert.training.batches import encode_rows
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")
-from edgebert.pruning.curvature import Curvature, measure_curvature
+from edgebert.pruning.curvature import measure_curvature
 
 CALIBRATION = separable(48, seed=3)
 TABLE = LatencyTable(
@@ -256,6 +259,36 @@ def test_recovery_is_written_and_resumes(trained: TaskModel, tmp_path: Path) -> 
     assert sum(w.heads for w in layer_widths(opened.checkpoint)) == 2
     assert [entry["stage"] for entry in opened.history[-2:]] == ["prune-structure", "distill"]
     assert not list((tmp_path / "out").glob(".untrained"))
+
+
+def test_a_finished_run_resumes_at_once_and_another_is_refused(
+    trained: TaskModel, tmp_path: Path
+) -> None:
+    train, dev, out = separable(48, 1), separable(20, 2), tmp_path / "out"
+    structure, recovery = StructureSettings(heads=1), PruneSettings(epochs=1, batch_size=16)
+    first = prune_with_recovery(trained, train, dev, structure, recovery, out)
+
+    def refuse(*told: object, **facts: object) -> None:
+        raise AssertionError("a finished run has nothing to do")
+
+    again = prune_with_recovery(
+        trained, train, dev, structure, recovery, out, resume=True, progress=refuse
+    )
+    assert again.metrics == first.metrics
+    assert again.structure == first.structure
+    with pytest.raises(UsageError, match=r"structure\.heads was 1, now 2"):
+        prune_with_recovery(
+            trained, train, dev, StructureSettings(heads=2), recovery, out, resume=True
+        )
+
+
+@pytest.mark.parametrize(
+    "module", ["edgebert.pruning.recovery", "edgebert.distillation", "edgebert.search"]
+)
+def test_stages_load_no_tensorflow_before_they_train(module: str) -> None:
+    """So wrong flags are refused at once, and the noise of its loading is hidden."""
+    code = f"import sys, {module}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_real_minilm_loses_little_without_training(minilm_dir: Path, data_dir: Path) -> None:

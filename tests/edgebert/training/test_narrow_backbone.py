@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from converters.compaction import LayerStructure, layer_widths, prune_structure
+from converters.compaction import LayerStructure, layer_widths
 from edgebert.model import TaskModel
 from edgebert.settings import FinetuneSettings
 
@@ -35,7 +35,13 @@ def pruned(model: TaskModel, kept: tuple[tuple[str, int], ...]) -> TaskModel:
         )
         for i, (heads, count) in enumerate(kept)
     }
-    return replace(model, checkpoint=prune_structure(model.checkpoint, layers))
+    weights = dict(model.checkpoint.weights)
+    for i, layer in layers.items():
+        for part, axis, mask in layer.axes():
+            name = f"layers.{i}.{part}"
+            shape = (-1,) + (1,) * (weights[name].ndim - 1 - axis)
+            weights[name] = np.where(mask.reshape(shape), weights[name], np.float32(0))
+    return replace(model, checkpoint=model.checkpoint.with_weights(weights))
 
 
 @pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
