@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebert import native_noise
+from edgebert.augmentation import augment
 from edgebert.datasets import Dataset, encode_labels
 from edgebert.errors import UsageError, refuse
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.settings import DistillSettings, FinetuneSettings
 from edgebert.tasks import classification
-from edgebert.training.batches import encode_rows
+from edgebert.training.batches import encode_rows, joined_rows, rows_of
 from edgebert.training.inputs import check_settings, choose_rows, label_rows
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
+from edgebert.word_splitting import count_tokens, split_rare_words
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from edgebert.training.loop import LabelledRows
 
 STAGE = "distill"
+SPLIT = 0.1
+"""Chance with which a rare word of a changed copy is split into pieces for the student."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def distill(
 
     taught = fitting.build_frozen(teacher)
     report = progress or silent
-    data = _taught_rows(teacher, taught, student, train, recipe, report)
+    data = _taught_rows(teacher, taught, student, train, recipe, settings, report)
     judged = label_rows(student, dev, targets, recipe, len(teacher.labels))
     same_head = student.labels == teacher.labels
     net = fitting.build_model(student, len(teacher.labels), same_head, recipe)
@@ -143,6 +147,8 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
             f"vocabulary: expected the teacher's or a part of it. Received: {len(unknown)} tokens "
             f"that the teacher does not know, such as {', '.join(sorted(unknown)[:3])}"
         )
+    if settings.augment < 0:
+        problems.append(f"augment: expected 0 copies or more. Received: {settings.augment}")
     if not settings.temperature > 0:
         problems.append(f"temperature: expected above 0. Received: {settings.temperature}")
     if not 0 <= settings.hard_weight <= 1:
@@ -181,21 +187,34 @@ def _taught_rows(
     student: TaskModel,
     train: Dataset,
     recipe: FinetuneSettings,
+    settings: DistillSettings,
     progress: Progress,
 ) -> LabelledRows:
-    """The texts in the student's tokens, with labels where there are any and the teacher's logits,
-    which it gave for its own tokens.
+    """The texts and their changed copies in the student's tokens, with labels where there are any
+    and the teacher's logits, which it gave for its own tokens.
     """
     from edgebert.training.distilling import teacher_logits
     from edgebert.training.loop import LabelledRows
 
     length = min(recipe.max_length, teacher.max_length)
-    own = encode_rows(teacher.tokenizer, train.texts, length)
+    tokenizer = student.tokenizer
+    copies = augment(
+        teacher.tokenizer,
+        teacher.checkpoint.weights["embeddings.token"],
+        train.texts,
+        settings.augment,
+        recipe.seed,
+    )
+    own = encode_rows(teacher.tokenizer, [*train.texts, *copies], length)
+    rows = encode_rows(tokenizer, train.texts, recipe.max_length)
+    if copies:
+        counts = count_tokens(tokenizer, train.texts)
+        changed = split_rare_words(tokenizer, copies, counts, SPLIT, recipe.seed, recipe.max_length)
+        rows = joined_rows([rows, rows_of(changed, tokenizer.pad_id)])
+    targets = np.full(len(rows), -1, np.int32)
+    targets[: len(train)] = _known_targets(train, teacher.labels)
     return LabelledRows(
-        encode_rows(student.tokenizer, train.texts, recipe.max_length),
-        _known_targets(train, teacher.labels),
-        np.ones(len(train), np.float32),
-        teacher_logits(taught, own, progress),
+        rows, targets, np.ones(len(rows), np.float32), teacher_logits(taught, own, progress)
     )
 
 

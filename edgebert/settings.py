@@ -90,6 +90,11 @@ class DistillSettings:
     max_length: int = setting(0, "Longest text in tokens; 0 takes the student's own.")
     precision: str = _precision()
     quantization_aware: str = _quantization_aware()
+    augment: int = setting(
+        0,
+        "Changed copies of each text (words masked, replaced by like ones, split, dropped), "
+        "which the teacher labels too.",
+    )
     max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
     seed: int = setting(42, "Seed of a new head, the shuffling and the dropout.")
 

@@ -82,28 +82,45 @@ def encode_rows(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> 
         texts: at least one.
         max_length: longer texts are cut to so many tokens.
     """
-    parts = []
-    for start in range(0, len(texts), _ENCODED_AT_ONCE):
-        encodings = tokenizer.encode_batch(texts[start : start + _ENCODED_AT_ONCE], max_length)
-        parts.append(
-            (
-                _flat([encoding.token_ids for encoding in encodings]),
-                _flat([encoding.segment_ids for encoding in encodings]),
-                _lengths(encodings),
+    return joined_rows(
+        [
+            rows_of(
+                tokenizer.encode_batch(texts[start : start + _ENCODED_AT_ONCE], max_length),
+                tokenizer.pad_id,
             )
-        )
-    token_ids, segment_ids, lengths = (np.concatenate(part) for part in zip(*parts, strict=True))
-    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    return EncodedRows(token_ids, segment_ids, starts, tokenizer.pad_id)
+            for start in range(0, len(texts), _ENCODED_AT_ONCE)
+        ]
+    )
+
+
+def rows_of(encodings: Sequence[Encoding], pad_id: int) -> EncodedRows:
+    """Encoded texts in flat arrays."""
+    lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+    return EncodedRows(
+        _flat([encoding.token_ids for encoding in encodings]),
+        _flat([encoding.segment_ids for encoding in encodings]),
+        _starts(lengths),
+        pad_id,
+    )
+
+
+def joined_rows(parts: Sequence[EncodedRows]) -> EncodedRows:
+    """The rows of all parts, one part after the other."""
+    return EncodedRows(
+        np.concatenate([part.token_ids for part in parts]),
+        np.concatenate([part.segment_ids for part in parts]),
+        _starts(np.concatenate([part.lengths for part in parts])),
+        parts[0].pad_id,
+    )
+
+
+def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
 
 
 def _flat(rows: Sequence[tuple[int, ...]]) -> npt.NDArray[np.int32]:
     size = sum(map(len, rows))
     return np.fromiter((value for row in rows for value in row), np.int32, size)
-
-
-def _lengths(encodings: Sequence[Encoding]) -> npt.NDArray[np.int64]:
-    return np.fromiter(map(len, encodings), np.int64, len(encodings))
 
 
 def count_batches(rows: int, batch_size: int) -> int:
