@@ -27,7 +27,7 @@ _HOMES = {
     "open_predictor": "edgebert.evaluation",
     "predict": "edgebert.evaluation",
     "evaluate": "edgebert.evaluation",
-    "profile": "edgebert.profiling.cpu",
+    "profile": "edgebert.profiling.target",
     "search": "edgebert.search",
     "run": "edgebert.pipeline",
 }

@@ -122,7 +122,7 @@ class LiteRtModel:
         self._output = str(manifest["output"])
         self._runtime = runtime
         self._lengths = [int(n) for n in manifest["lengths"]]
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[str, _Slot] = {}
 
     @classmethod
     def open(cls, path: Path, threads: int = 1) -> LiteRtModel:
@@ -137,24 +137,26 @@ class LiteRtModel:
         runtime = open_runtime(path, threads, fixed_lengths=bool(manifest["lengths"]))
         return cls(runtime, manifest, vocabulary, path)
 
-    def _slot(self, tokens: int) -> _Slot:
+    def _signature_of(self, tokens: int) -> tuple[str, int]:
+        """The key of the shortest signature that so many tokens fit in, and its length."""
         if not self._lengths:
-            slot = self._made(0, tokens, DYNAMIC_SIGNATURE)
-            if slot.length != tokens:
-                slot.resize(tokens)
-            return slot
+            return DYNAMIC_SIGNATURE, tokens
         for length in self._lengths:
             if tokens <= length:
-                return self._made(length, length, f"tokens_{length}")
+                return f"tokens_{length}", length
         raise ModelError(
             f"{self.path} takes at most {self._lengths[-1]} tokens. Received: {tokens}."
         )
 
-    def _made(self, number: int, length: int, key: str) -> _Slot:
-        if number not in self._slots:
+    def _slot(self, tokens: int) -> _Slot:
+        key, length = self._signature_of(tokens)
+        if key not in self._slots:
             run = self._runtime.signature(key)
-            self._slots[number] = _Slot(run, length, self.tokenizer.pad_id)
-        return self._slots[number]
+            self._slots[key] = _Slot(run, length, self.tokenizer.pad_id)
+        slot = self._slots[key]
+        if slot.length != length:
+            slot.resize(length)
+        return slot
 
     def run(self, encoding: Encoding) -> np.ndarray:
         """The file's output for one text: float32 `[labels]`, or `[length, hidden_size]`."""
@@ -162,10 +164,25 @@ class LiteRtModel:
 
     def scores(self, encodings: Sequence[Encoding], batch_size: int = 1) -> np.ndarray:
         """Log probabilities, float64 `[texts, labels]`; the file's batch is always one."""
-        rows = np.stack([self.run(encoding) for encoding in encodings]).astype(np.float64)
+        return self.log_probabilities(np.stack([self.run(encoding) for encoding in encodings]))
+
+    def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Of the file's outputs, float64 `[texts, labels]`, whichever of the two it gives."""
+        rows = outputs.astype(np.float64)
         if self._output == "probabilities":
             return np.log(np.maximum(rows, SMALLEST_PROBABILITY))
         return log_softmax(rows)
+
+    def call_of(self, encoding: Encoding) -> tuple[str, dict[str, list[int]]]:
+        """The signature that a text takes, and its inputs by name, padded to its length."""
+        used = len(encoding)
+        key, length = self._signature_of(used)
+        padding = length - used
+        return key, {
+            "token_ids": [*encoding.token_ids, *[self.tokenizer.pad_id] * padding],
+            "padding_mask": [1] * used + [0] * padding,
+            "segment_ids": [*encoding.segment_ids, *[0] * padding],
+        }
 
     def hidden_states(self, encoding: Encoding) -> np.ndarray:
         """The last layer's rows of one text, float32 `[tokens, hidden_size]` (bare encoders)."""

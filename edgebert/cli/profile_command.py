@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgebert.cli.options import json_option, print_json, settings_options
-from edgebert.settings import DataSettings, ProfileSettings
+from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
+
+if TYPE_CHECKING:
+    from edgebert.profiling.measurement import Measurement
 
 
 @click.command()
@@ -27,7 +31,25 @@ from edgebert.settings import DataSettings, ProfileSettings
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the measurements to this JSON file.",
 )
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=("cpu",),
+    show_default=True,
+    help="Where to measure: cpu, ssh:user@host[:port], adb[:serial], browser, qemu-arm64, "
+    'cloud:"pixel 7". May be given several times.',
+)
+@click.option(
+    "--check",
+    "check_path",
+    type=click.Path(path_type=Path),
+    help="Labelled text to run on the target too: its ids, scores and metric against this "
+    "machine's. Exit code 3 where they differ.",
+)
+@click.option("--max-rows", default=200, show_default=True, help="Rows taken from --check.")
 @settings_options(ProfileSettings)
+@settings_options(TargetSettings, "target_settings")
 @settings_options(DataSettings, "columns")
 @json_option
 def profile(
@@ -35,22 +57,33 @@ def profile(
     texts_path: Path | None,
     max_texts: int,
     out: Path | None,
+    targets: tuple[str, ...],
+    check_path: Path | None,
+    max_rows: int,
     settings: ProfileSettings,
+    target_settings: TargetSettings,
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Measure size, latency and memory of .tflite files, side by side on this machine.
+    """Measure size, latency and memory of .tflite files, side by side, where they will run.
 
     The models take turns, each in fresh processes; ratios compare with the first one.
 
     \b
     edgebert profile model.tflite
     edgebert profile float.tflite int8.tflite --threads 1,2 --lengths 32,128 --texts test.tsv
+    edgebert profile int8.tflite --target cpu --target ssh:pi@raspberrypi --check test.tsv
     """
     from edgebert.datasets import read_dataset, take
-    from edgebert.profiling.cpu import profile as run_profile
+    from edgebert.errors import QualityGateError
+    from edgebert.profiling.target import Job, open_target
     from edgebert.progress import terminal_progress
-    from edgebert.reporting.tables import files_table, latency_table, warnings_text
+    from edgebert.reporting.tables import (
+        checks_table,
+        files_table,
+        latency_table,
+        warnings_text,
+    )
     from edgebert.reporting.terminal import print_tables
     from edgebert.storage import atomic_write
 
@@ -58,26 +91,38 @@ def profile(
     if texts_path is not None:
         dataset = read_dataset(texts_path, columns.text_column, columns.label_column, labels="none")
         texts = take(dataset, max_texts, seed=0).texts
+    check = None
+    if check_path is not None:
+        check = read_dataset(check_path, columns.text_column, columns.label_column)
+        check = take(check, max_rows, seed=0)
+    job = Job(models, settings, texts, check)
+    opened = [open_target(name, target_settings) for name in targets]
     with terminal_progress() as progress:
-        measurements = run_profile(models, settings, texts, progress)
-    content = [measurement.to_dict() for measurement in measurements]
+        outcomes = [target.profile(job, progress) for target in opened]
+    measurements = [m for outcome in outcomes for m in outcome.measurements]
+    checks = [found for outcome in outcomes for found in outcome.checks]
+    content = [m.to_dict() for m in measurements] + [found.to_dict() for found in checks]
     if out is not None:
         atomic_write(out, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     if as_json:
         print_json(content)
     else:
-        print_tables(files_table(measurements), latency_table(measurements))
-        click.echo(
-            _machine(
-                measurements[0].device.cpu,
-                measurements[0].device.os,
-                measurements[0].device.cores,
-                measurements[0].runtime,
-            )
-        )
+        tables = [files_table(measurements), latency_table(measurements)] if measurements else []
+        print_tables(*tables, *([checks_table(checks)] if checks else []))
+        for line in dict.fromkeys(map(_machine, measurements)):
+            click.echo(line)
     for warning in warnings_text(measurements):
         click.echo(f"warning: {warning}", err=True)
+    failed = [f"{found.name} on {found.target}" for found in checks if not found.passed]
+    if failed:
+        raise QualityGateError(
+            f"--check expects the device to give this machine's labels, and its scores to 0.001. "
+            f"Received other ones: {', '.join(failed)}. Next: see the table, or --json for texts."
+        )
 
 
-def _machine(cpu: str, system: str, cores: int, runtime: str) -> str:
-    return f"{cpu}, {cores} cores, {system}; {runtime}"
+def _machine(measured: Measurement) -> str:
+    device = measured.device
+    cores = f"{device.cores} core" + ("" if device.cores == 1 else "s")
+    names = ", ".join(dict.fromkeys(filter(None, (device.name, device.cpu))))
+    return f"{measured.target}: {names}, {cores}, {device.os}; {measured.runtime}"

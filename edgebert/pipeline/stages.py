@@ -187,7 +187,8 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
 
     A load that other stages of this run left behind is no warning.
     """
-    from edgebert.profiling.cpu import BUSY_BEFORE, profile
+    from edgebert.profiling.session import BUSY_BEFORE
+    from edgebert.profiling.target import profile
 
     assert session.config.profile is not None
     plans = session.config.exports

@@ -104,6 +104,64 @@ class Device:
 
 
 @dataclass(frozen=True)
+class OperationTime:
+    """One operation of the graph, or several of a kind together.
+
+    Attributes:
+        layer: the part of the model that it belongs to, such as `layers.0.attention.query`.
+        operation: kind of the operation, such as FULLY_CONNECTED.
+        latency_ms: of one call of the graph, mean.
+        calls: how often one call of the graph runs it.
+    """
+
+    layer: str
+    operation: str
+    latency_ms: float
+    calls: int = 1
+
+
+@dataclass(frozen=True)
+class SustainedPoint:
+    """A stretch of a run without a pause.
+
+    Attributes:
+        seconds: at which it ended, from the start.
+        calls: made in it.
+        p50_ms: median of them; `p90_ms` likewise.
+        temperature_c: at its end, degrees Celsius, of the hottest sensor; None where unknown.
+        frequency_mhz: at its end, of the fastest core; None where unknown.
+        thermal_state: as the device's system names it, such as "light"; empty where unknown.
+    """
+
+    seconds: float
+    calls: int
+    p50_ms: float
+    p90_ms: float
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+    thermal_state: str = ""
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """Starts in fresh processes, medians in ms; `cached` is with XNNPACK's weight cache on disk.
+
+    Attributes:
+        load_ms: making the interpreter or the compiled model.
+        first_call_ms: the first call.
+        cached_load_ms: the same with the cache written before.
+        cached_first_call_ms: the same with the cache written before.
+        cache_bytes: size of the cache's file.
+    """
+
+    load_ms: float
+    first_call_ms: float
+    cached_load_ms: float
+    cached_first_call_ms: float
+    cache_bytes: int
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One model in one configuration on one device.
 
@@ -128,6 +186,12 @@ class Measurement:
         peak_memory_bytes: largest resident memory of the whole process; None where unknown.
         model_memory_bytes: how much of it came with the model.
         warnings: what makes the figures doubtful, each with what to do.
+        weights_bytes: how much of the model's memory holds weights; None where unknown.
+        arena_bytes: how much of it holds tensors of one call; None where unknown.
+        energy_mj: energy of one call in millijoules, of the whole processor; None where unknown.
+        operations: time by operation, in the order of the graph; empty where it was not asked for.
+        sustained: the curve of a run without a pause; empty where it was not asked for.
+        cold_start: starts with and without a weight cache; None where it was not asked for.
     """
 
     model: str
@@ -150,6 +214,12 @@ class Measurement:
     peak_memory_bytes: int | None
     model_memory_bytes: int | None
     warnings: tuple[str, ...] = ()
+    weights_bytes: int | None = None
+    arena_bytes: int | None = None
+    energy_mj: float | None = None
+    operations: tuple[OperationTime, ...] = ()
+    sustained: tuple[SustainedPoint, ...] = ()
+    cold_start: ColdStart | None = None
 
     @property
     def stable(self) -> bool:
@@ -182,6 +252,10 @@ class Measurement:
             values = _fields(cls, table)
             values["device"] = Device(**_fields(Device, table["device"]))
             values["latency"] = Latency(**_fields(Latency, table["latency"]))
+            for name, part in (("operations", OperationTime), ("sustained", SustainedPoint)):
+                values[name] = tuple(part(**_fields(part, row)) for row in table.get(name, ()))
+            if table.get("cold_start"):
+                values["cold_start"] = ColdStart(**_fields(ColdStart, table["cold_start"]))
             return cls(**values)
         except (AttributeError, KeyError, TypeError) as error:
             raise DataError(

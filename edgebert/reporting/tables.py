@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement
 from edgebert.reporting.report import Report, Row, latency_ratio
 from edgebert.reporting.units import (
@@ -142,10 +143,12 @@ def place_text(m: Measurement) -> str:
 def latency_table(measurements: Sequence[Measurement]) -> Table:
     """Every measurement: sections of one thread count and length, its models below each other."""
     first = measurements[0]
+    targets = list(dict.fromkeys(m.target for m in measurements))
     order = {key: place for place, key in enumerate(dict.fromkeys(m.name for m in measurements))}
     ordered = sorted(
         measurements,
         key=lambda m: (
+            targets.index(m.target),
             m.threads,
             m.kind == "end_to_end",
             m.length is None,
@@ -154,15 +157,16 @@ def latency_table(measurements: Sequence[Measurement]) -> Table:
         ),
     )
     threads = {m.threads for m in measurements}
-    doubled = Counter((m.threads, m.kind, m.length, m.name) for m in measurements)
+    doubled = Counter((m.target, m.threads, m.kind, m.length, m.name) for m in measurements)
     rows: list[tuple[str, ...]] = []
     sections: list[int] = []
     group: tuple[object, ...] = ()
     for m in ordered:
-        here = (m.threads, m.kind, m.length)
+        here = (m.target, m.threads, m.kind, m.length)
         if here != group:
             sections.append(len(rows))
-        place = place_text(m) + (f", {_threads_text(m.threads)}" if len(threads) > 1 else "")
+        place = f"{m.target}, " * (len(targets) > 1) + place_text(m)
+        place += f", {_threads_text(m.threads)}" * (len(threads) > 1)
         rows.append(
             (
                 place if here != group else "",
@@ -195,6 +199,40 @@ def latency_table(measurements: Sequence[Measurement]) -> Table:
         tuple(rows),
         texts=2,
         sections=tuple(sections[1:]),
+    )
+
+
+def checks_table(checks: Sequence[DeviceCheck]) -> Table:
+    """Labelled text on devices, against the machine that asked."""
+    rows = tuple(
+        (
+            check.target,
+            check.name,
+            f"{check.data}, {check.rows} rows",
+            {None: "given", True: "same", False: "differ"}[check.token_ids_equal],
+            share_text(check.label_agreement),
+            f"{check.max_score_error:.1e}",
+            share_text(check.accuracy),
+            share_text(check.host_accuracy),
+            "pass" if check.passed else "FAIL",
+        )
+        for check in checks
+    )
+    return Table(
+        "The task on the device",
+        (
+            "target",
+            "model",
+            "text",
+            "token ids",
+            "same label",
+            "score error",
+            "accuracy",
+            "accuracy here",
+            "check",
+        ),
+        rows,
+        texts=3,
     )
 
 

@@ -1,0 +1,293 @@
+"""A job on one machine that runs the benchmark program: this one, or a board behind ssh.
+
+Files take turns; each configuration is started afresh several times.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, Protocol
+
+from edgebert.errors import ModelError, UsageError
+from edgebert.profiling.device_check import DeviceCheck, HostReference
+from edgebert.profiling.interleaving import Contender, measure_in_turn
+from edgebert.profiling.measurement import Device, Kind, Measurement
+from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
+from edgebert.profiling.process import RunnerProcess
+from edgebert.profiling.target import Job, Outcome
+from edgebert.progress import Progress
+from edgebert.settings import ProfileSettings
+
+DEFAULT_TEXTS = 64
+HIGH_LOAD_PER_CORE = 0.5
+BUSY_BEFORE = "The machine was busy before"
+CHECKED_AT_ONCE = 16
+
+
+class Machine(Protocol):
+    """Where the benchmark program can be started.
+
+    Attributes:
+        target: the measurements' `target`.
+        runs_text: whether text in, label out can be timed there.
+    """
+
+    target: str
+    runs_text: bool
+
+    def place(self, file: ModelFile) -> str:
+        """The file's path there."""
+        ...
+
+    def start_runner(self, label: str) -> RunnerProcess:
+        """A fresh benchmark program."""
+        ...
+
+    def start_end_to_end(self, label: str) -> RunnerProcess:
+        """A fresh program that times text in, label out, where that can be."""
+        ...
+
+
+def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
+    """Does a job on a machine.
+
+    Returns:
+        For each thread count: each length with the models in turn, then end to end.
+
+    Raises:
+        UsageError: settings that make no sense, lengths that no file has.
+        ModelError: a file is missing, cut short, or not a `.tflite`.
+        EdgebertError: a benchmark process failed; with its last lines.
+    """
+    settings, texts = job.settings, job.texts
+    _refuse_bad_settings(settings, texts)
+    files = read_model_files(job.models)
+    references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
+    facts, signatures = _inspect(machine, files)
+    plan = configurations(files, signatures, settings)
+    with_text = [file for file in files if file.labels and settings.end_to_end]
+    if not machine.runs_text:
+        with_text = []
+    timed_texts = _sample_texts() if with_text and texts is None else texts or ()
+    session = _Session(machine, settings, facts, progress)
+    measurements: list[Measurement] = []
+    for threads in settings.threads:
+        for _, group in groupby(plan, key=lambda configuration: configuration.length):
+            measurements += session.model_only(list(group), threads)
+        measurements += session.end_to_end(with_text, threads, timed_texts)
+    checks = [session.check(f, r) for f, r in zip(files, references, strict=False)]
+    return Outcome(tuple(measurements), tuple(checks))
+
+
+class _Session:
+    """Measurements made one after the other on the machine as it was found.
+
+    `facts` is the runner's `hello`, asked before any load of our own.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        settings: ProfileSettings,
+        facts: dict[str, Any],
+        progress: Progress,
+    ) -> None:
+        self._machine, self._settings, self._progress = machine, settings, progress
+        self._id = uuid.uuid4().hex[:12]
+        self._device = make_device(facts)
+        self._runtime = f"{facts['runtime']['name']} {facts['runtime']['version']}"
+
+    def model_only(self, plan: Sequence[Configuration], threads: int) -> list[Measurement]:
+        """Times configurations of one length in turn."""
+        contenders = []
+        for configuration in plan:
+            file, signature = configuration.file, configuration.signature
+            label = f"{file.name}, {signature or 'graph'}, {_counted(threads, 'thread')}"
+            contenders.append(
+                Contender(
+                    label,
+                    partial(self._machine.start_runner, label),
+                    {"model": self._machine.place(file), "threads": threads},
+                    configuration.call,
+                )
+            )
+        measure_in_turn(contenders, self._settings, self._progress)
+        return [
+            self._measurement(contender, c.file, threads, "model", c.signature, c.length)
+            for contender, c in zip(contenders, plan, strict=True)
+        ]
+
+    def end_to_end(
+        self, files: Sequence[ModelFile], threads: int, texts: Sequence[str]
+    ) -> list[Measurement]:
+        """Times text in, label out, of the files in turn."""
+        contenders = []
+        for file in files:
+            label = f"{file.name}, end to end, {_counted(threads, 'thread')}"
+            contenders.append(
+                Contender(
+                    label,
+                    partial(self._machine.start_end_to_end, label),
+                    {"model": self._machine.place(file), "threads": threads, "texts": list(texts)},
+                    {},
+                    round_calls=len(texts),
+                )
+            )
+        measure_in_turn(contenders, self._settings, self._progress)
+        return [
+            self._measurement(contender, file, threads, "end_to_end", texts=len(texts))
+            for contender, file in zip(contenders, files, strict=True)
+        ]
+
+    def check(self, file: ModelFile, reference: HostReference) -> DeviceCheck:
+        """Runs labelled text on the machine and holds what comes back against this one's."""
+        calls, stage = reference.calls(), f"check {file.name}"
+        outputs: list[list[float]] = []
+        with self._machine.start_runner(stage) as process:
+            process.ask("load", model=self._machine.place(file), threads=1)
+            for key, group in groupby(calls, key=lambda call: call[0]):
+                inputs = [values for _, values in group]
+                for start in range(0, len(inputs), CHECKED_AT_ONCE):
+                    part = inputs[start : start + CHECKED_AT_ONCE]
+                    answer = process.ask("predict", signature=key, inputs=part)["outputs"]
+                    outputs += [next(iter(output.values()))[0] for output in answer]
+                    self._progress(stage, len(outputs), len(calls))
+        return reference.compare(
+            outputs,
+            {
+                "model": str(file.path),
+                "name": file.name,
+                "sha256": file.sha256,
+                "target": self._machine.target,
+                "device": self._device.name or self._device.cpu,
+                "runtime": self._runtime,
+            },
+        )
+
+    def _measurement(
+        self,
+        contender: Contender,
+        file: ModelFile,
+        threads: int,
+        kind: Kind,
+        signature: str | None = None,
+        length: int | None = None,
+        texts: int = 0,
+    ) -> Measurement:
+        warnings = [*self._machine_warnings(threads), *contender.warnings(self._settings, threads)]
+        if kind == "model" and self._settings.end_to_end and not self._machine.runs_text:
+            warnings.append(
+                f"Text in, label out is not timed on {self._machine.target}. "
+                "Next: give --no-end-to-end to leave this line out."
+            )
+        elif kind == "model" and self._settings.end_to_end and not file.labels:
+            warnings.append(
+                "Text in, label out was not timed: the file holds no vocabulary and labels of "
+                "edgebert. Next: export a classifier with `edgebert export`."
+            )
+        return Measurement(
+            model=str(file.path),
+            name=file.name,
+            sha256=file.sha256,
+            size_bytes=file.size_bytes,
+            gzip_bytes=file.gzip_bytes,
+            target=self._machine.target,
+            device=self._device,
+            runtime=self._runtime,
+            session=self._id,
+            threads=threads,
+            signature=signature,
+            length=length,
+            kind=kind,
+            texts=texts,
+            load_ms=contender.load_ms,
+            first_call_ms=contender.first_call_ms,
+            latency=contender.latency,
+            peak_memory_bytes=contender.peak_memory_bytes,
+            model_memory_bytes=contender.model_memory_bytes,
+            warnings=tuple(warnings),
+        )
+
+    def _machine_warnings(self, threads: int) -> list[str]:
+        load, cores, found = self._device.load_average, self._device.cores, []
+        if load is not None and load > HIGH_LOAD_PER_CORE * cores:
+            found.append(
+                f"{BUSY_BEFORE}: load average {load:.1f} on "
+                f"{_counted(cores, 'core')}. Next: wait until it is quiet and measure again."
+            )
+        if threads > cores:
+            found.append(
+                f"{_counted(threads, 'thread')} share {_counted(cores, 'core')}. "
+                f"Next: give --threads {cores} at most."
+            )
+        return found
+
+
+def make_device(facts: dict[str, Any]) -> Device:
+    """The `Device` of a runner's `hello`."""
+    device, environment = facts["device"], facts["environment"]
+    return Device(
+        name=device["name"],
+        cpu=device["cpu"],
+        cores=device["cores"],
+        architecture=device["architecture"],
+        os=device["os"],
+        cpu_features=tuple(device["cpu_features"]),
+        load_average=environment["load_average"],
+        governor=environment["governor"],
+        details={"python": device["python"]},
+    )
+
+
+def _inspect(machine: Machine, files: Sequence[ModelFile]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The runner's `hello`, and each file's signatures by the file's name.
+
+    Raises:
+        ModelError: the runtime doesn't take some of the files; all at once.
+    """
+    facts: dict[str, Any] = {}
+    signatures, problems = {}, []
+    for file in files:
+        with machine.start_runner(file.name) as process:
+            facts = facts or process.ask("hello")
+            loaded = process.exchange("load", model=machine.place(file))
+            if "error" in loaded:
+                problems.append(f"{file.path}: {loaded['error']}")
+            else:
+                signatures[file.name] = loaded["signatures"]
+    if problems:
+        raise ModelError(
+            f"The runtime ({facts['runtime']['name']} {facts['runtime']['version']}) expects a "
+            f"whole .tflite. Received: {'; '.join(problems)}. "
+            "Next: it is likely cut short, or made for a newer runtime; export it again."
+        )
+    return facts, signatures
+
+
+def _refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) -> None:
+    rules = {
+        "threads are 1 or more": bool(settings.threads) and min(settings.threads) >= 1,
+        "threads are named once each": len(set(settings.threads)) == len(settings.threads),
+        "lengths are 1 or more": min(settings.lengths, default=1) >= 1,
+        "warmup_runs is 0 or more": settings.warmup_runs >= 0,
+        "min_runs is 1 or more": settings.min_runs >= 1,
+        "max_seconds is over 0": settings.max_seconds > 0,
+        "there is at least one text": texts is None or len(texts) > 0,
+    }
+    broken = [rule for rule, kept in rules.items() if not kept]
+    if broken:
+        raise UsageError(f"profile expects that {'; '.join(broken)}. Received: {settings}.")
+
+
+def _sample_texts() -> list[str]:
+    """Sentences of the sample set's test split, the same ones every time."""
+    from edgebert.datasets import read_dataset, sample_set, take
+
+    return list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
