@@ -38,7 +38,8 @@ class Latency:
 
     Attributes:
         runs: timed calls in all.
-        p50_ms: median of all calls; `p90_ms`, `p99_ms` likewise (linear interpolation).
+        p50_ms: median of all calls; `p90_ms`, `p99_ms` likewise (linear interpolation). The last
+            two and `spread` are None where a tool gives a summary and not each call.
         mean_ms: mean of all calls.
         min_ms: the fastest call.
         max_ms: the slowest call.
@@ -53,12 +54,12 @@ class Latency:
 
     runs: int
     p50_ms: float
-    p90_ms: float
-    p99_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
     mean_ms: float
     min_ms: float
     max_ms: float
-    spread: float
+    spread: float | None
     block_spread: float
     median_low_ms: float
     median_high_ms: float
@@ -127,7 +128,7 @@ class SustainedPoint:
     Attributes:
         seconds: at which it ended, from the start.
         calls: made in it.
-        p50_ms: median of them; `p90_ms` likewise.
+        p50_ms: median of them; `p90_ms` likewise, None where a tool doesn't give it.
         temperature_c: at its end, degrees Celsius, of the hottest sensor; None where unknown.
         frequency_mhz: at its end, of the fastest core; None where unknown.
         thermal_state: as the device's system names it, such as "light"; empty where unknown.
@@ -136,7 +137,7 @@ class SustainedPoint:
     seconds: float
     calls: int
     p50_ms: float
-    p90_ms: float
+    p90_ms: float | None
     temperature_c: float | None = None
     frequency_mhz: float | None = None
     thermal_state: str = ""

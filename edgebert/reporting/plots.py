@@ -99,7 +99,8 @@ def latency_by_length(report: Report) -> str:
         xs = [m.length or 0 for m in timed]
         lengths.update(xs)
         colour = _COLOURS[place % SERIES]
-        p50, p90 = [m.latency.p50_ms for m in timed], [m.latency.p90_ms for m in timed]
+        p50 = [m.latency.p50_ms for m in timed]
+        p90 = [m.latency.p90_ms or m.latency.p50_ms for m in timed]
         axes.fill_between(xs, p50, p90, color=colour, alpha=0.2, linewidth=0)
         axes.plot(
             xs,
