@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.vocabulary import Vocabulary
 from edgebert.model import TaskModel
 from edgebert.tokenizer import Tokenizer
+from tests.judges import chromium as chromium_judge
 from tests.judges import mediapipe_classifier
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -65,6 +67,20 @@ def mediapipe_python() -> str:
         )
     assert python is not None
     return python
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[chromium_judge.Chromium]:
+    """A real headless browser; each page that a test opens has a profile of its own."""
+    program = chromium_judge.find_chromium()
+    if program is None:
+        _missing_judge(
+            "no Chromium: apt-get install chromium, or set "
+            f"{chromium_judge.PATH_VARIABLE} to a Chrome or Chromium"
+        )
+    assert program is not None
+    with chromium_judge.Chromium(program) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,268 @@
+"""A real headless Chromium, driven over its DevTools protocol through a pipe.
+
+No driver and no package is needed: the protocol is JSON, and `--remote-debugging-pipe` takes it on
+file descriptor 3 and answers on 4. When the pipe closes, the browser ends.
+
+    with Chromium(find_chromium()) as browser:
+        page = browser.open("http://127.0.0.1:8000/", width=390, height=844, dark=True)
+        page.wait_for("document.title === 'done'")
+        page.screenshot(Path("page.png"))
+
+Each page has a profile of its own (cookies, storage), as if it were another device.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+PATH_VARIABLE = "EDGEBERT_CHROMIUM"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    *("--headless", "--no-first-run", "--no-default-browser-check", "--hide-scrollbars"),
+    *("--disable-extensions", "--disable-background-networking", "--disable-component-update"),
+    # In a container /dev/shm is small, and root may not have the sandbox.
+    *("--disable-dev-shm-usage", "--no-sandbox"),
+)
+ANSWER_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+
+def find_chromium() -> str | None:
+    """The variable's, else the first on the path, else None."""
+    if named := os.environ.get(PATH_VARIABLE):
+        return named
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class PageError(AssertionError):
+    """A script in the page threw, or what was waited for did not come true."""
+
+
+class Chromium:
+    """A running browser. Leaving the `with` block ends it and removes its profile.
+
+    Args:
+        program: from `find_chromium`.
+        flags: further command line switches.
+    """
+
+    def __init__(self, program: str, *flags: str) -> None:
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._arrived = threading.Condition()
+        self._listeners: dict[str, Callable[[str, dict[str, Any]], None]] = {}
+        self._last_id, self._ended = 0, False
+        with ExitStack() as stack:
+            profile = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
+            )
+            to_browser, our_write = os.pipe()
+            our_read, from_browser = os.pipe()
+            command = [program, *FLAGS, *flags, f"--user-data-dir={profile}"]
+            # The shell puts the pipe's ends on the numbers 3 and 4, then becomes the browser.
+            script = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
+            self._process = subprocess.Popen(
+                ["sh", "-c", script, "sh", *command, "--remote-debugging-pipe"],
+                pass_fds=(to_browser, from_browser),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            os.close(to_browser)
+            os.close(from_browser)
+            stack.callback(self._end)
+            self._requests = stack.enter_context(os.fdopen(our_write, "wb", buffering=0))
+            self._responses = stack.enter_context(os.fdopen(our_read, "rb"))
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            self._reader.start()
+            self.ask("Browser.getVersion")
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Chromium:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._requests.close()  # the browser's sign to end
+        self._stack.close()
+
+    def open(
+        self,
+        url: str,
+        width: int = 800,
+        height: int = 600,
+        scale: float = 1.0,
+        mobile: bool = False,
+        dark: bool = False,
+        before: str = "",
+    ) -> Page:
+        """Opens a page in a profile of its own.
+
+        Args:
+            url: its address.
+            width: of the window in CSS pixels; `height` likewise.
+            scale: device pixels for each CSS pixel.
+            mobile: behave as a phone does: viewport tag, touch, no scroll bars.
+            dark: the person prefers dark colours.
+            before: JavaScript that runs before the page's own.
+        """
+        context = self.ask("Target.createBrowserContext")["browserContextId"]
+        target = self.ask("Target.createTarget", url="about:blank", browserContextId=context)
+        target_id = target["targetId"]
+        session = self.ask("Target.attachToTarget", targetId=target_id, flatten=True)["sessionId"]
+        page = Page(self, session, target_id)
+        self._listeners[session] = page.hear
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            page.ask(f"{domain}.enable")
+        page.ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=mobile,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        page.ask("Emulation.setEmulatedMedia", features=[scheme])
+        if before:
+            page.ask("Page.addScriptToEvaluateOnNewDocument", source=before)
+        page.ask("Page.navigate", url=url)
+        return page
+
+    def ask(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
+        """Sends a DevTools command and waits for its result.
+
+        Raises:
+            RuntimeError: the browser refused it, ended, or did not answer in time.
+        """
+        with self._arrived:
+            self._last_id += 1
+            number = self._last_id
+            message = {"id": number, "method": method, "params": parameters}
+            message |= {"sessionId": session} if session else {}
+            self._requests.write(json.dumps(message).encode() + b"\0")
+            self._arrived.wait_for(lambda: number in self._answers or self._ended, ANSWER_SECONDS)
+            answer = self._answers.pop(number, None)
+        if answer is None:
+            how = "ended" if self._ended else f"gave no answer for {ANSWER_SECONDS:g} s"
+            raise RuntimeError(f"The browser {how} when it was asked for {method}.")
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']['message']}")
+        return dict(answer["result"])
+
+    def _read(self) -> None:
+        rest = b""
+        while chunk := os.read(self._responses.fileno(), 1 << 16):
+            *messages, rest = (rest + chunk).split(b"\0")
+            for message in map(json.loads, messages):
+                if "id" in message:
+                    with self._arrived:
+                        self._answers[message["id"]] = message
+                        self._arrived.notify_all()
+                elif listener := self._listeners.get(message.get("sessionId", "")):
+                    listener(message["method"], message["params"])
+        with self._arrived:
+            self._ended = True
+            self._arrived.notify_all()
+
+    def _end(self) -> None:
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, 9)  # a session of its own: the browser's processes alone
+            self._process.wait()
+
+
+class Page:
+    """An open page.
+
+    Attributes:
+        requests: the addresses that it loaded, in order.
+        problems: what it complained of: uncaught errors, `console.error`, refused loads.
+    """
+
+    def __init__(self, browser: Chromium, session: str, target: str) -> None:
+        self._browser, self._session, self._target = browser, session, target
+        self.requests: list[str] = []
+        self.problems: list[str] = []
+
+    def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """As `Chromium.ask`, for this page."""
+        return self._browser.ask(method, self._session, **parameters)
+
+    def hear(self, method: str, event: dict[str, Any]) -> None:
+        """Takes an event of the page in; called by the browser's reader."""
+        match method:
+            case "Network.requestWillBeSent":
+                self.requests.append(event["request"]["url"])
+            case "Runtime.exceptionThrown":
+                self.problems.append(_exception_text(event["exceptionDetails"]))
+            case "Runtime.consoleAPICalled" if event["type"] == "error":
+                words = (str(part.get("value", part.get("description"))) for part in event["args"])
+                self.problems.append(" ".join(words))
+            case "Log.entryAdded" if event["entry"]["level"] == "error":
+                self.problems.append(event["entry"]["text"])
+
+    def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression, of its promise where it gives one.
+
+        Raises:
+            PageError: it threw.
+        """
+        answer = self.ask(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        if "exceptionDetails" in answer:
+            raise PageError(f"{expression}: {_exception_text(answer['exceptionDetails'])}")
+        return answer["result"].get("value")
+
+    def wait_for(self, expression: str, seconds: float = 30.0) -> Any:
+        """Waits until a JavaScript expression is truthy, and gives its value.
+
+        Raises:
+            PageError: it was not in time; with the page's text and problems.
+        """
+        end, value = time.monotonic() + seconds, None
+        while not value and time.monotonic() < end:
+            try:
+                value = self.evaluate(expression)
+            except (PageError, RuntimeError):  # not there yet, or the page is being replaced
+                value = None
+            time.sleep(0 if value else POLL_SECONDS)
+        if not value:
+            text = self.evaluate("document.body.innerText")
+            raise PageError(f"Not in {seconds:g} s: {expression}\n{text}\n{self.problems}")
+        return value
+
+    def press(self, keys: str) -> None:
+        """Types text by key strokes into whatever has the focus."""
+        for key in keys:
+            self.ask("Input.dispatchKeyEvent", type="char", text=key)
+
+    def reload(self) -> None:
+        """Loads the page again."""
+        self.ask("Page.reload")
+
+    def close(self) -> None:
+        """Closes the tab, as a person does."""
+        self._browser.ask("Target.closeTarget", targetId=self._target)
+
+    def screenshot(self, path: Path, whole: bool = True) -> Path:
+        """Writes a PNG of the page: all of it, or what fits the window."""
+        image = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(image["data"]))
+        return path
+
+
+def _exception_text(details: dict[str, Any]) -> str:
+    exception = details.get("exception", {})
+    return str(exception.get("description") or exception.get("value") or details["text"])
