@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -162,6 +163,11 @@ class ColdStart:
     cache_bytes: int
 
 
+def utc_now() -> str:
+    """The moment, ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One model in one configuration on one device.
@@ -193,6 +199,8 @@ class Measurement:
         operations: time by operation, in the order of the graph; empty where it was not asked for.
         sustained: the curve of a run without a pause; empty where it was not asked for.
         cold_start: starts with and without a weight cache; None where it was not asked for.
+        measured: when, ISO 8601, UTC: now. Empty in files of before there was such a field.
+            Measurements that differ in nothing else are equal.
     """
 
     model: str
@@ -221,6 +229,7 @@ class Measurement:
     operations: tuple[OperationTime, ...] = ()
     sustained: tuple[SustainedPoint, ...] = ()
     cold_start: ColdStart | None = None
+    measured: str = dataclasses.field(default_factory=utc_now, compare=False)
 
     @property
     def stable(self) -> bool:
@@ -250,7 +259,7 @@ class Measurement:
                 f"{kind!r}, version {version!r}. Next: measure again with this version of edgebert."
             )
         try:
-            values = _fields(cls, table)
+            values = {"measured": "", **_fields(cls, table)}
             values["device"] = Device(**_fields(Device, table["device"]))
             values["latency"] = Latency(**_fields(Latency, table["latency"]))
             for name, part in (("operations", OperationTime), ("sustained", SustainedPoint)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from math import comb
 
 import numpy as np
@@ -160,6 +161,15 @@ def test_json_and_back(measurement: Measurement) -> None:
     table = json.loads(json.dumps(measurement.to_dict()))
     assert table["latency"]["stable"] == measurement.stable
     assert Measurement.from_dict(table) == measurement
+
+
+def test_the_moment_is_kept_and_old_files_have_none() -> None:
+    measurement = measured("a", [[1.0]])
+    assert datetime.fromisoformat(measurement.measured).tzinfo == UTC
+    table = measurement.to_dict() | {"measured": "2026-01-02T03:04:05Z"}
+    assert Measurement.from_dict(table).measured == "2026-01-02T03:04:05Z"
+    del table["measured"]
+    assert Measurement.from_dict(table).measured == ""
 
 
 @pytest.mark.parametrize(
