@@ -289,6 +289,9 @@ class TargetSettings:
         False, "ssh: make a virtual environment with ai-edge-litert on the board where it has none."
     )
     remote_python: str = setting("", "ssh: the board's Python; found when empty.")
+    ssh_config: str = setting(
+        "", "ssh: configuration file instead of ~/.ssh/config, as of `ssh -F`."
+    )
     benchmark_binary: str = setting(
         "", "adb: TensorFlow's benchmark_model, a file here or (with a leading /data) on the phone."
     )
@@ -299,7 +302,9 @@ class TargetSettings:
     delegate: str = setting(
         "cpu", "adb, cloud: where the graph runs on the phone.", ("cpu", "gpu", "nnapi")
     )
-    cpu_mask: str = setting("", "adb: the cores to run on, as taskset's mask in hex, such as f0.")
+    cpu_mask: str = setting(
+        "", "ssh, adb: the cores to run on, as taskset's mask in hex, such as f0."
+    )
     litertjs: str = setting(
         "", "browser: folder of @litertjs/core; fetched once through npm when empty."
     )
