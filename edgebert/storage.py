@@ -1,4 +1,4 @@
-"""Writes that never leave half a result under its final name."""
+"""Writes that never leave half a result under its final name, and the folder of our cache."""
 
 from __future__ import annotations
 
@@ -61,6 +61,12 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def cache_folder() -> Path:
+    """Where things that are fetched or made once are kept: may not be there yet."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "edgebert"
 
 
 def _umask() -> int:
