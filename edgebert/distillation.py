@@ -100,7 +100,7 @@ def distill(
 
     taught = fitting.build_frozen(teacher)
     report = progress or silent
-    data = _taught_rows(teacher, taught, student, train, recipe, settings, report)
+    data = taught_rows(teacher, taught, student, train, recipe, settings, report)
     judged = label_rows(student, dev, targets, recipe, len(teacher.labels))
     same_head = student.labels == teacher.labels
     net = fitting.build_model(student, len(teacher.labels), same_head, recipe)
@@ -181,7 +181,7 @@ def _known_targets(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int3
     return targets
 
 
-def _taught_rows(
+def taught_rows(
     teacher: TaskModel,
     taught: keras.Model,
     student: TaskModel,

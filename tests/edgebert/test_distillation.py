@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 
 from edgebert.datasets import Example
-from edgebert.distillation import distill
+from edgebert.distillation import distill, taught_rows
 from edgebert.errors import UsageError
 from edgebert.finetuning import finetune
 from edgebert.model import TaskModel, open_model
+from edgebert.progress import silent
 from edgebert.settings import DistillSettings, FinetuneSettings
 from edgebert.students import PRESETS, make_student, student_config
 from tests.conftest import random_checkpoint
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")
+from edgebert.training import fitting
 from edgebert.training.distilling import METHODS, _layer_pairs
 
 TRAIN, DEV = separable(192, 1), separable(60, 2)
@@ -86,6 +88,25 @@ def test_unlabelled_text_teaches(teacher: TaskModel, beginner: TaskModel, tmp_pa
     settings = replace(QUICK, epochs=4, batch_size=8, method="soft-labels", hard_weight=0.5)
     result = distill(teacher, beginner, bare, DEV, settings, tmp_path / "out")
     assert result.metrics["accuracy"] > result.teacher_metrics["accuracy"] - 0.1
+
+
+def test_the_teacher_labels_changed_copies(
+    teacher: TaskModel, beginner: TaskModel, tmp_path: Path
+) -> None:
+    taught = fitting.build_frozen(teacher)
+    recipe = FinetuneSettings(max_length=16)
+    data = taught_rows(teacher, taught, beginner, TRAIN, recipe, replace(QUICK, augment=2), silent)
+    own, logits = len(TRAIN), data.teacher_logits
+    assert len(data.rows) == len(logits) == 3 * own
+    assert (data.targets[:own] >= 0).all() and (data.targets[own:] == -1).all()
+    assert not np.array_equal(logits[:own], logits[own : 2 * own])
+    assert not np.array_equal(logits[own : 2 * own], logits[2 * own :])
+    result = distill(
+        teacher, beginner, TRAIN, DEV, replace(QUICK, epochs=1, augment=2), tmp_path / "out"
+    )
+    assert result.steps == 3 * own // QUICK.batch_size
+    with pytest.raises(UsageError, match="augment: expected 0 copies or more"):
+        distill(teacher, beginner, TRAIN, DEV, replace(QUICK, augment=-1), tmp_path / "no")
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(
