@@ -23,7 +23,7 @@ from edgebert.profiling.measurement import (
     Latency,
     summarize,
 )
-from edgebert.profiling.process import RunnerProcess
+from edgebert.profiling.process import Runner
 from edgebert.progress import Progress, silent
 from edgebert.settings import ProfileSettings
 
@@ -49,7 +49,7 @@ class Contender:
     """
 
     label: str
-    start: Callable[[], RunnerProcess]
+    start: Callable[[], Runner]
     load: dict[str, Any]
     call: dict[str, Any]
     round_calls: int = 1
@@ -91,12 +91,17 @@ class Contender:
         return max(int(peak - base) for peak, base in zip(peaks, before, strict=True))
 
     @property
-    def cpu_share(self) -> float:
-        """CPU time over wall time while calls were timed; one thread alone has about 1."""
+    def cpu_share(self) -> float | None:
+        """CPU time over wall time while calls were timed; one thread alone has about 1.
+
+        None where the runner can't tell.
+        """
+        if any(run["cpu_ms"] is None for run in self._runs):
+            return None
         cpu_ms = sum(float(run["cpu_ms"]) for run in self._runs)
         return cpu_ms / sum(float(run["wall_ms"]) for run in self._runs)
 
-    def begin(self, process: RunnerProcess, settings: ProfileSettings) -> None:
+    def begin(self, process: Runner, settings: ProfileSettings) -> None:
         """Loads the model in a fresh process, makes the first call, and warms up."""
         self._process, began = process, perf_counter()
         self._loads.append(process.ask("load", **self.load))
@@ -133,10 +138,10 @@ class Contender:
 
     def warnings(self, settings: ProfileSettings, threads: int) -> list[str]:
         """What makes its figures doubtful, each with what to do."""
-        latency, found = self.latency, []
-        if threads == 1 and self.cpu_share < BUSY_CPU_SHARE:
+        latency, share, found = self.latency, self.cpu_share, []
+        if threads == 1 and share is not None and share < BUSY_CPU_SHARE:
             found.append(
-                f"It had the processor for only {self.cpu_share:.0%} of the time: other programs "
+                f"It had the processor for only {share:.0%} of the time: other programs "
                 "were running. Next: close them and measure again."
             )
         if latency.runs < settings.min_runs:

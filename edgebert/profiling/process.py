@@ -12,12 +12,33 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, Self
 
 from edgebert.errors import EdgebertError
 
 ANSWER_TIMEOUT_SECONDS = 600.0
 STDERR_LINES = 12
+
+
+class Runner(Protocol):
+    """A benchmark program that can be asked, wherever it runs. Leaving its `with` block ends it."""
+
+    def exchange(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Sends a request and waits for its response, which may be `{"error", "kind"}`."""
+        ...
+
+    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+        """As `exchange`, but an error response raises."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
 
 class RunnerProcess:

@@ -16,7 +16,7 @@ from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.interleaving import Contender, measure_in_turn
 from edgebert.profiling.measurement import Device, Kind, Measurement
 from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
-from edgebert.profiling.process import RunnerProcess
+from edgebert.profiling.process import Runner
 from edgebert.profiling.target import Job, Outcome
 from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings
@@ -42,11 +42,11 @@ class Machine(Protocol):
         """The file's path there."""
         ...
 
-    def start_runner(self, label: str) -> RunnerProcess:
+    def start_runner(self, label: str) -> Runner:
         """A fresh benchmark program."""
         ...
 
-    def start_end_to_end(self, label: str) -> RunnerProcess:
+    def start_end_to_end(self, label: str) -> Runner:
         """A fresh program that times text in, label out, where that can be."""
         ...
 
@@ -63,7 +63,7 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
         EdgebertError: a benchmark process failed; with its last lines.
     """
     settings, texts = job.settings, job.texts
-    _refuse_bad_settings(settings, texts)
+    refuse_bad_settings(settings, texts)
     files = read_model_files(job.models)
     references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
     facts, signatures = _inspect(machine, files)
@@ -267,7 +267,12 @@ def _inspect(machine: Machine, files: Sequence[ModelFile]) -> tuple[dict[str, An
     return facts, signatures
 
 
-def _refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) -> None:
+def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) -> None:
+    """Raises where settings make no sense.
+
+    Raises:
+        UsageError: with all the rules that are broken.
+    """
     rules = {
         "threads are 1 or more": bool(settings.threads) and min(settings.threads) >= 1,
         "threads are named once each": len(set(settings.threads)) == len(settings.threads),
