@@ -27,16 +27,14 @@ BUSY_BEFORE = "The machine was busy before"
 CHECKED_AT_ONCE = 16
 
 
-class Machine(Protocol):
+class RunnerMachine(Protocol):
     """Where the benchmark program can be started.
 
     Attributes:
-        target: the measurements' `target`.
-        runs_text: whether text in, label out can be timed there.
+        target: the measurements' and checks' `target`.
     """
 
     target: str
-    runs_text: bool
 
     def place(self, file: ModelFile) -> str:
         """The file's path there."""
@@ -45,6 +43,16 @@ class Machine(Protocol):
     def start_runner(self, label: str) -> Runner:
         """A fresh benchmark program."""
         ...
+
+
+class Machine(RunnerMachine, Protocol):
+    """Where latency can be measured.
+
+    Attributes:
+        runs_text: whether text in, label out can be timed there.
+    """
+
+    runs_text: bool
 
     def start_end_to_end(self, label: str) -> Runner:
         """A fresh program that times text in, label out, where that can be."""
@@ -65,7 +73,7 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     settings, texts = job.settings, job.texts
     refuse_bad_settings(settings, texts)
     files = read_model_files(job.models)
-    references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
+    references = _references(job, files)
     facts, signatures = _inspect(machine, files)
     plan = configurations(files, signatures, settings)
     with_text = [file for file in files if file.labels and settings.end_to_end]
@@ -78,8 +86,73 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
         for _, group in groupby(plan, key=lambda configuration: configuration.length):
             measurements += session.model_only(list(group), threads)
         measurements += session.end_to_end(with_text, threads, timed_texts)
-    checks = [session.check(f, r) for f, r in zip(files, references, strict=False)]
+    checks = [
+        _check(machine, file, reference, facts, progress)
+        for file, reference in zip(files, references, strict=False)
+    ]
     return Outcome(tuple(measurements), tuple(checks))
+
+
+def check(
+    machine: RunnerMachine, job: Job, progress: Progress, at_once: int = CHECKED_AT_ONCE
+) -> tuple[DeviceCheck, ...]:
+    """Runs a job's labelled text on a machine, and times nothing.
+
+    Args:
+        machine: where it runs.
+        job: without a `check` there is nothing to do.
+        progress: told after every request.
+        at_once: texts in one request.
+
+    Raises:
+        UsageError: a file is no classifier.
+        ModelError: a file is missing, cut short, or not a `.tflite` of ours.
+        DataError: the text has labels that a model does not know.
+        EdgebertError: a benchmark process failed; with its last lines.
+    """
+    files = read_model_files(job.models)
+    references = _references(job, files)
+    facts, _ = _inspect(machine, files)
+    pairs = zip(files, references, strict=False)
+    return tuple(_check(machine, *pair, facts, progress, at_once) for pair in pairs)
+
+
+def _references(job: Job, files: Sequence[ModelFile]) -> list[HostReference]:
+    return [] if job.check is None else [HostReference(file.path, job.check) for file in files]
+
+
+def _check(
+    machine: RunnerMachine,
+    file: ModelFile,
+    reference: HostReference,
+    facts: dict[str, Any],
+    progress: Progress,
+    at_once: int = CHECKED_AT_ONCE,
+) -> DeviceCheck:
+    """Runs labelled text on the machine and holds what comes back against this one's."""
+    calls, stage = reference.calls(), f"check {file.name}"
+    outputs: list[list[float]] = []
+    with machine.start_runner(stage) as process:
+        process.ask("load", model=machine.place(file), threads=1)
+        for key, group in groupby(calls, key=lambda call: call[0]):
+            inputs = [values for _, values in group]
+            for start in range(0, len(inputs), at_once):
+                part = inputs[start : start + at_once]
+                answer = process.ask("predict", signature=key, inputs=part)["outputs"]
+                outputs += [next(iter(output.values()))[0] for output in answer]
+                progress(stage, len(outputs), len(calls))
+    device = make_device(facts)
+    return reference.compare(
+        outputs,
+        {
+            "model": str(file.path),
+            "name": file.name,
+            "sha256": file.sha256,
+            "target": machine.target,
+            "device": device.name or device.cpu,
+            "runtime": _runtime(facts),
+        },
+    )
 
 
 class _Session:
@@ -98,7 +171,7 @@ class _Session:
         self._machine, self._settings, self._progress = machine, settings, progress
         self._id = uuid.uuid4().hex[:12]
         self._device = make_device(facts)
-        self._runtime = f"{facts['runtime']['name']} {facts['runtime']['version']}"
+        self._runtime = _runtime(facts)
 
     def model_only(self, plan: Sequence[Configuration], threads: int) -> list[Measurement]:
         """Times configurations of one length in turn."""
@@ -141,31 +214,6 @@ class _Session:
             self._measurement(contender, file, threads, "end_to_end", texts=len(texts))
             for contender, file in zip(contenders, files, strict=True)
         ]
-
-    def check(self, file: ModelFile, reference: HostReference) -> DeviceCheck:
-        """Runs labelled text on the machine and holds what comes back against this one's."""
-        calls, stage = reference.calls(), f"check {file.name}"
-        outputs: list[list[float]] = []
-        with self._machine.start_runner(stage) as process:
-            process.ask("load", model=self._machine.place(file), threads=1)
-            for key, group in groupby(calls, key=lambda call: call[0]):
-                inputs = [values for _, values in group]
-                for start in range(0, len(inputs), CHECKED_AT_ONCE):
-                    part = inputs[start : start + CHECKED_AT_ONCE]
-                    answer = process.ask("predict", signature=key, inputs=part)["outputs"]
-                    outputs += [next(iter(output.values()))[0] for output in answer]
-                    self._progress(stage, len(outputs), len(calls))
-        return reference.compare(
-            outputs,
-            {
-                "model": str(file.path),
-                "name": file.name,
-                "sha256": file.sha256,
-                "target": self._machine.target,
-                "device": self._device.name or self._device.cpu,
-                "runtime": self._runtime,
-            },
-        )
 
     def _measurement(
         self,
@@ -242,7 +290,13 @@ def make_device(facts: dict[str, Any]) -> Device:
     )
 
 
-def _inspect(machine: Machine, files: Sequence[ModelFile]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _runtime(facts: dict[str, Any]) -> str:
+    return f"{facts['runtime']['name']} {facts['runtime']['version']}"
+
+
+def _inspect(
+    machine: RunnerMachine, files: Sequence[ModelFile]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The runner's `hello`, and each file's signatures by the file's name.
 
     Raises:
@@ -260,8 +314,8 @@ def _inspect(machine: Machine, files: Sequence[ModelFile]) -> tuple[dict[str, An
                 signatures[file.name] = loaded["signatures"]
     if problems:
         raise ModelError(
-            f"The runtime ({facts['runtime']['name']} {facts['runtime']['version']}) expects a "
-            f"whole .tflite. Received: {'; '.join(problems)}. "
+            f"The runtime ({_runtime(facts)}) expects a whole .tflite. "
+            f"Received: {'; '.join(problems)}. "
             "Next: it is likely cut short, or made for a newer runtime; export it again."
         )
     return facts, signatures
