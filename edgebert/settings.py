@@ -308,6 +308,11 @@ class TargetSettings:
     litertjs: str = setting(
         "", "browser: folder of @litertjs/core; fetched once through npm when empty."
     )
+    arm64_root: str = setting(
+        "",
+        "qemu-arm64: folder of an arm64 Linux whose Python has numpy and ai-edge-litert; made once "
+        "when empty.",
+    )
     lan: bool = setting(
         False, "browser: be reachable from the network, not from this machine only."
     )

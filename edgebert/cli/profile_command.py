@@ -109,7 +109,8 @@ def profile(
     else:
         tables = [files_table(measurements), latency_table(measurements)] if measurements else []
         print_tables(*tables, *([checks_table(checks)] if checks else []))
-        for line in dict.fromkeys(map(_machine, measurements)):
+        notes = [note for found in checks for note in found.notes]
+        for line in dict.fromkeys([*map(_machine, measurements), *notes]):
             click.echo(line)
     for warning in warnings_text(measurements):
         click.echo(f"warning: {warning}", err=True)

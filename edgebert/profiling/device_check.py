@@ -42,6 +42,7 @@ class DeviceCheck:
         accuracy: on the device.
         host_accuracy: on this machine.
         differing: up to five texts with another label: the text and both labels.
+        notes: what a reader must know of the device, a line each.
     """
 
     model: str
@@ -60,6 +61,7 @@ class DeviceCheck:
     accuracy: float
     host_accuracy: float
     differing: tuple[tuple[str, str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -77,6 +79,7 @@ class DeviceCheck:
             "version": FORMAT_VERSION,
             **self.__dict__,
             "differing": [list(row) for row in self.differing],
+            "notes": list(self.notes),
             "passed": self.passed,
         }
 
@@ -97,6 +100,7 @@ class DeviceCheck:
         values = {name: value for name, value in table.items() if name in names}
         try:
             values["differing"] = tuple((a, b, c) for a, b, c in table["differing"])
+            values["notes"] = tuple(table.get("notes", ()))
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"A device check lacks fields: {error}. Next: check again.") from error
