@@ -1,4 +1,4 @@
-"""All stages in order: data, fine-tuning, pruning, export, evaluation, profile, report.
+"""All stages in order: fine-tune, prune, distill, export, evaluate, profile, report.
 
 Each stage has a folder, and a record in it of everything that its result depends on. A second run
 keeps the stages whose record still holds, and does the others again.
@@ -15,7 +15,7 @@ from typing import Any
 
 from edgebert import __version__
 from edgebert.pipeline import stages
-from edgebert.pipeline.config import PipelineConfig, read_config
+from edgebert.pipeline.config import PRUNED, PipelineConfig, read_config
 from edgebert.pipeline.records import (
     Record,
     begin,
@@ -29,6 +29,7 @@ from edgebert.pipeline.records import (
 )
 from edgebert.pipeline.results import make_report
 from edgebert.pipeline.session import (
+    DISTILLED_FOLDER,
     EVALUATED_FOLDER,
     EXPORTED_FOLDER,
     FINETUNED_FOLDER,
@@ -74,9 +75,16 @@ STAGES = (
     Stage(
         "prune",
         PRUNED_FOLDER,
-        lambda c: c.prune is not None,
+        lambda c: PRUNED in c.models,
         stages.prune_inputs,
         stages.prune_latest,
+    ),
+    Stage(
+        "distill",
+        DISTILLED_FOLDER,
+        lambda c: c.distill is not None,
+        stages.distill_inputs,
+        stages.distill_student,
     ),
     Stage(
         "export",

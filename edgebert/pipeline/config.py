@@ -20,23 +20,27 @@ from edgebert.datasets import sample_set
 from edgebert.errors import MissingExtraError, UsageError
 from edgebert.settings import (
     DataSettings,
+    DistillSettings,
     ExportSettings,
     FinetuneSettings,
     ProfileSettings,
     PruneSettings,
+    StructureSettings,
+    VocabularySettings,
     from_table,
 )
 
 T = TypeVar("T")
 
-BASE, FINETUNED, PRUNED = "base", "finetuned", "pruned"
+BASE, FINETUNED, PRUNED, DISTILLED = "base", "finetuned", "pruned", "distilled"
 """Names of the models of a run, in the order they are made."""
 
 PACKAGE = "package:"
 SAMPLE_NAME = "assistant-intents"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_TOP = ("name", "base", "out", "data", "finetune", "prune", "export", "profile")
+_TRAINED = ("finetune", "structure", "vocabulary", "prune", "distill")
+_TOP = ("name", "base", "out", "data", *_TRAINED, "export", "profile")
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,25 @@ class DataPaths:
 
 
 @dataclass(frozen=True)
+class DistillPlan:
+    """How a student is taught by the model that was not pruned.
+
+    Attributes:
+        student: a preset or a shape of `students.make_student`; empty takes the pruned model.
+        settings: how.
+    """
+
+    student: str
+    settings: DistillSettings
+
+
+@dataclass(frozen=True)
 class ExportPlan:
     """One `.tflite` to make.
 
     Attributes:
         name: the file's stem.
-        model: base, finetuned or pruned.
+        model: base, finetuned, pruned or distilled.
         settings: how.
     """
 
@@ -74,7 +91,11 @@ class PipelineConfig:
         base: as it stands in the file; `base_folder` finds it.
         out: folder of all results.
         data: the files.
-        finetune: None skips the stage; so do `prune` and `profile`.
+        finetune: None skips the stage; so do the others.
+        structure: layers, heads and neurons to take out, without training.
+        vocabulary: trims it to the training text.
+        prune: single weights to take out; not beside `structure` and `vocabulary`.
+        distill: teaches what is left.
         exports: the files to make, the baseline of all ratios first.
     """
 
@@ -84,15 +105,27 @@ class PipelineConfig:
     out: Path
     data: DataPaths
     finetune: FinetuneSettings | None
+    structure: StructureSettings | None
+    vocabulary: VocabularySettings | None
     prune: PruneSettings | None
+    distill: DistillPlan | None
     exports: tuple[ExportPlan, ...]
     profile: ProfileSettings | None
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of the models that the run has, in the order they are made."""
-        made = ((FINETUNED, self.finetune), (PRUNED, self.prune))
-        return (BASE, *(name for name, settings in made if settings is not None))
+        made = (
+            (FINETUNED, self.finetune is not None),
+            (PRUNED, self.prune is not None or self.narrows),
+            (DISTILLED, self.distill is not None),
+        )
+        return (BASE, *(name for name, is_made in made if is_made))
+
+    @property
+    def narrows(self) -> bool:
+        """Whether pruning takes parts of the structure out, not single weights."""
+        return self.structure is not None or self.vocabulary is not None
 
 
 def read_config(path: Path | str, out: Path | None = None) -> PipelineConfig:
@@ -162,17 +195,57 @@ class _Reader:
         folder = out or self._path(self._text(self._table, "out"), "out")
         data = self._data(self._section("data") or {})
         finetune = self._settings(FinetuneSettings, "finetune")
+        structure = self._settings(StructureSettings, "structure")
+        vocabulary = self._settings(VocabularySettings, "vocabulary")
         prune = self._settings(PruneSettings, "prune")
+        distill = self._distill()
         profile = self._settings(ProfileSettings, "profile")
-        models = [
-            BASE,
-            *([FINETUNED] if "finetune" in self._table else []),
-            *([PRUNED] if "prune" in self._table else []),
-        ]
-        exports = self._exports(models)
+        exports = self._exports(self._models())
         if self.problems or data is None:
             return None
-        return PipelineConfig(path, name, base, folder, data, finetune, prune, exports, profile)
+        return PipelineConfig(
+            path=path,
+            name=name,
+            base=base,
+            out=folder,
+            data=data,
+            finetune=finetune,
+            structure=structure,
+            vocabulary=vocabulary,
+            prune=prune,
+            distill=distill,
+            exports=exports,
+            profile=profile,
+        )
+
+    def _models(self) -> list[str]:
+        """What the sections make; [prune] is for single weights, [structure] for whole parts."""
+        given = self._table.keys()
+        narrows = [name for name in ("structure", "vocabulary") if name in given]
+        if narrows and "prune" in given:
+            self.problems.append(
+                f"[prune] takes single weights out, [{narrows[0]}] whole parts: a run has one of "
+                "the two. Next: leave one out"
+            )
+        made = ((FINETUNED, {"finetune"}), (PRUNED, {"prune", *narrows}), (DISTILLED, {"distill"}))
+        return [BASE, *(name for name, sections in made if sections & given)]
+
+    def _distill(self) -> DistillPlan | None:
+        """`[distill]`: the settings, and a `student` where nothing was pruned."""
+        section = self._section("distill")
+        if section is None:
+            return None
+        values = dict(section)
+        student = self._text(values, "student", "")
+        values.pop("student", None)
+        pruned = self._table.keys() & {"structure", "vocabulary"}
+        if bool(student) == bool(pruned) or "prune" in self._table:
+            self.problems.append(
+                "[distill] teaches what [structure] or [vocabulary] left, or a 'student' of its "
+                'own such as "half-depth": one of the two, and no [prune]'
+            )
+        settings = self._attempt(lambda: from_table(DistillSettings, values, "[distill]"))
+        return None if settings is None else DistillPlan(student, settings)
 
     def _section(self, name: str) -> dict[str, Any] | None:
         if name not in self._table:

@@ -91,8 +91,10 @@ def _evaluation(session: Session, name: str) -> dict[str, Any]:
 
 
 def _sparsity(session: Session, model: str) -> float | None:
-    """What pruning says of its result; None for a model that was not pruned."""
-    return float(session.model(model).history[-1]["sparsity"]) if model == PRUNED else None
+    """What pruning says of its result; None for a model whose single weights were not pruned."""
+    if model != PRUNED or session.config.prune is None:
+        return None
+    return float(session.model(model).history[-1]["sparsity"])
 
 
 def _notes(session: Session, report: Report) -> Iterable[str]:

@@ -11,6 +11,7 @@ from edgebert.errors import DataError, UsageError
 from edgebert.model import TaskModel, open_model
 from edgebert.pipeline.config import (
     BASE,
+    DISTILLED,
     FINETUNED,
     PRUNED,
     ExportPlan,
@@ -22,9 +23,10 @@ from edgebert.settings import FinetuneSettings
 
 FINETUNED_FOLDER = "1-finetuned"
 PRUNED_FOLDER = "2-pruned"
-EXPORTED_FOLDER = "3-exported"
-EVALUATED_FOLDER = "4-evaluated"
-PROFILED_FOLDER = "5-profiled"
+DISTILLED_FOLDER = "3-distilled"
+EXPORTED_FOLDER = "4-exported"
+EVALUATED_FOLDER = "5-evaluated"
+PROFILED_FOLDER = "6-profiled"
 AUTO = "auto"
 
 
@@ -80,7 +82,11 @@ class Session:
     def model(self, name: str) -> TaskModel:
         """A model of the run by its name; the stage that makes it must be done."""
         if name not in self._models:
-            folders = {FINETUNED: FINETUNED_FOLDER, PRUNED: PRUNED_FOLDER}
+            folders = {
+                FINETUNED: FINETUNED_FOLDER,
+                PRUNED: PRUNED_FOLDER,
+                DISTILLED: DISTILLED_FOLDER,
+            }
             if name == BASE:
                 folder = base_folder(self.config.base, self.config.path.resolve().parent)
             else:
@@ -125,6 +131,7 @@ class Session:
 
     def _check_settings(self, base: TaskModel) -> None:
         from edgebert.pruning.schedules import check_settings as check_pruning
+        from edgebert.pruning.structured import check_settings as check_structure
         from edgebert.training.inputs import check_settings as check_finetuning
 
         problems = []
@@ -138,6 +145,11 @@ class Session:
                 check_pruning(self.config.prune)
         except UsageError as error:
             problems.append(f"[prune]: {error}")
+        try:
+            if self.config.structure is not None:
+                check_structure(base.checkpoint.config, self.config.structure)
+        except UsageError as error:
+            problems.append(f"[structure]: {error}")
         if problems:
             raise UsageError("\n".join(problems))
 
@@ -149,7 +161,7 @@ class Session:
                 "Next: add a [finetune] section."
             )
         parts = [self.dev, self.test]
-        if self.config.finetune is None and self.config.prune is not None:
+        if self.config.finetune is None and len(self.config.models) > 1:
             parts.append(self.train)
         problems = []
         for dataset in parts:

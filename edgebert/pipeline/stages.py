@@ -15,11 +15,16 @@ from typing import Any
 from edgebert.datasets import take
 from edgebert.errors import EdgebertError
 from edgebert.model import TaskModel
-from edgebert.pipeline.config import BASE, FINETUNED, PRUNED
+from edgebert.pipeline.config import BASE, DISTILLED, FINETUNED, PRUNED
 from edgebert.pipeline.session import AUTO, EXPORTED_FOLDER, Session
 from edgebert.profiling import runner
 from edgebert.reporting.units import share_text, size_text
-from edgebert.settings import FinetuneSettings
+from edgebert.settings import (
+    FinetuneSettings,
+    PruneSettings,
+    StructureSettings,
+    VocabularySettings,
+)
 from edgebert.storage import atomic_write
 from edgebert.training.state import describe_data, describe_model
 
@@ -60,10 +65,18 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
 
 def prune_inputs(session: Session) -> dict[str, Any]:
     """Settings, the model before and both splits."""
-    assert session.config.prune is not None
+    config = session.config
+    asked = {
+        name: None if settings is None else asdict(settings)
+        for name, settings in (
+            ("prune", config.prune),
+            ("structure", config.structure),
+            ("vocabulary", config.vocabulary),
+        )
+    }
     return {
-        "settings": asdict(session.config.prune),
-        "model": _fingerprint(session.model(_before_pruning(session))),
+        "settings": asked,
+        "model": _fingerprint(session.model(_unpruned(session))),
         "train": describe_data(session.train),
         "dev": describe_data(session.dev),
     }
@@ -71,11 +84,18 @@ def prune_inputs(session: Session) -> dict[str, Any]:
 
 def prune_latest(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     """Prunes the fine-tuned model, or the base where there is none, into `folder`."""
+    facts = (_narrow if session.config.narrows else _mask)(session, folder, resume)
+    session.forget(PRUNED)
+    return facts
+
+
+def _mask(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
+    """Single weights become zeros."""
     from edgebert.pruning import prune
 
     assert session.config.prune is not None
     result = prune(
-        session.model(_before_pruning(session)),
+        session.model(_unpruned(session)),
         session.train,
         session.dev,
         session.config.prune,
@@ -83,7 +103,6 @@ def prune_latest(session: Session, folder: Path, resume: bool) -> dict[str, Any]
         resume=resume,
         progress=session.progress,
     )
-    session.forget(PRUNED)
     return {
         "zeros": share_text(result.sparsity),
         "dev accuracy": share_text(result.metrics["accuracy"]),
@@ -92,7 +111,74 @@ def prune_latest(session: Session, folder: Path, resume: bool) -> dict[str, Any]
     }
 
 
-def _before_pruning(session: Session) -> str:
+def _narrow(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
+    """Layers, heads, neurons and tokens go; the distillation is the recovery."""
+    from edgebert.pruning.recovery import prune_with_recovery
+
+    vocabulary = session.config.vocabulary
+    result = prune_with_recovery(
+        session.model(_unpruned(session)),
+        session.train,
+        session.dev,
+        session.config.structure or StructureSettings(),
+        PruneSettings(epochs=0),
+        folder,
+        corpus=None if vocabulary is None else session.train,
+        vocabulary=vocabulary or VocabularySettings(),
+        resume=resume,
+        progress=session.progress,
+    )
+    facts = {
+        "operations left": share_text(result.structure["operations_left"]),
+        "dev accuracy": share_text(result.metrics["accuracy"]),
+    }
+    if result.trimmed is not None:
+        rows = [result.trimmed[f"rows_{when}"] for when in ("before", "after")]
+        facts["tokens"] = "{} to {}".format(*rows)
+    return facts
+
+
+def distill_inputs(session: Session) -> dict[str, Any]:
+    """Settings, teacher, student and both splits."""
+    plan = session.config.distill
+    assert plan is not None
+    return {
+        "settings": {"student": plan.student, **asdict(plan.settings)},
+        "teacher": _fingerprint(session.model(_unpruned(session))),
+        "student": None if plan.student else _fingerprint(session.model(PRUNED)),
+        "train": describe_data(session.train),
+        "dev": describe_data(session.dev),
+    }
+
+
+def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
+    """Teaches the pruned model, or a smaller shape, what the model before it knows."""
+    from edgebert.distillation import distill
+    from edgebert.students import make_student
+
+    plan = session.config.distill
+    assert plan is not None
+    teacher = session.model(_unpruned(session))
+    student = make_student(teacher, plan.student) if plan.student else session.model(PRUNED)
+    result = distill(
+        teacher,
+        student,
+        session.train,
+        session.dev,
+        plan.settings,
+        folder,
+        resume=resume,
+        progress=session.progress,
+    )
+    session.forget(DISTILLED)
+    return {
+        "best epoch": f"{result.best_epoch} of {len(result.epochs)}",
+        "dev accuracy": share_text(result.metrics["accuracy"]),
+        "teacher's": share_text(result.teacher_metrics["accuracy"]),
+    }
+
+
+def _unpruned(session: Session) -> str:
     return FINETUNED if session.config.finetune is not None else BASE
 
 

@@ -19,7 +19,7 @@ from edgebert.evaluation import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
 from edgebert.model import SIDECAR, TaskModel, open_model
 from edgebert.progress import Progress, silent
-from edgebert.pruning.structured import STAGE, check_settings, prune_structure
+from edgebert.pruning.structured import STAGE, check_model, prune_structure
 from edgebert.pruning.vocabulary import STAGE as TRIM
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import (
@@ -86,7 +86,7 @@ def prune_with_recovery(
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
     tell, out = progress or silent, Path(out)
-    check_settings(model, structure)
+    check_model(model, structure)
     if teacher is not None:
         check_students(teacher, model, DistillSettings())
     if recovery.epochs < 0:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.checkpoint import Checkpoint
+from converters.checkpoint import BertConfig, Checkpoint
 from converters.compaction import LayerWidth, compact, expand, layer_widths
 from converters.layer_choice import drop_layers
 from edgebert import native_noise
@@ -81,7 +81,7 @@ def prune_structure(
         UsageError: settings that make no sense, a bare encoder, too little calibration text.
         QualityGateError: the narrowest model that there is misses `target_speedup`.
     """
-    check_settings(model, settings)
+    check_model(model, settings)
     rows = calibration_rows(model, calibration, settings)
     before = model
     if settings.layers:
@@ -117,8 +117,8 @@ def prune_structure(
     return StructureResult(pruned, widths, before_ms, after_ms, left)
 
 
-def check_settings(model: TaskModel, settings: StructureSettings) -> None:
-    """Refuses settings that make no sense.
+def check_model(model: TaskModel, settings: StructureSettings) -> None:
+    """Refuses a model that has no labels, and settings that make no sense for it.
 
     Raises:
         UsageError: every problem is listed.
@@ -128,7 +128,15 @@ def check_settings(model: TaskModel, settings: StructureSettings) -> None:
             "Expected a classifier to prune. Received: a bare encoder. "
             "Next: fine-tune it with `edgebert finetune`."
         )
-    config = model.checkpoint.config
+    check_settings(model.checkpoint.config, settings)
+
+
+def check_settings(config: BertConfig, settings: StructureSettings) -> None:
+    """Refuses settings that make no sense for a shape.
+
+    Raises:
+        UsageError: every problem is listed.
+    """
     speedup, by_count = settings.target_speedup, settings.heads or settings.neurons
     rules = [
         ("target_speedup", speedup == 0 or speedup > 1, "above 1, such as 2.5"),

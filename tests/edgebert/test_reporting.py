@@ -57,7 +57,7 @@ def file_row(name: str, ms: float, gzip_bytes: int, accuracy: float, **changes: 
         "metrics": {"accuracy": accuracy, "macro_f1": accuracy - 0.01},
         "size_bytes": gzip_bytes * 2,
         "gzip_bytes": gzip_bytes,
-        "file": f"3-exported/{name}.tflite",
+        "file": f"4-exported/{name}.tflite",
         "measurements": (measured(name, ms), measured(name, ms * 2, 32), measured(name, ms, None)),
     }
     return Row(**{**values, **changes})  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,42 @@ def test_the_examples_are_whole(
     assert config.exports[0].settings.recipe == "float32"
     assert config.exports[-1].model == "pruned"
     assert config.profile is not None
+
+
+def test_a_pruned_model_is_taught_by_the_one_before(tmp_path: Path) -> None:
+    config = read_config(
+        written(
+            tmp_path,
+            MINIMAL
+            + "[finetune]\n[structure]\ntarget_speedup = 2\n[vocabulary]\nkeep_tokens = 900\n"
+            + '[distill]\naugment = 1\n[export]\nrecipes = ["dynamic-int8"]\n',
+        )
+    )
+    assert config.structure is not None and config.structure.target_speedup == 2.0
+    assert config.vocabulary is not None and config.vocabulary.keep_tokens == 900
+    assert config.distill is not None and config.distill.settings.augment == 1
+    assert config.models == ("base", "finetuned", "pruned", "distilled")
+    assert [plan.model for plan in config.exports] == ["finetuned", "pruned", "distilled"]
+
+
+def test_a_student_of_its_own(tmp_path: Path) -> None:
+    config = read_config(
+        written(tmp_path, MINIMAL + '[finetune]\n[distill]\nstudent = "half-depth"\n')
+    )
+    assert config.distill is not None and config.distill.student == "half-depth"
+    assert config.models == ("base", "finetuned", "distilled")
+
+
+@pytest.mark.parametrize(
+    "sections, problem",
+    [
+        ("[prune]\n[structure]\nlayers = 3\n", "single weights out, \\[structure\\] whole parts"),
+        ("[prune]\n[vocabulary]\n", "\\[vocabulary\\] whole parts"),
+        ("[distill]\n", "a 'student' of its own"),
+        ('[structure]\nlayers = 3\n[distill]\nstudent = "tiny"\n', "one of the two"),
+        ('[prune]\n[distill]\nstudent = "tiny"\n', "no \\[prune\\]"),
+        ("[structure]\nlayers = 3\n[distill]\nepoch = 3\n", "\\[distill\\].*epoch"),
+    ],
+)
+def test_sections_that_make_no_sense_together(tmp_path: Path, sections: str, problem: str) -> None:
+    assert re.search(problem, problems(tmp_path, MINIMAL + "[finetune]\n" + sections))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from converters.compaction import layer_widths
 from edgebert import pipeline
 from edgebert.errors import DataError, UsageError
-from edgebert.model import TaskModel
+from edgebert.model import TaskModel, open_model
 from edgebert.pipeline.records import STARTED, files_in, read_record, why_not_done
 from edgebert.pipeline.results import half_width
 from edgebert.reporting.report import Report
@@ -117,15 +118,15 @@ def test_all_stages_leave_their_results(done: tuple[Path, Report, list[str]]) ->
     assert {
         "1-finetuned/model.safetensors",
         "2-pruned/model.safetensors",
-        "3-exported/finetuned-float32.tflite",
-        "3-exported/pruned-dynamic-int8.tflite",
-        "4-evaluated/finetuned+keras.json",
-        "4-evaluated/pruned-dynamic-int8.json",
-        "5-profiled/finetuned-float32.json",
+        "4-exported/finetuned-float32.tflite",
+        "4-exported/pruned-dynamic-int8.tflite",
+        "5-evaluated/finetuned+keras.json",
+        "5-evaluated/pruned-dynamic-int8.json",
+        "6-profiled/finetuned-float32.json",
         "report.md",
         "report.json",
         "report.html",
-        *(f"{stage.folder}/stage.json" for stage in pipeline.STAGES),
+        *(f"{stage.folder}/stage.json" for stage in pipeline.STAGES if stage.name in STAGES),
     } <= names
     assert not [name for name in names if name.endswith((".part", STARTED))]
     assert len([text for text in told if " done in " in text]) == len(STAGES)
@@ -185,8 +186,8 @@ def test_a_change_redoes_exactly_the_later_stages(again: Path) -> None:
 
 def test_damaged_results_are_made_again(again: Path) -> None:
     out, told = again / "results", []
-    (out / "3-exported" / "finetuned-float32.tflite").write_bytes(b"damaged")
-    (out / "5-profiled" / "finetuned-float32.json").unlink()
+    (out / "4-exported" / "finetuned-float32.tflite").write_bytes(b"damaged")
+    (out / "6-profiled" / "finetuned-float32.json").unlink()
     report = pipeline.run(again / "run.toml", notice=told.append)
     assert kept(report)[:2] == STAGES[:2]
     assert {"export", "profile"}.isdisjoint(kept(report))
@@ -267,7 +268,7 @@ def test_a_dropped_stage_is_left_out(again: Path) -> None:
     assert tuple(stage.name for stage in report.stages) == ("finetune", "export", "evaluate")
     assert kept(report) == ("finetune",)
     assert report.measurements == ()
-    assert not (again / "results" / "3-exported" / "pruned-dynamic-int8.tflite").exists()
+    assert not (again / "results" / "4-exported" / "pruned-dynamic-int8.tflite").exists()
     assert (again / "results" / "2-pruned" / "model.safetensors").exists()
 
 
@@ -294,6 +295,36 @@ def test_what_must_fail_fails_before_any_work(
     with pytest.raises(error, match=message):
         pipeline.run(rewritten(bad, (old, new)))
     assert not (bad / "results").exists()
+
+
+def test_a_narrower_model_is_taught_and_exported(prepared: Path, tmp_path: Path) -> None:
+    """[structure], [vocabulary] and [distill]: smaller files, one more model, all in the report."""
+    folder = Path(shutil.copytree(prepared, tmp_path / "narrow"))
+    content = (folder / "run.toml").read_text()
+    start = content.index("[prune]")
+    sections = (
+        "[structure]\nheads = 1\nneurons = 8\ncalibration_rows = 16\n"
+        "[vocabulary]\ncommon_pieces = 4\n"
+        "[distill]\nepochs = 1\naugment = 1\nmax_length = 16\n"
+    )
+    exports = '[export]\nmodels = ["finetuned", "distilled"]\nlengths = "16"\n'
+    (folder / "run.toml").write_text(content[:start] + sections + exports)
+    report = pipeline.run(folder / "run.toml")
+    assert [stage.name for stage in report.stages] == [
+        *("finetune", "prune", "distill", "export", "evaluate"),
+    ]
+    facts = {stage.name: stage.facts for stage in report.stages}
+    assert {"operations left", "tokens", "dev accuracy"} == set(facts["prune"])
+    before, after = (row for row in report.rows if row.size_bytes)
+    assert (before.model, after.model) == ("finetuned", "distilled")
+    distilled = open_model(folder / "results" / "3-distilled")
+    assert (
+        distilled.tokenizer.vocabulary.size < open_model(folder / "tiny").tokenizer.vocabulary.size
+    )
+    assert [entry["stage"] for entry in distilled.history][-1] == "distill"
+    widths = layer_widths(distilled.checkpoint)
+    assert sum(width.neurons for width in widths) == 8 * len(widths)
+    assert kept(pipeline.run(folder / "run.toml")) == tuple(facts)
 
 
 def test_a_classifier_is_exported_without_training(
