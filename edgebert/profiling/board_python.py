@@ -1,0 +1,215 @@
+"""The Python of a board that can run models: found there, or made in a virtual environment."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from edgebert.errors import EdgebertError
+from edgebert.profiling.runner import RUNTIMES
+from edgebert.profiling.ssh_connection import UNFINISHED, VENV, Connection
+from edgebert.progress import Progress
+
+OLDEST_PYTHON = (3, 8)
+PIP_SECONDS = 1800.0
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+SIGNALLED = 128
+SHOWN_VENV = VENV.replace("$HOME", "~")
+
+# Run by any Python, even by an old one. Its arguments are the runtimes' packages.
+PROBE = """
+import json, platform, sys
+found, missing = {"version": platform.python_version(), "path": sys.executable}, []
+try:
+    import numpy
+except Exception as error:
+    missing.append(str(error))
+refused = []
+for package in sys.argv[1:]:
+    try:
+        __import__(package + ".interpreter")
+        module = sys.modules[package]
+        name = package.replace("_", "-")
+        found["runtime"] = name + " " + str(getattr(module, "__version__", "unknown"))
+        break
+    except Exception as error:
+        refused.append(str(error))
+else:
+    missing.append(" / ".join(refused))
+found["missing"] = missing
+print(json.dumps(found))
+"""
+
+PROBE_SCRIPT = """
+probe() {
+  python=$(command -v %s) || exit 127
+  case $python in /*) ;; *) python=$PWD/$python ;; esac
+  cd / && "$python" -c "$@" </dev/null
+}
+probe "$@"
+"""
+
+# What pip is asked for, one line after the other until one works. This machine's version comes
+# first, so that both run the same kernels.
+REQUIREMENTS = (
+    ("ai-edge-litert=={here}", "numpy"),
+    ("ai-edge-litert", "numpy"),
+    ("tflite-runtime", "numpy<2"),
+)
+
+CAN_MAKE_VENV = """
+"$1" -c 'import ensurepip, venv' </dev/null
+"""
+
+MAKE_VENV = f"""
+make() {{
+  mkdir -p "{VENV}" && printf %s "$2" >"{VENV}/{UNFINISHED}" &&
+    "$1" -m venv "{VENV}" </dev/null
+}}
+rm -rf "{VENV}" && make "$@"
+"""
+
+PIP = f"""
+pip() {{
+  "{VENV}/bin/python" -m pip --disable-pip-version-check install --no-cache-dir "$@" </dev/null
+}}
+pip "$@"
+"""
+
+
+@dataclass(frozen=True)
+class BoardPython:
+    """A Python on a board.
+
+    Attributes:
+        path: absolute.
+        runtime: name and version of its TFLite runtime.
+    """
+
+    path: str
+    runtime: str
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What became of a Python that was tried; `problem` is empty where it serves."""
+
+    name: str
+    path: str = ""
+    runtime: str = ""
+    problem: str = ""
+    new_enough: bool = False
+
+
+def find_python(
+    connection: Connection, given: str, bootstrap: bool, progress: Progress
+) -> BoardPython:
+    """The first Python on the board that has numpy and a TFLite runtime.
+
+    Args:
+        connection: an open one.
+        given: the path or name to take; empty tries `python3`, then the virtual environment that
+            `bootstrap` makes.
+        bootstrap: whether to make that environment where none serves.
+        progress: told of the making.
+
+    Raises:
+        EdgebertError: there is none, with what each lacks; or none can be made.
+    """
+    names = [given] if given else ["python3"]
+    if bootstrap or not given:
+        names.append(f"{SHOWN_VENV}/bin/python")
+    tried = []
+    for name in names:
+        candidate = _probe(connection, name)
+        if not candidate.problem:
+            return BoardPython(candidate.path, candidate.runtime)
+        tried.append(candidate)
+    if bootstrap:
+        return _bootstrap(connection, tried, progress)
+    raise EdgebertError(
+        "The board was expected to have Python 3.8 or newer with numpy and ai-edge-litert or "
+        f"tflite-runtime. Received: {_listed(tried)}. Next: give --bootstrap, which makes a "
+        "virtual environment there, or name another Python by --remote-python."
+    )
+
+
+def _probe(connection: Connection, name: str) -> _Candidate:
+    script = PROBE_SCRIPT % _shell_word(name)
+    reply = connection.run_script(script, PROBE, *RUNTIMES)
+    if reply.code == NOT_FOUND:
+        return _Candidate(name, problem="not there")
+    if reply.code == NOT_EXECUTABLE:
+        return _Candidate(name, problem="not a program that the board can run")
+    if reply.code > SIGNALLED:
+        number = reply.code - SIGNALLED
+        return _Candidate(name, problem=f"ended by signal {number} while it imported the runtime")
+    try:
+        found = json.loads(reply.stdout.splitlines()[-1])
+        path, said = str(found["path"]), str(found["version"])
+        problem, runtime = "; ".join(found["missing"]), str(found.get("runtime", ""))
+    except (ValueError, LookupError, TypeError):
+        return _Candidate(name, problem=f"not a Python that answers: {reply.last_line}")
+    new_enough = tuple(int(part) for part in said.split(".")[:2]) >= OLDEST_PYTHON
+    if not new_enough:
+        problem = "too old"
+    return _Candidate(f"{name} {said}", path, runtime, problem, new_enough)
+
+
+def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progress) -> BoardPython:
+    bases = [candidate for candidate in tried if candidate.new_enough]
+    if not bases:
+        raise EdgebertError(
+            f"--bootstrap expects Python 3.8 or newer on the board. Received: {_listed(tried)}. "
+            "Next: install one there, on Debian by `sudo apt install python3-venv`, or name it by "
+            "--remote-python."
+        )
+    stage, base = f"make {SHOWN_VENV}", bases[0]
+    steps = len(REQUIREMENTS) + 1
+    progress(stage, 0, steps)
+    if connection.run_script(CAN_MAKE_VENV, base.path).code:
+        raise EdgebertError(
+            f"--bootstrap expects the modules venv and ensurepip of {base.name} on the board. "
+            "Received: they are not there. Next: install them, on Debian by "
+            "`sudo apt install python3-venv`."
+        )
+    made = connection.run_script(MAKE_VENV, base.path, connection.folder, seconds=PIP_SECONDS)
+    if made.code:
+        raise EdgebertError(
+            f"--bootstrap expected to make {SHOWN_VENV} on the board. Received: {made.last_line}. "
+            "Next: see that there is room in the home folder."
+        )
+    # A board's pip can be older than the names of today's wheels.
+    connection.run_script(PIP, "--quiet", "--upgrade", "pip", seconds=PIP_SECONDS)
+    problems = []
+    here = version("ai-edge-litert")
+    for step, line in enumerate(REQUIREMENTS):
+        progress(stage, step + 1, steps)
+        packages = [package.format(here=here) for package in line]
+        pip = connection.run_script(
+            PIP, "--quiet", "--only-binary", ":all:", *packages, seconds=PIP_SECONDS
+        )
+        candidate = _probe(connection, f"{SHOWN_VENV}/bin/python")
+        if not candidate.problem:
+            connection.run_script(f'rm -f "{VENV}/{UNFINISHED}"')
+            progress(stage, steps, steps, runtime=candidate.runtime)
+            return BoardPython(candidate.path, candidate.runtime)
+        problems.append(f"{packages[0]}: {pip.last_line if pip.code else candidate.problem}")
+    raise EdgebertError(
+        f"--bootstrap expected pip to install a TFLite runtime for {base.name}. "
+        f"Received: {'; '.join(problems)}. Next: see that the board reaches a package index, and "
+        "that there are wheels for its processor and its Python."
+    )
+
+
+def _shell_word(name: str) -> str:
+    """A path as a word of a shell program, the home folder written as ~."""
+    home = name.startswith("~/")
+    return f'"$HOME"/{shlex.quote(name[2:])}' if home else shlex.quote(name)
+
+
+def _listed(tried: list[_Candidate]) -> str:
+    return "; ".join(f"{candidate.name}: {candidate.problem}" for candidate in tried)

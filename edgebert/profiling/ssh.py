@@ -1,0 +1,138 @@
+"""The `ssh` target: a Linux board, through the system's ssh with its configuration and keys.
+
+The board needs a POSIX shell, Python 3.8 or newer, numpy and a TFLite runtime, and nothing of
+edgebert: the benchmark program is one file that is sent there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling.board import Board
+from edgebert.profiling.measurement import Measurement
+from edgebert.profiling.session import measure
+from edgebert.profiling.ssh_connection import Connection
+from edgebert.profiling.target import Job, Outcome
+from edgebert.progress import Progress, silent
+from edgebert.settings import TargetSettings
+
+FORM = "ssh:user@host[:port], ssh:ALIAS of ~/.ssh/config, or ssh:user@[IPv6]:port"
+LARGEST_PORT = 65535
+IPV6 = re.compile(r"[0-9a-fA-F:.]+(%[\w.-]+)?", re.ASCII)
+FORBIDDEN = set("'\"`$\\;&<>|(){}[]*?!#/,%=")
+"""What a shell or ssh itself could take for more than a name. A user may have a backslash."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a board is.
+
+    Attributes:
+        host: a name, an alias, or an IP address without brackets.
+        user: empty leaves it to ssh.
+        port: None leaves it to ssh.
+    """
+
+    host: str
+    user: str = ""
+    port: int | None = None
+
+    @property
+    def destination(self) -> str:
+        """As the `ssh` command takes it."""
+        return f"{self.user}@{self.host}" if self.user else self.host
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        user = f"{self.user}@" if self.user else ""
+        return f"{user}{host}" + ("" if self.port is None else f":{self.port}")
+
+
+def parse_address(text: str) -> Address:
+    """Reads `user@host:port`.
+
+    Raises:
+        UsageError: it is none, or could be mistaken for an option or a command.
+    """
+    user, at, place = text.rpartition("@")
+    bracketed = re.fullmatch(r"\[(.*)\](?::(.*))?", place, re.DOTALL)
+    if bracketed:
+        host, port = bracketed[1], bracketed[2]
+    else:
+        host, colon, rest = place.partition(":")
+        port = rest if colon else None
+    problems = []
+    if not bracketed and place.count(":") > 1:
+        problems.append("an IPv6 address without brackets")
+        port = None
+    elif not host:
+        problems.append("no host")
+    elif bracketed and not (IPV6.fullmatch(host) and ":" in host):
+        problems.append("no IPv6 address in the brackets")
+    elif not bracketed and not _is_plain(host):
+        problems.append("a host that is no plain name")
+    if at and not _is_plain(user.replace("\\", "").replace("@", "")):
+        problems.append("a user that is no plain name")
+    if port is not None and not _is_port(port):
+        problems.append(f"a port that is no number from 1 to {LARGEST_PORT}")
+    if problems:
+        raise UsageError(f"--target ssh expects {FORM}. Received: {text!r}: {', '.join(problems)}.")
+    return Address(host, user, None if port is None else int(port))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether ssh takes it for a name and nothing else."""
+    printable = name.isprintable() and not any(map(str.isspace, name))
+    return bool(name) and printable and not name.startswith("-") and not FORBIDDEN & set(name)
+
+
+def _is_port(text: str) -> bool:
+    return bool(re.fullmatch("[0-9]{1,5}", text)) and 1 <= int(text) <= LARGEST_PORT
+
+
+def open_target(address: str, settings: TargetSettings) -> SshTarget:
+    """The target of `--target ssh:ADDRESS`. Nothing is connected yet.
+
+    Raises:
+        UsageError: a bad address, a core mask that is no hex number, no such ssh configuration.
+    """
+    mask, config = settings.cpu_mask, settings.ssh_config
+    if mask and not (re.fullmatch("(0x)?[0-9a-fA-F]+", mask) and int(mask, 16)):
+        raise UsageError(f"--cpu-mask expects cores in hex, such as f0. Received: {mask!r}.")
+    if config and config != "none" and not Path(config).is_file():
+        raise UsageError(f"--ssh-config expects a file of ssh's. Received: {config!r}, not there.")
+    return SshTarget(parse_address(address), settings)
+
+
+class SshTarget:
+    """A board. Every job has its own connection and its own folder there."""
+
+    def __init__(self, address: Address, settings: TargetSettings) -> None:
+        self.target = f"ssh:{address}"
+        self._address, self._settings = address, settings
+
+    def profile(self, job: Job, progress: Progress = silent) -> Outcome:
+        """As `Target.profile`."""
+        address, settings = self._address, self._settings
+        models = {path.resolve() for path in job.models if path.is_file()}
+        needed_bytes = sum(path.stat().st_size for path in models)
+        with Connection(address.destination, address.port, settings.ssh_config) as connection:
+            board = Board(self.target, connection, settings, needed_bytes, progress)
+            try:
+                outcome = measure(board, job, progress)
+            except EdgebertError as error:
+                lost = connection.lost()
+                if lost is not None:
+                    raise lost from error
+                raise
+        measured = tuple(map(self._with_mask, outcome.measurements))
+        return replace(outcome, measurements=measured)
+
+    def _with_mask(self, measured: Measurement) -> Measurement:
+        if not self._settings.cpu_mask:
+            return measured
+        details = {**measured.device.details, "cpu_mask": self._settings.cpu_mask}
+        return replace(measured, device=replace(measured.device, details=details))
