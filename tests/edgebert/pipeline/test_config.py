@@ -182,14 +182,14 @@ def test_a_base_in_a_package_that_is_missing_says_how_to_get_it(tmp_path: Path) 
 def test_the_examples_are_whole(
     example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "sst2"
-    folder.mkdir()
-    for name in ("train.tsv.gz", "dev.tsv", "test.tsv"):
-        (folder / name).touch()
+    for data in ("sst2", "clinc150"):
+        (tmp_path / data).mkdir()
+        for name in ("train.tsv.gz", "dev.tsv", "test.tsv"):
+            (tmp_path / data / name).touch()
     monkeypatch.setenv("EDGEBERT_DATA", str(tmp_path))
     config = read_config(example)
-    assert config.exports[0].settings.recipe == "float32"
-    assert config.exports[-1].model == "pruned"
+    assert config.exports[0].model == "finetuned"
+    assert config.exports[-1].model == config.models[-1]
     assert config.profile is not None
 
 
