@@ -81,7 +81,7 @@ def profile(
     from edgebert.reporting.tables import (
         checks_table,
         files_table,
-        latency_table,
+        latency_tables,
         warnings_text,
     )
     from edgebert.reporting.terminal import print_tables
@@ -107,7 +107,8 @@ def profile(
     if as_json:
         print_json(content)
     else:
-        tables = [files_table(measurements), latency_table(measurements)] if measurements else []
+        tables = [files_table(measurements)] if measurements else []
+        tables += latency_tables(measurements)
         print_tables(*tables, *([checks_table(checks)] if checks else []))
         notes = [note for found in checks for note in found.notes]
         for line in dict.fromkeys([*map(_machine, measurements), *notes]):

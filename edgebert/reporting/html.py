@@ -8,7 +8,7 @@ from edgebert.reporting import plots
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import (
     Table,
-    latency_table,
+    latency_tables,
     provenance_tables,
     stages_table,
     summary_table,
@@ -75,7 +75,7 @@ def to_html(report: Report) -> str:
         _plots(report),
     ]
     if report.measurements:
-        parts.append(_drawn(latency_table(report.measurements)))
+        parts += map(_drawn, latency_tables(report.measurements))
     if report.stages:
         parts.append(_drawn(stages_table(report)))
     parts += [_drawn(table) for table in provenance_tables(report)]

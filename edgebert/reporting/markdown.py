@@ -8,7 +8,7 @@ from html import escape
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import (
     Table,
-    latency_table,
+    latency_tables,
     provenance_tables,
     stages_table,
     summary_table,
@@ -22,7 +22,7 @@ def to_markdown(report: Report) -> str:
     parts = [f"# {_plain(report.name)}", _drawn(summary_table(report), heading=False)]
     parts += [f"- {_plain(note)}" for note in report.notes]
     if report.measurements:
-        parts.append(_drawn(latency_table(report.measurements)))
+        parts += map(_drawn, latency_tables(report.measurements))
     if report.stages:
         parts.append(_drawn(stages_table(report)))
     parts += [_drawn(table) for table in provenance_tables(report)]

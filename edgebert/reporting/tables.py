@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement
+from edgebert.reporting.places import (
+    device_labels,
+    device_of,
+    measurement_names,
+    place_of,
+    place_text,
+    timed_text,
+)
 from edgebert.reporting.report import Report, Row, latency_ratio
 from edgebert.reporting.units import (
     NOTHING,
@@ -19,6 +26,7 @@ from edgebert.reporting.units import (
     seconds_text,
     share_text,
     size_text,
+    threads_text,
 )
 
 _FIGURE = re.compile(r"\d[\d.]*")
@@ -62,6 +70,10 @@ def _with_ratio(text: str, ratio: float | None) -> str:
     return text if ratio is None else f"{text} ({ratio_text(ratio)})"
 
 
+def _ratio(part: int | None, whole: int | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
 def _size(what: str) -> Callable[[Report, Row], str]:
     def cell(report: Report, row: Row) -> str:
         size = getattr(row, what)
@@ -75,16 +87,26 @@ def _metric(name: str) -> Callable[[Report, Row], str]:
 
 
 def _latency(cell: Callable[[Report, Measurement], str]) -> Callable[[Report, Row], str]:
-    return lambda report, row: cell(report, row.end_to_end) if row.end_to_end else NOTHING
+    def at_common_place(report: Report, row: Row) -> str:
+        m = report.measured_at(row, report.common_place)
+        return NOTHING if m is None else cell(report, m)
+
+    return at_common_place
 
 
 def _p50(report: Report, m: Measurement) -> str:
     return _with_ratio(ms_text(m.latency.p50_ms), report.latency_ratio(m))
 
 
-_SUMMARY = (
+_NAMED = (
+    _Column("model", lambda report, row: row.name),
+    _Column("recipe", lambda report, row: row.recipe or NOTHING),
+)
+_OF_A_RUN = (
     _Column("model", lambda report, row: row.model),
     _Column("recipe", lambda report, row: row.recipe),
+)
+_SUMMARY = (
     _Column("accuracy", _metric("accuracy")),
     _Column("macro F1", _metric("macro_f1")),
     _Column("zeros", lambda report, row: share_text(row.sparsity)),
@@ -100,19 +122,36 @@ _SUMMARY = (
 
 def summary_table(report: Report) -> Table:
     """The comparison that a reader came for; columns with nothing in them are left out."""
-    rows = [tuple(column.cell(report, row) for column in _SUMMARY) for row in report.rows]
+    pairs = {(row.model, row.recipe) for row in report.rows if row.model and row.recipe}
+    told_apart = len(pairs) == len(report.rows)  # by stage and recipe, as a run's models are
+    columns = (*(_OF_A_RUN if told_apart else _NAMED), *_SUMMARY)
+    rows = [tuple(column.cell(report, row) for column in columns) for row in report.rows]
     filled = [
         place
-        for place in range(len(_SUMMARY))
-        if place < 2 or any(row[place] != NOTHING for row in rows)
+        for place in range(len(columns))
+        if place < 1 or any(row[place] != NOTHING for row in rows)
     ]
     return Table(
-        "Test split; latency is text in, label out",
-        tuple(_SUMMARY[place].heading for place in filled),
+        _summary_title(report),
+        tuple(columns[place].heading for place in filled),
         tuple(tuple(row[place] for place in filled) for row in rows),
-        texts=2,
-        spare=sum(_SUMMARY[place].spare for place in filled),
+        texts=sum(place < 2 for place in filled),
+        spare=sum(columns[place].spare for place in filled),
     )
+
+
+def _summary_title(report: Report) -> str:
+    told = []
+    if any(row.metrics for row in report.rows):
+        told.append(f"accuracy on {report.scored_on}")
+    place = report.common_place
+    if place is not None:
+        labels = device_labels(report.measurements)
+        timed = "text in, label out" if place.kind == "end_to_end" else timed_text(place)
+        where = f" on {labels[place.device]}" if len(labels) > 1 else ""
+        told.append(f"latency is {timed}{where}")
+    title = "; ".join(told) or "models"
+    return title[0].upper() + title[1:]
 
 
 def files_table(measurements: Sequence[Measurement]) -> Table:
@@ -125,65 +164,67 @@ def files_table(measurements: Sequence[Measurement]) -> Table:
         tuple(
             (
                 m.name,
-                _with_ratio(size_text(m.size_bytes), m.size_bytes / first.size_bytes),
-                _with_ratio(size_text(m.gzip_bytes), m.gzip_bytes / first.gzip_bytes),
+                _with_ratio(size_text(m.size_bytes), _ratio(m.size_bytes, first.size_bytes)),
+                _with_ratio(size_text(m.gzip_bytes), _ratio(m.gzip_bytes, first.gzip_bytes)),
             )
             for m in sorted(files, key=lambda m: m.name != first.name)
         ),
     )
 
 
-def place_text(m: Measurement) -> str:
-    """What was timed: so many tokens, or text in to label out."""
-    if m.kind == "end_to_end":
-        return "text to label"
-    return "model" if m.length is None else f"{m.length} tokens"
+def latency_tables(measurements: Sequence[Measurement]) -> tuple[Table, ...]:
+    """Every measurement: a table a device."""
+    labels = device_labels(measurements)
+    return tuple(
+        _latency_table(
+            [m for m in measurements if device_of(m) == device],
+            measurements,
+            f" on {label}" if len(labels) > 1 else "",
+        )
+        for device, label in labels.items()
+    )
 
 
-def latency_table(measurements: Sequence[Measurement]) -> Table:
-    """Every measurement: sections of one thread count and length, its models below each other."""
-    first = measurements[0]
-    targets = list(dict.fromkeys(m.target for m in measurements))
-    order = {key: place for place, key in enumerate(dict.fromkeys(m.name for m in measurements))}
+def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], on: str) -> Table:
+    """Sections of one thread count and length, with models below each other."""
+    order = {name: place for place, name in enumerate(dict.fromkeys(m.name for m in among))}
     ordered = sorted(
-        measurements,
+        chosen,
         key=lambda m: (
-            targets.index(m.target),
             m.threads,
             m.kind == "end_to_end",
             m.length is None,
             m.length or 0,
             order[m.name],
+            m.measured,
         ),
     )
-    threads = {m.threads for m in measurements}
-    doubled = Counter((m.target, m.threads, m.kind, m.length, m.name) for m in measurements)
+    threads = {m.threads for m in chosen}
     rows: list[tuple[str, ...]] = []
     sections: list[int] = []
-    group: tuple[object, ...] = ()
-    for m in ordered:
-        here = (m.target, m.threads, m.kind, m.length)
+    group: object = None
+    for m, name in zip(ordered, measurement_names(ordered), strict=True):
+        here = place_of(m)
         if here != group:
             sections.append(len(rows))
-        place = f"{m.target}, " * (len(targets) > 1) + place_text(m)
-        place += f", {_threads_text(m.threads)}" * (len(threads) > 1)
         rows.append(
             (
-                place if here != group else "",
-                m.name + (f":{m.signature}" if doubled[(*here, m.name)] > 1 else ""),
+                (timed_text(m) if len(threads) > 1 else place_text(m)) if here != group else "",
+                name,
                 ms_text(m.latency.p50_ms),
                 ms_text(m.latency.p90_ms),
                 ms_text(m.latency.p99_ms),
                 share_text(m.latency.block_spread),
-                ratio_text(latency_ratio(m, measurements)),
+                ratio_text(latency_ratio(m, among)),
                 ms_text(m.load_ms),
                 ms_text(m.first_call_ms),
                 memory_text(m.peak_memory_bytes),
             )
         )
         group = here
+    counted = f", {threads_text(ordered[0].threads)}" if len(threads) == 1 else ""
     return Table(
-        f"Latency in ms, {_threads_text(first.threads)}" if len(threads) == 1 else "Latency in ms",
+        f"Latency in ms{on}{counted}",
         (
             "timed",
             "model",
@@ -207,6 +248,7 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
     rows = tuple(
         (
             check.target,
+            check.device or NOTHING,
             check.name,
             f"{check.data}, {check.rows} rows",
             {None: "given", True: "same", False: "differ"}[check.token_ids_equal],
@@ -222,6 +264,7 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
         "The task on the device",
         (
             "target",
+            "device",
             "model",
             "text",
             "token ids",
@@ -232,7 +275,7 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
             "check",
         ),
         rows,
-        texts=3,
+        texts=4,
     )
 
 
@@ -266,9 +309,11 @@ def provenance_tables(report: Report) -> tuple[Table, ...]:
 def warnings_text(measurements: Sequence[Measurement]) -> list[str]:
     """Warnings that differ in their figures only are said once, with how many there are."""
     about: dict[str, list[str]] = {}
+    labels = device_labels(measurements)
     for m in measurements:
         for warning in m.warnings:
-            where = f"{m.name}, {place_text(m)}, {_threads_text(m.threads)}"
+            on = f" on {labels[device_of(m)]}" if len(labels) > 1 else ""
+            where = f"{m.name}{on}, {timed_text(m)}"
             about.setdefault(_FIGURE.sub("#", warning), []).append(f"{where}: {warning}")
     return [
         found[0]
@@ -276,7 +321,3 @@ def warnings_text(measurements: Sequence[Measurement]) -> list[str]:
         else f"{found[0]} (The same for {len(found) - 1} more of {len(measurements)} measurements.)"
         for found in about.values()
     ]
-
-
-def _threads_text(threads: int) -> str:
-    return f"{threads} thread" if threads == 1 else f"{threads} threads"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgebert.reporting.report import Report
-from edgebert.reporting.tables import Table, latency_table, summary_table
+from edgebert.reporting.tables import Table, latency_tables, summary_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ def print_report(report: Report) -> None:
     """The comparison, then latency by length."""
     tables = [summary_table(report)]
     if report.measurements:
-        tables.append(latency_table(report.measurements))
+        tables += latency_tables(report.measurements)
     print_tables(*tables)
 
 

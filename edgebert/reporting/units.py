@@ -49,5 +49,15 @@ def seconds_text(seconds: float) -> str:
 
 
 def moment_text(moment: str) -> str:
-    """An ISO 8601 moment in UTC, to the minute."""
-    return f"{moment[:10]} {moment[11:16]} UTC"
+    """An ISO 8601 moment in UTC, to the minute; empty where it is."""
+    return f"{moment[:10]} {moment[11:16]} UTC" if moment else ""
+
+
+def threads_text(threads: int) -> str:
+    """So many threads."""
+    return counted(threads, "thread")
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of something: `1 file`, `2 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

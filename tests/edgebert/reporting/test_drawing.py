@@ -15,7 +15,7 @@ from edgebert.reporting.html import to_html
 from edgebert.reporting.markdown import to_markdown
 from edgebert.reporting.plots import pareto_front
 from edgebert.reporting.report import Report, Row, StageFact, latency_ratio, write_report
-from edgebert.reporting.tables import files_table, latency_table, summary_table, warnings_text
+from edgebert.reporting.tables import files_table, latency_tables, summary_table, warnings_text
 from edgebert.reporting.terminal import print_report
 from edgebert.reporting.units import ms_text, ratio_text, seconds_text, share_text, size_text
 
@@ -162,7 +162,7 @@ def test_columns_with_nothing_in_them_are_left_out(report: Report) -> None:
 
 
 def test_latencies_stand_by_length_with_models_below_each_other(report: Report) -> None:
-    table = latency_table(report.measurements)
+    (table,) = latency_tables(report.measurements)
     assert [row[0] for row in table.rows] == ["16 tokens", "", "32 tokens", "", "text to label", ""]
     assert [row[1] for row in table.rows] == ["before", "after"] * 3
     assert [row[6] for row in table.rows] == ["1.00x", "0.25x"] * 3
@@ -171,13 +171,13 @@ def test_latencies_stand_by_length_with_models_below_each_other(report: Report) 
 
 
 def test_thread_counts_are_named_where_there_are_several() -> None:
-    table = latency_table([measured("a", 2.0), measured("a", 1.0, threads=2)])
+    (table,) = latency_tables([measured("a", 2.0), measured("a", 1.0, threads=2)])
     assert [row[0] for row in table.rows] == ["16 tokens, 1 thread", "16 tokens, 2 threads"]
 
 
 def test_two_signatures_of_one_length_are_told_apart() -> None:
     both = [measured("a", 2.0, signature="x"), measured("a", 1.0, signature="y")]
-    assert [row[1] for row in latency_table(both).rows] == ["a:x", "a:y"]
+    assert [row[1] for row in latency_tables(both)[0].rows] == ["a:x", "a:y"]
     assert [latency_ratio(m, both) for m in both] == [1.0, 0.5]
 
 
