@@ -43,7 +43,7 @@ def test_the_figures_of_a_plain_run() -> None:
     assert report.steady == CallTimes(50, 55.0432, 53.077, 60.727, std_ms=1.562)
     assert report.warmup is not None
     assert (report.warmup.count, report.warmup.mean_ms) == (9, pytest.approx(57.7582))
-    assert (report.init_memory_bytes, report.memory_bytes) == (9412605, 19632174)
+    assert (report.init_memory_bytes, report.memory_bytes) == (9412605, 19632173)
     assert report.peak_memory_bytes is None
     assert report.operations == ()
 
