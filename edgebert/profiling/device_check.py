@@ -165,8 +165,9 @@ class HostReference:
         same_ids = None
         if token_ids is not None:
             same_ids = [tuple(ids) for ids in token_ids] == [e.token_ids for e in self.encodings]
+        named: dict[str, Any] = dict(facts)
         return DeviceCheck(
-            **dict(facts),
+            **named,
             data=self.data.name,
             data_sha256=self.data.sha256,
             rows=len(self.data),

@@ -1,0 +1,235 @@
+"""The `qemu-arm64` target: a file through the real ARM kernels, on a processor that qemu emulates.
+
+What it computes is what an ARM machine computes. How long that takes says nothing, so nothing is
+timed. Which kernels run is decided by the emulated processor: see `CPUS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling import runner
+from edgebert.profiling.arm64_root import arm64_root, find_python
+from edgebert.profiling.plan import ModelFile
+from edgebert.profiling.process import RunnerProcess
+from edgebert.profiling.session import check
+from edgebert.profiling.target import Job, Outcome
+from edgebert.progress import Progress, silent
+from edgebert.settings import TargetSettings
+
+TARGET = "qemu-arm64"
+PROGRAMS = ("qemu-aarch64-static", "qemu-aarch64")
+ARM64 = ("aarch64", "arm64")
+
+# Processors that stand for the kernels that phones take. Any name of `qemu-aarch64 -cpu help` will
+# do, with qemu's own properties behind it: max,sve=off.
+CPUS = {
+    "cortex-a53": "ARMv8.0, plain NEON: phones until about 2018, and the cheapest later",
+    "cortex-a76": "int8 dot products and float16: most phones since 2019",
+    "max": "int8 matrix products: phones since about 2022; SME too on qemu 10 and newer",
+}
+DEFAULT_CPU = "cortex-a76"
+
+# Older ones get matrix products of SME wrong (7.2: the labels of int8 files are chance).
+RIGHT_SME = (10, 0)
+FIRST_SME = (7, 1)
+
+# LiteRT takes kernels by the processor's part number too. qemu before 8.1 shows the host's
+# /proc/cpuinfo, on which LiteRT from 2.2 on ends with a segmentation fault.
+ARM_IMPLEMENTER = 0x41
+PARTS = {
+    "cortex-a35": 0xD04,
+    "cortex-a53": 0xD03,
+    "cortex-a57": 0xD07,
+    "cortex-a72": 0xD08,
+    "cortex-a76": 0xD0B,
+}
+
+# No byte code is written: where the emulated root has no such file, qemu opens the host's.
+ISOLATED = ("-I", "-B")
+LOADS = "import numpy, ai_edge_litert.interpreter"
+ERROR_CHARACTERS = 400
+
+NO_LATENCY = (
+    "{target}: ARM kernels, emulated ({device}). The answers are those of an ARM machine, the time "
+    "is not: no latency is given. Next: --target ssh or adb times it."
+)
+
+
+def open_target(address: str, settings: TargetSettings) -> QemuTarget:
+    """The target of `--target qemu-arm64[:CPU]`.
+
+    Raises:
+        UsageError: this machine is arm64 itself, or qemu knows no such processor.
+        EdgebertError: qemu is missing.
+    """
+    machine = platform.machine().lower()
+    if machine in ARM64:
+        raise UsageError(
+            f"--target {TARGET} is for machines that are not arm64. Received: {machine}. "
+            "Next: --target cpu runs the real kernels here."
+        )
+    return QemuTarget(find_emulator(address or DEFAULT_CPU), settings)
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """qemu's user mode: one arm64 program on this kernel.
+
+    Attributes:
+        program: its path.
+        version: major and minor.
+        cpu: as its `-cpu` takes it.
+    """
+
+    program: str
+    version: tuple[int, int]
+    cpu: str
+
+    @property
+    def name(self) -> str:
+        """For tables: the processor and the emulator."""
+        return f"{self.cpu}, qemu {self.version[0]}.{self.version[1]}"
+
+    @contextlib.contextmanager
+    def python(self, root: Path) -> Iterator[list[str]]:
+        """The command that starts a folder's Python; it holds inside the `with` block.
+
+        The folder is seen through one of links, which has a /proc/cpuinfo of the processor too.
+        """
+        with tempfile.TemporaryDirectory(prefix="edgebert-qemu-") as seen:
+            for path in root.iterdir():
+                if path.name != "proc":
+                    (Path(seen) / path.name).symlink_to(path.resolve())
+            (Path(seen) / "proc").mkdir()
+            (Path(seen) / "proc" / "cpuinfo").write_text(_cpu_info(self.cpu), encoding="ascii")
+            yield [self.program, "-cpu", self.cpu, "-L", seen, str(find_python(root))]
+
+    def prove(self, root: Path) -> None:
+        """Sees that a folder's Python loads the runtime, and leaves it compiled to byte code.
+
+        Raises:
+            EdgebertError: it doesn't.
+        """
+        with self.python(root) as command:
+            done = subprocess.run(
+                [*command, "-I", "-c", LOADS],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env={},
+                check=False,
+            )
+        if done.returncode:
+            raise EdgebertError(
+                f"An arm64 Python was made, but it can't load the runtime on {self.name}. Received: "
+                f"exit code {done.returncode}, {done.stderr.strip()[-ERROR_CHARACTERS:]}. "
+                "Next: try a newer qemu, or real hardware: --target ssh or adb."
+            )
+
+
+def find_emulator(cpu: str) -> Emulator:
+    """The emulator of this machine, with a processor that it knows.
+
+    Raises:
+        UsageError: it knows no such processor.
+        EdgebertError: there is none.
+    """
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        raise EdgebertError(
+            f"--target {TARGET} expects {' or '.join(PROGRAMS)} on the path. Received: none. Next: "
+            f"on Debian and Ubuntu, apt-get install qemu-user-static; on {sys.platform} systems "
+            "without it, use a Linux container, or real hardware: --target ssh or adb."
+        )
+    found = re.search(r"version (\d+)\.(\d+)", _said(program, "--version"))
+    if found is None:
+        raise EdgebertError(f"{program} --version tells no version. Next: see that it can be run.")
+    version = (int(found[1]), int(found[2]))
+    model, _, properties = cpu.partition(",")
+    known = {
+        line.strip() for line in _said(program, "-cpu", "help").splitlines() if line[:1] == " "
+    }
+    if model not in known:
+        raise UsageError(
+            f"--target {TARGET}:CPU expects a processor of {program}: {', '.join(sorted(known))}. "
+            f"Received: {cpu}."
+        )
+    if model == "max" and FIRST_SME <= version < RIGHT_SME and "sme=" not in properties:
+        cpu += ",sme=off"
+    return Emulator(program, version, cpu)
+
+
+def _said(program: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [program, *arguments], capture_output=True, text=True, errors="replace", check=False
+    )
+    return done.stdout
+
+
+def _cpu_info(cpu: str) -> str:
+    part = PARTS.get(cpu, 0)
+    facts = {
+        "CPU implementer": f"{ARM_IMPLEMENTER if part else 0:#04x}",
+        "CPU architecture": "8",
+        "CPU variant": "0x0",
+        "CPU part": f"{part:#05x}",
+        "CPU revision": "0",
+    }
+    lines = [f"{name}\t: {value}\n" for name, value in facts.items()]
+    return "\n".join(f"processor\t: {i}\n" + "".join(lines) for i in range(os.cpu_count() or 1))
+
+
+class QemuTarget:
+    """An emulated arm64 machine."""
+
+    def __init__(self, emulator: Emulator, settings: TargetSettings) -> None:
+        self._emulator, self._settings = emulator, settings
+
+    def profile(self, job: Job, progress: Progress = silent) -> Outcome:
+        """As `Target.profile`: checks, and no measurement.
+
+        Raises:
+            UsageError: also where the job has nothing to check.
+        """
+        emulator = self._emulator
+        if job.check is None:
+            raise UsageError(
+                f"--target {TARGET} compares answers and times nothing. Received: nothing to "
+                "compare. Next: give labelled text by --check FILE."
+            )
+        given = self._settings.arm64_root
+        root = Path(given) if given else arm64_root(emulator.prove, progress)
+        target = f"{TARGET}:{emulator.cpu}"
+        note = NO_LATENCY.format(target=target, device=emulator.name)
+        with emulator.python(root) as python:
+            found = check(_Guest(target, python), job, progress, at_once=1)
+        return Outcome(
+            checks=tuple(replace(one, device=emulator.name, notes=(note,)) for one in found)
+        )
+
+
+@dataclass
+class _Guest:
+    """Where the benchmark program runs: it sees this machine's files."""
+
+    target: str
+    python: list[str]
+
+    def place(self, file: ModelFile) -> str:
+        return str(file.path.resolve())
+
+    def start_runner(self, label: str) -> RunnerProcess:
+        return RunnerProcess([*self.python, *ISOLATED, runner.__file__], label, environment={})
