@@ -17,7 +17,7 @@ from converters.vocabulary import Vocabulary
 from edgebert.model import TaskModel
 from edgebert.tokenizer import Tokenizer
 from tests.judges import chromium as chromium_judge
-from tests.judges import mediapipe_classifier
+from tests.judges import mediapipe_classifier, sshd
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
@@ -81,6 +81,16 @@ def chromium() -> Iterator[chromium_judge.Chromium]:
     assert program is not None
     with chromium_judge.Chromium(program) as browser:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def sshd_program() -> str:
+    """OpenSSH's server; its client is there too."""
+    program = sshd.find_sshd()
+    if program is None:
+        _missing_judge("no sshd: apt-get install openssh-server openssh-client")
+    assert program is not None
+    return program
 
 
 @pytest.fixture(scope="session")

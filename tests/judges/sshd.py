@@ -160,7 +160,8 @@ def make_key(path: Path) -> None:
 def children(process: int) -> list[int]:
     """Its children's ids; none where it is gone."""
     try:
-        return [int(i) for i in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+        text = Path(f"/proc/{process}/task/{process}/children").read_text()
+        return [int(child) for child in text.split()]
     except OSError:
         return []
 
