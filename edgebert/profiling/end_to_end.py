@@ -21,6 +21,7 @@ class TextService(runner.Service):
     """Answers for one model of ours at a time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._calls: list[partial[Any]] = []
 
     def _op_load(self, request: dict[str, Any]) -> dict[str, Any]:

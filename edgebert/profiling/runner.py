@@ -6,18 +6,22 @@ lengths and when to stop is said by whoever asks.
 
     python runner.py                 one JSON request a line on stdin, one JSON response a line
     python runner.py request.json    {"requests": [...]} -> {"responses": [...]}, printed once
+    python runner.py --cpu-mask f0   the same, on cores 4 to 7 only (a mask as taskset takes it)
 
 Requests (fields in brackets may be left out; times in ms unless named seconds, sizes in bytes):
 
     {"op": "hello"}                            device, environment, runtime
     {"op": "load", "model", ["threads": 1]}    load_ms, rss_before, rss_after, signatures
     {"op": "first_call", CALL}                 first_call_ms
-    {"op": "run", CALL, ["warmup": 0, "runs": 1, "min_seconds": 0, "max_seconds"]}
-                                               latencies_ms, wall_ms, cpu_ms
+    {"op": "run", CALL, ["warmup": 0, "runs": 1, "min_seconds": 0, "max_seconds", "summary": false]}
+                                               latencies_ms, wall_ms, cpu_ms, energy_mj
     {"op": "predict", "inputs": [{name: values}, ...], ["signature"]}    outputs, one dict each
     {"op": "memory"}                           rss, peak_rss
+    {"op": "scratch"}                          path of an empty file that is gone with this program
+    {"op": "extend", "program"}                requests that the Python file adds
     {"op": "exit"}
 
+A "summary" has calls, p50_ms, p90_ms, temperature_c and frequency_mhz in the latencies' place.
 CALL is ["signature", "length", "seed": 0, "inputs": {name: values}]. The signature may be left out
 where the file has at most one; the length is for free shapes. Inputs not given are made up: whole
 numbers in [0, 100), masks of ones, segments and floats of zeros. A failed request is answered by
@@ -31,11 +35,14 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +62,7 @@ CPU_FEATURES = (
     *("sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"),
     *("neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
 )
+HOTTEST_MILLIDEGREES = 200_000  # what a sensor says beyond is no temperature
 
 
 class RequestError(Exception):
@@ -66,6 +74,13 @@ def read_text(path: str) -> str:
     with suppress(OSError):
         return Path(path).read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
     return ""
+
+
+def read_number(path: str) -> int | None:
+    """The whole number in a small system file, None where there is none."""
+    with suppress(ValueError):
+        return int(read_text(path))
+    return None
 
 
 def status_bytes(field: str) -> int | None:
@@ -97,6 +112,54 @@ def restart_peak() -> int | None:
     return status_bytes("VmRSS")
 
 
+def allowed_cores() -> list[int]:
+    """Numbers of the cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+
+
+def pin(mask: str) -> None:
+    """Keeps this process, and the threads that it starts, on the cores of a hexadecimal mask."""
+    bits = int(mask, 16)
+    wanted = [core for core in range(bits.bit_length()) if bits >> core & 1]
+    before = allowed_cores()
+    with suppress(OSError):
+        os.sched_setaffinity(0, wanted)
+    if allowed_cores() != wanted:
+        sys.exit(f"--cpu-mask {mask}: cores {wanted} were expected. Received: only {before}.")
+
+
+def sensors(root: str = "/sys") -> Message:
+    """The hottest thermal zone in degrees Celsius and the fastest core's MHz now, or None."""
+    zones = [read_number(str(path)) for path in Path(root).glob("class/thermal/*/temp")]
+    heat = [zone for zone in zones if zone is not None and 0 < zone < HOTTEST_MILLIDEGREES]
+    path = root + "/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"
+    speeds = [read_number(path.format(core)) or 0 for core in allowed_cores()]
+    return {
+        "temperature_c": max(heat) / 1000 if heat else None,
+        "frequency_mhz": max(speeds) / 1000 if any(speeds) else None,
+    }
+
+
+def energy_counters(root: str = "/sys/class/powercap") -> dict[str, int | None]:
+    """Microjoules used so far, by processor package (RAPL); None where reading is not allowed."""
+    zones = sorted(str(zone) for zone in Path(root).glob("intel-rapl:*"))
+    packages = [zone for zone in zones if read_text(zone + "/name").startswith("package")]
+    return {zone: read_number(zone + "/energy_uj") for zone in packages}
+
+
+def energy_between(before: dict[str, int | None], after: dict[str, int | None]) -> float | None:
+    """Millijoules of all packages together, None where unknown. Counters may begin anew once."""
+    total = 0
+    for zone, start in before.items():
+        stop = after.get(zone)
+        if start is None or stop is None:
+            return None
+        begun_anew = (read_number(zone + "/max_energy_range_uj") or 0) if stop < start else 0
+        total += stop - start + begun_anew
+    return total / 1000 if before else None
+
+
 def device() -> dict[str, Any]:
     """Facts about this machine that decide its latency."""
     cpu_info: dict[str, str] = {}
@@ -105,11 +168,10 @@ def device() -> dict[str, Any]:
         cpu_info.setdefault(key.strip().lower(), value.strip())
     name = read_text("/proc/device-tree/model") or cpu_info.get("hardware", "")
     flags = (cpu_info.get("flags") or cpu_info.get("features") or "").split()
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "name": name,
         "cpu": cpu_info.get("model name") or name or platform.processor() or platform.machine(),
-        "cores": len(affinity(0)) if affinity else os.cpu_count() or 1,
+        "cores": len(allowed_cores()),
         "architecture": platform.machine(),
         "os": platform.platform(),
         "python": platform.python_version(),
@@ -248,6 +310,7 @@ def time_calls(calls: Sequence[Callable[[], Any]], request: Message) -> Message:
             calls[index % len(calls)]()
             if now() - begin > longest:
                 break
+        energy = energy_counters()
         rounds, cpu_begin = 0, time.process_time_ns()
         begin = stop = now()
         while not rounds or (stop - begin < longest and (rounds < runs or stop - begin < shortest)):
@@ -258,11 +321,16 @@ def time_calls(calls: Sequence[Callable[[], Any]], request: Message) -> Message:
                 record(stop - start)
             rounds += 1
         wall, cpu = stop - begin, time.process_time_ns() - cpu_begin
+        spent = energy_between(energy, energy_counters())
     finally:
         if collecting:
             gc.enable()
-    times_ms = [latency / 1e6 for latency in latencies]
-    return {"latencies_ms": times_ms, "wall_ms": wall / 1e6, "cpu_ms": cpu / 1e6}
+    totals = {"wall_ms": wall / 1e6, "cpu_ms": cpu / 1e6, "energy_mj": spent}
+    if request.get("summary"):
+        p50, p90 = (float(value) for value in np.percentile(latencies, [50, 90]) / 1e6)
+        counts = {"calls": len(latencies), "p50_ms": p50, "p90_ms": p90}
+        return dict(totals, **counts, **sensors())
+    return dict(totals, latencies_ms=[latency / 1e6 for latency in latencies])
 
 
 def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -275,13 +343,20 @@ def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
 class Service:
     """What every answering program has: the machine's facts, its memory, the loop of requests."""
 
+    def __init__(self) -> None:
+        self._added: dict[str, Callable[[Message], Message]] = {}
+        self._scratch: Any = None
+
     def answer(self, request: Message) -> Message:
         """The response to one request. Failures are responses too, with `error` and `kind`."""
         try:
-            method = getattr(self, f"_op_{request.get('op')}", None)
+            own = {name[4:]: getattr(self, name) for name in dir(self) if name.startswith("_op_")}
+            known = dict(own, **self._added)
+            method = known.get(str(request.get("op")))
             if method is None:
-                known = sorted(name[4:] for name in dir(self) if name.startswith("_op_"))
-                raise RequestError(f"'op' is one of {known}. Received: {request.get('op')!r}")
+                raise RequestError(
+                    f"'op' is one of {sorted(known)}. Received: {request.get('op')!r}"
+                )
             return dict(method(request))
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
@@ -290,13 +365,38 @@ class Service:
 
     def _op_hello(self, request: Message) -> Message:
         runtime = {key: find_runtime()[key] for key in ("name", "version")}
-        governor = read_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-        environment = {"load_average": load, "governor": governor or None}
+        frequencies = "/sys/devices/system/cpu/cpu{}/cpufreq/"
+        cores, counters = allowed_cores(), energy_counters()
+        speeds = {
+            core: read_number(frequencies.format(core) + "cpuinfo_max_freq") for core in cores
+        }
+        governor = read_text(frequencies.format(cores[0]) + "scaling_governor")
+        environment = {
+            "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "governor": governor or None,
+            "core_mhz": {core: khz / 1000 for core, khz in speeds.items() if khz},
+            "energy_denied": None in counters.values(),
+        }
         return {"device": device(), "environment": environment, "runtime": runtime}
 
     def _op_memory(self, request: Message) -> Message:
         return {"rss": status_bytes("VmRSS"), "peak_rss": peak_rss()}
+
+    def _op_scratch(self, request: Message) -> Message:
+        self._scratch = tempfile.TemporaryFile()  # noqa: SIM115  (no name: nothing to clean up)
+        path = f"/proc/{os.getpid()}/fd/{self._scratch.fileno()}"
+        if not os.path.exists(path):
+            raise RequestError("A scratch file needs Linux's /proc. Received: a system without")
+        return {"path": path}
+
+    def _op_extend(self, request: Message) -> Message:
+        loader = SourceFileLoader("runner_extension", str(request["program"]))
+        module = module_from_spec(spec_from_loader(loader.name, loader))  # type: ignore[arg-type]
+        sys.dont_write_bytecode = True  # no folder is left beside the file
+        loader.exec_module(module)
+        added = module.requests(sys.modules[__name__])
+        self._added.update({name: partial(method, self) for name, method in added.items()})
+        return {"requests": sorted(self._added)}
 
     def _op_exit(self, request: Message) -> Message:
         return {"bye": True}
@@ -319,6 +419,7 @@ class ModelService(Service):
     """Answers for one `.tflite` file at a time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._interpreter: Any = None
         self._runners: dict[str, Any] = {}
 
@@ -328,6 +429,7 @@ class ModelService(Service):
         if not Path(path).is_file():
             raise RequestError(f"A .tflite file was expected. Received: no file at {path}")
         self._runners, self._interpreter = {}, None
+        self.path, self.threads = path, threads
         before = restart_peak()
         make = partial(interpreter, model_path=path, num_threads=threads)
         load_ms, self._interpreter = time_once(make)
@@ -358,9 +460,12 @@ class ModelService(Service):
             raise RequestError("A loaded model was expected. Received: none. Next: send 'load'")
         return sorted(self._interpreter.get_signature_list()) or [""]
 
+    def inputs_of(self, request: Message) -> dict[str, Any]:
+        """The values of a CALL's inputs, by name."""
+        return make_inputs(self._runner(request.get("signature")), request)
+
     def _call(self, request: Message) -> Callable[[], Any]:
-        runner = self._runner(request.get("signature"))
-        return partial(runner, **make_inputs(runner, request))
+        return partial(self._runner(request.get("signature")), **self.inputs_of(request))
 
     def _runner(self, key: str | None) -> Any:
         known = self._signature_keys()
@@ -376,6 +481,9 @@ class ModelService(Service):
 
 def main(arguments: Sequence[str], service: Service) -> int:
     """Runs the program; the exit code is 1 if a request of a file failed."""
+    if arguments[:1] == ["--cpu-mask"]:
+        pin(arguments[1])
+        arguments = arguments[2:]
     responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever else prints on stdout goes to stderr
     if not arguments:
