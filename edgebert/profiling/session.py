@@ -79,7 +79,7 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     with_text = [file for file in files if file.labels and settings.end_to_end]
     if not machine.runs_text:
         with_text = []
-    timed_texts = _sample_texts() if with_text and texts is None else texts or ()
+    timed_texts = sample_texts() if with_text and texts is None else texts or ()
     session = _Session(machine, settings, facts, progress)
     measurements: list[Measurement] = []
     for threads in settings.threads:
@@ -341,7 +341,7 @@ def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) 
         raise UsageError(f"profile expects that {'; '.join(broken)}. Received: {settings}.")
 
 
-def _sample_texts() -> list[str]:
+def sample_texts() -> list[str]:
     """Sentences of the sample set's test split, the same ones every time."""
     from edgebert.datasets import read_dataset, sample_set, take
 
