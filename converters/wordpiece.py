@@ -196,6 +196,10 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     """Builds the reference tokenizer: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
 
     It has no truncation and no padding.
+
+    Raises:
+        ConversionError: the text rules leave nothing of an added token that is looked for in
+            normalized text, or make it the same as another.
     """
     from tokenizers import AddedToken as LibraryAddedToken
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -219,6 +223,9 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
         strip_accents=vocabulary.strip_accents,
         lowercase=vocabulary.lowercase,
     )
+    problems = _unclear_tokens(vocabulary.whole_tokens, backend.normalizer)
+    if problems:
+        raise tokenizer_error(f"a vocabulary of {vocabulary.size} tokens", problems)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix=vocabulary.continuing_prefix)
     backend.post_processor = processors.TemplateProcessing(
@@ -230,6 +237,29 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
         add = backend.add_special_tokens if token.special else backend.add_tokens
         add([LibraryAddedToken(**dataclasses.asdict(token))])
     return backend
+
+
+def _unclear_tokens(
+    tokens: Iterable[AddedToken], normalizer: tokenizers.normalizers.Normalizer
+) -> list[str]:
+    """Lists the tokens that are looked for in normalized text but can't be told from others there.
+
+    The library takes such tokens: of two that are the same it finds either, by chance, and an empty
+    one splits words between all their letters.
+    """
+    problems = []
+    contents: dict[str, str] = {}
+    for token in tokens:
+        if not token.normalized:
+            continue
+        normal = normalizer.normalize_str(token.content)
+        if not normal:
+            problems.append(f"the text rules leave nothing of {token.content!r}")
+        elif normal in contents:
+            same = contents[normal]
+            problems.append(f"the text rules make {token.content!r} the same as {same!r}")
+        contents.setdefault(normal, token.content)
+    return problems
 
 
 def _token_problems(tokens: Sequence[str]) -> list[str]:

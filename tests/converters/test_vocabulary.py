@@ -310,6 +310,32 @@ def test_added_tokens_are_found_in_text() -> None:
     assert ids == [2, 7, 13, 5, 6, 14, 12, 3]
 
 
+@pytest.mark.parametrize(
+    ("contents", "expected"),
+    [
+        (("<user>", "<USER>"), "the text rules make '<USER>' the same as '<user>'"),
+        (("\u200b",), r"the text rules leave nothing of '\u200b'"),
+        (("\u0301",), "the text rules leave nothing of '\u0301'"),
+    ],
+)
+def test_added_tokens_that_the_text_rules_confuse(contents: tuple[str, ...], expected: str) -> None:
+    added = tuple(AddedToken(content, normalized=True) for content in contents)
+    confused = vocabulary(tokens=TOKENS + contents, added_tokens=added)
+    with pytest.raises(ConversionError) as caught:
+        wordpiece_tokenizer(confused)
+    assert expected in str(caught.value)
+    raw = tuple(AddedToken(content) for content in contents)
+    wordpiece_tokenizer(vocabulary(tokens=TOKENS + contents, added_tokens=raw))
+
+
+def is_clear(source: Vocabulary) -> bool:
+    """Whether the text rules tell the added tokens apart."""
+    try:
+        return wordpiece_tokenizer(source) is not None
+    except ConversionError:
+        return False
+
+
 # Writing
 
 words = st.text(
@@ -336,7 +362,7 @@ vocabularies = st.builds(
     split_chinese_characters=st.booleans(),
     max_input_chars_per_word=st.integers(1, 200),
     continuing_prefix=st.sampled_from(["##", "@@"]),
-)
+).filter(is_clear)
 
 
 def same(one: Vocabulary, other: Vocabulary) -> bool:
