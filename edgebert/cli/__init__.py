@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "Score a model folder or a .tflite on labelled text.",
     "predict": "Label text with a model folder or a .tflite.",
     "profile": "Measure size, latency and memory of .tflite files.",
+    "report": "Merge measurements, checks and accuracies into one page, Markdown and JSON.",
     "search": "Find the best trades of size, latency and accuracy, and one under a budget.",
     "inspect": "Print what is inside a .tflite, and what XNNPACK takes of it.",
 }

@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from html import escape
 
-from edgebert.reporting import plots
+from edgebert.reporting.figures import Figure, Legend
+from edgebert.reporting.places import device_labels
 from edgebert.reporting.report import Report
-from edgebert.reporting.tables import (
-    Table,
-    latency_tables,
-    provenance_tables,
-    stages_table,
-    summary_table,
-)
+from edgebert.reporting.sections import Section, sections_of
+from edgebert.reporting.tables import Table
+from edgebert.reporting.units import NOTHING, counted, moment_text
+
+_FEWEST_LINKS = 4
+"""Titles that make a list of contents worth its room."""
+_MARKED = {NOTHING: "nothing", "": "nothing", "pass": "good", "FAIL": "bad"}
+"""CSS classes of cells by their text."""
 
 _STYLE = """
 :root { color-scheme: light dark;
   --paper: #fdfdfc; --card: #ffffff; --ink: #1d1f23; --faint: #6b7078; --rule: #e3e4e8;
   --series-0: #4a5568; --series-1: #0b6bcb; --series-2: #c2410c; --series-3: #15803d;
-  --series-4: #7c3aed; --series-5: #b45309; --series-6: #be185d; --series-7: #0e7490; }
+  --series-4: #7c3aed; --series-5: #b45309; --series-6: #be185d; --series-7: #0e7490;
+  --good: #15803d; --bad: #c81e1e; --shade: rgb(0 0 0 / .14); }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #14161a; --card: #1b1e24; --ink: #e8e9ec; --faint: #9aa0aa; --rule: #30343c;
   --series-0: #aab4c5; --series-1: #5eb0ff; --series-2: #ff9061; --series-3: #5dd28a;
-  --series-4: #b79bff; --series-5: #f2b445; --series-6: #ff86bd; --series-7: #4fd0e6; } }
+  --series-4: #b79bff; --series-5: #f2b445; --series-6: #ff86bd; --series-7: #4fd0e6;
+  --good: #5dd28a; --bad: #ff7b72; --shade: rgb(0 0 0 / .55); } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1080px; padding: 24px 16px 48px; background: var(--paper);
   color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
-h2 { font-size: 1.1rem; margin: 32px 0 8px; }
+h2 { font-size: 1.2rem; margin: 36px 0 8px; }
+h3 { font-size: .95rem; font-weight: 600; margin: 18px 0 6px; overflow-wrap: anywhere; }
 p, ul { margin: 8px 0; } ul { padding-left: 20px; } .faint { color: var(--faint); }
+li { overflow-wrap: anywhere; }
+a { color: var(--series-1); text-decoration: none; }
+nav { display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 12px 0; }
+nav a { padding: 4px 0; }
+.good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
 .scroll { overflow-x: auto; border: 1px solid var(--rule); border-radius: 8px;
-  background: var(--card); }
+  background: linear-gradient(90deg, var(--card) 30%, transparent) 0 0 / 40px 100% no-repeat local,
+    linear-gradient(270deg, var(--card) 30%, transparent) 100% 0 / 40px 100% no-repeat local,
+    linear-gradient(90deg, var(--shade), transparent) 0 0 / 12px 100% no-repeat scroll,
+    linear-gradient(270deg, var(--shade), transparent) 100% 0 / 12px 100% no-repeat scroll,
+    var(--card); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 12px; text-align: right; white-space: nowrap; vertical-align: top; }
 th { color: var(--faint); font-weight: 500; font-size: .85em; }
@@ -38,7 +54,8 @@ tbody tr { border-top: 1px solid var(--rule); }
 tbody tr.inner { border-top: 0; }
 th.text, td.text { text-align: left; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 12em; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 16px; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr));
+  gap: 16px; align-items: start; margin-bottom: 16px; }
 figure { margin: 0; padding: 12px; border: 1px solid var(--rule); border-radius: 8px;
   background: var(--card); min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; font-family: inherit; }
@@ -57,6 +74,8 @@ figcaption { color: var(--faint); font-size: .9em; }
     white-space: nowrap; }
   .cards td:first-child { font-weight: 600; }
   th, td { padding: 5px 8px; }
+  td.text { white-space: normal; overflow-wrap: anywhere; min-width: 6.5em; }
+  .facts td.text:first-child { min-width: 5em; }
 }
 """
 
@@ -68,18 +87,13 @@ def to_html(report: Report) -> str:
         MissingExtraError: matplotlib is not installed.
     """
     name = escape(report.name)
-    parts = [
-        f"<h1>{name}</h1>",
-        _drawn(summary_table(report).without_spare(), cards=True),
-        _notes(report),
-        _plots(report),
+    drawn = [
+        (section, body) for section in sections_of(report) if (body := _section(section, report))
     ]
-    if report.measurements:
-        parts += map(_drawn, latency_tables(report.measurements))
-    if report.stages:
-        parts.append(_drawn(stages_table(report)))
-    parts += [_drawn(table) for table in provenance_tables(report)]
-    body = "\n".join(filter(None, parts))
+    titles = [section.title for section, _ in drawn if section.title]
+    body = "\n".join(
+        [f"<h1>{name}</h1>", _lead(report), _contents(titles), *(part for _, part in drawn)]
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -87,39 +101,65 @@ def to_html(report: Report) -> str:
     )
 
 
-def _notes(report: Report) -> str:
-    if not report.notes:
-        return ""
-    return "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in report.notes) + "</ul>"
+def _lead(report: Report) -> str:
+    """What the report was made of, in a line."""
+    measurements = report.measurements
+    files = sum(row.size_bytes is not None for row in report.rows)
+    devices = len(device_labels(measurements))
+    counts = (
+        (files, "file"),
+        (devices, "device"),
+        (len(measurements), "measurement"),
+        (len(report.checks), "device check"),
+    )
+    told = [counted(count, noun) for count, noun in counts if count]
+    moments = sorted(m.measured for m in measurements if m.measured)
+    if moments:
+        told.append(" to ".join(dict.fromkeys(map(moment_text, (moments[0], moments[-1])))))
+    return f'<p class="faint">{escape(", ".join(told))}</p>'
 
 
-def _plots(report: Report) -> str:
-    drawn = [
-        (
-            plots.size_and_accuracy(report),
-            "Accuracy over gzip'd size. Written and as the marks' "
-            "size: median time from text to label. Dashed: the best trades.",
-        ),
-        (
-            plots.latency_by_length(report),
-            "Time of the model alone by length: median, and up to the 90th percentile.",
-        ),
-    ]
-    figures = [
-        f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
-        for svg, caption in drawn
-        if svg
-    ]
-    if not figures:
+def _contents(titles: Sequence[str]) -> str:
+    links = "".join(f'<a href="#{_anchor(title)}">{escape(title)}</a>' for title in titles)
+    return f"<nav>{links}</nav>" if len(titles) >= _FEWEST_LINKS else ""
+
+
+def _anchor(title: str) -> str:
+    return "-".join(re.findall(r"[a-z]+", title.lower()))
+
+
+def _section(section: Section, report: Report) -> str:
+    """The section; empty where nothing is in it."""
+    figures = section.draw(report)
+    if not (figures or section.tables or section.lines):
         return ""
-    legend = "".join(
-        f'<li><span style="color: {colour}">{mark}</span> {escape(name)}</li>'
-        for name, (colour, mark) in plots.series_of(report).items()
+    parts = []
+    if section.title:
+        parts.append(f'<h2 id="{_anchor(section.title)}">{escape(section.title)}</h2>')
+    if figures:
+        parts.append(_legend(section.legend))
+        parts.append(f'<div class="plots">{"".join(map(_figure, figures))}</div>')
+    for table in section.tables:
+        if table.title != section.title:
+            parts.append(f"<h3>{escape(table.title)}</h3>")
+        parts.append(_drawn(table, cards=not section.title))
+    if section.lines:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in section.lines)
+        parts.append(f"<ul>{lines}</ul>")
+    return "\n".join(filter(None, parts))
+
+
+def _legend(legend: Legend) -> str:
+    entries = "".join(
+        f'<li><span style="color: {colour}">{mark}</span> {escape(text)}</li>'
+        for colour, mark, text in legend
     )
-    return (
-        f'<h2>Trade-offs</h2>\n<ul class="legend">{legend}</ul>\n'
-        f'<div class="plots">{"".join(figures)}</div>'
-    )
+    return f'<ul class="legend">{entries}</ul>' if entries else ""
+
+
+def _figure(figure: Figure) -> str:
+    caption = f"<figcaption>{escape(figure.caption)}</figcaption>"
+    return f"<figure>{figure.svg}{_legend(figure.legend)}{caption}</figure>"
 
 
 def _drawn(table: Table, cards: bool = False) -> str:
@@ -139,18 +179,15 @@ def _drawn(table: Table, cards: bool = False) -> str:
         rows.append(f"<tr{_class('inner' if inner else '')}>{cells}</tr>")
     head = "" if plain else f"<thead><tr>{heads}</tr></thead>"
     kind = _class("cards" if cards else "facts" if plain else "")
-    return (
-        f'<h2>{escape(table.title)}</h2>\n<div class="scroll"><table{kind}>'
-        f"{head}<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return f'<div class="scroll"><table{kind}>{head}<tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _classes(table: Table, place: int, text: str, plain: bool) -> str:
     names = ["text"] if place < table.texts else []
     if place == table.texts - 1 and place and (plain or len(text) > 40):
         names.append("long")
-    if text == "–":
-        names.append("nothing")
+    if text in _MARKED:
+        names.append(_MARKED[text])
     return " ".join(names)
 
 

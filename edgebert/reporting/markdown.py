@@ -1,4 +1,4 @@
-"""A report as GitHub-flavoured Markdown."""
+"""A report as GitHub-flavoured Markdown: all of the page but its figures."""
 
 from __future__ import annotations
 
@@ -6,36 +6,39 @@ import re
 from html import escape
 
 from edgebert.reporting.report import Report
-from edgebert.reporting.tables import (
-    Table,
-    latency_tables,
-    provenance_tables,
-    stages_table,
-    summary_table,
-)
+from edgebert.reporting.sections import Section, sections_of
+from edgebert.reporting.tables import Table
 
 _SPECIAL = re.compile(r"([\\`*\[\]#|~$]|(?<!\w)_|_(?!\w))")
 
 
 def to_markdown(report: Report) -> str:
     """The whole report; what comes from file names and labels can't turn into markup."""
-    parts = [f"# {_plain(report.name)}", _drawn(summary_table(report), heading=False)]
-    parts += [f"- {_plain(note)}" for note in report.notes]
-    if report.measurements:
-        parts += map(_drawn, latency_tables(report.measurements))
-    if report.stages:
-        parts.append(_drawn(stages_table(report)))
-    parts += [_drawn(table) for table in provenance_tables(report)]
-    return re.sub(r"(?m)^(- .*)\n\n(?=- )", r"\1\n", "\n\n".join(parts)) + "\n"
+    parts = [f"# {_plain(report.name)}"]
+    for section in sections_of(report):
+        if section.tables or section.lines:
+            parts += _section(section)
+    return "\n\n".join(parts) + "\n"
 
 
-def _drawn(table: Table, heading: bool = True) -> str:
-    marks = [":--" if place < table.texts else "--:" for place in range(len(table.columns))]
-    lines = [table.columns, marks, *table.rows]
-    body = "\n".join(
-        f"| {' | '.join(cells if cells is marks else map(_plain, cells))} |" for cells in lines
+def _section(section: Section) -> list[str]:
+    parts = [f"## {_plain(section.title)}"] if section.title else []
+    for table in section.tables:
+        named = table.title != section.title
+        parts += [f"{_plain(table.title)}:"] if named else []
+        parts.append(_drawn(table))
+    if section.lines:
+        parts.append("\n".join(f"- {_plain(line)}" for line in section.lines))
+    return parts
+
+
+def _drawn(table: Table) -> str:
+    marks = " | ".join(
+        ":--" if place < table.texts else "--:" for place in range(len(table.columns))
     )
-    return f"## {_plain(table.title)}\n\n{body}" if heading else f"{_plain(table.title)}:\n\n{body}"
+    rows = (" | ".join(map(_plain, cells)) for cells in (table.columns, *table.rows))
+    heading, *body = (f"| {row} |" for row in rows)
+    return "\n".join((heading, f"| {marks} |", *body))
 
 
 def _plain(text: str) -> str:

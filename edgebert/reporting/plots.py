@@ -1,122 +1,121 @@
-"""Plots as SVG that stands in a page: no ids that clash, no addresses, the page's own colours.
+"""Plots of trades: accuracy over size and over latency on each device, latency over length.
 
-matplotlib draws with stand-in colours; each becomes a CSS variable of the page, so one drawing is
-right on a light and on a dark page. Text stays text.
+A file has the same colour and mark in all of them.
 """
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edgebert.errors import MissingExtraError
+from edgebert.profiling.measurement import Measurement
+from edgebert.reporting.canvas import (
+    CARD,
+    COLOURS,
+    FAINT,
+    FONT_POINTS,
+    INK,
+    LINES,
+    MARKS,
+    SERIES,
+    css_colour,
+    mark_of,
+    new_figure,
+    to_svg,
+)
+from edgebert.reporting.places import DeviceKey, common_place, device_of, latest
 from edgebert.reporting.report import Report, Row
-from edgebert.reporting.units import ms_text
+from edgebert.reporting.units import ms_text, size_text
 
-SERIES = 8
-"""Colours before they come round again."""
-MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "*": "★"}
-"""matplotlib's markers, and the characters that stand for them in a legend."""
-
-_STAND_INS = {
-    "#010101": "var(--ink)",
-    "#020202": "var(--faint)",
-    "#030303": "var(--rule)",
-    "#040404": "var(--card)",
-    **{f"#0000{place + 16:02x}": f"var(--series-{place})" for place in range(SERIES)},
-}
-_INK, _FAINT, _RULE, _CARD, *_COLOURS = _STAND_INS
-_WIDTH_INCHES, _HEIGHT_INCHES = 4.3, 3.2
-_FONT_POINTS = 10.0
+FEWEST_FILES = 2
+"""A front of fewer is none."""
 _LEAST_ROOM_POINTS = 1.0
 _LARGEST_AREA = 200.0
 _ROOM = _LARGEST_AREA**0.5 / 2 + 4
-_LINES: tuple[Any, ...] = ("-", "-", (0, (4, 3)), (0, (1, 1.5)))
 
 
 def series_of(report: Report) -> dict[str, tuple[str, str]]:
     """Each file's CSS colour and mark, by its row's name: the same in all plots and the legend."""
     marks = list(MARKS.values())
-    names = [row.name for row in report.rows if row.size_bytes is not None]
     return {
-        name: (f"var(--series-{place % SERIES})", marks[place % len(marks)])
-        for place, name in enumerate(names)
+        row.name: (css_colour(place), marks[place % len(marks)])
+        for place, row in enumerate(files_of(report))
     }
+
+
+def files_of(report: Report) -> list[Row]:
+    """The rows that are files, in the order of their colours."""
+    return [row for row in report.rows if row.size_bytes is not None]
 
 
 def size_and_accuracy(report: Report) -> str:
     """Accuracy over gzip'd size, the best trades joined; marks grow with latency, which is written.
 
     Returns:
-        An `<svg>` element; empty where no row has size and accuracy.
+        An `<svg>` element; empty where fewer than two files have size and accuracy.
     """
-    rows = [
-        (row, place)
-        for place, row in enumerate(_files(report))
-        if row.gzip_bytes and "accuracy" in row.metrics
-    ]
-    if not rows:
+    points: dict[int, tuple[float, float]] = {}
+    latencies: dict[int, float] = {}
+    place = report.common_place
+    for series, row in enumerate(files_of(report)):
+        if not row.gzip_bytes or "accuracy" not in row.metrics:
+            continue
+        points[series] = (row.gzip_bytes / 1e6, 100 * row.metrics["accuracy"])
+        m = report.measured_at(row, place)
+        if m is not None:
+            latencies[series] = m.latency.p50_ms
+    if len(points) < FEWEST_FILES:
         return ""
-    figure, axes = _figure("gzip'd size, MB", "test accuracy, %")
-    points = [(row.gzip_bytes / 1e6, 100 * row.metrics["accuracy"]) for row, _ in rows]  # type: ignore[operator]
-    front = pareto_front(points)
-    axes.plot(*zip(*front, strict=True), color=_FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    latencies = {row.name: row.end_to_end.latency.p50_ms for row, _ in rows if row.end_to_end}
-    slowest = max(latencies.values(), default=1.0)
-    for (row, place), (x, y) in zip(rows, points, strict=True):
-        latency = latencies.get(row.name)
-        area = 60 if latency is None else 40 + (_LARGEST_AREA - 40) * latency / slowest
-        axes.scatter(
-            [x],
-            [y],
-            s=area,
-            color=_COLOURS[place % SERIES],
-            zorder=2,
-            marker=list(MARKS)[place % len(MARKS)],
-            linewidths=0,
-        )
-    _write_latencies(axes, rows, points, latencies)
-    _frame(axes, points)
-    return _svg(figure, "Accuracy over gzip'd size", "front")
+    slowest = max(latencies.values(), default=0.0) or 1.0
+    areas = {
+        series: 40 + (_LARGEST_AREA - 40) * latencies[series] / slowest for series in latencies
+    }
+    texts = {series: f"{ms_text(latency)} ms" for series, latency in latencies.items()}
+    figure = _front(points, areas, texts, "gzip'd size, MB", _accuracy_label(report))
+    return to_svg(figure, "Accuracy over gzip'd size", "front")
 
 
-def latency_by_length(report: Report) -> str:
-    """Median latency of the model alone over the token length, a band up to p90.
+def latency_and_accuracy(report: Report, device: DeviceKey, prefix: str) -> str:
+    """Accuracy over latency on one device, the best trades joined; sizes are written.
 
     Returns:
-        An `<svg>` element; empty where no length was timed.
+        An `<svg>` element; empty where fewer than two files have both.
     """
-    figure, axes = _figure("tokens", "latency, ms")
-    lengths: set[int] = set()
-    for place, row in enumerate(_files(report)):
-        timed = [m for m in row.measurements if m.kind == "model" and m.length]
-        fewest = min((m.threads for m in timed), default=0)
-        timed = sorted((m for m in timed if m.threads == fewest), key=lambda m: m.length or 0)
-        if not timed:
-            continue
-        xs = [m.length or 0 for m in timed]
-        lengths.update(xs)
-        colour = _COLOURS[place % SERIES]
-        p50 = [m.latency.p50_ms for m in timed]
-        p90 = [m.latency.p90_ms or m.latency.p50_ms for m in timed]
-        axes.fill_between(xs, p50, p90, color=colour, alpha=0.2, linewidth=0)
-        axes.plot(
-            xs,
-            p50,
-            color=colour,
-            marker=list(MARKS)[place % len(MARKS)],
-            markersize=5,
-            linewidth=1.6,
-            linestyle=_LINES[place % len(_LINES)],
-        )
-    if not lengths:
+    place = common_place([m for m in report.measurements if device_of(m) == device])
+    points: dict[int, tuple[float, float]] = {}
+    texts: dict[int, str] = {}
+    for series, row in enumerate(files_of(report)):
+        m = report.measured_at(row, place)
+        if m is not None and "accuracy" in row.metrics:
+            points[series] = (m.latency.p50_ms, 100 * row.metrics["accuracy"])
+            texts[series] = size_text(row.size_bytes)
+    if len(points) < FEWEST_FILES:
         return ""
+    figure = _front(points, {}, texts, "latency, ms", _accuracy_label(report))
+    return to_svg(figure, "Accuracy over latency", prefix)
+
+
+def latency_by_length(report: Report, device: DeviceKey, prefix: str) -> str:
+    """Median latency of the model alone on a device over the token length, a band up to p90.
+
+    Returns:
+        An `<svg>` element; empty where fewer than two lengths were timed.
+    """
+    curves = {
+        series: curve
+        for series, row in enumerate(files_of(report))
+        if (curve := _curve([m for m in row.measurements if device_of(m) == device]))
+    }
+    lengths = sorted({m.length or 0 for curve in curves.values() for m in curve})
+    if len(lengths) < 2:
+        return ""
+    figure, axes = new_figure("tokens", "latency, ms")
+    for series, curve in curves.items():
+        _draw_curve(axes, series, curve)
     axes.set_ylim(bottom=0)
-    axes.set_xticks(sorted(lengths))
+    axes.set_xticks(lengths)
     axes.margins(x=0.06)
-    return _svg(figure, "Latency by length", "lengths")
+    return to_svg(figure, "Latency by length", prefix)
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -128,95 +127,86 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def _files(report: Report) -> list[Row]:
-    return [row for row in report.rows if row.size_bytes is not None]
+def _accuracy_label(report: Report) -> str:
+    return "test accuracy, %" if report.scored_on == Report.scored_on else "accuracy, %"
 
 
-def _frame(axes: Any, points: Sequence[tuple[float, float]]) -> None:
-    """Limits with room for what is written, and no ticks finer than accuracy is known."""
-    xs, ys = zip(*points, strict=True)
-    room = max(0.3 * (max(ys) - min(ys)), _LEAST_ROOM_POINTS)
+def _curve(measurements: Sequence[Measurement]) -> list[Measurement]:
+    """Of a file's measurements those of the model alone with the fewest threads, by length."""
+    timed = [m for m in latest(measurements) if m.kind == "model" and m.length]
+    fewest = min((m.threads for m in timed), default=0)
+    by_length = {m.length or 0: m for m in timed if m.threads == fewest}
+    return [by_length[length] for length in sorted(by_length)]
+
+
+def _draw_curve(axes: Any, series: int, curve: Sequence[Measurement]) -> None:
+    xs = [m.length for m in curve]
+    p50 = [m.latency.p50_ms for m in curve]
+    p90 = [m.latency.p90_ms or m.latency.p50_ms for m in curve]
+    colour = COLOURS[series % SERIES]
+    axes.fill_between(xs, p50, p90, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(
+        xs,
+        p50,
+        color=colour,
+        marker=mark_of(series),
+        markersize=5,
+        linewidth=1.6,
+        linestyle=LINES[series % len(LINES)],
+    )
+
+
+def _front(
+    points: Mapping[int, tuple[float, float]],
+    areas: Mapping[int, float],
+    texts: Mapping[int, str],
+    x_label: str,
+    y_label: str,
+) -> Any:
+    """A figure of points by series, with the front of the best dashed."""
+    figure, axes = new_figure(x_label, y_label)
+    front = pareto_front(points.values())
+    axes.plot(*zip(*front, strict=True), color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for series, (x, y) in points.items():
+        axes.scatter(
+            [x],
+            [y],
+            s=areas.get(series, 60),
+            color=COLOURS[series % SERIES],
+            zorder=2,
+            marker=mark_of(series),
+            linewidths=0,
+        )
+    _write_beside(axes, points, texts)
+    xs, ys = zip(*points.values(), strict=True)
+    room = max(0.3 * (max(ys) - min(ys)), _LEAST_ROOM_POINTS)  # no ticks finer than is known
     axes.set_ylim(min(ys) - room, max(ys) + room)
-    axes.set_xlim(0, 1.2 * max(xs))
+    axes.set_xlim(0, 1.2 * max(xs) or 1.0)
+    return figure
 
 
-def _write_latencies(
-    axes: Any,
-    rows: Sequence[tuple[Row, int]],
-    points: Sequence[tuple[float, float]],
-    latencies: dict[str, float],
+def _write_beside(
+    axes: Any, points: Mapping[int, tuple[float, float]], texts: Mapping[int, str]
 ) -> None:
-    """Writes each latency above its point, in turn below where the one before is near."""
-    xs, ys = zip(*points, strict=True)
+    """Writes each text above its point, in turn below where the one before is near."""
+    xs, ys = zip(*points.values(), strict=True)
     near_x = 0.25 * max(xs)
     near_y = 0.25 * (max(ys) - min(ys) + 2 * _LEAST_ROOM_POINTS)
     written: list[tuple[float, float, bool]] = []
-    for (row, _), (x, y) in zip(rows, points, strict=True):
-        if row.name not in latencies:
-            continue
+    for series, text in texts.items():
+        x, y = points[series]
         above = not any(
             up for px, py, up in written if abs(px - x) < near_x and abs(py - y) < near_y
         )
         written.append((x, y, above))
-        text = axes.annotate(
-            f"{ms_text(latencies[row.name])} ms",
+        note = axes.annotate(
+            text,
             (x, y),
             textcoords="offset points",
-            xytext=(0, _ROOM if above else -_ROOM - _FONT_POINTS),
+            xytext=(0, _ROOM if above else -_ROOM - FONT_POINTS),
             ha="center",
-            color=_INK,
-            fontsize=_FONT_POINTS,
-            bbox={"facecolor": _CARD, "linewidth": 0, "pad": 1},
+            color=INK,
+            fontsize=FONT_POINTS,
+            bbox={"facecolor": CARD, "linewidth": 0, "pad": 1},
         )
-        text.set_parse_math(False)
-
-
-def _figure(x_label: str, y_label: str) -> tuple[Any, Any]:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "The plots of report.html need matplotlib. Next: pip install matplotlib"
-        ) from error
-    figure = Figure(figsize=(_WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_facecolor("none")
-    axes.set_xlabel(x_label, color=_INK, fontsize=_FONT_POINTS)
-    axes.set_ylabel(y_label, color=_INK, fontsize=_FONT_POINTS)
-    axes.tick_params(colors=_FAINT, labelcolor=_INK, labelsize=_FONT_POINTS, length=3)
-    axes.grid(color=_RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_FAINT)
-    return figure, axes
-
-
-def _svg(figure: Any, title: str, prefix: str) -> str:
-    import matplotlib as mpl
-
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-        )
-    drawn = buffer.getvalue()
-    drawn = drawn[drawn.index("<svg") :]
-    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.S)
-    drawn = re.sub(r'\s(?:xmlns(?::\w+)?|version)="[^"]*"', "", drawn)
-    drawn = re.sub(r'\bid="([^"]*)"', rf'id="{prefix}-\1"', drawn)
-    drawn = re.sub(r'xlink:href="#', f'href="#{prefix}-', drawn)
-    drawn = re.sub(r"url\(#", f"url(#{prefix}-", drawn)
-    drawn = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", drawn)
-    drawn = re.sub(
-        r'<svg[^>]*?(viewBox="[^"]*")[^>]*>',
-        rf'<svg \1 role="img" aria-label="{title}">',
-        drawn,
-        count=1,
-    )
-    for stand_in, variable in _STAND_INS.items():
-        drawn = drawn.replace(stand_in, variable)
-    return drawn
+        note.set_parse_math(False)

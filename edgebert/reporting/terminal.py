@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgebert.reporting.detail_tables import devices_table
 from edgebert.reporting.report import Report
-from edgebert.reporting.tables import Table, latency_tables, summary_table
+from edgebert.reporting.tables import Table, checks_table, latency_tables, summary_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,11 +44,15 @@ def _framed_width(table: Table) -> int:
 
 
 def print_report(report: Report) -> None:
-    """The comparison, then latency by length."""
-    tables = [summary_table(report)]
-    if report.measurements:
-        tables += latency_tables(report.measurements)
-    print_tables(*tables)
+    """The comparison, devices side by side, latency by length, and the task on devices."""
+    devices = devices_table(report.measurements)
+    checks = [checks_table(report.checks)] if report.checks else []
+    print_tables(
+        *([summary_table(report)] if report.rows else []),
+        *([devices] if devices else []),
+        *latency_tables(report.measurements),
+        *checks,
+    )
 
 
 def _framed(table: Table) -> RichTable:

@@ -1,0 +1,54 @@
+"""`edgebert report`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from edgebert.cli.options import json_option, print_json
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for report.html, report.md and report.json.",
+)
+@click.option("--title", default="", help="Title; the run's name, or a general one, without it.")
+@json_option
+def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: bool) -> None:
+    """Merge what other commands wrote into one report: one HTML file, Markdown and JSON.
+
+    SOURCES are files that `edgebert profile -o` or `edgebert run` wrote, the --json of `evaluate`,
+    `export` and `inspect`, .tflite files, and folders of such. Accuracy, size and latency of a file
+    are joined by its SHA-256.
+
+    \b
+    edgebert report laptop.json phone.json -o report/
+    edgebert report results/ accuracy.json int8.tflite -o report/ --title "Which file ships"
+    """
+    from edgebert.reporting.merging import merge_sources
+    from edgebert.reporting.report import write_report
+    from edgebert.reporting.sources import read_sources
+    from edgebert.reporting.terminal import print_report
+
+    read, passed_over = read_sources(sources)
+    for line in passed_over:
+        click.echo(f"passed over {line}", err=True)
+    named = ["--title", title] if title else []
+    put = ["-o", str(out)] if out else []
+    command = shlex.join(["edgebert", "report", *map(str, sources), *put, *named])
+    merged = merge_sources(read, title, command)
+    if as_json:
+        print_json(merged.to_dict())
+    else:
+        print_report(merged)
+        for note in merged.notes:
+            click.echo(note)
+    if out is not None:
+        for path in write_report(merged, out):
+            click.echo(f"wrote {path}", err=True)

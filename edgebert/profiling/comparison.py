@@ -1,0 +1,258 @@
+"""Measurements of now against old ones of the same places: what became slower, and how surely.
+
+A median counts as slower only where the two 95 % confidence intervals don't overlap, and only on
+the machine that the old one was made on. For a gate, what is too slow is measured again: one moment
+of a busy machine is not enough to fail a build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from edgebert.profiling.measurement import FEWEST_BLOCKS, Kind, Latency, Measurement
+from edgebert.profiling.target import Job
+
+FORMAT = "edgebert-comparison"
+FORMAT_VERSION = 1
+
+MACHINE = ("name", "cpu", "cores", "architecture")
+"""Facts of a `Device` that make it another machine. Another system or runtime is only told."""
+
+ATTENDED = ("browser",)
+"""Targets at which a person must do something, so that nothing is measured twice there."""
+
+Verdict = Literal["faster", "within noise", "slower", "TOO SLOW", "unsure", "other machine"]
+JUDGED: tuple[Verdict, ...] = ("faster", "within noise", "slower", "TOO SLOW")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One place, then and now.
+
+    Attributes:
+        name: the model now.
+        old_name: the model then.
+        target: as in the `Measurement`; `threads`, `length` and `kind` likewise.
+        old_ms: the median then.
+        new_ms: the median now.
+        ratio: of the medians; over 1 is slower.
+        ratio_low: the least that both confidence intervals allow; None where one is unknown.
+        ratio_high: the most.
+        size_ratio: of the files' sizes; None where the old is 0.
+        memory_ratio: of the peak memories; None where unknown.
+        verdict: "unsure" has too few calls to tell; "TOO SLOW" is slower, and above the limit.
+        differences: of the machine, its system and the runtime, each in words.
+    """
+
+    name: str
+    old_name: str
+    target: str
+    threads: int
+    length: int | None
+    kind: Kind
+    old_ms: float
+    new_ms: float
+    ratio: float
+    ratio_low: float | None
+    ratio_high: float | None
+    size_ratio: float | None
+    memory_ratio: float | None
+    verdict: Verdict
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All places.
+
+    Attributes:
+        changes: of places that both have, in the order of the new ones.
+        limit: by what share a median may be slower; None judges nothing.
+        added: new measurements that the old ones have no place for.
+        gone: old measurements whose place was not measured now.
+    """
+
+    changes: tuple[Change, ...]
+    limit: float | None
+    added: tuple[Measurement, ...] = ()
+    gone: tuple[Measurement, ...] = ()
+
+    @property
+    def too_slow(self) -> tuple[Change, ...]:
+        """What misses the limit."""
+        return tuple(change for change in self.changes if change.verdict == "TOO SLOW")
+
+    @property
+    def judged(self) -> bool:
+        """Whether anything could be told from noise, on the same machine."""
+        return any(change.verdict in JUDGED for change in self.changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `added` and `gone` by their places alone."""
+        return {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "fail_above": self.limit,
+            "changes": [asdict(change) for change in self.changes],
+            "added": [_place_to_dict(m) for m in self.added],
+            "gone": [_place_to_dict(m) for m in self.gone],
+        }
+
+
+def _place_to_dict(m: Measurement) -> dict[str, Any]:
+    names = ("name", "target", "threads", "length", "kind")
+    return {name: getattr(m, name) for name in names}
+
+
+def compare(
+    old: Sequence[Measurement], new: Sequence[Measurement], limit: float | None = None
+) -> Comparison:
+    """Holds measurements against old ones of the same target, threads, length, kind and model.
+
+    A model is the old one of its name, else the one of its bytes, else, among as many that are
+    left, the one in its position. Of several old ones, those of this machine count, then the last.
+
+    Args:
+        old: what to compare with.
+        new: what was measured now.
+        limit: 0.1 lets a median be slower by 10 %.
+    """
+    was = _old_names(old, new)
+    changes, added, used = [], [], []
+    for m in new:
+        place = _place(m)
+        same = [
+            o for o in old if _place(o) == place and o.name == was.get((m.target, m.name), None)
+        ]
+        if not same:
+            added.append(m)
+            continue
+        used += same
+        best = max(same, key=lambda o: (not _differs(o, m), o.signature == m.signature, o.measured))
+        changes.append(_change(best, m, limit))
+    gone = [o for o in old if all(o is not one for one in used)]
+    return Comparison(tuple(changes), limit, tuple(added), tuple(gone))
+
+
+def _place(m: Measurement) -> tuple[object, ...]:
+    return (m.target, m.threads, m.length, m.kind)
+
+
+def _old_names(
+    old: Sequence[Measurement], new: Sequence[Measurement]
+) -> dict[tuple[str, str], str]:
+    """For each target and model of now its name then."""
+    names: dict[tuple[str, str], str] = {}
+    for target in dict.fromkeys(m.target for m in new):
+        then = {m.name: m.sha256 for m in old if m.target == target}
+        now = {m.name: m.sha256 for m in new if m.target == target}
+        found = {name: name for name in now if name in then}
+        for name, sha256 in now.items():
+            alike = [o for o, theirs in then.items() if theirs == sha256]
+            free = [o for o in alike if o not in found.values()]
+            if name not in found and free:
+                found[name] = free[0]
+        left_now = [name for name in now if name not in found]
+        left_then = [name for name in then if name not in found.values()]
+        if len(left_now) == len(left_then):
+            found |= dict(zip(left_now, left_then, strict=True))
+        names |= {(target, name): found[name] for name in found}
+    return names
+
+
+def _differs(old: Measurement, new: Measurement) -> bool:
+    return any(getattr(old.device, fact) != getattr(new.device, fact) for fact in MACHINE)
+
+
+def _differences(old: Measurement, new: Measurement) -> Iterable[str]:
+    facts = (*MACHINE, "os", "governor")
+    pairs = [(fact, getattr(old.device, fact), getattr(new.device, fact)) for fact in facts]
+    for fact, then, now in (*pairs, ("runtime", old.runtime, new.runtime)):
+        if then != now:
+            yield f"{fact} is {now or 'unknown'}, was {then or 'unknown'}"
+
+
+def _change(old: Measurement, new: Measurement, limit: float | None) -> Change:
+    then, now = old.latency, new.latency
+    ratio = _ratio(now.p50_ms, then.p50_ms) or 1.0
+    low = high = None
+    if _is_known(then) and _is_known(now):
+        low = _ratio(now.median_low_ms, then.median_high_ms)
+        high = _ratio(now.median_high_ms, then.median_low_ms)
+    memory = None
+    if old.peak_memory_bytes and new.peak_memory_bytes:
+        memory = new.peak_memory_bytes / old.peak_memory_bytes
+    return Change(
+        new.name,
+        old.name,
+        new.target,
+        new.threads,
+        new.length,
+        new.kind,
+        then.p50_ms,
+        now.p50_ms,
+        ratio,
+        low,
+        high,
+        _ratio(new.size_bytes, old.size_bytes),
+        memory,
+        "other machine" if _differs(old, new) else _verdict(ratio, low, high, limit),
+        tuple(_differences(old, new)),
+    )
+
+
+def _verdict(ratio: float, low: float | None, high: float | None, limit: float | None) -> Verdict:
+    if low is None or high is None:
+        return "unsure"
+    if low > 1:
+        return "slower" if limit is None or ratio <= 1 + limit else "TOO SLOW"
+    return "faster" if high < 1 else "within noise"
+
+
+def _is_known(latency: Latency) -> bool:
+    """Whether there are enough blocks, or calls of the only block, for a confidence interval."""
+    blocks = len(latency.block_medians_ms)
+    return (blocks if blocks > 1 else latency.runs) >= FEWEST_BLOCKS
+
+
+def _ratio(now: float, then: float) -> float | None:
+    return now / then if then > 0 else None
+
+
+def again(job: Job, slow: Sequence[Change]) -> Job:
+    """The job that measures once more what was too slow, and no more than that needs."""
+    lengths = {change.length for change in slow if change.kind == "model"} - {None}
+    text = any(change.kind == "end_to_end" for change in slow)
+    settings = replace(
+        job.settings,
+        threads=tuple(n for n in job.settings.threads if n in {change.threads for change in slow}),
+        lengths=tuple(sorted(n for n in lengths if n is not None)) or job.settings.lengths,
+        end_to_end=text,
+        operations=False,
+        sustained_seconds=0.0,
+        cold_start=False,
+    )
+    return replace(job, settings=settings, check=None)
+
+
+def confirm(comparison: Comparison, repeated: Comparison) -> Comparison:
+    """What was too slow counts only where it is so in a second measurement too.
+
+    Args:
+        comparison: the first one.
+        repeated: of what `again` measured, with the same old ones.
+    """
+    second = {_change_place(change): change for change in repeated.changes}
+    return replace(
+        comparison,
+        changes=tuple(
+            second.get(_change_place(change), change) if change.verdict == "TOO SLOW" else change
+            for change in comparison.changes
+        ),
+    )
+
+
+def _change_place(change: Change) -> tuple[object, ...]:
+    return (change.target, change.threads, change.length, change.kind, change.name)

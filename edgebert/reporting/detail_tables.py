@@ -1,0 +1,270 @@
+"""Tables of what only some measurements have: devices side by side, operations, runs under load."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from edgebert.profiling.device_check import DeviceCheck
+from edgebert.profiling.measurement import Measurement, SustainedPoint
+from edgebert.reporting.operations import parts_of
+from edgebert.reporting.places import (
+    DeviceKey,
+    device_labels,
+    device_of,
+    latest,
+    place_text,
+    timed_text,
+)
+from edgebert.reporting.report import Report
+from edgebert.reporting.tables import Table
+from edgebert.reporting.units import (
+    NOTHING,
+    memory_text,
+    ms_text,
+    ratio_text,
+    seconds_text,
+    share_text,
+    size_text,
+)
+
+Same = tuple[str, str | None, int, str, int | None]
+
+
+def on_several_devices(measurements: Sequence[Measurement]) -> dict[Same, list[Measurement]]:
+    """The newest measurements of the same model and length on two devices or more."""
+    groups: dict[Same, list[Measurement]] = defaultdict(list)
+    for m in latest(measurements):
+        groups[m.name, m.signature, m.threads, m.kind, m.length].append(m)
+    return {same: group for same, group in groups.items() if len({device_of(m) for m in group}) > 1}
+
+
+def devices_table(measurements: Sequence[Measurement]) -> Table | None:
+    """The same model on each device; None where nothing was measured on two."""
+    labels = device_labels(measurements)
+    order = {device: place for place, device in enumerate(labels)}
+    names = list(dict.fromkeys(m.name for m in measurements))
+    groups = sorted(
+        on_several_devices(measurements).values(),
+        key=lambda group: (
+            names.index(group[0].name),
+            group[0].threads,
+            group[0].kind == "end_to_end",
+            group[0].length or 0,
+        ),
+    )
+    several_threads = len({group[0].threads for group in groups}) > 1
+    rows: list[tuple[str, ...]] = []
+    sections: list[int] = []
+    for group in groups:
+        group.sort(key=lambda m: order[device_of(m)])
+        first = group[0]
+        timed = timed_text(first) if several_threads else place_text(first)
+        sections.append(len(rows))
+        for m in group:
+            rows.append(
+                (
+                    f"{m.name}, {timed}" if m is first else "",
+                    labels[device_of(m)],
+                    ms_text(m.latency.p50_ms),
+                    ms_text(m.latency.p90_ms),
+                    share_text(m.latency.block_spread),
+                    ratio_text(_ratio(m.latency.p50_ms, first.latency.p50_ms)),
+                    ms_text(m.load_ms),
+                    ms_text(m.first_call_ms),
+                    memory_text(m.peak_memory_bytes),
+                )
+            )
+    if not rows:
+        return None
+    columns = ("p50", "p90", "spread", "ratio", "load", "first call", "peak memory")
+    return Table(
+        "Latency in ms; ratios to the first device",
+        ("model", "device", *columns),
+        tuple(rows),
+        texts=2,
+        sections=tuple(sections[1:]),
+    )
+
+
+def where_texts(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> list[str]:
+    """For each measurement what was timed and, of several devices, where."""
+    threads = {m.threads for m in chosen}
+    timed = [timed_text(m) if len(threads) > 1 else place_text(m) for m in chosen]
+    if len(labels) < 2:
+        return timed
+    return [f"{labels[device_of(m)]}, {text}" for m, text in zip(chosen, timed, strict=True)]
+
+
+def operations_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
+    """Where the time of a call goes: the parts of all layers together, the slowest first."""
+    rows: list[tuple[str, ...]] = []
+    sections: list[int] = []
+    for m, where in zip(chosen, where_texts(chosen, labels), strict=True):
+        sections.append(len(rows))
+        for place, part in enumerate(parts_of(m.operations)):
+            rows.append(
+                (
+                    "" if place else f"{m.name}, {where}",
+                    part.name,
+                    ", ".join(part.operations[:2]) + ", ..." * (len(part.operations) > 2),
+                    str(part.calls),
+                    ms_text(part.latency_ms),
+                    share_text(part.share),
+                )
+            )
+    return Table(
+        "Parts of all layers together",
+        ("model", "part", "operation", "calls", "ms", "share"),
+        tuple(rows),
+        texts=3,
+        sections=tuple(sections[1:]),
+    )
+
+
+def sustained_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
+    """What a run without a pause began and ended with."""
+    rows = []
+    for m, where in zip(chosen, where_texts(chosen, labels), strict=True):
+        first, last = m.sustained[0], m.sustained[-1]
+        slowest = max(point.p50_ms for point in m.sustained)
+        rows.append(
+            (
+                m.name,
+                where,
+                seconds_text(last.seconds),
+                ms_text(first.p50_ms),
+                ms_text(last.p50_ms),
+                ratio_text(_ratio(last.p50_ms, first.p50_ms)),
+                ms_text(slowest),
+                _from_to(m.sustained, lambda p: p.temperature_c, "°C"),
+                _from_to(m.sustained, lambda p: p.frequency_mhz, "MHz"),
+                ", ".join(dict.fromkeys(p.thermal_state for p in m.sustained if p.thermal_state))
+                or NOTHING,
+            )
+        )
+    return Table(
+        "From the first stretch to the last",
+        (
+            "model",
+            "timed",
+            "run",
+            "first p50",
+            "last p50",
+            "ratio",
+            "slowest p50",
+            "temperature",
+            "clock",
+            "thermal state",
+        ),
+        tuple(rows),
+        texts=2,
+    )
+
+
+def _from_to(
+    points: Sequence[SustainedPoint], value: Callable[[SustainedPoint], float | None], unit: str
+) -> str:
+    known = [found for point in points if (found := value(point)) is not None]
+    return f"{known[0]:.0f} to {known[-1]:.0f} {unit}" if known else NOTHING
+
+
+def cold_start_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
+    """Fresh starts without and with a weight cache."""
+    rows = []
+    for m, where in zip(chosen, where_texts(chosen, labels), strict=True):
+        start = m.cold_start
+        assert start is not None
+        plain = start.load_ms + start.first_call_ms
+        cached = start.cached_load_ms + start.cached_first_call_ms
+        rows.append(
+            (
+                m.name,
+                where,
+                ms_text(start.load_ms),
+                ms_text(start.first_call_ms),
+                ms_text(start.cached_load_ms),
+                ms_text(start.cached_first_call_ms),
+                ratio_text(_ratio(cached, plain)),
+                size_text(start.cache_bytes),
+            )
+        )
+    return Table(
+        "Fresh processes, ms",
+        (
+            "model",
+            "timed",
+            "load",
+            "first call",
+            "load, cached",
+            "first call, cached",
+            "ratio",
+            "cache",
+        ),
+        tuple(rows),
+        texts=2,
+    )
+
+
+def has_memory(m: Measurement) -> bool:
+    """Whether a measurement tells more than the peak."""
+    return any(known is not None for known in (m.weights_bytes, m.arena_bytes, m.energy_mj))
+
+
+def memory_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
+    """What the memory holds, and what a call costs in energy."""
+    rows = [
+        (
+            m.name,
+            where,
+            memory_text(m.weights_bytes),
+            memory_text(m.arena_bytes),
+            memory_text(m.model_memory_bytes),
+            memory_text(m.peak_memory_bytes),
+            NOTHING if m.energy_mj is None else f"{m.energy_mj:.3g} mJ",
+        )
+        for m, where in zip(chosen, where_texts(chosen, labels), strict=True)
+    ]
+    return Table(
+        "Memory, and energy of a call",
+        ("model", "timed", "weights", "arenas", "by the model", "peak, whole process", "energy"),
+        tuple(rows),
+        texts=2,
+    )
+
+
+def differing_table(checks: Sequence[DeviceCheck]) -> Table | None:
+    """Texts that a device labels in another way; None where there are none."""
+    rows = tuple(
+        (f"{check.name} on {check.device or check.target}", text, theirs, ours)
+        for check in checks
+        for text, theirs, ours in check.differing
+    )
+    if not rows:
+        return None
+    return Table("Other labels", ("where", "text", "on the device", "here"), rows, texts=4)
+
+
+def scores_table(report: Report) -> Table | None:
+    """Every accuracy; None where there is no more than what the rows show already."""
+    rows = tuple(
+        (
+            row.name,
+            score.data,
+            str(score.rows) if score.rows else NOTHING,
+            share_text(score.metrics.get("accuracy")),
+            share_text(score.metrics.get("macro_f1")),
+        )
+        for row in report.rows
+        for score in row.scores
+    )
+    texts = {(s.data, s.rows) for row in report.rows for s in row.scores}
+    if len(texts) < 2 and all(len(row.scores) < 2 for row in report.rows):
+        return None
+    return Table(
+        "Accuracy, on every text", ("model", "text", "rows", "accuracy", "macro F1"), rows, texts=2
+    )
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,127 @@
+"""What stands in a report and in which order. A section is there only where it has data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgebert.reporting.detail_tables import (
+    cold_start_table,
+    devices_table,
+    differing_table,
+    has_memory,
+    memory_table,
+    operations_table,
+    scores_table,
+    sustained_table,
+)
+from edgebert.reporting.figures import (
+    Figure,
+    Legend,
+    device_figures,
+    files_legend,
+    load_figures,
+    operation_figures,
+    trade_off_figures,
+    under_load,
+)
+from edgebert.reporting.operations import profiled
+from edgebert.reporting.places import device_labels
+from edgebert.reporting.report import Report
+from edgebert.reporting.tables import (
+    Table,
+    checks_table,
+    latency_tables,
+    provenance_tables,
+    stages_table,
+    summary_table,
+    warnings_text,
+)
+
+
+def _draws_nothing(report: Report) -> list[Figure]:
+    return []
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report under a heading.
+
+    Attributes:
+        title: of the section; empty for the first, which stands below the report's name.
+        tables: in order.
+        lines: further facts, a line each.
+        draw: makes the figures, for those who can show them.
+        legend: of all figures together.
+    """
+
+    title: str
+    tables: tuple[Table, ...] = ()
+    lines: tuple[str, ...] = ()
+    draw: Callable[[Report], list[Figure]] = _draws_nothing
+    legend: Legend = ()
+
+
+def sections_of(report: Report) -> tuple[Section, ...]:
+    """All sections that may have something in them, in the order a reader wants them."""
+    made = (
+        _models(report),
+        Section("Trade-offs", draw=trade_off_figures, legend=files_legend(report)),
+        _devices(report),
+        Section("Latency", latency_tables(report.measurements)),
+        _operations(report),
+        _under_load(report),
+        _starts_and_memory(report),
+        _checks(report),
+        Section("Warnings", lines=tuple(warnings_text(report.measurements))),
+        Section("Stages", (stages_table(report),) if report.stages else ()),
+        Section("Provenance", provenance_tables(report)),
+    )
+    return tuple(s for s in made if s.tables or s.lines or s.draw is not _draws_nothing)
+
+
+def _models(report: Report) -> Section:
+    scores = scores_table(report)
+    summary = (summary_table(report).without_spare(),) if report.rows else ()
+    return Section("", (*summary, *filter(None, (scores,))), report.notes)
+
+
+def _devices(report: Report) -> Section:
+    table = devices_table(report.measurements)
+    if table is None:
+        return Section("")
+    return Section("Devices compared", (table,), draw=device_figures, legend=files_legend(report))
+
+
+def _operations(report: Report) -> Section:
+    chosen = profiled(report.measurements)
+    if not chosen:
+        return Section("")
+    table = operations_table(chosen, device_labels(report.measurements))
+    return Section("Operations", (table,), draw=operation_figures)
+
+
+def _under_load(report: Report) -> Section:
+    chosen = under_load(report.measurements)
+    if not chosen:
+        return Section("")
+    table = sustained_table(chosen, device_labels(report.measurements))
+    return Section("Under load", (table,), draw=load_figures)
+
+
+def _starts_and_memory(report: Report) -> Section:
+    labels = device_labels(report.measurements)
+    started = [m for m in report.measurements if m.cold_start]
+    known = [m for m in report.measurements if has_memory(m)]
+    tables = [cold_start_table(started, labels)] if started else []
+    tables += [memory_table(known, labels)] if known else []
+    return Section("Starts, memory and energy", tuple(tables))
+
+
+def _checks(report: Report) -> Section:
+    if not report.checks:
+        return Section("")
+    differing = differing_table(report.checks)
+    tables = (checks_table(report.checks), *filter(None, (differing,)))
+    notes = dict.fromkeys(note for check in report.checks for note in check.notes)
+    return Section("The task on the device", tables, tuple(notes))
