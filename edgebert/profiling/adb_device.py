@@ -1,29 +1,22 @@
-"""One phone behind the real `adb` client: its shell, its files, what it is and how hot it is."""
+"""What a phone behind adb is, how hot it is, and what of that makes its figures doubtful."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import median
 
-from edgebert.errors import EdgebertError
-from edgebert.profiling.benchmark_output import last_lines
+from edgebert.profiling.adb_client import Adb
 from edgebert.profiling.measurement import Device
 from edgebert.profiling.runner import CPU_FEATURES
 
-SHELL_TIMEOUT_SECONDS = 60.0
-PUSH_TIMEOUT_SECONDS = 600.0
 LOW_BATTERY_PERCENT = 20
-THERMAL_STATES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
-INSTALL_ADB = (
-    "Next: apt-get install adb (macOS: brew install android-platform-tools), or put the "
-    "platform-tools of the Android SDK on PATH."
-)
+HOTTER_C, SLOWER_SHARE = 3.0, 0.1
+"""Throttling is told by both together where the thermal status is silent."""
 
-_EXIT_MARK = "edgebert-exit:"
+THERMAL_STATES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+
 _CPU = "/sys/devices/system/cpu"
 _FACTS = {
     "properties": "getprop",
@@ -45,15 +38,6 @@ _HEAT_SENSORS = {"0", "1", "2", "3", "9", "13"}
 """Types of sensors that tell heat: processor, GPU, battery, skin, NPU, the whole chip. Others of
 the same list are currents, voltages and percentages."""
 _HOTTEST_SENSIBLE = 150.0
-
-
-@dataclass(frozen=True)
-class Attached:
-    """A line of `adb devices -l`."""
-
-    serial: str
-    state: str
-    model: str
 
 
 @dataclass(frozen=True)
@@ -95,162 +79,6 @@ class PhoneState:
     warnings: tuple[str, ...]
 
 
-def run_adb(*arguments: str, timeout: float = SHELL_TIMEOUT_SECONDS) -> str:
-    """Output of an adb command that is for no phone in particular.
-
-    Raises:
-        EdgebertError: adb is missing, or it failed; with its own words.
-    """
-    try:
-        done = subprocess.run(
-            ["adb", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        raise EdgebertError(f"The adb client was expected on PATH. {INSTALL_ADB}") from error
-    except subprocess.TimeoutExpired as error:
-        raise EdgebertError(
-            f"'adb {arguments[0]}' gave no answer for {timeout:g} s. Next: adb kill-server, plug "
-            "the phone in again, and try once more."
-        ) from error
-    if done.returncode:
-        raise EdgebertError(
-            f"'adb {arguments[0]}' failed.{last_lines(done.stderr.decode('utf-8', 'replace'))} "
-            "Next: adb kill-server, then adb devices."
-        )
-    return done.stdout.decode("utf-8", "replace")
-
-
-def attached_devices() -> tuple[Attached, ...]:
-    """What adb sees, in its order, whatever state it is in.
-
-    Raises:
-        EdgebertError: adb is missing or its server can't be started.
-    """
-    found = []
-    for line in run_adb("devices", "-l").splitlines()[1:]:
-        serial, _, rest = line.partition(" ")
-        if rest.strip() and not serial.startswith("*"):
-            model = re.search(r"\bmodel:(\S+)", rest)
-            name = model[1].replace("_", " ") if model else ""
-            found.append(Attached(serial, rest.split()[0], name))
-    return tuple(found)
-
-
-class Adb:
-    """The adb client for one phone.
-
-    Args:
-        serial: as `adb devices` names it.
-    """
-
-    def __init__(self, serial: str) -> None:
-        self.serial = serial
-        self._lock = threading.Lock()
-        self._running: subprocess.Popen[bytes] | None = None
-        self._interrupted = False
-
-    def shell(self, command: str, timeout: float = SHELL_TIMEOUT_SECONDS) -> tuple[int, str]:
-        """Runs a command of the phone's shell.
-
-        Returns:
-            Its exit code, and what it wrote to stdout and stderr together.
-
-        Raises:
-            EdgebertError: the phone is gone, or did not answer in time.
-        """
-        _, output = self._call(["shell", f"({command}) 2>&1; echo {_EXIT_MARK}$?"], timeout)
-        text, marked, code = output.rpartition(_EXIT_MARK)
-        if not marked or not code.strip().isdigit():
-            raise EdgebertError(self._lost(output))
-        return int(code), text
-
-    def ask(self, commands: Mapping[str, str]) -> dict[str, str]:
-        """Outputs of several commands by name, in one call; empty where a command failed."""
-        parts = [f"echo '#{name}'; ({command}) 2>/dev/null" for name, command in commands.items()]
-        _, output = self.shell("; ".join(parts))
-        answers = dict.fromkeys(commands, "")
-        name = ""
-        for line in output.splitlines(keepends=True):
-            if line.startswith("#") and line[1:].strip() in commands:
-                name = line[1:].strip()
-            elif name:
-                answers[name] += line
-        return answers
-
-    def push(self, local: Path, remote: str) -> None:
-        """Copies a file to the phone.
-
-        Raises:
-            EdgebertError: the phone is gone or full.
-        """
-        code, output = self._call(["push", str(local), remote], PUSH_TIMEOUT_SECONDS)
-        if code:
-            if self.state() != "device":
-                raise EdgebertError(self._lost(output))
-            raise EdgebertError(
-                f"{local} can't be copied to {self.serial}:{remote}.{last_lines(output)} "
-                "Next: see that the phone has room (adb shell df -h /data/local/tmp)."
-            )
-
-    def state(self) -> str:
-        """As `adb get-state` says, "missing" where it knows no such phone."""
-        code, output = self._call(["get-state"], SHELL_TIMEOUT_SECONDS)
-        return "missing" if code else output.strip()
-
-    def interrupt(self) -> None:
-        """Ends the call that is under way; later ones fail too, until `resume`."""
-        with self._lock:
-            self._interrupted = True
-            if self._running is not None:
-                self._running.kill()
-
-    def resume(self) -> None:
-        """Lets calls through again, to clean up."""
-        with self._lock:
-            self._interrupted = False
-
-    def _call(self, arguments: list[str], timeout: float) -> tuple[int, str]:
-        with self._lock:
-            if self._interrupted:
-                raise EdgebertError(f"{self.serial}: stopped.")
-            try:
-                process = subprocess.Popen(
-                    ["adb", "-s", self.serial, *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                )
-            except FileNotFoundError as error:
-                raise EdgebertError(
-                    f"The adb client was expected on PATH. {INSTALL_ADB}"
-                ) from error
-            self._running = process
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired as error:
-            raise EdgebertError(
-                f"{self.serial} gave no answer to 'adb {arguments[0]}' for {timeout:g} s. "
-                "Next: unlock the phone, plug it in again, and measure again."
-            ) from error
-        finally:
-            with self._lock:
-                self._running = None
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-        return process.returncode, output.decode("utf-8", "replace")
-
-    def _lost(self, output: str) -> str:
-        return (
-            f"The connection to {self.serial} was lost: it was unplugged, or its USB debugging was "
-            f"switched off.{last_lines(output)} Next: plug it in again and measure again."
-        )
-
-
 def read_thermal(adb: Adb) -> Thermal:
     """How hot the phone is now.
 
@@ -275,6 +103,35 @@ def _hottest(thermal: str, battery: str) -> float | None:
     if not found and (tenths := _field(battery, "temperature")).isdigit():
         found = [int(tenths) / 10]
     return max(found, default=None)
+
+
+def heat_notes(heat: Sequence[Thermal], medians_ms: Sequence[float]) -> list[str]:
+    """Whether the phone slowed down because it got hot.
+
+    Args:
+        heat: before the first block of calls, and after each.
+        medians_ms: of the blocks.
+    """
+    first, levels = heat[0], [moment.level or 0 for moment in heat]
+    again = "Next: take off its case, let it cool, and measure again."
+    if max(levels) > levels[0]:
+        hottest = max(heat, key=lambda moment: moment.level or 0)
+        return [
+            f"Thermal throttling: the phone's thermal state rose from {first} to {hottest} while "
+            f"it was measured. {again}"
+        ]
+    if levels[0] > 0:
+        return [f"The phone was hot before ({first}) and may have been slowed down. {again}"]
+    third = len(medians_ms) // 3
+    before, after = first.temperature_c, heat[-1].temperature_c
+    if third and before is not None and after is not None and after - before >= HOTTER_C:
+        slower = median(medians_ms[-third:]) / median(medians_ms[:third]) - 1
+        if slower > SLOWER_SHARE:
+            return [
+                f"Thermal throttling: the last calls took {slower:.0%} longer than the first, and "
+                f"the phone went from {before:.0f} to {after:.0f} °C. {again}"
+            ]
+    return []
 
 
 def read_phone(adb: Adb, cpu_mask: str = "") -> PhoneState:
@@ -350,4 +207,3 @@ def _field(text: str, name: str) -> str:
     """A field of `dumpsys battery`, empty where there is none."""
     found = re.search(rf"^\s*{re.escape(name)}: (\S+)", text, re.MULTILINE)
     return found[1] if found else ""
-

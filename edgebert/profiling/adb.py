@@ -1,0 +1,190 @@
+"""The `adb` target: an Android phone, or all that are attached, at once."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling.adb_client import Adb, Attached, PhoneFolder, attached_devices
+from edgebert.profiling.adb_device import read_phone
+from edgebert.profiling.adb_session import Phone, ToolSession, place_tool
+from edgebert.profiling.benchmark_app import AppSession
+from edgebert.profiling.benchmark_tool import GraphInput, describe_graphs, read_graphs
+from edgebert.profiling.device_check import HostReference
+from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
+from edgebert.profiling.session import refuse_bad_settings, sample_texts
+from edgebert.profiling.target import Job, Outcome
+from edgebert.progress import Progress, silent
+from edgebert.settings import TargetSettings
+
+READY = "device"
+FIXES = {
+    "unauthorized": "unlock the phone and allow USB debugging for this computer",
+    "authorizing": "unlock the phone and allow USB debugging for this computer",
+    "offline": "plug the phone in again, or adb reconnect offline",
+    "connecting": "wait a moment and try again",
+    "no": "give this user access to the phone (Linux: add it to the group plugdev, udev rules)",
+}
+ENABLE = (
+    "plug a phone in with USB debugging on (Settings > About phone: tap Build number seven times; "
+    "then Developer options > USB debugging), or adb connect HOST:PORT"
+)
+
+
+def open_target(address: str, settings: TargetSettings) -> AdbTarget:
+    """The target of `--target adb` (all phones) or `--target adb:SERIAL`. Nothing is asked yet.
+
+    Raises:
+        UsageError: settings that contradict each other, a core mask that is no hex number.
+    """
+    mask = settings.cpu_mask
+    if mask and not (re.fullmatch("(0x)?[0-9a-fA-F]+", mask) and int(mask, 16)):
+        raise UsageError(f"--cpu-mask expects cores in hex, such as f0. Received: {mask!r}.")
+    if settings.benchmark_binary and settings.fetch_benchmark_binary:
+        raise UsageError(
+            "--benchmark-binary and --fetch-benchmark-binary name two tools. Next: give one."
+        )
+    if settings.app and (settings.benchmark_binary or settings.fetch_benchmark_binary or mask):
+        raise UsageError(
+            "--app measures in the demo app, which takes no benchmark binary and no --cpu-mask. "
+            "Next: leave those out, or --app."
+        )
+    return AdbTarget(address, settings)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is done on every phone."""
+
+    job: Job
+    files: tuple[ModelFile, ...]
+    plan: tuple[Configuration, ...]
+    inputs: dict[str, dict[str, tuple[GraphInput, ...]]]
+    texts: tuple[str, ...]
+    references: tuple[HostReference, ...]
+
+
+class AdbTarget:
+    """A phone by its serial, or all phones."""
+
+    def __init__(self, serial: str, settings: TargetSettings) -> None:
+        self._serial, self._settings = serial, settings
+
+    def profile(self, job: Job, progress: Progress = silent) -> Outcome:
+        """As `Target.profile`. A phone that fails among several is told in the others' warnings."""
+        task = self._prepare(job)
+        phones = self._phones()
+        outcomes: list[Outcome] = []
+        failures: list[str] = []
+        with ThreadPoolExecutor(len(phones)) as pool:
+            pending = [
+                pool.submit(self._on_phone, adb, name, task, progress) for adb, name in phones
+            ]
+            try:
+                for future, (_, name) in zip(pending, phones, strict=True):
+                    try:
+                        outcomes.append(future.result())
+                    except EdgebertError as error:
+                        if len(phones) == 1 or isinstance(error, UsageError):
+                            raise
+                        failures.append(f"{name} gave no result: {error}")
+            except BaseException:
+                for adb, _ in phones:
+                    adb.interrupt()
+                raise
+        if not outcomes:
+            raise EdgebertError(" ".join(failures))
+        return Outcome(
+            tuple(
+                replace(m, warnings=(*m.warnings, *failures))
+                for outcome in outcomes
+                for m in outcome.measurements
+            ),
+            tuple(check for outcome in outcomes for check in outcome.checks),
+        )
+
+    def _prepare(self, job: Job) -> _Task:
+        """All that needs no phone, and may fail without one."""
+        refuse_bad_settings(job.settings, job.texts)
+        if job.check is not None and not self._settings.app:
+            raise UsageError(
+                "--check on adb runs the task in the demo app: benchmark_model gives back no "
+                "outputs. Next: give --app too, or leave --check out."
+            )
+        files = read_model_files(job.models)
+        if self._settings.app:
+            bare = [file.name for file in files if not file.labels]
+            if bare:
+                raise UsageError(
+                    f"--app expects classifiers of edgebert. Received: {', '.join(bare)}, without "
+                    "vocabulary and labels. Next: leave --app out for them."
+                )
+            checked = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
+            texts = tuple(sample_texts() if job.texts is None else job.texts)
+            return _Task(job, files, (), {}, texts, tuple(checked))
+        graphs = {file.name: read_graphs(file.path) for file in files}
+        described: dict[str, Any] = {name: describe_graphs(own) for name, own in graphs.items()}
+        plan = configurations(files, described, job.settings)
+        inputs = {
+            name: {key: graph.inputs for key, graph in own.items()} for name, own in graphs.items()
+        }
+        return _Task(job, files, plan, inputs, (), ())
+
+    def _phones(self) -> list[tuple[Adb, str]]:
+        """The phones to measure on, with the name of each as a target."""
+        found = attached_devices()
+        wanted = [d for d in found if d.serial == self._serial] if self._serial else found
+        if not found:
+            raise EdgebertError(f"adb expects an attached phone. Received: none. Next: {ENABLE}.")
+        if not wanted:
+            raise UsageError(
+                f"--target adb:{self._serial} expects one of the attached phones: "
+                f"{', '.join(d.serial for d in found)}. Next: give one of them, or adb for all."
+            )
+        not_ready = [d for d in wanted if d.state != READY]
+        if not_ready:
+            raise EdgebertError(
+                f"adb expects phones that are ready. Received: {'; '.join(map(_state, not_ready))}."
+                + ("" if len(wanted) == len(not_ready) else " Next: or name one with adb:SERIAL.")
+            )
+        if self._serial or len(wanted) == 1:
+            name = f"adb:{self._serial}" if self._serial else "adb"
+            return [(Adb(wanted[0].serial), name)]
+        return [
+            (Adb(d.serial), f"adb:{name}") for d, name in zip(wanted, _names(wanted), strict=True)
+        ]
+
+    def _on_phone(self, adb: Adb, target: str, task: _Task, progress: Progress) -> Outcome:
+        settings, job = self._settings, task.job
+        state = read_phone(adb, settings.cpu_mask)
+        with PhoneFolder(adb, readable=settings.app) as folder:
+            phone = Phone(target, adb, folder, state)
+            if settings.app:
+                app = AppSession(phone, job.settings, settings.delegate, progress)
+                measured = app.measure(task.files, task.texts)
+                pairs = zip(task.files, task.references, strict=False)
+                return Outcome(tuple(measured), tuple(app.check(*pair) for pair in pairs))
+            tool = place_tool(phone, settings)
+            session = ToolSession(phone, tool, job.settings, settings, task.inputs, progress)
+            return Outcome(tuple(session.measure(task.plan)))
+
+
+def _state(device: Attached) -> str:
+    fix = FIXES.get(device.state, "see adb devices")
+    return f"{device.serial} is {device.state} ({fix})"
+
+
+def _names(devices: Sequence[Attached]) -> list[str]:
+    """Models, with serials where two are alike or a model is unknown."""
+    alike = Counter(device.model for device in devices)
+    return [
+        device.model
+        if device.model and alike[device.model] == 1
+        else f"{device.model} {device.serial}".strip()
+        for device in devices
+    ]

@@ -1,0 +1,251 @@
+"""The real `adb` client: which phones it sees, one phone's shell, and a folder there for a job."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+import subprocess
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from edgebert.errors import EdgebertError
+from edgebert.profiling.benchmark_output import last_lines
+
+SHELL_TIMEOUT_SECONDS = 60.0
+PUSH_TIMEOUT_SECONDS = 600.0
+PHONE_TEMPORARY = "/data/local/tmp"
+INSTALL_ADB = (
+    "Next: apt-get install adb (macOS: brew install android-platform-tools), or put the "
+    "platform-tools of the Android SDK on PATH."
+)
+
+_EXIT_MARK = "edgebert-exit:"
+"""The client's own exit code is 0 where a phone is unplugged amid a command, so the command's is
+printed behind its output, and where it is missing the phone is gone."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """A line of `adb devices -l`."""
+
+    serial: str
+    state: str
+    model: str
+
+
+def run_adb(*arguments: str, timeout: float = SHELL_TIMEOUT_SECONDS) -> str:
+    """Output of an adb command that is for no phone in particular.
+
+    Raises:
+        EdgebertError: adb is missing, or it failed; with its own words.
+    """
+    try:
+        done = subprocess.run(
+            ["adb", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise EdgebertError(f"The adb client was expected on PATH. {INSTALL_ADB}") from error
+    except subprocess.TimeoutExpired as error:
+        raise EdgebertError(
+            f"'adb {arguments[0]}' gave no answer for {timeout:g} s. Next: adb kill-server, plug "
+            "the phone in again, and try once more."
+        ) from error
+    if done.returncode:
+        raise EdgebertError(
+            f"'adb {arguments[0]}' failed.{last_lines(done.stderr.decode('utf-8', 'replace'))} "
+            "Next: adb kill-server, then adb devices."
+        )
+    return done.stdout.decode("utf-8", "replace")
+
+
+def attached_devices() -> tuple[Attached, ...]:
+    """What adb sees, in its order, whatever state it is in.
+
+    Raises:
+        EdgebertError: adb is missing or its server can't be started.
+    """
+    found = []
+    for line in run_adb("devices", "-l").splitlines()[1:]:
+        serial, _, rest = line.partition(" ")
+        if rest.strip() and not serial.startswith("*"):
+            model = re.search(r"\bmodel:(\S+)", rest)
+            name = model[1].replace("_", " ") if model else ""
+            found.append(Attached(serial, rest.split()[0], name))
+    return tuple(found)
+
+
+class Adb:
+    """The adb client for one phone.
+
+    Args:
+        serial: as `adb devices` names it.
+    """
+
+    def __init__(self, serial: str) -> None:
+        self.serial = serial
+        self._lock = threading.Lock()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._interrupted = False
+
+    def shell(self, command: str, timeout: float = SHELL_TIMEOUT_SECONDS) -> tuple[int, str]:
+        """Runs a command of the phone's shell.
+
+        Returns:
+            Its exit code, and what it wrote to stdout and stderr together.
+
+        Raises:
+            EdgebertError: the phone is gone, or did not answer in time.
+        """
+        _, output = self._call(["shell", f"({command}) 2>&1; echo {_EXIT_MARK}$?"], timeout)
+        text, marked, code = output.rpartition(_EXIT_MARK)
+        if not marked or not code.strip().isdigit():
+            raise EdgebertError(self._lost(output))
+        return int(code), text
+
+    def ask(self, commands: Mapping[str, str]) -> dict[str, str]:
+        """Outputs of several commands by name, in one call; empty where a command failed."""
+        parts = [f"echo '#{name}'; ({command}) 2>/dev/null" for name, command in commands.items()]
+        _, output = self.shell("; ".join(parts))
+        answers = dict.fromkeys(commands, "")
+        name = ""
+        for line in output.splitlines(keepends=True):
+            if line.startswith("#") and line[1:].strip() in commands:
+                name = line[1:].strip()
+            elif name:
+                answers[name] += line
+        return answers
+
+    def push(self, local: Path, remote: str) -> None:
+        """Copies a file to the phone.
+
+        Raises:
+            EdgebertError: the phone is gone or full.
+        """
+        code, output = self._call(["push", str(local), remote], PUSH_TIMEOUT_SECONDS)
+        if code:
+            if self.state() != "device":
+                raise EdgebertError(self._lost(output))
+            raise EdgebertError(
+                f"{local} can't be copied to {self.serial}:{remote}.{last_lines(output)} "
+                "Next: see that the phone has room (adb shell df -h /data/local/tmp)."
+            )
+
+    def state(self) -> str:
+        """As `adb get-state` says, "missing" where it knows no such phone."""
+        code, output = self._call(["get-state"], SHELL_TIMEOUT_SECONDS)
+        return "missing" if code else output.strip()
+
+    def interrupt(self) -> None:
+        """Ends the call that is under way; later ones fail too, until `resume`."""
+        with self._lock:
+            self._interrupted = True
+            if self._running is not None:
+                self._running.kill()
+
+    def resume(self) -> None:
+        """Lets calls through again, to clean up."""
+        with self._lock:
+            self._interrupted = False
+
+    def _call(self, arguments: list[str], timeout: float) -> tuple[int, str]:
+        with self._lock:
+            if self._interrupted:
+                raise EdgebertError(f"{self.serial}: stopped.")
+            try:
+                process = subprocess.Popen(
+                    ["adb", "-s", self.serial, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C is for us: we end it, and then clean up
+                )
+            except FileNotFoundError as error:
+                raise EdgebertError(
+                    f"The adb client was expected on PATH. {INSTALL_ADB}"
+                ) from error
+            self._running = process
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            raise EdgebertError(
+                f"{self.serial} gave no answer to 'adb {arguments[0]}' for {timeout:g} s. "
+                "Next: unlock the phone, plug it in again, and measure again."
+            ) from error
+        finally:
+            with self._lock:
+                self._running = None
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+        return process.returncode, output.decode("utf-8", "replace")
+
+    def _lost(self, output: str) -> str:
+        return (
+            f"The connection to {self.serial} was lost: it was unplugged, or its USB debugging was "
+            f"switched off.{last_lines(output)} Next: plug it in again and measure again."
+        )
+
+
+class PhoneFolder:
+    """A folder on the phone for one job. Leaving the `with` block removes it, whatever happened.
+
+    One that stayed behind because its phone was unplugged goes with a later job, a day after.
+
+    Args:
+        adb: the phone.
+        readable: whether apps may read it too, and not the shell's user alone.
+    """
+
+    def __init__(self, adb: Adb, readable: bool = False) -> None:
+        self._adb, self._mode = adb, "755" if readable else "700"
+        self.path = f"{PHONE_TEMPORARY}/edgebert-{secrets.token_hex(4)}"
+        self._placed: dict[str, str] = {}
+
+    def place(self, local: Path, sha256: str, mode: str = "644") -> str:
+        """The path of a file there, which is copied once for each content.
+
+        Raises:
+            EdgebertError: the phone is gone or full.
+        """
+        if sha256 not in self._placed:
+            remote = f"{self.path}/{len(self._placed)}-{_plain_name(local.name)}"
+            self._adb.push(local, remote)
+            self._adb.shell(shlex.join(["chmod", mode, remote]))
+            self._placed[sha256] = remote
+        return self._placed[sha256]
+
+    def __enter__(self) -> PhoneFolder:
+        stale = f"find {PHONE_TEMPORARY} -maxdepth 1 -name 'edgebert-*' -mtime +0"
+        code, output = self._adb.shell(
+            f"{stale} -exec rm -rf {{}} +; mkdir -m {self._mode} {self.path}"
+        )
+        if code:
+            raise EdgebertError(
+                f"{self._adb.serial}: {self.path} can't be made.{last_lines(output)} "
+                "Next: see that the phone has room (adb shell df -h /data/local/tmp)."
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._adb.resume()
+        with suppress(EdgebertError):
+            self._adb.shell(f"rm -rf {self.path}")
+
+
+def _plain_name(name: str) -> str:
+    """A file's name for the phone, where tools part lists by `,` and `:`."""
+    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
