@@ -5,14 +5,15 @@ rules hold: Python 3.8, the standard library and numpy, nothing of edgebert. ai-
 newer is needed; with anything else the requests are answered by an error.
 
     {"op": "operations", CALL, ["warmup": 0, "runs": 1, "max_seconds"]}
-                    calls, plain_ms, profiled_ms, whole_us, operations: [{name, node, inner, us}]
+                    calls, plain_ms, profiled_ms, operations: [{name, node, inner, us}]
     {"op": "cold_start", "model", "signature", CALL, ["threads": 1, "weight_cache": ""]}
                     load_ms, first_call_ms, arena: bytes or null, cache: bytes
 
-CALL is the runner's. "operations" wants the file loaded. `whole_us` and `us` are means of the calls
-in the middle half, by their time; the runtime counts whole microseconds. `inner` operations are
-XNNPACK's, in the order in which they ran; `node` is then its own number, otherwise the graph's.
-`arena` is what malloc gave out during the first call: XNNPACK packs weights before it.
+CALL is the runner's. "operations" wants the file loaded. `plain_ms` and `profiled_ms` are medians
+of calls without and with the profiler. `us` is a mean in which no call counts more than the third
+quartile, as other programs interrupt some; the runtime counts whole microseconds. `inner`
+operations are XNNPACK's, in the order in which they ran; `node` is then its own number, otherwise
+the graph's. `arena` is what malloc gave out during the first call: XNNPACK packs weights before it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,6 @@ FIRST_DIMENSION = 2
 TENSOR_TYPE_WORDS = 64
 
 GRAPH_OPERATION, INNER_OPERATION = 2, 8
-WHOLE_CALL = b"Invoke"
 EVENT = np.dtype(
     {
         "names": ["tag", "kind", "us", "node"],
@@ -212,17 +212,14 @@ def time_operations(runner: Any, call: ProfiledCall, request: Message) -> Messag
         collected.append(call.stop())
     kinds = (GRAPH_OPERATION, INNER_OPERATION)
     rows = [events[np.isin(events["kind"], kinds)] for events in collected]
-    whole = [whole_us(events) for events in collected]
     if any(not np.array_equal(row["tag"], rows[0]["tag"]) for row in rows):
         raise runner.RequestError("The same operations were expected in every call of the graph")
-    low, high = np.percentile(whole, [25, 75])
-    middle = [i for i, us in enumerate(whole) if low <= us <= high]
-    means = np.mean([rows[i]["us"] for i in middle], axis=0)
+    times = np.array([row["us"] for row in rows], np.float64)
+    means = np.minimum(times, np.percentile(times, 75, axis=0)).mean(axis=0)
     return {
         "calls": len(plain),
         "plain_ms": float(np.median(plain)),
         "profiled_ms": float(np.median(profiled)),
-        "whole_us": float(np.mean([whole[i] for i in middle])),
         "operations": [
             {
                 "name": ctypes.string_at(int(row["tag"])).decode(),
@@ -233,13 +230,6 @@ def time_operations(runner: Any, call: ProfiledCall, request: Message) -> Messag
             for row, us in zip(rows[0], means)  # noqa: B905
         ],
     }
-
-
-def whole_us(events: Any) -> int:
-    """How long the graph took, which the runtime notes as an event of its own."""
-    others = events[~np.isin(events["kind"], (GRAPH_OPERATION, INNER_OPERATION))]
-    times = [int(e["us"]) for e in others if ctypes.string_at(int(e["tag"])) == WHOLE_CALL]
-    return times[0]
 
 
 def start(runner: Any, request: Message) -> Message:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
-from edgebert.profiling import cpu, interleaving, session
+from edgebert.profiling import cpu, interleaving, machine_warnings
 from edgebert.profiling.measurement import Measurement, ratios
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.target import profile
@@ -123,7 +123,7 @@ def test_a_child_that_fails_is_an_error_with_its_last_lines(
 def test_warnings_say_what_to_do(
     quick: ProfileSettings, tiny: TinyClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "HIGH_LOAD_PER_CORE", -1.0)
+    monkeypatch.setattr(machine_warnings, "HIGH_LOAD_PER_CORE", -1.0)
     settings = replace(quick, threads=(99,), min_runs=10**6, max_seconds=0.05, lengths=(8,))
     (measured,) = profile([tiny.path], settings)
     warnings = " ".join(measured.warnings)
