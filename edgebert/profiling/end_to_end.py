@@ -3,7 +3,7 @@
 `python -m edgebert.profiling.end_to_end` speaks the runner's protocol, so that its blocks can be
 interleaved with others. `load` takes {"model", "threads", "texts"}; `first_call` times the first
 text, and `run` goes through all the texts for each of its runs: tokenize, pick the length, run the
-model, read the label.
+model, read the label. `operations` tells how much of that the tokenizer takes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from edgebert.errors import UsageError
@@ -23,6 +24,7 @@ class TextService(runner.Service):
     def __init__(self) -> None:
         super().__init__()
         self._calls: list[partial[Any]] = []
+        self._encodings: list[partial[Any]] = []
 
     def _op_load(self, request: dict[str, Any]) -> dict[str, Any]:
         from edgebert.litert_model import LiteRtModel
@@ -34,6 +36,8 @@ class TextService(runner.Service):
         if not model.labels:
             raise UsageError("A classifier was expected. Received: a bare encoder, with no labels")
         self._calls = [partial(model.classify, text) for text in texts]
+        encode = partial(model.tokenizer.encode, max_length=model.max_length)
+        self._encodings = [partial(encode, text) for text in texts]
         return {"load_ms": load_ms, "rss_before": before, "rss_after": runner.status_bytes("VmRSS")}
 
     def _op_first_call(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -41,6 +45,15 @@ class TextService(runner.Service):
 
     def _op_run(self, request: dict[str, Any]) -> dict[str, Any]:
         return runner.time_calls(self._loaded(), request)
+
+    def _op_operations(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What of a text's time is the tokenizer's: medians of rounds, mean of the texts."""
+        steps = {"tokenizer_ms": self._encodings, "whole_ms": self._loaded()}
+        rounds: dict[str, list[list[float]]] = {name: [] for name in steps}
+        for _ in range(int(request.get("runs", 1))):
+            for name, calls in steps.items():
+                rounds[name].append(runner.time_calls(calls, {})["latencies_ms"])
+        return {name: mean(map(median, zip(*rounds[name], strict=True))) for name in steps}
 
     def _op_predict(self, request: dict[str, Any]) -> dict[str, Any]:
         """Labels and scores of the loaded texts."""

@@ -91,6 +91,14 @@ class Contender:
         return max(int(peak - base) for peak, base in zip(peaks, before, strict=True))
 
     @property
+    def energy_mj(self) -> float | None:
+        """Energy of one call, of the whole processor; None where the runner can't tell."""
+        spent = [run.get("energy_mj") for run in self._runs]
+        if None in spent:
+            return None
+        return float(sum(map(float, spent))) / sum(map(len, self.blocks))
+
+    @property
     def cpu_share(self) -> float | None:
         """CPU time over wall time while calls were timed; one thread alone has about 1.
 

@@ -6,24 +6,28 @@ Files take turns; each configuration is started afresh several times.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from statistics import median
 from typing import Any, Protocol
 
 from edgebert.errors import ModelError, UsageError
+from edgebert.profiling.closer_look import CloserLook
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.interleaving import Contender, measure_in_turn
+from edgebert.profiling.machine_warnings import BUSY_BEFORE as BUSY_BEFORE
+from edgebert.profiling.machine_warnings import counted, machine_warnings
 from edgebert.profiling.measurement import Device, Kind, Measurement
+from edgebert.profiling.operations import runner_extension
 from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
 from edgebert.profiling.process import Runner
+from edgebert.profiling.sustained import chosen
 from edgebert.profiling.target import Job, Outcome
 from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings
 
 DEFAULT_TEXTS = 64
-HIGH_LOAD_PER_CORE = 0.5
-BUSY_BEFORE = "The machine was busy before"
 CHECKED_AT_ONCE = 16
 
 
@@ -86,6 +90,9 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
         for _, group in groupby(plan, key=lambda configuration: configuration.length):
             measurements += session.model_only(list(group), threads)
         measurements += session.end_to_end(with_text, threads, timed_texts)
+    if settings.sustained_seconds:
+        typical = {} if settings.lengths else _typical_lengths(files, texts or sample_texts())
+        session.without_pause(measurements, chosen(plan, settings.lengths, typical))
     checks = [
         _check(machine, file, reference, facts, progress)
         for file, reference in zip(files, references, strict=False)
@@ -171,27 +178,40 @@ class _Session:
         self._machine, self._settings, self._progress = machine, settings, progress
         self._id = uuid.uuid4().hex[:12]
         self._device = make_device(facts)
+        self._environment = facts["environment"]
         self._runtime = _runtime(facts)
+        extended = settings.operations or settings.cold_start
+        extension = machine.place(runner_extension()) if extended else ""
+        self._look = CloserLook(settings, progress, extension)
 
     def model_only(self, plan: Sequence[Configuration], threads: int) -> list[Measurement]:
         """Times configurations of one length in turn."""
-        contenders = []
-        for configuration in plan:
-            file, signature = configuration.file, configuration.signature
-            label = f"{file.name}, {signature or 'graph'}, {_counted(threads, 'thread')}"
-            contenders.append(
-                Contender(
-                    label,
-                    partial(self._machine.start_runner, label),
-                    {"model": self._machine.place(file), "threads": threads},
-                    configuration.call,
-                )
-            )
+        contenders = [self._contender(configuration, threads) for configuration in plan]
         measure_in_turn(contenders, self._settings, self._progress)
-        return [
-            self._measurement(contender, c.file, threads, "model", c.signature, c.length)
-            for contender, c in zip(contenders, plan, strict=True)
-        ]
+        measurements = []
+        for contender, c in zip(contenders, plan, strict=True):
+            own = self._measurement(contender, c.file, threads, "model", c.signature, c.length)
+            measurements.append(self._look.at_model(contender, own))
+        return measurements
+
+    def without_pause(self, measurements: list[Measurement], plan: Sequence[Configuration]) -> None:
+        """Runs configurations for long, each after the other, and adds to their measurements."""
+        threads = self._settings.threads[0]
+        for c in plan:
+            keys = [(m.name, m.threads, m.signature, m.length, m.texts) for m in measurements]
+            place = keys.index((c.file.name, threads, c.signature, c.length, 0))
+            contender = self._contender(c, threads)
+            measurements[place] = self._look.under_load(contender, measurements[place])
+
+    def _contender(self, configuration: Configuration, threads: int) -> Contender:
+        file, signature = configuration.file, configuration.signature
+        label = f"{file.name}, {signature or 'graph'}, {counted(threads, 'thread')}"
+        return Contender(
+            label,
+            partial(self._machine.start_runner, label),
+            {"model": self._machine.place(file), "threads": threads},
+            configuration.call,
+        )
 
     def end_to_end(
         self, files: Sequence[ModelFile], threads: int, texts: Sequence[str]
@@ -199,7 +219,7 @@ class _Session:
         """Times text in, label out, of the files in turn."""
         contenders = []
         for file in files:
-            label = f"{file.name}, end to end, {_counted(threads, 'thread')}"
+            label = f"{file.name}, end to end, {counted(threads, 'thread')}"
             contenders.append(
                 Contender(
                     label,
@@ -210,10 +230,11 @@ class _Session:
                 )
             )
         measure_in_turn(contenders, self._settings, self._progress)
-        return [
-            self._measurement(contender, file, threads, "end_to_end", texts=len(texts))
-            for contender, file in zip(contenders, files, strict=True)
-        ]
+        measurements = []
+        for contender, file in zip(contenders, files, strict=True):
+            own = self._measurement(contender, file, threads, "end_to_end", texts=len(texts))
+            measurements.append(self._look.at_text(contender, own))
+        return measurements
 
     def _measurement(
         self,
@@ -225,7 +246,10 @@ class _Session:
         length: int | None = None,
         texts: int = 0,
     ) -> Measurement:
-        warnings = [*self._machine_warnings(threads), *contender.warnings(self._settings, threads)]
+        warnings = [
+            *machine_warnings(self._device, self._environment, threads),
+            *contender.warnings(self._settings, threads),
+        ]
         if kind == "model" and self._settings.end_to_end and not self._machine.runs_text:
             warnings.append(
                 f"Text in, label out is not timed on {self._machine.target}. "
@@ -256,22 +280,9 @@ class _Session:
             latency=contender.latency,
             peak_memory_bytes=contender.peak_memory_bytes,
             model_memory_bytes=contender.model_memory_bytes,
+            energy_mj=contender.energy_mj,
             warnings=tuple(warnings),
         )
-
-    def _machine_warnings(self, threads: int) -> list[str]:
-        load, cores, found = self._device.load_average, self._device.cores, []
-        if load is not None and load > HIGH_LOAD_PER_CORE * cores:
-            found.append(
-                f"{BUSY_BEFORE}: load average {load:.1f} on "
-                f"{_counted(cores, 'core')}. Next: wait until it is quiet and measure again."
-            )
-        if threads > cores:
-            found.append(
-                f"{_counted(threads, 'thread')} share {_counted(cores, 'core')}. "
-                f"Next: give --threads {cores} at most."
-            )
-        return found
 
 
 def make_device(facts: dict[str, Any]) -> Device:
@@ -334,6 +345,7 @@ def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) 
         "warmup_runs is 0 or more": settings.warmup_runs >= 0,
         "min_runs is 1 or more": settings.min_runs >= 1,
         "max_seconds is over 0": settings.max_seconds > 0,
+        "sustained_seconds is 0 or more": settings.sustained_seconds >= 0,
         "there is at least one text": texts is None or len(texts) > 0,
     }
     broken = [rule for rule, kept in rules.items() if not kept]
@@ -341,12 +353,21 @@ def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) 
         raise UsageError(f"profile expects that {'; '.join(broken)}. Received: {settings}.")
 
 
+def _typical_lengths(files: Sequence[ModelFile], texts: Sequence[str]) -> dict[str, int]:
+    """By the names of our classifiers, the median length of the texts in tokens."""
+    from edgebert.litert_model import LiteRtModel
+
+    lengths = {}
+    for file in files:
+        if file.labels:
+            model = LiteRtModel.open(file.path)
+            encodings = model.tokenizer.encode_batch(list(texts), model.max_length)
+            lengths[file.name] = round(median(map(len, encodings)))
+    return lengths
+
+
 def sample_texts() -> list[str]:
     """Sentences of the sample set's test split, the same ones every time."""
     from edgebert.datasets import read_dataset, sample_set, take
 
     return list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

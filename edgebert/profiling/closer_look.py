@@ -1,0 +1,123 @@
+"""What is measured beside the latency where it is asked for: operations, starts, a long run.
+
+A machine that can't do one of them is told of in a warning; the latency stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from dataclasses import dataclass, replace
+
+from edgebert.errors import EdgebertError
+from edgebert.profiling.cold_start import measure_cold_starts
+from edgebert.profiling.interleaving import Contender
+from edgebert.profiling.measurement import Measurement, OperationTime, SustainedPoint
+from edgebert.profiling.operations import subgraphs_of, time_operations
+from edgebert.profiling.sustained import run_without_pause, slowdown_warning, stretches
+from edgebert.progress import Progress
+from edgebert.settings import ProfileSettings
+
+TEXT_ROUNDS = 15
+"""How often all texts are gone through to see the tokenizer's share."""
+
+
+@dataclass
+class CloserLook:
+    """Adds to measurements what the settings ask for.
+
+    Attributes:
+        settings: of the profile.
+        progress: told of each part.
+        extension: path of the runner's extension on the machine; "" where nothing needs it.
+    """
+
+    settings: ProfileSettings
+    progress: Progress
+    extension: str = ""
+
+    def at_model(self, contender: Contender, measured: Measurement) -> Measurement:
+        """Operations and starts of a model that was just measured."""
+        if self.settings.operations:
+            measured = self._tried(
+                "Times by operation are unknown", self._operations, contender, measured
+            )
+        if self.settings.cold_start:
+            measured = self._tried(
+                "Starts with a weight cache were not timed", self._cold_start, contender, measured
+            )
+        return measured
+
+    def at_text(self, contender: Contender, measured: Measurement) -> Measurement:
+        """How much of the time from text to label is the tokenizer's."""
+        if not self.settings.operations:
+            return measured
+        return self._tried(
+            "The tokenizer's share is unknown", self._tokenizer_share, contender, measured
+        )
+
+    def under_load(self, contender: Contender, measured: Measurement) -> Measurement:
+        """A run without a pause. It heats the machine: nothing should be measured after it."""
+        return self._tried("It was not run without a pause", self._sustained, contender, measured)
+
+    def _tried(
+        self,
+        failed: str,
+        look: Callable[[Contender, Measurement], Measurement],
+        contender: Contender,
+        measured: Measurement,
+    ) -> Measurement:
+        try:
+            return look(contender, measured)
+        except EdgebertError as error:
+            return _warned(measured, [f"{failed}. Received: {error}"])
+
+    def _operations(self, contender: Contender, measured: Measurement) -> Measurement:
+        label = f"{contender.label}, operations"
+        self.progress(label, 0, 1)
+        subgraph = subgraphs_of(Path(measured.model))[measured.signature or ""]
+        with contender.start() as process:
+            process.ask("extend", program=self.extension)
+            process.ask("load", **contender.load)
+            times, doubts = time_operations(process, contender.call, subgraph)
+        self.progress(label, 1, 1)
+        return _warned(replace(measured, operations=times), doubts)
+
+    def _cold_start(self, contender: Contender, measured: Measurement) -> Measurement:
+        label = f"{contender.label}, starts"
+        self.progress(label, 0, 1)
+        request = {**contender.load, **contender.call}
+        cold, arena_bytes = measure_cold_starts(contender.start, request, self.extension)
+        self.progress(label, 1, 1, load_ms=cold.load_ms, cached_load_ms=cold.cached_load_ms)
+        return replace(
+            measured, cold_start=cold, weights_bytes=cold.cache_bytes, arena_bytes=arena_bytes
+        )
+
+    def _tokenizer_share(self, contender: Contender, measured: Measurement) -> Measurement:
+        with contender.start() as process:
+            process.ask("load", **contender.load)
+            answer = process.ask("operations", runs=TEXT_ROUNDS)
+        tokenizer_ms, whole_ms = answer["tokenizer_ms"], answer["whole_ms"]
+        times = (
+            OperationTime("tokenizer", "WORDPIECE", tokenizer_ms),
+            OperationTime("model", "RUN", max(0.0, whole_ms - tokenizer_ms)),
+        )
+        return replace(measured, operations=times)
+
+    def _sustained(self, contender: Contender, measured: Measurement) -> Measurement:
+        label, seconds = f"{contender.label}, without a pause", self.settings.sustained_seconds
+
+        def tell(points: Sequence[SustainedPoint]) -> None:
+            total = max(stretches(seconds), len(points))
+            self.progress(label, len(points), total, p50_ms=points[-1].p50_ms)
+
+        with contender.start() as process:
+            process.ask("load", **contender.load)
+            process.ask("first_call", **contender.call)
+            points = run_without_pause(process, contender.call, seconds, tell)
+        slowdown = slowdown_warning(points)
+        return _warned(replace(measured, sustained=points), [slowdown] if slowdown else [])
+
+
+def _warned(measured: Measurement, warnings: Sequence[str]) -> Measurement:
+    return replace(measured, warnings=(*measured.warnings, *warnings))

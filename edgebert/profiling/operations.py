@@ -1,0 +1,203 @@
+"""Where a call's time goes, by layer: what the runtime's profiler says, put on the file's layers.
+
+Most of a graph runs inside XNNPACK, whose operations have a kind and an order, and no name. Order
+and kind are enough to find each one's counterpart in the file, and the file's tensors are named
+after the layers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from converters.tflite_file import SubgraphInfo, read_model
+from edgebert.errors import EdgebertError
+from edgebert.profiling import litert_requests
+from edgebert.profiling.measurement import OperationTime
+from edgebert.profiling.plan import ModelFile, read_model_files
+from edgebert.profiling.process import Runner
+
+SUM_TOLERANCE = 0.05
+"""By how much of a call all operations together may miss it without a warning."""
+
+CUT_OFF_US = 0.5
+"""XNNPACK's clock gives whole microseconds: what it cuts off an operation, on average."""
+
+CALLS = 200
+SECONDS = 3.0
+WARMUP_CALLS = 10
+
+_INNER_KINDS = {
+    "FULLY_CONNECTED": "Fully Connected",
+    "BATCH_MATMUL": "Batch Matrix Multiply",
+    "SUB": "Subtract",
+    "MUL": "Multiply",
+    "DIV": "Divide",
+    "RSQRT": "Reciprocal Square Root",
+    "SQRT": "Square Root",
+    "LOGISTIC": "Sigmoid",
+    "GELU": "GELU",
+    "TANH": "TanH",
+    "CONV_2D": "Convolution",
+    "DEPTHWISE_CONV_2D": "Convolution",
+}
+"""What XNNPACK calls an operator of the format; others it calls as the format does."""
+
+_MOVES = {"RESHAPE", "TRANSPOSE", "SPLIT", "SLICE", "STRIDED_SLICE", "CONCATENATION", "SQUEEZE"}
+_INNER_MOVES = {"Static Reshape", "Reshape", "Transpose", "Copy", "Slice", "Split", "Concatenate"}
+_ALIKE, _BOTH_MOVE = 3, 1
+
+
+def runner_extension() -> ModelFile:
+    """The file that the runner takes the requests from, as a `Machine` places files."""
+    return read_model_files((Path(litert_requests.__file__),))[0]
+
+
+def time_operations(
+    process: Runner, call: Mapping[str, Any], subgraph: SubgraphInfo
+) -> tuple[tuple[OperationTime, ...], list[str]]:
+    """Times the operations of a signature.
+
+    Args:
+        process: a runner that has the file loaded and took the extension's requests.
+        call: the runner's fields that name the call.
+        subgraph: the signature's.
+
+    Returns:
+        Times in the order of the graph, and what makes them doubtful.
+
+    Raises:
+        EdgebertError: the runtime has no profiler, or failed.
+    """
+    limits = {"warmup": WARMUP_CALLS, "runs": CALLS, "max_seconds": SECONDS}
+    answer = process.ask("operations", **call, **limits)
+    times = name_operations(subgraph, answer["operations"])
+    total, plain = sum(time.latency_ms for time in times), float(answer["plain_ms"])
+    if abs(total / plain - 1) <= SUM_TOLERANCE:
+        return times, []
+    return times, [
+        f"The operations add up to {total / plain:.0%} of a call ({total:.3g} of {plain:.3g} ms): "
+        "the runtime's clock counts whole microseconds, and other programs may have run. "
+        "Next: read them as shares, or measure a longer text on a quiet machine."
+    ]
+
+
+def name_operations(
+    subgraph: SubgraphInfo, events: Sequence[Mapping[str, Any]]
+) -> tuple[OperationTime, ...]:
+    """Puts a profiler's events on the layers of the file.
+
+    Args:
+        subgraph: as the file has it.
+        events: as the extension's `operations` gives them.
+
+    Returns:
+        One for each layer and kind of operation, in the order of the graph. What XNNPACK does on
+        its own, such as a conversion, belongs to the layer that follows it.
+    """
+    nodes = _nodes_of(subgraph, events)
+    outputs = {subgraph.tensors[o.outputs[0]].name for o in subgraph.operators if o.outputs}
+    sums: dict[tuple[str, str], list[float]] = {}
+    order: dict[tuple[str, str], int] = {}
+    for event, (node, is_counterpart) in zip(events, nodes, strict=True):
+        operator = subgraph.operators[node]
+        layer = layer_name(subgraph.tensors[operator.outputs[0]].name, outputs)
+        key = (layer, operator.name if is_counterpart else _inner_kind(event["name"]))
+        cut_off = CUT_OFF_US if event["inner"] else 0.0
+        sums.setdefault(key, []).append((event["us"] + cut_off) / 1000)
+        order[key] = min(order.get(key, node), node)
+    return tuple(
+        OperationTime(layer, operation, sum(sums[layer, operation]), len(sums[layer, operation]))
+        for layer, operation in sorted(sums, key=lambda key: order[key])
+    )
+
+
+def layer_name(tensor: str, outputs: set[str]) -> str:
+    """The layer of a tensor, such as `layers.0.attention.norm` of `layer_0/attention/norm/mean`.
+
+    Args:
+        tensor: an operator's output.
+        outputs: names of all operators' outputs: what is below one of them is a step towards it.
+    """
+    name = tensor.partition(";")[0]
+    parts = name.split("/")
+    above = ("/".join(parts[:count]) for count in range(1, len(parts)))
+    owner = next((path for path in above if path in outputs), name)
+    return re.sub(r"\blayer_(\d+)\b", r"layers.\1", owner.replace("/", "."))
+
+
+def _nodes_of(
+    subgraph: SubgraphInfo, events: Sequence[Mapping[str, Any]]
+) -> list[tuple[int, bool]]:
+    """For each event the number of an operator in the file, and whether it is its counterpart."""
+    outside = {event["node"] for event in events if not event["inner"]}
+    inside = [node for node in range(len(subgraph.operators)) if node not in outside]
+    names = [subgraph.operators[node].name for node in inside]
+    kinds = [_inner_kind(event["name"]) for event in events if event["inner"]]
+    places = iter(align(names, kinds))
+    nodes: list[tuple[int, bool]] = []
+    without = 0  # events that wait for the operator which follows them
+    node = inside[-1] if inside else 0
+    for event in events:
+        place = next(places) if event["inner"] else None
+        if event["inner"] and place is None:
+            without += 1
+            continue
+        node = event["node"] if place is None else inside[place]
+        nodes += [(node, False)] * without + [(node, True)]
+        without = 0
+    return nodes + [(node, False)] * without
+
+
+def align(operators: Sequence[str], kinds: Sequence[str]) -> list[int | None]:
+    """Finds for each inner operation its operator: in order, as many alike as can be.
+
+    Args:
+        operators: names of the format, in the order of the graph.
+        kinds: XNNPACK's, in the order in which they ran.
+
+    Returns:
+        For each kind the operator's place; None where it has no counterpart.
+    """
+    if len(operators) == len(kinds) and all(map(_likeness, operators, kinds)):
+        return list(range(len(kinds)))
+    rows, columns = len(operators), len(kinds)
+    best = [[0] * (columns + 1) for _ in range(rows + 1)]
+    for i in reversed(range(rows)):
+        for j in reversed(range(columns)):
+            likeness = _likeness(operators[i], kinds[j])
+            paired = likeness + best[i + 1][j + 1] if likeness else 0
+            best[i][j] = max(paired, best[i + 1][j], best[i][j + 1])
+    places: list[int | None] = []
+    i = j = 0
+    while j < columns:
+        likeness = _likeness(operators[i], kinds[j]) if i < rows else 0
+        if likeness and best[i][j] == likeness + best[i + 1][j + 1]:
+            places.append(i)
+            i, j = i + 1, j + 1
+        elif i < rows and best[i][j] == best[i + 1][j]:
+            i += 1
+        else:
+            places.append(None)
+            j += 1
+    return places
+
+
+def _likeness(operator: str, kind: str) -> int:
+    expected = _INNER_KINDS.get(operator, operator.replace("_", " ").title())
+    if kind == expected:
+        return _ALIKE
+    return _BOTH_MOVE if operator in _MOVES and kind in _INNER_MOVES else 0
+
+
+def _inner_kind(name: str) -> str:
+    """`Fully Connected (NC, QDU8, F32, QC8W) GEMM` to `Fully Connected`."""
+    return name.partition(" (")[0]
+
+
+def subgraphs_of(path: Path) -> dict[str, SubgraphInfo]:
+    """A file's subgraphs by the signature that leads to them; the first of those without one."""
+    subgraphs = read_model(path.read_bytes()).subgraphs
+    return {subgraph.signature: subgraph for subgraph in reversed(subgraphs)}
