@@ -6,8 +6,8 @@ A machine that can't do one of them is told of in a warning; the latency stands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from edgebert.errors import EdgebertError
 from edgebert.profiling.cold_start import measure_cold_starts

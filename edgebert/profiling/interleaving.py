@@ -93,10 +93,9 @@ class Contender:
     @property
     def energy_mj(self) -> float | None:
         """Energy of one call, of the whole processor; None where the runner can't tell."""
-        spent = [run.get("energy_mj") for run in self._runs]
-        if None in spent:
+        if any(run.get("energy_mj") is None for run in self._runs):
             return None
-        return float(sum(map(float, spent))) / sum(map(len, self.blocks))
+        return sum(float(run["energy_mj"]) for run in self._runs) / sum(map(len, self.blocks))
 
     @property
     def cpu_share(self) -> float | None:

@@ -8,12 +8,11 @@ after the layers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from converters.tflite_file import SubgraphInfo, read_model
-from edgebert.errors import EdgebertError
 from edgebert.profiling import litert_requests
 from edgebert.profiling.measurement import OperationTime
 from edgebert.profiling.plan import ModelFile, read_model_files

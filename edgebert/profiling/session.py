@@ -6,7 +6,7 @@ Files take turns; each configuration is started afresh several times.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from statistics import median
