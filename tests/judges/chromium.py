@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -34,6 +35,14 @@ FLAGS = (
     # In a container /dev/shm is small, and root may not have the sandbox.
     *("--disable-dev-shm-usage", "--no-sandbox"),
 )
+# Puts the pipe's ends on the numbers that the browser expects, then becomes the browser.
+STARTER = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 ANSWER_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
@@ -62,17 +71,19 @@ class Chromium:
         self._arrived = threading.Condition()
         self._listeners: dict[str, Callable[[str, dict[str, Any]], None]] = {}
         self._last_id, self._ended = 0, False
-        with ExitStack() as stack:
+        to_browser, our_write = os.pipe()
+        our_read, from_browser = os.pipe()
+        with ExitStack() as stack:  # which is taken down in the reverse order
             profile = stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
             )
-            to_browser, our_write = os.pipe()
-            our_read, from_browser = os.pipe()
-            command = [program, *FLAGS, *flags, f"--user-data-dir={profile}"]
-            # The shell puts the pipe's ends on the numbers 3 and 4, then becomes the browser.
-            script = f'exec "$@" 3<&{to_browser} 4>&{from_browser}'
+            self._responses = stack.enter_context(os.fdopen(our_read, "rb", buffering=0))
+            self._reader = threading.Thread(target=self._read, daemon=True)
+            stack.callback(self._reader.join)
+            own = ("--remote-debugging-pipe", f"--user-data-dir={profile}")
+            command = [program, *FLAGS, *flags, *own]
             self._process = subprocess.Popen(
-                ["sh", "-c", script, "sh", *command, "--remote-debugging-pipe"],
+                [sys.executable, "-c", STARTER, str(to_browser), str(from_browser), *command],
                 pass_fds=(to_browser, from_browser),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -83,8 +94,6 @@ class Chromium:
             os.close(from_browser)
             stack.callback(self._end)
             self._requests = stack.enter_context(os.fdopen(our_write, "wb", buffering=0))
-            self._responses = stack.enter_context(os.fdopen(our_read, "rb"))
-            self._reader = threading.Thread(target=self._read, daemon=True)
             self._reader.start()
             self.ask("Browser.getVersion")
             self._stack = stack.pop_all()
@@ -93,8 +102,7 @@ class Chromium:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._requests.close()  # the browser's sign to end
-        self._stack.close()
+        self._stack.close()  # the closed pipe is the browser's sign to end
 
     def open(
         self,
@@ -149,7 +157,10 @@ class Chromium:
             number = self._last_id
             message = {"id": number, "method": method, "params": parameters}
             message |= {"sessionId": session} if session else {}
-            self._requests.write(json.dumps(message).encode() + b"\0")
+            try:
+                self._requests.write(json.dumps(message).encode() + b"\0")
+            except BrokenPipeError:
+                self._ended = True
             self._arrived.wait_for(lambda: number in self._answers or self._ended, ANSWER_SECONDS)
             answer = self._answers.pop(number, None)
         if answer is None:
@@ -161,7 +172,7 @@ class Chromium:
 
     def _read(self) -> None:
         rest = b""
-        while chunk := os.read(self._responses.fileno(), 1 << 16):
+        while chunk := self._responses.read(1 << 16):
             *messages, rest = (rest + chunk).split(b"\0")
             for message in map(json.loads, messages):
                 if "id" in message:
