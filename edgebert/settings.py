@@ -272,12 +272,16 @@ class ProfileSettings:
     min_runs: int = setting(50, "Fewest timed calls.")
     max_seconds: float = setting(10.0, "Longest time a model and configuration.")
     end_to_end: bool = setting(True, "Also time text in, label out.")
-    operations: bool = setting(False, "Also time each operation of the graph, by layer.")
+    operations: bool = setting(
+        False, "Also time each operation of the graph, by layer, and the tokenizer's share."
+    )
     sustained_seconds: float = setting(
         0.0, "Also run without a pause for so long, to see the curve of the latency; 0 does not."
     )
     cold_start: bool = setting(
-        False, "Also time starts with and without XNNPACK's weight cache on disk."
+        False,
+        "Also time starts with and without XNNPACK's weight cache on disk, and tell weights from "
+        "tensors in memory.",
     )
 
 
@@ -303,7 +307,7 @@ class TargetSettings:
         "cpu", "adb, cloud: where the graph runs on the phone.", ("cpu", "gpu", "nnapi")
     )
     cpu_mask: str = setting(
-        "", "ssh, adb: the cores to run on, as taskset's mask in hex, such as f0."
+        "", "cpu, ssh, adb: the cores to run on, as taskset's mask in hex, such as f0."
     )
     litertjs: str = setting(
         "", "browser: folder of @litertjs/core; fetched once through npm when empty."

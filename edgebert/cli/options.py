@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import click
 
@@ -30,6 +31,21 @@ class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
             return tuple(int(part) for part in str(value).split(",") if part.strip())
         except ValueError:
             self.fail(f"expected whole numbers with commas. Received: {value!r}", param, ctx)
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]
+    """`90`, `90s`, `5m` or `1h` as seconds."""
+
+    name = "seconds, 5m"
+    _UNITS: ClassVar = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
+        if found is None:
+            self.fail(f"expected a duration such as 90s or 5m. Received: {value!r}", param, ctx)
+        return float(found[1]) * self._UNITS[found[2]]
 
 
 def settings_options(

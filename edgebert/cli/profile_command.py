@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import json_option, print_json, settings_options
+from edgebert.cli.options import Duration, json_option, print_json, settings_options
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
 
 if TYPE_CHECKING:
@@ -48,7 +49,16 @@ if TYPE_CHECKING:
     "machine's. Exit code 3 where they differ.",
 )
 @click.option("--max-rows", default=200, show_default=True, help="Rows taken from --check.")
-@settings_options(ProfileSettings)
+@click.option(
+    "--sustained",
+    "--sustained-seconds",
+    "sustained_seconds",
+    type=Duration(),
+    default=0.0,
+    help="Also run without a pause for so long, such as 5m, at the first of --lengths or else the "
+    "length that the texts need: the curve of the latency, and of the heat.",
+)
+@settings_options(ProfileSettings, without=("sustained_seconds",))
 @settings_options(TargetSettings, "target_settings")
 @settings_options(DataSettings, "columns")
 @json_option
@@ -60,6 +70,7 @@ def profile(
     targets: tuple[str, ...],
     check_path: Path | None,
     max_rows: int,
+    sustained_seconds: float,
     settings: ProfileSettings,
     target_settings: TargetSettings,
     columns: DataSettings,
@@ -73,11 +84,13 @@ def profile(
     edgebert profile model.tflite
     edgebert profile float.tflite int8.tflite --threads 1,2 --lengths 32,128 --texts test.tsv
     edgebert profile int8.tflite --target cpu --target ssh:pi@raspberrypi --check test.tsv
+    edgebert profile int8.tflite --lengths 64 --operations --cold-start --sustained 5m
     """
     from edgebert.datasets import read_dataset, take
     from edgebert.errors import QualityGateError
     from edgebert.profiling.target import Job, open_target
     from edgebert.progress import terminal_progress
+    from edgebert.reporting.operation_tables import closer_tables
     from edgebert.reporting.tables import (
         checks_table,
         files_table,
@@ -95,7 +108,7 @@ def profile(
     if check_path is not None:
         check = read_dataset(check_path, columns.text_column, columns.label_column)
         check = take(check, max_rows, seed=0)
-    job = Job(models, settings, texts, check)
+    job = Job(models, replace(settings, sustained_seconds=sustained_seconds), texts, check)
     opened = [open_target(name, target_settings) for name in targets]
     with terminal_progress() as progress:
         outcomes = [target.profile(job, progress) for target in opened]
@@ -108,7 +121,7 @@ def profile(
         print_json(content)
     else:
         tables = [files_table(measurements)] if measurements else []
-        tables += latency_tables(measurements)
+        tables += [*latency_tables(measurements), *closer_tables(measurements)]
         print_tables(*tables, *([checks_table(checks)] if checks else []))
         notes = [note for found in checks for note in found.notes]
         for line in dict.fromkeys([*map(_machine, measurements), *notes]):

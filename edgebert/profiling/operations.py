@@ -8,7 +8,7 @@ after the layers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ SUM_TOLERANCE = 0.05
 """By how much of a call all operations together may miss it without a warning."""
 
 CUT_OFF_US = 0.5
-"""XNNPACK's clock gives whole microseconds: what it cuts off an operation, on average."""
+"""XNNPACK's clock gives whole microseconds: what it cuts off a longer time, on average."""
+
+TICK_US = 1.0
+"""What an operation that the clock never saw takes at most."""
 
 CALLS = 200
 SECONDS = 3.0
@@ -72,15 +75,36 @@ def time_operations(
     """
     limits = {"warmup": WARMUP_CALLS, "runs": CALLS, "max_seconds": SECONDS}
     answer = process.ask("operations", **call, **limits)
-    times = name_operations(subgraph, answer["operations"])
-    total, plain = sum(time.latency_ms for time in times), float(answer["plain_ms"])
+    plain = float(answer["plain_ms"])
+    times = name_operations(subgraph, with_cut_off(answer["operations"], 1000 * plain))
+    total = sum(time.latency_ms for time in times)
     if abs(total / plain - 1) <= SUM_TOLERANCE:
         return times, []
     return times, [
         f"The operations add up to {total / plain:.0%} of a call ({total:.3g} of {plain:.3g} ms): "
-        "the runtime's clock counts whole microseconds, and other programs may have run. "
+        "other programs may have run, or the graph is too short for a clock of whole microseconds. "
         "Next: read them as shares, or measure a longer text on a quiet machine."
     ]
+
+
+def with_cut_off(events: Sequence[Mapping[str, Any]], whole_us: float) -> list[dict[str, Any]]:
+    """Gives events back what whole microseconds cut off.
+
+    That is half a microsecond where the clock saw something. Operations that it never saw share
+    what is then missing to the whole, evenly, and take less than a microsecond each.
+
+    Args:
+        events: as the extension's `operations` gives them.
+        whole_us: how long a call takes, by a better clock.
+    """
+    found = [dict(event) for event in events]
+    unseen = [event for event in found if event["inner"] and not event["us"]]
+    for event in found:
+        event["us"] += CUT_OFF_US if event["inner"] and event["us"] else 0.0
+    missing = whole_us - sum(event["us"] for event in found)
+    for event in unseen:
+        event["us"] = min(TICK_US, max(0.0, missing / len(unseen)))
+    return found
 
 
 def name_operations(
@@ -90,30 +114,31 @@ def name_operations(
 
     Args:
         subgraph: as the file has it.
-        events: as the extension's `operations` gives them.
+        events: of the extension's `operations`.
 
     Returns:
         One for each layer and kind of operation, in the order of the graph. What XNNPACK does on
         its own, such as a conversion, belongs to the layer that follows it.
     """
-    nodes = _nodes_of(subgraph, events)
-    outputs = {subgraph.tensors[o.outputs[0]].name for o in subgraph.operators if o.outputs}
-    sums: dict[tuple[str, str], list[float]] = {}
-    order: dict[tuple[str, str], int] = {}
-    for event, (node, is_counterpart) in zip(events, nodes, strict=True):
-        operator = subgraph.operators[node]
-        layer = layer_name(subgraph.tensors[operator.outputs[0]].name, outputs)
-        key = (layer, operator.name if is_counterpart else _inner_kind(event["name"]))
-        cut_off = CUT_OFF_US if event["inner"] else 0.0
-        sums.setdefault(key, []).append((event["us"] + cut_off) / 1000)
-        order[key] = min(order.get(key, node), node)
+    names = [
+        subgraph.tensors[operator.outputs[0]].name if operator.outputs else ""
+        for operator in subgraph.operators
+    ]
+    times: dict[tuple[str, str], list[float]] = {}
+    nodes: dict[tuple[str, str], int] = {}
+    for event, (node, is_counterpart) in zip(events, _nodes_of(subgraph, events), strict=True):
+        known = node < len(names)
+        layer = layer_name(names[node], names) if known else ""
+        operation = subgraph.operators[node].name if is_counterpart else _kind(event["name"])
+        times.setdefault((layer, operation), []).append(event["us"] / 1000)
+        nodes.setdefault((layer, operation), node)
     return tuple(
-        OperationTime(layer, operation, sum(sums[layer, operation]), len(sums[layer, operation]))
-        for layer, operation in sorted(sums, key=lambda key: order[key])
+        OperationTime(*key, latency_ms=sum(times[key]), calls=len(times[key]))
+        for key in sorted(times, key=lambda key: nodes[key])
     )
 
 
-def layer_name(tensor: str, outputs: set[str]) -> str:
+def layer_name(tensor: str, outputs: Container[str]) -> str:
     """The layer of a tensor, such as `layers.0.attention.norm` of `layer_0/attention/norm/mean`.
 
     Args:
@@ -130,24 +155,27 @@ def layer_name(tensor: str, outputs: set[str]) -> str:
 def _nodes_of(
     subgraph: SubgraphInfo, events: Sequence[Mapping[str, Any]]
 ) -> list[tuple[int, bool]]:
-    """For each event the number of an operator in the file, and whether it is its counterpart."""
+    """For each event an operator's number in the file, and whether it is the event's counterpart.
+
+    A number beyond the file's operators is of one that the runtime has put in their place.
+    """
+    operators = subgraph.operators
     outside = {event["node"] for event in events if not event["inner"]}
-    inside = [node for node in range(len(subgraph.operators)) if node not in outside]
-    names = [subgraph.operators[node].name for node in inside]
-    kinds = [_inner_kind(event["name"]) for event in events if event["inner"]]
-    places = iter(align(names, kinds))
+    inside = [node for node in range(len(operators)) if node not in outside]
+    kinds = [_kind(event["name"]) for event in events if event["inner"]]
+    places = iter(align([operators[node].name for node in inside], kinds))
     nodes: list[tuple[int, bool]] = []
-    without = 0  # events that wait for the operator which follows them
-    node = inside[-1] if inside else 0
+    waiting = 0  # for the operator that follows
+    node = len(operators)
     for event in events:
         place = next(places) if event["inner"] else None
         if event["inner"] and place is None:
-            without += 1
+            waiting += 1
             continue
         node = event["node"] if place is None else inside[place]
-        nodes += [(node, False)] * without + [(node, True)]
-        without = 0
-    return nodes + [(node, False)] * without
+        nodes += [(node, False)] * waiting + [(node, node < len(operators))]
+        waiting = 0
+    return nodes + [(node, False)] * waiting
 
 
 def align(operators: Sequence[str], kinds: Sequence[str]) -> list[int | None]:
@@ -191,7 +219,7 @@ def _likeness(operator: str, kind: str) -> int:
     return _BOTH_MOVE if operator in _MOVES and kind in _INNER_MOVES else 0
 
 
-def _inner_kind(name: str) -> str:
+def _kind(name: str) -> str:
     """`Fully Connected (NC, QDU8, F32, QC8W) GEMM` to `Fully Connected`."""
     return name.partition(" (")[0]
 

@@ -1,0 +1,80 @@
+"""What a profile found beside the latency, for the terminal: layers, tokenizer, starts, load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgebert.profiling.measurement import Measurement
+from edgebert.reporting.detail_tables import (
+    cold_start_table,
+    has_memory,
+    memory_table,
+    operations_table,
+    sustained_table,
+)
+from edgebert.reporting.operations import SMALL, blocks_of, profiled
+from edgebert.reporting.places import device_labels, device_of, timed_text
+from edgebert.reporting.tables import Table
+from edgebert.reporting.units import NOTHING, ms_text, share_text
+
+
+def closer_tables(measurements: Sequence[Measurement]) -> list[Table]:
+    """Tables of what was asked for beside the latency; none where nothing was."""
+    labels = device_labels(measurements)
+    graphs = [m for m in profiled(measurements) if m.kind == "model"]
+    texts = [m for m in measurements if m.kind == "end_to_end" and m.operations]
+    long_runs = [m for m in measurements if m.sustained]
+    started = [m for m in measurements if m.cold_start]
+    known = [m for m in measurements if has_memory(m)]
+    tables = [layers_table(m, labels[device_of(m)] if len(labels) > 1 else "") for m in graphs]
+    tables += [operations_table(graphs, labels)] if graphs else []
+    tables += [tokenizer_table(texts)] if texts else []
+    tables += [cold_start_table(started, labels)] if started else []
+    tables += [memory_table(known, labels)] if known else []
+    tables += [sustained_table(long_runs, labels)] if long_runs else []
+    return tables
+
+
+def layers_table(measurement: Measurement, device: str = "") -> Table:
+    """Where a call's time goes, layer by layer in the order of the graph.
+
+    Args:
+        measurement: with operations.
+        device: for the title, where there are several.
+    """
+    blocks = blocks_of(measurement.operations)
+    by_part: dict[str, float] = {}
+    for name, block in blocks.items():
+        for part, ms in block.items() if "." in name else ():
+            by_part[part] = by_part.get(part, 0.0) + ms
+    total = sum(sum(block.values()) for block in blocks.values())
+    parts = [part for part, ms in by_part.items() if ms >= SMALL * total]
+    rows = []
+    for name, block in blocks.items():
+        spent = sum(block.values())
+        shown = [ms_text(block[part]) if part in block else NOTHING for part in parts]
+        rows.append((name, ms_text(spent), share_text(spent / total), *shown))
+    place = ", ".join(filter(None, (measurement.name, timed_text(measurement), device)))
+    whole = measurement.latency.p50_ms
+    return Table(
+        f"Layers of {place}: ms, together {ms_text(total)} of a call's p50 of {ms_text(whole)}",
+        ("layer", "all", "share", *parts),
+        tuple(rows),
+    )
+
+
+def tokenizer_table(measurements: Sequence[Measurement]) -> Table:
+    """How much of the time from text to label is the tokenizer's."""
+    rows = []
+    for m in measurements:
+        by_layer = {operation.layer: operation.latency_ms for operation in m.operations}
+        total = sum(by_layer.values())
+        shown = [f"{ms_text(ms)} ({share_text(ms / total)})" for ms in by_layer.values()]
+        rows.append((m.name, timed_text(m), ms_text(total), *shown))
+    names = list(dict.fromkeys(o.layer for m in measurements for o in m.operations))
+    return Table(
+        "From text to label, ms: mean of the texts",
+        ("model", "timed", "all", *names),
+        tuple(rows),
+        texts=2,
+    )
