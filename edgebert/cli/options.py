@@ -36,7 +36,7 @@ class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
 class Duration(click.ParamType):  # type: ignore[type-arg]
     """`90`, `90s`, `5m` or `1h` as seconds."""
 
-    name = "seconds, 5m"
+    name = "duration"
     _UNITS: ClassVar = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
     def convert(

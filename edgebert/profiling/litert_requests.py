@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -61,30 +62,33 @@ def requests(runner: Any) -> dict[str, Callable[[Any, Message], Message]]:
     """The requests by name, given the runner's module; each takes its service and a request."""
 
     def operations(service: Any, request: Message) -> Message:
-        check_version(runner)
+        library = find_library(runner)
         inputs = service.inputs_of(request)
-        call = ProfiledCall(service.path, request["signature"], service.threads, inputs)
+        call = ProfiledCall(library, service.path, request["signature"], service.threads, inputs)
         return time_operations(runner, call, request)
 
     def cold_start(service: Any, request: Message) -> Message:
-        check_version(runner)
+        find_library(runner)
         return start(runner, request)
 
     return {"operations": operations, "cold_start": cold_start}
 
 
-def check_version(runner: Any) -> None:
-    """Refuses runtimes that lack what is asked here, or lay it out in another way."""
-    try:
-        version = str(import_module(PACKAGE).__version__)
-    except ImportError as error:
-        version = str(error)
+def find_library(runner: Any) -> str:
+    """LiteRT's C library; runtimes that have none, or lay out events otherwise, are refused."""
+    library, version = None, "no ai-edge-litert"
+    with suppress(ImportError):
+        package = import_module(PACKAGE)
+        version = str(package.__version__)
+        library = next(Path(str(package.__file__)).parent.glob("libLiteRt.*"), None)
     parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if parts < OLDEST or ctypes.sizeof(ctypes.c_void_p) != EVENT["tag"].itemsize:
+    wide = ctypes.sizeof(ctypes.c_void_p) == EVENT["tag"].itemsize
+    if library is None or parts < OLDEST or not wide:
         raise runner.RequestError(
             f"ai-edge-litert 2.2 or newer on 64 bits was expected. Received: {version}. "
             "Next: pip install --upgrade ai-edge-litert"
         )
+    return str(library)
 
 
 class ProfiledCall:
@@ -93,9 +97,10 @@ class ProfiledCall:
     Python's CompiledModel has no profiler. What is made here lives as long as the program.
     """
 
-    def __init__(self, path: str, key: str, threads: int, inputs: dict[str, Any]) -> None:
-        library = next(Path(str(import_module(PACKAGE).__file__)).parent.glob("libLiteRt.*"))
-        self._library = ctypes.CDLL(str(library))
+    def __init__(
+        self, library: str, path: str, key: str, threads: int, inputs: dict[str, Any]
+    ) -> None:
+        self._library = ctypes.CDLL(library)
         self._environment = self._make("CreateEnvironment", 0, None)
         file = self._make("CreateModelFromFile", self._environment, path.encode())
         options = self._make("CreateOptions")

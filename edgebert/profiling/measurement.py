@@ -193,9 +193,12 @@ class Measurement:
         peak_memory_bytes: largest resident memory of the whole process; None where unknown.
         model_memory_bytes: how much of it came with the model.
         warnings: what makes the figures doubtful, each with what to do.
-        weights_bytes: how much of the model's memory holds weights; None where unknown.
-        arena_bytes: how much of it holds tensors of one call; None where unknown.
-        energy_mj: energy of one call in millijoules, of the whole processor; None where unknown.
+        weights_bytes: weights as XNNPACK packs them, once for all signatures; rows of embedding
+            tables stay in the file. None where unknown.
+        arena_bytes: what the first call took of the heap beside weights: tensors of one call. None
+            where unknown.
+        energy_mj: energy of one call in millijoules, of all processor packages, with what they use
+            when idle; None where unknown.
         operations: time by operation, in the order of the graph; empty where it was not asked for.
         sustained: the curve of a run without a pause; empty where it was not asked for.
         cold_start: starts with and without a weight cache; None where it was not asked for.
