@@ -24,7 +24,7 @@ from edgebert.reporting.canvas import (
 )
 
 _POINTS_PER_INCH = 72.0
-_NAME_INCHES, _BAR_INCHES, _GAP_INCHES = 0.22, 0.17, 0.05
+_NAME_INCHES, _BAR_INCHES, _GAP_INCHES = 0.24, 0.17, 0.05
 _AXIS_INCHES = 0.55
 _SIDES_INCHES = 0.3
 
@@ -68,7 +68,7 @@ def draw_bars(bars: Sequence[Bar], x_label: str, title: str, prefix: str) -> str
     for bar in bars:
         if bar.name:
             y += _NAME_INCHES
-            _write_name(axes, bar.name, y - 0.02)
+            _write_name(axes, bar.name, y - 0.03)
         y += _BAR_INCHES
         _draw_bar(axes, bar, y - _BAR_INCHES / 2, longest)
         y += _GAP_INCHES
@@ -76,6 +76,7 @@ def draw_bars(bars: Sequence[Bar], x_label: str, title: str, prefix: str) -> str
     axes.set_ylim(y, 0)
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
     return to_svg(figure, title, prefix)
 
 

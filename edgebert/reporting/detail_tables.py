@@ -67,9 +67,9 @@ def devices_table(measurements: Sequence[Measurement]) -> Table | None:
                     f"{m.name}, {timed}" if m is first else "",
                     labels[device_of(m)],
                     ms_text(m.latency.p50_ms),
+                    ratio_text(_ratio(m.latency.p50_ms, first.latency.p50_ms)),
                     ms_text(m.latency.p90_ms),
                     share_text(m.latency.block_spread),
-                    ratio_text(_ratio(m.latency.p50_ms, first.latency.p50_ms)),
                     ms_text(m.load_ms),
                     ms_text(m.first_call_ms),
                     memory_text(m.peak_memory_bytes),
@@ -77,7 +77,7 @@ def devices_table(measurements: Sequence[Measurement]) -> Table | None:
             )
     if not rows:
         return None
-    columns = ("p50", "p90", "spread", "ratio", "load", "first call", "peak memory")
+    columns = ("p50", "ratio", "p90", "spread", "load", "first call", "peak memory")
     return Table(
         "Latency in ms; ratios to the first device",
         ("model", "device", *columns),
@@ -107,17 +107,17 @@ def operations_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]
                 (
                     "" if place else f"{m.name}, {where}",
                     part.name,
-                    ", ".join(part.operations[:2]) + ", ..." * (len(part.operations) > 2),
-                    str(part.calls),
                     ms_text(part.latency_ms),
                     share_text(part.share),
+                    str(part.calls),
+                    ", ".join(part.operations[:2]) + ", ..." * (len(part.operations) > 2),
                 )
             )
     return Table(
         "Parts of all layers together",
-        ("model", "part", "operation", "calls", "ms", "share"),
+        ("model", "part", "ms", "share", "calls", "operation"),
         tuple(rows),
-        texts=3,
+        texts=2,
         sections=tuple(sections[1:]),
     )
 
@@ -127,7 +127,6 @@ def sustained_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str])
     rows = []
     for m, where in zip(chosen, where_texts(chosen, labels), strict=True):
         first, last = m.sustained[0], m.sustained[-1]
-        slowest = max(point.p50_ms for point in m.sustained)
         rows.append(
             (
                 m.name,
@@ -136,7 +135,6 @@ def sustained_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str])
                 ms_text(first.p50_ms),
                 ms_text(last.p50_ms),
                 ratio_text(_ratio(last.p50_ms, first.p50_ms)),
-                ms_text(slowest),
                 _from_to(m.sustained, lambda p: p.temperature_c, "°C"),
                 _from_to(m.sustained, lambda p: p.frequency_mhz, "MHz"),
                 ", ".join(dict.fromkeys(p.thermal_state for p in m.sustained if p.thermal_state))
@@ -152,7 +150,6 @@ def sustained_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str])
             "first p50",
             "last p50",
             "ratio",
-            "slowest p50",
             "temperature",
             "clock",
             "thermal state",
@@ -212,24 +209,27 @@ def has_memory(m: Measurement) -> bool:
 
 
 def memory_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
-    """What the memory holds, and what a call costs in energy."""
+    """What the memory holds, and what a call costs in energy: sections of one model."""
+    names = [m.name for m in chosen]
+    starts = [place for place, name in enumerate(names) if place == names.index(name)]
     rows = [
         (
-            m.name,
+            m.name if place in starts else "",
             where,
             memory_text(m.weights_bytes),
-            memory_text(m.arena_bytes),
+            size_text(m.arena_bytes),
             memory_text(m.model_memory_bytes),
             memory_text(m.peak_memory_bytes),
             NOTHING if m.energy_mj is None else f"{m.energy_mj:.3g} mJ",
         )
-        for m, where in zip(chosen, where_texts(chosen, labels), strict=True)
+        for place, (m, where) in enumerate(zip(chosen, where_texts(chosen, labels), strict=True))
     ]
     return Table(
         "Memory, and energy of a call",
         ("model", "timed", "weights", "arenas", "by the model", "peak, whole process", "energy"),
         tuple(rows),
         texts=2,
+        sections=tuple(starts[1:]),
     )
 
 

@@ -52,10 +52,17 @@ th, td { padding: 6px 12px; text-align: right; white-space: nowrap; vertical-ali
 th { color: var(--faint); font-weight: 500; font-size: .85em; }
 tbody tr { border-top: 1px solid var(--rule); }
 tbody tr.inner { border-top: 0; }
+tr.group th { text-align: left; font-size: 1em; font-weight: 600; color: var(--ink);
+  padding-bottom: 0; }
+tr.group span { position: sticky; left: 12px; }
+table:not(.cards, .facts) :is(tr.inner td, tbody tr:not(.inner, .group) td, thead th):first-child {
+  position: sticky; left: 0; background: var(--card); }
 th.text, td.text { text-align: left; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 12em; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr));
   gap: 16px; align-items: start; margin-bottom: 16px; }
+.beside { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(420px, 100%), 1fr));
+  gap: 0 16px; } .beside > div { min-width: 0; }
 figure { margin: 0; padding: 12px; border: 1px solid var(--rule); border-radius: 8px;
   background: var(--card); min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; font-family: inherit; }
@@ -72,10 +79,13 @@ figcaption { color: var(--faint); font-size: .9em; }
   .cards td.nothing { display: none; }
   .cards td::before { content: attr(data-of); color: var(--faint); text-align: left;
     white-space: nowrap; }
+  .cards td.text { min-width: 0; text-align: right; }
   .cards td:first-child { font-weight: 600; }
   th, td { padding: 5px 8px; }
-  td.text { white-space: normal; overflow-wrap: anywhere; min-width: 6.5em; }
-  .facts td.text:first-child { min-width: 5em; }
+  td.text { white-space: normal; overflow-wrap: anywhere; min-width: 10em; }
+  .facts td.text:first-child { min-width: 8em; }
+  tr.group th { white-space: normal; overflow-wrap: anywhere; }
+  tr.group span { left: 8px; display: inline-block; max-width: calc(100vw - 50px); }
 }
 """
 
@@ -139,14 +149,23 @@ def _section(section: Section, report: Report) -> str:
     if figures:
         parts.append(_legend(section.legend))
         parts.append(f'<div class="plots">{"".join(map(_figure, figures))}</div>')
-    for table in section.tables:
-        if table.title != section.title:
-            parts.append(f"<h3>{escape(table.title)}</h3>")
-        parts.append(_drawn(table, cards=not section.title))
+    parts += _tables(section)
     if section.lines:
         lines = "".join(f"<li>{escape(line)}</li>" for line in section.lines)
         parts.append(f"<ul>{lines}</ul>")
     return "\n".join(filter(None, parts))
+
+
+def _tables(section: Section) -> list[str]:
+    """Tables below each other; short ones, such as facts, side by side where there is room."""
+    drawn = [
+        (f"<h3>{escape(table.title)}</h3>\n" if table.title != section.title else "")
+        + _drawn(table)
+        for table in section.tables
+    ]
+    if len(drawn) > 1 and all(map(_is_plain, section.tables)):
+        return ['<div class="beside">', *(f"<div>{table}</div>" for table in drawn), "</div>"]
+    return drawn
 
 
 def _legend(legend: Legend) -> str:
@@ -162,29 +181,66 @@ def _figure(figure: Figure) -> str:
     return f"<figure>{figure.svg}{_legend(figure.legend)}{caption}</figure>"
 
 
-def _drawn(table: Table, cards: bool = False) -> str:
-    heads = "".join(
-        f'<th scope="col"{_class("text" if place < table.texts else "")}>{escape(heading)}</th>'
-        for place, heading in enumerate(table.columns)
-    )
-    plain = len(table.columns) == table.texts
-    rows = []
-    for at, row in enumerate(table.rows):
-        inner = bool(table.sections) and at not in (0, *table.sections)
-        cells = "".join(
-            f'<td{_class(_classes(table, place, text, plain))} data-of="{escape(heading)}">'
-            f"{escape(text)}</td>"
-            for place, (heading, text) in enumerate(zip(table.columns, row, strict=True))
+def _drawn(table: Table) -> str:
+    """A table; on a phone a card a row, unless rows belong together."""
+    if _is_plain(table):
+        kind, head, rows = "facts", "", [_row(table, row) for row in table.rows]
+    else:
+        skipped = int(_has_groups(table))
+        heads = "".join(
+            f'<th scope="col"{_class("text" if place < table.texts else "")}>{escape(heading)}</th>'
+            for place, heading in enumerate(table.columns)
+            if place >= skipped
         )
-        rows.append(f"<tr{_class('inner' if inner else '')}>{cells}</tr>")
-    head = "" if plain else f"<thead><tr>{heads}</tr></thead>"
-    kind = _class("cards" if cards else "facts" if plain else "")
-    return f'<div class="scroll"><table{kind}>{head}<tbody>{"".join(rows)}</tbody></table></div>'
+        head, rows = f"<thead><tr>{heads}</tr></thead>", _rows(table)
+        kind = "" if table.sections else "cards"
+    return (
+        f'<div class="scroll"><table{_class(kind)}>{head}<tbody>{"".join(rows)}</tbody></table>'
+        "</div>"
+    )
 
 
-def _classes(table: Table, place: int, text: str, plain: bool) -> str:
+def _is_plain(table: Table) -> bool:
+    return len(table.columns) == table.texts == 2
+
+
+def _has_groups(table: Table) -> bool:
+    """Whether sections have several rows, so that what they have in common gets a row."""
+    return bool(table.sections) and len(table.rows) > len(table.sections) + 1
+
+
+def _rows(table: Table) -> list[str]:
+    if not _has_groups(table):
+        return [_row(table, row) for row in table.rows]
+    rows = []
+    for place, row in enumerate(table.rows):
+        if place in (0, *table.sections):
+            rows.append(
+                f'<tr class="group"><th colspan="{len(row) - 1}" scope="rowgroup">'
+                f"<span>{_breakable(row[0])}</span></th></tr>"
+            )
+        rows.append(_row(table, row, start=1))
+    return rows
+
+
+def _row(table: Table, row: Sequence[str], start: int = 0) -> str:
+    cells = "".join(
+        f'<td{_class(_classes(table, place, text))} data-of="{escape(table.columns[place])}">'
+        f"{_breakable(text) if place < table.texts else escape(text)}</td>"
+        for place, text in enumerate(row)
+        if place >= start
+    )
+    return f"<tr{_class('inner' if start else '')}>{cells}</tr>"
+
+
+def _breakable(text: str) -> str:
+    """Text that may be broken where the parts of a file's or a layer's name meet."""
+    return re.sub(r"(?<=\S)([_./:])(?=[^\W\d])", r"\1<wbr>", escape(text))
+
+
+def _classes(table: Table, place: int, text: str) -> str:
     names = ["text"] if place < table.texts else []
-    if place == table.texts - 1 and place and (plain or len(text) > 40):
+    if place == table.texts - 1 and place and (_is_plain(table) or len(text) > 40):
         names.append("long")
     if text in _MARKED:
         names.append(_MARKED[text])

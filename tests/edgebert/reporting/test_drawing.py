@@ -20,7 +20,7 @@ from edgebert.reporting.terminal import print_report
 from edgebert.reporting.units import ms_text, ratio_text, seconds_text, share_text, size_text
 
 HOSTILE = "<script>alert('x')</script>|$\\frac{a$[link](javascript:1)&amp;\"onload=\""
-VOID = {"meta", "br", "use", "path"}
+VOID = {"meta", "br", "use", "path", "wbr"}
 
 
 def measured(name: str, ms: float, length: int | None = 16, **changes: object) -> Measurement:
