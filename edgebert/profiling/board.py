@@ -75,7 +75,9 @@ class Board:
     def start_runner(self, label: str) -> RunnerProcess:
         """A fresh benchmark program on the board."""
         python = self._prepared()
-        words = [*self._pinning(), python.path, self._runner_path]
+        mask = self._settings.cpu_mask
+        pinning = ["--cpu-mask", mask] if mask else []
+        words = [python.path, self._runner_path, *pinning]
         return RunnerProcess(self._connection.command(words), label)
 
     def start_end_to_end(self, label: str) -> RunnerProcess:
@@ -92,7 +94,6 @@ class Board:
             self._progress(stage, 0, 1)
             self._connection.open(self._needed_bytes + SPARE_BYTES)
             settings = self._settings
-            self._refuse_bad_mask()
             python = find_python(
                 self._connection, settings.remote_python, settings.bootstrap, self._progress
             )
@@ -104,21 +105,6 @@ class Board:
             self._python = python
             self._progress(stage, 1, 1, python=python.path, runtime=python.runtime)
         return self._python
-
-    def _pinning(self) -> list[str]:
-        mask = self._settings.cpu_mask
-        return ["taskset", mask] if mask else []
-
-    def _refuse_bad_mask(self) -> None:
-        if not self._pinning():
-            return
-        reply = self._connection.run([*self._pinning(), "true"])
-        if reply.code:
-            raise EdgebertError(
-                f"--cpu-mask {self._settings.cpu_mask} expects `taskset` on the board and cores "
-                f"that it has. Received: {reply.last_line}. Next: see `nproc` there, or install "
-                "taskset, on Debian by `sudo apt install util-linux`."
-            )
 
     def _send(
         self,

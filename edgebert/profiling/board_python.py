@@ -13,6 +13,9 @@ from edgebert.profiling.ssh_connection import UNFINISHED, VENV, Connection
 from edgebert.progress import Progress
 
 OLDEST_PYTHON = (3, 8)
+OLDEST_PIP = "pip>=20.3"
+"""An older one doesn't know the names of today's wheels."""
+
 PIP_SECONDS = 1800.0
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
@@ -182,8 +185,7 @@ def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progre
             f"--bootstrap expected to make {SHOWN_VENV} on the board. Received: {made.last_line}. "
             "Next: see that there is room in the home folder."
         )
-    # A board's pip can be older than the names of today's wheels.
-    connection.run_script(PIP, "--quiet", "--upgrade", "pip", seconds=PIP_SECONDS)
+    connection.run_script(PIP, "--quiet", OLDEST_PIP, seconds=PIP_SECONDS)
     problems = []
     here = version("ai-edge-litert")
     for step, line in enumerate(REQUIREMENTS):

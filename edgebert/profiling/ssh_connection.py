@@ -164,6 +164,7 @@ class Connection:
         Raises:
             EdgebertError: no ssh here, no way to the board, or no room there.
         """
+        assert self._keeper is None, "a connection is opened once"
         self._sockets = tempfile.TemporaryDirectory(prefix="edgebert-", dir=_socket_base())
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
         if not self._user_shares():
@@ -196,7 +197,8 @@ class Connection:
 
         A program that a signal ends has 128 and the signal's number as its exit code.
         """
-        remote = ["env", f"{FOLDER_VARIABLE}={self.folder}", "sh", "-c", '"$@"; exit $?', "sh"]
+        variables = [f"{FOLDER_VARIABLE}={self.folder}", f"TMPDIR={self.folder}"]
+        remote = ["env", *variables, "sh", "-c", '"$@"; exit $?', "sh"]
         return tuple(self._ssh("exec " + shlex.join([*remote, *words]), "-o", "ControlMaster=no"))
 
     def run(
