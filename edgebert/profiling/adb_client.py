@@ -24,6 +24,7 @@ INSTALL_ADB = (
     "platform-tools of the Android SDK on PATH."
 )
 
+_ANSWER_MARK = "edgebert-answer:"
 _EXIT_MARK = "edgebert-exit:"
 """The client's own exit code is 0 where a phone is unplugged amid a command, so the command's is
 printed behind its output, and where it is missing the phone is gone."""
@@ -113,14 +114,17 @@ class Adb:
 
     def ask(self, commands: Mapping[str, str]) -> dict[str, str]:
         """Outputs of several commands by name, in one call; empty where a command failed."""
-        parts = [f"echo '#{name}'; ({command}) 2>/dev/null" for name, command in commands.items()]
+        parts = [
+            f"echo; echo {_ANSWER_MARK}{name}; ({command}) 2>/dev/null"
+            for name, command in commands.items()
+        ]
         _, output = self.shell("; ".join(parts))
         answers = dict.fromkeys(commands, "")
         name = ""
         for line in output.splitlines(keepends=True):
-            if line.startswith("#") and line[1:].strip() in commands:
-                name = line[1:].strip()
-            elif name:
+            if line.startswith(_ANSWER_MARK):
+                name = line.removeprefix(_ANSWER_MARK).strip()
+            elif name in answers:
                 answers[name] += line
         return answers
 

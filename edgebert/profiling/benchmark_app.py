@@ -65,6 +65,9 @@ REQUEST, RESULT, VERSION = "edgebert-app-request", "edgebert-app-result", 1
 STARTS, BLOCKS = 3, 4
 """Starts of the app for each file, and blocks of calls in each."""
 
+LARGEST = 1e12
+"""Of a time in ms or an output: beyond, it is no figure."""
+
 POLL_SECONDS, STALLED_SECONDS = 0.5, 90.0
 
 
@@ -149,7 +152,8 @@ class AppSession:
         self, file: ModelFile, threads: int, texts: Sequence[str], turn: int
     ) -> dict[str, Any]:
         settings = self._settings
-        label = f"{self._phone.target}: {file.name}, end to end, {threads} threads"
+        counted = f"{threads} thread" if threads == 1 else f"{threads} threads"
+        label = f"{self._phone.target}: {file.name}, end to end, {counted}"
         request = {
             "texts": list(texts),
             "warmup_calls": settings.warmup_runs,
@@ -281,8 +285,9 @@ class AppSession:
                 return result
             if result["state"] == "failed":
                 raise EdgebertError(f"{label}: the app failed. Received: {result.get('error')}")
-            if {"done", "total"} <= result.keys():
-                self._progress(label, int(result["done"]), int(result["total"]))
+            done, total = result.get("done"), result.get("total")
+            if isinstance(done, int) and isinstance(total, int):
+                self._progress(label, done, total)
             waited = time.monotonic() - since
             if not answers["process"].strip() and waited > 2 * POLL_SECONDS:
                 _, crash = adb.shell("logcat -b crash -d -t 20")
@@ -319,8 +324,7 @@ def _parsed(text: str, key: str, label: str) -> dict[str, Any]:
 
 def _checked(result: dict[str, Any], request: dict[str, Any], label: str) -> dict[str, Any]:
     """The result, once all that it must hold is there and of the right kind."""
-    timed, texts = request["time"] is not None, request["check"] or []
-    blocks, rows = result.get("blocks_ms") or [], result.get("check") or []
+    texts, rows = request["check"] or [], result.get("check") or []
     runtime, peak = result.get("runtime"), result.get("peak_memory_bytes", "none")
     rules = {
         "sha256 of the model that was sent": result.get("sha256") == request["sha256"],
@@ -331,9 +335,10 @@ def _checked(result: dict[str, Any], request: dict[str, Any], label: str) -> dic
             _is_time(result.get(f"{n}_ms")) for n in ("load", "first_call")
         ),
         "peak_memory_bytes": peak is None or (isinstance(peak, int) and peak > 0),
-        "blocks_ms of calls": not timed
-        or (bool(blocks) and all(block and all(map(_is_time, block)) for block in blocks)),
-        f"check of {len(texts)} texts": len(rows) == len(texts) and all(map(_is_row, rows)),
+        "blocks_ms of calls": request["time"] is None or _is_blocks(result.get("blocks_ms")),
+        f"check of {len(texts)} texts": isinstance(rows, list)
+        and len(rows) == len(texts)
+        and all(map(_is_row, rows)),
     }
     if missing := [rule for rule, kept in rules.items() if not kept]:
         raise EdgebertError(
@@ -344,7 +349,15 @@ def _checked(result: dict[str, Any], request: dict[str, Any], label: str) -> dic
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LARGEST
+
+
+def _is_blocks(blocks: Any) -> bool:
+    return (
+        isinstance(blocks, list)
+        and bool(blocks)
+        and all(isinstance(block, list) and block and all(map(_is_time, block)) for block in blocks)
+    )
 
 
 def _is_row(row: Any) -> bool:
@@ -356,5 +369,5 @@ def _is_row(row: Any) -> bool:
         and all(isinstance(number, int) for number in ids)
         and isinstance(outputs, list)
         and bool(outputs)
-        and all(isinstance(number, int | float) and math.isfinite(number) for number in outputs)
+        and all(isinstance(number, int | float) and abs(number) < LARGEST for number in outputs)
     )

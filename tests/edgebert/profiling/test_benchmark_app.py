@@ -1,0 +1,206 @@
+"""The app's way: text to label on the "phone", by a stand-in that keeps to the app's contract."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgebert.datasets import Dataset, Example
+from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling import benchmark_app
+from edgebert.profiling.benchmark_app import EXTERNAL, PACKAGE, _checked, _parsed
+from edgebert.profiling.cpu import with_package_path
+from edgebert.profiling.target import Job, Outcome, open_target
+from edgebert.settings import ProfileSettings, TargetSettings
+from tests.edgebert.profiling.test_adb import adb_environment, assert_clean, make_phone
+from tests.judges import phone_app
+from tests.judges.adb_device_server import PhoneServer
+
+__all__ = ["adb_environment"]
+
+SETTINGS = ProfileSettings(min_runs=8, max_seconds=0.5, warmup_runs=1)
+TEXTS = ("wind, rain!", "sunny wind", "rain rain sun.")
+DATA = Dataset("weather", tuple(Example(t, "storm") for t in TEXTS), Path("w.tsv"), "0" * 64)
+
+START = """
+[ "$1" = force-stop ] && {{ kill "$(cat "$PHONE/app.pid")" 2>/dev/null; exit 0; }}
+echo "$*" >> "$PHONE/am.log"
+eval "request=\\${{$#}}"
+key=$(basename "$request" .json)
+mkdir -p "$PHONE{result}"
+{python} {app} "$request" "$PHONE{result}/$key.json" >"$PHONE/app.log" 2>&1 </dev/null &
+echo $! > "$PHONE/app.pid"
+echo "Status: ok"
+"""
+
+
+def install_app(phone: PhoneServer, result: str = EXTERNAL) -> None:
+    """The stand-in, with what of Android starts it, ends it and reads its private files."""
+    path = with_package_path({})["PYTHONPATH"]
+    python = f"PYTHONPATH='{path}' '{sys.executable}'"
+    phone.add_command("pm", f'[ "$2" = {PACKAGE} ]')
+    phone.add_command("am", START.format(result=result, python=python, app=phone_app.__file__))
+    phone.add_command("pidof", 'kill -0 "$(cat "$PHONE/app.pid")" 2>/dev/null && echo 4242')
+    phone.add_command("run-as", f'cd "$PHONE/data/data/{PACKAGE}" && shift && exec "$@"')
+    phone.add_command("logcat", "echo F DEBUG: signal 11 SIGSEGV")
+
+
+@pytest.fixture
+def phone(
+    adb_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PhoneServer]:
+    monkeypatch.setattr(benchmark_app, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(benchmark_app, "STARTS", 2)
+    with make_phone(tmp_path / "phone") as made:
+        install_app(made)
+        made.connect()
+        yield made
+
+
+def run(phone: PhoneServer, model: Path, check: Dataset | None = None, **values: Any) -> Outcome:
+    settings = replace(SETTINGS, **values)
+    target = open_target("adb", TargetSettings(app=True))
+    outcome = target.profile(Job((model,), settings, TEXTS, check))
+    assert_clean(phone)
+    assert not list((phone.root / "sdcard").rglob("*.json"))
+    return outcome
+
+
+def test_text_to_label_is_timed_call_by_call(phone: PhoneServer, with_text: Path) -> None:
+    (measured,) = run(phone, with_text, operations=True).measurements
+    assert (measured.kind, measured.texts, measured.length) == ("end_to_end", 3, None)
+    latency = measured.latency
+    assert latency.runs == 2 * 4 * 3
+    assert latency.p99_ms is not None
+    assert len(latency.block_medians_ms) == 8
+    assert measured.runtime == "LiteRT stand-in"
+    assert measured.device.details["app_version"] == "0.1"
+    assert any("does not measure --operations" in warning for warning in measured.warnings)
+    starts = (phone.root / "am.log").read_text().splitlines()
+    assert len(starts) == 2
+    assert f"-S -n {PACKAGE}/.BenchmarkActivity -a {PACKAGE}.action.BENCHMARK" in starts[0]
+
+
+def test_the_phones_own_tokenizer_is_held_to_ours(phone: PhoneServer, with_text: Path) -> None:
+    (check,) = run(phone, with_text, DATA).checks
+    assert check.token_ids_equal is True
+    assert check.passed
+    assert (check.rows, check.device, check.target) == (3, "Google Pixel 7", "adb")
+    (phone.root / "app_mode").write_text("other-ids")
+    (check,) = run(phone, with_text, DATA).checks
+    assert check.token_ids_equal is False
+    assert not check.passed
+
+
+def test_results_in_the_apps_private_folder_are_read(phone: PhoneServer, with_text: Path) -> None:
+    install_app(phone, result=f"/data/data/{PACKAGE}/files/benchmark")
+    assert run(phone, with_text).measurements[0].latency.runs == 24
+    assert not list((phone.root / "data" / "data").rglob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("crash", r"ended with no result[\s\S]*SIGSEGV"),
+        ("failed", "the app failed. Received: no OpenCL"),
+        ("old", r"version 0.*Next: build the app of the same version"),
+    ],
+)
+def test_an_app_that_fails_is_said(
+    phone: PhoneServer, with_text: Path, mode: str, words: str
+) -> None:
+    (phone.root / "app_mode").write_text(mode)
+    with pytest.raises(EdgebertError, match=words):
+        run(phone, with_text)
+    assert_clean(phone)
+
+
+def test_an_app_that_contradicts_itself_is_said(phone: PhoneServer, with_text: Path) -> None:
+    (phone.root / "app_mode").write_text("other-label")
+    with pytest.raises(EdgebertError, match="contradicts its own outputs"):
+        run(phone, with_text, DATA)
+
+
+def test_an_app_that_says_nothing_more_is_given_up(
+    phone: PhoneServer, with_text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark_app, "STALLED_SECONDS", 1.0)
+    (phone.root / "app_mode").write_text("stall")
+    with pytest.raises(EdgebertError, match="said nothing for 1 s"):
+        run(phone, with_text)
+    assert_clean(phone)
+
+
+def test_a_phone_without_the_app_is_told_how(phone: PhoneServer, with_text: Path) -> None:
+    phone.add_command("pm", "exit 1")
+    with pytest.raises(UsageError, match=r"expects the demo app org.edgebert.demo.*install it"):
+        run(phone, with_text)
+
+
+def test_an_app_without_the_screen_is_said(phone: PhoneServer, with_text: Path) -> None:
+    phone.add_command("am", "echo 'Error: Activity class {x} does not exist.'; exit 0")
+    with pytest.raises(EdgebertError, match="benchmark screen can't be started"):
+        run(phone, with_text)
+
+
+REQUEST = {"time": {"texts": ["a"]}, "check": ["a"], "sha256": "f" * 64}
+RESULT = {
+    "sha256": "f" * 64,
+    "app_version": "1",
+    "delegate": "cpu",
+    "runtime": {"name": "LiteRT", "version": "2"},
+    "load_ms": 3,
+    "first_call_ms": 2.5,
+    "peak_memory_bytes": None,
+    "blocks_ms": [[1.0, 2.0]],
+    "check": [{"token_ids": [1, 2], "outputs": [0.1, 0.9], "label": "x"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sha256", "0" * 64),
+        ("app_version", None),
+        ("runtime", "LiteRT"),
+        ("load_ms", "3"),
+        ("first_call_ms", float("nan")),
+        ("peak_memory_bytes", -1),
+        ("blocks_ms", [[1.0], []]),
+        ("blocks_ms", [[0]]),
+        ("blocks_ms", 5),
+        ("check", []),
+        ("check", [{"token_ids": [1], "outputs": [], "label": "x"}]),
+        ("check", [{"token_ids": "1", "outputs": [0.1], "label": "x"}]),
+    ],
+)
+def test_results_that_lack_a_part_are_refused(key: str, value: Any) -> None:
+    assert _checked(RESULT, REQUEST, "m") == RESULT
+    with pytest.raises(EdgebertError, match="the app's result must have"):
+        _checked({**RESULT, key: value}, REQUEST, "m")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*RESULT, "format", "version", "id", "state"]), JSON))
+def test_any_result_is_taken_or_refused(parts: dict[str, Any]) -> None:
+    text = json.dumps({**RESULT, "format": "edgebert-app-result", "version": 1, "id": "k", **parts})
+    try:
+        result = _parsed(text, "k", "m")
+        _checked(result, REQUEST, "m")
+    except EdgebertError:
+        return
+    assert result["blocks_ms"]
