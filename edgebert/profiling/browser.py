@@ -1,0 +1,327 @@
+"""The `browser` target: any phone's browser, with no app installed.
+
+A web server of ours gives the phone a page that runs the models through LiteRT.js. The page is
+asked for one thing after the other, as a benchmark program is, so the same session measures it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files as package_files
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from edgebert.errors import EdgebertError, ModelError, UsageError
+from edgebert.profiling.browser_certificate import find_certificate
+from edgebert.profiling.browser_device import browser_name, device_name, system_name
+from edgebert.profiling.browser_seat import Room, Seat, SeatLostError
+from edgebert.profiling.browser_server import PageServer, Resource
+from edgebert.profiling.browser_visit import Errand, Visit
+from edgebert.profiling.cpu import CpuTarget
+from edgebert.profiling.device_check import HostReference
+from edgebert.profiling.litertjs import LiteRtJs, find_litertjs
+from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
+from edgebert.profiling.session import refuse_bad_settings
+from edgebert.profiling.target import Job, Outcome
+from edgebert.progress import Progress, silent
+from edgebert.settings import TargetSettings, broken_rules
+
+TARGET = "browser"
+PATIENCE = 1.5
+"""A person waits for all lengths together no longer than this many times --max-seconds."""
+
+LOOK_SECONDS = 0.2
+FREE = -1
+
+
+def open_target(address: str, settings: TargetSettings) -> BrowserTarget:
+    """The target of `--target browser`.
+
+    Raises:
+        UsageError: an address, which a browser has none of; settings that make no sense.
+    """
+    problems = broken_rules(
+        settings,
+        [
+            ("phones", settings.phones >= 1, "1 or more"),
+            ("wait_seconds", settings.wait_seconds > 0, "more than 0"),
+            ("port", 0 <= settings.port <= 65535, "0 to 65535"),
+        ],
+    )
+    if address:
+        problems.append(f"--target browser takes no address. Received: browser:{address}")
+    if problems:
+        raise UsageError("; ".join(problems) + ".")
+    return BrowserTarget(settings)
+
+
+class BrowserTarget:
+    """Browsers that open the page which this gives out."""
+
+    def __init__(self, settings: TargetSettings) -> None:
+        self._settings = settings
+
+    def profile(self, job: Job, progress: Progress = silent) -> Outcome:
+        """As `Target.profile`: waits until `phones` devices gave results, or `wait_seconds`."""
+        refuse_bad_settings(job.settings, job.texts)
+        files = read_model_files(job.models)
+        signatures = _inspect(files)
+        plan = configurations(files, {f.name: signatures[f.sha256] for f in files}, job.settings)
+        references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
+        litertjs = find_litertjs(self._settings.litertjs)
+        timed = len(plan) + sum(bool(f.labels) and job.settings.end_to_end for f in files)
+        errand = Errand(
+            job=_for_a_person(job, plan, files),
+            settings=self._settings,
+            files=files,
+            signatures=signatures,
+            references=tuple(references),
+            version=litertjs.version,
+            contenders=timed,
+        )
+        return _Session(errand, litertjs, progress).run()
+
+
+class _Session:
+    """A page that is given out, and what comes back until all are done."""
+
+    def __init__(self, errand: Errand, litertjs: LiteRtJs, progress: Progress) -> None:
+        self._errand, self._litertjs = errand, litertjs
+        self._settings, self._progress = errand.settings, progress
+        self._changed = threading.Condition()
+        self._names: dict[str, str] = {}
+        self._outcomes: list[Outcome] = []
+        self._failures: list[EdgebertError] = []
+        self._left: list[str] = []
+        self._room = Room(self._settings.phones, self._begin)
+
+    def run(self) -> Outcome:
+        """Serves until the results are here.
+
+        Raises:
+            ModelError: a browser's runtime doesn't take a file.
+            EdgebertError: no device gave a result.
+        """
+        settings = self._settings
+        server = PageServer(
+            _resources(self._errand.files, self._litertjs),
+            self._room,
+            self._welcome,
+            settings.lan,
+            settings.port,
+            find_certificate if settings.https else None,
+        )
+        try:
+            with server:
+                _announce(server, settings)
+                self._wait()
+        finally:
+            self._room.close()
+        return self._outcome(server.url)
+
+    def _welcome(self, seat: Seat) -> dict[str, Any]:
+        """What a page needs to know before it is asked for anything."""
+        return {
+            "device": self._names[seat.facts.device],
+            "webgpu": self._settings.webgpu,
+            "models": [
+                {
+                    "name": file.name,
+                    "sha256": file.sha256,
+                    "size_bytes": file.size_bytes,
+                    "classifier": bool(file.labels),
+                }
+                for file in self._errand.files
+            ],
+        }
+
+    def _begin(self, seat: Seat) -> None:
+        """A device has joined: its run has a thread of its own."""
+        with self._changed:
+            name = device_name(seat.facts)
+            others = [n for device, n in self._names.items() if device != seat.facts.device]
+            count = sum(other == name or other.startswith(f"{name} (") for other in others)
+            self._names.setdefault(seat.facts.device, f"{name} ({count + 1})" if count else name)
+            name = self._names[seat.facts.device]
+        _say(f"{name} joined: {browser_name(seat.facts)} on {system_name(seat.facts)}")
+        target = TARGET if self._settings.phones == 1 else f"{TARGET}:{name}"
+        visit = Visit(seat, self._errand, name, target)
+        threading.Thread(target=self._run, args=(seat, visit, name), daemon=True).start()
+
+    def _run(self, seat: Seat, visit: Visit, name: str) -> None:
+        try:
+            outcome = visit.run(self._told)
+        except SeatLostError as lost:
+            with self._changed:
+                self._left.append(f"{name} left before it was done: {lost}")
+                self._changed.notify_all()
+            _say(f"{self._left[-1]}. Open the address again to go on.")
+        except EdgebertError as error:
+            with self._changed:
+                self._failures.append(error)
+                self._changed.notify_all()
+            seat.close(str(error))
+        else:
+            self._room.finish(seat)
+            with self._changed:
+                self._outcomes.append(outcome)
+                self._changed.notify_all()
+            _say(f"{name} is done: {_medians(outcome)}")
+
+    def _told(self, stage: str, done: int, total: int, **facts: Any) -> None:
+        """Progress from several devices at once."""
+        with self._changed:
+            self._progress(stage, done, total, **facts)
+
+    def _wait(self) -> None:
+        """Until all are done, or for too long nobody was at work and none came."""
+        quiet_since, changes = monotonic(), 0
+        with self._changed:
+            while len(self._outcomes) + len(self._failures) < self._settings.phones:
+                self._changed.wait(LOOK_SECONDS)
+                now = len(self._names) + len(self._outcomes) + len(self._left)
+                if self._room.busy() or now != changes:
+                    quiet_since, changes = monotonic(), now
+                if monotonic() - quiet_since > self._settings.wait_seconds:
+                    return
+
+    def _outcome(self, url: str) -> Outcome:
+        if not self._outcomes:
+            raise self._why_none(url)
+        missing = self._settings.phones - len(self._outcomes)
+        measurements = [m for outcome in self._outcomes for m in outcome.measurements]
+        if missing:
+            happened = "; ".join([*map(str, self._failures), *self._left]) or "nobody else came"
+            warning = (
+                f"Only {len(self._outcomes)} of {self._settings.phones} devices gave results: "
+                f"{happened}. Next: run it again with the others."
+            )
+            measurements = [replace(m, warnings=(*m.warnings, warning)) for m in measurements]
+        checks = [check for outcome in self._outcomes for check in outcome.checks]
+        return Outcome(tuple(measurements), tuple(checks))
+
+    def _why_none(self, url: str) -> EdgebertError:
+        if self._failures:
+            kind = type(self._failures[0]) if len(self._failures) == 1 else EdgebertError
+            return kind(" ".join(map(str, self._failures)))
+        happened = "; ".join(self._left) or "nobody opened the page"
+        network = (
+            "the phone is in this machine's network, and a firewall lets the port through"
+            if self._settings.lan
+            else "it is opened on this machine; --lan lets phones of the network open it"
+        )
+        return EdgebertError(
+            f"No device gave a result in {self._settings.wait_seconds:g} s. Received: {happened}. "
+            f"Next: see that {network}; keep the page in front with the screen on until it is "
+            f"done. The address was {url}"
+        )
+
+
+def _for_a_person(job: Job, plan: Sequence[Configuration], files: Sequence[ModelFile]) -> Job:
+    """The job, with less time for each configuration where a file has many.
+
+    Raises nothing: `max_seconds` stays the most that one may take.
+    """
+    counts = Counter(configuration.file.name for configuration in plan)
+    for file in files:
+        counts[file.name] += bool(file.labels) and job.settings.end_to_end
+    seconds = job.settings.max_seconds * min(1.0, PATIENCE / max(counts.values()))
+    return replace(job, settings=replace(job.settings, max_seconds=seconds))
+
+
+def _inspect(files: Sequence[ModelFile]) -> dict[str, dict[str, Any]]:
+    """Each file's signatures by its hash, from this machine's runtime.
+
+    Raises:
+        ModelError: files that are no whole `.tflite`, or have lengths that are not fixed.
+    """
+    found, problems, free = {}, [], []
+    for file in files:
+        with CpuTarget().start_runner(file.name) as process:
+            loaded = process.exchange("load", model=str(file.path))
+        if "error" in loaded:
+            problems.append(f"{file.path}: {loaded['error']}")
+            continue
+        found[file.sha256] = loaded["signatures"]
+        shapes = [t["shape"] for s in loaded["signatures"].values() for t in s["inputs"]]
+        if any(FREE in shape for shape in shapes):
+            free.append(str(file.path))
+    if problems:
+        raise ModelError(
+            f"A whole .tflite was expected. Received: {'; '.join(problems)}. "
+            "Next: it is likely cut short, or made for a newer runtime; export it again."
+        )
+    if free:
+        raise ModelError(
+            "LiteRT.js, the browser's runtime, expects inputs of fixed lengths. Received: "
+            f"{', '.join(free)}, with free ones. Next: edgebert export FOLDER -o model.tflite "
+            "--lengths 16,32,64,128"
+        )
+    return found
+
+
+def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Resource]:
+    """All that the page may load, by its path."""
+    page = package_files("edgebert.profiling") / "browser_page"
+    resources = {item.name: Resource(item.read_bytes()) for item in page.iterdir()}
+    resources[""] = resources.pop("index.html")
+    for path, file in litertjs.files.items():
+        resources[f"litertjs/{path}"] = Resource(file, lasting=True)
+    for model in files:
+        resources[f"models/{model.sha256}.tflite"] = Resource(model.path, lasting=True)
+        if model.labels:
+            text = json.dumps(_text_rules(model.path), ensure_ascii=False).encode()
+            resources[f"models/{model.sha256}.json"] = Resource(text, lasting=True)
+    return resources
+
+
+def _text_rules(path: Path) -> Mapping[str, Any]:
+    """How text becomes an input of the model, and its output a label."""
+    from edgebert.litert_model import LiteRtModel
+
+    model = LiteRtModel.open(path)
+    vocabulary = model.tokenizer.vocabulary
+    names = ("labels", "output", "lengths", "max_length")
+    return {
+        **{name: model.manifest[name] for name in names},
+        "tokenizer": vocabulary.to_settings(),
+        "tokens": vocabulary.tokens,
+    }
+
+
+def _medians(outcome: Outcome) -> str:
+    """A line of a device's figures, before the table has them all."""
+    return ", ".join(
+        f"{m.length or 'text to label'}{' tokens' if m.length else ''} {m.latency.p50_ms:.3g} ms"
+        for m in outcome.measurements
+        if m.name == outcome.measurements[0].name
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _announce(server: PageServer, settings: TargetSettings) -> None:
+    """The address on stderr, as a QR code too where a person can see it."""
+    devices = "a browser" if settings.phones == 1 else f"{settings.phones} browsers"
+    if sys.stderr.isatty():
+        import segno
+
+        segno.make(server.url, error="m").terminal(sys.stderr, border=2, compact=True)
+    _say(f"Open this address in {devices}: {server.url}")
+    if settings.lan:
+        _say(f"It is this machine's address in the network: {server.address}.")
+    else:
+        _say("Only this machine can open it; --lan lets phones of the network.")
+    if server.certificate is not None:
+        _say(
+            "The browser will warn that nobody vouches for the certificate: we made it. "
+            f"Its SHA-256 fingerprint is {server.certificate.fingerprint}"
+        )

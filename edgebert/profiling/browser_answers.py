@@ -1,0 +1,252 @@
+"""What comes from a page, checked: it is untrusted input.
+
+Every number is finite and within bounds, every list and text has a longest size, every key is
+known. What comes out has the types that it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST_TEXT = 2000
+LONGEST_NAME = 200
+MOST_CALLS = 1_000_000
+MOST_NUMBERS = 1 << 20
+MOST_MILLISECONDS = 1e8
+MOST_BYTES = 1 << 40
+
+
+class BadAnswerError(ValueError):
+    """A page sent something that makes no sense; the message says what was expected."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a page knows about its device when it joins.
+
+    Attributes:
+        device: random, the same for all pages of a browser.
+        user_agent: as the browser names itself.
+        platform: of the user agent's client hints, such as "Android"; empty where there are none;
+            `platform_version`, `model`, `architecture`, `bitness` and `browser` likewise.
+        cores: logical ones.
+        memory_gb: about how much the device has; None where the browser doesn't tell.
+        secure: whether the page is a secure context.
+        isolated: whether it is cross-origin isolated.
+        shared_memory: whether threads can share memory.
+        relaxed_simd: whether WebAssembly has it: LiteRT.js is about twice as fast with it.
+        clock_ms: smallest step of the clock.
+        webgpu: the adapter, in words; empty where there is none.
+        battery: its level from 0 to 1; None where the browser doesn't tell.
+        charging: None where the browser doesn't tell.
+    """
+
+    device: str
+    user_agent: str
+    platform: str
+    platform_version: str
+    model: str
+    architecture: str
+    bitness: str
+    browser: str
+    cores: int
+    memory_gb: float | None
+    secure: bool
+    isolated: bool
+    shared_memory: bool
+    relaxed_simd: bool
+    clock_ms: float
+    webgpu: str
+    battery: float | None
+    charging: bool | None
+
+    @property
+    def threads(self) -> bool:
+        """Whether LiteRT.js can have threads there."""
+        return self.isolated and self.shared_memory and self.relaxed_simd
+
+    @classmethod
+    def parse(cls, body: Any) -> Facts:
+        """Reads what a page sent.
+
+        Raises:
+            BadAnswerError: it is no such table.
+        """
+        table = _table(body, "facts", cls.__dataclass_fields__)
+        short = (
+            *("device", "platform", "platform_version", "model"),
+            *("architecture", "bitness", "browser"),
+        )
+        return cls(
+            **{name: _text(table[name], name, LONGEST_NAME) for name in short},
+            user_agent=_text(table["user_agent"], "user_agent", LONGEST_TEXT),
+            cores=_whole(table["cores"], "cores", 1, 4096),
+            memory_gb=_optional(_number, table["memory_gb"], "memory_gb", 0, 1e6),
+            secure=_flag(table["secure"], "secure"),
+            isolated=_flag(table["isolated"], "isolated"),
+            shared_memory=_flag(table["shared_memory"], "shared_memory"),
+            relaxed_simd=_flag(table["relaxed_simd"], "relaxed_simd"),
+            clock_ms=_number(table["clock_ms"], "clock_ms", 1e-6, 1e4),
+            webgpu=_text(table["webgpu"], "webgpu", LONGEST_NAME),
+            battery=_optional(_number, table["battery"], "battery", 0, 1),
+            charging=_optional(_flag, table["charging"], "charging"),
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of a page to one request.
+
+    Attributes:
+        number: of the request; 0 for the first post, which answers none.
+        hidden: whether the page was in the background since the last answer.
+        error: the page's own words where the request failed there; empty otherwise.
+        body: the answer, not checked yet: `check_answer` does, which knows the request.
+    """
+
+    number: int
+    hidden: bool
+    error: str
+    body: Any
+
+    @classmethod
+    def parse(cls, body: Any) -> Answer:
+        """Reads what a page sent.
+
+        Raises:
+            BadAnswerError: it is no such table.
+        """
+        table = _table(body, "answer", cls.__dataclass_fields__)
+        return cls(
+            number=_whole(table["number"], "number", 0, 1 << 31),
+            hidden=_flag(table["hidden"], "hidden"),
+            error=_text(table["error"], "error", LONGEST_TEXT),
+            body=table["body"],
+        )
+
+
+def check_answer(op: str, body: Any) -> dict[str, Any]:
+    """The answer to a request, as the runner's protocol has it.
+
+    Args:
+        op: of the request.
+        body: what the page sent.
+
+    Raises:
+        BadAnswerError: it is no answer to that request.
+    """
+    return _ANSWERS[op](body)
+
+
+def _load(body: Any) -> dict[str, Any]:
+    table = _table(body, "load", ("load_ms", "rss_before", "rss_after"))
+    return {
+        "load_ms": _milliseconds(table["load_ms"], "load_ms"),
+        "rss_before": _whole(table["rss_before"], "rss_before", 0, MOST_BYTES),
+        "rss_after": _whole(table["rss_after"], "rss_after", 0, MOST_BYTES),
+    }
+
+
+def _first_call(body: Any) -> dict[str, Any]:
+    table = _table(body, "first_call", ("first_call_ms",))
+    return {"first_call_ms": _milliseconds(table["first_call_ms"], "first_call_ms")}
+
+
+def _run(body: Any) -> dict[str, Any]:
+    """Each of the calls that were timed together gets their mean."""
+    table = _table(body, "run", ("samples_ms", "calls_per_sample", "wall_ms"))
+    samples = _list(table["samples_ms"], "samples_ms", MOST_NUMBERS)
+    calls = _whole(table["calls_per_sample"], "calls_per_sample", 1, MOST_CALLS)
+    if not 1 <= len(samples) * calls <= MOST_CALLS:
+        raise BadAnswerError(f"samples_ms: expected 1 to {MOST_CALLS} calls in all")
+    means = [_milliseconds(sample, "samples_ms") / calls for sample in samples]
+    return {
+        "latencies_ms": [mean for mean in means for _ in range(calls)],
+        "calls_per_sample": calls,
+        "wall_ms": _milliseconds(table["wall_ms"], "wall_ms"),
+        "cpu_ms": None,
+    }
+
+
+def _memory(body: Any) -> dict[str, Any]:
+    table = _table(body, "memory", ("rss", "peak_rss"))
+    return {name: _whole(value, name, 0, MOST_BYTES) for name, value in table.items()}
+
+
+def _classify(body: Any) -> dict[str, Any]:
+    table = _table(body, "classify", ("outputs", "token_ids"))
+    outputs = _list(table["outputs"], "outputs", LONGEST_TEXT)
+    token_ids = _list(table["token_ids"], "token_ids", LONGEST_TEXT)
+    return {
+        "outputs": [
+            [_number(v, "outputs", -1e30, 1e30) for v in _list(row, "outputs", MOST_NUMBERS)]
+            for row in outputs
+        ],
+        "token_ids": [
+            [_whole(v, "token_ids", 0, 1 << 31) for v in _list(row, "token_ids", MOST_NUMBERS)]
+            for row in token_ids
+        ],
+    }
+
+
+def _done(body: Any) -> dict[str, Any]:
+    return {}
+
+
+_ANSWERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "load": _load,
+    "first_call": _first_call,
+    "run": _run,
+    "memory": _memory,
+    "classify": _classify,
+    "done": _done,
+}
+
+
+def _table(value: Any, name: str, keys: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or set(value) != set(keys):
+        raise BadAnswerError(f"{name}: expected an object with {', '.join(keys)}")
+    return value
+
+
+def _list(value: Any, name: str, longest: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > longest:
+        raise BadAnswerError(f"{name}: expected a list of at most {longest}")
+    return value
+
+
+def _text(value: Any, name: str, longest: int) -> str:
+    """A text of one line, without what could steer a terminal."""
+    if not isinstance(value, str) or len(value) > longest:
+        raise BadAnswerError(f"{name}: expected a text of at most {longest} characters")
+    return "".join(c if c.isprintable() else " " for c in value).strip()
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise BadAnswerError(f"{name}: expected true or false")
+    return value
+
+
+def _number(value: Any, name: str, low: float, high: float) -> float:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    if not known or not low <= value <= high:  # which no infinity is, and no NaN
+        raise BadAnswerError(f"{name}: expected a number from {low:g} to {high:g}")
+    return float(value)
+
+
+def _whole(value: Any, name: str, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise BadAnswerError(f"{name}: expected a whole number from {low} to {high}")
+    return value
+
+
+def _milliseconds(value: Any, name: str) -> float:
+    """A time over 0: the clock moved."""
+    return _number(value, name, 1e-9, MOST_MILLISECONDS)
+
+
+def _optional(read: Callable[..., Any], value: Any, *rest: Any) -> Any:
+    return None if value is None else read(value, *rest)

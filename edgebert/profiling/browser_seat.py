@@ -1,0 +1,198 @@
+"""Who is in a session: each page that joined has a seat, through which it is asked and answers.
+
+A page can't be called, so it asks for requests: it posts its answer to the last one and gets the
+next. Numbers make a post that is sent twice harmless.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from edgebert.errors import EdgebertError
+from edgebert.profiling.browser_answers import Answer, BadAnswerError, Facts, check_answer
+
+LOST_SECONDS = 60.0
+"""A page that is at work posts far more often; a phone may take this long to compile a model."""
+
+
+LAST_REQUEST = "done"
+
+
+class SeatLostError(EdgebertError):
+    """The page is gone: closed, opened anew, or not heard from."""
+
+
+class NotAdmittedError(EdgebertError):
+    """A page is told that it has no seat, or no seat any more."""
+
+
+class Seat:
+    """One page.
+
+    Args:
+        facts: what it said when it joined.
+
+    Attributes:
+        id: random: who knows it may answer for the page.
+        facts: what it said when it joined.
+        was_hidden: whether it has been in the background since it joined.
+    """
+
+    def __init__(self, facts: Facts) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.facts = facts
+        self.was_hidden = False
+        self._state = threading.Condition()
+        self._number, self._answered = 0, 0
+        self._request: dict[str, Any] = {}
+        self._answer: dict[str, Any] = {}
+        self._progress: dict[str, Any] = {}
+        self._closed = ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more comes from the page."""
+        return bool(self._closed)
+
+    def tell(self, **progress: Any) -> None:
+        """Has the page show how far it is, with the next request."""
+        self._progress = progress
+
+    def ask(self, op: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
+        """Sends a request and waits for the answer, which may be `{"error", "kind"}`.
+
+        Args:
+            op: what to do, as in the runner's protocol.
+            seconds: how long it is meant to take.
+            fields: of the request.
+
+        Raises:
+            SeatLostError: the page is gone, or answered what makes no sense.
+        """
+        with self._state:
+            self._number += 1
+            self._request = {"number": self._number, "op": op, **fields, "progress": self._progress}
+            self._state.notify_all()
+            done = self._state.wait_for(
+                lambda: self._closed or self._answered == self._number, LOST_SECONDS + seconds
+            )
+            if not done:
+                self.close(f"it has not been heard from for {LOST_SECONDS:g} s")
+            if self._answered != self._number:
+                raise SeatLostError(self._closed)
+            return self._answer
+
+    def take(self, answer: Answer, seconds: float) -> dict[str, Any]:
+        """Takes an answer in and gives the next request, `{"op": "wait"}` when there is none yet.
+
+        Args:
+            answer: from the page.
+            seconds: to wait for a request at most.
+
+        Raises:
+            NotAdmittedError: the seat is closed.
+            BadAnswerError: the answer makes no sense; the seat is closed by it.
+        """
+        with self._state:
+            self.was_hidden |= answer.hidden
+            if answer.number == self._number > self._answered and not self._closed:
+                self._deliver(answer)
+                if self._request["op"] == LAST_REQUEST:
+                    return {"op": "over", "number": answer.number}
+            self._state.wait_for(lambda: self._closed or self._number > answer.number, seconds)
+            if self._closed:
+                raise NotAdmittedError(f"This page has stopped: {self._closed}.")
+            if self._number > answer.number:
+                return self._request
+            return {"op": "wait", "number": answer.number}
+
+    def _deliver(self, answer: Answer) -> None:
+        op = self._request["op"]
+        try:
+            body = {"error": answer.error, "kind": "PageError"}
+            self._answer = body if answer.error else check_answer(op, answer.body)
+        except BadAnswerError as error:
+            self.close(f"it answered '{op}' by what makes no sense ({error})")
+            raise
+        self._answered = self._number
+        self._state.notify_all()
+
+    def close(self, reason: str) -> None:
+        """Ends it: whoever asks, and the page, are told the reason; the first one stands."""
+        with self._state:
+            self._closed = self._closed or reason
+            self._state.notify_all()
+
+
+class Room:
+    """All the seats of a session.
+
+    Args:
+        places: how many pages may measure, all in all.
+        on_join: called with every new seat, in the thread of the page's own request.
+    """
+
+    def __init__(self, places: int, on_join: Callable[[Seat], None]) -> None:
+        self._places, self._on_join = places, on_join
+        self._lock = threading.Lock()
+        self._seats: dict[str, Seat] = {}
+        self._finished: set[str] = set()
+
+    def join(self, facts: Facts) -> Seat:
+        """A seat for a page. A browser has one: the page that was opened last.
+
+        Raises:
+            NotAdmittedError: all places are taken, or this device is done.
+        """
+        with self._lock:
+            for seat in self._of(facts.device):
+                if seat.id in self._finished:
+                    raise NotAdmittedError("This device has been measured already.")
+                seat.close("the page was opened again on the same device")
+            taken = len(self._finished) + sum(not s.closed for s in self._open())
+            if taken >= self._places:
+                raise NotAdmittedError(
+                    f"This session takes {self._places} "
+                    f"{'device' if self._places == 1 else 'devices'}, and they are here already. "
+                    "To measure more, start edgebert with a higher --phones."
+                )
+            seat = Seat(facts)
+            self._seats[seat.id] = seat
+        self._on_join(seat)
+        return seat
+
+    def seat(self, name: str) -> Seat:
+        """The seat of that id.
+
+        Raises:
+            NotAdmittedError: there is none.
+        """
+        with self._lock:
+            if name not in self._seats:
+                raise NotAdmittedError("This page has no seat in the session. Load it again.")
+            return self._seats[name]
+
+    def finish(self, seat: Seat) -> None:
+        """The page's results are here; its place stays taken."""
+        with self._lock:
+            self._finished.add(seat.id)
+
+    def busy(self) -> bool:
+        """Whether some page is at work."""
+        with self._lock:
+            return any(not seat.closed for seat in self._open())
+
+    def close(self) -> None:
+        """Ends all seats."""
+        with self._lock:
+            for seat in self._seats.values():
+                seat.close("the session is over")
+
+    def _open(self) -> list[Seat]:
+        return [seat for name, seat in self._seats.items() if name not in self._finished]
+
+    def _of(self, device: str) -> list[Seat]:
+        return [seat for seat in self._seats.values() if seat.facts.device == device]

@@ -1,0 +1,341 @@
+"""The web server of a session: the page and what it loads, and the requests and answers of seats.
+
+Everything lies below a random token that only this session has. Who doesn't know it gets 404, who
+sends what makes no sense gets 400; nothing is read from the disk but files that were named when the
+server was made.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling.browser_answers import Answer, BadAnswerError, Facts
+from edgebert.profiling.browser_certificate import Certificate
+from edgebert.profiling.browser_seat import NotAdmittedError, Room, Seat
+
+TOKEN_BYTES = 16
+LARGEST_BODY_BYTES = 4 << 20
+SOCKET_SECONDS = 30.0
+POLL_SECONDS = 15.0
+MOST_CONNECTIONS = 64
+LOOPBACK = "127.0.0.1"
+FAR_ADDRESS = ("192.0.2.1", 9)
+"""Of a block that is for documentation: what would be sent there is asked, nothing is sent."""
+
+CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".tflite": "application/octet-stream",
+    ".onnx": "application/octet-stream",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".wasm": "application/wasm",
+}
+SEAT_PATH = re.compile(r"seats/([A-Za-z0-9_-]+)/(next|left)")
+INLINE_SCRIPT = re.compile(rb"<script[^>]*>(.+?)</script>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """What is served under a path.
+
+    Attributes:
+        content: bytes, or the file that has them.
+        lasting: whether the path names these very bytes, so that a browser may keep them.
+    """
+
+    content: bytes | Path
+    lasting: bool = False
+
+
+class PageServer:
+    """Serves a session from the moment it is made until it is closed.
+
+    Args:
+        resources: by path below the token; "" is the page.
+        room: who may join.
+        welcome: what a page is given when it joins, beside its seat.
+        lan: listen on this machine's address in the network, and not on loopback.
+        port: 0 takes a free one.
+        certificate: makes the certificate of an address; None serves without TLS.
+
+    Attributes:
+        address: IP address that it listens on.
+        url: of the page.
+        certificate: that it has.
+
+    Raises:
+        UsageError: the port is taken, or is none.
+        EdgebertError: this machine has no address in a network.
+    """
+
+    def __init__(
+        self,
+        resources: Mapping[str, Resource],
+        room: Room,
+        welcome: Callable[[Seat], dict[str, Any]],
+        lan: bool = False,
+        port: int = 0,
+        certificate: Callable[[str], Certificate] | None = None,
+    ) -> None:
+        self._token = secrets.token_urlsafe(TOKEN_BYTES)
+        self.address = lan_address() if lan else LOOPBACK
+        self.certificate = certificate(self.address) if certificate else None
+        site = _Site(resources, room, welcome, self._token)
+        try:
+            self._server = _Server((self.address, port), site, self.certificate)
+        except (OSError, OverflowError) as error:
+            raise UsageError(
+                f"--port expects a free port, or 0. Received: {port} on {self.address} ({error}). "
+                "Next: leave --port out."
+            ) from error
+        scheme = "https" if self.certificate else "http"
+        self.port = int(self._server.server_address[1])
+        self.url = f"{scheme}://{self.address}:{self.port}/{self._token}/"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> PageServer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the server and frees the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def lan_address() -> str:
+    """This machine's IPv4 address in the network that leads elsewhere.
+
+    Raises:
+        EdgebertError: it has none.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with suppress(OSError):
+            probe.connect(FAR_ADDRESS)
+        address = str(probe.getsockname()[0])
+    if address.startswith(("127.", "0.")):
+        raise EdgebertError(
+            "--lan expects this machine to be in a network. Received: no address but loopback's. "
+            "Next: join the phone's network; or leave --lan out and give the phone this machine's "
+            "port through USB: adb reverse tcp:PORT tcp:PORT."
+        )
+    return address
+
+
+class _Site:
+    """What the handlers of all connections share."""
+
+    def __init__(
+        self,
+        resources: Mapping[str, Resource],
+        room: Room,
+        welcome: Callable[[Seat], dict[str, Any]],
+        token: str,
+    ) -> None:
+        self.resources, self.room, self.welcome, self.token = resources, room, welcome, token
+        self.headers = {
+            "Content-Security-Policy": _content_security_policy(resources[""].content),
+            # The next three make a page cross-origin isolated: a finer clock, and threads.
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Embedder-Policy": "require-corp",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+
+def _content_security_policy(page: bytes | Path) -> str:
+    """Only what we serve, and of inline scripts only the page's own import map, by its hash."""
+    html = page if isinstance(page, bytes) else page.read_bytes()
+    hashes = [
+        f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
+        for script in INLINE_SCRIPT.findall(html)
+    ]
+    scripts = " ".join(["'self'", "'wasm-unsafe-eval'", *hashes])
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread for each connection, but not without end; TLS is shaken in the thread."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 32
+
+    def __init__(
+        self, address: tuple[str, int], site: _Site, certificate: Certificate | None
+    ) -> None:
+        self.site = site
+        self._context = certificate.context() if certificate else None
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Binds without asking the network for this machine's name, which may take seconds."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            request.settimeout(SOCKET_SECONDS)
+            if self._context is not None:
+                request = self._context.wrap_socket(request, server_side=True)
+            super().process_request_thread(request, client_address)
+        except OSError:  # no TLS, or the other side went away
+            self.shutdown_request(request)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that breaks is the other side's affair; our own errors are told there."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = SOCKET_SECONDS
+    server: _Server
+
+    def version_string(self) -> str:
+        return "edgebert"
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing: stderr is for the person's progress."""
+
+    def do_GET(self) -> None:
+        path = self._inner_path()
+        resource = None if path is None else self.server.site.resources.get(path)
+        if resource is None:
+            self._refuse(HTTPStatus.NOT_FOUND, NOT_FOUND)
+            return
+        kind = CONTENT_TYPES[Path(path or "index.html").suffix]
+        if isinstance(resource.content, bytes):
+            self._send(HTTPStatus.OK, resource.content, kind, resource.lasting)
+            return
+        with resource.content.open("rb") as file:
+            size = resource.content.stat().st_size
+            self._send_head(HTTPStatus.OK, size, kind, resource.lasting)
+            shutil.copyfileobj(file, self.wfile)
+
+    def do_POST(self) -> None:
+        path = self._inner_path()
+        body = self._read_body()
+        if body is None:
+            return
+        try:
+            if path == "join":
+                self._send_json(self._join(body))
+            elif path is not None and (found := SEAT_PATH.fullmatch(path)):
+                self._send_json(self._answer(found[1], found[2], body))
+            else:
+                self._refuse(HTTPStatus.NOT_FOUND, NOT_FOUND)
+        except BadAnswerError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"That makes no sense: {error}.")
+        except NotAdmittedError as error:
+            self._refuse(HTTPStatus.GONE, str(error))
+
+    def _join(self, body: bytes) -> dict[str, Any]:
+        site = self.server.site
+        seat = site.room.join(Facts.parse(_json(body)))
+        return {"seat": seat.id, **site.welcome(seat)}
+
+    def _answer(self, name: str, what: str, body: bytes) -> dict[str, Any]:
+        seat = self.server.site.room.seat(name)
+        if what == "left":
+            seat.close("the page was closed")
+            return {}
+        return seat.take(Answer.parse(_json(body)), POLL_SECONDS)
+
+    def _inner_path(self) -> str | None:
+        """The path below the token, None where the token is not this session's."""
+        token, slash, inner = self.path.partition("?")[0].removeprefix("/").partition("/")
+        right = hmac.compare_digest(token.encode(), self.server.site.token.encode())
+        return inner if right and slash else None
+
+    def _read_body(self) -> bytes | None:
+        """The body; None where it was refused: too large, or of a length not told before."""
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "A Content-Length is needed.")
+        elif len(length) > 12 or int(length) > LARGEST_BODY_BYTES:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is too large.")
+        else:
+            return self.rfile.read(int(length))
+        return None
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        """Says why in words, and ends the connection: what else came on it is not read."""
+        self.close_connection = True
+        if self.command == "GET":  # which a person may have typed
+            self._send(status, message.encode(), "text/plain; charset=utf-8")
+        else:
+            self._send(status, json.dumps({"message": message}).encode(), CONTENT_TYPES[".json"])
+
+    def _send_json(self, content: dict[str, Any]) -> None:
+        self._send(HTTPStatus.OK, json.dumps(content).encode(), CONTENT_TYPES[".json"])
+
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, lasting: bool = False) -> None:
+        self._send_head(status, len(body), kind, lasting)
+        self.wfile.write(body)
+
+    def _send_head(self, status: HTTPStatus, size: int, kind: str, lasting: bool) -> None:
+        self.send_response(status)
+        for name, value in self.server.site.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(size))
+        keep = "private, max-age=3600, immutable" if lasting else "no-store"
+        self.send_header("Cache-Control", keep)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+
+
+NOT_FOUND = (
+    "There is nothing here. The address has a token that changes with every run: open the one that "
+    "edgebert prints now."
+)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswerError("expected JSON") from error
