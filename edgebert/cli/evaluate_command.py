@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import click
@@ -48,7 +49,7 @@ def evaluate(
     dataset = read_dataset(data_path, columns.text_column, columns.label_column)
     results = [run_evaluate(open_predictor(path, threads), dataset, str(path)) for path in models]
     if as_json:
-        print_json([result.to_dict() for result in results])
+        print_json([r.to_dict() | _hash(path) for r, path in zip(results, models, strict=True)])
     else:
         _print_table(results, dataset.name)
     missed = [r for r in results if min_accuracy and r.metrics["accuracy"] < min_accuracy]
@@ -58,6 +59,11 @@ def evaluate(
             + ", ".join(f"{r.model} {r.metrics['accuracy']:.4f}" for r in missed)
             + "."
         )
+
+
+def _hash(model: Path) -> dict[str, str]:
+    """Which bytes were scored, so that `edgebert report` knows the file again."""
+    return {} if model.is_dir() else {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
 
 
 def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,7 @@ def export(
         print_json(
             {
                 "path": str(artifact.path),
+                "sha256": hashlib.sha256(artifact.path.read_bytes()).hexdigest(),
                 "size_bytes": artifact.size_bytes,
                 "gzip_bytes": artifact.gzip_bytes,
                 "manifest": artifact.manifest,

@@ -32,6 +32,7 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
     from edgebert.pipeline import run as run_pipeline
     from edgebert.pipeline.config import read_config
     from edgebert.progress import terminal_progress
+    from edgebert.reporting.tables import warnings_text
     from edgebert.reporting.terminal import print_report
 
     def notice(text: str) -> None:
@@ -50,3 +51,5 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
     print_report(report)
     for note in report.notes:
         click.echo(f"- {note}")
+    for warning in warnings_text(report.measurements):
+        click.echo(f"- Measuring: {warning}")

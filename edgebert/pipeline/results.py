@@ -22,8 +22,7 @@ from edgebert.pipeline.session import (
 )
 from edgebert.pipeline.stages import keras_name
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.report import Report, Row, StageFact
-from edgebert.reporting.tables import warnings_text
+from edgebert.reporting.report import Report, Row, Score, StageFact
 from edgebert.reporting.units import ratio_text, share_text
 
 KERAS = "Keras"
@@ -59,6 +58,7 @@ def _keras_row(session: Session, model: str) -> Row:
         KERAS,
         _evaluation(session, name)["metrics"],
         sparsity=_sparsity(session, model),
+        scores=(_score(session, name),),
     )
 
 
@@ -83,11 +83,17 @@ def _file_row(session: Session, plan: ExportPlan) -> Row:
         file=f"{EXPORTED_FOLDER}/{path.name}",
         sha256=_sha256(data),
         measurements=measurements,
+        scores=(_score(session, plan.name),),
     )
 
 
 def _evaluation(session: Session, name: str) -> dict[str, Any]:
     return dict(_json(session.config.out / EVALUATED_FOLDER / f"{name}.json"))
+
+
+def _score(session: Session, name: str) -> Score:
+    found = _evaluation(session, name)
+    return Score(found["data"], found["data_sha256"], found["rows"], found["metrics"])
 
 
 def _sparsity(session: Session, model: str) -> float | None:
@@ -122,7 +128,6 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
             "the files took turns, and ratios compare blocks made in the same round. A phone "
             "gives other figures."
         )
-        yield from (f"Measuring: {warning}" for warning in warnings_text(report.measurements))
 
 
 def _comparison(report: Report, before: Row, after: Row) -> str:
