@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -10,7 +10,7 @@ from typing import IO
 from edgebert.errors import EdgebertError
 from edgebert.profiling import runner
 from edgebert.profiling.board_python import BoardPython, find_python
-from edgebert.profiling.plan import ModelFile
+from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.ssh_connection import Connection
 from edgebert.progress import Progress
@@ -33,6 +33,7 @@ with open(sys.argv[1], "rb") as file:
         size += len(chunk)
 print(size, digest.hexdigest())
 """
+SEAL_SCRIPT = f'"$1" -c {shlex.quote(SEAL)} "$2" </dev/null'
 
 
 class Board:
@@ -67,9 +68,7 @@ class Board:
         """The file's path on the board; sent there unless its content already is."""
         python = self._prepared()
         if file.sha256 not in self._placed:
-            path = f"{self._connection.folder}/{file.sha256[:16]}.tflite"
-            self._send(python, file.path, path, file.sha256, file.size_bytes, file.name)
-            self._placed[file.sha256] = path
+            self._placed[file.sha256] = self._send(python, file)
         return self._placed[file.sha256]
 
     def start_runner(self, label: str) -> RunnerProcess:
@@ -97,54 +96,40 @@ class Board:
             python = find_python(
                 self._connection, settings.remote_python, settings.bootstrap, self._progress
             )
-            self._runner_path = f"{self._connection.folder}/runner.py"
-            source = Path(runner.__file__)
-            data = source.read_bytes()
-            digest = hashlib.sha256(data).hexdigest()
-            self._send(python, source, self._runner_path, digest, len(data))
+            (program,) = read_model_files((Path(runner.__file__),))
+            self._runner_path = self._send(python, program)
             self._python = python
             self._progress(stage, 1, 1, python=python.path, runtime=python.runtime)
         return self._python
 
-    def _send(
-        self,
-        python: BoardPython,
-        source: Path,
-        path: str,
-        sha256: str,
-        size_bytes: int,
-        name: str = "",
-    ) -> None:
-        """Writes a file to the board, and reads it back.
+    def _send(self, python: BoardPython, file: ModelFile) -> str:
+        """Writes a file to the board, named by its content, and reads it back.
 
-        Args:
-            python: the board's.
-            source: the file here.
-            path: where it goes.
-            sha256: what the board must read.
-            size_bytes: likewise.
-            name: for progress; empty tells none.
+        Returns:
+            Its path there.
 
         Raises:
             EdgebertError: the board could not write it, or reads another content.
         """
-        write = 'cat >"$1" && exec "$2" -c "$3" "$1"'
-        words = ["sh", "-c", write, "sh", path, python.path, SEAL]
-        with source.open("rb") as file:
-            chunks = self._chunks(file, size_bytes, f"send {name} (kB)" if name else "")
-            reply = self._connection.run(words, chunks, UPLOAD_SECONDS)
-        if reply.code or reply.stdout.split() != [str(size_bytes), sha256]:
-            received = reply.last_line if reply.code else f"size and sha256 {reply.stdout.strip()}"
+        connection = self._connection
+        path = f"{connection.folder}/{file.sha256[:16]}{file.path.suffix}"
+        with file.path.open("rb") as source:
+            chunks = self._chunks(source, file)
+            reply = connection.run(["sh", "-c", 'cat >"$1"', "sh", path], chunks, UPLOAD_SECONDS)
+        if not reply.code:
+            reply = connection.run_script(SEAL_SCRIPT, python.path, path, seconds=UPLOAD_SECONDS)
+        expected = f"{file.size_bytes} {file.sha256}"
+        if reply.code or reply.stdout.strip() != expected:
             raise EdgebertError(
-                f"The board was expected to hold {source.name}: {size_bytes} bytes, sha256 "
-                f"{sha256}. Received: {received}. Next: see that {self._connection.folder} has "
-                "room and the file here is not being written, and try again."
+                f"The board was expected to hold {file.path.name}, size and sha256 {expected}. "
+                f"Received: {reply.last_line}. Next: see that {connection.folder} has room and "
+                "that nothing writes to the file here, and try again."
             )
+        return path
 
-    def _chunks(self, file: IO[bytes], size_bytes: int, stage: str) -> Iterator[bytes]:
-        total_kb, sent = -(-size_bytes // 1000), 0
-        while chunk := file.read(CHUNK_BYTES):
+    def _chunks(self, source: IO[bytes], file: ModelFile) -> Iterator[bytes]:
+        stage, total_kb, sent = f"send {file.name} (kB)", -(-file.size_bytes // 1000), 0
+        while chunk := source.read(CHUNK_BYTES):
             yield chunk
             sent += len(chunk)
-            if stage:
-                self._progress(stage, min(-(-sent // 1000), total_kb), total_kb)
+            self._progress(stage, min(-(-sent // 1000), total_kb), total_kb)

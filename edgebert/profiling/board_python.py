@@ -50,7 +50,7 @@ PROBE_SCRIPT = """
 probe() {
   python=$(command -v %s) || exit 127
   case $python in /*) ;; *) python=$PWD/$python ;; esac
-  cd / && "$python" -c "$@" </dev/null
+  cd / && "$python" -c %s "$@" </dev/null
 }
 probe "$@"
 """
@@ -141,8 +141,8 @@ def find_python(
 
 
 def _probe(connection: Connection, name: str) -> _Candidate:
-    script = PROBE_SCRIPT % _shell_word(name)
-    reply = connection.run_script(script, PROBE, *RUNTIMES)
+    script = PROBE_SCRIPT % (_shell_word(name), shlex.quote(PROBE))
+    reply = connection.run_script(script, *RUNTIMES)
     if reply.code == NOT_FOUND:
         return _Candidate(name, problem="not there")
     if reply.code == NOT_EXECUTABLE:

@@ -242,7 +242,10 @@ class Connection:
         return reply
 
     def run_script(self, script: str, *arguments: str, seconds: float = COMMAND_SECONDS) -> Reply:
-        """Runs a shell program, as `run`. The programs that it calls must not read its stdin."""
+        """Runs a shell program, as `run`. The programs that it calls must not read its stdin.
+
+        What has several lines belongs into it: as an argument csh would not take it.
+        """
         return self.run(["sh", "-s", "--", *arguments], [script.encode()], seconds)
 
     def lost(self) -> EdgebertError | None:

@@ -193,13 +193,14 @@ def test_two_models_side_by_side(
 def test_the_task_is_checked_on_the_board(board: LoopbackBoard, job: Job, with_text: Path) -> None:
     rows = {"wind": "calm", "rain. sunny rain": "storm", "sun": "fog", "rain " * 20: "calm"}
     data = Dataset("weather", tuple(starmap(Example, rows.items())), Path("weather.tsv"), "0" * 64)
-    settings = replace(job.settings, end_to_end=True)
+    settings = replace(job.settings, end_to_end=True, operations=True)
     outcome = board.profile(Job((with_text,), settings, check=data))
     (check,) = outcome.checks
     assert (check.target, check.rows, check.label_agreement) == ("ssh:board", 4, 1.0)
     assert check.max_score_error < 1e-6
     assert check.passed
     (measured,) = outcome.measurements
+    assert measured.operations
     assert any("Text in, label out is not timed on ssh:board" in w for w in measured.warnings)
 
 
@@ -217,7 +218,8 @@ def test_a_file_goes_to_the_board_once(
         target_settings=board.settings(),
     )
     assert [m.target for m in measured] == [f"ssh:{board.sshd.address}"] * 2
-    assert {stage for stage in told if "send" in stage} == {"send tiny (kB)"}
+    sent = {stage for stage in told if "send" in stage}
+    assert sent == {"send runner (kB)", "send tiny (kB)"}
 
 
 def test_nothing_is_connected_for_a_job_that_makes_no_sense(job: Job) -> None:
