@@ -138,6 +138,7 @@ def profile(
 
 def _machine(measured: Measurement) -> str:
     device = measured.device
-    cores = f"{device.cores} core" + ("" if device.cores == 1 else "s")
-    names = ", ".join(dict.fromkeys(filter(None, (device.name, device.cpu))))
-    return f"{measured.target}: {names}, {cores}, {device.os}; {measured.runtime}"
+    counted = f"{device.cores} core" if device.cores == 1 else f"{device.cores} cores"
+    facts = (device.name, device.cpu, counted if device.cores else "", device.os)
+    known = ", ".join(dict.fromkeys(filter(None, facts)))
+    return f"{measured.target}: {known}; {measured.runtime}"

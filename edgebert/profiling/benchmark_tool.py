@@ -275,27 +275,36 @@ def sum_up(reports: Sequence[ToolReport]) -> Latency:
     )
 
 
-def latency_notes(reports: Sequence[ToolReport], settings: ProfileSettings) -> list[str]:
-    """What the latency's percentiles are, and what makes it doubtful, each with what to do."""
+def latency_notes(
+    reports: Sequence[ToolReport], settings: ProfileSettings, each_call: str = "--app"
+) -> list[str]:
+    """What the latency's percentiles are, and what makes it doubtful, each with what to do.
+
+    Args:
+        reports: of the starts.
+        settings: how many calls were asked for.
+        each_call: what times call by call.
+    """
     latency, calls = sum_up(reports), [report.steady for report in reports]
     known = all(c.median_ms is not None for c in calls)
     p95 = [c.p95_ms for c in calls if c.p95_ms is not None]
     tail = f" Its p95 was {min(p95):.3g} to {max(p95):.3g} ms." if p95 else ""
+    what = "median" if known else "mean"
+    middle = f"the median of {len(calls)} starts' {what}s" if len(calls) > 1 else f"its {what}"
     notes = [
-        f"benchmark_model sums its calls up: p50 is the median of {len(calls)} starts' "
-        f"{'medians' if known else 'means'}, p90 and p99 are not known.{tail} Next: "
-        + (
-            "--app times each call."
-            if known
-            else "a newer one (--fetch-benchmark-binary) has both."
-        )
+        f"benchmark_model sums its calls up: p50 is {middle}, p90 and p99 are not known.{tail} "
+        f"Next: {each_call} times each call."
     ]
     if latency.runs < settings.min_runs:
         notes.append(
             f"Only {latency.runs} of {settings.min_runs} calls fitted into "
             f"{settings.max_seconds:g} s. Next: raise --max-seconds."
         )
-    if not latency.stable:
+    if len(calls) == 1:
+        notes.append(
+            "One start doesn't tell how sure the median is. Next: measure again and compare."
+        )
+    elif not latency.stable:
         notes.append(
             f"The median of {latency.runs} calls is known to within {latency.uncertainty:.1%} only "
             f"({STABLE_HALF_WIDTH:.0%} is stable). Next: let the phone cool, close its apps, or "

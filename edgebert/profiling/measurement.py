@@ -85,7 +85,7 @@ class Device:
     Attributes:
         name: of the board or phone; empty where the system has none.
         cpu: model of the processor, or the system on chip.
-        cores: cores that the process could use.
+        cores: cores that the process could use; 0 where unknown.
         architecture: as `uname -m` names it.
         os: operating system with its version.
         cpu_features: instruction sets that decide which kernels run.

@@ -1,0 +1,375 @@
+"""The `cloud` target: phones of Google's device clouds, through Google's LiteRT CLI (`litert`).
+
+Two clouds are behind it. The Developer Device Platform (device ids such as `caiman-35`) runs
+`benchmark_model` and gives back the phone's log, so its figures are those of the adb target. The
+AI Edge Portal (models such as `pixel 7`) gives back JSON. No farm of ours, and no upload by us: the
+CLI does what it does, signed in as whoever runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling.benchmark_output import (
+    CallTimes,
+    ToolReport,
+    last_lines,
+    parse_report,
+)
+from edgebert.profiling.benchmark_tool import (
+    delegate_notes,
+    delegation_text,
+    describe_graphs,
+    latency_notes,
+    read_graphs,
+    sum_up,
+)
+from edgebert.profiling.measurement import Device, Measurement
+from edgebert.profiling.plan import Configuration, configurations, read_model_files
+from edgebert.profiling.session import refuse_bad_settings
+from edgebert.profiling.target import Job, Outcome
+from edgebert.progress import Progress, silent
+from edgebert.settings import ProfileSettings, TargetSettings
+
+PROGRAM = "litert"
+PROJECT = "LITERT_GCP_PROJECT"
+PLATFORM, PORTAL = "ddp", "gcp"
+LONGEST_SESSION_SECONDS = 3600.0
+SIGN_IN = "Next: gcloud auth login and gcloud auth application-default login."
+LIST_DEVICES = "gcloud beta device-run devices list --project PROJECT"
+
+_DEVICE_ID = re.compile(r"[a-z0-9_]+-[0-9]+")
+_JOB = re.compile(r"^Job '([^']*)': (\w+)\s*$", re.MULTILINE)
+_SAVED = re.compile(r"^Output files saved to: (.+)$", re.MULTILINE)
+_CONSOLE = re.compile(r"https://console\.cloud\.google\.com/\S+")
+_COMPLETED = "Benchmark operation completed successfully!"
+_SIGNED_OUT = ("gcloud auth", "access token", "no active account", "active account selected")
+
+
+def open_target(address: str, settings: TargetSettings) -> CloudTarget:
+    """The target of `--target cloud:DEVICE[,DEVICE...]`.
+
+    Args:
+        address: device ids (`caiman-35`) or models (`pixel 7`); `ddp:` or `gcp:` before it names
+            the cloud where the form doesn't.
+        settings: cpu or gpu.
+
+    Raises:
+        UsageError: no device, or a delegate that the clouds have not.
+    """
+    kind, colon, rest = address.partition(":")
+    named = kind if colon and kind in (PLATFORM, PORTAL) else ""
+    devices = [part.strip() for part in (rest if named else address).split(",") if part.strip()]
+    if not devices:
+        raise UsageError(
+            "--target cloud expects a device, such as cloud:caiman-35 (Developer Device Platform; "
+            f'{LIST_DEVICES}) or cloud:"pixel 7" (AI Edge Portal). Received: none.'
+        )
+    if settings.delegate == "nnapi":
+        raise UsageError("--target cloud has --delegate cpu and gpu. Received: nnapi.")
+    all_ids = all(map(_DEVICE_ID.fullmatch, devices))
+    return CloudTarget(named or (PLATFORM if all_ids else PORTAL), devices, settings)
+
+
+class CloudTarget:
+    """Devices of one cloud."""
+
+    def __init__(self, cloud: str, devices: Sequence[str], settings: TargetSettings) -> None:
+        self._cloud, self._devices = cloud, tuple(devices)
+        self._delegate = settings.delegate
+
+    def profile(self, job: Job, progress: Progress = silent) -> Outcome:
+        """As `Target.profile`. Every signature is a session of its own, billed by the cloud."""
+        plan = self._prepare(job)
+        session, measurements = uuid.uuid4().hex[:12], []
+        stage = f"{PROGRAM} benchmark --{self._cloud}"
+        for place, configuration in enumerate(plan):
+            progress(stage, place, len(plan))
+            output = _run(self._command(configuration, job.settings), job.settings.max_seconds)
+            reports = self._reports(output)
+            measurements += [
+                self._measurement(configuration, job.settings, device, reports[device], session)
+                for device in self._devices
+            ]
+        progress(stage, len(plan), len(plan))
+        return Outcome(tuple(measurements))
+
+    def _prepare(self, job: Job) -> tuple[Configuration, ...]:
+        """What is to be run, once all that can be known to be missing is there."""
+        settings = job.settings
+        refuse_bad_settings(settings, job.texts)
+        if job.check is not None:
+            raise UsageError(
+                "--check can't be run on a device cloud: its tools time made-up ids and give back "
+                "no outputs. Next: leave --check out, or check on a phone (adb with --app)."
+            )
+        if settings.threads != (1,):
+            raise UsageError(
+                "--target cloud measures with the CLI's one thread. Received: --threads "
+                f"{','.join(map(str, settings.threads))}. Next: leave --threads out."
+            )
+        files = read_model_files(job.models)
+        described = {f.name: describe_graphs(read_graphs(f.path)) for f in files}
+        plan = configurations(files, described, settings)
+        if self._cloud == PORTAL and any(len(own) > 1 for own in described.values()):
+            raise UsageError(
+                "The AI Edge Portal runs a file's first signature alone. Received: a file with "
+                "several. Next: export one length (edgebert export --length 32), or name a device "
+                f"of the Developer Device Platform ({LIST_DEVICES})."
+            )
+        if any(configuration.length is None for configuration in plan) or any(
+            entry["dynamic"] for own in described.values() for entry in own.values()
+        ):
+            raise UsageError(
+                "--target cloud runs files of fixed lengths: its tools are given no shapes. "
+                "Next: export with --lengths instead of --dynamic-length."
+            )
+        _refuse_missing_programs()
+        return plan
+
+    def _command(self, configuration: Configuration, settings: ProfileSettings) -> list[str]:
+        command = [PROGRAM, "benchmark", str(configuration.file.path), f"--{self._cloud}"]
+        command += [f"--{self._delegate}", "--devices", ", ".join(self._devices)]
+        if self._cloud == PLATFORM:
+            command += [
+                f"--num-runs={settings.min_runs}",
+                f"--warmup-runs={max(settings.warmup_runs, 1)}",
+                f"--max-secs={settings.max_seconds:g}",
+            ]
+            if configuration.signature is not None:
+                command.append(f"--signature-key={configuration.signature}")
+        return command
+
+    def _reports(self, output: str) -> dict[str, ToolReport]:
+        """What the tool said, by device.
+
+        Raises:
+            EdgebertError: a device has no result.
+        """
+        read = _portal_reports if self._cloud == PORTAL else self._platform_reports
+        reports = read(output)
+        missing = [device for device in self._devices if device not in reports]
+        if missing:
+            console = _CONSOLE.search(output)
+            raise EdgebertError(
+                f"The LiteRT CLI expects to give figures for {', '.join(missing)}. Received: none "
+                f"that are known here.{last_lines(output)} Next: see "
+                + (console[0] if console else "the Cloud Console")
+                + f", and whether the cloud has such a device ({LIST_DEVICES})."
+            )
+        return reports
+
+    def _platform_reports(self, output: str) -> dict[str, ToolReport]:
+        jobs = list(_JOB.finditer(output))
+        reports = {}
+        for job, after in zip(jobs, [*jobs[1:], None], strict=True):
+            section = output[job.end() : after.start() if after else len(output)]
+            device = job[1].removeprefix(f"{self._delegate}-")
+            if job[2] == "PASSED":
+                reports[device] = parse_report(_log_of(section))
+        return reports
+
+    def _measurement(
+        self,
+        configuration: Configuration,
+        settings: ProfileSettings,
+        device: str,
+        report: ToolReport,
+        session: str,
+    ) -> Measurement:
+        file = configuration.file
+        warnings = [
+            *delegate_notes(report, self._delegate),
+            *latency_notes([report], settings, each_call="a phone of yours (adb with --app)"),
+        ]
+        asked = {
+            "operations": settings.operations,
+            "a sustained run": settings.sustained_seconds > 0,
+            "cold starts": settings.cold_start,
+            "text in, label out": settings.end_to_end,
+        }
+        if left_out := [name for name, given in asked.items() if given]:
+            warnings.append(
+                f"The LiteRT CLI does not measure {', '.join(left_out)}. Next: measure on a phone "
+                "(adb), or give --no-end-to-end to leave this line out."
+            )
+        details = {"cloud": self._cloud, "delegate": self._delegate}
+        if taken := delegation_text(report):
+            details["delegated"] = taken
+        return Measurement(
+            model=str(file.path),
+            name=file.name,
+            sha256=file.sha256,
+            size_bytes=file.size_bytes,
+            gzip_bytes=file.gzip_bytes,
+            target=f"cloud:{device}",
+            device=_device(device, details),
+            runtime="benchmark_model of LiteRT, run by Google's LiteRT CLI",
+            session=session,
+            threads=1,
+            signature=configuration.signature,
+            length=configuration.length,
+            kind="model",
+            texts=0,
+            load_ms=report.init_ms,
+            first_call_ms=report.first_call_ms,
+            latency=sum_up([report]),
+            peak_memory_bytes=report.peak_memory_bytes,
+            model_memory_bytes=report.memory_bytes,
+            warnings=tuple(warnings),
+        )
+
+
+def _device(name: str, details: Mapping[str, str]) -> Device:
+    """What a device's id says: `caiman-35` runs Android's API level 35."""
+    level = name.rpartition("-")[2] if _DEVICE_ID.fullmatch(name) else ""
+    return Device(
+        name=name,
+        cpu="",
+        cores=0,
+        architecture="arm64-v8a",
+        os=f"Android API {level}" if level else "Android",
+        details=details,
+    )
+
+
+def _refuse_missing_programs() -> None:
+    if shutil.which(PROGRAM) is None:
+        raise UsageError(
+            "--target cloud drives Google's LiteRT CLI, the program litert. Received: none on "
+            "PATH. Next: pip install litert-cli in an environment of its own (it pins its runtime) "
+            "and put its bin folder on PATH."
+        )
+    if shutil.which("gcloud") is None:
+        raise UsageError(
+            "The LiteRT CLI signs in and uploads through gcloud. Received: none on PATH. Next: "
+            f"install Google's Cloud SDK. {SIGN_IN}"
+        )
+    if not os.environ.get(PROJECT):
+        raise UsageError(
+            f"The LiteRT CLI expects a Google Cloud project, which pays. Received: no {PROJECT}. "
+            f"Next: export {PROJECT}=YOUR-PROJECT."
+        )
+
+
+def _run(command: Sequence[str], max_seconds: float) -> str:
+    """The CLI's whole output. Its exit code is 0 after some failures, so that is not all.
+
+    Raises:
+        EdgebertError: it failed, or is not signed in; with its last lines.
+    """
+    limit = LONGEST_SESSION_SECONDS + 2 * max_seconds
+    try:
+        done = subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "LITERT_VERBOSE": "1"},
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EdgebertError(
+            f"The device cloud gave no result for {limit:g} s. Next: see the Cloud Console, where "
+            "the session may still run."
+        ) from error
+    output = done.stdout.decode("utf-8", "replace")
+    failed = done.returncode != 0 or re.search(r"^(Error|Failed)\b|^Benchmark failed", output, re.M)
+    if failed and any(words in output.lower() for words in _SIGNED_OUT):
+        raise EdgebertError(
+            f"The LiteRT CLI is not signed in to Google Cloud.{last_lines(output)} {SIGN_IN}"
+        )
+    if failed:
+        raise EdgebertError(
+            f"'litert benchmark' failed with exit code {done.returncode}.{last_lines(output)} "
+            f"Next: see what it says; device ids are listed by {LIST_DEVICES}."
+        )
+    return output
+
+
+def _log_of(section: str) -> str:
+    """A job's log as the CLI saved it, else what it printed of it."""
+    saved = _SAVED.search(section)
+    if saved:
+        path = Path(saved[1].strip()) / "logcat.txt"
+        if path.is_file():
+            return path.read_text(encoding="utf-8", errors="replace")
+    return section
+
+
+def _portal_reports(output: str) -> dict[str, ToolReport]:
+    """Out of the JSON that ends the Portal's output, where it has LiteRT's own result fields."""
+    _, completed, rest = output.partition(_COMPLETED)
+    try:
+        response = json.loads(rest) if completed else {}
+    except ValueError:
+        response = {}
+    return dict(_portal_results(response, ""))
+
+
+def _portal_results(part: Any, device: str) -> Iterator[tuple[str, ToolReport]]:
+    """Results anywhere in a JSON value: LiteRT's `BenchmarkResult`, below its device's name."""
+    if isinstance(part, list):
+        for each in part:
+            yield from _portal_results(each, device)
+    elif isinstance(part, dict):
+        own = {_snake(key): value for key, value in part.items()}
+        device = str(own.get("device_model") or device)
+        report = _portal_report(own)
+        if report is not None and device:
+            yield device, report
+        for each in part.values():
+            yield from _portal_results(each, device)
+
+
+def _portal_report(result: Mapping[str, Any]) -> ToolReport | None:
+    metrics, other = (_figures(result.get(f"{kind}_metrics")) for kind in ("latency", "misc"))
+    memory = _figures(result.get("memory_metrics"))
+    mean_ms, runs = metrics.get("avg_ms"), other.get("num_runs")
+    if not mean_ms or not runs or "init_ms" not in metrics:
+        return None
+    times = CallTimes(
+        count=int(runs),
+        mean_ms=mean_ms,
+        min_ms=metrics.get("min_ms", mean_ms),
+        max_ms=metrics.get("max_ms", mean_ms),
+        std_ms=metrics.get("stddev_ms"),
+        median_ms=metrics.get("median_ms"),
+        p95_ms=metrics.get("p95_ms"),
+    )
+    peak, overall = memory.get("peak_mem_mb"), memory.get("overall_footprint_kb")
+    return ToolReport(
+        "litert",
+        metrics["init_ms"],
+        metrics.get("first_inference_ms", mean_ms),
+        times,
+        memory_bytes=None if overall is None else int(overall * 1024),
+        peak_memory_bytes=None if peak is None else int(peak * 1024 * 1024),
+    )
+
+
+def _figures(table: Any) -> dict[str, float]:
+    """A table's numbers by their names in snake case; whole ones may come as text."""
+    found = {}
+    for key, value in table.items() if isinstance(table, dict) else ():
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            continue
+        if 0 <= number < 1e12:
+            found[_snake(key)] = number
+    return found
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), name)
