@@ -13,7 +13,7 @@ CALL is the runner's. "operations" wants the file loaded. `plain_ms` and `profil
 quartiles of calls without and with the profiler, `us` is a mean in which no call counts more than
 the third quartile: other programs interrupt some. The runtime counts whole microseconds. `inner`
 operations are XNNPACK's, in the order in which they ran; `node` is then its own number, otherwise
-the graph's. `arena` is what malloc gave out during the first call: XNNPACK packs weights before it.
+the graph's. `arena` is what malloc gave out for the first call: XNNPACK packs weights before it.
 """
 
 from __future__ import annotations
@@ -260,13 +260,13 @@ def start(runner: Any, request: Message) -> Message:
     load_ms, model = runner.time_once(load)
     index = model.get_signature_index(request["signature"]) if request["signature"] else 0
     key = list(model.get_signature_list())[index]
-    inputs = runner.make_inputs(Signature(model, key), request)
+    inputs = runner.make_inputs(Signature(model, key, request.get("length")), request)
+    before = heap_bytes()
     for name, detail in model.get_input_tensor_details(key).items():
         if list(detail["shape"]) != list(inputs[name].shape):
             model.resize_input_tensor_by_name(key, name, list(inputs[name].shape))
     buffers = model.create_input_buffers(index), model.create_output_buffers(index)
     values = [inputs[name] for name in model.get_signature_by_index(index)["inputs"]]
-    before = heap_bytes()
     first_call_ms, _ = runner.time_once(partial(call_once, model, index, buffers, values))
     after = heap_bytes()
     return {
@@ -285,10 +285,18 @@ def call_once(model: Any, index: int, buffers: Any, values: Sequence[Any]) -> No
 
 
 class Signature:
-    """What the runner makes inputs by."""
+    """What the runner makes inputs by. A free length is 1 in CompiledModel's own words."""
 
-    def __init__(self, model: Any, key: str) -> None:
-        self.get_input_details = partial(model.get_input_tensor_details, key)
+    def __init__(self, model: Any, key: str, length: int | None) -> None:
+        self._details = model.get_input_tensor_details(key)
+        for name, detail in self._details.items():
+            shape, kind = list(detail["shape"]), np.dtype(detail["dtype"]).kind
+            if length is not None and kind in "iu" and len(shape) in (1, 2):
+                self._details[name] = dict(detail, shape=[*shape[:-1], length])
+
+    def get_input_details(self) -> dict[str, Any]:
+        """As the interpreter's signatures tell them."""
+        return dict(self._details)
 
 
 def heap_bytes() -> int | None:

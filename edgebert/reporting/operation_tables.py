@@ -54,12 +54,14 @@ def layers_table(measurement: Measurement, device: str = "") -> Table:
         spent = sum(block.values())
         shown = [ms_text(block[part]) if part in block else NOTHING for part in parts]
         rows.append((name, ms_text(spent), share_text(spent / total), *shown))
+    whole, blanks = measurement.latency.p50_ms, [NOTHING] * len(parts)
+    ends = [("together", total), ("a call, p50", whole)]
     place = ", ".join(filter(None, (measurement.name, timed_text(measurement), device)))
-    whole = measurement.latency.p50_ms
     return Table(
-        f"Layers of {place}: ms, together {ms_text(total)} of a call's p50 of {ms_text(whole)}",
-        ("layer", "all", "share", *parts),
-        tuple(rows),
+        f"Layers of {place}",
+        ("layer", "ms", "share", *parts),
+        (*rows, *((name, ms_text(ms), share_text(ms / total), *blanks) for name, ms in ends)),
+        sections=(len(rows),),
     )
 
 

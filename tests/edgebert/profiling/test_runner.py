@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from edgebert.profiling import runner
+from edgebert.errors import EdgebertError
+from edgebert.profiling import litert_requests, runner
 from edgebert.profiling.process import RunnerProcess
 
 if TYPE_CHECKING:
@@ -238,8 +241,10 @@ def test_one_shot_refuses_other_files(content: str, tmp_path: Path) -> None:
     assert "error" in answer
 
 
-def test_it_is_one_file_for_python_3_8() -> None:
-    tree = ast.parse(RUNNER.read_text(encoding="utf-8"), feature_version=(3, 8))
+@pytest.mark.parametrize("program", [runner, litert_requests])
+def test_it_is_one_file_for_python_3_8(program: ModuleType) -> None:
+    source = Path(str(program.__file__)).read_text(encoding="utf-8")
+    tree = ast.parse(source, feature_version=(3, 8))
     imported = {
         name.split(".")[0]
         for node in ast.walk(tree)
@@ -253,3 +258,119 @@ def test_it_is_one_file_for_python_3_8() -> None:
         if name
     }
     assert imported - set(sys.stdlib_module_names) == {"numpy"}
+
+
+def write(root: Path, files: dict[str, object]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{content}\n", encoding="utf-8")
+    return root
+
+
+def test_energy_is_of_all_packages_and_of_nothing_else(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "intel-rapl:0/name": "package-0",
+            "intel-rapl:0/energy_uj": 1000,
+            "intel-rapl:0/max_energy_range_uj": 5000,
+            "intel-rapl:0:0/name": "core",
+            "intel-rapl:0:0/energy_uj": 700,
+            "intel-rapl:1/name": "package-1",
+            "intel-rapl:1/energy_uj": 4000,
+            "intel-rapl:1/max_energy_range_uj": 5000,
+            "intel-rapl:2/name": "psys",
+            "intel-rapl:2/energy_uj": 1,
+            "intel-rapl-mmio:0/name": "package-0",
+            "intel-rapl-mmio:0/energy_uj": 1,
+        },
+    )
+    before = runner.energy_counters(str(tmp_path))
+    assert sorted(before.values()) == [1000, 4000]
+    write(tmp_path, {"intel-rapl:0/energy_uj": 3000, "intel-rapl:1/energy_uj": 500})
+    after = runner.energy_counters(str(tmp_path))
+    assert runner.energy_between(before, after) == (2000 + 1500) / 1000  # the second began anew
+    assert runner.energy_between(after, after) == 0
+
+
+def test_energy_that_may_not_be_read_is_unknown(tmp_path: Path) -> None:
+    write(tmp_path, {"intel-rapl:0/name": "package-0"})  # a file that can't be opened reads as none
+    counters = runner.energy_counters(str(tmp_path))
+    assert list(counters.values()) == [None]
+    assert runner.energy_between(counters, counters) is None
+
+
+def test_a_machine_without_counters_has_no_energy(tmp_path: Path) -> None:
+    assert runner.energy_counters(str(tmp_path)) == {}
+    assert runner.energy_between({}, {}) is None
+
+
+def test_sensors_give_the_hottest_zone_and_the_fastest_core(tmp_path: Path) -> None:
+    core = runner.allowed_cores()[0]
+    write(
+        tmp_path,
+        {
+            "class/thermal/thermal_zone0/temp": 41500,
+            "class/thermal/thermal_zone1/temp": 63250,
+            "class/thermal/thermal_zone2/temp": 2147483647,
+            "class/thermal/thermal_zone3/temp": -274000,
+            "class/thermal/thermal_zone4/temp": "",
+            "class/thermal/cooling_device0/cur_state": 9,
+            f"devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq": 1804800,
+        },
+    )
+    assert runner.sensors(str(tmp_path)) == {"temperature_c": 63.25, "frequency_mhz": 1804.8}
+    assert runner.sensors(str(tmp_path / "none")) == {"temperature_c": None, "frequency_mhz": None}
+
+
+def test_a_summary_stands_for_the_latencies(
+    runner_process: RunnerProcess, tiny: TinyClassifier
+) -> None:
+    runner_process.ask("load", model=str(tiny.path))
+    answer = runner_process.ask("run", signature="tokens_8", runs=20, summary=True)
+    assert answer["calls"] == 20
+    assert 0 < answer["p50_ms"] <= answer["p90_ms"]
+    assert {"temperature_c", "frequency_mhz", "wall_ms", "energy_mj"} < set(answer)
+    assert "latencies_ms" not in answer
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores can't be chosen here")
+def test_the_program_keeps_to_its_cores(tiny: TinyClassifier) -> None:
+    core = runner.allowed_cores()[-1]
+    command = [sys.executable, "-P", str(RUNNER), "--cpu-mask", f"{1 << core:x}"]
+    with RunnerProcess(command, "pinned") as process:
+        assert process.ask("hello")["device"]["cores"] == 1
+        process.ask("load", model=str(tiny.path), threads=2)
+        process.ask("run", signature="tokens_8", runs=5)
+        status = Path(f"/proc/{process._process.pid}/status").read_text(encoding="utf-8")
+    (allowed,) = [line for line in status.splitlines() if line.startswith("Cpus_allowed_list")]
+    assert allowed.split()[1] == str(core)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores can't be chosen here")
+def test_cores_that_are_not_there_are_refused() -> None:
+    beyond = max(runner.allowed_cores()) + 900
+    command = [sys.executable, "-P", str(RUNNER), "--cpu-mask", f"{1 << beyond:x}"]
+    with (
+        RunnerProcess(command, "pinned") as process,
+        pytest.raises(EdgebertError, match=rf"cores \[{beyond}\] were expected\. Received: only"),
+    ):
+        process.ask("hello")
+    assert os.sched_getaffinity(0)  # the parent's are as they were
+
+
+def test_further_requests_come_from_a_file(runner_process: RunnerProcess, tmp_path: Path) -> None:
+    program = tmp_path / "a1b2.tflite"  # as a board may name it
+    program.write_text(
+        "def requests(runner):\n"
+        "    def double(service, request):\n"
+        "        return {'twice': 2 * request['value'], 'has': hasattr(runner, 'time_once')}\n"
+        "    return {'double': double}\n",
+        encoding="utf-8",
+    )
+    assert "'op' is one of" in runner_process.exchange("double", value=4)["error"]
+    assert runner_process.ask("extend", program=str(program)) == {"requests": ["double"]}
+    assert runner_process.ask("double", value=4) == {"twice": 8, "has": True}
+    assert "double" in runner_process.exchange("nothing")["error"]
+    assert list(tmp_path.iterdir()) == [program]

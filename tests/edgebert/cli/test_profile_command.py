@@ -1,0 +1,70 @@
+"""`edgebert profile` with all that is measured beside the latency."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from edgebert.cli import cli
+from edgebert.profiling import cold_start, operations
+from tests.edgebert.profiling.conftest import build
+
+
+def invoke(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli, ["profile", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(cold_start, "STARTS", 1)
+    monkeypatch.setattr(operations, "SECONDS", 0.05)
+    return build(tmp_path / "tiny.tflite").path
+
+
+def test_closer_looks_are_tables_and_json(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    asked = ("--operations", "--cold-start", "--sustained", "0.2s", "--no-end-to-end")
+    code, shown, _ = invoke(model, "--max-seconds", 0.2, *asked, "-o", out)
+    assert code == 0, shown
+    for part in (
+        "Layers of tiny, 16 tokens",
+        "EMBEDDING_LOOKUP",
+        "load, cached",
+        "arenas",
+        "first p50",
+    ):
+        assert part in shown
+    short, long = json.loads(out.read_text(encoding="utf-8"))
+    for measured in (short, long):
+        assert len(measured["operations"]) == 7
+        assert measured["cold_start"]["cache_bytes"] > 0
+    assert (bool(short["sustained"]), bool(long["sustained"])) == (True, False)
+
+
+def test_without_closer_looks_there_are_no_such_tables(model: Path) -> None:
+    code, shown, _ = invoke(model, "--max-seconds", 0.1, "--no-end-to-end", "--lengths", 8)
+    assert code == 0
+    assert "Layers of" not in shown and "cached" not in shown and "first p50" not in shown
+
+
+@pytest.mark.parametrize("flag", ["--sustained", "--sustained-seconds"])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("1.5s", 1.5), ("5m", 300), ("1h", 3600)]
+)
+def test_durations_have_units(flag: str, text: str, seconds: float) -> None:
+    context = cli.make_context("edgebert", ["profile"], resilient_parsing=True)
+    command = cli.get_command(context, "profile")
+    assert command is not None
+    parsed = command.make_context("profile", ["model.tflite", flag, text])
+    assert parsed.params["sustained_seconds"] == seconds
+
+
+@pytest.mark.parametrize("text", ["", "5 m", "m", "-1", "5x", "1e3", "nan"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    code, _, error = invoke("model.tflite", f"--sustained={text}")
+    assert code == 2
+    assert "a duration such as 90s or 5m" in error

@@ -1,0 +1,108 @@
+"""Runs without a pause: the curve, the choice of what is run, and what counts as a slowdown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edgebert.profiling.measurement import SustainedPoint
+from edgebert.profiling.plan import Configuration, ModelFile
+from edgebert.profiling.process import RunnerProcess
+from edgebert.profiling.sustained import (
+    STRETCHES,
+    chosen,
+    run_without_pause,
+    slowdown_warning,
+    stretches,
+)
+
+if TYPE_CHECKING:
+    from tests.edgebert.profiling.conftest import TinyClassifier
+
+
+def curve(*p50_ms: float) -> list[SustainedPoint]:
+    return [SustainedPoint(6.0 * (i + 1), 100, ms, 1.1 * ms) for i, ms in enumerate(p50_ms)]
+
+
+def test_the_curve_of_a_run(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
+    runner_process.ask("load", model=str(tiny.path))
+    told: list[int] = []
+    points = run_without_pause(
+        runner_process, {"signature": "tokens_8"}, 0.2, lambda so_far: told.append(len(so_far))
+    )
+    assert told == list(range(1, len(points) + 1))
+    assert 1 <= len(points) <= STRETCHES
+    assert points[-1].seconds >= 0.2
+    assert [p.seconds for p in points] == sorted(p.seconds for p in points)
+    assert all(p.calls >= 1 and 0 < p.p50_ms <= p.p90_ms for p in points)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count"), [(1.0, 10), (300.0, 10), (600.0, 10), (1800.0, 30), (610.0, 11)]
+)
+def test_stretches_are_tenths_or_minutes(seconds: float, count: int) -> None:
+    assert stretches(seconds) == count
+
+
+def test_a_page_that_gives_each_call_has_a_curve_too() -> None:
+    class Page:
+        def ask(self, op: str, **fields: object) -> dict:
+            return {"latencies_ms": [1.0, 2.0, 3.0], "wall_ms": 500.0, "cpu_ms": None}
+
+    points = run_without_pause(Page(), {}, 1.0, lambda so_far: None)
+    assert points == (
+        SustainedPoint(0.5, 3, 2.0, pytest.approx(2.8)),
+        SustainedPoint(1.0, 3, 2.0, pytest.approx(2.8)),
+    )
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        curve(2.0),
+        curve(2.0, 2.0, 2.0, 2.0, 2.0, 2.0),
+        curve(2.0, 2.01, 2.03, 2.05, 2.06, 2.08),  # 4 %
+        curve(2.0, 3.0, 1.9, 3.1, 2.0, 2.4),  # up and down all the time
+        curve(2.6, 2.5, 2.2, 2.0, 2.0, 2.0),  # faster
+    ],
+)
+def test_what_is_no_slowdown(points: list[SustainedPoint]) -> None:
+    assert slowdown_warning(points) is None
+
+
+def test_a_slowdown_is_told_with_the_heat() -> None:
+    points = curve(2.0, 2.0, 2.1, 2.3, 2.5, 2.5)
+    told = slowdown_warning(points)
+    assert told is not None
+    assert "by 25% in 36 s" in told and "unknown" in told and "Next: " in told
+    hot = [
+        replace(points[0], temperature_c=45.2, frequency_mhz=2400.0),
+        *points[1:-1],
+        replace(points[-1], temperature_c=81.0, frequency_mhz=1800.0),
+    ]
+    assert "(45 to 81 °C, 2400 to 1800 MHz)" in str(slowdown_warning(hot))
+
+
+def file_of(name: str) -> ModelFile:
+    return ModelFile(Path(name), name, 1, 1, name, labels=2, max_length=64)
+
+
+def test_which_length_is_run() -> None:
+    small, large = file_of("small"), file_of("large")
+    plan = [Configuration(f, f"tokens_{n}", n) for n in (16, 32, 64) for f in (small, large)]
+
+    def lengths(asked: tuple[int, ...], typical: dict[str, int]) -> dict[str, int | None]:
+        return {c.file.name: c.length for c in chosen(plan, asked, typical)}
+
+    assert lengths((64, 16), {}) == {"small": 64, "large": 64}
+    assert lengths((), {"small": 17, "large": 32}) == {"small": 32, "large": 32}
+    assert lengths((), {"small": 900}) == {"small": 64, "large": 16}
+    assert lengths((), {}) == {"small": 16, "large": 16}
+
+
+def test_a_file_without_lengths_is_run_as_it_is() -> None:
+    plan = [Configuration(file_of("image"), None, None)]
+    assert chosen(plan, (), {}) == plan
