@@ -199,7 +199,8 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
 
     Raises:
         ConversionError: the text rules leave nothing of an added token that is looked for in
-            normalized text, or make it the same as another.
+            normalized text, or make it the same as another; or one is nothing but white space and
+            takes in the white space before it.
     """
     from tokenizers import AddedToken as LibraryAddedToken
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -242,23 +243,24 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
 def _unclear_tokens(
     tokens: Iterable[AddedToken], normalizer: tokenizers.normalizers.Normalizer
 ) -> list[str]:
-    """Lists the tokens that are looked for in normalized text but can't be told from others there.
+    """Lists the tokens that the library takes but can't look for.
 
-    The library takes such tokens: of two that are the same it finds either, by chance, and an empty
-    one splits words between all their letters.
+    Of two that the text rules make the same it finds either, by chance; an empty one splits words
+    between all their letters; of white space that another token took in already it panics.
     """
     problems = []
     contents: dict[str, str] = {}
     for token in tokens:
-        if not token.normalized:
-            continue
-        normal = normalizer.normalize_str(token.content)
+        normal = normalizer.normalize_str(token.content) if token.normalized else token.content
         if not normal:
             problems.append(f"the text rules leave nothing of {token.content!r}")
-        elif normal in contents:
+        elif token.lstrip and normal.isspace():
+            problems.append(f"the added token {token.content!r} is white space and has lstrip")
+        elif token.normalized and normal in contents:
             same = contents[normal]
             problems.append(f"the text rules make {token.content!r} the same as {same!r}")
-        contents.setdefault(normal, token.content)
+        if token.normalized:
+            contents.setdefault(normal, token.content)
     return problems
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,17 @@ def test_added_tokens_that_the_text_rules_confuse(contents: tuple[str, ...], exp
     assert expected in str(caught.value)
     raw = tuple(AddedToken(content) for content in contents)
     wordpiece_tokenizer(vocabulary(tokens=TOKENS + contents, added_tokens=raw))
+
+
+@pytest.mark.parametrize("normalized", [True, False])
+def test_an_added_token_of_white_space(normalized: bool) -> None:
+    blank = AddedToken("\u3000", normalized=normalized)
+    before = AddedToken("a", rstrip=True, normalized=normalized)
+    added = vocabulary(tokens=(*TOKENS, "\u3000"), added_tokens=(before, blank))
+    assert wordpiece_tokenizer(added).encode("a\u3000the").ids == [2, 12, 13, 7, 3]
+    eager = (before, dataclasses.replace(blank, lstrip=True))
+    with pytest.raises(ConversionError, match="is white space and has lstrip"):
+        wordpiece_tokenizer(dataclasses.replace(added, added_tokens=eager))
 
 
 def is_clear(source: Vocabulary) -> bool:
