@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -35,6 +35,8 @@ from edgebert.settings import TargetSettings, broken_rules
 TARGET = "browser"
 PATIENCE = 1.5
 """A person waits for all lengths together no longer than this many times --max-seconds."""
+
+Announce = Callable[[PageServer, TargetSettings], None]
 
 LOOK_SECONDS = 0.2
 FREE = -1
@@ -62,10 +64,16 @@ def open_target(address: str, settings: TargetSettings) -> BrowserTarget:
 
 
 class BrowserTarget:
-    """Browsers that open the page which this gives out."""
+    """Browsers that open the page which this gives out.
 
-    def __init__(self, settings: TargetSettings) -> None:
+    Args:
+        settings: of the target.
+        announce: shows people the page's address.
+    """
+
+    def __init__(self, settings: TargetSettings, announce: Announce | None = None) -> None:
         self._settings = settings
+        self._announce = announce or announce_in_terminal
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
         """As `Target.profile`: waits until `phones` devices gave results, or `wait_seconds`."""
@@ -85,7 +93,7 @@ class BrowserTarget:
             version=litertjs.version,
             contenders=timed,
         )
-        return _Session(errand, litertjs, progress).run()
+        return _Session(errand, litertjs, progress).run(self._announce)
 
 
 class _Session:
@@ -101,8 +109,11 @@ class _Session:
         self._left: list[str] = []
         self._room = Room(self._settings.phones, self._begin)
 
-    def run(self) -> Outcome:
+    def run(self, announce: Announce) -> Outcome:
         """Serves until the results are here.
+
+        Args:
+            announce: called once the page can be opened.
 
         Raises:
             ModelError: a browser's runtime doesn't take a file.
@@ -119,7 +130,7 @@ class _Session:
         )
         try:
             with server:
-                _announce(server, settings)
+                announce(server, settings)
                 self._wait()
         finally:
             self._room.close()
@@ -308,7 +319,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _announce(server: PageServer, settings: TargetSettings) -> None:
+def announce_in_terminal(server: PageServer, settings: TargetSettings) -> None:
     """The address on stderr, as a QR code too where a person can see it."""
     devices = "a browser" if settings.phones == 1 else f"{settings.phones} browsers"
     if sys.stderr.isatty():

@@ -65,7 +65,11 @@ def find_certificate(address: str, folder: Path | None = None) -> Certificate:
 def _lasts(path: Path) -> bool:
     if not path.is_file():
         return False
-    left = _read(path).not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    try:
+        until = _read(path).not_valid_after_utc
+    except ValueError:  # somebody else's file, or half of one
+        return False
+    left = until - datetime.datetime.now(datetime.UTC)
     return left > datetime.timedelta(days=LEAST_DAYS_LEFT)
 
 

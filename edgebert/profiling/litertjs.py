@@ -147,12 +147,12 @@ def fetch(name: str, packages: Sequence[NpmPackage], cache: Path | None = None) 
 
 def _download(npm: str, package: NpmPackage, folder: Path) -> Path:
     spelled = f"{package.name}@{package.version}"
-    command = [npm, "pack", spelled, "--json", "--ignore-scripts", "--pack-destination", folder]
+    command = [npm, "pack", spelled, "--ignore-scripts", "--pack-destination", str(folder)]
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False
         )
-        problem = done.stderr.strip()[-STDERR_CHARACTERS:] if done.returncode else ""
+        problem = " ".join(done.stderr.split())[:STDERR_CHARACTERS] if done.returncode else ""
     except subprocess.TimeoutExpired:
         problem = f"no answer for {FETCH_SECONDS:g} s"
     found = sorted(folder.glob("*.tgz"))

@@ -113,6 +113,7 @@ class Chromium:
         mobile: bool = False,
         dark: bool = False,
         before: str = "",
+        beside: Page | None = None,
     ) -> Page:
         """Opens a page in a profile of its own.
 
@@ -123,12 +124,14 @@ class Chromium:
             mobile: behave as a phone does: viewport tag, touch, no scroll bars.
             dark: the person prefers dark colours.
             before: JavaScript that runs before the page's own.
+            beside: a page whose profile it shares, as another tab of the same browser.
         """
-        context = self.ask("Target.createBrowserContext")["browserContextId"]
+        context = beside and beside.profile
+        context = context or self.ask("Target.createBrowserContext")["browserContextId"]
         target = self.ask("Target.createTarget", url="about:blank", browserContextId=context)
         target_id = target["targetId"]
         session = self.ask("Target.attachToTarget", targetId=target_id, flatten=True)["sessionId"]
-        page = Page(self, session, target_id)
+        page = Page(self, session, target_id, context)
         self._listeners[session] = page.hear
         for domain in ("Page", "Runtime", "Network", "Log"):
             page.ask(f"{domain}.enable")
@@ -197,12 +200,14 @@ class Page:
     """An open page.
 
     Attributes:
+        profile: its cookies and storage.
         requests: the addresses that it loaded, in order.
         problems: what it complained of: uncaught errors, `console.error`, refused loads.
     """
 
-    def __init__(self, browser: Chromium, session: str, target: str) -> None:
+    def __init__(self, browser: Chromium, session: str, target: str, profile: str) -> None:
         self._browser, self._session, self._target = browser, session, target
+        self.profile = profile
         self.requests: list[str] = []
         self.problems: list[str] = []
 

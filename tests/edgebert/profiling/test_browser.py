@@ -1,0 +1,384 @@
+"""The browser target in a real headless Chromium. No timing is asserted."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from PIL import Image
+
+from converters.graph_builder import FILE_IDENTIFIER, GraphBuilder
+from edgebert.datasets import Dataset, Example
+from edgebert.errors import EdgebertError, ModelError
+from edgebert.litert_model import LiteRtModel
+from edgebert.profiling.browser import BrowserTarget
+from edgebert.profiling.browser_certificate import find_certificate
+from edgebert.profiling.browser_server import PageServer, lan_address
+from edgebert.profiling.measurement import Measurement
+from edgebert.profiling.target import Job, Outcome
+from edgebert.settings import ProfileSettings, TargetSettings
+from tests.edgebert.profiling.conftest import TinyClassifier
+from tests.judges.chromium import Chromium, Page
+
+TEXTS = ("wind", "rain. sunny rain", "sun . sun . sun . sun . sun . sun . sun . sun")
+PHONE: dict[str, Any] = {"width": 390, "height": 844, "mobile": True}
+
+SHOWN = "document.body.innerText"
+DONE = "!document.getElementById('result').hidden"
+REFUSED = f"!document.getElementById('problem').hidden && {SHOWN}"
+AT_WORK = "document.getElementById('stage').textContent.startsWith('Measure')"
+HIDDEN = "Object.defineProperty(document, 'hidden', {get: () => true});"
+NOT_ISOLATED = "Object.defineProperty(globalThis, 'crossOriginIsolated', {value: false});"
+COARSE_CLOCK = "const now = performance.now.bind(performance); performance.now = () => ~~now();"
+
+
+class Session:
+    """A target at work in a thread, as the command line is in its process."""
+
+    def __init__(self, job: Job, settings: TargetSettings) -> None:
+        self._server: queue.Queue[PageServer] = queue.Queue()
+        self._result: queue.Queue[Outcome | BaseException] = queue.Queue()
+        self.told: list[str] = []
+        target = BrowserTarget(settings, lambda server, _: self._server.put(server))
+        threading.Thread(target=self._run, args=(target, job), daemon=True).start()
+        self.url = self._server.get(timeout=30).url
+
+    def _run(self, target: BrowserTarget, job: Job) -> None:
+        try:
+            self._result.put(target.profile(job, lambda stage, *_, **__: self.told.append(stage)))
+        except BaseException as error:
+            self._result.put(error)
+
+    def outcome(self) -> Outcome:
+        result = self._result.get(timeout=60)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+
+@pytest.fixture
+def serve() -> Callable[..., Session]:
+    def start(
+        *models: Path, settings: ProfileSettings, check: Dataset | None = None, **target: Any
+    ) -> Session:
+        return Session(
+            Job(models, settings, TEXTS, check), TargetSettings(**{"wait_seconds": 30.0, **target})
+        )
+
+    return start
+
+
+@pytest.fixture
+def open_page(chromium: Chromium) -> Iterator[Callable[..., Page]]:
+    pages: list[Page] = []
+
+    def open_it(url: str, **look: Any) -> Page:
+        pages.append(chromium.open(url, **{**PHONE, **look}))
+        return pages[-1]
+
+    yield open_it
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def short(quick: ProfileSettings) -> ProfileSettings:
+    """As little as can be measured."""
+    return replace(quick, lengths=(8,), max_seconds=0.15)
+
+
+def problems_of(page: Page) -> list[str]:
+    """Without the runtime's own log, which goes to `console.error` at every level."""
+    return [line for line in page.problems if not line.startswith(("INFO:", "WARNING:"))]
+
+
+def test_models_side_by_side_text_in_label_out(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    quick: ProfileSettings,
+    with_text: Path,
+    other: TinyClassifier,
+) -> None:
+    session = serve(with_text, other.path, settings=replace(quick, end_to_end=True))
+    page = open_page(session.url)
+    page.wait_for(DONE)
+    measured = session.outcome().measurements
+    assert [(m.name, m.kind, m.signature, m.length, m.texts) for m in measured] == [
+        ("with_text", "model", "tokens_8", 8, 0),
+        ("other", "model", "tokens_8", 8, 0),
+        ("with_text", "model", "tokens_16", 16, 0),
+        ("other", "model", "tokens_16", 16, 0),
+        ("with_text", "end_to_end", None, None, len(TEXTS)),
+    ]
+    for m in measured:
+        assert (m.target, m.threads, m.runtime) == ("browser", 1, "LiteRT.js 2.5.3")
+        assert m.latency.runs >= quick.min_runs or m.warnings
+        assert m.load_ms > 0 and m.first_call_ms > 0
+        assert m.peak_memory_bytes > m.model_memory_bytes >= 0
+        assert m.device.details["wasm_build"] == "relaxed SIMD"
+        assert m.device.details["cross_origin_isolated"] == "yes"
+        assert "Chrome" in m.device.os
+        assert Measurement.from_dict(m.to_dict()) == m
+    assert len({m.session for m in measured}) == 1
+    assert any(stage.endswith("with_text, tokens_8, 1 thread") for stage in session.told)
+    text = page.evaluate(SHOWN)
+    for m in measured:
+        assert f"{m.latency.p50_ms:.2f} ms" in text or m.latency.p50_ms > 9
+    assert problems_of(page) == []
+    assert {url for url in page.requests if not url.startswith((session.url, "data:"))} == set()
+
+
+def test_a_check_and_a_typed_sentence(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    with_text: Path,
+    tmp_path: Path,
+) -> None:
+    texts = (*TEXTS, "", "Sunny, sunny wind!", "☀ rain")
+    examples = tuple(Example(text, "calm") for text in texts)
+    data = Dataset("check", examples, Path("check.tsv"), "0" * 64)
+    session = serve(with_text, settings=short, check=data)
+    page = open_page(session.url)
+    page.wait_for(DONE)
+    (check,) = session.outcome().checks
+    assert check.passed and check.token_ids_equal and check.label_agreement == 1.0
+    assert check.max_score_error < 1e-4
+    assert (check.rows, check.target, check.accuracy) == (6, "browser", check.host_accuracy)
+    assert "100 % of the computer's labels, the same tokens" in page.evaluate(SHOWN)
+
+    # The session is over and the server is gone: the page still answers.
+    page.evaluate("document.getElementById('text').focus()")
+    page.press("sunny wind.")
+    label, score = LiteRtModel.open(with_text).classify("sunny wind.")
+    best = "document.querySelector('#bars .bar').innerText.replace(/\\s+/g, ' ')"
+    page.wait_for(f"{best} === '{label} {100 * score:.1f} %'")
+    tokens = page.evaluate("[...document.querySelectorAll('.token')].map(t => t.textContent)")
+    assert tokens == ["[CLS]", "sun", "##ny", "wind", ".", "[SEP]"]
+    assert problems_of(page) == []
+    assert_looks_right(page, tmp_path)
+
+
+def assert_looks_right(page: Page, folder: Path) -> None:
+    """Nothing wider than the phone, and colours that go with the person's choice."""
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    backgrounds = []
+    for scheme in ("light", "dark"):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        page.ask("Emulation.setEmulatedMedia", features=[feature])
+        pixels = np.asarray(Image.open(page.screenshot(folder / "page.png")).convert("L"), float)
+        backgrounds.append(np.median(pixels))
+        ink = np.abs(pixels - backgrounds[-1]) > 100
+        assert ink.mean() > 0.01  # letters, at least
+    light, dark = backgrounds
+    assert light > 200 and dark < 60
+
+
+def test_two_phones_in_one_session_and_no_third(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+    other: TinyClassifier,
+) -> None:
+    session = serve(tiny.path, other.path, settings=short, phones=2)
+    first, second = open_page(session.url), open_page(session.url)
+    for page in (first, second):
+        page.wait_for(f"({DONE}) || ({AT_WORK})")
+    third = open_page(session.url)
+    assert "takes 2 devices" in third.wait_for(REFUSED)
+    measured = session.outcome().measurements
+    names = {m.device.name for m in measured}
+    assert len(names) == 2
+    assert sorted({m.target for m in measured}) == sorted(f"browser:{name}" for name in names)
+    assert [m.name for m in measured] == ["tiny", "other"] * 2
+    assert len({m.session for m in measured}) == 2
+
+
+def test_a_page_loaded_again_takes_its_place_and_a_second_tab_ends_the_first(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+) -> None:
+    session = serve(tiny.path, settings=replace(short, max_seconds=3.0, min_runs=10**6))
+    first = open_page(session.url)
+    first.wait_for(AT_WORK)
+    first.reload()
+    first.wait_for(f"({AT_WORK}) && performance.now() < 5000")
+    second = open_page(session.url, beside=first)
+    assert "opened again on the same device" in first.wait_for(REFUSED)
+    second.wait_for(DONE)
+    (measured,) = session.outcome().measurements
+    assert measured.target == "browser"
+
+
+def test_a_tab_closed_mid_run_is_said(
+    serve: Callable[..., Session],
+    chromium: Chromium,
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+) -> None:
+    long = replace(short, max_seconds=20.0, min_runs=10**6)
+    session = serve(tiny.path, settings=long, wait_seconds=5.0)
+    page = chromium.open(session.url)
+    page.wait_for(AT_WORK)
+    page.close()
+    with pytest.raises(EdgebertError, match=r"left before it was done: the page was closed.*Next"):
+        session.outcome()
+
+
+def test_results_so_far_when_a_phone_never_comes(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+) -> None:
+    session = serve(tiny.path, settings=short, phones=2, wait_seconds=5.0)
+    open_page(session.url)
+    (measured,) = session.outcome().measurements
+    assert any("Only 1 of 2 devices" in warning for warning in measured.warnings)
+    with pytest.raises(EdgebertError, match="nobody opened the page"):
+        serve(tiny.path, settings=short, wait_seconds=0.3).outcome()
+
+
+def test_threads_on_loopback(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+) -> None:
+    session = serve(tiny.path, settings=replace(short, threads=(1, 2)))
+    open_page(session.url)
+    one, two = session.outcome().measurements
+    assert (one.threads, one.device.details["wasm_build"]) == (1, "relaxed SIMD")
+    assert (two.threads, two.device.details["wasm_build"]) == (2, "threaded, relaxed SIMD")
+
+
+def test_what_makes_figures_doubtful_is_said(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+) -> None:
+    settings = replace(short, threads=(2,), operations=True)
+    session = serve(tiny.path, settings=settings)
+    open_page(session.url, before=HIDDEN + NOT_ISOLATED + COARSE_CLOCK)
+    (measured,) = session.outcome().measurements
+    assert (measured.threads, measured.operations) == (1, ())
+    assert (measured.latency.p90_ms, measured.latency.spread) == (None, None)
+    assert measured.device.details["clock_ms"] == "1"
+    assert measured.latency.p50_ms < 1  # though the clock can't see a single call
+    warnings = " ".join(measured.warnings)
+    for part in ("in the background", "not cross-origin isolated", "steps of 1 ms", "operation"):
+        assert part in warnings
+
+
+def test_a_run_without_a_pause(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    no_signature: TinyClassifier,
+) -> None:
+    session = serve(no_signature.path, settings=replace(short, sustained_seconds=0.5))
+    open_page(session.url)
+    (measured,) = session.outcome().measurements
+    assert (measured.signature, measured.length) == (None, 8)
+    assert len(measured.sustained) >= 5
+    assert measured.sustained[-1].seconds >= 0.5
+
+
+def test_https_on_loopback(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A person sees the browser's warning of a certificate that nobody vouches for, and goes on."""
+    monkeypatch.setattr(
+        "edgebert.profiling.browser.find_certificate",
+        lambda address: find_certificate(address, tmp_path),
+    )
+    session = serve(tiny.path, settings=replace(short, threads=(2,)), https=True)
+    page = open_page(session.url)
+    page.wait_for("document.title === 'Privacy error'")
+    page.press("thisisunsafe")  # Chromium's way past the warning, by keys
+    page.wait_for(DONE)
+    (measured,) = session.outcome().measurements
+    assert (measured.threads, measured.device.details["cross_origin_isolated"]) == (2, "yes")
+
+
+def test_plain_http_through_the_network(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+) -> None:
+    """No secure context: no threads, a coarser clock, no client hints; but it works."""
+    try:
+        address = lan_address()
+    except EdgebertError:
+        pytest.skip("this machine is in no network")
+    session = serve(tiny.path, settings=replace(short, threads=(2,)), lan=True)
+    assert f"http://{address}:" in session.url
+    open_page(session.url)
+    (measured,) = session.outcome().measurements
+    assert (measured.threads, measured.device.details["cross_origin_isolated"]) == (1, "no")
+    assert any("Next: --https." in warning for warning in measured.warnings)
+
+
+def test_webgpu_where_there_is_none(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny: TinyClassifier,
+) -> None:
+    session = serve(tiny.path, settings=short, webgpu=True)
+    page = open_page(session.url, before="delete Navigator.prototype.gpu;")
+    assert "a browser with WebGPU" in page.wait_for(REFUSED)
+    with pytest.raises(EdgebertError, match="leave --webgpu out"):
+        session.outcome()
+
+
+def test_a_model_that_only_browsers_do_not_take(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tmp_path: Path,
+) -> None:
+    builder = GraphBuilder("of 64-bit numbers")
+    graph = builder.subgraph("tokens_8")
+    ids = graph.input("token_ids", [1, 8])
+    graph.output("numbers", graph.cast(ids, np.float32, "numbers"))
+    model = schema.ModelT.InitFromPackedBuf(builder.finish())
+    model.subgraphs[0].tensors[0].type = schema.TensorType.INT64
+    model.subgraphs[0].operators[0].builtinOptions.inDataType = schema.TensorType.INT64
+    packer = flatbuffers.Builder(1024)
+    packer.Finish(model.Pack(packer), file_identifier=FILE_IDENTIFIER)
+    path = tmp_path / "int64.tflite"
+    path.write_bytes(bytes(packer.Output()))
+    session = serve(path, settings=short)
+    page = open_page(session.url)
+    assert "int64" in page.wait_for(REFUSED)
+    with pytest.raises(ModelError, match=r"(?s)LiteRT\.js 2\.5\.3.*int64\.tflite: .*Next"):
+        session.outcome()
+
+
+def test_free_lengths_are_refused_before_anybody_takes_a_phone(
+    short: ProfileSettings, dynamic: TinyClassifier, truncated: Path
+) -> None:
+    target = BrowserTarget(TargetSettings())
+    with pytest.raises(ModelError, match=r"dynamic\.tflite, with free ones.*--lengths 16,32"):
+        target.profile(Job((dynamic.path,), short))
+    with pytest.raises(ModelError, match=r"truncated\.tflite"):
+        target.profile(Job((truncated,), short))

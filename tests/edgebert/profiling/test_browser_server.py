@@ -1,0 +1,461 @@
+"""What a session's server lets in: tokens, sizes, nonsense; and what it says of devices."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import segno
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling import browser_certificate, browser_server
+from edgebert.profiling.browser import announce_in_terminal
+from edgebert.profiling.browser_answers import (
+    LONGEST_TEXT,
+    Answer,
+    BadAnswerError,
+    Facts,
+    check_answer,
+)
+from edgebert.profiling.browser_certificate import find_certificate
+from edgebert.profiling.browser_device import browser_name, device_name, make_device, system_name
+from edgebert.profiling.browser_seat import NotAdmittedError, Room, Seat, SeatLostError
+from edgebert.profiling.browser_server import LARGEST_BODY_BYTES, PageServer, Resource, lan_address
+from edgebert.profiling.cpu import with_package_path
+from edgebert.profiling.target import open_target
+from edgebert.settings import TargetSettings
+from tests.edgebert.profiling.conftest import TinyClassifier
+
+FACTS = Facts(
+    device="d1",
+    user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/126.0.0.0 Safari/537.36",
+    platform="",
+    platform_version="",
+    model="",
+    architecture="",
+    bitness="",
+    browser="",
+    cores=8,
+    memory_gb=8,
+    secure=True,
+    isolated=True,
+    shared_memory=True,
+    relaxed_simd=True,
+    clock_ms=0.005,
+    webgpu="",
+    battery=None,
+    charging=None,
+)
+GOOD_ANSWERS: dict[str, Any] = {
+    "load": {"load_ms": 3.5, "rss_before": 10, "rss_after": 20},
+    "first_call": {"first_call_ms": 2.0},
+    "run": {"samples_ms": [2.0, 4.0], "calls_per_sample": 2, "wall_ms": 6.5},
+    "memory": {"rss": 20, "peak_rss": 30},
+    "classify": {"outputs": [[0.25, 0.75]], "token_ids": [[101, 102]]},
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room(2, lambda seat: None)
+
+
+@pytest.fixture
+def server(room: Room, tmp_path: Path) -> Iterator[PageServer]:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    page = b'<script type="importmap">{}</script><p>the page</p>'
+    resources = {"": Resource(page), "models/abc.tflite": Resource(secret, lasting=True)}
+    with PageServer(resources, room, lambda seat: {"welcome": seat.facts.device}) as started:
+        yield started
+
+
+def connect(server: PageServer) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(server.address, server.port, timeout=20)
+
+
+def ask(
+    server: PageServer, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, bytes, http.client.HTTPMessage]:
+    """A request for exactly that path, which no client library tidies up."""
+    connection = connect(server)
+    connection.putrequest(method, path, skip_host=False)
+    if body is not None and "Content-Length" not in headers:
+        headers["Content-Length"] = str(len(body))
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders(body)
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    return response.status, content, response.headers
+
+
+def post(server: PageServer, path: str, content: Any) -> tuple[int, Any]:
+    inner = urlsplit(server.url).path + path
+    status, body, _ = ask(server, "POST", inner, json.dumps(content).encode())
+    return status, json.loads(body)
+
+
+def test_only_with_the_token(server: PageServer) -> None:
+    root = urlsplit(server.url).path
+    assert ask(server, "GET", root)[:2] == (
+        200,
+        b'<script type="importmap">{}</script><p>the page</p>',
+    )
+    assert ask(server, "GET", root + "models/abc.tflite")[:2] == (200, b"secret")
+    wrong = "/" + "A" * len(root.strip("/")) + "/"
+    for path in ("/", wrong, root.rstrip("/"), wrong + "models/abc.tflite", root[:-3] + "/"):
+        status, body, _ = ask(server, "GET", path)
+        assert (status, b"token that changes with every run" in body) == (404, True)
+    assert ask(server, "POST", wrong + "join", b"{}")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../secret.txt", "models/../secret.txt", "%2e%2e/secret.txt", "models/abc.tflite/", "//etc"],
+)
+def test_only_what_was_named_is_read(server: PageServer, path: str) -> None:
+    assert ask(server, "GET", urlsplit(server.url).path + path)[0] == 404
+
+
+def test_headers_keep_the_page_to_itself(server: PageServer) -> None:
+    headers = ask(server, "GET", urlsplit(server.url).path)[2]
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-")
+    assert "unsafe-inline" not in policy and "'unsafe-eval'" not in policy
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cache-Control"] == "no-store"
+    assert "Python" not in headers["Server"]
+
+
+def test_bodies_have_a_size(server: PageServer) -> None:
+    path = urlsplit(server.url).path + "join"
+    assert ask(server, "POST", path, b"", Content_Length=str(LARGEST_BODY_BYTES + 1))[0] == 413
+    assert ask(server, "POST", path, b"", Content_Length="9" * 400)[0] == 413
+    assert ask(server, "POST", path, b"", Content_Length="-1")[0] == 411
+    assert ask(server, "POST", path, b"", Content_Length="1", Transfer_Encoding="chunked")[0] == 411
+    deep = b"[" * 100_000
+    for body in (b"", b"no json", b"\xff", deep, b'{"cores": NaN}', b"1" * 5000):
+        assert ask(server, "POST", path, body)[0] == 400
+
+
+def test_a_page_joins_and_answers(server: PageServer, room: Room) -> None:
+    status, joined = post(server, "join", asdict(FACTS))
+    assert (status, joined["welcome"]) == (200, "d1")
+    seat = room.seat(joined["seat"])
+    answers: list[dict[str, Any]] = []
+    asking = threading.Thread(
+        target=lambda: answers.extend([seat.ask("memory"), seat.ask("memory")])
+    )
+    asking.start()
+    path = f"seats/{joined['seat']}/next"
+    nothing = {"number": 0, "hidden": False, "error": "", "body": None}
+    request = post(server, path, nothing)[1]
+    assert (request["number"], request["op"]) == (1, "memory")
+    answer = {**nothing, "number": 1, "hidden": True, "body": GOOD_ANSWERS["memory"]}
+    assert post(server, path, answer)[1]["number"] == 2
+    assert post(server, path, answer)[1]["number"] == 2  # sent twice: nothing is lost or doubled
+    room.close()
+    asking_error = {**answer, "number": 2}
+    assert post(server, path, asking_error)[0] == 410
+    asking.join(timeout=10)
+    assert seat.was_hidden
+
+
+def test_nonsense_closes_the_seat_that_it_came_from(server: PageServer, room: Room) -> None:
+    seats = [
+        room.seat(post(server, "join", {**asdict(FACTS), "device": name})[1]["seat"])
+        for name in ("d1", "d2")
+    ]
+    errors: list[str] = []
+
+    def measure() -> None:
+        try:
+            seats[0].ask("memory")
+        except SeatLostError as error:
+            errors.append(str(error))
+
+    asking = threading.Thread(target=measure)
+    asking.start()
+    nothing = {"number": 0, "hidden": False, "error": "", "body": None}
+    assert post(server, f"seats/{seats[0].id}/next", nothing)[1]["op"] == "memory"
+    status, said = post(
+        server, f"seats/{seats[0].id}/next", {**nothing, "number": 1, "body": {"rss": -1}}
+    )
+    assert (status, "makes no sense" in said["message"]) == (400, True)
+    asking.join(timeout=10)
+    assert "makes no sense" in errors[0]
+    assert (seats[0].closed, seats[1].closed) == (True, False)
+    assert post(server, f"seats/{seats[1].id}x/next", nothing)[0] == 410
+    assert post(server, "seats/../next", nothing)[0] == 404
+
+
+def test_a_room_has_places(room: Room) -> None:
+    first, second = (room.join(replace(FACTS, device=name)) for name in "ab")
+    with pytest.raises(NotAdmittedError, match=r"2 devices.*--phones"):
+        room.join(replace(FACTS, device="c"))
+    second.close("the page was closed")
+    third = room.join(replace(FACTS, device="c"))
+    again = room.join(replace(FACTS, device="c"))  # loaded again: the new page has the place
+    assert (third.closed, again.closed) == (True, False)
+    room.finish(first)
+    with pytest.raises(NotAdmittedError, match="measured already"):
+        room.join(replace(FACTS, device="a"))
+    assert room.busy()
+    again.close("done")
+    assert not room.busy()
+
+
+def test_a_page_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgebert.profiling.browser_seat.LOST_SECONDS", 0.05)
+    seat = Seat(FACTS)
+    with pytest.raises(SeatLostError, match=r"not been heard from for 0\.05 s"):
+        seat.ask("memory")
+    with pytest.raises(NotAdmittedError, match="not been heard from"):
+        seat.take(Answer(0, False, "", None), 1.0)
+
+
+@given(JSON)
+def test_any_json_is_facts_or_refused(body: Any) -> None:
+    with pytest.raises(BadAnswerError):
+        Facts.parse(body)
+    with pytest.raises(BadAnswerError):
+        Answer.parse(body)
+
+
+@given(st.sampled_from(sorted(asdict(FACTS))), JSON)
+def test_one_odd_fact_is_refused_or_of_its_type(name: str, value: Any) -> None:
+    try:
+        facts = Facts.parse({**asdict(FACTS), name: value})
+    except BadAnswerError:
+        return
+    device = make_device(facts, device_name(facts), "relaxed SIMD")
+    assert json.loads(json.dumps(asdict(device), allow_nan=False))
+    assert all(c.isprintable() for c in device.name + device.os + "".join(device.details.values()))
+
+
+@given(st.sampled_from(sorted(GOOD_ANSWERS)), st.data())
+def test_one_odd_value_in_an_answer_is_refused_or_finite(op: str, data: st.DataObject) -> None:
+    good = GOOD_ANSWERS[op]
+    assert check_answer(op, good)
+    name = data.draw(st.sampled_from(sorted(good)))
+    odd = data.draw(JSON | st.lists(JSON, max_size=3) | st.lists(st.lists(st.floats())))
+    try:
+        answer = check_answer(op, {**good, name: odd})
+    except BadAnswerError:
+        return
+    json.dumps(answer, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("op", "change"),
+    [
+        ("run", {"samples_ms": []}),
+        ("run", {"samples_ms": [0.0]}),
+        ("run", {"samples_ms": [float("inf")]}),
+        ("run", {"samples_ms": [1.0] * 1000, "calls_per_sample": 10_000}),
+        ("load", {"load_ms": 10**400}),
+        ("memory", {"rss": True}),
+        ("classify", {"outputs": [["1"]]}),
+        ("classify", {"more": 1}),
+    ],
+)
+def test_answers_out_of_bounds(op: str, change: dict[str, Any]) -> None:
+    with pytest.raises(BadAnswerError):
+        check_answer(op, {**GOOD_ANSWERS[op], **change})
+
+
+def test_calls_that_were_timed_together_get_their_mean() -> None:
+    answer = check_answer("run", GOOD_ANSWERS["run"])
+    assert answer["latencies_ms"] == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_a_page_can_not_steer_the_terminal() -> None:
+    answer = Answer.parse({"number": 1, "hidden": False, "error": "\x1b[2Jboo\u202e", "body": None})
+    assert answer.error == "[2Jboo"
+    with pytest.raises(BadAnswerError):
+        Answer.parse({"number": 1, "hidden": False, "error": "x" * (LONGEST_TEXT + 1), "body": 0})
+
+
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+    "Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+)
+SAMSUNG = (
+    "Mozilla/5.0 (Linux; Android 13; SM-G991B) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "SamsungBrowser/25.0 Chrome/121.0.0.0 Mobile Safari/537.36"
+)
+REDUCED = (
+    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/126.0.0.0 Mobile Safari/537.36"
+)
+FIREFOX = "Mozilla/5.0 (Android 14; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0"
+EDGE = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/126.0.0.0 Safari/537.36 Edg/126.0.0.0"
+)
+HINTS = {
+    "platform": "Android",
+    "platform_version": "14",
+    "model": "Pixel 8",
+    "browser": "Chrome 126",
+}
+
+
+@pytest.mark.parametrize(
+    ("agent", "hints", "device", "browser", "system"),
+    [
+        (IPHONE, {}, "iPhone", "Safari 17", "iOS 17.5"),
+        (IPHONE.replace("Version/17.5", "CriOS/126.0"), {}, "iPhone", "Chrome 126", "iOS 17.5"),
+        (SAMSUNG, {}, "SM-G991B", "Samsung Internet 25", "Android 13"),
+        (REDUCED, {}, "Android 10", "Chrome 126", "Android 10"),
+        (REDUCED, HINTS, "Pixel 8", "Chrome 126", "Android 14"),
+        (FIREFOX, {}, "Android 14", "Firefox 127", "Android 14"),
+        (EDGE, {}, "Windows 10.0", "Edge 126", "Windows 10.0"),
+        ("curl/8", {}, "unknown system", "unknown browser", "unknown system"),
+    ],
+)
+def test_names_of_devices(
+    agent: str, hints: dict[str, str], device: str, browser: str, system: str
+) -> None:
+    facts = replace(FACTS, user_agent=agent, **hints)
+    assert (device_name(facts), browser_name(facts), system_name(facts)) == (
+        device,
+        browser,
+        system,
+    )
+
+
+def test_a_certificate_is_kept_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "https"
+    made = find_certificate("127.0.0.1", folder)
+    assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert find_certificate("127.0.0.1", folder) == made
+    assert find_certificate("192.168.0.7", folder).fingerprint != made.fingerprint
+    made.path.write_text("half of")
+    again = find_certificate("127.0.0.1", folder)
+    assert again.fingerprint != made.fingerprint
+    monkeypatch.setattr(browser_certificate, "LEAST_DAYS_LEFT", browser_certificate.DAYS + 1)
+    assert find_certificate("127.0.0.1", folder).fingerprint != again.fingerprint
+    assert sorted(path.suffix for path in folder.iterdir()) == [".pem", ".pem"]
+
+
+def test_a_client_that_trusts_the_certificate_is_served_over_tls(
+    room: Room, tmp_path: Path
+) -> None:
+    with PageServer(
+        {"": Resource(b"hello")},
+        room,
+        lambda seat: {},
+        certificate=lambda address: find_certificate(address, tmp_path),
+    ) as server:
+        trusting = ssl.create_default_context(cafile=str(server.certificate.path))
+        connection = http.client.HTTPSConnection(
+            server.address, server.port, context=trusting, timeout=20
+        )
+        connection.request("GET", urlsplit(server.url).path)
+        assert connection.getresponse().read() == b"hello"
+        connection.close()
+        with pytest.raises((OSError, http.client.HTTPException)):
+            ask(server, "GET", urlsplit(server.url).path)  # without TLS
+    lasts = timedelta(days=browser_certificate.DAYS)
+    until = browser_certificate._read(server.certificate.path).not_valid_after_utc
+    assert timedelta(0) < until - datetime.now(UTC) <= lasts
+
+
+def test_loopback_alone_unless_the_network_is_asked_for(
+    server: PageServer, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.url.startswith(f"http://127.0.0.1:{server.port}/")
+    monkeypatch.setattr(browser_server, "lan_address", lambda: "127.0.0.9")
+    with PageServer({"": Resource(b"")}, room, lambda seat: {}, lan=True) as far:
+        assert far.url.startswith(f"http://127.0.0.9:{far.port}/")
+        with (
+            pytest.raises(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", far.port)),
+        ):
+            pass
+    monkeypatch.setattr(browser_server, "FAR_ADDRESS", ("127.0.0.1", 9))
+    with pytest.raises(EdgebertError, match="adb reverse"):
+        lan_address()
+
+
+def test_settings_that_make_no_sense(server: PageServer, room: Room) -> None:
+    settings = TargetSettings(phones=0, wait_seconds=0.0, port=70000)
+    with pytest.raises(UsageError, match=r"phones: .*wait_seconds: .*port: .*takes no address"):
+        open_target("browser:phone", settings)
+    with pytest.raises(UsageError, match="free port"):
+        PageServer({"": Resource(b"")}, room, lambda seat: {}, port=server.port)
+
+
+def test_the_address_is_shown_with_a_qr_code(
+    server: PageServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce_in_terminal(server, TargetSettings())
+    plain = capsys.readouterr()
+    assert (server.url in plain.err, plain.out) == (True, "")
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    announce_in_terminal(server, TargetSettings())
+    modules = segno.make(server.url, error="m").symbol_size(border=2)[1]
+    drawn = [line for line in terminal.getvalue().splitlines() if "▀" in line or "▄" in line]
+    assert abs(len(drawn) - modules / 2) <= 2
+    assert server.url in terminal.getvalue()
+
+
+CLI = [sys.executable, "-m", "edgebert", "profile"]
+
+
+def test_ctrl_c_ends_the_server(tiny: TinyClassifier) -> None:
+    starter = "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    starter += "os.execv(sys.argv[1], sys.argv[1:])"  # a shell's background job ignores the signal
+    process = subprocess.Popen(
+        [sys.executable, "-c", starter, *CLI, str(tiny.path), "--target", "browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=with_package_path(os.environ),
+        text=True,
+    )
+    with process:
+        address = next(line for line in process.stderr if "http://" in line)
+        port = urlsplit(address.split()[-1]).port
+        socket.create_connection(("127.0.0.1", port)).close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) not in (0, None)
+        assert process.stdout.read() == ""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
