@@ -64,6 +64,7 @@ FACTS = Facts(
     battery=None,
     charging=None,
 )
+PAGE = b'<script type="importmap">{}</script><p>the page</p>'
 GOOD_ANSWERS: dict[str, Any] = {
     "load": {"load_ms": 3.5, "rss_before": 10, "rss_after": 20},
     "first_call": {"first_call_ms": 2.0},
@@ -87,8 +88,7 @@ def room() -> Room:
 def server(room: Room, tmp_path: Path) -> Iterator[PageServer]:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
-    page = b'<script type="importmap">{}</script><p>the page</p>'
-    resources = {"": Resource(page), "models/abc.tflite": Resource(secret, lasting=True)}
+    resources = {"": Resource(PAGE), "models/abc.tflite": Resource(secret, lasting=True)}
     with PageServer(resources, room, lambda seat: {"welcome": seat.facts.device}) as started:
         yield started
 
@@ -122,10 +122,7 @@ def post(server: PageServer, path: str, content: Any) -> tuple[int, Any]:
 
 def test_only_with_the_token(server: PageServer) -> None:
     root = urlsplit(server.url).path
-    assert ask(server, "GET", root)[:2] == (
-        200,
-        b'<script type="importmap">{}</script><p>the page</p>',
-    )
+    assert ask(server, "GET", root)[:2] == (200, PAGE)
     assert ask(server, "GET", root + "models/abc.tflite")[:2] == (200, b"secret")
     wrong = "/" + "A" * len(root.strip("/")) + "/"
     for path in ("/", wrong, root.rstrip("/"), wrong + "models/abc.tflite", root[:-3] + "/"):
@@ -170,9 +167,13 @@ def test_a_page_joins_and_answers(server: PageServer, room: Room) -> None:
     assert (status, joined["welcome"]) == (200, "d1")
     seat = room.seat(joined["seat"])
     answers: list[dict[str, Any]] = []
-    asking = threading.Thread(
-        target=lambda: answers.extend([seat.ask("memory"), seat.ask("memory")])
-    )
+
+    def measure() -> None:
+        answers.append(seat.ask("memory"))
+        with pytest.raises(SeatLostError, match="session is over"):
+            seat.ask("memory")
+
+    asking = threading.Thread(target=measure)
     asking.start()
     path = f"seats/{joined['seat']}/next"
     nothing = {"number": 0, "hidden": False, "error": "", "body": None}
@@ -182,9 +183,9 @@ def test_a_page_joins_and_answers(server: PageServer, room: Room) -> None:
     assert post(server, path, answer)[1]["number"] == 2
     assert post(server, path, answer)[1]["number"] == 2  # sent twice: nothing is lost or doubled
     room.close()
-    asking_error = {**answer, "number": 2}
-    assert post(server, path, asking_error)[0] == 410
+    assert post(server, path, {**answer, "number": 2})[0] == 410
     asking.join(timeout=10)
+    assert answers == [GOOD_ANSWERS["memory"]]
     assert seat.was_hidden
 
 
