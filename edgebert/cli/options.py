@@ -48,6 +48,22 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
         return float(found[1]) * self._UNITS[found[2]]
 
 
+class Share(click.ParamType):  # type: ignore[type-arg]
+    """`10%` or `0.1` as a share of 1."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value))
+        share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
+        # A bare 10 is more likely meant as 10 % than as 1000 %.
+        if found is None or (share >= 1 and not found[2]):
+            self.fail(f"expected a share such as 10% or 0.1. Received: {value!r}", param, ctx)
+        return share
+
+
 def settings_options(
     kind: type, argument: str = "settings", without: tuple[str, ...] = ()
 ) -> Callable[[F], F]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import Duration, json_option, print_json, settings_options
+from edgebert.cli.options import Duration, Share, json_option, print_json, settings_options
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
 
 if TYPE_CHECKING:
+    from edgebert.profiling.device_check import DeviceCheck
     from edgebert.profiling.measurement import Measurement
 
 
@@ -50,6 +52,18 @@ if TYPE_CHECKING:
 )
 @click.option("--max-rows", default=200, show_default=True, help="Rows taken from --check.")
 @click.option(
+    "--compare",
+    "compare_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Earlier measurements (of -o, or a report.json) to compare with, place by place.",
+)
+@click.option(
+    "--fail-above",
+    type=Share(),
+    help="With --compare: exit code 3 where a median on the same machine is slower by more than "
+    "this, such as 10%, beyond noise, and when measured again too.",
+)
+@click.option(
     "--sustained",
     "--sustained-seconds",
     "sustained_seconds",
@@ -70,6 +84,8 @@ def profile(
     targets: tuple[str, ...],
     check_path: Path | None,
     max_rows: int,
+    compare_path: Path | None,
+    fail_above: float | None,
     sustained_seconds: float,
     settings: ProfileSettings,
     target_settings: TargetSettings,
@@ -85,11 +101,14 @@ def profile(
     edgebert profile float.tflite int8.tflite --threads 1,2 --lengths 32,128 --texts test.tsv
     edgebert profile int8.tflite --target cpu --target ssh:pi@raspberrypi --check test.tsv
     edgebert profile int8.tflite --lengths 64 --operations --cold-start --sustained 5m
+    edgebert profile int8.tflite --compare main.json --fail-above 10%
     """
     from edgebert.datasets import read_dataset, take
-    from edgebert.errors import QualityGateError
+    from edgebert.errors import QualityGateError, UsageError
+    from edgebert.profiling.comparison import compare_twice
     from edgebert.profiling.target import Job, open_target
     from edgebert.progress import terminal_progress
+    from edgebert.reporting.changes import changes_notes, changes_table, failure_text
     from edgebert.reporting.operation_tables import closer_tables
     from edgebert.reporting.tables import (
         checks_table,
@@ -100,6 +119,7 @@ def profile(
     from edgebert.reporting.terminal import print_tables
     from edgebert.storage import atomic_write
 
+    old = _old_measurements(compare_path, fail_above)
     texts = None
     if texts_path is not None:
         dataset = read_dataset(texts_path, columns.text_column, columns.label_column, labels="none")
@@ -112,28 +132,71 @@ def profile(
     opened = [open_target(name, target_settings) for name in targets]
     with terminal_progress() as progress:
         outcomes = [target.profile(job, progress) for target in opened]
-    measurements = [m for outcome in outcomes for m in outcome.measurements]
+        measured = list(zip(opened, outcomes, strict=True))
+        comparison, repeated = compare_twice(old, measured, fail_above, job, progress)
+    measurements = [*(m for outcome in outcomes for m in outcome.measurements), *repeated]
     checks = [found for outcome in outcomes for found in outcome.checks]
     content = [m.to_dict() for m in measurements] + [found.to_dict() for found in checks]
     if out is not None:
         atomic_write(out, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     if as_json:
-        print_json(content)
+        print_json([*content, comparison.to_dict()] if compare_path else content)
     else:
         tables = [files_table(measurements)] if measurements else []
         tables += [*latency_tables(measurements), *closer_tables(measurements)]
-        print_tables(*tables, *([checks_table(checks)] if checks else []))
+        tables += [checks_table(checks)] if checks else []
+        if compare_path is not None and comparison.changes:
+            tables.append(changes_table(comparison, compare_path.name))
+        print_tables(*tables)
         notes = [note for found in checks for note in found.notes]
         for line in dict.fromkeys([*map(_machine, measurements), *notes]):
             click.echo(line)
     for warning in warnings_text(measurements):
         click.echo(f"warning: {warning}", err=True)
+    missed = _failed_checks(checks)
+    if compare_path is not None:
+        for note in changes_notes(comparison, compare_path.name):
+            click.echo(f"compare: {note}", err=True)
+        missed += filter(None, [failure_text(comparison, compare_path.name)])
+        if fail_above is not None and not comparison.judged:
+            missed.append(
+                f"--fail-above expects measurements of this machine in {compare_path}. Received "
+                "none that can be judged. Next: see the lines above."
+            )
+            raise UsageError("\n".join(missed))
+    if missed:
+        raise QualityGateError("\n".join(missed))
+
+
+def _failed_checks(checks: Sequence[DeviceCheck]) -> list[str]:
     failed = [f"{found.name} on {found.target}" for found in checks if not found.passed]
-    if failed:
-        raise QualityGateError(
-            f"--check expects the device to give this machine's labels, and its scores to 0.001. "
-            f"Received other ones: {', '.join(failed)}. Next: see the table, or --json for texts."
+    if not failed:
+        return []
+    return [
+        f"--check expects the device to give this machine's labels, and its scores to 0.001. "
+        f"Received other ones: {', '.join(failed)}. Next: see the table, or --json for texts."
+    ]
+
+
+def _old_measurements(path: Path | None, fail_above: float | None) -> tuple[Measurement, ...]:
+    """What to compare with; before anything is measured, since that takes long."""
+    from edgebert.errors import DataError, UsageError
+    from edgebert.reporting.sources import read_sources
+
+    if path is None:
+        if fail_above is not None:
+            raise UsageError(
+                "--fail-above expects --compare FILE. Received: no file. "
+                "Next: write one with `edgebert profile -o`."
+            )
+        return ()
+    (source,), _ = read_sources([path])
+    if not source.measurements:
+        raise DataError(
+            f"--compare expects measurements in {path}. Received: {source.told}. "
+            "Next: write one with `edgebert profile -o`."
         )
+    return source.measurements
 
 
 def _machine(measured: Measurement) -> str:

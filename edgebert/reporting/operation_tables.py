@@ -53,30 +53,39 @@ def layers_table(measurement: Measurement, device: str = "") -> Table:
     for name, block in blocks.items():
         spent = sum(block.values())
         shown = [ms_text(block[part]) if part in block else NOTHING for part in parts]
-        rows.append((name, ms_text(spent), share_text(spent / total), *shown))
+        rows.append((name, ms_text(spent), _share(spent, total), *shown))
     whole, blanks = measurement.latency.p50_ms, [NOTHING] * len(parts)
     ends = [("together", total), ("a call, p50", whole)]
     place = ", ".join(filter(None, (measurement.name, timed_text(measurement), device)))
     return Table(
         f"Layers of {place}",
         ("layer", "ms", "share", *parts),
-        (*rows, *((name, ms_text(ms), share_text(ms / total), *blanks) for name, ms in ends)),
+        (*rows, *((name, ms_text(ms), _share(ms, total), *blanks) for name, ms in ends)),
         sections=(len(rows),),
     )
 
 
 def tokenizer_table(measurements: Sequence[Measurement]) -> Table:
     """How much of the time from text to label is the tokenizer's."""
+    names = list(dict.fromkeys(o.layer for m in measurements for o in m.operations))
     rows = []
     for m in measurements:
         by_layer = {operation.layer: operation.latency_ms for operation in m.operations}
         total = sum(by_layer.values())
-        shown = [f"{ms_text(ms)} ({share_text(ms / total)})" for ms in by_layer.values()]
+        shown = [
+            f"{ms_text(by_layer[name])} ({_share(by_layer[name], total)})"
+            if name in by_layer
+            else NOTHING
+            for name in names
+        ]
         rows.append((m.name, timed_text(m), ms_text(total), *shown))
-    names = list(dict.fromkeys(o.layer for m in measurements for o in m.operations))
     return Table(
         "From text to label, ms: mean of the texts",
         ("model", "timed", "all", *names),
         tuple(rows),
         texts=2,
     )
+
+
+def _share(part: float, whole: float) -> str:
+    return share_text(part / whole if whole > 0 else None)

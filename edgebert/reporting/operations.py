@@ -36,9 +36,9 @@ class Part:
 
 
 def profiled(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """Of each model on each device the longest text whose operations were timed, and newest."""
+    """Of each model on each device the graph of the longest text that was timed by operation."""
     longest: dict[object, Measurement] = {}
-    for m in latest([m for m in measurements if m.operations]):
+    for m in latest([m for m in measurements if m.operations and m.kind == "model"]):
         key = (device_of(m), m.name)
         if key not in longest or (m.length or 0) > (longest[key].length or 0):
             longest[key] = m

@@ -9,11 +9,25 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edgebert.profiling.measurement import Kind, Measurement
 from edgebert.reporting.units import NOTHING, moment_text, threads_text
 
 _SESSION_DIGITS = 6
+
+
+class Timed(Protocol):
+    """Anything that says what was timed."""
+
+    @property
+    def threads(self) -> int: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def length(self) -> int | None: ...
 
 
 @dataclass(frozen=True)
@@ -63,14 +77,14 @@ def place_of(m: Measurement) -> Place:
     return Place(device_of(m), m.threads, m.kind, m.length)
 
 
-def place_text(m: Measurement | Place) -> str:
+def place_text(m: Timed) -> str:
     """What was timed: so many tokens, or text in to label out."""
     if m.kind == "end_to_end":
         return "text to label"
     return "model" if m.length is None else f"{m.length} tokens"
 
 
-def timed_text(m: Measurement | Place) -> str:
+def timed_text(m: Timed) -> str:
     """What was timed, and with how many threads."""
     return f"{place_text(m)}, {threads_text(m.threads)}"
 

@@ -25,6 +25,7 @@ from edgebert.reporting.figures import (
     trade_off_figures,
     under_load,
 )
+from edgebert.reporting.operation_tables import tokenizer_table
 from edgebert.reporting.operations import profiled
 from edgebert.reporting.places import device_labels
 from edgebert.reporting.report import Report
@@ -94,11 +95,14 @@ def _devices(report: Report) -> Section:
 
 
 def _operations(report: Report) -> Section:
-    chosen = profiled(report.measurements)
-    if not chosen:
+    labels = device_labels(report.measurements)
+    graphs = profiled(report.measurements)
+    texts = [m for m in report.measurements if m.kind == "end_to_end" and m.operations]
+    if not (graphs or texts):
         return Section("")
-    table = operations_table(chosen, device_labels(report.measurements))
-    return Section("Operations", (table,), draw=operation_figures)
+    tables = [operations_table(graphs, labels)] if graphs else []
+    tables += [tokenizer_table(texts)] if texts else []
+    return Section("Operations", tuple(tables), draw=operation_figures)
 
 
 def _under_load(report: Report) -> Section:
