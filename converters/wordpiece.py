@@ -90,8 +90,10 @@ class Vocabulary:
             those replaces its defaults). The ones at the end of `tokens` are not word pieces.
 
     Raises:
-        ConversionError: tokens are empty, repeated or span lines, or a special or added token is
-            not among them; all that is wrong is listed.
+        ConversionError: tokens are empty, repeated or span lines, a special or added token is not
+            among them, or an added token can't be looked for: the text rules leave nothing of it,
+            make it the same as another, or it is white space with `lstrip`. All that is wrong is
+            listed.
     """
 
     tokens: tuple[str, ...] = field(repr=False)
@@ -118,6 +120,8 @@ class Vocabulary:
                 problems.append(f"added token {added.content!r} is not in the vocabulary")
         if not 1 <= self.max_input_chars_per_word < 2**31:
             problems.append(f"max_input_chars_per_word is {self.max_input_chars_per_word}")
+        if not problems:
+            problems = _unclear_tokens(self)
         if problems:
             raise tokenizer_error(f"a vocabulary of {len(self.tokens)} tokens", problems)
 
@@ -196,14 +200,9 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     """Builds the reference tokenizer: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
 
     It has no truncation and no padding.
-
-    Raises:
-        ConversionError: the text rules leave nothing of an added token that is looked for in
-            normalized text, or make it the same as another; or one is nothing but white space and
-            takes in the white space before it.
     """
     from tokenizers import AddedToken as LibraryAddedToken
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     whole = {token.content for token in vocabulary.whole_tokens}
     pieces = list(vocabulary.tokens)
@@ -218,15 +217,7 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
             continuing_subword_prefix=vocabulary.continuing_prefix,
         )
     )
-    backend.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=vocabulary.split_chinese_characters,
-        strip_accents=vocabulary.strip_accents,
-        lowercase=vocabulary.lowercase,
-    )
-    problems = _unclear_tokens(vocabulary.whole_tokens, backend.normalizer)
-    if problems:
-        raise tokenizer_error(f"a vocabulary of {vocabulary.size} tokens", problems)
+    backend.normalizer = _normalizer(vocabulary)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix=vocabulary.continuing_prefix)
     backend.post_processor = processors.TemplateProcessing(
@@ -240,27 +231,37 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     return backend
 
 
-def _unclear_tokens(
-    tokens: Iterable[AddedToken], normalizer: tokenizers.normalizers.Normalizer
-) -> list[str]:
-    """Lists the tokens that the library takes but can't look for.
+def _normalizer(vocabulary: Vocabulary) -> tokenizers.normalizers.Normalizer:
+    from tokenizers import normalizers
+
+    return normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=vocabulary.split_chinese_characters,
+        strip_accents=vocabulary.strip_accents,
+        lowercase=vocabulary.lowercase,
+    )
+
+
+def _unclear_tokens(vocabulary: Vocabulary) -> list[str]:
+    """Lists the added tokens that the library takes but can't look for.
 
     Of two that the text rules make the same it finds either, by chance; an empty one splits words
     between all their letters; of white space that another token took in already it panics.
     """
     problems = []
     contents: dict[str, str] = {}
-    for token in tokens:
-        normal = normalizer.normalize_str(token.content) if token.normalized else token.content
-        if not normal:
-            problems.append(f"the text rules leave nothing of {token.content!r}")
-        elif token.lstrip and normal.isspace():
+    for token in vocabulary.whole_tokens:
+        if token.lstrip and token.content.isspace():
             problems.append(f"the added token {token.content!r} is white space and has lstrip")
-        elif token.normalized and normal in contents:
-            same = contents[normal]
-            problems.append(f"the text rules make {token.content!r} the same as {same!r}")
-        if token.normalized:
-            contents.setdefault(normal, token.content)
+        if not token.normalized:
+            continue
+        normal = _normalizer(vocabulary).normalize_str(token.content)
+        if not normal:
+            problems.append(f"the text rules leave nothing of the added token {token.content!r}")
+        elif normal in contents:
+            both = f"{contents[normal]!r} and {token.content!r}"
+            problems.append(f"the text rules make the added tokens {both} the same")
+        contents[normal] = token.content
     return problems
 
 
