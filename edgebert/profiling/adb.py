@@ -98,7 +98,7 @@ class AdbTarget:
                     adb.interrupt()
                 raise
         if not outcomes:
-            raise EdgebertError(" ".join(failures))
+            raise EdgebertError("\n".join(failures))
         return Outcome(
             tuple(
                 replace(m, warnings=(*m.warnings, *failures))

@@ -264,7 +264,7 @@ class ToolSession:
             peak_memory_bytes=looked_into.peak_memory_bytes,
             model_memory_bytes=max(memory, default=None),
             warnings=tuple(warnings),
-            operations=looked_into.operations,
+            operations=looked_into.operations if settings.operations else (),
             sustained=self._sustained(run, configuration),
             cold_start=cold_start,
         )

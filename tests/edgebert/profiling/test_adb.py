@@ -21,8 +21,9 @@ import pytest
 
 from edgebert.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, ModelError, UsageError
-from edgebert.profiling import adb_client
+from edgebert.profiling import adb_client, adb_session
 from edgebert.profiling.adb_device import Thermal, heat_notes
+from edgebert.profiling.benchmark_tool import ROUNDS
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.target import Job, Outcome, open_target
 from edgebert.reporting.tables import latency_tables
@@ -117,7 +118,11 @@ def set_heat(phone: PhoneServer, status: int = 0, temperature: float = 41.5) -> 
 
 
 @pytest.fixture
-def phone(adb_environment: None, tmp_path: Path) -> Iterator[PhoneServer]:
+def phone(
+    adb_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PhoneServer]:
+    """A phone, and half as many starts of the tool for each configuration."""
+    monkeypatch.setattr(adb_session, "ROUNDS", ROUNDS // 2)
     with make_phone(tmp_path / "phone") as made:
         made.connect()
         yield made
@@ -160,8 +165,9 @@ def notes(measured: Measurement, words: str) -> list[str]:
 
 
 def test_a_phone_is_measured_like_any_target(
-    phone: PhoneServer, tool: Path, tiny: TinyClassifier
+    phone: PhoneServer, tool: Path, tiny: TinyClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(adb_session, "ROUNDS", ROUNDS)
     (measured,) = run(phone, (tiny.path,), tool).measurements
     assert (measured.target, measured.kind, measured.signature) == ("adb", "model", "tokens_8")
     latency = measured.latency
@@ -171,6 +177,7 @@ def test_a_phone_is_measured_like_any_target(
     assert measured.load_ms == pytest.approx(4.48)
     assert measured.first_call_ms == pytest.approx(1.03)
     assert measured.stable
+    assert measured.operations == ()
     assert notes(measured, "p90 and p99 are not known")
     assert Measurement.from_dict(measured.to_dict()) == measured
     cells = latency_tables([measured])[0].rows[0]
@@ -357,7 +364,7 @@ def test_throttling_is_said(phone: PhoneServer, tool: Path, tiny: TinyClassifier
     phone.add_command(
         "dumpsys",
         'file="$PHONE/dumpsys_$1.txt"\n'
-        'if [ "$1" = thermalservice ] && [ "$(wc -l < "$PHONE/calls.log")" -ge 4 ]; then\n'
+        'if [ "$1" = thermalservice ] && [ "$(wc -l < "$PHONE/calls.log")" -ge 3 ]; then\n'
         '  sed "s/Status: 0/Status: 2/; s/41.5/78.5/" "$file"\nelse cat "$file"; fi 2>/dev/null',
     )
     (phone.root / "calls.log").touch()
@@ -417,7 +424,7 @@ def test_cold_starts_find_the_weight_cache(
     writes = 'for a; do case $a in --xnnpack_weight*) echo packed > "${a#*=}";; esac; done\n'
     tool.write_text(TOOL.replace("#!/bin/sh\n", "#!/bin/sh\n" + writes))
     default = (phone.root / "outputs" / "default").read_text()
-    for number in (9, 10, 11):
+    for number in (6, 7, 8):
         quicker = default.replace("Model initialization: 4.48 ms", "Model initialization: 1.20 ms")
         (phone.root / "outputs" / str(number)).write_text(quicker)
     (measured,) = run(phone, (tiny.path,), tool, settings).measurements
