@@ -271,8 +271,9 @@ class Connection:
         try:
             with suppress(BrokenPipeError):
                 keeper.stdin.close()
-            with suppress(subprocess.TimeoutExpired):
-                keeper.wait(CLEANING_SECONDS)
+            if self.is_open:
+                with suppress(subprocess.TimeoutExpired):
+                    keeper.wait(CLEANING_SECONDS)
         finally:
             keeper.kill()
             keeper.wait()

@@ -20,6 +20,7 @@ from converters.vocabulary import Vocabulary
 from edgebert.profiling.cpu import RUNNER
 from edgebert.profiling.process import RunnerProcess
 from edgebert.settings import ProfileSettings
+from tests.edgebert.profiling.loopback_board import LoopbackBoard, loopback_board
 
 VOCABULARY_SIZE, HIDDEN_SIZE, LABELS = 128, 8, ("calm", "storm", "fog")
 
@@ -121,6 +122,22 @@ def with_text(models_dir: Path) -> Path:
     )
     made.path.write_bytes(append_associated_files(data, {"vocab.txt": vocabulary.to_vocab_txt()}))
     return made.path
+
+
+@pytest.fixture(scope="session")
+def board_server(
+    sshd_program: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LoopbackBoard]:
+    with loopback_board(sshd_program, tmp_path_factory.mktemp("board")) as board:
+        yield board
+
+
+@pytest.fixture
+def board(board_server: LoopbackBoard) -> Iterator[LoopbackBoard]:
+    """A board behind ssh as a test expects it; and as it must be left: clean."""
+    board_server.reset()
+    yield board_server
+    board_server.wait_until_clean()
 
 
 @pytest.fixture

@@ -1,27 +1,21 @@
 """The ssh target against a real sshd on loopback, which is the board. No timing is asserted.
 
-The board's home, temporary folder and PATH are this file's, so that a board without Python, without
-room, or with odd names is one line. Whatever happens, nothing may stay in its temporary folder.
+After each test the board's temporary folder must be empty, whatever happened.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -29,129 +23,22 @@ from hypothesis import strategies as st
 
 from edgebert.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling import board_python, ssh_connection
-from edgebert.profiling.board import Board
-from edgebert.profiling.board_python import BoardPython, find_python
+from edgebert.profiling import ssh_connection
 from edgebert.profiling.cpu import with_package_path
 from edgebert.profiling.measurement import Measurement, ratios
 from edgebert.profiling.ssh import Address, SshTarget, open_target, parse_address
-from edgebert.profiling.ssh_connection import Connection
-from edgebert.profiling.target import Job, Outcome, profile
-from edgebert.progress import silent
+from edgebert.profiling.target import Job, profile
 from edgebert.settings import ProfileSettings, TargetSettings
-from tests.judges.sshd import Sshd
+from tests.edgebert.profiling.loopback_board import (
+    GONE_SECONDS,
+    LoopbackBoard,
+    WhenBusy,
+    cpu_seconds,
+    tool_here,
+)
 
 if TYPE_CHECKING:
     from tests.edgebert.profiling.conftest import TinyClassifier
-
-TOOLS = ("sh", "env", "cat", "df", "mktemp", "rm", "mkdir", "dirname", "sleep")
-"""All that a board needs beside Python."""
-
-GONE_SECONDS = 10.0
-BUSY_SECONDS = 0.8
-"""So much CPU time is not spent before the first call."""
-
-
-@dataclass(frozen=True)
-class LoopbackBoard:
-    """A board that is this machine, with folders of its own."""
-
-    sshd: Sshd
-    home: Path
-    temporary: Path
-    programs: Path
-
-    def settings(self, **values: Any) -> TargetSettings:
-        return TargetSettings(ssh_config=str(self.sshd.config), **values)
-
-    def target(self, **values: Any) -> SshTarget:
-        return open_target("board", self.settings(**values))
-
-    def profile(self, job: Job, **values: Any) -> Outcome:
-        return self.target(**values).profile(job)
-
-    def reset(self) -> None:
-        """Known and trusted, with its tools and a Python that can run models."""
-        self.sshd.write_client_config()
-        self.sshd.known_hosts.write_text(self.sshd.known_host("host_key"))
-        shutil.rmtree(self.programs, ignore_errors=True)
-        self.programs.mkdir()
-        for tool in TOOLS:
-            (self.programs / tool).symlink_to(tool_here(tool))
-        self.python()
-
-    def program(self, name: str, script: str) -> Path:
-        """A shell program on the board's PATH, in the place of what had its name."""
-        path = self.programs / name
-        path.unlink(missing_ok=True)
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-        return path
-
-    def python(self, name: str = "python3", python: str = sys.executable) -> Path:
-        """A Python on the board's PATH; a link would lose the virtual environment's packages."""
-        return self.program(name, f'exec "{python}" "$@"')
-
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        with Connection("board", config=str(self.sshd.config)) as connection:
-            connection.open(1)
-            yield connection
-
-    @contextmanager
-    def machine(self, **values: Any) -> Iterator[Board]:
-        with Connection("board", config=str(self.sshd.config)) as connection:
-            yield Board("ssh:board", connection, self.settings(**values), 0, silent)
-
-    def left(self) -> list[str]:
-        return sorted(path.name for path in self.temporary.iterdir())
-
-    def processes(self) -> list[int]:
-        """Processes that were started from the temporary folder."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                mine = str(self.temporary).encode() in path.read_bytes()
-            except OSError:
-                continue
-            if mine:
-                found.append(int(path.parent.name))
-        return found
-
-    def wait_until_clean(self) -> None:
-        deadline = time.monotonic() + GONE_SECONDS
-        while time.monotonic() < deadline and (self.left() or self.processes()):
-            time.sleep(0.02)
-        assert (self.left(), self.processes()) == ([], [])
-
-
-def tool_here(name: str) -> str:
-    found = shutil.which(name)
-    assert found is not None
-    return found
-
-
-@pytest.fixture(scope="module")
-def server(sshd_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackBoard]:
-    folder = tmp_path_factory.mktemp("board")
-    home, temporary = folder / "home", folder / """temp of "Bob's" $HOME \\ `here`"""
-    programs = folder / "programs"
-    for path in (folder / "sshd", home, temporary):
-        path.mkdir()
-    environment = {"HOME": str(home), "TMPDIR": str(temporary), "PATH": str(programs)}
-    network = {k: v for k, v in os.environ.items() if k.startswith("PIP_") or "_proxy" in k.lower()}
-    with Sshd(sshd_program, folder / "sshd", {**network, **environment}) as sshd:
-        yield LoopbackBoard(sshd, home, temporary, programs)
-
-
-@pytest.fixture
-def board(server: LoopbackBoard) -> Iterator[LoopbackBoard]:
-    """As a test expects it; and as it must be left: clean."""
-    server.reset()
-    yield server
-    server.wait_until_clean()
-    shutil.rmtree(server.home)
-    server.home.mkdir()
 
 
 @pytest.fixture
@@ -271,12 +158,20 @@ def test_a_key_that_the_board_does_not_take(board: LoopbackBoard, job: Job) -> N
         board.profile(job)
 
 
-def test_a_board_that_is_not_there(job: Job, tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    config.write_text("")
-    target = open_target("127.0.0.1:1", TargetSettings(ssh_config=str(config)))
+def test_a_board_that_is_not_there(job: Job) -> None:
+    target = open_target("127.0.0.1:1", TargetSettings(ssh_config="none"))
     with pytest.raises(EdgebertError, match=r"(?s)Connection refused.*Next: see that an ssh"):
         target.profile(job)
+
+
+def test_a_board_that_says_nothing(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssh_connection, "LOGIN_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        target = open_target(
+            f"127.0.0.1:{mute.getsockname()[1]}", TargetSettings(ssh_config="none")
+        )
+        with pytest.raises(EdgebertError, match=r"Received: no answer for 0\.3 s"):
+            target.profile(job)
 
 
 def test_no_ssh_here(job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -321,53 +216,6 @@ def test_a_socket_is_not_put_in_a_long_or_odd_folder(
 # What the board lacks.
 
 
-def found(board: LoopbackBoard, given: str = "", bootstrap: bool = False) -> BoardPython:
-    with board.connect() as connection:
-        return find_python(connection, given, bootstrap, silent)
-
-
-def test_a_board_without_python(board: LoopbackBoard) -> None:
-    (board.programs / "python3").unlink()
-    missing = r"python3: not there; ~/\.cache/edgebert/venv/bin/python: not there.*--bootstrap"
-    with pytest.raises(EdgebertError, match=missing):
-        found(board)
-    with pytest.raises(EdgebertError, match=r"--bootstrap expects Python 3\.8.*python3-venv"):
-        found(board, bootstrap=True)
-
-
-def test_a_python_without_packages(board: LoopbackBoard, job: Job) -> None:
-    board.program("bare python", f'exec "{sys.executable}" -S "$@"')
-    lacking = r"bare python 3\..*No module named 'numpy'; .*ai_edge_litert'.* / .*tflite_runtime'"
-    with pytest.raises(EdgebertError, match=lacking):
-        board.profile(job, remote_python="bare python")
-
-
-OLD = '{"version": "3.7.9", "path": "/usr/bin/python3", "missing": []}'
-
-
-@pytest.mark.parametrize(
-    ("script", "problem"),
-    [
-        (f"echo '{OLD}'", r"3\.7\.9: too old"),
-        ("kill -4 $$", "ended by signal 4"),
-        ("echo 'Python was not found' >&2; exit 9", "not a Python.*: Python was not found"),
-    ],
-)
-def test_a_python_that_does_not_serve(board: LoopbackBoard, script: str, problem: str) -> None:
-    board.program("python3", script)
-    with pytest.raises(EdgebertError, match=problem):
-        found(board)
-
-
-def test_python_is_found_where_bootstrap_puts_it(board: LoopbackBoard) -> None:
-    venv = board.home / ".cache" / "edgebert" / "venv" / "bin"
-    venv.mkdir(parents=True)
-    shutil.move(board.python(), venv / "python")
-    expected = BoardPython(sys.executable, f"ai-edge-litert {version('ai-edge-litert')}")
-    assert found(board) == expected
-    assert found(board, "~/.cache/edgebert/venv/bin/python") == expected
-
-
 def test_a_board_with_no_room(board: LoopbackBoard, job: Job) -> None:
     board.program("df", "echo Filesystem; echo disk 100 98 2 98% /")
     with pytest.raises(EdgebertError, match=r"MB free.*has 0 MB; /tmp has 0 MB.*make room"):
@@ -387,100 +235,7 @@ def test_a_shell_that_is_not_silent(board: LoopbackBoard, job: Job) -> None:
         board.profile(job)
 
 
-# A virtual environment of ours on the board.
-
-
-def fake_python(board: LoopbackBoard, ensurepip: str = "exit 0", made: str = "exit 1") -> None:
-    """A Python without packages that makes virtual environments with a program for a Python."""
-    facts = f'{{"version": "3.11.2", "path": "{board.programs}/python3", "missing": ["numpy"]}}'
-    program, chmod = shlex.quote(f"#!/bin/sh\n{made}\n"), tool_here("chmod")
-    make = f'mkdir -p "$3/bin"; echo {program} >"$3/bin/python"; {chmod} +x "$3/bin/python"'
-    board.program(
-        "python3",
-        f"case $* in *ensurepip*) {ensurepip} ;; '-m venv '*) {make} ;; *) echo '{facts}' ;; esac",
-    )
-
-
-def test_a_python_that_makes_no_virtual_environment(board: LoopbackBoard) -> None:
-    fake_python(board, ensurepip="exit 1")
-    with pytest.raises(EdgebertError, match=r"venv and ensurepip .*sudo apt install python3-venv"):
-        found(board, bootstrap=True)
-
-
-def test_bootstrap_that_fails_leaves_nothing(board: LoopbackBoard) -> None:
-    fake_python(board, made="echo 'ERROR: no matching wheel' >&2; exit 1")
-    with pytest.raises(EdgebertError) as caught:
-        found(board, bootstrap=True)
-    message = str(caught.value)
-    for line in board_python.REQUIREMENTS:
-        package = line[0].format(here=version("ai-edge-litert"))
-        assert f"{package}: ERROR: no matching wheel" in message
-    assert list((board.home / ".cache" / "edgebert").iterdir()) == []
-
-
-def test_bootstrap_that_is_interrupted_leaves_nothing(board: LoopbackBoard) -> None:
-    fake_python(board)
-    unfinished = board.home / ".cache" / "edgebert" / "venv" / ssh_connection.UNFINISHED
-
-    def interrupt(stage: str, done: int, total: int, **facts: Any) -> None:
-        if done == 1:
-            assert unfinished.exists()
-            raise KeyboardInterrupt
-
-    with board.connect() as connection, pytest.raises(KeyboardInterrupt):
-        find_python(connection, "", True, interrupt)
-    assert list((board.home / ".cache" / "edgebert").iterdir()) == []
-
-
-def test_bootstrap_and_its_second_choice(
-    board: LoopbackBoard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """For real: takes two packages from a package index."""
-    known = board_python.REQUIREMENTS[0]
-    monkeypatch.setattr(board_python, "REQUIREMENTS", (("edgebert-no-such-thing==0",), known))
-    board.program("python3", f'exec "{sys.executable}" -S "$@"')
-    told: list[tuple] = []
-    try:
-        with board.connect() as connection:
-            made = find_python(connection, "", True, lambda *stage, **f: told.append((*stage, f)))
-    except EdgebertError as error:
-        if "reaches a package index" in str(error) and not os.environ.get("CI"):
-            pytest.skip(f"no package index: {error}")
-        raise
-    venv, runtime = board.home / ".cache" / "edgebert" / "venv", made.runtime
-    assert made == BoardPython(str(venv / "bin" / "python"), runtime)
-    assert runtime == f"ai-edge-litert {version('ai-edge-litert')}"
-    assert told[-1] == ("make ~/.cache/edgebert/venv", 3, 3, {"runtime": runtime})
-    assert not (venv / ssh_connection.UNFINISHED).exists()
-    assert found(board) == made
-
-
 # What goes wrong on the way.
-
-
-class WhenBusy:
-    """Does something once the benchmark program on the board is in the middle of a long call."""
-
-    def __init__(self, board: LoopbackBoard, act: Callable[[], object]) -> None:
-        self._board, self._act = board, act
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def join(self) -> None:
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not any(cpu_seconds(p) > BUSY_SECONDS for p in self._board.processes()):
-            time.sleep(0.02)
-        self._act()
-
-
-def cpu_seconds(process: int) -> float:
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_connection_that_is_lost(board: LoopbackBoard, long_job: Job) -> None:
