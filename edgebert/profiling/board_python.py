@@ -163,15 +163,14 @@ def _probe(connection: Connection, name: str) -> _Candidate:
 
 
 def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progress) -> BoardPython:
-    bases = [candidate for candidate in tried if candidate.new_enough]
-    if not bases:
+    base = tried[0]  # the others lie in the environment that is made anew
+    if not base.new_enough:
         raise EdgebertError(
             f"--bootstrap expects Python 3.8 or newer on the board. Received: {_listed(tried)}. "
             "Next: install one there, on Debian by `sudo apt install python3-venv`, or name it by "
             "--remote-python."
         )
-    stage, base = f"make {SHOWN_VENV}", bases[0]
-    steps = len(REQUIREMENTS) + 1
+    stage, steps = f"make {SHOWN_VENV}", len(REQUIREMENTS) + 1
     progress(stage, 0, steps)
     if connection.run_script(CAN_MAKE_VENV, base.path).code:
         raise EdgebertError(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edgebert.datasets import Dataset, Example
@@ -207,7 +208,7 @@ def test_settings_of_the_user_that_would_break_it_do_not(board: LoopbackBoard) -
 
 @pytest.mark.parametrize("name", ["x" * 120, "50%d", "$HOME"])
 def test_a_socket_is_not_put_in_a_long_or_odd_folder(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", f"/t/{name}")
     assert ssh_connection._socket_base() == "/tmp"
@@ -273,7 +274,6 @@ import signal
 import sys
 from pathlib import Path
 from edgebert.profiling.target import profile
-from edgebert.progress import silent
 from edgebert.settings import ProfileSettings, TargetSettings
 
 # As on a terminal: a shell's background job starts its programs with SIGINT ignored.
@@ -311,13 +311,13 @@ PORTS = st.none() | st.integers(1, 65535)
 IPV6_ADDRESSES = st.ip_addresses(v=6).map(str)
 
 
-@given(
-    st.builds(Address, NAMES | IPV6_ADDRESSES, st.just("") | NAMES, PORTS),
-)
+@hypothesis_settings(deadline=None)
+@given(st.builds(Address, NAMES | IPV6_ADDRESSES, st.just("") | NAMES, PORTS))
 def test_an_address_is_read_as_it_is_written(address: Address) -> None:
     assert parse_address(str(address)) == address
 
 
+@hypothesis_settings(deadline=None)
 @given(st.text() | st.text("-@[]:%0129a o\n\\$;'\"`", max_size=12))
 def test_what_is_no_address_never_reaches_ssh(text: str) -> None:
     try:
