@@ -167,16 +167,17 @@ def _from_to(
 
 
 def cold_start_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
-    """Fresh starts without and with a weight cache."""
+    """Fresh starts without and with a weight cache: sections of one model."""
+    names, sections = _once_a_model(chosen)
     rows = []
-    for m, where in zip(chosen, where_texts(chosen, labels), strict=True):
+    for m, name, where in zip(chosen, names, where_texts(chosen, labels), strict=True):
         start = m.cold_start
         assert start is not None
         plain = start.load_ms + start.first_call_ms
         cached = start.cached_load_ms + start.cached_first_call_ms
         rows.append(
             (
-                m.name,
+                name,
                 where,
                 ms_text(start.load_ms),
                 ms_text(start.first_call_ms),
@@ -186,21 +187,21 @@ def cold_start_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]
                 size_text(start.cache_bytes),
             )
         )
+    columns = ("load", "first call", "load, cached", "first call, cached", "ratio", "cache")
     return Table(
         "Fresh processes, ms",
-        (
-            "model",
-            "timed",
-            "load",
-            "first call",
-            "load, cached",
-            "first call, cached",
-            "ratio",
-            "cache",
-        ),
+        ("model", "timed", *columns),
         tuple(rows),
         texts=2,
+        sections=sections,
     )
+
+
+def _once_a_model(chosen: Sequence[Measurement]) -> tuple[list[str], tuple[int, ...]]:
+    """The models' names, each where it first comes, and where the further ones begin."""
+    names = [m.name for m in chosen]
+    starts = [p for p, name in enumerate(names) if p == 0 or name != names[p - 1]]
+    return [name if p in starts else "" for p, name in enumerate(names)], tuple(starts[1:])
 
 
 def has_memory(m: Measurement) -> bool:
@@ -210,11 +211,10 @@ def has_memory(m: Measurement) -> bool:
 
 def memory_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
     """What the memory holds, and what a call costs in energy: sections of one model."""
-    names = [m.name for m in chosen]
-    starts = [place for place, name in enumerate(names) if place == names.index(name)]
+    names, sections = _once_a_model(chosen)
     rows = [
         (
-            m.name if place in starts else "",
+            name,
             where,
             memory_text(m.weights_bytes),
             size_text(m.arena_bytes),
@@ -222,14 +222,14 @@ def memory_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) ->
             memory_text(m.peak_memory_bytes),
             NOTHING if m.energy_mj is None else f"{m.energy_mj:.3g} mJ",
         )
-        for place, (m, where) in enumerate(zip(chosen, where_texts(chosen, labels), strict=True))
+        for m, name, where in zip(chosen, names, where_texts(chosen, labels), strict=True)
     ]
     return Table(
         "Memory, and energy of a call",
         ("model", "timed", "weights", "arenas", "by the model", "peak, whole process", "energy"),
         tuple(rows),
         texts=2,
-        sections=tuple(starts[1:]),
+        sections=sections,
     )
 
 

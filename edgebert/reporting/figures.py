@@ -10,10 +10,10 @@ from edgebert.reporting import curves, plots
 from edgebert.reporting.bars import Bar, draw_bars
 from edgebert.reporting.canvas import css_colour
 from edgebert.reporting.detail_tables import on_several_devices, where_texts
-from edgebert.reporting.operations import blocks_of, parts_of, profiled
+from edgebert.reporting.operations import SMALL, blocks_of, parts_of, profiled
 from edgebert.reporting.places import device_labels, device_of, latest, place_of, place_text
 from edgebert.reporting.report import Report
-from edgebert.reporting.units import ms_text, share_text
+from edgebert.reporting.units import capitalized, ms_text, share_text
 
 MOST_PARTS = 7
 """Parts of a block with a colour of their own."""
@@ -43,7 +43,7 @@ def files_legend(report: Report) -> Legend:
 
 
 def trade_off_figures(report: Report) -> list[Figure]:
-    """Accuracy over size; on each device accuracy over latency, and latency over length."""
+    """Accuracy over size, and on each device over latency."""
     labels = device_labels(report.measurements)
     several, place = len(labels) > 1, report.common_place
     timed = ""
@@ -57,17 +57,20 @@ def trade_off_figures(report: Report) -> list[Figure]:
         )
     ]
     for number, (device, label) in enumerate(labels.items()):
-        on = f"{label}: " if several else ""
-        drawn += [
-            Figure(
-                plots.latency_and_accuracy(report, device, f"speed{number}"),
-                f"{on}accuracy over median latency. Written: size. Dashed: the best trades.",
-            ),
-            Figure(
-                plots.latency_by_length(report, device, f"lengths{number}"),
-                f"{on}time of the model alone by length: median, and up to the 90th percentile.",
-            ),
-        ]
+        svg = plots.latency_and_accuracy(report, device, f"speed{number}")
+        what = "accuracy over median latency. Written: size. Dashed: the best trades."
+        drawn.append(Figure(svg, f"{label}: {what}" if several else capitalized(what)))
+    return [figure for figure in drawn if figure.svg]
+
+
+def length_figures(report: Report) -> list[Figure]:
+    """On each device latency over length."""
+    labels = device_labels(report.measurements)
+    drawn = []
+    for number, (device, label) in enumerate(labels.items()):
+        svg = plots.latency_by_length(report, device, f"lengths{number}")
+        what = "time of the model alone by length: median, and up to the 90th percentile."
+        drawn.append(Figure(svg, f"{label}: {what}" if len(labels) > 1 else capitalized(what)))
     return [figure for figure in drawn if figure.svg]
 
 
@@ -126,7 +129,9 @@ def _blocks_figure(m: Measurement, where: str, number: int) -> Figure:
         for part, spent in parts.items():
             total[part] = total.get(part, 0.0) + spent
     ranked = sorted(total, key=lambda part: -total[part])
-    place = {part: min(rank, MOST_PARTS) for rank, part in enumerate(ranked)}
+    least = SMALL * sum(total.values())
+    named = [part for part in ranked[:MOST_PARTS] if total[part] >= least]
+    place = {part: min(rank, len(named)) for rank, part in enumerate(ranked)}
     rows = [
         Bar(
             name,
@@ -135,7 +140,7 @@ def _blocks_figure(m: Measurement, where: str, number: int) -> Figure:
         )
         for name, parts in blocks.items()
     ]
-    named = [*ranked[:MOST_PARTS], *(["others"] if len(ranked) > MOST_PARTS else [])]
+    named += ["others"] if len(ranked) > len(named) else []
     return Figure(
         draw_bars(rows, "ms", "Time by block", f"blocks{number}"),
         f"{m.name}, {where}: time of each block of the model.",

@@ -193,7 +193,7 @@ def _drawn(table: Table) -> str:
             if place >= skipped
         )
         head, rows = f"<thead><tr>{heads}</tr></thead>", _rows(table)
-        kind = "" if table.sections else "cards"
+        kind = "" if table.sections or skipped else "cards"
     return (
         f'<div class="scroll"><table{_class(kind)}>{head}<tbody>{"".join(rows)}</tbody></table>'
         "</div>"
@@ -205,8 +205,8 @@ def _is_plain(table: Table) -> bool:
 
 
 def _has_groups(table: Table) -> bool:
-    """Whether sections have several rows, so that what they have in common gets a row."""
-    return bool(table.sections) and len(table.rows) > len(table.sections) + 1
+    """Whether rows leave out what they have in common with the one above: that gets a row."""
+    return any(not row[0] for row in table.rows[1:])
 
 
 def _rows(table: Table) -> list[str]:
@@ -214,7 +214,7 @@ def _rows(table: Table) -> list[str]:
         return [_row(table, row) for row in table.rows]
     rows = []
     for place, row in enumerate(table.rows):
-        if place in (0, *table.sections):
+        if row[0] or place == 0:
             rows.append(
                 f'<tr class="group"><th colspan="{len(row) - 1}" scope="rowgroup">'
                 f"<span>{_breakable(row[0])}</span></th></tr>"

@@ -20,6 +20,7 @@ from edgebert.reporting.figures import (
     Legend,
     device_figures,
     files_legend,
+    length_figures,
     load_figures,
     operation_figures,
     trade_off_figures,
@@ -69,7 +70,7 @@ def sections_of(report: Report) -> tuple[Section, ...]:
         _models(report),
         Section("Trade-offs", draw=trade_off_figures, legend=files_legend(report)),
         _devices(report),
-        Section("Latency", latency_tables(report.measurements)),
+        _latency(report),
         _operations(report),
         _under_load(report),
         _starts_and_memory(report),
@@ -92,6 +93,13 @@ def _devices(report: Report) -> Section:
     if table is None:
         return Section("")
     return Section("Devices compared", (table,), draw=device_figures, legend=files_legend(report))
+
+
+def _latency(report: Report) -> Section:
+    if not report.measurements:
+        return Section("")
+    tables = latency_tables(report.measurements)
+    return Section("Latency", tables, draw=length_figures, legend=files_legend(report))
 
 
 def _operations(report: Report) -> Section:

@@ -19,6 +19,7 @@ from edgebert.reporting.places import (
 from edgebert.reporting.report import Report, Row, latency_ratio
 from edgebert.reporting.units import (
     NOTHING,
+    capitalized,
     memory_text,
     moment_text,
     ms_text,
@@ -150,8 +151,7 @@ def _summary_title(report: Report) -> str:
         timed = "text in, label out" if place.kind == "end_to_end" else timed_text(place)
         where = f" on {labels[place.device]}" if len(labels) > 1 else ""
         told.append(f"latency is {timed}{where}")
-    title = "; ".join(told) or "models"
-    return title[0].upper() + title[1:]
+    return capitalized("; ".join(told) or "models")
 
 
 def files_table(measurements: Sequence[Measurement]) -> Table:

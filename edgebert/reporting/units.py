@@ -61,3 +61,8 @@ def threads_text(threads: int) -> str:
 def counted(count: int, noun: str) -> str:
     """So many of something: `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def capitalized(text: str) -> str:
+    """The text with a large first letter; the others stay as they are."""
+    return text[:1].upper() + text[1:]
