@@ -18,8 +18,8 @@ from edgebert.profiling.sustained import run_without_pause, slowdown_warning, st
 from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings
 
-TEXT_ROUNDS = 15
-"""How often all texts are gone through to see the tokenizer's share."""
+TEXT_ROUNDS, TEXT_SECONDS = 15, 3.0
+"""How often all texts are gone through to see the tokenizer's share, and for how long at most."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class CloserLook:
     def _tokenizer_share(self, contender: Contender, measured: Measurement) -> Measurement:
         with contender.start() as process:
             process.ask("load", **contender.load)
-            answer = process.ask("operations", runs=TEXT_ROUNDS)
+            answer = process.ask("operations", runs=TEXT_ROUNDS, max_seconds=TEXT_SECONDS)
         tokenizer_ms, whole_ms = answer["tokenizer_ms"], answer["whole_ms"]
         times = (
             OperationTime("tokenizer", "WORDPIECE", tokenizer_ms),

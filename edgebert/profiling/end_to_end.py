@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
+from time import monotonic
 from typing import Any
 
 from edgebert.errors import UsageError
@@ -50,9 +51,12 @@ class TextService(runner.Service):
         """What of a text's time is the tokenizer's: medians of rounds, mean of the texts."""
         steps = {"tokenizer_ms": self._encodings, "whole_ms": self._loaded()}
         rounds: dict[str, list[list[float]]] = {name: [] for name in steps}
+        stop = monotonic() + float(request.get("max_seconds") or "inf")
         for _ in range(int(request.get("runs", 1))):
             for name, calls in steps.items():
                 rounds[name].append(runner.time_calls(calls, {})["latencies_ms"])
+            if monotonic() > stop:
+                break
         return {name: mean(map(median, zip(*rounds[name], strict=True))) for name in steps}
 
     def _op_predict(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,8 @@ _INNER_KINDS = {
     "TANH": "TanH",
     "CONV_2D": "Convolution",
     "DEPTHWISE_CONV_2D": "Convolution",
+    "QUANTIZE": "Convert",
+    "DEQUANTIZE": "Convert",
 }
 """What XNNPACK calls an operator of the format; others it calls as the format does."""
 

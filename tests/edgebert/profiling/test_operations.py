@@ -60,6 +60,8 @@ def test_layers_are_named_after_their_tensors(tensor: str, expected: str) -> Non
         ("MUL SPLIT BATCH_MATMUL", "Multiply|Copy|Batch Matrix Multiply", [0, 1, 2]),
         # a conversion of XNNPACK's own
         ("FULLY_CONNECTED ADD", "Convert|Fully Connected|Add", [None, 0, 1]),
+        # a conversion of the file's, and a constant that XNNPACK converted beforehand
+        ("DEQUANTIZE QUANTIZE FULLY_CONNECTED", "Convert|Fully Connected", [1, 2]),
         # an operator that XNNPACK left away, another that it fused
         ("RESHAPE FULLY_CONNECTED RELU ADD", "Fully Connected|Add", [1, 3]),
         # of two alike, those in order
