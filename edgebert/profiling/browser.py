@@ -38,6 +38,9 @@ PATIENCE = 1.5
 
 Announce = Callable[[PageServer, TargetSettings], None]
 
+HALF_BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+BLACK_ON_WHITE, PLAIN = "\x1b[38;5;16;48;5;231m", "\x1b[0m"
+
 LOOK_SECONDS = 0.2
 FREE = -1
 
@@ -306,6 +309,22 @@ def _text_rules(path: Path) -> Mapping[str, Any]:
     }
 
 
+def _qr_code(url: str) -> str:
+    """Two rows a line, black on white whatever the terminal's colours are."""
+    import segno
+
+    rows = list(segno.make(url, error="m").matrix_iter(border=2))
+    if len(rows) % 2:
+        rows.append(bytes(len(rows)))
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return "\n".join(
+        BLACK_ON_WHITE
+        + "".join(HALF_BLOCKS[bool(a), bool(b)] for a, b in zip(*pair, strict=True))
+        + PLAIN
+        for pair in pairs
+    )
+
+
 def _medians(outcome: Outcome) -> str:
     """A line of a device's figures, before the table has them all."""
     return ", ".join(
@@ -323,9 +342,7 @@ def announce_in_terminal(server: PageServer, settings: TargetSettings) -> None:
     """The address on stderr, as a QR code too where a person can see it."""
     devices = "a browser" if settings.phones == 1 else f"{settings.phones} browsers"
     if sys.stderr.isatty():
-        import segno
-
-        segno.make(server.url, error="m").terminal(sys.stderr, border=2, compact=True)
+        _say(_qr_code(server.url))
     _say(f"Open this address in {devices}: {server.url}")
     if settings.lan:
         _say(f"It is this machine's address in the network: {server.address}.")
