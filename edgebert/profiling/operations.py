@@ -183,6 +183,8 @@ def _nodes_of(
 def align(operators: Sequence[str], kinds: Sequence[str]) -> list[int | None]:
     """Finds for each inner operation its operator: in order, as many alike as can be.
 
+    Where several would do it is the last: constants are converted beforehand, and come first.
+
     Args:
         operators: names of the format, in the order of the graph.
         kinds: XNNPACK's, in the order in which they ran.
@@ -202,15 +204,14 @@ def align(operators: Sequence[str], kinds: Sequence[str]) -> list[int | None]:
     places: list[int | None] = []
     i = j = 0
     while j < columns:
-        likeness = _likeness(operators[i], kinds[j]) if i < rows else 0
-        if likeness and best[i][j] == likeness + best[i + 1][j + 1]:
-            places.append(i)
-            i, j = i + 1, j + 1
-        elif i < rows and best[i][j] == best[i + 1][j]:
+        if i < rows and best[i][j] == best[i + 1][j]:
             i += 1
-        else:
+        elif best[i][j] == best[i][j + 1]:
             places.append(None)
             j += 1
+        else:
+            places.append(i)
+            i, j = i + 1, j + 1
     return places
 
 
