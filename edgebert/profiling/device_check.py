@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy.typing as npt
 from edgebert.datasets import Dataset, encode_labels
 from edgebert.errors import DataError, UsageError
 from edgebert.litert_model import LiteRtModel
+from edgebert.profiling.rounding import logit_error, rounding_error
 
 FORMAT = "edgebert-device-check"
 FORMAT_VERSION = 1
 LARGEST_SCORE_ERROR = 1e-3
+LARGEST_ROUNDINGS = 3.0
 SHOWN = 5
 
 
@@ -43,6 +46,9 @@ class DeviceCheck:
         host_accuracy: on this machine.
         differing: up to five texts with another label: the text and both labels.
         notes: what a reader must know of the device, a line each.
+        logit_error: root mean square difference of the logits.
+        rounding_error: the same between this machine and itself where only the last bits of floats
+            differ; None where it was not needed.
     """
 
     model: str
@@ -62,15 +68,22 @@ class DeviceCheck:
     host_accuracy: float
     differing: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    logit_error: float = 0.0
+    rounding_error: float | None = None
+
+    @property
+    def same_scores(self) -> bool:
+        """Whether the device gives this machine's labels, and scores to 0.001."""
+        return self.label_agreement == 1.0 and self.max_score_error <= LARGEST_SCORE_ERROR
 
     @property
     def passed(self) -> bool:
-        """Whether the device gives this machine's ids, labels, and scores to 0.001."""
-        return (
-            self.token_ids_equal is not False
-            and self.label_agreement == 1.0
-            and self.max_score_error <= LARGEST_SCORE_ERROR
+        """Whether the device gives this machine's ids, and scores as near as rounding lets it."""
+        rounded = (
+            self.rounding_error is not None
+            and self.logit_error <= LARGEST_ROUNDINGS * self.rounding_error
         )
+        return self.token_ids_equal is not False and (self.same_scores or rounded)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, with `passed` for readers that don't compute."""
@@ -129,7 +142,8 @@ class HostReference:
         self.data = data
         self.targets = encode_labels(data, self.model.labels)
         self.encodings = self.model.tokenizer.encode_batch(data.texts, self.model.max_length)
-        self.probabilities = np.exp(self.model.scores(self.encodings))
+        self.log_probabilities = self.model.scores(self.encodings)
+        self.probabilities = np.exp(self.log_probabilities)
 
     def calls(self) -> list[tuple[str, dict[str, list[int]]]]:
         """For each text the signature's key and the inputs by name, padded as they must be."""
@@ -158,7 +172,8 @@ class HostReference:
                 f"Expected outputs of shape {self.probabilities.shape} from {facts['target']}. "
                 f"Received: {rows.shape}."
             )
-        device = np.exp(self.model.log_probabilities(rows))
+        logs = self.model.log_probabilities(rows)
+        device = np.exp(logs)
         theirs, ours = device.argmax(-1), self.probabilities.argmax(-1)
         labels = self.model.labels
         errors = np.abs(device - self.probabilities)
@@ -166,7 +181,7 @@ class HostReference:
         if token_ids is not None:
             same_ids = [tuple(ids) for ids in token_ids] == [e.token_ids for e in self.encodings]
         named: dict[str, Any] = dict(facts)
-        return DeviceCheck(
+        found = DeviceCheck(
             **named,
             data=self.data.name,
             data_sha256=self.data.sha256,
@@ -181,4 +196,21 @@ class HostReference:
                 (self.data.texts[i], labels[theirs[i]], labels[ours[i]])
                 for i in np.flatnonzero(theirs != ours)[:SHOWN]
             ),
+            logit_error=logit_error(self.log_probabilities, logs),
         )
+        return found if found.same_scores else self._beside_rounding(found)
+
+    def _beside_rounding(self, found: DeviceCheck) -> DeviceCheck:
+        """A check whose scores differ, with how far rounding alone moves them, in a note too."""
+        here = self.rounding_error
+        note = (
+            f"{found.name} on {found.target}: logits differ by {found.logit_error:.2g} (root mean "
+            f"square). Here they move by {here:.2g} when nothing but the last bits of floats "
+            f"changes, and up to {LARGEST_ROUNDINGS:g} times that passes."
+        )
+        return replace(found, rounding_error=here, notes=(*found.notes, note))
+
+    @cached_property
+    def rounding_error(self) -> float:
+        """How far this machine's own logits move by rounding."""
+        return rounding_error(self.model, self.encodings)

@@ -12,7 +12,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -62,8 +61,8 @@ LOADS = "import numpy, ai_edge_litert.interpreter"
 ERROR_CHARACTERS = 400
 
 NO_LATENCY = (
-    "{target}: ARM kernels, emulated ({device}). The answers are those of an ARM machine, the time "
-    "is not: no latency is given. Next: --target ssh or adb times it."
+    "{target}: ARM kernels on an emulated processor. No latency is given: how long emulation takes "
+    "says nothing of a phone. Next: --target adb, ssh or browser times a real one."
 )
 
 
@@ -108,13 +107,14 @@ class Emulator:
 
         The folder is seen through one of links, which has a /proc/cpuinfo of the processor too.
         """
+        python = find_python(root)
         with tempfile.TemporaryDirectory(prefix="edgebert-qemu-") as seen:
             for path in root.iterdir():
                 if path.name != "proc":
                     (Path(seen) / path.name).symlink_to(path.resolve())
             (Path(seen) / "proc").mkdir()
             (Path(seen) / "proc" / "cpuinfo").write_text(_cpu_info(self.cpu), encoding="ascii")
-            yield [self.program, "-cpu", self.cpu, "-L", seen, str(find_python(root))]
+            yield [self.program, "-cpu", self.cpu, "-L", seen, str(python)]
 
     def prove(self, root: Path) -> None:
         """Sees that a folder's Python loads the runtime, and leaves it compiled to byte code.
@@ -133,9 +133,10 @@ class Emulator:
                 check=False,
             )
         if done.returncode:
+            last_words = done.stderr.strip()[-ERROR_CHARACTERS:]
             raise EdgebertError(
-                f"An arm64 Python was made, but it can't load the runtime on {self.name}. Received: "
-                f"exit code {done.returncode}, {done.stderr.strip()[-ERROR_CHARACTERS:]}. "
+                f"An arm64 Python was made, but it can't load the runtime on {self.name}. "
+                f"Received: exit code {done.returncode}. Its last words: {last_words} "
                 "Next: try a newer qemu, or real hardware: --target ssh or adb."
             )
 
@@ -150,9 +151,9 @@ def find_emulator(cpu: str) -> Emulator:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         raise EdgebertError(
-            f"--target {TARGET} expects {' or '.join(PROGRAMS)} on the path. Received: none. Next: "
-            f"on Debian and Ubuntu, apt-get install qemu-user-static; on {sys.platform} systems "
-            "without it, use a Linux container, or real hardware: --target ssh or adb."
+            f"--target {TARGET} expects {' or '.join(PROGRAMS)} on the path. Received: none. "
+            "Next: apt-get install qemu-user-static (Debian, Ubuntu; other Linux systems have "
+            "qemu-user), or use real hardware: --target ssh or adb."
         )
     found = re.search(r"version (\d+)\.(\d+)", _said(program, "--version"))
     if found is None:
@@ -213,11 +214,13 @@ class QemuTarget:
         given = self._settings.arm64_root
         root = Path(given) if given else arm64_root(emulator.prove, progress)
         target = f"{TARGET}:{emulator.cpu}"
-        note = NO_LATENCY.format(target=target, device=emulator.name)
+        note = NO_LATENCY.format(target=target)
         with emulator.python(root) as python:
             found = check(_Guest(target, python), job, progress, at_once=1)
         return Outcome(
-            checks=tuple(replace(one, device=emulator.name, notes=(note,)) for one in found)
+            checks=tuple(
+                replace(one, device=emulator.name, notes=(*one.notes, note)) for one in found
+            )
         )
 
 

@@ -1,0 +1,78 @@
+"""How far a file's scores move on this machine when nothing but the rounding of floats changes.
+
+Another processor adds floats in another order, so they differ in their last bits. In a float file
+that stays so small. Where activations are rounded to int8 on the way, some land on the other side
+of a step, and the scores move far more, on any two kinds of processors. Moving the file's biases by
+their last bits does the same here: a scale to hold a device's differences against.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebert.litert_model import LiteRtModel
+from edgebert.tokenizer import Encoding
+
+SEEDS = 2
+LARGEST_MOVE = 2
+"""Units in the last place."""
+
+
+def logit_error(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> float:
+    """Root mean square difference of logits.
+
+    Args:
+        ours: log probabilities, `[texts, labels]`.
+        theirs: the others.
+    """
+    difference = theirs - ours
+    difference -= difference.mean(-1, keepdims=True)  # logits have no zero of their own
+    return float(np.sqrt(np.mean(difference**2)))
+
+
+def rounding_error(model: LiteRtModel, encodings: Sequence[Encoding]) -> float:
+    """The largest logit error of a file against itself with its biases moved, of a few moves.
+
+    Raises:
+        OSError: the temporary folder has no room for the file.
+    """
+    data, ours = model.path.read_bytes(), model.scores(encodings)
+    errors = []
+    with tempfile.TemporaryDirectory(prefix="edgebert-rounding-") as folder:
+        path = Path(folder) / "moved.tflite"
+        for seed in range(SEEDS):
+            path.write_bytes(moved(data, seed))
+            errors.append(logit_error(ours, LiteRtModel.open(path).scores(encodings)))
+    return max(errors)
+
+
+def moved(data: bytes, seed: int) -> bytes:
+    """A `.tflite` with each float constant of one axis (biases, norms) moved by its last bits."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    changed = bytearray(data)
+    model, rng = schema.Model.GetRootAsModel(changed, 0), np.random.default_rng(seed)
+    tensors = [
+        graph.Tensors(place)
+        for graph in map(model.Subgraphs, range(model.SubgraphsLength()))
+        for place in range(graph.TensorsLength())
+    ]
+    vectors = [t for t in tensors if t.Type() == schema.TensorType.FLOAT32 and t.ShapeLength() == 1]
+    for place in sorted({tensor.Buffer() for tensor in vectors}):
+        buffer = model.Buffers(place)
+        if buffer.DataLength():
+            bits = buffer.DataAsNumpy().view(np.int32)  # shares the memory of `changed`
+            moves = rng.integers(-LARGEST_MOVE, LARGEST_MOVE + 1, bits.shape, np.int32)
+            bits += np.where(_can_move(bits.view(np.float32)), moves, 0)
+    return bytes(changed)
+
+
+def _can_move(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Not where a few bits more would be another kind of number: zeros, infinities."""
+    sizes = np.abs(values)
+    return (sizes > np.finfo(np.float32).tiny * 2) & (sizes < np.finfo(np.float32).max / 2)
