@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.profiling.measurement import Device, Measurement, summarize
+from edgebert.profiling.measurement import Measurement
 from edgebert.reporting.html import to_html
 from edgebert.reporting.markdown import to_markdown
 from edgebert.reporting.plots import pareto_front
@@ -18,35 +18,10 @@ from edgebert.reporting.report import Report, Row, StageFact, latency_ratio, wri
 from edgebert.reporting.tables import files_table, latency_tables, summary_table, warnings_text
 from edgebert.reporting.terminal import print_report
 from edgebert.reporting.units import ms_text, ratio_text, seconds_text, share_text, size_text
+from tests.edgebert.reporting.examples import measured
 
 HOSTILE = "<script>alert('x')</script>|$\\frac{a$[link](javascript:1)&amp;\"onload=\""
 VOID = {"meta", "br", "use", "path", "wbr"}
-
-
-def measured(name: str, ms: float, length: int | None = 16, **changes: object) -> Measurement:
-    values: dict[str, object] = {
-        "model": f"{name}.tflite",
-        "name": name,
-        "sha256": "ab",
-        "size_bytes": 1000,
-        "gzip_bytes": 800,
-        "target": "cpu",
-        "device": Device("", "a processor", 2, "x86_64", "Linux"),
-        "runtime": "ai-edge-litert 2.3.0",
-        "session": "one",
-        "threads": 1,
-        "signature": f"tokens_{length}" if length else None,
-        "length": length,
-        "kind": "model" if length else "end_to_end",
-        "texts": 0 if length else 8,
-        "load_ms": 3.0,
-        "first_call_ms": 4.0,
-        "latency": summarize([[ms, ms * 1.1, ms * 1.5]] * 6),
-        "peak_memory_bytes": 50_000_000,
-        "model_memory_bytes": 1_000_000,
-        "warnings": (),
-    }
-    return Measurement(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def file_row(name: str, ms: float, gzip_bytes: int, accuracy: float, **changes: object) -> Row:
