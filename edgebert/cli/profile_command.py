@@ -173,7 +173,8 @@ def _failed_checks(checks: Sequence[DeviceCheck]) -> list[str]:
     if not failed:
         return []
     return [
-        f"--check expects the device to give this machine's labels, and its scores to 0.001. "
+        "--check expects the device to give this machine's ids and labels, and its scores to 0.001 "
+        "or to three times what rounding does here. "
         f"Received other ones: {', '.join(failed)}. Next: see the table, or --json for texts."
     ]
 
