@@ -12,11 +12,12 @@ import pytest
 from edgebert.errors import UsageError
 from edgebert.profiling import cold_start, cpu, litert_requests, operations, runner
 from edgebert.profiling.measurement import Measurement
-from edgebert.profiling.target import profile
+from edgebert.profiling.target import Job, profile
 from edgebert.settings import ProfileSettings, TargetSettings
 
 if TYPE_CHECKING:
     from tests.edgebert.profiling.conftest import TinyClassifier
+    from tests.edgebert.profiling.loopback_board import LoopbackBoard
 
 TEXTS = ["wind", "rain. sunny rain", "sun . sun . sun . sun . sun . sun . sun . sun"]
 
@@ -124,6 +125,17 @@ def test_a_profiler_that_crashes_costs_no_latency(
     (measured,) = profile([tiny.path], settings)
     assert measured.operations == () and measured.latency.runs > 0
     assert any("unknown" in w and "SIGABRT" in w for w in measured.warnings)
+
+
+def test_a_board_behind_ssh_is_looked_at_as_closely(
+    closer: ProfileSettings, board: LoopbackBoard, tiny: TinyClassifier
+) -> None:
+    settings = replace(closer, lengths=(8,), end_to_end=False)
+    (measured,) = board.profile(Job((tiny.path,), settings)).measurements
+    assert [time.layer for time in measured.operations][-2:] == ["mean", "logits"]
+    assert measured.cold_start is not None
+    assert measured.weights_bytes == measured.cold_start.cache_bytes > 0
+    assert measured.sustained[-1].seconds >= settings.sustained_seconds
 
 
 def test_a_negative_duration_is_refused(closer: ProfileSettings, tiny: TinyClassifier) -> None:
