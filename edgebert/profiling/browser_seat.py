@@ -104,7 +104,7 @@ class Seat:
                     return {"op": "over", "number": answer.number}
             self._state.wait_for(lambda: self._closed or self._number > answer.number, seconds)
             if self._closed:
-                raise NotAdmittedError(f"This page has stopped: {self._closed}.")
+                raise NotAdmittedError(f"This page has stopped: {self._closed.rstrip('.')}.")
             if self._number > answer.number:
                 return self._request
             return {"op": "wait", "number": answer.number}

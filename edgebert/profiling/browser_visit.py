@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgebert.errors import EdgebertError
+from edgebert.errors import EdgebertError, ModelError
 from edgebert.profiling.browser_answers import Facts
 from edgebert.profiling.browser_device import browser_name, make_device
 from edgebert.profiling.browser_runner import RUNTIME, CallKey, PageMachine
@@ -81,6 +81,7 @@ class Visit:
             self._show(stage, done, total)
             progress(f"{self._name}: {stage}", done, total, **details)
 
+        self._load_all()
         settings = replace(job.settings, threads=self._threads, operations=False, cold_start=False)
         outcome = measure(self._machine, replace(job, settings=settings, check=None), told)
         measurements = tuple(self._finished(m) for m in outcome.measurements)
@@ -90,6 +91,21 @@ class Visit:
         )
         self._seat.ask(LAST_REQUEST, **_summary(measurements, checks))
         return Outcome(measurements, checks)
+
+    def _load_all(self) -> None:
+        """Loads every file once, so that what the page's runtime does not take is said at once."""
+        problems = []
+        for file in self._errand.files:
+            runner = self._machine.start_runner(file.name)
+            loaded = runner.exchange("load", model=file.sha256, threads=self._threads[0])
+            if "error" in loaded:
+                problems.append(f"{file.name}: {loaded['error'].rstrip('.')}")
+        if problems:
+            raise ModelError(
+                f"{self._runtime} in {browser_name(self._seat.facts)} does not take what this "
+                f"machine's runtime takes. Received: {'; '.join(problems)}. Next: export the model "
+                "by edgebert export with another --recipe, or measure in another browser."
+            )
 
     def _show(self, stage: str, done: int, total: int) -> None:
         """Tells the page how far it is, of everything."""

@@ -26,8 +26,8 @@ export class Answers {
     if (texts) this.texts.set(sha256, texts);
     return {
       load_ms: Math.max(model.loadMs, this.clockMs) + (kind === "model" ? 0 : model.tokenizerMs),
-      rss_before: model.heapBefore,
-      rss_after: this.engine.heapBytes,
+      rss_before: this.engine.emptyBytes,
+      rss_after: this.engine.emptyBytes + model.grown,
     };
   }
 
@@ -51,9 +51,11 @@ export class Answers {
     return timed;
   }
 
+  /** As if the model were alone in the heap. */
   async memory(request) {
     const model = await this.#model(request);
-    return { rss: this.engine.heapBytes, peak_rss: model.heapBefore + model.grown };
+    const bytes = this.engine.emptyBytes + model.grown;
+    return { rss: bytes, peak_rss: bytes };
   }
 
   /** Texts through our own tokenizer and the model. */

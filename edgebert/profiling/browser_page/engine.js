@@ -49,6 +49,8 @@ export class Engine {
     }
     this.liteRt = await loadLiteRt(WASM_FOLDER, { threads: threads > 1 });
     this.threads = threads;
+    /** The heap with no model in it. */
+    this.emptyBytes = this.heapBytes;
   }
 
   async #compile(sha256) {
@@ -59,15 +61,14 @@ export class Engine {
       cpuOptions: { numThreads: this.threads },
     });
     const loadMs = performance.now() - start;
-    return new LoadedModel(this, sha256, compiled, loadMs, before);
+    return new LoadedModel(this, sha256, compiled, loadMs, this.heapBytes - before);
   }
 }
 
-/** A compiled model. What it did to the heap is counted as its own. */
+/** A compiled model. By how much the heap grew while it was at work is counted as its own. */
 class LoadedModel {
-  constructor(engine, sha256, compiled, loadMs, heapBefore) {
-    Object.assign(this, { engine, sha256, compiled, loadMs, heapBefore });
-    this.grown = engine.heapBytes - heapBefore;
+  constructor(engine, sha256, compiled, loadMs, grown) {
+    Object.assign(this, { engine, sha256, compiled, loadMs, grown });
     this.firstCallMs = new Map();
     this.rules = engine.textRules.get(sha256);
     const start = performance.now();
