@@ -12,7 +12,9 @@ from converters.errors import ConversionError
 GELU_EXACT = "gelu"
 GELU_TANH = "gelu_tanh"
 RELU = "relu"
+TANH = "tanh"
 ACTIVATIONS = (GELU_EXACT, GELU_TANH, RELU)
+POOLER_ACTIVATIONS = (TANH, RELU, GELU_EXACT)
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class BertConfig:
     Attributes:
         activation: of the feed-forward layers, one of `ACTIVATIONS`.
         layer_norm_epsilon: added to the variance.
+        num_segments: rows of the segment table; 1 for a model that tells no segments apart.
+        pooler_activation: of the dense layer between [CLS] and the classifier, one of
+            `POOLER_ACTIVATIONS`: BERT has tanh, DistilBERT ReLU, ELECTRA GELU.
     """
 
     vocab_size: int
@@ -34,6 +39,7 @@ class BertConfig:
     activation: str = GELU_EXACT
     layer_norm_epsilon: float = 1e-12
     dropout: float = 0.1
+    pooler_activation: str = TANH
 
     @property
     def head_size(self) -> int:
@@ -58,10 +64,14 @@ class BertConfig:
                 f"hidden_size must be a multiple of num_heads. "
                 f"Received: {self.hidden_size} and {self.num_heads}"
             )
-        if self.activation not in ACTIVATIONS:
-            problems.append(
-                f"activation must be one of {', '.join(ACTIVATIONS)}. Received: {self.activation}"
-            )
+        for name, known in (
+            ("activation", ACTIVATIONS),
+            ("pooler_activation", POOLER_ACTIVATIONS),
+        ):
+            if getattr(self, name) not in known:
+                problems.append(
+                    f"{name} must be one of {', '.join(known)}. Received: {getattr(self, name)}"
+                )
         if problems:
             raise ConversionError("The configuration is no BERT: " + "; ".join(problems) + ".")
 
@@ -75,12 +85,14 @@ class Checkpoint:
             `converters.weight_names`.
         labels: of the classifier, in the order of its outputs; empty for a bare encoder.
         source: where it came from, for provenance.
+        notes: what its reader left out or had to assume, a sentence each, for the user.
     """
 
     config: BertConfig
     weights: dict[str, np.ndarray] = field(repr=False)
     labels: tuple[str, ...] = ()
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def is_classifier(self) -> bool:
@@ -157,5 +169,5 @@ def check_weights(checkpoint: Checkpoint) -> None:
         source = checkpoint.source or "The checkpoint"
         raise ConversionError(
             f"{source}: {'. '.join(parts)}. "
-            "Next: check that config.json and the weights belong to one model."
+            "Next: check that the configuration and the weights belong to one model."
         )

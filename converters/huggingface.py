@@ -1,4 +1,4 @@
-"""Hugging Face BERT folders, in and out: config.json and safetensors (never a pickle)."""
+"""Hugging Face folders, in and out: config.json and safetensors (never a pickle)."""
 
 from __future__ import annotations
 
@@ -11,51 +11,31 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
-from converters.checkpoint import (
-    GELU_EXACT,
-    GELU_TANH,
-    RELU,
-    BertConfig,
-    Checkpoint,
-    check_weights,
-)
+from converters.checkpoint import Checkpoint, check_weights
 from converters.errors import ConversionError
-from converters.weight_names import rows
+from converters.huggingface_families import (
+    BERT,
+    Family,
+    classifier_config,
+    family_for,
+    family_of,
+    write_config,
+)
+from converters.huggingface_families import read_config as bert_config
+from converters.weight_names import CLASSIFIER, POOLER, Row, rows
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 
-_ACTIVATIONS = {
-    "gelu": GELU_EXACT,
-    "gelu_new": GELU_TANH,
-    "gelu_pytorch_tanh": GELU_TANH,
-    "gelu_fast": GELU_TANH,
-    "relu": RELU,
-}
-_ACTIVATIONS_OUT = {GELU_EXACT: "gelu", GELU_TANH: "gelu_new", RELU: "relu"}
 
-_CONFIG_KEYS = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "num_hidden_layers": "num_layers",
-    "num_attention_heads": "num_heads",
-    "intermediate_size": "intermediate_size",
-    "max_position_embeddings": "max_positions",
-}
-CLASSIFIER = "BertForSequenceClassification"
-ENCODER = "BertModel"
-_HEADS_NOT_READ = (
-    "BertForTokenClassification",
-    "BertForQuestionAnswering",
-    "BertForMultipleChoice",
-)
-_ENCODERS = (ENCODER, "BertForMaskedLM", "BertForPreTraining", "BertForNextSentencePrediction")
-
-
-def read_folder(folder: Path | str) -> Checkpoint:
-    """Reads a BERT sequence classifier or a bare BERT encoder.
+def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
+    """Reads a sequence classifier or a bare encoder: BERT, DistilBERT or ELECTRA.
 
     Weights in F32, F16 or BF16, in one safetensors file or in shards.
+
+    Args:
+        folder: with config.json and the weights.
+        as_base: a head that is not read is left out, which a note says, instead of refused.
 
     Raises:
         ConversionError: the folder has no config.json or no safetensors, the config is no BERT,
@@ -63,12 +43,24 @@ def read_folder(folder: Path | str) -> Checkpoint:
     """
     folder = Path(folder)
     raw = read_config(folder)
-    config = _bert_config(raw, folder)
-    arrays = {_neutral_key(name): array for name, array in _read_arrays(folder).items()}
-    table = {row.huggingface: row.neutral for row in rows(config.num_layers)}
+    family = family_of(raw)
+    config = bert_config(raw, as_base, str(folder / "config.json"))
+    arrays = {_bare_name(name, family): array for name, array in _read_arrays(folder).items()}
+    table = {_name(row, family): row.neutral for row in rows(config.num_layers)}
     weights = {table[name]: array for name, array in arrays.items() if name in table}
-    labels = _labels(raw, weights, folder)
-    checkpoint = Checkpoint(config, weights, labels, str(folder))
+    left_out = _head_left_out(raw, weights, family, folder, as_base)
+    labels: tuple[str, ...] = ()
+    if not left_out and _is_classifier(raw, weights, family):
+        config = classifier_config(config, family)
+        labels = _labels(raw, weights, family, folder)
+    else:
+        for row in _head(family):
+            weights.pop(row.neutral, None)
+    if not family.has_segments:
+        shape = (config.num_segments, config.hidden_size)
+        weights["embeddings.segment"] = np.zeros(shape, np.float32)
+    notes = (f"{folder} is a {left_out}: its head is left out.",) if left_out else ()
+    checkpoint = Checkpoint(config, weights, labels, str(folder), notes)
     check_weights(checkpoint)
     return checkpoint
 
@@ -97,55 +89,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     return raw
 
 
-def _bert_config(raw: Mapping[str, Any], folder: Path) -> BertConfig:
-    problems = []
-    if raw.get("model_type") != "bert":
-        problems.append(f"model_type must be 'bert'. Received: {raw.get('model_type')!r}")
-    architectures = raw.get("architectures") or [ENCODER]
-    unread = [name for name in architectures if name in _HEADS_NOT_READ]
-    unknown = [
-        name for name in architectures if name not in (CLASSIFIER, *_ENCODERS, *_HEADS_NOT_READ)
-    ]
-    if unread or unknown:
-        problems.append(
-            f"the architecture must be {CLASSIFIER} or a bare encoder ({', '.join(_ENCODERS)}). "
-            f"Received: {', '.join(unread + unknown)}"
-        )
-    if raw.get("position_embedding_type", "absolute") != "absolute":
-        problems.append(
-            "position_embedding_type must be 'absolute'. "
-            f"Received: {raw['position_embedding_type']!r}"
-        )
-    if raw.get("is_decoder") or raw.get("add_cross_attention"):
-        problems.append("it must be an encoder. Received: a decoder")
-    activation = raw.get("hidden_act", "gelu")
-    if activation not in _ACTIVATIONS:
-        problems.append(
-            f"hidden_act must be one of {', '.join(_ACTIVATIONS)}. Received: {activation!r}"
-        )
-    values: dict[str, int] = {}
-    for key, name in _CONFIG_KEYS.items():
-        value = raw.get(key)
-        if not isinstance(value, int) or isinstance(value, bool):
-            problems.append(f"{key} must be a whole number. Received: {value!r}")
-        else:
-            values[name] = value
-    if problems:
-        raise ConversionError(
-            f"{folder / 'config.json'} is no BERT that we can read: {'; '.join(problems)}."
-        )
-    return BertConfig(
-        **values,
-        num_segments=raw.get("type_vocab_size", 2),
-        activation=_ACTIVATIONS[activation],
-        layer_norm_epsilon=float(raw.get("layer_norm_eps", 1e-12)),
-        dropout=float(raw.get("hidden_dropout_prob", 0.1)),
-    )
-
-
-def _neutral_key(name: str) -> str:
-    """Takes off the `bert.` prefix of task models and the names of LayerNorm in old files."""
-    name = name.removeprefix("bert.")
+def _bare_name(name: str, family: Family) -> str:
+    """Takes off the prefix of task models and the names of LayerNorm in old files."""
+    name = name.removeprefix(family.prefix)
     if name.endswith("LayerNorm.gamma"):
         return name.removesuffix("gamma") + "weight"
     if name.endswith("LayerNorm.beta"):
@@ -153,22 +99,60 @@ def _neutral_key(name: str) -> str:
     return name
 
 
-def _labels(
-    raw: Mapping[str, Any], weights: dict[str, np.ndarray], folder: Path
-) -> tuple[str, ...]:
-    if "classifier.kernel" not in weights:
-        if CLASSIFIER in (raw.get("architectures") or []):
-            raise ConversionError(
-                f"{folder}: config.json says {CLASSIFIER}, but the weights have no "
-                "'classifier.weight'. Next: save the fine-tuned model again, head included."
-            )
-        return ()
-    count = int(weights["classifier.kernel"].shape[0])
-    if raw.get("problem_type") in ("regression", "multi_label_classification") or count == 1:
+def _head(family: Family) -> tuple[Row, ...]:
+    """What stands beside the encoder: BERT's pooler is a part of its encoder."""
+    return CLASSIFIER if family is BERT else (*POOLER, *CLASSIFIER)
+
+
+def _name(row: Row, family: Family) -> str:
+    return str(getattr(row, family.column))
+
+
+def _is_classifier(
+    raw: Mapping[str, Any], weights: Mapping[str, np.ndarray], family: Family
+) -> bool:
+    classes = raw.get("architectures")
+    return family.classifier in classes if classes else "classifier.kernel" in weights
+
+
+def _head_left_out(
+    raw: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    family: Family,
+    folder: Path,
+    as_base: bool,
+) -> str:
+    """Names the model whose head is not read; empty where there is no such head.
+
+    Raises:
+        ConversionError: there is one, and a base was not what was asked for.
+    """
+    others = [name for name in raw.get("architectures") or () if name in family.other_heads]
+    if others:
+        return others[0]
+    if not _is_classifier(raw, weights, family) or "classifier.kernel" not in weights:
+        return ""
+    count, problem = len(weights["classifier.kernel"]), raw.get("problem_type")
+    if problem not in ("regression", "multi_label_classification") and count > 1:
+        return ""
+    if not as_base:
         raise ConversionError(
             f"{folder}: expected a classifier with one label a text. Received: problem_type "
-            f"{raw.get('problem_type')!r} with {count} outputs, which has another decoding."
+            f"{problem!r} with {count} outputs, which has another decoding."
         )
+    return f"{family.classifier} with problem_type {problem!r} and {count} outputs"
+
+
+def _labels(
+    raw: Mapping[str, Any], weights: Mapping[str, np.ndarray], family: Family, folder: Path
+) -> tuple[str, ...]:
+    if "classifier.kernel" not in weights:
+        raise ConversionError(
+            f"{folder}: config.json says {family.classifier}, but the weights have no "
+            f"'{_name(CLASSIFIER[0], family)}'. Next: save the fine-tuned model again, head "
+            "included."
+        )
+    count = len(weights["classifier.kernel"])
     names = raw.get("id2label") or {str(i): f"LABEL_{i}" for i in range(count)}
     try:
         labels = tuple(str(names[str(i)]) for i in range(count))
@@ -258,41 +242,28 @@ _FLOATS = {
 _INTEGERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
 
 
-def config_json(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The config.json of a checkpoint, as `transformers` reads it."""
-    config = checkpoint.config
-    content: dict[str, Any] = {
-        "architectures": [CLASSIFIER if checkpoint.is_classifier else ENCODER],
-        "model_type": "bert",
-        **{key: getattr(config, name) for key, name in _CONFIG_KEYS.items()},
-        "type_vocab_size": config.num_segments,
-        "hidden_act": _ACTIVATIONS_OUT[config.activation],
-        "layer_norm_eps": config.layer_norm_epsilon,
-        "hidden_dropout_prob": config.dropout,
-        "attention_probs_dropout_prob": config.dropout,
-        "position_embedding_type": "absolute",
-        "pad_token_id": 0,
-    }
-    if checkpoint.labels:
-        content["id2label"] = {str(i): label for i, label in enumerate(checkpoint.labels)}
-        content["label2id"] = {label: i for i, label in enumerate(checkpoint.labels)}
-        content["problem_type"] = "single_label_classification"
-    return content
-
-
 def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
     """The model.safetensors of a checkpoint, float32, with Hugging Face's names."""
-    prefix = "bert." if checkpoint.is_classifier else ""
+    family = family_for(checkpoint)
+    weights = dict(checkpoint.weights)
+    if not family.has_segments:
+        segment = weights.pop("embeddings.segment")
+        weights["embeddings.position"] = weights["embeddings.position"] + segment[0]
+    prefix = family.prefix if checkpoint.is_classifier else ""
     arrays = {}
     for row in rows(checkpoint.config.num_layers):
-        if row.neutral in checkpoint.weights:
-            head = row.neutral.startswith("classifier.")
-            name = row.huggingface if head else prefix + row.huggingface
-            arrays[name] = np.ascontiguousarray(checkpoint.weights[row.neutral], np.float32)
+        if row.neutral in weights:
+            name = _name(row, family) if row in _head(family) else prefix + _name(row, family)
+            arrays[name] = np.ascontiguousarray(weights[row.neutral], np.float32)
     return save(arrays, metadata={"format": "pt"})
 
 
-def write_folder(checkpoint: Checkpoint, folder: Path) -> None:
-    """Writes config.json and model.safetensors into a folder that is there."""
-    (folder / "config.json").write_text(json.dumps(config_json(checkpoint), indent=2) + "\n")
+def write_folder(checkpoint: Checkpoint, folder: Path, pad_token_id: int = 0) -> None:
+    """Writes config.json and model.safetensors into a folder that is there.
+
+    Raises:
+        ConversionError: no class of Hugging Face's computes what the checkpoint does.
+    """
+    content = write_config(checkpoint, family_for(checkpoint), pad_token_id)
+    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
     (folder / WEIGHTS_FILE).write_bytes(safetensors_bytes(checkpoint))

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from converters.checkpoint import GELU_TANH, RELU, Checkpoint
+from converters.checkpoint import GELU_TANH, RELU, TANH, Checkpoint
 from converters.errors import ConversionError
 from converters.graph_builder import GraphBuilder
 from converters.quantized_matrix import quantize_rows as quantize_rows
@@ -277,9 +277,8 @@ class _Layout:
         part = f"{name}/feed_forward"
         inner_name = f"{neutral}.feed_forward.inner"
         if self.weights[f"{inner_name}.kernel"].shape[0]:
-            inner = self.activate(
-                sub, self.dense(sub, x, inner_name, f"{part}/inner"), f"{part}/activation"
-            )
+            inner = self.dense(sub, x, inner_name, f"{part}/inner")
+            inner = activate(sub, inner, self.config.activation, f"{part}/activation")
             update: Tensor | Constant = self.dense(
                 sub, inner, f"{neutral}.feed_forward.output", f"{part}/output"
             )
@@ -290,13 +289,9 @@ class _Layout:
         residual = sub.add(x, update, f"{part}/residual")
         return self.layer_norm(sub, residual, f"{neutral}.feed_forward.norm", f"{part}/norm")
 
-    def activate(self, sub: SubgraphBuilder, x: Tensor, name: str) -> Tensor:
-        if self.config.activation == RELU:
-            return sub.relu(x, name)
-        return sub.gelu(x, self.config.activation == GELU_TANH, name)
-
     def classify(self, sub: SubgraphBuilder, x: Tensor, output: str) -> Tensor:
-        x = sub.tanh(self.dense(sub, x, "pooler", "pooler/dense"), "pooler/tanh")
+        x = self.dense(sub, x, "pooler", "pooler/dense")
+        x = activate(sub, x, self.config.pooler_activation, "pooler/activation")
         logits = self.dense(sub, x, "classifier", LOGITS)
         return sub.softmax(logits, PROBABILITIES) if output == PROBABILITIES else logits
 
@@ -320,3 +315,12 @@ class _Layout:
         return sub.add(
             x, self.storage.vector(f"{name}/bias", self.weights[f"{neutral}.bias"]), name
         )
+
+
+def activate(sub: SubgraphBuilder, x: Tensor, activation: str, name: str) -> Tensor:
+    """One operator for one of the activations of `converters.checkpoint`."""
+    if activation == RELU:
+        return sub.relu(x, name)
+    if activation == TANH:
+        return sub.tanh(x, name)
+    return sub.gelu(x, activation == GELU_TANH, name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, BertConfig
+from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig
 from converters.weight_names import Row, from_keras_hub, rows, to_keras_hub
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
     """A `keras_hub.models.BertBackbone` of this shape, with fresh weights.
 
-    keras-hub fixes two things that a checkpoint may have otherwise: the approximate (tanh) GELU
-    and LayerNorm's epsilon. Both are set to what the checkpoint was trained with.
+    keras-hub fixes three things that a checkpoint may have otherwise: the approximate (tanh) GELU,
+    LayerNorm's epsilon and the pooler's tanh. They are set to what the checkpoint was trained with.
     """
     import keras
     import keras_hub
@@ -38,6 +38,7 @@ def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
         layer._feedforward_intermediate_dense.activation = activation
         layer._self_attention_layer_norm.epsilon = config.layer_norm_epsilon
         layer._feedforward_layer_norm.epsilon = config.layer_norm_epsilon
+    backbone.pooled_dense.activation = _activation(config.pooler_activation, keras)
     return backbone
 
 
@@ -46,6 +47,7 @@ def _activation(name: str, keras: Any) -> Any:
         GELU_EXACT: _gelu_exact,
         GELU_TANH: lambda x: keras.ops.gelu(x, approximate=True),
         RELU: keras.activations.relu,
+        TANH: keras.activations.tanh,
     }[name]
 
 

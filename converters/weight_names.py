@@ -1,115 +1,191 @@
 """ONE table of weight names, a row a weight, run in both directions.
 
-A kernel is `[outputs, inputs]` in the neutral form and in Hugging Face's; keras-hub has it the
-other way round and splits the attention's into heads, which is what `transform` says.
+A kernel is `[outputs, inputs]` in the neutral form and in Hugging Face's. keras-hub has it the
+other way round and splits the attention's into heads, which is what `transform` says. Google's TF1
+files have it the other way round too, where its name ends in `/kernel`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Row:
-    """One weight. `{i}` stands for the layer's number."""
+    """One weight's name in each library. `{i}` stands for the layer's number.
+
+    Attributes:
+        huggingface: in `BertModel` and its tasks, less their prefix `bert.`.
+        distilbert: in `DistilBertModel` and its tasks, less their prefix; empty where it has none.
+        electra: in `ElectraModel` and its tasks, less their prefix.
+        transform: from the neutral form to keras-hub's.
+    """
 
     neutral: str
+    tf1: str
     huggingface: str
+    distilbert: str
+    electra: str
     keras_hub: str
     transform: str = "same"
 
+    def of_layer(self, i: int) -> Row:
+        """The row with a layer's number filled in."""
+        return Row(*(name.format(i=i) for name in astuple(self)))
 
-def _dense(neutral: str, huggingface: str, keras_hub: str, kernel: str, bias: str) -> list[Row]:
+
+def _dense(
+    neutral: str,
+    tf1: str,
+    huggingface: str,
+    distilbert: str,
+    keras_hub: str,
+    kernel: str = "transpose",
+    bias: str = "same",
+    electra: str = "",
+) -> list[Row]:
+    rows = []
+    for part, pytorch, transform in (("kernel", "weight", kernel), ("bias", "bias", bias)):
+        rows.append(
+            Row(
+                f"{neutral}.{part}",
+                f"{tf1}/{part}",
+                f"{huggingface}.{pytorch}",
+                f"{distilbert}.{pytorch}",
+                f"{electra or huggingface}.{pytorch}",
+                f"{keras_hub}/{part}",
+                transform,
+            )
+        )
+    return rows
+
+
+def _norm(neutral: str, tf1: str, huggingface: str, distilbert: str, keras_hub: str) -> list[Row]:
     return [
-        Row(f"{neutral}.kernel", f"{huggingface}.weight", f"{keras_hub}/kernel", kernel),
-        Row(f"{neutral}.bias", f"{huggingface}.bias", f"{keras_hub}/bias", bias),
+        Row(
+            f"{neutral}.{part}",
+            f"{tf1}/LayerNorm/{name}",
+            f"{huggingface}.{pytorch}",
+            f"{distilbert}.{pytorch}",
+            f"{huggingface}.{pytorch}",
+            f"{keras_hub}/{name}",
+        )
+        for part, pytorch, name in (("scale", "weight", "gamma"), ("bias", "bias", "beta"))
     ]
 
 
-def _norm(neutral: str, huggingface: str, keras_hub: str) -> list[Row]:
-    return [
-        Row(f"{neutral}.scale", f"{huggingface}.weight", f"{keras_hub}/gamma"),
-        Row(f"{neutral}.bias", f"{huggingface}.bias", f"{keras_hub}/beta"),
-    ]
+def _table(part: str, name: str, distilbert: bool = True) -> Row:
+    huggingface = f"embeddings.{name}.weight"
+    return Row(
+        f"embeddings.{part}",
+        f"bert/embeddings/{name}",
+        huggingface,
+        huggingface if distilbert else "",
+        huggingface,
+        f"{part}_embedding/embeddings",
+    )
 
 
-_LAYER, _HF, _KERAS = "layers.{i}", "encoder.layer.{i}", "transformer_layer_{i}"
-_SELF = f"{_KERAS}/self_attention_layer"
+_LAYER, _TF1, _HF = "layers.{i}", "bert/encoder/layer_{i}", "encoder.layer.{i}"
+_DISTIL, _KERAS = "transformer.layer.{i}", "transformer_layer_{i}"
+
+
+def _projection(name: str, distilbert: str) -> list[Row]:
+    return _dense(
+        f"{_LAYER}.attention.{name}",
+        f"{_TF1}/attention/self/{name}",
+        f"{_HF}.attention.self.{name}",
+        f"{_DISTIL}.attention.{distilbert}",
+        f"{_KERAS}/self_attention_layer/{name}",
+        "heads_out",
+        "heads_bias",
+    )
+
 
 ENCODER: tuple[Row, ...] = (
-    Row("embeddings.token", "embeddings.word_embeddings.weight", "token_embedding/embeddings"),
-    Row(
-        "embeddings.position",
-        "embeddings.position_embeddings.weight",
-        "position_embedding/embeddings",
+    _table("token", "word_embeddings"),
+    _table("position", "position_embeddings"),
+    _table("segment", "token_type_embeddings", distilbert=False),
+    *_norm(
+        "embeddings.norm",
+        "bert/embeddings",
+        "embeddings.LayerNorm",
+        "embeddings.LayerNorm",
+        "embeddings_layer_norm",
     ),
-    Row(
-        "embeddings.segment",
-        "embeddings.token_type_embeddings.weight",
-        "segment_embedding/embeddings",
-    ),
-    *_norm("embeddings.norm", "embeddings.LayerNorm", "embeddings_layer_norm"),
 )
 LAYER: tuple[Row, ...] = (
-    *_dense(
-        f"{_LAYER}.attention.query",
-        f"{_HF}.attention.self.query",
-        f"{_SELF}/query",
-        "heads_out",
-        "heads_bias",
-    ),
-    *_dense(
-        f"{_LAYER}.attention.key",
-        f"{_HF}.attention.self.key",
-        f"{_SELF}/key",
-        "heads_out",
-        "heads_bias",
-    ),
-    *_dense(
-        f"{_LAYER}.attention.value",
-        f"{_HF}.attention.self.value",
-        f"{_SELF}/value",
-        "heads_out",
-        "heads_bias",
-    ),
+    *_projection("query", "q_lin"),
+    *_projection("key", "k_lin"),
+    *_projection("value", "v_lin"),
     *_dense(
         f"{_LAYER}.attention.output",
+        f"{_TF1}/attention/output/dense",
         f"{_HF}.attention.output.dense",
-        f"{_SELF}/attention_output",
+        f"{_DISTIL}.attention.out_lin",
+        f"{_KERAS}/self_attention_layer/attention_output",
         "heads_in",
-        "same",
     ),
     *_norm(
         f"{_LAYER}.attention.norm",
+        f"{_TF1}/attention/output",
         f"{_HF}.attention.output.LayerNorm",
+        f"{_DISTIL}.sa_layer_norm",
         f"{_KERAS}/self_attention_layer_norm",
     ),
     *_dense(
         f"{_LAYER}.feed_forward.inner",
+        f"{_TF1}/intermediate/dense",
         f"{_HF}.intermediate.dense",
+        f"{_DISTIL}.ffn.lin1",
         f"{_KERAS}/feedforward_intermediate_dense",
-        "transpose",
-        "same",
     ),
     *_dense(
         f"{_LAYER}.feed_forward.output",
+        f"{_TF1}/output/dense",
         f"{_HF}.output.dense",
+        f"{_DISTIL}.ffn.lin2",
         f"{_KERAS}/feedforward_output_dense",
-        "transpose",
-        "same",
     ),
     *_norm(
-        f"{_LAYER}.feed_forward.norm", f"{_HF}.output.LayerNorm", f"{_KERAS}/feedforward_layer_norm"
+        f"{_LAYER}.feed_forward.norm",
+        f"{_TF1}/output",
+        f"{_HF}.output.LayerNorm",
+        f"{_DISTIL}.output_layer_norm",
+        f"{_KERAS}/feedforward_layer_norm",
     ),
 )
 POOLER: tuple[Row, ...] = tuple(
-    _dense("pooler", "pooler.dense", "pooled_dense", "transpose", "same")
+    _dense(
+        "pooler",
+        "bert/pooler/dense",
+        "pooler.dense",
+        "pre_classifier",
+        "pooled_dense",
+        electra="classifier.dense",
+    )
 )
-CLASSIFIER: tuple[Row, ...] = tuple(
-    _dense("classifier", "classifier", "classifier", "transpose", "same")
+CLASSIFIER: tuple[Row, ...] = (
+    Row(
+        "classifier.kernel",
+        "output_weights",
+        "classifier.weight",
+        "classifier.weight",
+        "classifier.out_proj.weight",
+        "classifier/kernel",
+        "transpose",
+    ),
+    Row(
+        "classifier.bias",
+        "output_bias",
+        "classifier.bias",
+        "classifier.bias",
+        "classifier.out_proj.bias",
+        "classifier/bias",
+    ),
 )
 
 
@@ -118,14 +194,14 @@ def rows(num_layers: int) -> Iterator[Row]:
     yield from ENCODER
     for i in range(num_layers):
         for row in LAYER:
-            yield Row(
-                row.neutral.format(i=i),
-                row.huggingface.format(i=i),
-                row.keras_hub.format(i=i),
-                row.transform,
-            )
+            yield row.of_layer(i)
     yield from POOLER
     yield from CLASSIFIER
+
+
+def turn_tf1(array: np.ndarray, row: Row) -> np.ndarray:
+    """A neutral array in TF1's shape, or the other way round: it is the same turn."""
+    return np.ascontiguousarray(array.T) if row.tf1.endswith("/kernel") else array
 
 
 def to_keras_hub(array: np.ndarray, transform: str, head_size: int) -> np.ndarray:

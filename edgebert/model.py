@@ -115,7 +115,7 @@ class TaskModel:
             "history": list(self.history),
         }
         with atomic_folder(folder) as temporary:
-            huggingface.write_folder(self.checkpoint, temporary)
+            huggingface.write_folder(self.checkpoint, temporary, self.tokenizer.pad_id)
             write_vocabulary(
                 self.tokenizer.vocabulary, temporary, self.checkpoint.config.max_positions
             )
@@ -123,8 +123,13 @@ class TaskModel:
         return folder
 
 
-def open_model(folder: Path | str) -> TaskModel:
+def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
     """Opens a TaskModel folder or any Hugging Face folder of a BERT classifier or encoder.
+
+    Args:
+        folder: the folder.
+        as_base: the model is what a new head is trained on: a head that is not read is left out,
+            which a note of the checkpoint says, instead of refused.
 
     Raises:
         ModelError: it is no such folder, a file is damaged, or the vocabulary and the embedding
@@ -132,7 +137,7 @@ def open_model(folder: Path | str) -> TaskModel:
     """
     folder = Path(folder)
     try:
-        checkpoint = huggingface.read_folder(folder)
+        checkpoint = huggingface.read_folder(folder, as_base)
         vocabulary = read_vocabulary(folder)
     except ConversionError as error:
         raise ModelError(str(error)) from error
@@ -146,7 +151,7 @@ def open_model(folder: Path | str) -> TaskModel:
     limit = checkpoint.config.max_positions
     return TaskModel(
         checkpoint,
-        Tokenizer(vocabulary),
+        Tokenizer(vocabulary, segments=checkpoint.config.num_segments > 1),
         min(int(sidecar.get("max_length", limit)), limit),
         tuple(sidecar.get("history", ())),
     )

@@ -56,13 +56,16 @@ class Tokenizer:
 
     Args:
         vocabulary: tokens and rules.
+        segments: whether segment ids tell the second text of a pair from the first. They are all 0
+            for a model whose segment table has one row.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, segments: bool = True) -> None:
         # The library warns when a process forks after it used threads; one thread is fast enough
         # (tens of thousands of sentences a second), and a user's own setting stands.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._vocabulary = vocabulary
+        self._segments = segments
         self._backend = wordpiece_tokenizer(vocabulary)
 
     @property
@@ -134,7 +137,12 @@ class Tokenizer:
     def _finished(self, encoded: tokenizers.Encoding, max_length: int | None) -> Encoding:
         if max_length is not None and len(encoded) > max_length:
             return self._truncated(encoded, max_length)
-        return Encoding(tuple(encoded.ids), tuple(encoded.type_ids), tuple(encoded.offsets))
+        return Encoding(
+            tuple(encoded.ids), self._segment_ids(encoded.type_ids), tuple(encoded.offsets)
+        )
+
+    def _segment_ids(self, type_ids: Sequence[int]) -> tuple[int, ...]:
+        return tuple(type_ids) if self._segments else (0,) * len(type_ids)
 
     def _truncated(self, encoded: tokenizers.Encoding, max_length: int) -> Encoding:
         """Cuts as the library's `longest_first` does, which is a setting of the whole tokenizer."""
@@ -152,7 +160,8 @@ class Tokenizer:
         if texts == 2:
             start = end_of_first + 1
             places += [*range(start, start + kept[1]), start + lengths[1]]
-        ids, segments, offsets = encoded.ids, encoded.type_ids, encoded.offsets
+        ids, offsets = encoded.ids, encoded.offsets
+        segments = self._segment_ids(encoded.type_ids)
         return Encoding(
             tuple(ids[place] for place in places),
             tuple(segments[place] for place in places),

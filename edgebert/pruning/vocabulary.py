@@ -166,7 +166,7 @@ def with_rows(model: TaskModel, kept_ids: Ids) -> TaskModel:
     return replace(
         model,
         checkpoint=replace(checkpoint, config=config, weights=weights),
-        tokenizer=Tokenizer(replace(vocabulary, tokens=tokens)),
+        tokenizer=Tokenizer(replace(vocabulary, tokens=tokens), config.num_segments > 1),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU
+from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH
 
 _SLOW_COLUMN_SUM = 512
 _LEVELS = 1 << 16
@@ -106,6 +106,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     GELU_EXACT: gelu,
     GELU_TANH: _gelu_tanh,
     RELU: tf.nn.relu,
+    TANH: tf.tanh,
 }
 
 

@@ -229,7 +229,7 @@ class PackedEncoder(keras.layers.Layer):
             x = tf.gather(x, packing.row[:, 0, 0])
         else:
             x = self._last_layer(x, packing, drop, taps)
-        return tf.tanh(self._dense(x, "pooler"))
+        return ACTIVATIONS[self._config.pooler_activation](self._dense(x, "pooler"))
 
     def _embed(self, inputs: dict[str, Any], packing: Packing) -> Any:
         def packed(name: str) -> Any:

@@ -136,7 +136,10 @@ def test_no_weights_no_config_no_folder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "roberta"}, "model_type must be 'bert'. Received: 'roberta'"),
+        (
+            {"model_type": "roberta"},
+            "model_type must be one of bert, distilbert, electra. Received: 'roberta'",
+        ),
         ({"architectures": ["BertForTokenClassification"]}, "BertForTokenClassification"),
         ({"architectures": ["GPT"], "hidden_act": "swish"}, "hidden_act must be one of"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),

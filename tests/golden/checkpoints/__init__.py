@@ -1,0 +1,21 @@
+"""Tiny checkpoints with the outputs of the libraries that wrote them: see make_checkpoints.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+CHECKPOINTS = Path(__file__).parent
+
+
+def checkpoint_inputs() -> dict[str, np.ndarray]:
+    """What the outputs are for: int32 `[2, 12]` each."""
+    names = ("token_ids", "padding_mask", "segment_ids")
+    return {name: checkpoint_output(name).astype(np.int32) for name in names}
+
+
+def checkpoint_output(name: str) -> np.ndarray:
+    """The original library's output for a checkpoint."""
+    with np.load(CHECKPOINTS / "outputs.npz", allow_pickle=False) as arrays:
+        return np.asarray(arrays[name])
