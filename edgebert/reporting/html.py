@@ -66,7 +66,7 @@ td.long { white-space: normal; overflow-wrap: anywhere; min-width: 12em; }
 figure { margin: 0; padding: 12px; border: 1px solid var(--rule); border-radius: 8px;
   background: var(--card); min-width: 0; }
 figure svg { display: block; width: 100%; height: auto; font-family: inherit; }
-figcaption { color: var(--faint); font-size: .9em; }
+figcaption { color: var(--faint); font-size: .9em; overflow-wrap: anywhere; }
 .legend { list-style: none; padding: 0; margin: 8px 0 12px; display: flex; flex-wrap: wrap;
   gap: 2px 18px; overflow-wrap: anywhere; }
 .facts td:first-child { width: 11em; color: var(--faint); }
