@@ -17,6 +17,12 @@ MOST_NUMBERS = 1 << 20
 MOST_MILLISECONDS = 1e8
 MOST_BYTES = 1 << 40
 
+BUILDS = ("relaxed SIMD", "no relaxed SIMD", "threaded, relaxed SIMD", "JSPI, relaxed SIMD")
+"""LiteRT.js's wasm builds."""
+
+PLACES = ("wasm", "webgpu", "webgpu and wasm")
+"""Where a model's operations run."""
+
 
 class BadAnswerError(ValueError):
     """A page sent something that makes no sense; the message says what was expected."""
@@ -141,8 +147,10 @@ def check_answer(op: str, body: Any) -> dict[str, Any]:
 
 
 def _load(body: Any) -> dict[str, Any]:
-    table = _table(body, "load", ("load_ms", "rss_before", "rss_after"))
+    table = _table(body, "load", ("load_ms", "build", "runs_on", "rss_before", "rss_after"))
     return {
+        "build": _choice(table["build"], "build", BUILDS),
+        "runs_on": _choice(table["runs_on"], "runs_on", PLACES),
         "load_ms": _milliseconds(table["load_ms"], "load_ms"),
         "rss_before": _whole(table["rss_before"], "rss_before", 0, MOST_BYTES),
         "rss_after": _whole(table["rss_after"], "rss_after", 0, MOST_BYTES),
@@ -222,6 +230,12 @@ def _text(value: Any, name: str, longest: int) -> str:
     if not isinstance(value, str) or len(value) > longest:
         raise BadAnswerError(f"{name}: expected a text of at most {longest} characters")
     return "".join(c if c.isprintable() else " " for c in value).strip()
+
+
+def _choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise BadAnswerError(f"{name}: expected one of {', '.join(choices)}")
+    return str(value)
 
 
 def _flag(value: Any, name: str) -> bool:

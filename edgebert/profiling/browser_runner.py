@@ -53,11 +53,13 @@ class PageRunner:
         seconds = 2 * float(fields.get("max_seconds", 0.0))  # warming up, and timed
         answer = self._seat.ask(op, seconds, **{**self._loaded, **fields})
         if op == "load" and "error" not in answer:
+            key = (fields["model"], self._loaded["threads"])
+            self._machine.loaded[key] = (answer["build"], answer["runs_on"])
             answer = {**answer, "signatures": self._machine.signatures[fields["model"]]}
         if op == "run" and "error" not in answer:
             loaded, signature = self._loaded, fields.get("signature") or None
-            key = (loaded["model"], loaded["threads"], self._kind, signature)
-            self._machine.note(key, answer["calls_per_sample"])
+            call = (loaded["model"], loaded["threads"], self._kind, signature)
+            self._machine.note(call, answer["calls_per_sample"])
         return answer
 
     def ask(self, op: str, **fields: Any) -> dict[str, Any]:
@@ -98,6 +100,7 @@ class PageMachine:
 
     Attributes:
         runs_text: always: the page has the tokenizer.
+        loaded: by file hash and threads, the wasm build and where the operations run.
         calls_per_sample: for each kind of call, how many were timed together at most.
     """
 
@@ -112,6 +115,7 @@ class PageMachine:
         signatures: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.name, self.target, self.signatures = name, target, signatures
+        self.loaded: dict[tuple[str, int], tuple[str, str]] = {}
         self.calls_per_sample: dict[CallKey, int] = {}
         self._seat, self._version = seat, version
 

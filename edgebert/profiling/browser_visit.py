@@ -21,6 +21,9 @@ from edgebert.settings import TargetSettings
 
 CHECKED_AT_ONCE = 16
 LOW_BATTERY = 0.2
+NO_THREADS_ON_GPU = (
+    "Threads are the processor's, and WebGPU has none of them. Next: give --threads 1."
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ class Visit:
         version = f"{errand.version}, WebGPU" if errand.settings.webgpu else errand.version
         self._machine = PageMachine(seat, name, target, version, errand.signatures)
         self._runtime = f"{RUNTIME} {version}"
-        asked = errand.job.settings.threads
-        self._threads = asked if seat.facts.threads or asked == (1,) else (1,)
+        asked, possible = errand.job.settings.threads, seat.facts.threads
+        self._threads = asked if possible and not errand.settings.webgpu else (1,)
         self._stages: set[str] = set()
 
     def run(self, progress: Progress) -> Outcome:
@@ -148,20 +151,21 @@ class Visit:
         latency = m.latency
         if grouped > 1:  # of calls that were timed together only the mean is known
             latency = replace(latency, p90_ms=None, p99_ms=None, spread=None)
-        device = make_device(self._seat.facts, self._name, self._wasm_build(m.threads))
-        warnings = (*m.warnings, *self._warnings(grouped))
+        build, place = self._machine.loaded[m.sha256, m.threads]
+        device = make_device(self._seat.facts, self._name, build)
+        warnings = (*m.warnings, *self._warnings(grouped, place))
         return replace(m, latency=latency, device=device, warnings=warnings)
 
-    def _wasm_build(self, threads: int) -> str:
-        """As LiteRT.js chooses it."""
-        if threads > 1:
-            return "threaded, relaxed SIMD"
-        return "relaxed SIMD" if self._seat.facts.relaxed_simd else "no relaxed SIMD"
-
-    def _warnings(self, grouped: int) -> list[str]:
+    def _warnings(self, grouped: int, place: str) -> list[str]:
         facts, asked, found = self._seat.facts, self._errand.job.settings, []
+        webgpu = self._errand.settings.webgpu
         if self._threads != asked.threads:
-            found.append(_no_threads(facts))
+            found.append(NO_THREADS_ON_GPU if webgpu else _no_threads(facts))
+        if webgpu and place != "webgpu":
+            found.append(
+                f"WebGPU does not take all operations of the file: it ran in {place}. "
+                "Next: export it with --recipe float16 or float32 for the graphics processor."
+            )
         if asked.operations or asked.cold_start:
             found.append(
                 "A browser tells neither times by operation nor of starts in fresh processes. "
@@ -173,7 +177,7 @@ class Visit:
                 f"The browser's clock has steps of {facts.clock_ms:g} ms, so up to {grouped} calls "
                 f"were timed together: their median is known, p90 and p99 are not.{finer}"
             )
-        if not facts.relaxed_simd and not self._errand.settings.webgpu:
+        if not facts.relaxed_simd and not webgpu:
             found.append(
                 "This browser's WebAssembly has no relaxed SIMD, so LiteRT.js ran its slower "
                 "build. Next: update the browser, or measure in another one too."

@@ -26,6 +26,8 @@ export class Answers {
     if (texts) this.texts.set(sha256, texts);
     return {
       load_ms: Math.max(model.loadMs, this.clockMs) + (kind === "model" ? 0 : model.tokenizerMs),
+      build: this.engine.build,
+      runs_on: model.runsOn,
       rss_before: this.engine.emptyBytes,
       rss_after: this.engine.emptyBytes + model.grown,
     };

@@ -12,6 +12,13 @@ export function hasRelaxedSimd() {
   return supportsFeature("relaxedSimd");
 }
 
+/** The wasm build that LiteRT.js takes, in words. */
+async function buildName({ threads, jspi }) {
+  if (!(await hasRelaxedSimd())) return "no relaxed SIMD";
+  if (threads) return "threaded, relaxed SIMD";
+  return jspi ? "JSPI, relaxed SIMD" : "relaxed SIMD";
+}
+
 /** The runtime with one thread count, and the models that were compiled in it. */
 export class Engine {
   /** @param {boolean} webgpu - Whether models run on WebGPU instead of wasm. */
@@ -47,7 +54,10 @@ export class Engine {
       this.models.clear();
       unloadLiteRt();
     }
-    this.liteRt = await loadLiteRt(WASM_FOLDER, { threads: threads > 1 });
+    // JSPI lets a part of a model run in wasm where WebGPU doesn't take it.
+    const options = { threads: threads > 1, jspi: this.webgpu && (await supportsFeature("jspi")) };
+    this.liteRt = await loadLiteRt(WASM_FOLDER, options);
+    this.build = await buildName(options);
     this.threads = threads;
     /** The heap with no model in it. */
     this.emptyBytes = this.heapBytes;
@@ -74,6 +84,12 @@ class LoadedModel {
     const start = performance.now();
     this.tokenizer = this.rules && createTokenizer(this.rules.tokenizer, this.rules.tokens);
     this.tokenizerMs = performance.now() - start;
+  }
+
+  /** Where its operations run: LiteRT.js goes back to wasm where WebGPU doesn't take them. */
+  get runsOn() {
+    if (this.compiled.options.accelerator === "wasm") return "wasm";
+    return this.compiled.isFullyAccelerated ? "webgpu" : "webgpu and wasm";
   }
 
   /** Does something that may make the heap grow. */

@@ -275,9 +275,8 @@ def test_what_makes_figures_doubtful_is_said(
     assert (measured.threads, measured.operations) == (1, ())
     assert (measured.latency.p90_ms, measured.latency.spread) == (None, None)
     assert measured.device.details["clock_ms"] == "1"
-    assert measured.latency.p50_ms < 1  # though the clock can't see a single call
     warnings = " ".join(measured.warnings)
-    for part in ("in the background", "not cross-origin isolated", "steps of 1 ms", "operation"):
+    for part in ("in the background", "cross-origin isolated", "were timed together", "operation"):
         assert part in warnings
 
 

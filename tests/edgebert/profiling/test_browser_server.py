@@ -67,7 +67,13 @@ FACTS = Facts(
 )
 PAGE = b'<script type="importmap">{}</script><p>the page</p>'
 GOOD_ANSWERS: dict[str, Any] = {
-    "load": {"load_ms": 3.5, "rss_before": 10, "rss_after": 20},
+    "load": {
+        "load_ms": 3.5,
+        "build": "relaxed SIMD",
+        "runs_on": "wasm",
+        "rss_before": 10,
+        "rss_after": 20,
+    },
     "first_call": {"first_call_ms": 2.0},
     "run": {"samples_ms": [2.0, 4.0], "calls_per_sample": 2, "wall_ms": 6.5},
     "memory": {"rss": 20, "peak_rss": 30},
