@@ -108,8 +108,11 @@ def _joined(rows: Sequence[Row]) -> Row:
 
 
 def _once(things: Sequence[T], content: Callable[[T], object]) -> list[T]:
-    """The things, those with equal content once."""
-    return list({content(thing): thing for thing in reversed(things)}.values())[::-1]
+    """The things, those with equal content once, where they first come."""
+    found: dict[object, T] = {}
+    for thing in things:
+        found.setdefault(content(thing), thing)
+    return list(found.values())
 
 
 def _measurement_content(m: Measurement) -> str:
