@@ -174,7 +174,7 @@ def _failed_checks(checks: Sequence[DeviceCheck]) -> list[str]:
         return []
     return [
         "--check expects the device to give this machine's ids and labels, and its scores to 0.001 "
-        "or to three times what rounding does here. "
+        "or to twice what rounding does here. "
         f"Received other ones: {', '.join(failed)}. Next: see the table, or --json for texts."
     ]
 

@@ -19,7 +19,7 @@ from edgebert.profiling.rounding import logit_error, rounding_error
 FORMAT = "edgebert-device-check"
 FORMAT_VERSION = 1
 LARGEST_SCORE_ERROR = 1e-3
-LARGEST_ROUNDINGS = 3.0
+LARGEST_ROUNDINGS = 2.0
 SHOWN = 5
 
 

@@ -1,0 +1,134 @@
+"""What rounding does to a file's scores, and checks that are held against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+
+from edgebert.datasets import Dataset, Example
+from edgebert.exporting import export
+from edgebert.litert_model import LiteRtModel
+from edgebert.model import TaskModel
+from edgebert.profiling.device_check import LARGEST_ROUNDINGS, DeviceCheck, HostReference
+from edgebert.profiling.rounding import LARGEST_MOVE, logit_error, moved, rounding_error
+from edgebert.settings import ExportSettings
+
+TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it on")
+FACTS = {
+    "model": "m.tflite",
+    "name": "m",
+    "sha256": "0" * 64,
+    "target": "a board",
+    "device": "",
+    "runtime": "",
+}
+
+
+@pytest.fixture(scope="module")
+def files(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    return {
+        recipe: export(
+            tiny_model, folder / f"{recipe}.tflite", ExportSettings(recipe=recipe, lengths="16")
+        ).path
+        for recipe in ("float32", "dynamic-int8")
+    }
+
+
+@pytest.fixture
+def reference(files: dict[str, Path]) -> HostReference:
+    rows = tuple(Example(text, "neutral") for text in TEXTS)
+    return HostReference(files["dynamic-int8"], Dataset("texts", rows, Path("none"), "0" * 64))
+
+
+def constants(data: bytes) -> dict[str, tuple[int, int, np.ndarray]]:
+    """Type, number of axes and bytes of the tensors that have a value, by name."""
+    model = schema.Model.GetRootAsModel(data, 0)
+    graph = model.Subgraphs(0)
+    tensors = [graph.Tensors(place) for place in range(graph.TensorsLength())]
+    return {
+        tensor.Name().decode(): (
+            tensor.Type(),
+            tensor.ShapeLength(),
+            model.Buffers(tensor.Buffer()).DataAsNumpy(),
+        )
+        for tensor in tensors
+        if model.Buffers(tensor.Buffer()).DataLength()
+    }
+
+
+def test_only_biases_move_and_only_by_their_last_bits(files: dict[str, Path]) -> None:
+    data = files["dynamic-int8"].read_bytes()
+    before, after = constants(data), constants(moved(data, 0))
+    largest = []
+    for name, (kind, axes, value) in before.items():
+        if (kind, axes) == (schema.TensorType.FLOAT32, 1):
+            steps = after[name][2].view(np.int32).astype(int) - value.view(np.int32)
+            largest.append(np.abs(steps).max())
+        else:
+            np.testing.assert_array_equal(after[name][2], value)
+    assert max(largest) == LARGEST_MOVE
+    assert len(moved(data, 0)) == len(data)
+    assert moved(data, 0) == moved(data, 0) != moved(data, 1)
+
+
+def test_zeros_and_the_largest_numbers_stay(files: dict[str, Path]) -> None:
+    data = bytearray(files["float32"].read_bytes())
+    bias = "layer_0/attention/query_key_value/bias"
+    odd = (0.0, -0.0, np.inf, -np.inf, np.finfo(np.float32).max)
+    constants(data)[bias][2].view(np.float32)[: len(odd)] = odd  # shares the memory of `data`
+    for seed in range(4):
+        after = constants(moved(bytes(data), seed))[bias][2].view(np.float32)
+        np.testing.assert_array_equal(after[: len(odd)], odd)
+        assert (after != constants(data)[bias][2].view(np.float32)).any()
+
+
+def test_int8_files_move_far_more_than_float_files(files: dict[str, Path]) -> None:
+    words, rng = " ".join(TEXTS).split(), np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, 14)) for _ in range(400)]
+    errors = {}
+    for recipe, path in files.items():
+        model = LiteRtModel.open(path)
+        errors[recipe] = rounding_error(model, model.tokenizer.encode_batch(texts, 16))
+    assert 0 < errors["float32"] < 1e-5
+    assert errors["dynamic-int8"] > 50 * errors["float32"]
+
+
+def test_logits_have_no_zero_of_their_own() -> None:
+    logits = np.array([[1.0, 2.0, 4.0], [0.0, 1.0, 5.0]])
+    assert logit_error(logits, logits + np.array([[3.0], [-2.0]])) == pytest.approx(0)
+    others = logits + np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
+    assert logit_error(logits, others) == pytest.approx(np.sqrt(2 / 6))
+
+
+def answer(reference: HostReference, error: float) -> DeviceCheck:
+    """A device whose logits are this machine's, one up and one down by so much."""
+    logits = reference.log_probabilities + error * np.array([1.0, -1.0, 0.0])
+    return reference.compare(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True), FACTS)
+
+
+def test_scores_that_differ_are_held_against_rounding(reference: HostReference) -> None:
+    vars(reference)["rounding_error"] = 0.02
+    near = answer(reference, 0.02)
+    assert near.max_score_error > 1e-3 and near.logit_error == pytest.approx(0.02 * (2 / 3) ** 0.5)
+    assert near.passed and not near.same_scores
+    assert "m on a board: logits differ by 0.016" in near.notes[0]
+    far = answer(reference, 0.02 * LARGEST_ROUNDINGS * 1.5**0.5 + 1e-3)
+    assert not far.passed
+    assert far.notes and far.rounding_error == 0.02
+    assert not DeviceCheck.from_dict({**near.to_dict(), "token_ids_equal": False}).passed
+    assert DeviceCheck.from_dict(near.to_dict()) == near
+
+
+def test_the_same_scores_need_no_rounding(reference: HostReference) -> None:
+    same = answer(reference, 1e-5)
+    assert same.passed and same.notes == () and same.rounding_error is None
+    assert "rounding_error" not in vars(reference)
+
+
+def test_no_number_never_passes(reference: HostReference) -> None:
+    check = reference.compare(np.full((len(TEXTS), 3), np.nan), FACTS)
+    assert not check.passed
