@@ -18,6 +18,8 @@ from edgebert.profiling.measurement import Kind
 from edgebert.profiling.plan import ModelFile
 
 RUNTIME = "LiteRT.js"
+START_SECONDS = 120.0
+"""A slow phone may take so long to compile a large model, or its WebGPU shaders."""
 
 CallKey = tuple[str, int, Kind, str | None]
 """What a call is of: hash of the file, threads, kind, signature; None for `end_to_end`."""
@@ -51,6 +53,7 @@ class PageRunner:
                 "kind": self._kind,
             }
         seconds = 2 * float(fields.get("max_seconds", 0.0))  # warming up, and timed
+        seconds += START_SECONDS if op in ("load", "first_call") else 0.0
         answer = self._seat.ask(op, seconds, **{**self._loaded, **fields})
         if op == "load" and "error" not in answer:
             key = (fields["model"], self._loaded["threads"])

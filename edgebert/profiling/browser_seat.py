@@ -9,13 +9,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from edgebert.errors import EdgebertError
 from edgebert.profiling.browser_answers import Answer, BadAnswerError, Facts, check_answer
 
 LOST_SECONDS = 60.0
-"""A page that is at work posts far more often; a phone may take this long to compile a model."""
+"""A page that is not busy with a request posts far more often."""
 
 
 LAST_REQUEST = "done"
@@ -50,7 +51,7 @@ class Seat:
         self._request: dict[str, Any] = {}
         self._answer: dict[str, Any] = {}
         self._progress: dict[str, Any] = {}
-        self._closed = ""
+        self._closed, self._heard = "", monotonic()
 
     @property
     def closed(self) -> bool:
@@ -66,7 +67,7 @@ class Seat:
 
         Args:
             op: what to do, as in the runner's protocol.
-            seconds: how long it is meant to take.
+            seconds: how long the page may be too busy to be heard from.
             fields: of the request.
 
         Raises:
@@ -76,11 +77,12 @@ class Seat:
             self._number += 1
             self._request = {"number": self._number, "op": op, **fields, "progress": self._progress}
             self._state.notify_all()
-            done = self._state.wait_for(
-                lambda: self._closed or self._answered == self._number, LOST_SECONDS + seconds
-            )
-            if not done:
-                self.close(f"it has not been heard from for {LOST_SECONDS:g} s")
+            self._heard = monotonic()
+            while not self._closed and self._answered != self._number:
+                left = self._heard + LOST_SECONDS + seconds - monotonic()
+                if left <= 0:
+                    self.close(f"it has not been heard from for {LOST_SECONDS + seconds:g} s")
+                self._state.wait(left)
             if self._answered != self._number:
                 raise SeatLostError(self._closed)
             return self._answer
@@ -97,6 +99,7 @@ class Seat:
             BadAnswerError: the answer makes no sense; the seat is closed by it.
         """
         with self._state:
+            self._heard = monotonic()
             self.was_hidden |= answer.hidden
             if answer.number == self._number > self._answered and not self._closed:
                 self._deliver(answer)

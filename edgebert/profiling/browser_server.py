@@ -33,7 +33,7 @@ TOKEN_BYTES = 16
 LARGEST_BODY_BYTES = 4 << 20
 SOCKET_SECONDS = 30.0
 POLL_SECONDS = 15.0
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 256
 LOOPBACK = "127.0.0.1"
 FAR_ADDRESS = ("192.0.2.1", 9)
 """Of a block that is for documentation: what would be sent there is asked, nothing is sent."""

@@ -62,7 +62,8 @@ function checkLine(check) {
   const ids = check.token_ids_equal ? "the same tokens" : "other tokens";
   return (
     `${check.name}, ${check.rows} texts: ${labels} % of the computer's labels, ${ids}, ` +
-    `scores within ${check.max_score_error.toExponential(0)}.`
+    `scores within ${check.max_score_error.toExponential(0)}: ` +
+    `${check.passed ? "as it should be." : "not as it should be."}`
   );
 }
 

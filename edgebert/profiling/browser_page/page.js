@@ -8,6 +8,9 @@ import { nextTask } from "./timing.js";
 
 const RETRY_MS = 1000;
 const RETRIES = 30;
+const SIGN_OF_LIFE_MS = 10_000;
+/** Answers no request; the session gives its first. */
+const NOTHING_YET = { number: 0, hidden: false, error: "", body: null };
 const MOST_LOG_LINES = 3;
 
 const element = (id) => document.getElementById(id);
@@ -41,9 +44,14 @@ async function main() {
 async function fetchModels(engine, models) {
   const total = models.reduce((sum, model) => sum + model.size_bytes, 0);
   let loaded = 0;
+  let heard = performance.now();
   for (const model of models) {
     await engine.fetchModel(model, (bytes) => {
       loaded += bytes;
+      if (performance.now() - heard > SIGN_OF_LIFE_MS) {
+        heard = performance.now();
+        post(`seats/${seat}/next`, NOTHING_YET).catch(() => {}); // it is asked again later
+      }
       show(`Loading ${megabytes(loaded)} of ${megabytes(total)} MB`, loaded / total);
     });
   }
@@ -52,7 +60,7 @@ async function fetchModels(engine, models) {
 
 /** Answers requests until all is done; gives the result that the session made of it. */
 async function serve(answers) {
-  let answer = { number: 0, hidden: false, error: "", body: null };
+  let answer = NOTHING_YET;
   for (;;) {
     const request = await postUntilHeard(`seats/${seat}/next`, answer);
     if (request.op === "wait") {

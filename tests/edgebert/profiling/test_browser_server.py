@@ -243,8 +243,8 @@ def test_a_room_has_places(room: Room) -> None:
 def test_a_page_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgebert.profiling.browser_seat.LOST_SECONDS", 0.05)
     seat = Seat(FACTS)
-    with pytest.raises(SeatLostError, match=r"not been heard from for 0\.05 s"):
-        seat.ask("memory")
+    with pytest.raises(SeatLostError, match=r"not been heard from for 0\.15 s"):
+        seat.ask("memory", 0.1)
     with pytest.raises(NotAdmittedError, match="not been heard from"):
         seat.take(Answer(0, False, "", None), 1.0)
 
