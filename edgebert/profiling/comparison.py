@@ -22,6 +22,9 @@ FORMAT_VERSION = 1
 MACHINE = ("name", "cpu", "cores", "architecture")
 """Facts of a `Device` that make it another machine. Another system or runtime is only told."""
 
+SETUP = ("delegate", "cpu_mask", "wasm_build")
+"""The `details` of a `Device` that say how a model was run on it: another one is another place."""
+
 NOT_TWICE = ("browser", "cloud")
 """Targets where a second measurement takes a person, or money."""
 
@@ -169,16 +172,27 @@ def _old_names(
     return names
 
 
+def setup_of(m: Measurement) -> dict[str, str]:
+    """How the model was run, by name; empty for most targets."""
+    return {name: value for name in SETUP if (value := m.device.details.get(name))}
+
+
+def _machine_of(m: Measurement) -> dict[str, object]:
+    return {fact: getattr(m.device, fact) for fact in MACHINE} | setup_of(m)
+
+
 def _differs(old: Measurement, new: Measurement) -> bool:
-    return any(getattr(old.device, fact) != getattr(new.device, fact) for fact in MACHINE)
+    return _machine_of(old) != _machine_of(new)
 
 
 def _differences(old: Measurement, new: Measurement) -> Iterable[str]:
-    facts = (*MACHINE, "os", "governor")
-    pairs = [(fact, getattr(old.device, fact), getattr(new.device, fact)) for fact in facts]
-    for fact, then, now in (*pairs, ("runtime", old.runtime, new.runtime)):
-        if then != now:
-            yield f"{fact} is {now or 'unknown'}, was {then or 'unknown'}"
+    then, now = (
+        _machine_of(m) | {"os": m.device.os, "governor": m.device.governor, "runtime": m.runtime}
+        for m in (old, new)
+    )
+    for fact in dict.fromkeys((*then, *now)):
+        if then.get(fact) != now.get(fact):
+            yield f"{fact} is {now.get(fact) or 'unknown'}, was {then.get(fact) or 'unknown'}"
 
 
 def _change(old: Measurement, new: Measurement, limit: float | None) -> Change:

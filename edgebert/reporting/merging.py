@@ -254,7 +254,7 @@ def _device_facts(key: DeviceKey, measurements: Sequence[Measurement]) -> Mappin
         "target": [key.target],
         "name": [key.name],
         "processor": [key.cpu],
-        "cores": [str(key.cores)],
+        "cores": [str(key.cores) if key.cores else ""],
         "architecture": [key.architecture],
         "system": [key.os],
         "runtime": [key.runtime],

@@ -1,7 +1,7 @@
 """Where measurements were made: devices told apart and named, the same in every table and plot.
 
-One device is one target, machine, system and runtime: a phone that was measured through adb and in
-its browser is two devices here, since what runs there differs.
+One device is one target, machine, system, runtime and setup: a phone that was measured through adb
+and in its browser, or on its CPU and its GPU, is two devices here, since what runs there differs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgebert.profiling.comparison import setup_of
 from edgebert.profiling.measurement import Kind, Measurement
 from edgebert.reporting.units import NOTHING, moment_text, threads_text
 
@@ -41,6 +42,7 @@ class DeviceKey:
     architecture: str
     os: str
     runtime: str
+    setup: str
 
     @property
     def way(self) -> str:
@@ -69,6 +71,7 @@ def device_of(m: Measurement) -> DeviceKey:
         device.architecture,
         device.os,
         m.runtime,
+        ", ".join(f"{name} {value}" for name, value in setup_of(m).items()),
     )
 
 
@@ -100,7 +103,7 @@ def device_labels(measurements: Iterable[Measurement]) -> dict[DeviceKey, str]:
     if len(keys) > 1:
         for key in keys:
             parts[key].append(key.way)
-    for fact in ("runtime", "os", "cores", "architecture", "cpu", "target"):
+    for fact in ("setup", "runtime", "os", "cores", "architecture", "cpu", "target"):
         alike = defaultdict(list)
         for key in keys:
             alike[_label(key, parts[key])].append(key)

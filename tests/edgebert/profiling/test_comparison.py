@@ -86,6 +86,18 @@ def test_another_machine_is_not_judged_but_another_runtime_is() -> None:
     assert change.differences == ("runtime is ai-edge-litert 2.4.0, was ai-edge-litert 2.3.0",)
 
 
+def test_other_cores_of_the_same_phone_are_not_judged() -> None:
+    big, little = (
+        timed("a", ms, device=replace(PHONE, details={"cpu_mask": mask, "battery": f"{ms}"}))
+        for mask, ms in (("f0", 1.0), ("0f", 9.0))
+    )
+    (change,) = compare([big], [little], 0.1).changes
+    assert (change.verdict, change.differences) == (
+        "other machine",
+        ("cpu_mask is 0f, was f0",),
+    )
+
+
 def test_of_several_old_ones_this_machines_newest_counts() -> None:
     here, there = timed("a", 1.0), timed("a", 0.1, device=PHONE, measured="2027-01-01T00:00:00Z")
     newer = replace(timed("a", 2.0), session="two", measured="2026-06-01T00:00:00Z")

@@ -47,6 +47,17 @@ def test_two_phones_of_one_kind_are_told_by_their_addresses() -> None:
     ]
 
 
+def test_a_phones_cpu_and_gpu_are_two_places() -> None:
+    one, other = (
+        measured("a", 1.0, target="adb:x", device=replace(PHONE, details={"delegate": delegate}))
+        for delegate in ("cpu", "gpu")
+    )
+    assert labels(one, other) == [
+        "Google Pixel 7 (adb, delegate cpu)",
+        "Google Pixel 7 (adb, delegate gpu)",
+    ]
+
+
 def test_devices_without_any_difference_in_words_are_numbered() -> None:
     named = measured("a", 1.0, device=Device("X", "", 1, "", ""))
     silent = measured("a", 1.0, device=Device("", "X", 1, "", ""))
