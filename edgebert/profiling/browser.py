@@ -86,7 +86,8 @@ class BrowserTarget:
         plan = configurations(files, {f.name: signatures[f.sha256] for f in files}, job.settings)
         references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
         litertjs = find_litertjs(self._settings.litertjs)
-        timed = len(plan) + sum(bool(f.labels) and job.settings.end_to_end for f in files)
+        texts = sum(bool(f.labels) and job.settings.end_to_end for f in files)
+        long_runs = len(files) if job.settings.sustained_seconds else 0
         errand = Errand(
             job=_for_a_person(job, plan, files),
             settings=self._settings,
@@ -94,7 +95,7 @@ class BrowserTarget:
             signatures=signatures,
             references=tuple(references),
             version=litertjs.version,
-            contenders=timed,
+            stages=(len(plan) + texts, long_runs + len(references)),
         )
         return _Session(errand, litertjs, progress).run(self._announce)
 
@@ -107,8 +108,8 @@ class _Session:
         self._settings, self._progress = errand.settings, progress
         self._changed = threading.Condition()
         self._names: dict[str, str] = {}
-        self._outcomes: list[Outcome] = []
-        self._failures: list[EdgebertError] = []
+        self._outcomes: dict[str, Outcome] = {}
+        self._failures: list[Exception] = []
         self._left: list[str] = []
         self._room = Room(self._settings.phones, self._begin)
 
@@ -172,11 +173,12 @@ class _Session:
         try:
             outcome = visit.run(self._told)
         except SeatLostError as lost:
+            happened = f"{name} left before it was done: {lost}"
             with self._changed:
-                self._left.append(f"{name} left before it was done: {lost}")
+                self._left.append(happened)
                 self._changed.notify_all()
-            _say(f"{self._left[-1]}. Open the address again to go on.")
-        except EdgebertError as error:
+            _say(f"{happened}. Open the address again to go on.")
+        except Exception as error:  # raised where the session is waited for
             with self._changed:
                 self._failures.append(error)
                 self._changed.notify_all()
@@ -184,7 +186,7 @@ class _Session:
         else:
             self._room.finish(seat)
             with self._changed:
-                self._outcomes.append(outcome)
+                self._outcomes[name] = outcome
                 self._changed.notify_all()
             _say(f"{name} is done: {_medians(outcome)}")
 
@@ -209,7 +211,8 @@ class _Session:
         if not self._outcomes:
             raise self._why_none(url)
         missing = self._settings.phones - len(self._outcomes)
-        measurements = [m for outcome in self._outcomes for m in outcome.measurements]
+        outcomes = [self._outcomes[n] for n in self._names.values() if n in self._outcomes]
+        measurements = [m for outcome in outcomes for m in outcome.measurements]
         if missing:
             happened = "; ".join([*map(str, self._failures), *self._left]) or "nobody else came"
             warning = (
@@ -217,13 +220,14 @@ class _Session:
                 f"{happened}. Next: run it again with the others."
             )
             measurements = [replace(m, warnings=(*m.warnings, warning)) for m in measurements]
-        checks = [check for outcome in self._outcomes for check in outcome.checks]
+        checks = [check for outcome in outcomes for check in outcome.checks]
         return Outcome(tuple(measurements), tuple(checks))
 
-    def _why_none(self, url: str) -> EdgebertError:
+    def _why_none(self, url: str) -> Exception:
+        if len(self._failures) == 1:
+            return self._failures[0]
         if self._failures:
-            kind = type(self._failures[0]) if len(self._failures) == 1 else EdgebertError
-            return kind(" ".join(map(str, self._failures)))
+            return EdgebertError(" ".join(map(str, self._failures)))
         happened = "; ".join(self._left) or "nobody opened the page"
         network = (
             "the phone is in this machine's network, and a firewall lets the port through"
@@ -238,10 +242,7 @@ class _Session:
 
 
 def _for_a_person(job: Job, plan: Sequence[Configuration], files: Sequence[ModelFile]) -> Job:
-    """The job, with less time for each configuration where a file has many.
-
-    Raises nothing: `max_seconds` stays the most that one may take.
-    """
+    """The job, with less time for each configuration where a file has many."""
     counts = Counter(configuration.file.name for configuration in plan)
     for file in files:
         counts[file.name] += bool(file.labels) and job.settings.end_to_end
@@ -346,6 +347,8 @@ def announce_in_terminal(server: PageServer, settings: TargetSettings) -> None:
     _say(f"Open this address in {devices}: {server.url}")
     if settings.lan:
         _say(f"It is this machine's address in the network: {server.address}.")
+        if not settings.https:
+            _say("Over plain http it has a coarse clock and no threads; with --https it has both.")
     else:
         _say("Only this machine can open it; --lan lets phones of the network.")
     if server.certificate is not None:

@@ -37,7 +37,7 @@ class Errand:
         signatures: by file hash, as this machine's runtime sees them.
         references: one a file where the job has a check.
         version: of LiteRT.js.
-        contenders: how many things are timed for each thread count.
+        stages: how many there are for each thread count, and once.
     """
 
     job: Job
@@ -46,7 +46,7 @@ class Errand:
     signatures: Mapping[str, Mapping[str, Any]]
     references: tuple[HostReference, ...]
     version: str
-    contenders: int
+    stages: tuple[int, int]
 
 
 class Visit:
@@ -114,9 +114,9 @@ class Visit:
         """Tells the page how far it is, of everything."""
         if done == total:
             self._stages.add(stage)
-        parts = self._errand.contenders * len(self._threads) + len(self._errand.references)
+        repeated, once = self._errand.stages
         current = done / total if stage not in self._stages else 0.0
-        share = (len(self._stages) + current) / parts
+        share = (len(self._stages) + current) / (repeated * len(self._threads) + once)
         doing = stage if stage.startswith("check ") else f"measure {stage}"
         self._seat.tell(stage=doing.capitalize(), share=min(1.0, share))
 
