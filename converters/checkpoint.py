@@ -47,7 +47,7 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name} must be at least 1. Received: {getattr(self, name)}"
+            f"{name} must be a whole number, at least 1. Received: {getattr(self, name)!r}"
             for name in (
                 "vocab_size",
                 "hidden_size",
@@ -57,7 +57,7 @@ class BertConfig:
                 "max_positions",
                 "num_segments",
             )
-            if getattr(self, name) < 1
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1
         ]
         if not problems and self.hidden_size % self.num_heads:
             problems.append(

@@ -161,13 +161,8 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
         problems.append(
             f"{family.activation} must be one of {', '.join(ACTIVATIONS)}. Received: {activation!r}"
         )
-    values: dict[str, Any] = {}
-    for name, key in family.sizes.items():
-        value = raw.get(key)
-        if not isinstance(value, int) or isinstance(value, bool):
-            problems.append(f"{key} must be a whole number. Received: {value!r}")
-        else:
-            values[name] = value
+    values, wrong = read_sizes(raw, family.sizes)
+    problems += wrong
     embedding = values.pop("embedding_size", values.get("hidden_size"))
     if embedding != values.get("hidden_size"):
         problems.append(
@@ -186,6 +181,20 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
         ),
         dropout=float(raw.get(family.dropouts[0], 0.1)),
     )
+
+
+def read_sizes(
+    raw: Mapping[str, Any], sizes: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The sizes of a `BertConfig` in a configuration's JSON, and what is wrong with the others."""
+    values, problems = {}, []
+    for name, key in sizes.items():
+        value = raw.get(key)
+        if not isinstance(value, int) or isinstance(value, bool):
+            problems.append(f"{key} must be a whole number. Received: {value!r}")
+        else:
+            values[name] = value
+    return values, problems
 
 
 def classifier_config(config: BertConfig, family: Family) -> BertConfig:

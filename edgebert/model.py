@@ -17,8 +17,9 @@ from converters import huggingface
 from converters.checkpoint import Checkpoint
 from converters.compaction import expand
 from converters.errors import ConversionError
-from converters.vocabulary import read_vocabulary, write_vocabulary
-from edgebert import native_noise
+from converters.model_folder import HUGGING_FACE, read_model_folder
+from converters.vocabulary import write_vocabulary
+from edgebert import hub, native_noise
 from edgebert.errors import ModelError
 from edgebert.storage import atomic_folder
 from edgebert.tokenizer import Tokenizer
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 SIDECAR = "edgebert.json"
 SIDECAR_FORMAT = 1
 CLASSIFICATION, ENCODER = "classification", "encoder"
+OPENED = "open"
+"""The stage in a model's history that says what folder of somebody else it comes from."""
 
 
 @dataclass(frozen=True)
@@ -124,37 +127,55 @@ class TaskModel:
 
 
 def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
-    """Opens a TaskModel folder or any Hugging Face folder of a BERT classifier or encoder.
+    """Opens a TaskModel folder, or a BERT classifier or encoder of somebody else.
+
+    The folder may be Hugging Face's, sentence-transformers', a keras-hub preset or Google's TF1
+    files (see `converters.model_folder`). What is no folder may be a name on Hugging Face's hub,
+    `owner/name` or `owner/name@revision`, or a keras-hub preset such as `bert_tiny_en_uncased`;
+    both are fetched once and then kept in a cache. Where a model that is not ours comes from is the
+    first entry of its history.
 
     Args:
-        folder: the folder.
+        folder: the folder or the name.
         as_base: the model is what a new head is trained on: a head that is not read is left out,
             which a note of the checkpoint says, instead of refused.
 
     Raises:
-        ModelError: it is no such folder, a file is damaged, or the vocabulary and the embedding
-            table have different sizes.
+        ModelError: it is no such folder, a file is damaged, the vocabulary and the embedding table
+            have different sizes, or the hub can't be reached.
     """
-    folder = Path(folder)
+    folder, facts = _local_folder(folder)
     try:
-        checkpoint = huggingface.read_folder(folder, as_base)
-        vocabulary = read_vocabulary(folder)
+        read = read_model_folder(folder, as_base)
     except ConversionError as error:
         raise ModelError(str(error)) from error
-    if vocabulary.size != checkpoint.config.vocab_size:
+    checkpoint = read.checkpoint
+    if read.vocabulary.size != checkpoint.config.vocab_size:
         raise ModelError(
-            f"{folder}: the vocabulary has {vocabulary.size} tokens and the embedding table "
+            f"{folder}: the vocabulary has {read.vocabulary.size} tokens and the embedding table "
             f"{checkpoint.config.vocab_size} rows; they must agree. Next: put the vocabulary that "
             "the model was trained with into the folder."
         )
     sidecar = _read_sidecar(folder)
     limit = checkpoint.config.max_positions
+    history = tuple(sidecar.get("history", ()))
+    if facts or read.format != HUGGING_FACE or checkpoint.notes:
+        entry = {"stage": OPENED, "format": read.format, **facts, **read.facts}
+        history = (*history, {**entry, "notes": list(checkpoint.notes)})
     return TaskModel(
         checkpoint,
-        Tokenizer(vocabulary, segments=checkpoint.config.num_segments > 1),
-        min(int(sidecar.get("max_length", limit)), limit),
-        tuple(sidecar.get("history", ())),
+        Tokenizer(read.vocabulary, segments=checkpoint.config.num_segments > 1),
+        min(int(sidecar.get("max_length", read.max_length or limit)), limit),
+        history,
     )
+
+
+def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:
+    """The folder on this machine, and where it comes from if it was fetched."""
+    path, name = Path(folder), str(folder)
+    if path.exists():
+        return path, {}
+    return hub.fetch(name) or (path, {})
 
 
 def _read_sidecar(folder: Path) -> dict[str, Any]:

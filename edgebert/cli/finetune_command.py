@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.cli.options import (
+    json_option,
+    print_json,
+    say_what_was_opened,
+    settings_options,
+    training_options,
+)
 from edgebert.settings import DataSettings, FinetuneSettings
 
 if TYPE_CHECKING:
@@ -37,7 +43,10 @@ def finetune(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Fine-tune a BERT (a Hugging Face folder) on labelled text.
+    """Fine-tune a BERT on labelled text.
+
+    BASE is a model folder (Hugging Face, sentence-transformers, keras-hub preset, Google TF1), or a
+    name on Hugging Face's hub (owner/name@revision) where there is a network.
 
     The epoch that is best on the dev text is kept. Ctrl-C loses nothing: the same command with
     --resume goes on.
@@ -57,7 +66,8 @@ def finetune(
     assert train is not None
     if test is not None:
         encode_labels(test, label_names(train))
-    opened = open_model(base)
+    opened = open_model(base, as_base=True)
+    say_what_was_opened(opened)
     with training_progress(out) as progress:
         result = run_finetune(opened, train, dev, settings, out, resume, progress)
     tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))

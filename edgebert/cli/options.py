@@ -8,11 +8,14 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
 from edgebert.reporting.units import size_text as size_text
+
+if TYPE_CHECKING:
+    from edgebert.model import TaskModel
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -145,6 +148,21 @@ def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."
 )
+
+
+def say_what_was_opened(model: TaskModel) -> None:
+    """What a folder of somebody else was found to be, and what was left out of it, on stderr."""
+    entry = model.history[-1] if model.history else {}
+    if entry.get("stage") == "open":
+        config = model.checkpoint.config
+        name = f" {entry['hub']}@{entry['revision'][:12]}" if "hub" in entry else ""
+        click.echo(
+            f"Opened a {entry['format']}{name}: {model.task}, {config.num_layers} layers of "
+            f"{config.hidden_size}.",
+            err=True,
+        )
+    for note in model.checkpoint.notes:
+        click.echo(note, err=True)
 
 
 def print_json(content: Any) -> None:

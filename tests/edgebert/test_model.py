@@ -26,7 +26,17 @@ def test_a_saved_model_comes_back(tiny_model: TaskModel, tmp_path: Path) -> None
 
 def test_a_folder_of_somebody_else_opens(minilm_dir: Path) -> None:
     opened = open_model(minilm_dir)
-    assert (opened.task, opened.max_length, opened.history) == (ENCODER, 512, ())
+    assert (opened.task, opened.max_length) == (ENCODER, 256)
+    assert opened.history == (
+        {
+            "stage": "open",
+            "format": "sentence-transformers folder",
+            "pooling": ["mean"],
+            "dense": [],
+            "normalize": True,
+            "notes": [],
+        },
+    )
     assert opened.checkpoint.config.num_layers == 6
 
 

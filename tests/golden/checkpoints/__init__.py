@@ -16,6 +16,15 @@ def checkpoint_inputs() -> dict[str, np.ndarray]:
 
 
 def checkpoint_output(name: str) -> np.ndarray:
-    """The original library's output for a checkpoint."""
-    with np.load(CHECKPOINTS / "outputs.npz", allow_pickle=False) as arrays:
+    """The output of `transformers` for a checkpoint."""
+    return _array("outputs.npz", name)
+
+
+def tf1_output(name: str) -> np.ndarray:
+    """The `hidden_states` or `logits` of google-research/bert for GoogleTF1."""
+    return _array("tf1_outputs.npz", name)
+
+
+def _array(file: str, name: str) -> np.ndarray:
+    with np.load(CHECKPOINTS / file, allow_pickle=False) as arrays:
         return np.asarray(arrays[name])

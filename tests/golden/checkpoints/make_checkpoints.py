@@ -17,10 +17,11 @@ import torch
 import transformers
 
 HERE = Path(__file__).parent
-TOKENS = tuple(
+WORDS = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] the a movie was good bad not very it s t ##s ##ing play ##ed "
-    "music light . , ! ?".split(" ")
+    "music light . , ! ?"
 )
+TOKENS = tuple(WORDS.split())
 LABELS = {
     "id2label": {0: "bad", 1: "so so", 2: "good"},
     "label2id": {"bad": 0, "so so": 1, "good": 2},

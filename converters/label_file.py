@@ -1,0 +1,40 @@
+"""labels.txt: a classifier's labels where a checkpoint's own files have no place for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from converters.errors import ConversionError
+
+LABELS_FILE = "labels.txt"
+
+
+def read_labels(folder: Path, count: int) -> tuple[str, ...]:
+    """The lines of labels.txt, in the order of the outputs; LABEL_0 and so on without the file.
+
+    Raises:
+        ConversionError: they are not `count` different labels.
+    """
+    path = folder / LABELS_FILE
+    if not path.is_file():
+        return tuple(f"LABEL_{i}" for i in range(count))
+    labels = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+    if len(labels) != count or len(set(labels)) != count or "" in labels:
+        raise ConversionError(
+            f"{path}: expected {count} different labels, one a line, in the order of the outputs. "
+            f"Received: {', '.join(map(repr, labels[:8]))}."
+        )
+    return labels
+
+
+def write_labels(labels: Sequence[str], folder: Path) -> None:
+    """Writes labels.txt.
+
+    Raises:
+        ConversionError: a label spans lines.
+    """
+    broken = [label for label in labels if "\n" in label]
+    if broken:
+        raise ConversionError(f"{LABELS_FILE} has a label a line. Received: {broken[0]!r}.")
+    (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Recognises what a model folder holds, and reads it: ONE table, a row a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from converters import huggingface, keras_hub_preset, tf1
+from converters import sentence_transformers as sentences
+from converters.checkpoint import Checkpoint
+from converters.errors import ConversionError
+from converters.vocabulary import Vocabulary, read_vocabulary
+
+HUGGING_FACE = "Hugging Face folder"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What a folder holds.
+
+    Attributes:
+        format: the name of its row in `FORMATS`.
+        max_length: the longest text in tokens that the model is meant for; None where the folder
+            does not say it.
+        facts: what the folder says beside the encoder and its head, ready for JSON.
+    """
+
+    format: str
+    checkpoint: Checkpoint
+    vocabulary: Vocabulary
+    max_length: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of folder.
+
+    Attributes:
+        marks: the files that it is known by, in words.
+        holds: whether a folder is of this kind.
+        read: reads the folder; True leaves a head out that is not read, instead of refusing it.
+    """
+
+    name: str
+    marks: str
+    holds: Callable[[Path], bool]
+    read: Callable[[Path, bool], ModelFolder]
+
+
+def read_model_folder(folder: Path | str, as_base: bool = False) -> ModelFolder:
+    """Reads a folder of any format of the table; the first that it is of.
+
+    Args:
+        folder: the folder.
+        as_base: a head that is not read is left out, which a note says, instead of refused.
+
+    Raises:
+        ConversionError: it is no folder, of no format, or damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ConversionError(f"{folder} is no folder. Expected a model folder: {_expected()}.")
+    for known in FORMATS:
+        if known.holds(folder):
+            return known.read(folder, as_base)
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
+    raise ConversionError(
+        f"{folder} has no config.json and is no model folder that we know: {_expected()}. "
+        f"Received a folder with: {found}."
+    )
+
+
+def _expected() -> str:
+    return "; ".join(f"a {known.name} ({known.marks})" for known in FORMATS)
+
+
+def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
+    checkpoint = huggingface.read_folder(folder, as_base)
+    return ModelFolder(HUGGING_FACE, checkpoint, read_vocabulary(folder))
+
+
+def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
+    encoder, head = sentences.read_modules(folder)
+    checkpoint = huggingface.read_folder(encoder, as_base)
+    if head.dense:
+        widths = ", ".join(f"{x.kernel.shape[1]} to {x.kernel.shape[0]}" for x in head.dense)
+        note = f"{folder} has dense layers behind its encoder ({widths}): they are left out."
+        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
+    vocabulary = read_vocabulary(encoder)
+    return ModelFolder(
+        "sentence-transformers folder",
+        replace(checkpoint, source=str(folder)),
+        vocabulary,
+        head.max_length,
+        head.facts(),
+    )
+
+
+def _read_keras_hub(folder: Path, as_base: bool) -> ModelFolder:
+    vocabulary = keras_hub_preset.read_vocabulary(folder)
+    return ModelFolder(
+        "keras-hub preset", keras_hub_preset.read_folder(folder, as_base), vocabulary
+    )
+
+
+def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
+    checkpoint = tf1.read_folder(folder, as_base)
+    vocabulary = read_vocabulary(folder)
+    if not (folder / "tokenizer_config.json").is_file():
+        case = "is lower-cased" if vocabulary.lowercase else "keeps its case"
+        has = "no word has" if vocabulary.lowercase else "words have"
+        note = (
+            f"{folder} does not say do_lower_case: text {case}, since {has} upper-case letters in "
+            "vocab.txt."
+        )
+        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
+    return ModelFolder("Google TF1 checkpoint", checkpoint, vocabulary)
+
+
+FORMATS = (
+    Format(
+        "sentence-transformers folder",
+        "modules.json",
+        lambda folder: (folder / sentences.MODULES_FILE).is_file(),
+        _read_sentence_transformers,
+    ),
+    Format(
+        "keras-hub preset",
+        "config.json of keras-hub, model.weights.h5, tokenizer.json",
+        keras_hub_preset.is_preset,
+        _read_keras_hub,
+    ),
+    Format(
+        HUGGING_FACE,
+        "config.json, model.safetensors, vocab.txt",
+        lambda folder: (folder / "config.json").is_file(),
+        _read_huggingface,
+    ),
+    Format(
+        "Google TF1 checkpoint",
+        "bert_config.json, bert_model.ckpt.*, vocab.txt",
+        lambda folder: (
+            bool(tf1.checkpoint_prefixes(folder)) or (folder / tf1.CONFIG_FILE).is_file()
+        ),
+        _read_tf1,
+    ),
+)

@@ -1,0 +1,215 @@
+"""Google's TF1 folders: what modeling.py computes, what is skipped, and every way to be broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters.checkpoint import GELU_TANH, BertConfig, Checkpoint
+from converters.errors import ConversionError
+from converters.tf1 import read_folder
+from converters.weight_names import rows, turn_tf1
+from edgebert.errors import ModelError
+from edgebert.model import TaskModel, open_model
+from tests.conftest import random_checkpoint
+from tests.converters.test_huggingface import assert_same_checkpoint
+from tests.golden.checkpoints import CHECKPOINTS, checkpoint_inputs, tf1_output
+
+GOOGLE = CHECKPOINTS / "GoogleTF1"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "checkpoints"
+
+
+def write_tf1(folder: Path, config: BertConfig, tensors: Mapping[str, np.ndarray]) -> None:
+    """A TF1 folder as TensorFlow's saver writes it."""
+    import tensorflow as tf
+
+    tf.raw_ops.SaveV2(
+        prefix=str(folder / "bert_model.ckpt"),
+        tensor_names=list(tensors),
+        shape_and_slices=[""] * len(tensors),
+        tensors=[tf.constant(array) for array in tensors.values()],
+    )
+    content = {
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "intermediate_size": config.intermediate_size,
+        "max_position_embeddings": config.max_positions,
+        "type_vocab_size": config.num_segments,
+    }
+    (folder / "bert_config.json").write_text(json.dumps(content))
+
+
+def tf1_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    table = {row.neutral: row for row in rows(checkpoint.config.num_layers)}
+    return {table[k].tf1: turn_tf1(v, table[k]) for k, v in checkpoint.weights.items()}
+
+
+@pytest.fixture
+def google(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(GOOGLE, tmp_path / "google"))
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    path = folder / "bert_config.json"
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+
+def test_outputs_equal_those_of_modeling_py() -> None:
+    model = open_model(GOOGLE)
+    assert model.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
+    logits = np.asarray(model.keras_model()(checkpoint_inputs()))
+    np.testing.assert_allclose(logits, tf1_output("logits"), atol=1e-4)
+    encoder = replace(model, checkpoint=replace(model.checkpoint, labels=()))
+    hidden = np.asarray(encoder.keras_model()(checkpoint_inputs()))
+    tokens = checkpoint_inputs()["padding_mask"].astype(bool)
+    np.testing.assert_allclose(hidden[tokens], tf1_output("hidden_states")[tokens], atol=1e-4)
+
+
+def test_what_was_opened_and_assumed_is_in_the_history() -> None:
+    (entry,) = open_model(GOOGLE).history
+    assert (entry["stage"], entry["format"]) == ("open", "Google TF1 checkpoint")
+    assert "text is lower-cased, since no word has upper-case letters" in entry["notes"][0]
+
+
+def test_labels_come_from_their_file(google: Path) -> None:
+    (google / "labels.txt").write_text("bad\nso so\ngood\n")
+    assert read_folder(google).labels == ("bad", "so so", "good")
+    (google / "labels.txt").write_text("bad\ngood\n")
+    with pytest.raises(ConversionError, match="expected 3 different labels, one a line"):
+        read_folder(google)
+
+
+@pytest.mark.parametrize("labels", [(), ("LABEL_0", "LABEL_1")])
+def test_a_checkpoint_of_our_own_survives_the_trip(
+    labels: tuple[str, ...], tiny_config: BertConfig, tmp_path: Path
+) -> None:
+    config = replace(tiny_config, activation=GELU_TANH)
+    checkpoint = random_checkpoint(config, labels, seed=5)
+    tensors = tf1_tensors(checkpoint)
+    slots = {f"{name}/adam_m": array for name, array in tensors.items()}
+    others = {
+        "global_step": np.int64(7),
+        "cls/predictions/output_bias": np.zeros(3, np.float32),
+        "cls/seq_relationship/output_weights": np.zeros((2, 16), np.float32),
+    }
+    write_tf1(tmp_path, config, {**tensors, **slots, **others})
+    assert_same_checkpoint(read_folder(tmp_path), checkpoint)
+
+
+def test_a_fixture_of_another_project_is_read() -> None:
+    folder = SHARED / "keras_bert_tiny_tf1"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    model = open_model(folder)
+    assert not model.checkpoint.is_classifier
+    assert model.checkpoint.config.num_heads == 4
+    assert {"pooler.kernel", "pooler.bias"} <= model.checkpoint.weights.keys()
+    hidden = np.asarray(
+        model.keras_model()(checkpoint_inputs() | {"token_ids": np.full((2, 12), 9)})
+    )
+    assert np.isfinite(hidden).all()
+
+
+def test_all_missing_tensors_are_listed(tiny_config: BertConfig, tmp_path: Path) -> None:
+    config = replace(tiny_config, activation=GELU_TANH)
+    tensors = tf1_tensors(random_checkpoint(config, ("a", "b")))
+    gone = (
+        "bert/encoder/layer_1/attention/self/query/kernel",
+        "bert/embeddings/LayerNorm/gamma",
+        "bert/pooler/dense/bias",
+    )
+    write_tf1(tmp_path, config, {k: v for k, v in tensors.items() if k not in gone})
+    with pytest.raises(ConversionError, match="3 tensors are missing") as caught:
+        read_folder(tmp_path)
+    assert all(name in str(caught.value) for name in gone)
+
+
+def test_a_question_answerer_is_a_base(tiny_config: BertConfig, tmp_path: Path) -> None:
+    tensors = tf1_tensors(random_checkpoint(tiny_config))
+    head = {"cls/squad/output_weights": np.zeros((2, 16), np.float32)}
+    write_tf1(tmp_path, tiny_config, tensors | head)
+    with pytest.raises(ConversionError, match=r"Received: a question answerer \(run_squad\.py\)"):
+        read_folder(tmp_path)
+    base = read_folder(tmp_path, as_base=True)
+    assert base.notes[0].endswith("is a question answerer (run_squad.py): its head is left out.")
+
+
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_a_truncated_file_is_refused(google: Path, part: str, kept: int) -> None:
+    path = google / f"bert_model.ckpt.{part}"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ConversionError, match=r"can't be read as a TF1 checkpoint.*cut short"):
+        read_folder(google)
+
+
+def test_a_changed_byte_is_refused(google: Path) -> None:
+    path = google / "bert_model.ckpt.data-00000-of-00001"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ConversionError, match="can't be read as a TF1 checkpoint"):
+        read_folder(google)
+
+
+def test_files_that_are_not_there(google: Path) -> None:
+    os.rename(google / "bert_config.json", google / "config")
+    with pytest.raises(ModelError, match=r"has a TF1 checkpoint but no bert_config\.json"):
+        open_model(google)
+    os.rename(google / "config", google / "bert_config.json")
+    (google / "bert_model.ckpt.data-00000-of-00001").unlink()
+    with pytest.raises(ModelError, match=r"no bert_model\.ckpt\.data-\* beside it"):
+        open_model(google)
+    (google / "bert_model.ckpt.index").unlink()
+    with pytest.raises(ModelError, match=r"expected the files of one TF1 checkpoint.*none"):
+        open_model(google)
+
+
+def test_several_checkpoints_in_one_folder(google: Path) -> None:
+    shutil.copy(google / "bert_model.ckpt.index", google / "model.ckpt-100.index")
+    with pytest.raises(ConversionError, match=r"Received: bert_model\.ckpt, model\.ckpt-100"):
+        read_folder(google)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_act": "swish"}, "hidden_act must be one of gelu, relu. Received: 'swish'"),
+        ({"hidden_size": None}, "hidden_size must be a whole number. Received: None"),
+        ({"num_hidden_layers": 3}, "16 tensors are missing: bert/encoder/layer_2/attention"),
+        ({"max_position_embeddings": 20}, r"embeddings.position: expected \(20, 8\)"),
+        ({"type_vocab_size": "two"}, "num_segments must be a whole number"),
+    ],
+)
+def test_a_config_that_does_not_fit(google: Path, changes: dict[str, Any], message: str) -> None:
+    edit(google, **changes)
+    with pytest.raises(ConversionError, match=message):
+        read_folder(google)
+
+
+def test_a_vocabulary_of_another_size(google: Path) -> None:
+    with (google / "vocab.txt").open("a") as file:
+        file.write("surplus\n")
+    with pytest.raises(
+        ModelError, match="vocabulary has 27 tokens and the embedding table 26 rows"
+    ):
+        open_model(google)
+
+
+def test_a_tf1_model_is_saved_as_any_other(tmp_path: Path) -> None:
+    model = open_model(GOOGLE)
+    again = open_model(model.save(tmp_path / "saved"))
+    assert isinstance(again, TaskModel)
+    assert_same_checkpoint(again.checkpoint, model.checkpoint)
+    assert again.history == model.history
