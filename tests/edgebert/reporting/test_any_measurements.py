@@ -147,7 +147,7 @@ def reports(draw: st.DrawFn) -> Report:
     return merge(parts, draw(names))
 
 
-@settings(max_examples=60, **SETTINGS)  # type: ignore[arg-type]
+@settings(max_examples=40, **SETTINGS)  # type: ignore[arg-type]
 @given(report=reports())
 def test_text_stays_text_in_every_table(report: Report) -> None:
     lines = to_markdown(report).splitlines()
@@ -163,7 +163,7 @@ def test_text_stays_text_in_every_table(report: Report) -> None:
     assert Report.from_dict(report.to_dict()).to_dict() == report.to_dict()
 
 
-@settings(max_examples=25, **SETTINGS)  # type: ignore[arg-type]
+@settings(max_examples=12, **SETTINGS)  # type: ignore[arg-type]
 @given(report=reports())
 def test_any_report_is_a_whole_page(report: Report) -> None:
     page = Page(to_html(report))
@@ -175,7 +175,7 @@ def test_any_report_is_a_whole_page(report: Report) -> None:
     assert report.name in page.text
 
 
-@settings(max_examples=15, **SETTINGS)  # type: ignore[arg-type]
+@settings(max_examples=5, **SETTINGS)  # type: ignore[arg-type]
 @given(report=reports())
 def test_any_report_is_printed_and_written(
     report: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
