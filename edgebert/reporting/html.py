@@ -15,7 +15,13 @@ from edgebert.reporting.units import NOTHING, counted, moment_text
 
 _FEWEST_LINKS = 4
 """Titles that make a list of contents worth its room."""
-_MARKED = {NOTHING: "nothing", "": "nothing", "pass": "good", "FAIL": "bad"}
+_MARKED = {
+    NOTHING: "nothing",
+    "": "nothing",
+    "pass": "good",
+    "pass, rounding": "good",
+    "FAIL": "bad",
+}
 """CSS classes of cells by their text."""
 
 _STYLE = """

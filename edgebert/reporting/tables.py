@@ -256,7 +256,7 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
             f"{check.max_score_error:.1e}",
             share_text(check.accuracy),
             share_text(check.host_accuracy),
-            "pass" if check.passed else "FAIL",
+            _verdict(check),
         )
         for check in checks
     )
@@ -277,6 +277,12 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
         rows,
         texts=4,
     )
+
+
+def _verdict(check: DeviceCheck) -> str:
+    if not check.passed:
+        return "FAIL"
+    return "pass" if check.same_scores else "pass, rounding"
 
 
 def stages_table(report: Report) -> Table:

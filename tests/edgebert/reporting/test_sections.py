@@ -22,7 +22,15 @@ from edgebert.reporting.operations import blocks_of, parts_of
 from edgebert.reporting.places import device_labels
 from edgebert.reporting.report import Report
 from edgebert.reporting.sections import sections_of
-from tests.edgebert.reporting.examples import PHONE, measured, operations, parts, sustained
+from edgebert.reporting.tables import checks_table
+from tests.edgebert.reporting.examples import (
+    PHONE,
+    check,
+    measured,
+    operations,
+    parts,
+    sustained,
+)
 from tests.edgebert.reporting.test_merging import of
 
 
@@ -171,6 +179,13 @@ def test_failed_checks_and_differing_texts_are_shown(page: str) -> None:
     assert page.count('class="good"') == 2 and page.count('class="bad"') == 1
     for text in ("charming and often affecting", "negative", "positive", "ARM kernels emulated"):
         assert text in page
+
+
+def test_a_check_that_passes_by_rounding_alone_says_so() -> None:
+    rounded = check("a", max_score_error=0.01, logit_error=0.02, rounding_error=0.02)
+    assert checks_table([check("a"), rounded]).rows[1][-1] == "pass, rounding"
+    far = replace(rounded, logit_error=0.2)
+    assert checks_table([far]).rows[0][-1] == "FAIL"
 
 
 def test_the_summary_is_of_one_device(everything: Report) -> None:
