@@ -28,7 +28,7 @@ from edgebert.reporting.figures import (
 )
 from edgebert.reporting.operation_tables import tokenizer_table
 from edgebert.reporting.operations import profiled
-from edgebert.reporting.places import device_labels
+from edgebert.reporting.places import device_labels, latest
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import (
     Table,
@@ -38,6 +38,11 @@ from edgebert.reporting.tables import (
     stages_table,
     summary_table,
     warnings_text,
+)
+
+_MEASURED_AGAIN = (
+    "Some places were measured more than once: all of it is in these tables, the newest of each in "
+    "the plots and the other tables."
 )
 
 
@@ -98,8 +103,16 @@ def _devices(report: Report) -> Section:
 def _latency(report: Report) -> Section:
     if not report.measurements:
         return Section("")
-    tables = latency_tables(report.measurements)
-    return Section("Latency", tables, draw=length_figures, legend=files_legend(report))
+    lines: tuple[str, ...] = ()
+    if len(latest(report.measurements)) < len(report.measurements):
+        lines = (_MEASURED_AGAIN,)
+    return Section(
+        "Latency",
+        latency_tables(report.measurements),
+        lines,
+        draw=length_figures,
+        legend=files_legend(report),
+    )
 
 
 def _operations(report: Report) -> Section:

@@ -74,6 +74,8 @@ def test_two_sessions_of_one_place_are_both_kept_and_told_apart() -> None:
     assert len(merged.measurements) == 2
     for drawn in (to_html(merged), to_markdown(merged)):
         assert "2026-01-02 03:04 UTC" in drawn and "2026-03-04 05:06 UTC" in drawn
+        assert "measured more than once" in drawn
+    assert "measured more than once" not in to_markdown(merge(of(m)))
 
 
 def test_two_files_of_one_name_get_their_hashes() -> None:
