@@ -8,6 +8,7 @@ imported or run.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from converters.label_file import read_labels, write_labels
 from converters.wordpiece import Vocabulary
 
 CONFIG_FILE, TASK_FILE, TOKENIZER_FILE = "config.json", "task.json", "tokenizer.json"
+PREPROCESSOR_FILE = "preprocessor.json"
 WEIGHTS_FILE, SHARDED_FILE = "model.weights.h5", "model.weights.json"
 TASK_WEIGHTS_FILE = "task.weights.h5"
 VOCABULARY_FILE = "assets/tokenizer/vocabulary.txt"
@@ -74,7 +76,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     backbone = build_backbone(config)
     weights_file = folder / WEIGHTS_FILE
     weights_file = weights_file if weights_file.is_file() else folder / SHARDED_FILE
-    _load(backbone.load_weights, weights_file)
+    _load(backbone.load_weights, backbone.weights, weights_file)
     weights = read_weights(backbone, config.num_layers)
     labels, note = _read_head(folder, backbone, weights, as_base)
     checkpoint = Checkpoint(config, weights, labels, str(folder), (note,) if note else ())
@@ -108,6 +110,14 @@ def read_vocabulary(folder: Path) -> Vocabulary:
         unknown_token=str(raw.get("oov_token", "[UNK]")),
         continuing_prefix=str(raw.get("suffix_indicator", "##")),
     )
+
+
+def read_max_length(folder: Path) -> int | None:
+    """The length that a preset's preprocessor pads texts to; None where it has no preprocessor."""
+    path = folder / PREPROCESSOR_FILE
+    config = _read_json(path).get("config") if path.is_file() else None
+    length = config.get("sequence_length") if isinstance(config, dict) else None
+    return length if isinstance(length, int) and length > 0 else None
 
 
 def write_folder(
@@ -212,24 +222,34 @@ def _read_head(
     import keras_hub
 
     classifier = keras_hub.models.BertTextClassifier(backbone, count)
-    _load(classifier.load_task_weights, folder / TASK_WEIGHTS_FILE)
     dense = classifier.output_dense
+    _load(classifier.load_task_weights, dense.weights, folder / TASK_WEIGHTS_FILE)
     weights["classifier.kernel"] = np.ascontiguousarray(np.asarray(dense.kernel, np.float32).T)
     weights["classifier.bias"] = np.asarray(dense.bias, np.float32)
     return read_labels(folder, count), ""
 
 
-def _load(load: Any, path: Path) -> None:
+def _load(load: Callable[[str], None], variables: Iterable[Any], path: Path) -> None:
+    """Loads a file into variables, and makes sure that it had all of them: Keras only warns."""
     if not path.is_file():
         raise ConversionError(f"{path.parent} has no {path.name}.")
+    variables = list(variables)
+    for variable in variables:
+        variable.assign(np.full(variable.shape, np.nan, np.float32))
     try:
         load(str(path))
     except _LOADING_ERRORS as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ConversionError(
-            f"{path} can't be read ({reason}). Next: it is cut short, or of another model than "
-            f"{CONFIG_FILE}; copy it again."
-        ) from error
+        raise _not_read(path, str(error).strip().split("\n")[0]) from error
+    missing = [variable.path for variable in variables if np.isnan(np.asarray(variable)).any()]
+    if missing:
+        raise _not_read(path, f"{len(missing)} arrays are missing: {', '.join(missing)}")
+
+
+def _not_read(path: Path, reason: str) -> ConversionError:
+    return ConversionError(
+        f"{path} can't be read ({reason}). Next: it is cut short, or of another model than "
+        f"{CONFIG_FILE}; copy it again."
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

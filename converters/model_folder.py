@@ -101,9 +101,9 @@ def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
 
 def _read_keras_hub(folder: Path, as_base: bool) -> ModelFolder:
     vocabulary = keras_hub_preset.read_vocabulary(folder)
-    return ModelFolder(
-        "keras-hub preset", keras_hub_preset.read_folder(folder, as_base), vocabulary
-    )
+    checkpoint = keras_hub_preset.read_folder(folder, as_base)
+    max_length = keras_hub_preset.read_max_length(folder)
+    return ModelFolder("keras-hub preset", checkpoint, vocabulary, max_length)
 
 
 def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:

@@ -13,8 +13,9 @@ from pathlib import Path
 from edgebert.errors import MissingExtraError, ModelError
 
 _NAME = re.compile(r"(?P<model>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
-_PRESET_FAMILIES = "bert all_minilm paraphrase_minilm multi_qa_minilm msmarco_minilm bge multilingual_e5 mxbai_embed"
-_PRESET = re.compile(rf"({_PRESET_FAMILIES.replace(' ', '|')})_[a-z0-9_.]+")
+_PRESET = re.compile(
+    "(bert|(all|paraphrase|multi_qa|msmarco)_minilm|bge|multilingual_e5|mxbai_embed)_[a-z0-9_.]+"
+)
 _FILES = ("*.json", "*.safetensors", "vocab.txt", "*/vocab.txt")
 _NOT = ("onnx/*", "openvino/*")
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "finetune": "Fine-tune a BERT on labelled text.",
     "prune": "Take out layers, heads, neurons, tokens or weights, with recovery training.",
     "distill": "Teach a smaller BERT what a fine-tuned one knows.",
+    "convert": "Write a model as a Hugging Face folder or a keras-hub preset.",
     "quantize": "Try quantization recipes and compare them with the float model.",
     "export": "Turn a model folder into one .tflite that carries all an app needs.",
     "evaluate": "Score a model folder or a .tflite on labelled text.",

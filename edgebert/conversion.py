@@ -1,0 +1,115 @@
+"""Conversion: a model as another library's folder, the difference of its outputs measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from converters.errors import ConversionError
+from edgebert import native_noise
+from edgebert.errors import ModelError, QualityGateError, UsageError
+from edgebert.model import TaskModel, open_model
+from edgebert.storage import atomic_folder
+
+HUGGING_FACE, KERAS_HUB = "hugging-face", "keras-hub"
+TARGETS = (HUGGING_FACE, KERAS_HUB)
+MAX_DIFFERENCE = 1e-4
+_ROWS, _TOKENS = 8, 64
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written.
+
+    Attributes:
+        path: the folder.
+        to: one of `TARGETS`.
+        max_difference: the largest difference between an output of the model and the same output of
+            the folder, opened again: logits of a classifier, hidden states of an encoder.
+        notes: what the folder has otherwise, a sentence each.
+    """
+
+    path: Path
+    to: str
+    max_difference: float
+    notes: tuple[str, ...]
+
+
+def convert(
+    model: TaskModel, out: Path | str, to: str, max_difference: float = MAX_DIFFERENCE
+) -> Conversion:
+    """Writes a model as a folder that `transformers` or keras-hub opens.
+
+    A Hugging Face folder is what `TaskModel.save` writes. keras-hub's BERT has the tanh GELU and a
+    LayerNorm epsilon of 1e-12: a model that was trained otherwise gives other outputs there. They
+    are measured on random tokens, and what differs by more than `max_difference` is not written.
+
+    Args:
+        model: a classifier or an encoder.
+        out: a new folder.
+        to: one of `TARGETS`.
+        max_difference: of any output.
+
+    Raises:
+        UsageError: there is something at `out`, or `to` is unknown.
+        ModelError: the folder's format can't hold the model.
+        QualityGateError: outputs differ by more than `max_difference`.
+    """
+    out = Path(out)
+    if to not in TARGETS:
+        raise UsageError(f"Expected to convert to {' or '.join(TARGETS)}. Received: {to!r}.")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already. Next: give a new folder.")
+    native_noise.load_keras()
+    with atomic_folder(out) as temporary:
+        try:
+            reasons, notes = _write(model, temporary, to)
+        except ConversionError as error:
+            raise ModelError(str(error)) from error
+        difference = _difference(model, open_model(temporary))
+        if difference > max_difference:
+            raise QualityGateError(
+                f"{out}: outputs would differ by {difference:.1e}, and at most "
+                f"{max_difference:.1e} is allowed"
+                + (f": {'; '.join(reasons)}" if reasons else "")
+                + ". Nothing was written. Next: allow more with --max-difference."
+            )
+    return Conversion(out, to, difference, (*notes, *reasons))
+
+
+def _write(model: TaskModel, folder: Path, to: str) -> tuple[list[str], list[str]]:
+    """Writes the folder; returns why outputs may differ, and what else is to be said."""
+    if to == HUGGING_FACE:
+        model.save(folder)
+        return [], []
+    from converters import keras_hub_preset
+
+    checkpoint = model.checkpoint
+    keras_hub_preset.write_folder(checkpoint, model.tokenizer.vocabulary, folder, model.max_length)
+    notes = []
+    if "pooler.kernel" not in checkpoint.weights:
+        notes.append("the model has no pooler: pooled_output is 0, sequence_output is the model's")
+    return keras_hub_preset.differences(checkpoint.config), notes
+
+
+def _difference(model: TaskModel, other: TaskModel) -> float:
+    inputs = _random_inputs(model)
+    ours, theirs = (np.asarray(each.keras_model()(inputs)) for each in (model, other))
+    if not model.labels:
+        tokens = inputs["padding_mask"].astype(bool)
+        ours, theirs = ours[tokens], theirs[tokens]
+    return float(np.abs(ours - theirs).max())
+
+
+def _random_inputs(model: TaskModel) -> dict[str, np.ndarray]:
+    config, rng = model.checkpoint.config, np.random.default_rng(0)
+    shape = (_ROWS, min(_TOKENS, config.max_positions))
+    used = rng.integers(2, shape[1] + 1, _ROWS)
+    token_ids = rng.integers(0, config.vocab_size, shape)
+    return {
+        "token_ids": token_ids.astype(np.int32),
+        "padding_mask": (np.arange(shape[1]) < used[:, None]).astype(np.int32),
+        "segment_ids": np.zeros(shape, np.int32),
+    }
