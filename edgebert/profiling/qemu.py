@@ -61,8 +61,8 @@ LOADS = "import numpy, ai_edge_litert.interpreter"
 ERROR_CHARACTERS = 400
 
 NO_LATENCY = (
-    "{target}: ARM kernels on an emulated processor. No latency is given: how long emulation takes "
-    "says nothing of a phone. Next: --target adb, ssh or browser times a real one."
+    f"{TARGET}: ARM kernels on an emulated processor. No latency is given, since the time that "
+    "emulation takes says nothing of a phone. Next: --target adb, ssh or browser times a real one."
 )
 
 
@@ -166,7 +166,7 @@ def find_emulator(cpu: str) -> Emulator:
     if model not in known:
         raise UsageError(
             f"--target {TARGET}:CPU expects a processor of {program}: {', '.join(sorted(known))}. "
-            f"Received: {cpu}."
+            f"Received: {cpu}. Next: most phones' kernels are those of {', '.join(CPUS)}."
         )
     if model == "max" and FIRST_SME <= version < RIGHT_SME and "sme=" not in properties:
         cpu += ",sme=off"
@@ -214,12 +214,11 @@ class QemuTarget:
         given = self._settings.arm64_root
         root = Path(given) if given else arm64_root(emulator.prove, progress)
         target = f"{TARGET}:{emulator.cpu}"
-        note = NO_LATENCY.format(target=target)
         with emulator.python(root) as python:
             found = check(_Guest(target, python), job, progress, at_once=1)
         return Outcome(
             checks=tuple(
-                replace(one, device=emulator.name, notes=(*one.notes, note)) for one in found
+                replace(one, device=emulator.name, notes=(*one.notes, NO_LATENCY)) for one in found
             )
         )
 
