@@ -39,7 +39,7 @@ def merge(reports: Sequence[Report], name: str = "") -> Report:
         reports: whole runs, or parts with a single row or measurement.
         name: title; that of the only run where there is one, else a general one.
     """
-    runs = [report for report in reports if report.name]
+    runs = list(dict.fromkeys(report.name for report in reports if report.name))
     groups: dict[object, list[Row]] = defaultdict(list)
     for report in reports:
         for row in report.rows:
@@ -50,7 +50,7 @@ def merge(reports: Sequence[Report], name: str = "") -> Report:
     names = {row.sha256: row.name for row in rows if row.sha256}
     checks = [replace(c, name=names.get(c.sha256, c.name)) for r in reports for c in r.checks]
     merged = Report(
-        name or (runs[0].name if len(runs) == 1 else "Measurements"),
+        name or (runs[0] if len(runs) == 1 else "Measurements"),
         tuple(rows),
         stages=_stages(reports, several=len(runs) > 1),
         notes=(*_notes(reports, several=len(runs) > 1), *notes),

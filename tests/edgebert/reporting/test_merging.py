@@ -148,6 +148,11 @@ def test_a_run_keeps_its_name_stages_notes_and_accuracies() -> None:
     assert [row.metrics.get("accuracy") for row in merged.rows] == [0.9, 0.9, None]
 
 
+def test_a_run_given_twice_is_one() -> None:
+    once, twice = (merge([run_of("first", 0.9)] * times) for times in (1, 2))
+    assert twice == once
+
+
 def test_two_runs_are_told_apart() -> None:
     merged = merge([run_of("first", 0.9), run_of("second", 0.8)], "both")
     assert [stage.name for stage in merged.stages] == ["first: finetune", "second: finetune"]
