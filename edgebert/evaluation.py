@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgebert import hub
 from edgebert.datasets import Dataset, encode_labels
 from edgebert.errors import ModelError, UsageError
 from edgebert.litert_model import LiteRtModel
@@ -126,13 +127,13 @@ class KerasPredictor:
 
 
 def open_predictor(path: Path | str, threads: int = 1) -> KerasPredictor | LiteRtModel:
-    """Opens a TaskModel folder or a `.tflite`.
+    """Opens a `.tflite`, or whatever `open_model` takes: a folder, or a name on the hub.
 
     Raises:
         ModelError: the path is neither, or what it holds is damaged.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() or (not path.exists() and hub.is_name(str(path))):
         return KerasPredictor(open_model(path))
     if not path.exists():
         raise ModelError(f"{path} does not exist. Expected a model folder or a .tflite file.")

@@ -16,8 +16,14 @@ _NAME = re.compile(r"(?P<model>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revis
 _PRESET = re.compile(
     "(bert|(all|paraphrase|multi_qa|msmarco)_minilm|bge|multilingual_e5|mxbai_embed)_[a-z0-9_.]+"
 )
+_FILE_ENDS = (".tflite", ".safetensors", ".h5", ".bin", ".txt", ".json")
 _FILES = ("*.json", "*.safetensors", "vocab.txt", "*/vocab.txt")
 _NOT = ("onnx/*", "openvino/*")
+
+
+def is_name(text: str) -> bool:
+    """Whether it has the form of a name and no file's: many a path has, too."""
+    return not text.endswith(_FILE_ENDS) and bool(_NAME.fullmatch(text) or _PRESET.fullmatch(text))
 
 
 def fetch(text: str) -> tuple[Path, dict[str, str]] | None:
@@ -32,11 +38,9 @@ def fetch(text: str) -> tuple[Path, dict[str, str]] | None:
         MissingExtraError: the library that fetches is not installed.
         ModelError: there is no network, or no such model or revision.
     """
-    if _NAME.fullmatch(text):
-        return _fetch_from_hub(text)
-    if _PRESET.fullmatch(text):
-        return _fetch_preset(text)
-    return None
+    if not is_name(text):
+        return None
+    return _fetch_from_hub(text) if _NAME.fullmatch(text) else _fetch_preset(text)
 
 
 def _fetch_preset(name: str) -> tuple[Path, dict[str, str]]:

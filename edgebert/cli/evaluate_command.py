@@ -63,7 +63,7 @@ def evaluate(
 
 def _hash(model: Path) -> dict[str, str]:
     """Which bytes were scored, so that `edgebert report` knows the file again."""
-    return {} if model.is_dir() else {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()}
+    return {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()} if model.is_file() else {}
 
 
 def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]

@@ -91,7 +91,8 @@ class Session:
                 folder = base_folder(self.config.base, self.config.path.resolve().parent)
             else:
                 folder = self.config.out / folders[name]
-            self._models[name] = open_model(folder)
+            as_base = name == BASE and self.config.finetune is not None
+            self._models[name] = open_model(folder, as_base)
         return self._models[name]
 
     def forget(self, name: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from edgebert import hub
 from edgebert.errors import MissingExtraError, ModelError
+from edgebert.evaluation import open_predictor
 from edgebert.model import open_model
 from tests.golden.checkpoints import CHECKPOINTS
 from tests.judges.hub_server import REVISION, serve_hub
@@ -92,8 +93,15 @@ def test_without_huggingface_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         open_model("tiny/bert")
 
 
-@pytest.mark.parametrize("text", ["bert", "./tiny/bert", "/tiny/bert", "a/b/c", "a/b@", "@a/b"])
+@pytest.mark.parametrize(
+    "text", ["bert", "./tiny/bert", "/tiny/bert", "a/b/c", "a/b@", "@a/b", "a/b.h5"]
+)
 def test_what_is_no_name(text: str) -> None:
     assert hub.fetch(text) is None
     with pytest.raises(ModelError, match=r"is no folder\. Expected a model folder"):
         open_model(text)
+
+
+def test_a_missing_tflite_is_no_name_on_the_hub() -> None:
+    with pytest.raises(ModelError, match=r"does not exist\. Expected a model folder or a \.tflite"):
+        open_predictor("out/model.tflite")
