@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks import models
 from edgebert.exporting import export
-from edgebert.profiling.browser_seat import Room
-from edgebert.profiling.browser_server import PageServer, Resource
-from edgebert.profiling.litertjs import NpmPackage, fetch, find_litertjs
+from edgebert.profiling.browser.litertjs import NpmPackage, fetch, find_litertjs
+from edgebert.profiling.browser.seat import Room
+from edgebert.profiling.browser.server import PageServer, Resource
 from edgebert.profiling.measurement import median_interval
 from edgebert.settings import ExportSettings
 from tests.judges.chromium import Chromium, Page, find_chromium
@@ -41,7 +41,7 @@ def resources(ours: Path, peer: Path, relaxed_simd: bool) -> dict[str, Resource]
     """The page, both runtimes and both models, by the path that the page loads them from."""
     found = {path.name: Resource(path) for path in PAGE.iterdir()}
     found[""] = found.pop("index.html")
-    for item in (package_files("edgebert.profiling") / "browser_page").iterdir():
+    for item in (package_files("edgebert.profiling.browser") / "page").iterdir():
         if item.name.endswith(".js"):
             found.setdefault(item.name, Resource(item.read_bytes()))
     for name, path in find_litertjs().files.items():

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.benchmark_output import (
+from edgebert.profiling.adb.output import (
     CallTimes,
     ToolReport,
     last_lines,
     parse_report,
 )
-from edgebert.profiling.benchmark_tool import (
+from edgebert.profiling.adb.tool import (
     delegate_notes,
     delegation_text,
     describe_graphs,

@@ -23,7 +23,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
-OUTPUT = Path(__file__).parents[2] / "edgebert" / "profiling" / "browser_page" / "characters.js"
+OUTPUT = Path(__file__).parents[2] / "edgebert" / "profiling" / "browser" / "page" / "characters.js"
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 _AT_ONCE = 4096
 _LOWEST_MARK, _HIGHEST_MARK = "\u0334", "\u0345"  # of combining class 1 and 240

@@ -1,6 +1,6 @@
 """Stands in for the demo app's benchmark screen on the "phone" of adb_device_server.
 
-It keeps to the contract of edgebert.profiling.benchmark_app with this machine's tokenizer and
+It keeps to the contract of edgebert.profiling.adb.app with this machine's tokenizer and
 runtime, so ids, outputs and labels are real and times are this machine's. How it misbehaves is
 said in $PHONE/app_mode: "crash", "stall", "old", "other-label", "other-ids", "failed".
 

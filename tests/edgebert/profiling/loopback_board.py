@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert.profiling.board import Board
 from edgebert.profiling.ssh import SshTarget, open_target
-from edgebert.profiling.ssh_connection import Connection
+from edgebert.profiling.ssh.board import Board
+from edgebert.profiling.ssh.connection import Connection
 from edgebert.profiling.target import Job, Outcome
 from edgebert.progress import silent
 from edgebert.settings import TargetSettings

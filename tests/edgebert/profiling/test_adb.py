@@ -21,9 +21,10 @@ import pytest
 
 from edgebert.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, ModelError, UsageError
-from edgebert.profiling import adb_client, adb_session
-from edgebert.profiling.adb_device import Thermal, heat_notes
-from edgebert.profiling.benchmark_tool import ROUNDS
+from edgebert.profiling.adb import client as adb_client
+from edgebert.profiling.adb import session as adb_session
+from edgebert.profiling.adb.device import Thermal, heat_notes
+from edgebert.profiling.adb.tool import ROUNDS
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.target import Job, Outcome, open_target
 from edgebert.reporting.tables import latency_tables

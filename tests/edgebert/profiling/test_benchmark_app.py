@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from edgebert.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling import benchmark_app
-from edgebert.profiling.benchmark_app import EXTERNAL, PACKAGE, _checked, _parsed
+from edgebert.profiling.adb import app as benchmark_app
+from edgebert.profiling.adb.app import EXTERNAL, PACKAGE, _checked, _parsed
 from edgebert.profiling.cpu import with_package_path
 from edgebert.profiling.target import Job, Outcome, open_target
 from edgebert.settings import ProfileSettings, TargetSettings

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert.errors import EdgebertError
-from edgebert.profiling.benchmark_output import (
+from edgebert.profiling.adb.output import (
     CallTimes,
     Delegation,
     ToolReport,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
-from edgebert.profiling import benchmark_binary
-from edgebert.profiling.benchmark_binary import fetch_tool, refuse_other_abi, sha256_of
-from edgebert.profiling.benchmark_output import CallTimes, Delegation, ToolReport
-from edgebert.profiling.benchmark_tool import (
+from edgebert.profiling.adb import binary as benchmark_binary
+from edgebert.profiling.adb.binary import fetch_tool, refuse_other_abi, sha256_of
+from edgebert.profiling.adb.output import CallTimes, Delegation, ToolReport
+from edgebert.profiling.adb.tool import (
     ROUNDS,
     GraphInput,
     Limits,

@@ -20,8 +20,8 @@ from edgebert.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, ModelError
 from edgebert.litert_model import LiteRtModel
 from edgebert.profiling.browser import BrowserTarget
-from edgebert.profiling.browser_certificate import find_certificate
-from edgebert.profiling.browser_server import PageServer, lan_address
+from edgebert.profiling.browser.certificate import find_certificate
+from edgebert.profiling.browser.server import PageServer, lan_address
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.target import Job, Outcome
 from edgebert.settings import ProfileSettings, TargetSettings

@@ -27,19 +27,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling import browser_certificate, browser_server
 from edgebert.profiling.browser import announce_in_terminal
-from edgebert.profiling.browser_answers import (
+from edgebert.profiling.browser import certificate as browser_certificate
+from edgebert.profiling.browser import server as browser_server
+from edgebert.profiling.browser.answers import (
     LONGEST_TEXT,
     Answer,
     BadAnswerError,
     Facts,
     check_answer,
 )
-from edgebert.profiling.browser_certificate import find_certificate
-from edgebert.profiling.browser_device import browser_name, device_name, make_device, system_name
-from edgebert.profiling.browser_seat import NotAdmittedError, Room, Seat, SeatLostError
-from edgebert.profiling.browser_server import LARGEST_BODY_BYTES, PageServer, Resource, lan_address
+from edgebert.profiling.browser.certificate import find_certificate
+from edgebert.profiling.browser.device import browser_name, device_name, make_device, system_name
+from edgebert.profiling.browser.seat import NotAdmittedError, Room, Seat, SeatLostError
+from edgebert.profiling.browser.server import LARGEST_BODY_BYTES, PageServer, Resource, lan_address
 from edgebert.profiling.cpu import with_package_path
 from edgebert.profiling.target import open_target
 from edgebert.settings import TargetSettings
@@ -241,7 +242,7 @@ def test_a_room_has_places(room: Room) -> None:
 
 
 def test_a_page_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgebert.profiling.browser_seat.LOST_SECONDS", 0.05)
+    monkeypatch.setattr("edgebert.profiling.browser.seat.LOST_SECONDS", 0.05)
     seat = Seat(FACTS)
     with pytest.raises(SeatLostError, match=r"not been heard from for 0\.15 s"):
         seat.ask("memory", 0.1)

@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 
 from edgebert.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling import ssh_connection
 from edgebert.profiling.cpu import with_package_path
 from edgebert.profiling.measurement import Measurement, ratios
 from edgebert.profiling.ssh import Address, SshTarget, open_target, parse_address
+from edgebert.profiling.ssh import connection as ssh_connection
 from edgebert.profiling.target import Job, profile
 from edgebert.settings import ProfileSettings, TargetSettings
 from tests.edgebert.profiling.loopback_board import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from edgebert.profiling.browser_answers import Facts
+from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.measurement import Device
 
 # The first that is found wins: most browsers also name the ones that they are like.

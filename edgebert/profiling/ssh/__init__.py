@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.board import Board
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.session import measure
-from edgebert.profiling.ssh_connection import Connection
+from edgebert.profiling.ssh.board import Board
+from edgebert.profiling.ssh.connection import Connection
 from edgebert.profiling.target import Job, Outcome
 from edgebert.progress import Progress, silent
 from edgebert.settings import TargetSettings

@@ -13,16 +13,16 @@ from statistics import median
 from time import monotonic
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.adb_client import Adb, PhoneFolder
-from edgebert.profiling.adb_device import PhoneState, Thermal, heat_notes, read_thermal
-from edgebert.profiling.benchmark_binary import fetch_tool, refuse_other_abi, sha256_of
-from edgebert.profiling.benchmark_output import (
+from edgebert.profiling.adb.binary import fetch_tool, refuse_other_abi, sha256_of
+from edgebert.profiling.adb.client import Adb, PhoneFolder
+from edgebert.profiling.adb.device import PhoneState, Thermal, heat_notes, read_thermal
+from edgebert.profiling.adb.output import (
     ToolReport,
     last_lines,
     parse_report,
     unconsumed_flags,
 )
-from edgebert.profiling.benchmark_tool import (
+from edgebert.profiling.adb.tool import (
     NO_FLAGS,
     OPERATIONS,
     PEAK_MEMORY,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.adb_client import Adb, Attached, PhoneFolder, attached_devices
-from edgebert.profiling.adb_device import read_phone
-from edgebert.profiling.adb_session import Phone, ToolSession, place_tool
-from edgebert.profiling.benchmark_app import AppSession
-from edgebert.profiling.benchmark_tool import GraphInput, describe_graphs, read_graphs
+from edgebert.profiling.adb.app import AppSession
+from edgebert.profiling.adb.client import Adb, Attached, PhoneFolder, attached_devices
+from edgebert.profiling.adb.device import read_phone
+from edgebert.profiling.adb.session import Phone, ToolSession, place_tool
+from edgebert.profiling.adb.tool import GraphInput, describe_graphs, read_graphs
 from edgebert.profiling.device_check import HostReference
 from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
 from edgebert.profiling.session import refuse_bad_settings, sample_texts

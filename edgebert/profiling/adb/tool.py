@@ -16,7 +16,7 @@ import numpy as np
 
 from edgebert.errors import EdgebertError, ModelError
 from edgebert.profiling import runner
-from edgebert.profiling.benchmark_output import ToolReport
+from edgebert.profiling.adb.output import ToolReport
 from edgebert.profiling.measurement import (
     FEWEST_BLOCKS,
     STABLE_HALF_WIDTH,

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.browser_answers import Answer, BadAnswerError, Facts
-from edgebert.profiling.browser_certificate import Certificate
-from edgebert.profiling.browser_seat import NotAdmittedError, Room, Seat
+from edgebert.profiling.browser.answers import Answer, BadAnswerError, Facts
+from edgebert.profiling.browser.certificate import Certificate
+from edgebert.profiling.browser.seat import NotAdmittedError, Room, Seat
 
 TOKEN_BYTES = 16
 LARGEST_BODY_BYTES = 4 << 20

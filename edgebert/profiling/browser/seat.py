@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from edgebert.errors import EdgebertError
-from edgebert.profiling.browser_answers import Answer, BadAnswerError, Facts, check_answer
+from edgebert.profiling.browser.answers import Answer, BadAnswerError, Facts, check_answer
 
 LOST_SECONDS = 60.0
 """A page that is not busy with a request posts far more often."""

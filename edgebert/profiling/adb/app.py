@@ -47,9 +47,9 @@ from statistics import median
 from typing import Any
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.adb_device import Thermal, heat_notes, read_thermal
-from edgebert.profiling.adb_session import Phone
-from edgebert.profiling.benchmark_output import last_lines
+from edgebert.profiling.adb.device import Thermal, heat_notes, read_thermal
+from edgebert.profiling.adb.output import last_lines
+from edgebert.profiling.adb.session import Phone
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.measurement import Measurement, summarize
 from edgebert.profiling.plan import ModelFile
@@ -290,6 +290,8 @@ class AppSession:
                 self._progress(label, done, total)
             waited = time.monotonic() - since
             if not answers["process"].strip() and waited > 2 * POLL_SECONDS:
+                if adb.ask({"result": command})["result"] != text:
+                    continue  # it was done between the two questions
                 _, crash = adb.shell("logcat -b crash -d -t 20")
                 raise EdgebertError(f"{label}: the app ended with no result.{last_lines(crash)}")
             if waited > STALLED_SECONDS:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 from edgebert.errors import EdgebertError
 from edgebert.profiling.runner import RUNTIMES
-from edgebert.profiling.ssh_connection import UNFINISHED, VENV, Connection
+from edgebert.profiling.ssh.connection import UNFINISHED, VENV, Connection
 from edgebert.progress import Progress
 
 OLDEST_PYTHON = (3, 8)

@@ -18,14 +18,14 @@ from time import monotonic
 from typing import Any
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
-from edgebert.profiling.browser_certificate import find_certificate
-from edgebert.profiling.browser_device import browser_name, device_name, system_name
-from edgebert.profiling.browser_seat import Room, Seat, SeatLostError
-from edgebert.profiling.browser_server import PageServer, Resource
-from edgebert.profiling.browser_visit import Errand, Visit
+from edgebert.profiling.browser.certificate import find_certificate
+from edgebert.profiling.browser.device import browser_name, device_name, system_name
+from edgebert.profiling.browser.litertjs import LiteRtJs, find_litertjs
+from edgebert.profiling.browser.seat import Room, Seat, SeatLostError
+from edgebert.profiling.browser.server import PageServer, Resource
+from edgebert.profiling.browser.visit import Errand, Visit
 from edgebert.profiling.cpu import CpuTarget
 from edgebert.profiling.device_check import HostReference
-from edgebert.profiling.litertjs import LiteRtJs, find_litertjs
 from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
 from edgebert.profiling.session import refuse_bad_settings
 from edgebert.profiling.target import Job, Outcome
@@ -283,7 +283,7 @@ def _inspect(files: Sequence[ModelFile]) -> dict[str, dict[str, Any]]:
 
 def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Resource]:
     """All that the page may load, by its path."""
-    page = package_files("edgebert.profiling") / "browser_page"
+    page = package_files("edgebert.profiling.browser") / "page"
     resources = {item.name: Resource(item.read_bytes()) for item in page.iterdir()}
     resources[""] = resources.pop("index.html")
     for path, file in litertjs.files.items():

@@ -9,10 +9,10 @@ from typing import IO
 
 from edgebert.errors import EdgebertError
 from edgebert.profiling import runner
-from edgebert.profiling.board_python import BoardPython, find_python
 from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.process import RunnerProcess
-from edgebert.profiling.ssh_connection import Connection
+from edgebert.profiling.ssh.board_python import BoardPython, find_python
+from edgebert.profiling.ssh.connection import Connection
 from edgebert.progress import Progress
 from edgebert.settings import TargetSettings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from edgebert.profiling.adb_client import Adb
+from edgebert.profiling.adb.client import Adb
 from edgebert.profiling.measurement import Device
 from edgebert.profiling.runner import CPU_FEATURES
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgebert.errors import EdgebertError, ModelError
-from edgebert.profiling.browser_answers import Facts
-from edgebert.profiling.browser_device import browser_name, make_device
-from edgebert.profiling.browser_runner import RUNTIME, CallKey, PageMachine
-from edgebert.profiling.browser_seat import LAST_REQUEST, Seat
+from edgebert.profiling.browser.answers import Facts
+from edgebert.profiling.browser.device import browser_name, make_device
+from edgebert.profiling.browser.runner import RUNTIME, CallKey, PageMachine
+from edgebert.profiling.browser.seat import LAST_REQUEST, Seat
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.plan import ModelFile

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edgebert.errors import EdgebertError
-from edgebert.profiling.benchmark_output import last_lines
+from edgebert.profiling.adb.output import last_lines
 
 SHELL_TIMEOUT_SECONDS = 60.0
 PUSH_TIMEOUT_SECONDS = 600.0

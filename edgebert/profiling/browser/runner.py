@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgebert.errors import EdgebertError
-from edgebert.profiling.browser_answers import Facts
-from edgebert.profiling.browser_device import system_name
-from edgebert.profiling.browser_seat import Seat
+from edgebert.profiling.browser.answers import Facts
+from edgebert.profiling.browser.device import system_name
+from edgebert.profiling.browser.seat import Seat
 from edgebert.profiling.measurement import Kind
 from edgebert.profiling.plan import ModelFile
 
