@@ -41,31 +41,30 @@ class Format:
     Attributes:
         marks: the files that it is known by, in words.
         holds: whether a folder is of this kind.
-        read: reads the folder; True leaves a head out that is not read, instead of refusing it.
+        read: reads the folder; True leaves a head out that is not read, and says so in a note of
+            the checkpoint, instead of refusing it.
+        by_tensorflow: whether TensorFlow does the reading.
     """
 
     name: str
     marks: str
     holds: Callable[[Path], bool]
     read: Callable[[Path, bool], ModelFolder]
+    by_tensorflow: bool = False
 
 
-def read_model_folder(folder: Path | str, as_base: bool = False) -> ModelFolder:
-    """Reads a folder of any format of the table; the first that it is of.
-
-    Args:
-        folder: the folder.
-        as_base: a head that is not read is left out, which a note says, instead of refused.
+def recognise(folder: Path | str) -> Format:
+    """The format of a folder: the first of the table that it is of.
 
     Raises:
-        ConversionError: it is no folder, of no format, or damaged.
+        ConversionError: it is no folder, or of no format.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ConversionError(f"{folder} is no folder. Expected a model folder: {_expected()}.")
     for known in FORMATS:
         if known.holds(folder):
-            return known.read(folder, as_base)
+            return known
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     raise ConversionError(
         f"{folder} has no config.json and is no model folder that we know: {_expected()}. "
@@ -132,6 +131,7 @@ FORMATS = (
         "config.json of keras-hub, model.weights.h5, tokenizer.json",
         keras_hub_preset.is_preset,
         _read_keras_hub,
+        by_tensorflow=True,
     ),
     Format(
         HUGGING_FACE,
@@ -146,5 +146,6 @@ FORMATS = (
             bool(tf1.checkpoint_prefixes(folder)) or (folder / tf1.CONFIG_FILE).is_file()
         ),
         _read_tf1,
+        by_tensorflow=True,
     ),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edgebert import native_noise
 from edgebert.errors import MissingExtraError, ModelError
 
 _NAME = re.compile(r"(?P<model>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w./-]+))?")
@@ -44,6 +45,7 @@ def fetch(text: str) -> tuple[Path, dict[str, str]] | None:
 
 
 def _fetch_preset(name: str) -> tuple[Path, dict[str, str]]:
+    native_noise.load_keras()
     import kagglehub
     import keras_hub
 

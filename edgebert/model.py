@@ -17,7 +17,7 @@ from converters import huggingface
 from converters.checkpoint import Checkpoint
 from converters.compaction import expand
 from converters.errors import ConversionError
-from converters.model_folder import HUGGING_FACE, read_model_folder
+from converters.model_folder import HUGGING_FACE, recognise
 from converters.vocabulary import write_vocabulary
 from edgebert import hub, native_noise
 from edgebert.errors import ModelError
@@ -146,7 +146,10 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
     """
     folder, facts = _local_folder(folder)
     try:
-        read = read_model_folder(folder, as_base)
+        known = recognise(folder)
+        if known.by_tensorflow:
+            native_noise.load_keras()
+        read = known.read(folder, as_base)
     except ConversionError as error:
         raise ModelError(str(error)) from error
     checkpoint = read.checkpoint
