@@ -22,7 +22,7 @@ from converters.huggingface_families import (
     write_config,
 )
 from converters.huggingface_families import read_config as bert_config
-from converters.weight_names import CLASSIFIER, POOLER, Row, rows
+from converters.weight_names import CLASSIFIER, LAYER, POOLER, Row, rows
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -46,6 +46,11 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     family = family_of(raw)
     config = bert_config(raw, as_base, str(folder / "config.json"))
     arrays = {_bare_name(name, family): array for name, array in _read_arrays(folder).items()}
+    if _name(LAYER[0].of_layer(config.num_layers), family) in arrays:
+        raise ConversionError(
+            f"{folder}: config.json says {config.num_layers} layers, the weights have more. Next: "
+            "check that they belong to one model."
+        )
     table = {_name(row, family): row.neutral for row in rows(config.num_layers)}
     weights = {table[name]: array for name, array in arrays.items() if name in table}
     left_out = _head_left_out(raw, weights, family, folder, as_base)

@@ -22,7 +22,7 @@ from converters.label_file import read_labels, write_labels
 from converters.wordpiece import Vocabulary
 
 CONFIG_FILE, TASK_FILE, TOKENIZER_FILE = "config.json", "task.json", "tokenizer.json"
-PREPROCESSOR_FILE = "preprocessor.json"
+PREPROCESSOR_FILE, METADATA_FILE = "preprocessor.json", "metadata.json"
 WEIGHTS_FILE, SHARDED_FILE = "model.weights.h5", "model.weights.json"
 TASK_WEIGHTS_FILE = "task.weights.h5"
 VOCABULARY_FILE = "assets/tokenizer/vocabulary.txt"
@@ -78,6 +78,12 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     weights_file = weights_file if weights_file.is_file() else folder / SHARDED_FILE
     _load(backbone.load_weights, backbone.weights, weights_file)
     weights = read_weights(backbone, config.num_layers)
+    expected = _parameter_count(folder)
+    if expected not in (None, backbone.count_params()):
+        raise _not_read(
+            weights_file,
+            f"{METADATA_FILE} says {expected} parameters, {CONFIG_FILE} {backbone.count_params()}",
+        )
     labels, note = _read_head(folder, backbone, weights, as_base)
     checkpoint = Checkpoint(config, weights, labels, str(folder), (note,) if note else ())
     check_weights(checkpoint)
@@ -227,6 +233,13 @@ def _read_head(
     weights["classifier.kernel"] = np.ascontiguousarray(np.asarray(dense.kernel, np.float32).T)
     weights["classifier.bias"] = np.asarray(dense.bias, np.float32)
     return read_labels(folder, count), ""
+
+
+def _parameter_count(folder: Path) -> int | None:
+    """How many numbers the backbone had that was saved; None where that is not said."""
+    path = folder / METADATA_FILE
+    count = _read_json(path).get("parameter_count") if path.is_file() else None
+    return count if isinstance(count, int) else None
 
 
 def _load(load: Callable[[str], None], variables: Iterable[Any], path: Path) -> None:

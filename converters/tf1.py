@@ -17,7 +17,7 @@ from converters.checkpoint import GELU_TANH, RELU, BertConfig, Checkpoint, check
 from converters.errors import ConversionError
 from converters.huggingface_families import BERT, read_sizes
 from converters.label_file import read_labels
-from converters.weight_names import CLASSIFIER, POOLER, Row, rows, turn_tf1
+from converters.weight_names import CLASSIFIER, LAYER, POOLER, Row, rows, turn_tf1
 
 CONFIG_FILE = "bert_config.json"
 
@@ -137,6 +137,11 @@ def _wanted_rows(
             f"{folder}: {len(missing)} tensors are missing: {', '.join(missing)}. Received: "
             f"{len(shapes)} tensors, such as {', '.join(sorted(shapes)[:3])}. Next: check that "
             f"{CONFIG_FILE} and the checkpoint belong to one model."
+        )
+    if LAYER[0].of_layer(config.num_layers).tf1 in shapes:
+        raise ConversionError(
+            f"{folder}: {CONFIG_FILE} says {config.num_layers} layers, the checkpoint has more. "
+            "Next: check that they belong to one model."
         )
     heads = set() if is_classifier else {row.neutral for row in CLASSIFIER}
     return [row for row in table if row.tf1 in shapes and row.neutral not in heads]

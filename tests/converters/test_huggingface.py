@@ -147,6 +147,7 @@ def test_no_weights_no_config_no_folder(folder: Path) -> None:
         ({"hidden_size": None, "vocab_size": "many"}, "hidden_size must be a whole number"),
         ({"num_attention_heads": 3}, "hidden_size must be a multiple of num_heads"),
         ({"num_hidden_layers": 3}, "16 arrays are missing: layers.2.attention.query.kernel"),
+        ({"num_hidden_layers": 1}, "config.json says 1 layers, the weights have more"),
         ({"vocab_size": 7}, r"embeddings.token: expected \(7, 16\)"),
         ({"id2label": {"0": "a", "2": "b"}}, "id2label must name the outputs 0 to 2"),
         ({"id2label": {"0": "a", "1": "a", "2": "b"}}, "2 of them different"),

@@ -185,6 +185,7 @@ def test_a_truncated_file_is_refused(preset: Path, file: str) -> None:
         ),
         ("config.json", {"registered_name": "mine>BertBackbone"}, "Received: 'mine>BertBackbone'"),
         ("config.json", {"num_layers": None}, "num_layers must be a whole number"),
+        ("config.json", {"num_layers": 1}, r"metadata\.json says \d+ parameters"),
         ("config.json", {"num_layers": 3}, r"model\.weights\.h5 can't be read"),
         ("config.json", {"hidden_dim": 18}, r"model\.weights\.h5 can't be read"),
         ("task.json", {"class_name": "BertMine"}, "BertMine, whose head is not read"),

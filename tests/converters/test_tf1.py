@@ -188,6 +188,7 @@ def test_several_checkpoints_in_one_folder(google: Path) -> None:
         ({"hidden_act": "swish"}, "hidden_act must be one of gelu, relu. Received: 'swish'"),
         ({"hidden_size": None}, "hidden_size must be a whole number. Received: None"),
         ({"num_hidden_layers": 3}, "16 tensors are missing: bert/encoder/layer_2/attention"),
+        ({"num_hidden_layers": 1}, "bert_config.json says 1 layers, the checkpoint has more"),
         ({"max_position_embeddings": 20}, r"embeddings.position: expected \(20, 8\)"),
         ({"type_vocab_size": "two"}, "num_segments must be a whole number"),
     ],
