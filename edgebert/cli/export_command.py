@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import json_option, print_json, settings_options, size_text
+from edgebert.cli.options import (
+    json_option,
+    print_json,
+    say_what_was_opened,
+    settings_options,
+    size_text,
+)
 from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
@@ -85,6 +91,7 @@ def export(
     if data_path is not None:
         labelled = read_dataset(data_path, columns.text_column, columns.label_column)
     opened = open_model(model)
+    say_what_was_opened(opened)
     length_texts = texts(lengths_from)
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)
