@@ -254,6 +254,7 @@ class _Connection:
             time.sleep(0.05)
             phone.unplug()
         out, err = process.communicate()
+        stream.at_cut = lambda: None  # what the command left running, as an app, goes on
         own = str(phone.root).encode()
         for kind, data in ((STDOUT, out), (STDERR, err)):
             data = data.replace(own, b"")

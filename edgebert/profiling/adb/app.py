@@ -276,7 +276,8 @@ class AppSession:
         """The last result of a request, once there is one."""
         adb, last, since = self._phone.adb, "", time.monotonic()
         while True:
-            answers = adb.ask({"result": command, "process": f"pidof {PACKAGE}"})
+            # The process first: a result that is read after its end is the last one.
+            answers = adb.ask({"process": f"pidof {PACKAGE}", "result": command})
             text = answers["result"]
             if text != last:
                 last, since = text, time.monotonic()
@@ -290,8 +291,6 @@ class AppSession:
                 self._progress(label, done, total)
             waited = time.monotonic() - since
             if not answers["process"].strip() and waited > 2 * POLL_SECONDS:
-                if adb.ask({"result": command})["result"] != text:
-                    continue  # it was done between the two questions
                 _, crash = adb.shell("logcat -b crash -d -t 20")
                 raise EdgebertError(f"{label}: the app ended with no result.{last_lines(crash)}")
             if waited > STALLED_SECONDS:
