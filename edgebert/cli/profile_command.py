@@ -14,8 +14,11 @@ from edgebert.cli.options import Duration, Share, json_option, print_json, setti
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
 
 if TYPE_CHECKING:
+    from edgebert.errors import EdgebertError
     from edgebert.profiling.device_check import DeviceCheck
     from edgebert.profiling.measurement import Measurement
+    from edgebert.profiling.target import Job, Outcome, Target
+    from edgebert.progress import Progress
 
 
 @click.command()
@@ -131,8 +134,8 @@ def profile(
     job = Job(models, replace(settings, sustained_seconds=sustained_seconds), texts, check)
     opened = [open_target(name, target_settings) for name in targets]
     with terminal_progress() as progress:
-        outcomes = [target.profile(job, progress) for target in opened]
-        measured = list(zip(opened, outcomes, strict=True))
+        measured, failures = _profile_all(opened, job, progress)
+        outcomes = [outcome for _, outcome in measured]
         comparison, repeated = compare_twice(old, measured, fail_above, job, progress)
     measurements = [*(m for outcome in outcomes for m in outcome.measurements), *repeated]
     checks = [found for outcome in outcomes for found in outcome.checks]
@@ -153,6 +156,8 @@ def profile(
             click.echo(line)
     for warning in warnings_text(measurements):
         click.echo(f"warning: {warning}", err=True)
+    if failures:
+        raise type(failures[0])("\n".join(map(str, failures)))
     missed = _failed_checks(checks)
     if compare_path is not None:
         for note in changes_notes(comparison, compare_path.name):
@@ -166,6 +171,28 @@ def profile(
             raise UsageError("\n".join(missed))
     if missed:
         raise QualityGateError("\n".join(missed))
+
+
+def _profile_all(
+    targets: Sequence[Target], job: Job, progress: Progress
+) -> tuple[list[tuple[Target, Outcome]], list[EdgebertError]]:
+    """The job on every target; what fails on one takes nothing from the others.
+
+    Raises:
+        EdgebertError: it failed on all of them.
+    """
+    from edgebert.errors import EdgebertError
+
+    measured: list[tuple[Target, Outcome]] = []
+    failures: list[EdgebertError] = []
+    for target in targets:
+        try:
+            measured.append((target, target.profile(job, progress)))
+        except EdgebertError as error:
+            failures.append(error)
+    if not measured:
+        raise type(failures[0])("\n".join(map(str, failures)))
+    return measured, failures
 
 
 def _failed_checks(checks: Sequence[DeviceCheck]) -> list[str]:

@@ -9,7 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from edgebert.cli import cli
-from edgebert.profiling import cold_start, operations
+from edgebert.errors import DataError
+from edgebert.profiling import cold_start, operations, target
+from edgebert.profiling.target import Job, Outcome
+from edgebert.progress import Progress
 from tests.edgebert.profiling.conftest import build
 
 
@@ -68,3 +71,24 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
     code, _, error = invoke("model.tflite", f"--sustained={text}")
     assert code == 2
     assert "a duration such as 90s or 5m" in error
+
+
+class OneThatFails:
+    def profile(self, job: Job, progress: Progress) -> Outcome:
+        raise DataError("the phone was unplugged")
+
+
+def test_a_target_that_fails_takes_nothing_from_the_others(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, out = target.open_target, tmp_path / "m.json"
+    monkeypatch.setattr(
+        target, "open_target", lambda name, s: OneThatFails() if name == "adb" else real(name, s)
+    )
+    asked = ("--lengths", "8", "--max-seconds", "0.2", "--no-end-to-end", "-o", out)
+    code, shown, said = invoke(model, "--target", "cpu", "--target", "adb", *asked)
+    assert code == 1
+    assert "8 tokens" in shown and "the phone was unplugged" in said
+    assert len(json.loads(out.read_text())) == 1
+    code, shown, said = invoke(model, "--target", "adb", "--target", "adb", *asked)
+    assert (code, shown, said.count("unplugged")) == (1, "", 2)
