@@ -25,7 +25,6 @@ from converters.errors import ConversionError
 from converters.graph_builder import FILE_IDENTIFIER, AlignedBuffer
 
 WEIGHT_BITS = 8
-ACTIVATION_BITS = (8, 16)
 _SEPARATOR = "|"
 _NOT_IN_INTEGERS = {8: (), 16: ("SQUARED_DIFFERENCE",)}
 """Operators without a kernel for activations of so many bits; they stay in float."""

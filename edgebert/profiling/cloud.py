@@ -206,11 +206,7 @@ class CloudTarget:
         if taken := delegation_text(report):
             details["delegated"] = taken
         return Measurement(
-            model=str(file.path),
-            name=file.name,
-            sha256=file.sha256,
-            size_bytes=file.size_bytes,
-            gzip_bytes=file.gzip_bytes,
+            **file.facts,
             target=f"cloud:{device}",
             device=_device(device, details),
             runtime="benchmark_model of LiteRT, run by Google's LiteRT CLI",

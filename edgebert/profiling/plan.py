@@ -44,6 +44,17 @@ class ModelFile:
     labels: int
     max_length: int | None
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a `Measurement` says of its file, by the names of its fields."""
+        return {
+            "model": str(self.path),
+            "name": self.name,
+            "sha256": self.sha256,
+            "size_bytes": self.size_bytes,
+            "gzip_bytes": self.gzip_bytes,
+        }
+
 
 @dataclass(frozen=True)
 class Configuration:

@@ -261,11 +261,7 @@ class _Session:
                 "edgebert. Next: export a classifier with `edgebert export`."
             )
         return Measurement(
-            model=str(file.path),
-            name=file.name,
-            sha256=file.sha256,
-            size_bytes=file.size_bytes,
-            gzip_bytes=file.gzip_bytes,
+            **file.facts,
             target=self._machine.target,
             device=self._device,
             runtime=self._runtime,

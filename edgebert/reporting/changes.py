@@ -11,7 +11,6 @@ from edgebert.reporting.tables import Table
 from edgebert.reporting.units import NOTHING, ms_text, ratio_text, threads_text
 
 _MOST_NAMED = 6
-_FIGURES = ("old", "new", "ratio", "95% range", "fastest", "size", "peak memory")
 _NOT_AGAIN = ("faster", "within noise", "slower")
 
 

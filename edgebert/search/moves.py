@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgebert.errors import refuse
@@ -133,8 +132,3 @@ def read_plan(settings: SearchSettings) -> Plan:
     return Plan(
         tuple(sorted(set(speedups))), vocabularies, tuple(dict.fromkeys(embeddings)), budgets
     )
-
-
-def moves_of(content: Mapping[str, Any]) -> Moves:
-    """Reads what `Moves.to_dict` gave."""
-    return replace(BASELINE, **content)

@@ -206,11 +206,7 @@ class AppSession:
             "delegate": str(ran_on),
         }
         return Measurement(
-            model=str(file.path),
-            name=file.name,
-            sha256=file.sha256,
-            size_bytes=file.size_bytes,
-            gzip_bytes=file.gzip_bytes,
+            **file.facts,
             target=phone.target,
             device=replace(device, details={**device.details, **details}),
             runtime=_runtime(results[-1]),

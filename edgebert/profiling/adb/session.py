@@ -244,11 +244,7 @@ class ToolSession:
         device = phone.state.device
         known = {name: value for name, value in details.items() if value}
         return Measurement(
-            model=str(file.path),
-            name=file.name,
-            sha256=file.sha256,
-            size_bytes=file.size_bytes,
-            gzip_bytes=file.gzip_bytes,
+            **file.facts,
             target=phone.target,
             device=replace(device, details={**device.details, **known}),
             runtime=f"benchmark_model of {_MAKERS[reports[-1].tool]} {self._tool.sha256[:8]}",
