@@ -27,9 +27,10 @@ import numpy as np
 
 from benchmarks import models
 from edgebert.datasets import encode_labels, label_names, read_dataset, take
+from edgebert.encoded_rows import encode_rows
 from edgebert.model import open_model
 from edgebert.settings import FinetuneSettings
-from edgebert.training.batches import encode_rows, epoch_batches
+from edgebert.training.batches import epoch_batches
 
 ROWS = 20_000
 SETTINGS = FinetuneSettings(epochs=1, batch_size=32, learning_rate=5e-5, max_length=64, seed=42)

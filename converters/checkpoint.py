@@ -8,6 +8,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from converters.errors import ConversionError
+from converters.heads import (
+    CLASSIFIER,
+    MASKED_LM,
+    POOLER_READERS,
+    PROBLEMS,
+    REGRESSION,
+    SINGLE_LABEL,
+    SPANS,
+    TOKEN_CLASSIFIER,
+    SentenceHead,
+    head_of,
+)
 
 GELU_EXACT = "gelu"
 GELU_TANH = "gelu_tanh"
@@ -83,9 +95,11 @@ class Checkpoint:
     Attributes:
         weights: float32 arrays; kernels are `[outputs, inputs]`. Names are those of
             `converters.weight_names`.
-        labels: of the classifier, in the order of its outputs; empty for a bare encoder.
+        labels: of a classifier of texts or tokens, in the order of its outputs; empty for others.
         source: where it came from, for provenance.
         notes: what its reader left out or had to assume, a sentence each, for the user.
+        problem: what a classifier's logits are, one of `converters.heads.PROBLEMS`.
+        sentence: how a vector is made of a text; None for models that make none.
     """
 
     config: BertConfig
@@ -93,9 +107,23 @@ class Checkpoint:
     labels: tuple[str, ...] = ()
     source: str = ""
     notes: tuple[str, ...] = ()
+    problem: str = SINGLE_LABEL
+    sentence: SentenceHead | None = None
+
+    def __post_init__(self) -> None:
+        if self.problem not in PROBLEMS:
+            raise ConversionError(
+                f"problem must be one of {', '.join(PROBLEMS)}. Received: {self.problem!r}."
+            )
+
+    @property
+    def head(self) -> str:
+        """What stands behind the encoder, a head of `converters.heads`."""
+        return head_of(self.weights, self.sentence)
 
     @property
     def is_classifier(self) -> bool:
+        """Whether it classifies whole texts."""
         return "classifier.kernel" in self.weights
 
     def weights_sha256(self) -> str:
@@ -112,9 +140,17 @@ class Checkpoint:
 
 
 def expected_shapes(
-    config: BertConfig, num_labels: int, pooler: bool
+    config: BertConfig, num_labels: int, pooler: bool, head: str = ""
 ) -> dict[str, tuple[int, ...]]:
-    """Every array that a checkpoint of this shape must hold, by neutral name."""
+    """Every array that a checkpoint of this shape must hold, by neutral name.
+
+    Args:
+        config: the shape of the encoder.
+        num_labels: outputs of a classifier.
+        pooler: whether it has a pooler though its head needs none.
+        head: of `converters.heads`; a classifier where it is empty and there are labels. The dense
+            layers of a sentence head have no shape of their own.
+    """
     hidden, inner = config.hidden_size, config.intermediate_size
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.token": (config.vocab_size, hidden),
@@ -138,12 +174,29 @@ def expected_shapes(
         for name in ("attention.norm", "feed_forward.norm"):
             shapes[f"layers.{i}.{name}.scale"] = (hidden,)
             shapes[f"layers.{i}.{name}.bias"] = (hidden,)
-    if pooler or num_labels:
+    head = head or (CLASSIFIER if num_labels else "")
+    if pooler or head == CLASSIFIER:
         shapes["pooler.kernel"], shapes["pooler.bias"] = (hidden, hidden), (hidden,)
-    if num_labels:
-        shapes["classifier.kernel"] = (num_labels, hidden)
-        shapes["classifier.bias"] = (num_labels,)
+    outputs = {
+        CLASSIFIER: ("classifier", num_labels),
+        TOKEN_CLASSIFIER: ("token_classifier", num_labels),
+        SPANS: ("spans", 2),
+        MASKED_LM: ("masked_lm.dense", hidden),
+    }
+    if head in outputs:
+        name, size = outputs[head]
+        shapes[f"{name}.kernel"], shapes[f"{name}.bias"] = (size, hidden), (size,)
+    if head == MASKED_LM:
+        shapes["masked_lm.norm.scale"] = shapes["masked_lm.norm.bias"] = (hidden,)
+        shapes["masked_lm.bias"] = (config.vocab_size,)
     return shapes
+
+
+def without_unread_pooler(weights: dict[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
+    """The arrays less a pooler that the head does not read."""
+    if head in POOLER_READERS:
+        return weights
+    return {name: array for name, array in weights.items() if not name.startswith("pooler.")}
 
 
 def check_weights(checkpoint: Checkpoint) -> None:
@@ -153,7 +206,13 @@ def check_weights(checkpoint: Checkpoint) -> None:
         ConversionError: every missing array and every wrong shape, in one message.
     """
     weights = checkpoint.weights
-    shapes = expected_shapes(checkpoint.config, len(checkpoint.labels), "pooler.kernel" in weights)
+    num_labels = 1 if checkpoint.problem == REGRESSION else len(checkpoint.labels)
+    shapes = expected_shapes(
+        checkpoint.config, num_labels, "pooler.kernel" in weights, checkpoint.head
+    )
+    if "next_sentence.kernel" in weights:
+        hidden = checkpoint.config.hidden_size
+        shapes |= {"next_sentence.kernel": (2, hidden), "next_sentence.bias": (2,)}
     missing = [name for name in shapes if name not in weights]
     wrong = [
         f"{name}: expected {shape}. Received: {weights[name].shape}"

@@ -11,6 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
+from converters import heads
 from converters.checkpoint import Checkpoint, check_weights
 from converters.errors import ConversionError
 from converters.huggingface_families import (
@@ -51,7 +52,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
             f"{folder}: config.json says {config.num_layers} layers, the weights have more. Next: "
             "check that they belong to one model."
         )
-    table = {_name(row, family): row.neutral for row in rows(config.num_layers)}
+    table = {_name(row, family): row.neutral for row in rows(config.num_layers, heads.CLASSIFIER)}
     weights = {table[name]: array for name, array in arrays.items() if name in table}
     left_out = _head_left_out(raw, weights, family, folder, as_base)
     labels: tuple[str, ...] = ()

@@ -24,6 +24,12 @@ import numpy as np
 from converters.checkpoint import GELU_TANH, RELU, TANH, Checkpoint
 from converters.errors import ConversionError
 from converters.graph_builder import GraphBuilder
+from converters.graph_heads import HIDDEN_STATES as HIDDEN_STATES
+from converters.graph_heads import LOGITS as LOGITS
+from converters.graph_heads import PROBABILITIES as PROBABILITIES
+from converters.graph_heads import SPAN_OUTPUTS as SPAN_OUTPUTS
+from converters.graph_heads import add_head, check_output
+from converters.heads import CLASSIFIER
 from converters.quantized_matrix import quantize_rows as quantize_rows
 from converters.subgraph_builder import DYNAMIC, Constant, SubgraphBuilder, Tensor
 from converters.weight_storage import Dense, WeightStorage
@@ -32,7 +38,6 @@ from converters.weight_storage import Precision as Precision
 DYNAMIC_LENGTH = DYNAMIC
 TOKEN_IDS, PADDING_MASK, SEGMENT_IDS = "token_ids", "padding_mask", "segment_ids"
 INPUTS = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
-PROBABILITIES, LOGITS, HIDDEN_STATES = "probabilities", "logits", "hidden_states"
 MASKED_SCORE = 1e4
 """Taken off the attention scores of padding: exp(-1e4) is 0 in float32, and 1e4 fits float16."""
 
@@ -53,12 +58,16 @@ def build_inference_graph(
     """Lays out one signature a length, all over the same constants.
 
     Inputs of every signature, int32 `[1, length]`: `token_ids`, `padding_mask` (1 for a token,
-    0 for padding), `segment_ids`. Output: `probabilities` or `logits`, float32 `[1, labels]`, or
-    `hidden_states`, float32 `[1, length, hidden_size]`.
+    0 for padding), `segment_ids`. Outputs, float32, by the checkpoint's head:
+
+    - a classifier of texts: `probabilities` or `logits`, `[1, labels]`;
+    - a classifier of tokens: the same of each token, `[1, length, labels]`;
+    - spans: `start_logits` and `end_logits`, each `[1, length]`;
+    - none, or not asked for: `hidden_states`, `[1, length, hidden_size]`.
 
     Args:
         lengths: ascending token lengths; `DYNAMIC_LENGTH` alone for one free length.
-        output: `PROBABILITIES`, `LOGITS` or `HIDDEN_STATES`.
+        output: of `graph_heads.OUTPUTS` for the head, or `HIDDEN_STATES`.
         masked_score: what is taken off the attention scores of padding. Less than the default
             where scores will be integers, whose range it takes up.
 
@@ -70,7 +79,7 @@ def build_inference_graph(
     positions = checkpoint.config.max_positions
     if DYNAMIC_LENGTH not in lengths:
         positions = max(lengths)
-    layout = _Layout(checkpoint, graph, precision, positions, masked_score)
+    layout = Layout(checkpoint, graph, precision, positions, masked_score)
     for length in lengths:
         layout.signature(length, output)
     return graph
@@ -90,14 +99,10 @@ def _check(checkpoint: Checkpoint, lengths: Sequence[int], output: str) -> None:
         or (DYNAMIC_LENGTH in lengths and len(lengths) > 1)
     ):
         raise ConversionError(f"lengths must be different and at least one. Received: {lengths}.")
-    if output != HIDDEN_STATES and not checkpoint.is_classifier:
-        raise ConversionError(
-            f"the output '{output}' needs a classifier's head. Received: a bare encoder, which "
-            f"gives '{HIDDEN_STATES}'."
-        )
+    check_output(checkpoint, output)
 
 
-class _Layout:
+class Layout:
     """The constants of one checkpoint, and the signatures over them."""
 
     def __init__(
@@ -109,6 +114,7 @@ class _Layout:
         masked_score: float,
     ) -> None:
         self.config, self.weights = checkpoint.config, checkpoint.weights
+        self.head = checkpoint.head
         self.graph, self.positions, self.masked_score = graph, positions, masked_score
         self.storage = WeightStorage(graph, precision)
 
@@ -117,15 +123,11 @@ class _Layout:
         token_ids, mask, segments = (sub.input(name, [1, length]) for name in INPUTS)
         x = self.embed(sub, token_ids, segments, length)
         bias = self.mask_bias(sub, mask, length)
+        reads_first_row_only = self.head == CLASSIFIER and output != HIDDEN_STATES
         for i in range(self.config.num_layers):
-            first_row_only = output != HIDDEN_STATES and i == self.config.num_layers - 1
+            first_row_only = reads_first_row_only and i == self.config.num_layers - 1
             x = self.layer(sub, x, bias, i, length, first_row_only)
-        if output == HIDDEN_STATES:
-            hidden = self.config.hidden_size
-            x = sub.reshape(x, [1, -1, hidden], [1, length, hidden], HIDDEN_STATES)
-        else:
-            x = self.classify(sub, x, output)
-        sub.output(output, x)
+        add_head(self, sub, x, length, output)
 
     def embed(
         self, sub: SubgraphBuilder, token_ids: Tensor, segments: Tensor, length: int
@@ -289,11 +291,10 @@ class _Layout:
         residual = sub.add(x, update, f"{part}/residual")
         return self.layer_norm(sub, residual, f"{neutral}.feed_forward.norm", f"{part}/norm")
 
-    def classify(self, sub: SubgraphBuilder, x: Tensor, output: str) -> Tensor:
+    def pool(self, sub: SubgraphBuilder, x: Tensor) -> Tensor:
+        """BERT's pooler on [CLS]: `[1, hidden_size]`."""
         x = self.dense(sub, x, "pooler", "pooler/dense")
-        x = activate(sub, x, self.config.pooler_activation, "pooler/activation")
-        logits = self.dense(sub, x, "classifier", LOGITS)
-        return sub.softmax(logits, PROBABILITIES) if output == PROBABILITIES else logits
+        return activate(sub, x, self.config.pooler_activation, "pooler/activation")
 
     def dense(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
         return self.storage.dense(sub, x, [self.layer_weights(neutral)], name)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from converters import heads
 from converters.checkpoint import GELU_TANH, RELU, BertConfig, Checkpoint, check_weights
 from converters.errors import ConversionError
 from converters.huggingface_families import BERT, read_sizes
@@ -130,7 +131,7 @@ def _wanted_rows(
 ) -> list[Row]:
     """The rows to read. A pooler may be missing where no classifier needs it."""
     optional = {row.neutral for row in (*POOLER, *CLASSIFIER)} if not is_classifier else set()
-    table = list(rows(config.num_layers))
+    table = list(rows(config.num_layers, heads.CLASSIFIER))
     missing = [row.tf1 for row in table if row.tf1 not in shapes and row.neutral not in optional]
     if missing:
         raise ConversionError(
@@ -143,8 +144,8 @@ def _wanted_rows(
             f"{folder}: {CONFIG_FILE} says {config.num_layers} layers, the checkpoint has more. "
             "Next: check that they belong to one model."
         )
-    heads = set() if is_classifier else {row.neutral for row in CLASSIFIER}
-    return [row for row in table if row.tf1 in shapes and row.neutral not in heads]
+    head_arrays = set() if is_classifier else {row.neutral for row in CLASSIFIER}
+    return [row for row in table if row.tf1 in shapes and row.neutral not in head_arrays]
 
 
 def _head_left_out(shapes: Mapping[str, Any], folder: Path, as_base: bool) -> str:

@@ -12,6 +12,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from converters import heads
+
 
 @dataclass(frozen=True)
 class Row:
@@ -105,7 +107,7 @@ def _projection(name: str, distilbert: str) -> list[Row]:
     )
 
 
-ENCODER: tuple[Row, ...] = (
+EMBEDDINGS: tuple[Row, ...] = (
     _table("token", "word_embeddings"),
     _table("position", "position_embeddings"),
     _table("segment", "token_type_embeddings", distilbert=False),
@@ -189,14 +191,78 @@ CLASSIFIER: tuple[Row, ...] = (
 )
 
 
-def rows(num_layers: int) -> Iterator[Row]:
-    """Every row of a model with so many layers, the numbers filled in, in the order of the data."""
-    yield from ENCODER
+def _output(neutral: str, tf1: str, huggingface: str) -> list[Row]:
+    """A dense layer that ends a head; Google's files have its kernel as Hugging Face's have it."""
+    return [
+        Row(
+            f"{neutral}.{part}",
+            tf1 and f"{tf1}/output_{name}",
+            f"{huggingface}.{pytorch}",
+            f"{huggingface}.{pytorch}",
+            f"{huggingface}.{pytorch}",
+            f"{neutral}/{part}",
+            transform,
+        )
+        for part, name, pytorch, transform in (
+            ("kernel", "weights", "weight", "transpose"),
+            ("bias", "bias", "bias", "same"),
+        )
+    ]
+
+
+HEADS: dict[str, tuple[Row, ...]] = {
+    heads.CLASSIFIER: CLASSIFIER,
+    heads.TOKEN_CLASSIFIER: tuple(_output("token_classifier", "", "classifier")),
+    heads.SPANS: tuple(_output("spans", "cls/squad", "qa_outputs")),
+    heads.MASKED_LM: (
+        *_dense(
+            "masked_lm.dense",
+            "cls/predictions/transform/dense",
+            "cls.predictions.transform.dense",
+            "vocab_transform",
+            "masked_lm_dense",
+            electra="generator_predictions.dense",
+        ),
+        *_norm(
+            "masked_lm.norm",
+            "cls/predictions/transform",
+            "cls.predictions.transform.LayerNorm",
+            "vocab_layer_norm",
+            "masked_lm_norm",
+        ),
+        Row(
+            "masked_lm.bias",
+            "cls/predictions/output_bias",
+            "cls.predictions.bias",
+            "vocab_projector.bias",
+            "generator_lm_head.bias",
+            "masked_lm/bias",
+        ),
+        *_output("next_sentence", "cls/seq_relationship", "cls.seq_relationship"),
+    ),
+}
+"""The rows of each head of `converters.heads` that has arrays of its own.
+
+The name of an array alone does not tell a classifier of texts from one of tokens in a Hugging Face
+file: what config.json says does. A masked LM's output kernel is the embedding table.
+"""
+
+
+def rows(num_layers: int, head: str = "") -> Iterator[Row]:
+    """Every row of a model with so many layers, the numbers filled in, in the order of the data.
+
+    Args:
+        num_layers: of the encoder.
+        head: whose rows come after the encoder's; empty for those of all heads.
+    """
+    yield from EMBEDDINGS
     for i in range(num_layers):
         for row in LAYER:
             yield row.of_layer(i)
     yield from POOLER
-    yield from CLASSIFIER
+    for name, its_rows in HEADS.items():
+        if head in ("", name):
+            yield from its_rows
 
 
 def turn_tf1(array: np.ndarray, row: Row) -> np.ndarray:

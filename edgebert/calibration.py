@@ -16,18 +16,14 @@ from typing import Any
 import numpy as np
 
 from converters.checkpoint import Checkpoint
-from converters.inference_graph import (
-    DYNAMIC_LENGTH,
-    HIDDEN_STATES,
-    LOGITS,
-    Precision,
-    build_inference_graph,
-)
+from converters.graph_heads import OUTPUTS
+from converters.inference_graph import DYNAMIC_LENGTH, Precision, build_inference_graph
 from converters.tflite_file import read_model
 from edgebert.errors import DataError
 from edgebert.lengths import pick_lengths
 from edgebert.litert_model import LiteRtModel
 from edgebert.litert_runtime import load_tracing_interpreter, open_runtime
+from edgebert.model import task_of_head
 from edgebert.settings import ExportSettings
 from edgebert.tokenizer import Encoding, Tokenizer
 
@@ -52,8 +48,8 @@ class Calibration:
 
     @property
     def output(self) -> str:
-        """What is compared: a classifier's logits, an encoder's rows."""
-        return LOGITS if self.checkpoint.is_classifier else HIDDEN_STATES
+        """What is compared: a head's logits or vector, an encoder's rows."""
+        return OUTPUTS[self.checkpoint.head][-1]
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -196,11 +192,11 @@ def outputs(
         lengths: ascending; those of the calibration when empty.
 
     Returns:
-        float64 log probabilities `[labels]` of a classifier, hidden states `[tokens, hidden_size]`
-        of an encoder.
+        float64, of each text what the head gives: logits, a vector, or an encoder's hidden states.
     """
     lengths = list(lengths or calibration.lengths)
     manifest = {
+        "task": task_of_head(calibration.checkpoint),
         "labels": calibration.checkpoint.labels,
         "output": calibration.output,
         "lengths": [] if DYNAMIC_LENGTH in lengths else lengths,
@@ -211,11 +207,7 @@ def outputs(
         path.write_bytes(body)
         runtime = open_runtime(path, threads=1, fixed_lengths=bool(manifest["lengths"]))
         model = LiteRtModel(runtime, manifest, calibration.tokenizer.vocabulary, path)
-        if calibration.output == LOGITS:
-            return tuple(model.scores(calibration.encodings))
-        return tuple(
-            model.hidden_states(encoding).astype(np.float64) for encoding in calibration.encodings
-        )
+        return tuple(row.astype(np.float64) for row in model.outputs(calibration.encodings))
 
 
 def outputs_of(calibration: Calibration, precision: Precision) -> tuple[np.ndarray, ...]:
@@ -229,12 +221,12 @@ def outputs_of(calibration: Calibration, precision: Precision) -> tuple[np.ndarr
 def output_error(reference: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> float:
     """How far outputs are from the float model's: the squared error over the squared signal.
 
-    0 where nothing changed; 0.01 is 20 dB. A classifier's log probabilities are taken without
-    their mean over the labels: its logits, up to what softmax ignores. Probabilities would not do:
-    on texts that a model was trained on they are all but 0 and 1, and no error shows.
+    0 where nothing changed; 0.01 is 20 dB. Logits of a text are taken without their mean over the
+    labels, which softmax ignores. Probabilities would not do: on texts that a model was trained on
+    they are all but 0 and 1, and no error shows.
 
     Args:
-        reference: of each text, log probabilities `[labels]` or rows `[tokens, hidden_size]`.
+        reference: of each text, logits `[labels]` or rows `[tokens, ...]`.
         received: the same of the other graph.
     """
     if reference[0].ndim == 1:

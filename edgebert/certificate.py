@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.datasets import Dataset, encode_labels, read_dataset, sample_set
+from edgebert.datasets import Dataset, read_dataset, sample_set
 from edgebert.errors import UsageError
-from edgebert.evaluation import KerasPredictor
+from edgebert.evaluation import KerasPredictor, task_of
 from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel
+from edgebert.model import ENCODER, TaskModel
 from edgebert.quantization import Agreement, agreement
+from edgebert.tasks.task import Features, Task
 from edgebert.tokenizer import Encoding
 
 SHOWN_TEXTS = 4
+SHOWN_NUMBERS = 8
 SAMPLE_ROWS = 40
 
 HARD_TEXTS = (
@@ -41,10 +43,11 @@ class Certificate:
         texts: how many were compared.
         token_ids_equal: the vocabulary in the file gives the model's own token ids, on every text.
         float_max_error: largest absolute difference between the Keras model and the float graph
-            (log probabilities of a classifier, hidden states of an encoder).
-        final: agreement of the final file with the Keras model (classifiers).
+            (log probabilities where the head gives distributions, its numbers elsewhere).
+        final: agreement of the final file with the Keras model (heads that give distributions).
         final_max_error: the same largest difference for the final file.
-        final_cosine: smallest cosine of a token's row to the Keras model's (encoders).
+        final_cosine: smallest cosine of a vector to the Keras model's (heads that give vectors, a
+            bare encoder's rows).
         shown: for a few texts, the ids and what each of the three said.
     """
 
@@ -65,42 +68,63 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Quality:
-    """How a file does on labelled text beside the float model."""
+    """How a file does on labelled data beside the float model.
+
+    Attributes:
+        data: name of the data.
+        data_sha256: of its file.
+        rows: examples of it.
+        metric: the task's own: what `drop_points` is of.
+        metrics: of the file.
+        float_metrics: of the float model.
+        drop_points: hundredths of the metric that the file loses.
+        agreement: of the two models' distributions; None where the head gives none.
+    """
 
     data: str
     data_sha256: str
     rows: int
-    accuracy: float
-    float_accuracy: float
+    metric: str
+    metrics: dict[str, float]
+    float_metrics: dict[str, float]
     drop_points: float
-    agreement: Agreement
+    agreement: Agreement | None
+
+    @property
+    def value(self) -> float:
+        """The file's metric."""
+        return self.metrics[self.metric]
+
+    @property
+    def float_value(self) -> float:
+        """The float model's."""
+        return self.float_metrics[self.metric]
 
     def to_dict(self) -> dict[str, Any]:
-        return {**self.__dict__, "agreement": self.agreement.to_dict()}
+        return {
+            **self.__dict__,
+            "agreement": self.agreement.to_dict() if self.agreement else None,
+        }
 
 
 class FloatReference:
-    """The float model that files are held against; its scores are computed once.
+    """The float model that files are held against; its outputs are computed once.
 
     Args:
         model: the float model.
-        labelled: text with labels that no choice was made on.
+        labelled: data with what is to be predicted, that no choice was made on.
 
     Raises:
-        UsageError: labelled text for a bare encoder.
+        UsageError: labelled data for a bare encoder.
         DataError: labels that the model does not know.
     """
 
     def __init__(self, model: TaskModel, labelled: Dataset | None = None) -> None:
         self.labelled = labelled
-        if labelled is not None and not model.labels:
-            raise UsageError(
-                "Expected a classifier to compare on labelled text. Received: a bare encoder. "
-                "Next: leave the labelled text out, or fine-tune first."
-            )
-        self._targets = None if labelled is None else encode_labels(labelled, model.labels)
+        if labelled is not None:
+            task_of(model).require_known(labelled, model.labels)
         self._model = model
-        self._scores: dict[int, np.ndarray] = {}
+        self._known: dict[int, tuple[Features, list[np.ndarray]]] = {}
 
     @functools.cached_property
     def predictor(self) -> KerasPredictor:
@@ -108,29 +132,34 @@ class FloatReference:
         return KerasPredictor(self._model)
 
     def compare(self, final: LiteRtModel) -> Quality:
-        """Accuracy and agreement of a file on the labelled text.
+        """The task's metrics and the agreement of a file on the labelled data.
 
         Raises:
-            UsageError: there is no labelled text.
+            UsageError: there is no labelled data.
         """
-        if self.labelled is None or self._targets is None:
-            raise UsageError("Expected labelled text to compare on. Received: none.")
-        targets = self._targets
-        length = final.max_length
-        encodings = self.predictor.tokenizer.encode_batch(self.labelled.texts, length)
-        if length not in self._scores:
-            self._scores[length] = self.predictor.scores(encodings)
-        reference, scores = self._scores[length], final.scores(encodings)
-        float_accuracy = float(np.mean(reference.argmax(-1) == targets))
-        accuracy = float(np.mean(scores.argmax(-1) == targets))
+        if self.labelled is None:
+            raise UsageError("Expected labelled data to compare on. Received: none.")
+        task, model, length = task_of(self._model), self._model, final.max_length
+        if length not in self._known:
+            features = task.features(
+                model.tokenizer, self.labelled.examples, length, model.decoding
+            )
+            self._known[length] = features, self.predictor.outputs(features.encodings)
+        features, reference = self._known[length]
+        outputs = final.outputs(features.encodings)
+        metrics, float_metrics = (
+            task.metrics(each, features, model.labels, model.decoding)
+            for each in (outputs, reference)
+        )
         return Quality(
             data=self.labelled.name,
             data_sha256=self.labelled.sha256,
             rows=len(self.labelled),
-            accuracy=accuracy,
-            float_accuracy=float_accuracy,
-            drop_points=100 * (float_accuracy - accuracy),
-            agreement=agreement(reference, scores),
+            metric=task.metric,
+            metrics=metrics,
+            float_metrics=float_metrics,
+            drop_points=100 * (float_metrics[task.metric] - metrics[task.metric]),
+            agreement=_agreement(task, reference, outputs),
         )
 
 
@@ -145,73 +174,69 @@ def certify(
     keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, texts: Sequence[str]
 ) -> Certificate:
     """Runs the texts through all three and compares."""
-    longest = final.max_length
-    encodings = keras.tokenizer.encode_batch(texts, longest)
-    from_file = final.tokenizer.encode_batch(texts, longest)
+    encodings, from_file = (_encode(each, texts, final.max_length) for each in (keras, final))
     same_ids = all(a.token_ids == b.token_ids for a, b in zip(encodings, from_file, strict=True))
-    compare = _compare_classifiers if keras.labels else _compare_encoders
-    return compare(keras, float_graph, final, texts, encodings, same_ids)
-
-
-def _compare_classifiers(
-    keras: KerasPredictor,
-    float_graph: LiteRtModel,
-    final: LiteRtModel,
-    texts: Sequence[str],
-    encodings: Sequence[Encoding],
-    same_ids: bool,
-) -> Certificate:
-    reference, in_float, in_final = (p.scores(encodings) for p in (keras, float_graph, final))
+    reference, in_float, in_final = (
+        [output.astype(np.float64) for output in each.outputs(encodings)]
+        for each in (keras, float_graph, final)
+    )
+    task = None if keras.task == ENCODER else task_of(keras)
+    float_agreement = _agreement(task, reference, in_float)
+    final_agreement = _agreement(task, reference, in_final)
     shown = tuple(
-        {
-            "text": texts[i][:80],
-            "token_ids": list(encodings[i].token_ids),
-            **{
-                name: {
-                    "label": keras.labels[int(scores[i].argmax())],
-                    "log_probabilities": [round(float(x), 5) for x in scores[i][:8]],
-                }
-                for name, scores in (
-                    ("keras", reference),
-                    ("float_graph", in_float),
-                    ("final", in_final),
-                )
-            },
+        {"token_ids": list(encodings[i].token_ids)}
+        | {
+            name: _first_numbers(task, outputs[i])
+            for name, outputs in (
+                ("keras", reference),
+                ("float_graph", in_float),
+                ("final", in_final),
+            )
         }
-        for i in range(min(SHOWN_TEXTS, len(texts)))
+        for i in range(min(SHOWN_TEXTS, len(encodings)))
     )
-    final_agreement = agreement(reference, in_final)
-    return Certificate(
-        texts=len(texts),
-        token_ids_equal=same_ids,
-        float_max_error=agreement(reference, in_float).max_logit_error,
-        final_max_error=final_agreement.max_logit_error,
-        final=final_agreement,
-        final_cosine=None,
-        shown=shown,
-    )
+    if float_agreement and final_agreement:
+        errors = float_agreement.max_logit_error, final_agreement.max_logit_error
+        cosine = None
+    else:
+        errors = _largest_error(reference, in_float), _largest_error(reference, in_final)
+        cosine = min(map(_smallest_cosine, reference, in_final))
+    return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
 
 
-def _compare_encoders(
-    keras: KerasPredictor,
-    float_graph: LiteRtModel,
-    final: LiteRtModel,
-    texts: Sequence[str],
-    encodings: Sequence[Encoding],
-    same_ids: bool,
-) -> Certificate:
-    float_error = final_error = 0.0
-    cosine = 1.0
-    for encoding in encodings:
-        reference, in_float, in_final = (
-            p.hidden_states(encoding).astype(np.float64) for p in (keras, float_graph, final)
-        )
-        float_error = max(float_error, float(np.abs(reference - in_float).max()))
-        final_error = max(final_error, float(np.abs(reference - in_final).max()))
-        norms = np.linalg.norm(reference, axis=-1) * np.linalg.norm(in_final, axis=-1)
-        cosine = min(cosine, float(((reference * in_final).sum(-1) / norms).min()))
-    shown = tuple(
-        {"text": text[:80], "token_ids": list(encoding.token_ids)}
-        for text, encoding in list(zip(texts, encodings, strict=True))[:SHOWN_TEXTS]
+def _encode(
+    predictor: KerasPredictor | LiteRtModel, texts: Sequence[str], max_length: int
+) -> Sequence[Encoding]:
+    if predictor.task == ENCODER:
+        return predictor.tokenizer.encode_batch(texts, max_length)
+    task = task_of(predictor)
+    examples = task.check_examples(texts)
+    return task.features(predictor.tokenizer, examples, max_length, predictor.decoding).encodings
+
+
+def _agreement(
+    task: Task[Any] | None, reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
+) -> Agreement | None:
+    """Of the distributions; None where the outputs are none."""
+    if task is None or task.log_probabilities(reference[0]) is None:
+        return None
+    a, b = (
+        [found for output in each if (found := task.log_probabilities(output)) is not None]
+        for each in (reference, outputs)
     )
-    return Certificate(len(texts), same_ids, float_error, final_error, None, cosine, shown)
+    return agreement(a, b)
+
+
+def _first_numbers(task: Task[Any] | None, output: np.ndarray) -> list[float]:
+    found = None if task is None else task.log_probabilities(output)
+    values = output if found is None else found
+    return [round(float(x), 5) for x in np.ravel(values)[:SHOWN_NUMBERS]]
+
+
+def _largest_error(reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> float:
+    return max(float(np.abs(a - b).max()) for a, b in zip(reference, outputs, strict=True))
+
+
+def _smallest_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return float(((a * b).sum(-1) / norms).min())

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,19 +43,21 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Texts with their labels.
+    """Examples of a task: texts with their labels, or what else its reader gives.
 
     Attributes:
         name: for reports: the file's name without its endings, and what was taken of it.
-        examples: in the file's order.
+        examples: in the file's order; `Example` of labelled text, a dataclass in any case.
         path: the file they come from; `-` for the standard input.
         sha256: of the file's bytes (as packed, in a `.gz`), in hex.
+        task: the name of the task whose reader read it; empty where any may use it.
     """
 
     name: str
-    examples: tuple[Example, ...]
+    examples: tuple[Any, ...]
     path: Path
     sha256: str
+    task: str = ""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -63,8 +66,8 @@ class Dataset:
 
     @cached_property
     def labels(self) -> tuple[str | None, ...]:
-        """The labels, one a text."""
-        return tuple(example.label for example in self.examples)
+        """The labels, one an example; None of examples that have no one label."""
+        return tuple(getattr(example, "label", None) for example in self.examples)
 
     def __len__(self) -> int:
         return len(self.examples)

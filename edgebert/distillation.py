@@ -13,13 +13,13 @@ import numpy.typing as npt
 from edgebert import native_noise
 from edgebert.augmentation import augment
 from edgebert.datasets import Dataset, encode_labels
+from edgebert.encoded_rows import encode_rows, joined_rows, rows_of
 from edgebert.errors import UsageError, refuse
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.settings import DistillSettings, FinetuneSettings
-from edgebert.tasks import classification
-from edgebert.training.batches import encode_rows, joined_rows, rows_of
-from edgebert.training.inputs import check_settings, choose_rows, label_rows
+from edgebert.tasks import classification, task_named
+from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 from edgebert.word_splitting import count_tokens, split_rare_words
@@ -27,8 +27,8 @@ from edgebert.word_splitting import count_tokens, split_rare_words
 if TYPE_CHECKING:
     import keras
 
+    from edgebert.tasks.labelled_rows import LabelledRows
     from edgebert.training.distilling import Teacher
-    from edgebert.training.loop import LabelledRows
 
 STAGE = "distill"
 SPLIT = 0.1
@@ -101,9 +101,10 @@ def distill(
     taught = fitting.build_frozen(teacher)
     report = progress or silent
     data = taught_rows(teacher, taught, student, train, recipe, settings, report)
-    judged = label_rows(student, dev, targets, recipe, len(teacher.labels))
+    task = task_named(teacher.task)
+    judged = encode_split(student, task, dev, teacher.labels, teacher.decoding, recipe)
     same_head = student.labels == teacher.labels
-    net = fitting.build_model(student, len(teacher.labels), same_head, recipe)
+    net = fitting.build_model(student, task, len(teacher.labels), same_head, recipe)
     config = student.checkpoint.config
     model = distilling.DistillationModel(
         net,
@@ -193,8 +194,8 @@ def taught_rows(
     """The texts and their changed copies in the student's tokens, with labels where there are any
     and the teacher's logits, which it gave for its own tokens.
     """
+    from edgebert.tasks.labelled_rows import LabelledRows
     from edgebert.training.distilling import teacher_logits
-    from edgebert.training.loop import LabelledRows
 
     length = min(recipe.max_length, teacher.max_length)
     tokenizer = student.tokenizer

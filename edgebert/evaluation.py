@@ -1,8 +1,8 @@
 """The same metrics for a Keras model and for a `.tflite`, through one predict interface.
 
-A predictor takes encodings and gives scores as log probabilities `[texts, labels]` of a classifier,
-or last hidden states of a bare encoder. Whether the scores come from Keras or from a file on a
-phone makes no difference to anything above this room.
+A predictor takes encodings and gives what its head gives (`converters.heads`), one array a text:
+logits, hidden states or a vector. Whether they come from Keras or from a file on a phone makes no
+difference to anything above this room.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgebert import hub
-from edgebert.datasets import Dataset, encode_labels
+from edgebert.datasets import Dataset
+from edgebert.encoded_rows import PAD_MULTIPLE
 from edgebert.errors import ModelError, UsageError
 from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel, open_model
-from edgebert.tasks import classification
+from edgebert.model import ENCODER, TaskModel, open_model
+from edgebert.tasks import task_named
+from edgebert.tasks.task import Decoding, Task
 from edgebert.tokenizer import Encoding, Tokenizer, pad
-
-PAD_MULTIPLE = 8
 
 
 class Predictor(Protocol):
@@ -39,18 +39,19 @@ class Predictor(Protocol):
         """The longest encoding that it takes, in tokens."""
         ...
 
-    def scores(self, encodings: Sequence[Encoding], batch_size: int = 32) -> np.ndarray:
-        """Log probabilities, float64 `[texts, labels]`."""
+    @property
+    def task(self) -> str:
+        """What it does: a task of `edgebert.tasks`, or `encoder`."""
         ...
 
+    @property
+    def decoding(self) -> Decoding:
+        """What its answers depend on beside its outputs."""
+        ...
 
-@dataclass(frozen=True)
-class Prediction:
-    """A label with its probability, and every label's probability."""
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
+    def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
+        """What the head gives for each encoding, padding taken off, float32."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Evaluation:
     rows: int
     metrics: dict[str, float]
     truncated_rows: int
+    task: str = "classification"
 
     def to_dict(self) -> dict[str, Any]:
         return dict(self.__dict__)
@@ -85,9 +87,9 @@ def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], np.ndarray
 class KerasPredictor:
     """Predicts with the Keras model of a `TaskModel`, in batches of similar length."""
 
-    def __init__(self, model: TaskModel, keras_model: Any = None) -> None:
+    def __init__(self, model: TaskModel) -> None:
         self.model = model
-        self._run = _any_shape(model.keras_model() if keras_model is None else keras_model)
+        self._run = _any_shape(model.keras_model())
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -101,10 +103,18 @@ class KerasPredictor:
     def max_length(self) -> int:
         return self.model.max_length
 
-    def logits(self, encodings: Sequence[Encoding], batch_size: int = 32) -> np.ndarray:
-        """Logits, float32 `[texts, labels]`, in the order of the texts."""
+    @property
+    def task(self) -> str:
+        return self.model.task
+
+    @property
+    def decoding(self) -> Decoding:
+        return self.model.decoding
+
+    def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
+        """What the head gives for each encoding, in their order."""
         order = np.argsort([len(encoding) for encoding in encodings], kind="stable")
-        rows = np.zeros((len(encodings), len(self.labels)), np.float32)
+        found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(encodings)
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             batch = [encodings[i] for i in chosen]
@@ -114,24 +124,18 @@ class KerasPredictor:
                 min(length, self.model.checkpoint.config.max_positions),
                 self.tokenizer.pad_id,
             )
-            rows[chosen] = self._run(inputs)
-        return rows
+            for i, part in zip(chosen, self._split(self._run(inputs), batch), strict=True):
+                found[i] = part
+        return found
 
-    def scores(self, encodings: Sequence[Encoding], batch_size: int = 32) -> np.ndarray:
-        return classification.log_softmax(self.logits(encodings, batch_size))
-
-    def hidden_states(self, encoding: Encoding) -> np.ndarray:
-        """The last layer's rows of one text, float32 `[tokens, hidden_size]` (bare encoders)."""
-        inputs = pad([encoding], len(encoding), self.tokenizer.pad_id)
-        return self._run(inputs)[0]
+    def _split(self, outputs: np.ndarray, batch: Sequence[Encoding]) -> list[np.ndarray]:
+        if self.task == ENCODER:
+            return [row[: len(encoding)] for row, encoding in zip(outputs, batch, strict=True)]
+        return task_named(self.task).split_outputs(outputs, batch)
 
 
-def open_predictor(path: Path | str, threads: int = 1) -> KerasPredictor | LiteRtModel:
-    """Opens a `.tflite`, or whatever `open_model` takes: a folder, or a name on the hub.
-
-    Raises:
-        ModelError: the path is neither, or what it holds is damaged.
-    """
+def open_predictor(path: Path | str, threads: int = 1) -> Predictor:
+    """A model folder, a `.tflite`, or a model's name on a hub, ready to predict."""
     path = Path(path)
     if path.is_dir() or (not path.exists() and hub.is_name(str(path))):
         return KerasPredictor(open_model(path))
@@ -140,59 +144,71 @@ def open_predictor(path: Path | str, threads: int = 1) -> KerasPredictor | LiteR
     return LiteRtModel.open(path, threads)
 
 
-def encode(predictor: Predictor, texts: Sequence[str]) -> tuple[list[Encoding], int]:
-    """Encodes texts up to the predictor's length; also says how many were cut."""
-    encodings = predictor.tokenizer.encode_batch(texts, predictor.max_length)
-    full = [i for i, encoding in enumerate(encodings) if len(encoding) == predictor.max_length]
-    lengths = predictor.tokenizer.count_lengths([texts[i] for i in full])
-    return encodings, int(np.sum(lengths > predictor.max_length))
-
-
-def _require_classifier(predictor: Predictor) -> None:
-    if not predictor.labels:
-        raise UsageError(
-            "Expected a classifier. Received: a bare encoder, which has no labels to predict. "
-            "Next: fine-tune it with `edgebert finetune`."
-        )
-
-
-def predict(predictor: Predictor, texts: Sequence[str], batch_size: int = 32) -> list[Prediction]:
-    """Classifies texts, in their order.
+def task_of(predictor: Predictor | TaskModel) -> Task[Any]:
+    """What a model does.
 
     Raises:
-        UsageError: the model is no classifier.
+        UsageError: it is a bare encoder.
     """
-    _require_classifier(predictor)
-    encodings, _ = encode(predictor, texts)
-    probabilities = np.exp(predictor.scores(encodings, batch_size))
-    return [
-        Prediction(
-            predictor.labels[int(np.argmax(row))],
-            float(row.max()),
-            dict(zip(predictor.labels, map(float, row), strict=True)),
+    if predictor.task == ENCODER:
+        raise UsageError(
+            "Expected a model with a task. Received: a bare encoder, which has nothing to predict. "
+            "Next: fine-tune it with `edgebert finetune`."
         )
-        for row in probabilities
+    return task_named(predictor.task)
+
+
+def predict(
+    predictor: Predictor, texts: Sequence[Any], batch_size: int = 32
+) -> list[dict[str, Any]]:
+    """Answers texts, in their order.
+
+    Args:
+        predictor: with any task.
+        texts: each a text, a tuple of texts where the task wants several, or an example of the
+            task's reader.
+        batch_size: encodings at once.
+
+    Returns:
+        The answers of the task, ready for JSON: for a classifier `text`, `label`, `probability`
+        and `probabilities`.
+
+    Raises:
+        UsageError: the model has no task, or texts are not as many as the task wants.
+    """
+    task = task_of(predictor)
+    examples = [
+        task.example(*((text,) if isinstance(text, str) else text))
+        if isinstance(text, (str, tuple))
+        else text
+        for text in texts
     ]
+    features = task.features(
+        predictor.tokenizer, examples, predictor.max_length, predictor.decoding
+    )
+    outputs = predictor.outputs(features.encodings, batch_size)
+    return task.answers(outputs, features, predictor.labels, predictor.decoding)
 
 
 def evaluate(
     predictor: Predictor, dataset: Dataset, name: str = "", batch_size: int = 32
 ) -> Evaluation:
-    """Accuracy and macro F1 on labelled text.
+    """The task's metrics on labelled data.
 
     Raises:
-        UsageError: the model is no classifier.
+        UsageError: the model has no task.
         DataError: the data has labels that the model does not know.
     """
-    _require_classifier(predictor)
-    targets = encode_labels(dataset, predictor.labels)
-    encodings, truncated = encode(predictor, dataset.texts)
-    predicted = np.argmax(predictor.scores(encodings, batch_size), axis=-1)
+    task, decoding = task_of(predictor), predictor.decoding
+    task.require_known(dataset, predictor.labels)
+    features = task.features(predictor.tokenizer, dataset.examples, predictor.max_length, decoding)
+    outputs = predictor.outputs(features.encodings, batch_size)
     return Evaluation(
         model=name,
         data=dataset.name,
         data_sha256=dataset.sha256,
         rows=len(dataset),
-        metrics=classification.metrics(predicted, targets, len(predictor.labels)),
-        truncated_rows=truncated,
+        metrics=task.metrics(outputs, features, predictor.labels, decoding),
+        truncated_rows=features.truncated,
+        task=task.name,
     )

@@ -16,31 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from converters.compaction import compact, layer_widths
-from converters.inference_graph import (
-    DYNAMIC_LENGTH,
-    HIDDEN_STATES,
-    signature_key,
-)
-from converters.metadata import (
-    METADATA_BUFFER,
-    add_metadata_buffers,
-    append_associated_files,
-    classifier_metadata,
-    labels_txt,
-)
+from converters.inference_graph import DYNAMIC_LENGTH, HIDDEN_STATES
 from edgebert import __version__
 from edgebert.calibration import FLOAT
 from edgebert.certificate import Certificate, FloatReference, Quality, certify, default_texts
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.layout import graph_of, lay_out
 from edgebert.lengths import parse_lengths, pick_lengths
-from edgebert.litert_model import MANIFEST_FORMAT, MANIFEST_NAME, VOCABULARY_FILE, LiteRtModel
+from edgebert.litert_model import MANIFEST_FORMAT, LiteRtModel
 from edgebert.model import ENCODER, TaskModel
+from edgebert.packaging import pack
 from edgebert.progress import Progress, silent
 from edgebert.settings import ExportSettings
 from edgebert.storage import atomic_write
+from edgebert.tasks import task_named
 
-LABELS_FILE = "labels.txt"
 AUTO = "auto"
 FLOAT_TOLERANCE = 1e-3
 """A float graph further than this from the Keras model is a fault, and nothing is written."""
@@ -89,7 +79,7 @@ def export(
     """Writes `out` and, beside it, its manifest as `<name>.json`.
 
     Args:
-        model: a classifier or a bare encoder.
+        model: of any task, or a bare encoder.
         out: the `.tflite` to write; an existing file is replaced whole.
         length_texts: for `lengths = "auto"`: text as the app will see it.
         check_texts: texts of the certificate; varied ones of our own when empty.
@@ -103,11 +93,12 @@ def export(
         UsageError: settings that exclude each other, a length that the model can't have.
         EdgebertError: the float graph does not compute what Keras computes.
         ModelError: the checkpoint can't be laid out.
-        QualityGateError: the accuracy on the labelled text drops by more than `max_drop` points.
+        QualityGateError: the task's metric on the labelled data drops by more than `max_drop`
+            points.
     """
     reference = reference or FloatReference(model)
     lengths = choose_lengths(model, settings, length_texts)
-    output = HIDDEN_STATES if model.task == ENCODER else settings.output
+    output = choose_output(model, settings)
     progress("lay out", 0, 3)
     checkpoint = compact(model.checkpoint)
     manifest = _manifest(model, settings, lengths, output)
@@ -158,6 +149,14 @@ def manifest_path(path: Path) -> Path:
 def gzip_size(data: bytes) -> int:
     """Bytes of the file as an app store ships it (gzip, level 6)."""
     return len(gzip.compress(data, compresslevel=6, mtime=0))
+
+
+def choose_output(model: TaskModel, settings: ExportSettings) -> str:
+    """What the file gives: what the settings ask for, if the task's head can give it."""
+    if model.task == ENCODER:
+        return HIDDEN_STATES
+    known = task_named(model.task).file_outputs
+    return settings.output if settings.output in known else known[0]
 
 
 def choose_lengths(
@@ -216,6 +215,7 @@ def _manifest(
         "format": MANIFEST_FORMAT,
         "task": model.task,
         "labels": list(model.labels),
+        "decoding": dict(model.decoding),
         "output": output,
         "lengths": [] if dynamic else list(lengths),
         "max_length": longest if dynamic else max(lengths),
@@ -230,23 +230,6 @@ def _manifest(
             **{name: version(name) for name in ("ai-edge-litert", "keras", "keras-hub", "numpy")},
         },
     }
-
-
-def pack(body: bytes, manifest: dict[str, Any], model: TaskModel) -> bytes:
-    """The graph with metadata, manifest, vocabulary and labels put in."""
-    buffers = {MANIFEST_NAME: json.dumps(manifest, ensure_ascii=False).encode()}
-    files = {VOCABULARY_FILE: model.tokenizer.vocabulary.to_vocab_txt()}
-    if model.labels:
-        buffers[METADATA_BUFFER] = classifier_metadata(
-            "BERT text classifier",
-            f"Exported by edgebert {__version__}; recipe {manifest['recipe']}.",
-            vocab_file=VOCABULARY_FILE,
-            labels_file=LABELS_FILE,
-            subgraph_names=tuple(map(signature_key, manifest["lengths"] or [DYNAMIC_LENGTH])),
-            version=__version__,
-        )
-        files[LABELS_FILE] = labels_txt(model.labels)
-    return append_associated_files(add_metadata_buffers(body, buffers), files)
 
 
 def _written(path: Path, body: bytes, manifest: dict[str, Any], model: TaskModel) -> LiteRtModel:
@@ -271,9 +254,9 @@ def _refuse_a_wrong_graph(certificate: Certificate) -> None:
 def _refuse_a_drop(quality: Quality, settings: ExportSettings) -> None:
     if quality.drop_points > settings.max_drop:
         raise QualityGateError(
-            f"Accuracy may drop by at most {settings.max_drop:g} points. Received: "
-            f"{quality.accuracy:.2%} with recipe {settings.recipe} against "
-            f"{quality.float_accuracy:.2%} of the float model on {quality.data} "
+            f"The {quality.metric} may drop by at most {settings.max_drop:g} points. "
+            f"Received: {quality.value:.2%} with recipe {settings.recipe} against "
+            f"{quality.float_value:.2%} of the float model on {quality.data} "
             f"({quality.drop_points:.2f} points). Nothing was written. "
             "Next: try --recipe weight-int8 or float16."
         )

@@ -1,20 +1,24 @@
-"""Fine-tuning: a BERT and labelled text become a classifier."""
+"""Fine-tuning: a BERT and labelled text become a model for a task."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from edgebert import native_noise
-from edgebert.datasets import Dataset, encode_labels, label_names
+from edgebert.datasets import Dataset
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
-from edgebert.settings import FinetuneSettings
-from edgebert.training.inputs import check_settings, choose_rows, label_rows
+from edgebert.settings import FinetuneSettings, TaskSettings
+from edgebert.tasks import task_named, task_of_file
+from edgebert.tasks.task import Task
+from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 STAGE = "finetune"
+AUTO = "auto"
 
 
 class FinetuneResult(TrainingResult):
@@ -29,20 +33,22 @@ def finetune(
     out: Path | str,
     resume: bool = False,
     progress: Progress | None = None,
+    task: TaskSettings = TaskSettings(),
 ) -> FinetuneResult:
-    """Fine-tunes a BERT for text classification and writes the folder.
+    """Fine-tunes a BERT for a task and writes the folder.
 
-    The labels are those of the training rows. A base that is a classifier of the same labels keeps
-    its head; otherwise the head is new.
+    The labels are those of the training rows. A base that has the task's head already, with the
+    same labels, keeps it; otherwise the head is new.
 
     Args:
-        base: a bare encoder or a classifier.
-        train: labelled rows; `max_rows` of them are taken at random.
+        base: a bare encoder or any other BERT.
+        train: labelled rows, of the task's reader; `max_rows` of them are taken at random.
         dev: what the best epoch is chosen by; None splits `dev_fraction` off the training rows.
         settings: the recipe.
         out: the folder to write. The state of an unfinished run is in its `.training/`.
         resume: goes on where an interrupted run stopped; a finished run returns at once.
         progress: told after every step.
+        task: what the model is to do; `auto` is the task whose reader read the training rows.
 
     Raises:
         UsageError: settings make no sense, or the run to resume is another one; all at once.
@@ -50,18 +56,23 @@ def finetune(
         ModelError: the saved state is damaged.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
+    name = task.task if task.task != AUTO else train.task or task_of_file(train.path, base.task)
+    kind = task_named(name)
+    limit = base.checkpoint.config.max_positions
+    settings = replace(settings, max_length=settings.max_length or min(kind.max_length, limit))
     check_settings(base, settings, dev_is_given=dev is not None)
-    labels = label_names(train)
-    labels = base.labels if set(labels) == set(base.labels) else labels
     identity = {
         "stage": STAGE,
         "settings": asdict(settings),
+        "task": {**asdict(task), "task": kind.name},
         "model": describe_model(base),
         "train": describe_data(train),
         "dev": describe_data(dev),
     }
     train, dev = choose_rows(train, dev, settings)
-    targets = encode_labels(dev, labels)
+    base, keep_head = _prepared(base, kind, train, task)
+    labels = base.labels
+    kind.require_known(dev, labels)
     folder = TrainingFolder(out, identity)
     if resume:
         finished = finished_run(out, folder)
@@ -71,14 +82,27 @@ def finetune(
     native_noise.load_keras()
     from edgebert.training import fitting
 
-    keras_model = fitting.build_model(base, len(labels), labels == base.labels, settings)
-    data = label_rows(base, train, encode_labels(train, labels), settings, len(labels))
-    judged = label_rows(base, dev, targets, settings, len(labels))
+    keras_model = fitting.build_model(base, kind, kind.num_outputs(labels), keep_head, settings)
+    data = encode_split(base, kind, train, labels, base.decoding, settings)
+    judge = encode_split(base, kind, dev, labels, base.decoding, settings)
     outcome = fitting.train(
-        keras_model, data, judged, settings, folder, progress or silent, "fine-tune", resume
+        keras_model, data.rows, judge, settings, folder, progress or silent, "fine-tune", resume
     )
     entry = history_entry(identity, train, dev, outcome.metrics, outcome)
     model = base.updated(keras_model, labels, entry, max_length=settings.max_length)
     model.save(out)
     folder.remove()
     return FinetuneResult(**result_fields(model, out))
+
+
+def _prepared(
+    base: TaskModel, kind: Task[Any], train: Dataset, task: TaskSettings
+) -> tuple[TaskModel, bool]:
+    """The base with the task's settings and labels, and whether it keeps its head."""
+    checkpoint = kind.prepared(base.checkpoint, task)
+    labels = kind.label_names(train)
+    keep_head = base.checkpoint.head == kind.head and set(labels) == set(checkpoint.labels)
+    labels = checkpoint.labels if keep_head else labels
+    decoding = kind.decoding(task)
+    prepared = replace(checkpoint, labels=labels)
+    return replace(base, checkpoint=prepared, task=kind.name, decoding=decoding), keep_head

@@ -1,4 +1,4 @@
-"""A `.tflite` of ours, opened through the runtime: text in, label out.
+"""A `.tflite` of ours, opened through the runtime: text in, answer out.
 
 The file carries everything (vocabulary, tokenizer's rules, labels, lengths), so nothing but the
 path is needed. Inputs are bound by name. Of several lengths the shortest that fits is run.
@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from converters import heads
 from converters.errors import ConversionError
+from converters.inference_graph import PROBABILITIES, SPAN_OUTPUTS
 from converters.metadata import read_associated_files, read_metadata_buffer
 from converters.vocabulary import Vocabulary
 from edgebert.errors import ModelError
 from edgebert.litert_runtime import Runtime, Signature, open_runtime
+from edgebert.tasks import task_named
 from edgebert.tasks.classification import log_softmax
 from edgebert.tokenizer import Encoding, Tokenizer
 
@@ -26,6 +29,9 @@ MANIFEST_FORMAT = 1
 VOCABULARY_FILE = "vocab.txt"
 DYNAMIC_SIGNATURE = "tokens_dynamic"
 SMALLEST_PROBABILITY = 1e-38
+ENCODER = "encoder"
+"""The task of a model that has none."""
+_PER_TOKEN = (heads.ENCODER, heads.TOKEN_CLASSIFIER, heads.SPANS)
 
 
 def read_manifest(path: Path, data: bytes | None = None) -> dict[str, Any]:
@@ -97,7 +103,7 @@ class _Slot:
             "segment_ids": np.zeros((1, length), np.int32),
         }
 
-    def __call__(self, encoding: Encoding) -> np.ndarray:
+    def __call__(self, encoding: Encoding) -> dict[str, np.ndarray]:
         used = len(encoding)
         token_ids, padding_mask, segment_ids = self._inputs.values()
         token_ids[0, :used] = encoding.token_ids
@@ -106,7 +112,7 @@ class _Slot:
         padding_mask[0, used:] = 0
         segment_ids[0, :used] = encoding.segment_ids
         segment_ids[0, used:] = 0
-        return self._run(self._inputs)[0]
+        return self._run(self._inputs)
 
 
 class LiteRtModel:
@@ -119,6 +125,9 @@ class LiteRtModel:
         self.tokenizer = Tokenizer(vocabulary)
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self.max_length = int(manifest["max_length"])
+        self.task = str(manifest["task"])
+        self.decoding: dict[str, Any] = dict(manifest.get("decoding", {}))
+        self._head = heads.ENCODER if self.task == ENCODER else task_named(self.task).head
         self._output = str(manifest["output"])
         self._runtime = runtime
         self._lengths = [int(n) for n in manifest["lengths"]]
@@ -159,19 +168,36 @@ class LiteRtModel:
         return slot
 
     def run(self, encoding: Encoding) -> np.ndarray:
-        """The file's output for one text: float32 `[labels]`, or `[length, hidden_size]`."""
-        return self._slot(len(encoding))(encoding)
+        """What the file gives for one text, padding taken off, float32.
+
+        `[labels]` of a classifier, `[tokens, ...]` of a model that says something of each token (a
+        span's start and end stand side by side), a vector of one that says it of the text.
+        """
+        named = self._slot(len(encoding))(encoding)
+        if self._head == heads.SPANS:
+            rows = np.stack([named[name][0] for name in SPAN_OUTPUTS], -1)
+        else:
+            (output,) = named.values()
+            rows = output[0]
+        return rows[: len(encoding)] if self._head in _PER_TOKEN else rows
+
+    def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
+        """What the head gives for each text; the file's batch is always one."""
+        return [self._unscaled(self.run(encoding)) for encoding in encodings]
+
+    def _unscaled(self, output: np.ndarray) -> np.ndarray:
+        """Log probabilities of probabilities; other outputs are what the head gives."""
+        if self._output != PROBABILITIES:
+            return output
+        return np.log(np.maximum(output.astype(np.float64), SMALLEST_PROBABILITY))
 
     def scores(self, encodings: Sequence[Encoding], batch_size: int = 1) -> np.ndarray:
-        """Log probabilities, float64 `[texts, labels]`; the file's batch is always one."""
+        """Log probabilities of a classifier, float64 `[texts, labels]`."""
         return self.log_probabilities(np.stack([self.run(encoding) for encoding in encodings]))
 
     def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """Of the file's outputs, float64 `[texts, labels]`, whichever of the two it gives."""
-        rows = outputs.astype(np.float64)
-        if self._output == "probabilities":
-            return np.log(np.maximum(rows, SMALLEST_PROBABILITY))
-        return log_softmax(rows)
+        """Of a classifier's outputs, float64 `[texts, labels]`, whichever of the two it gives."""
+        return log_softmax(self._unscaled(outputs))
 
     def call_of(self, encoding: Encoding) -> tuple[str, dict[str, list[int]]]:
         """The signature that a text takes, and its inputs by name, padded to its length."""
@@ -184,14 +210,17 @@ class LiteRtModel:
             "segment_ids": [*encoding.segment_ids, *[0] * padding],
         }
 
-    def hidden_states(self, encoding: Encoding) -> np.ndarray:
-        """The last layer's rows of one text, float32 `[tokens, hidden_size]` (bare encoders)."""
-        return self.run(encoding)[: len(encoding)]
+    def answer(self, example: Any) -> dict[str, Any]:
+        """The task's answer to one example, by the shortest way: see `Task.answers`."""
+        task = task_named(self.task)
+        features = task.features(self.tokenizer, [example], self.max_length, self.decoding)
+        outputs = self.outputs(features.encodings)
+        return task.answers(outputs, features, self.labels, self.decoding)[0]
 
     def classify(self, text: str) -> tuple[str, float]:
-        """The label of one text and its probability, by the shortest way."""
+        """The label of one text and its probability, of a classifier, by the shortest way."""
         row = self.run(self.tokenizer.encode(text, max_length=self.max_length))
         best = int(row.argmax())
-        if self._output == "probabilities":
+        if self._output == PROBABILITIES:
             return self.labels[best], float(row[best])
         return self.labels[best], float(np.exp(log_softmax(row[None])[0, best]))

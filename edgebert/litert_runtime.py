@@ -8,6 +8,7 @@ free length goes through the interpreter, which resizes faster. Where there is n
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 import weakref
@@ -26,8 +27,8 @@ IN_MEMORY_CACHE = ":memory" if sys.platform == "linux" else ""
 class Signature(Protocol):
     """A signature at one length."""
 
-    def __call__(self, inputs: dict[str, np.ndarray], /) -> np.ndarray:
-        """Takes int32 arrays `[1, length]` by input name, gives the only output."""
+    def __call__(self, inputs: dict[str, np.ndarray], /) -> dict[str, np.ndarray]:
+        """Takes int32 arrays `[1, length]` by input name, gives the outputs by name."""
         ...
 
 
@@ -101,9 +102,8 @@ class InterpreterRuntime:
     def signature(self, key: str) -> Signature:
         run = self._interpreter.get_signature_runner(key)
 
-        def call(inputs: dict[str, np.ndarray]) -> np.ndarray:
-            (output,) = run(**inputs).values()
-            return np.asarray(output)
+        def call(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+            return {name: np.asarray(output) for name, output in run(**inputs).items()}
 
         return call
 
@@ -136,23 +136,26 @@ class CompiledRuntime:
         with native_noise.hidden():
             model = owned["model"]
             index = model.get_signature_index(key)
-            names = model.get_signature_by_index(index)["inputs"]
+            signature = model.get_signature_by_index(index)
+            names = signature["inputs"]
             owned[key] = (model.create_input_buffers(index), model.create_output_buffers(index))
             shapes = {
                 name: details["shape"]
                 for name, details in model.get_input_tensor_details(key).items()
             }
-            (details,) = model.get_output_tensor_details(key).values()
+            details = model.get_output_tensor_details(key)
+            results = {name: tuple(details[name]["shape"]) for name in signature["outputs"]}
             del model
-        shape = tuple(details["shape"])
-        size = int(np.prod(shape))
 
-        def call(values: dict[str, np.ndarray]) -> np.ndarray:
+        def call(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             inputs, outputs = owned[key]
             for name, buffer in zip(names, inputs, strict=True):
                 buffer.write(values[name])
             owned["model"].run_by_index(index, inputs, outputs)
-            return np.asarray(outputs[0].read(size, np.float32)).reshape(shape)
+            return {
+                name: np.asarray(buffer.read(math.prod(shape), np.float32)).reshape(shape)
+                for (name, shape), buffer in zip(results.items(), outputs, strict=True)
+            }
 
         with native_noise.hidden():  # the first call packs the weights, and greets
             call({name: np.zeros(shape, np.int32) for name, shape in shapes.items()})

@@ -9,12 +9,13 @@ was trained elsewhere is a `TaskModel` with no history. Weights are held as the 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from converters import huggingface
-from converters.checkpoint import Checkpoint
+from converters import heads, huggingface
+from converters.checkpoint import Checkpoint, without_unread_pooler
 from converters.compaction import expand
 from converters.errors import ConversionError
 from converters.model_folder import HUGGING_FACE, recognise
@@ -22,6 +23,7 @@ from converters.vocabulary import write_vocabulary
 from edgebert import hub, native_noise
 from edgebert.errors import ModelError
 from edgebert.storage import atomic_folder
+from edgebert.tasks import task_named
 from edgebert.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 SIDECAR = "edgebert.json"
 SIDECAR_FORMAT = 1
-CLASSIFICATION, ENCODER = "classification", "encoder"
+ENCODER = "encoder"
 OPENED = "open"
 """The stage in a model's history that says what folder of somebody else it comes from."""
 
@@ -39,53 +41,54 @@ class TaskModel:
     """A BERT ready for the next stage.
 
     Attributes:
-        checkpoint: shape, weights and labels.
+        checkpoint: shape, weights, labels and head.
         tokenizer: the checkpoint's own.
         max_length: the longest text in tokens that the model is meant for, [CLS] and [SEP] counted.
         history: one dict a stage that the model went through: name, settings, metrics.
+        task: the name of what it does, a task of `edgebert.tasks`, or `encoder`; when empty, what
+            its head is for.
+        decoding: what its answers depend on beside its outputs; the task knows the keys.
     """
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
     max_length: int
     history: tuple[dict[str, Any], ...] = field(default=())
+    task: str = ""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.task:
+            object.__setattr__(self, "task", task_of_head(self.checkpoint))
 
     @property
     def labels(self) -> tuple[str, ...]:
         return self.checkpoint.labels
 
-    @property
-    def task(self) -> str:
-        return CLASSIFICATION if self.checkpoint.is_classifier else ENCODER
-
-    def keras_model(
-        self, num_labels: int | None = None, dropout: float = 0.0, seed: int = 0
-    ) -> keras.Model:
+    def keras_model(self, dropout: float = 0.0, seed: int = 0) -> keras.Model:
         """Builds the Keras model on keras-hub's `BertBackbone` and loads the weights.
 
         Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`.
-        Output: logits `[batch, labels]` of a classifier, `sequence_output`
-        `[batch, length, hidden]` of a bare encoder.
+        Output: what the head gives (`converters.heads`), padded: logits `[batch, labels]` of a
+        classifier, `sequence_output` `[batch, length, hidden]` of a bare encoder.
 
         Args:
-            num_labels: gives a head with so many outputs; a head of another width gets new weights.
             dropout: of hidden states, attention and head.
             seed: of weights that the checkpoint does not have, and of the dropout.
         """
         keras = native_noise.load_keras()
         from converters import keras_hub
-        from edgebert.tasks import classification
 
-        config, weights = self.checkpoint.config, dict(self.checkpoint.weights)
+        config = self.checkpoint.config
         keras.utils.set_random_seed(seed)
         backbone = keras_hub.build_backbone(config, dropout)
-        labels = len(self.labels) if num_labels is None else num_labels
-        if labels:
-            model = classification.add_head(backbone, labels, dropout, seed)
-        else:
+        if self.task == ENCODER:
             model = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
-        if labels and len(self.labels) != labels:
-            weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
+        else:
+            task = task_named(self.task)
+            outputs = task.num_outputs(self.labels)
+            model = task.add_head(backbone, self.checkpoint, outputs, dropout, seed)
+        weights = self.checkpoint.weights
         keras_hub.load_weights(model, weights, config.num_layers, config.head_size)
         return model
 
@@ -103,8 +106,12 @@ class TaskModel:
         from converters import keras_hub
 
         narrow = keras_hub.read_weights(model, self.checkpoint.config.num_layers)
-        weights = expand(narrow, self.checkpoint)
-        checkpoint = replace(self.checkpoint, weights=weights, labels=labels)
+        checkpoint = replace(
+            self.checkpoint, weights=expand(narrow, self.checkpoint), labels=labels
+        )
+        checkpoint = checkpoint.with_weights(
+            without_unread_pooler(checkpoint.weights, checkpoint.head)
+        )
         return replace(self, checkpoint=checkpoint, history=(*self.history, stage), **changes)
 
     def save(self, folder: Path | str) -> Path:
@@ -115,6 +122,7 @@ class TaskModel:
             "task": self.task,
             "labels": list(self.labels),
             "max_length": self.max_length,
+            "decoding": dict(self.decoding),
             "history": list(self.history),
         }
         with atomic_folder(folder) as temporary:
@@ -170,7 +178,40 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
         Tokenizer(read.vocabulary, segments=checkpoint.config.num_segments > 1),
         min(int(sidecar.get("max_length", read.max_length or limit)), limit),
         history,
+        _task_in(sidecar, checkpoint),
+        sidecar.get("decoding", {}),
     )
+
+
+def task_of_head(checkpoint: Checkpoint) -> str:
+    """What a model whose folder says no more than its head is taken to do."""
+    if checkpoint.head == heads.CLASSIFIER:
+        return _PROBLEM_TASKS[checkpoint.problem]
+    if checkpoint.head == heads.TOKEN_CLASSIFIER:
+        is_bio = all(label[:2] in ("B-", "I-") or label == "O" for label in checkpoint.labels)
+        return "ner" if is_bio else "pos"
+    return _HEAD_TASKS[checkpoint.head]
+
+
+_PROBLEM_TASKS = {
+    heads.SINGLE_LABEL: "classification",
+    heads.MULTI_LABEL: "multi-label",
+    heads.REGRESSION: "regression",
+}
+_HEAD_TASKS = {
+    heads.ENCODER: ENCODER,
+    heads.SPANS: "qa",
+    heads.SENTENCE: "embeddings",
+    heads.MASKED_LM: "masked-lm",
+}
+
+
+def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> str:
+    """The task that the folder names, if the head is that task's; else what the head is for."""
+    name = str(sidecar.get("task", ""))
+    if name in ("", ENCODER):
+        return ""
+    return name if task_named(name).head == checkpoint.head else ""
 
 
 def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:

@@ -6,6 +6,7 @@ trade-offs in words. The exporter lays the graph out with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -103,13 +104,17 @@ PLAIN_RECIPES = tuple(name for name, recipe in RECIPES.items() if not recipe.dec
 
 @dataclass(frozen=True)
 class Agreement:
-    """How one model's scores agree with the float model's on the same texts.
+    """How one model's distributions agree with the float model's on the same texts.
+
+    A distribution is what the model makes one choice by: a text's label, a tag of a word, the start
+    of an answer.
 
     Attributes:
-        label_agreement: share of the texts with the same best label.
-        max_probability_error: largest absolute difference of any label's probability.
-        mean_probability_error: mean over texts and labels.
-        max_logit_error: largest absolute difference of log probabilities, over labels whose
+        texts: that were compared.
+        label_agreement: share of the choices with the same best outcome.
+        max_probability_error: largest absolute difference of any outcome's probability.
+        mean_probability_error: mean over all outcomes.
+        max_logit_error: largest absolute difference of log probabilities, over outcomes whose
             probability is at least 1e-6 in the reference.
     """
 
@@ -146,14 +151,19 @@ def precision_of(settings: ExportSettings) -> Precision:
     return replace(precision, embeddings=settings.embedding)
 
 
-def agreement(reference: np.ndarray, scores: np.ndarray) -> Agreement:
-    """Compares log probabilities `[texts, labels]` with those of the float model."""
-    error = np.abs(np.exp(reference) - np.exp(scores))
-    likely = reference > np.log(1e-6)
-    return Agreement(
-        texts=len(reference),
-        label_agreement=float(np.mean(reference.argmax(-1) == scores.argmax(-1))),
-        max_probability_error=float(error.max()),
-        mean_probability_error=float(error.mean()),
-        max_logit_error=float(np.abs(reference - scores)[likely].max()),
-    )
+def agreement(reference: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> Agreement:
+    """Compares log probabilities with those of the float model.
+
+    Args:
+        reference: of each text `[choices, outcomes]`, or `[outcomes]` for one choice.
+        scores: the same of the other model.
+    """
+    same, choices, outcomes = 0, 0, 0
+    errors, largest, logit_error = 0.0, 0.0, 0.0
+    for a, b in zip(map(np.atleast_2d, reference), map(np.atleast_2d, scores), strict=True):
+        error, likely = np.abs(np.exp(a) - np.exp(b)), a > np.log(1e-6)
+        same += int(np.sum(a.argmax(-1) == b.argmax(-1)))
+        choices, outcomes = choices + len(a), outcomes + a.size
+        errors, largest = errors + float(error.sum()), max(largest, float(error.max()))
+        logit_error = max(logit_error, float(np.abs(a - b)[likely].max()))
+    return Agreement(len(reference), same / choices, largest, errors / outcomes, logit_error)

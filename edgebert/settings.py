@@ -43,7 +43,35 @@ class DataSettings:
     """Where text and labels stand in a data file."""
 
     text_column: str = setting("", "Column (or JSON key) of the text; found by name when empty.")
+    pair_column: str = setting(
+        "", "Column (or JSON key) of a pair's second text; found by name when empty."
+    )
     label_column: str = setting("", "Column (or JSON key) of the label; found by name when empty.")
+
+
+TASKS = (
+    "classification",
+    "pairs",
+    "multi-label",
+    "regression",
+    "ner",
+    "pos",
+    "qa",
+    "embeddings",
+    "masked-lm",
+)
+"""The names of the tasks, one class each in `edgebert.tasks`."""
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """What a model is to do. Settings that the task does not have are not looked at."""
+
+    task: str = setting(
+        "auto",
+        "What the model is to do; 'auto' sees it in the base model and the training file.",
+        ("auto", *TASKS),
+    )
 
 
 @dataclass(frozen=True)
@@ -57,7 +85,9 @@ class FinetuneSettings:
     weight_decay: float = setting(0.01, "AdamW's weight decay (biases and LayerNorm left out).")
     clip_norm: float = setting(1.0, "Largest global norm of a gradient.")
     dropout: float = setting(0.1, "Dropout of hidden states, attention and head.")
-    max_length: int = setting(128, "Longest text in tokens, [CLS] and [SEP] included.")
+    max_length: int = setting(
+        0, "Longest text in tokens, [CLS] and [SEP] included; 0 takes the task's default."
+    )
     class_weights: str = setting(
         "none", "Weigh classes by their inverse frequency.", ("none", "balanced")
     )

@@ -22,9 +22,11 @@ from edgebert.settings import DataSettings
 )
 @click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
 @click.option(
+    "--min-metric",
     "--min-accuracy",
+    "min_metric",
     type=float,
-    help="Exit with 3 where a model's accuracy is below this (0 to 1).",
+    help="Exit with 3 where a model's metric (accuracy, or the task's own) is below this (0 to 1).",
 )
 @settings_options(DataSettings, "columns")
 @json_option
@@ -32,7 +34,7 @@ def evaluate(
     models: tuple[Path, ...],
     data_path: Path,
     threads: int,
-    min_accuracy: float | None,
+    min_metric: float | None,
     columns: DataSettings,
     as_json: bool,
 ) -> None:
@@ -41,22 +43,31 @@ def evaluate(
     \b
     edgebert evaluate my-bert/ model.tflite --data test.tsv
     """
-    from edgebert.datasets import read_dataset
-    from edgebert.errors import QualityGateError
+    from edgebert.errors import QualityGateError, UsageError
     from edgebert.evaluation import evaluate as run_evaluate
-    from edgebert.evaluation import open_predictor
+    from edgebert.evaluation import open_predictor, task_of
 
-    dataset = read_dataset(data_path, columns.text_column, columns.label_column)
-    results = [run_evaluate(open_predictor(path, threads), dataset, str(path)) for path in models]
+    predictors = [open_predictor(path, threads) for path in models]
+    tasks = {task_of(predictor).name: task_of(predictor) for predictor in predictors}
+    if len(tasks) > 1:
+        raise UsageError(
+            f"Expected models of one task, which read the same data. Received: {', '.join(tasks)}."
+        )
+    (task,) = tasks.values()
+    dataset = task.read(data_path, columns, "required")
+    results = [
+        run_evaluate(predictor, dataset, str(path))
+        for predictor, path in zip(predictors, models, strict=True)
+    ]
     if as_json:
         print_json([r.to_dict() | _hash(path) for r, path in zip(results, models, strict=True)])
     else:
         _print_table(results, dataset.name)
-    missed = [r for r in results if min_accuracy and r.metrics["accuracy"] < min_accuracy]
+    missed = [r for r in results if min_metric and r.metrics[task.metric] < min_metric]
     if missed:
         raise QualityGateError(
-            f"Accuracy must be at least {min_accuracy}. Received: "
-            + ", ".join(f"{r.model} {r.metrics['accuracy']:.4f}" for r in missed)
+            f"The {task.metric} must be at least {min_metric}. Received: "
+            + ", ".join(f"{r.model} {r.metrics[task.metric]:.4f}" for r in missed)
             + "."
         )
 
@@ -70,13 +81,17 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
     from rich.console import Console
     from rich.table import Table
 
+    from edgebert.reporting.units import metric_text, metric_words
+
     table = Table(title=f"{title}, {results[0].rows} rows", title_justify="left")
     table.add_column("model")
     for name in results[0].metrics:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(metric_words(name), justify="right")
     table.add_column("cut texts", justify="right")
     for result in results:
         table.add_row(
-            result.model, *(f"{x:.2%}" for x in result.metrics.values()), str(result.truncated_rows)
+            result.model,
+            *(metric_text(*item) for item in result.metrics.items()),
+            str(result.truncated_rows),
         )
     Console().print(table)

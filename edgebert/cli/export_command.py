@@ -76,6 +76,7 @@ def export(
     """
     from edgebert.certificate import FloatReference
     from edgebert.datasets import read_dataset
+    from edgebert.evaluation import task_of
     from edgebert.exporting import export as run_export
     from edgebert.model import open_model
     from edgebert.progress import terminal_progress
@@ -87,11 +88,11 @@ def export(
             read_dataset(path, columns.text_column, columns.label_column, labels="none").texts
         )
 
-    labelled = None
-    if data_path is not None:
-        labelled = read_dataset(data_path, columns.text_column, columns.label_column)
     opened = open_model(model)
     say_what_was_opened(opened)
+    labelled = None
+    if data_path is not None:
+        labelled = task_of(opened).read(data_path, columns, "required")
     length_texts = texts(lengths_from)
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)
@@ -125,6 +126,8 @@ def _print_summary(artifact: Artifact) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from edgebert.reporting.units import metric_text, metric_words
+
     manifest, parity = artifact.manifest, artifact.certificate
     table = Table(title=str(artifact.path), show_header=False, title_justify="left")
     lengths = ", ".join(map(str, manifest["lengths"])) or f"any up to {manifest['max_length']}"
@@ -157,9 +160,12 @@ def _print_summary(artifact: Artifact) -> None:
         table.add_row("this file against Keras", f"cosine at least {parity['final_cosine']:.4f}")
     quality = manifest.get("quality")
     if quality:
+        name = quality["metric"]
+        file, float_model = (
+            metric_text(name, quality[of][name]) for of in ("metrics", "float_metrics")
+        )
         table.add_row(
-            f"accuracy on {quality['data']}",
-            f"{quality['accuracy']:.2%}, float model {quality['float_accuracy']:.2%} "
-            f"({quality['rows']} rows)",
+            f"{metric_words(name)} on {quality['data']}",
+            f"{file}, float model {float_model} ({quality['rows']} rows)",
         )
     Console().print(table)

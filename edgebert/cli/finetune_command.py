@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from edgebert.cli.options import (
     settings_options,
     training_options,
 )
-from edgebert.settings import DataSettings, FinetuneSettings
+from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 
 if TYPE_CHECKING:
     from edgebert.evaluation import Evaluation
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     train_help="Labelled text to learn: TSV, CSV or JSONL, also .gz.",
     test_help="Labelled text that the result is scored on at the end.",
 )
+@settings_options(TaskSettings, "task")
 @settings_options(FinetuneSettings)
 @settings_options(DataSettings, "columns")
 @json_option
@@ -39,11 +41,12 @@ def finetune(
     dev_path: Path | None,
     test_path: Path | None,
     resume: bool,
+    task: TaskSettings,
     settings: FinetuneSettings,
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Fine-tune a BERT on labelled text.
+    """Fine-tune a BERT for a task on labelled data.
 
     BASE is a model folder (Hugging Face, sentence-transformers, keras-hub preset, Google TF1), or a
     name on Hugging Face's hub (owner/name@revision) where there is a network.
@@ -54,27 +57,31 @@ def finetune(
     \b
     edgebert finetune minilm/ -o my-classifier/ --train train.tsv --dev dev.tsv --test test.tsv
     """
-    from edgebert.datasets import encode_labels, label_names, read_dataset
     from edgebert.evaluation import KerasPredictor, evaluate
     from edgebert.finetuning import finetune as run_finetune
     from edgebert.model import open_model
+    from edgebert.tasks import task_named, task_of_file
 
+    opened = open_model(base, as_base=True)
+    say_what_was_opened(opened)
+    if task.task == "auto":
+        task = replace(task, task=task_of_file(train_path, opened.task))
+    kind = task_named(task.task)
     train, dev, test = (
-        None if path is None else read_dataset(path, columns.text_column, columns.label_column)
+        None if path is None else kind.read(path, columns, "required")
         for path in (train_path, dev_path, test_path)
     )
     assert train is not None
     if test is not None:
-        encode_labels(test, label_names(train))
-    opened = open_model(base, as_base=True)
-    say_what_was_opened(opened)
+        kind.require_known(test, kind.label_names(train))
     with training_progress(out) as progress:
-        result = run_finetune(opened, train, dev, settings, out, resume, progress)
+        result = run_finetune(opened, train, dev, settings, out, resume, progress, task)
     tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))
     if as_json:
         print_json(
             {
                 "path": str(out),
+                "task": result.model.task,
                 "metrics": result.metrics,
                 "best_epoch": result.best_epoch,
                 "epochs": list(result.epochs),
@@ -109,30 +116,35 @@ def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> N
     """One row an epoch; the one that was kept is marked."""
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
-    from edgebert.reporting.units import share_text
+    from edgebert.reporting.units import metric_text, metric_words
 
+    names = (
+        [name for name in epochs[0] if name.startswith("dev_") and name != "dev_loss"]
+        if epochs
+        else []
+    )
     rows = tuple(
         (
             str(epoch["epoch"]),
             "kept" if epoch["epoch"] == best else "",
             f"{epoch['loss']:.4f}",
             f"{epoch['dev_loss']:.4f}",
-            share_text(epoch["dev_accuracy"], 2),
-            share_text(epoch["dev_macro_f1"], 2),
+            *(metric_text(name, epoch[name]) for name in names),
         )
         for epoch in epochs
     )
-    columns = ("epoch", "", "loss", "dev loss", "dev accuracy", "dev macro F1")
+    titles = (f"dev {metric_words(name.removeprefix('dev_'))}" for name in names)
+    columns = ("epoch", "", "loss", "dev loss", *titles)
     print_tables(Table(title, columns, rows, texts=2))
 
 
 def print_test(tested: Evaluation | None, said: str = "") -> None:
     """The score on the test text, where there is one."""
-    from edgebert.reporting.units import share_text
+    from edgebert.reporting.units import metric_text, metric_words
 
     if tested is not None:
         metrics = ", ".join(
-            f"{name.replace('_', ' ')} {share_text(value, 2)}"
+            f"{metric_words(name)} {metric_text(name, value)}"
             for name, value in tested.metrics.items()
         )
         click.echo(f"{said}test ({tested.rows} rows): {metrics}")

@@ -39,30 +39,13 @@ def predict(
     edgebert predict model.tflite "turn on the lights"
     cat texts.txt | edgebert predict model.tflite --json
     """
-    from edgebert.datasets import read_dataset
-    from edgebert.evaluation import open_predictor
+    from edgebert.evaluation import open_predictor, task_of
     from edgebert.evaluation import predict as run_predict
 
-    given = list(texts)
-    if data_path is not None or not given:
-        path = data_path or Path("-")
-        dataset = read_dataset(path, columns.text_column, columns.label_column, labels="none")
-        given.extend(dataset.texts)
-    for text, prediction in zip(
-        given, run_predict(open_predictor(model, threads), given), strict=True
-    ):
-        best = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[:top]
-        if as_json:
-            click.echo(
-                json.dumps(
-                    {
-                        "text": text,
-                        "label": prediction.label,
-                        "probability": prediction.probability,
-                        "top": [{"label": k, "probability": v} for k, v in best],
-                    },
-                    ensure_ascii=False,
-                )
-            )
-        else:
-            click.echo("\t".join([*(f"{k} {v:.3f}" for k, v in best), text]))
+    predictor = open_predictor(model, threads)
+    task = task_of(predictor)
+    examples = [task.example(*texts)] if task.texts > 1 and texts else list(texts)
+    if data_path is not None or not texts:
+        examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
+    for answer in run_predict(predictor, examples):
+        click.echo(json.dumps(answer, ensure_ascii=False) if as_json else task.shown(answer, top))

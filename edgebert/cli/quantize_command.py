@@ -64,6 +64,7 @@ def quantize(
     """
     from edgebert.datasets import read_dataset
     from edgebert.errors import QualityGateError
+    from edgebert.evaluation import task_of
     from edgebert.model import open_model
     from edgebert.progress import terminal_progress
     from edgebert.quantization import PLAIN_RECIPES, RECIPES
@@ -76,11 +77,10 @@ def quantize(
         texts = read_dataset(
             calibration, columns.text_column, columns.label_column, labels="none"
         ).texts
-    dataset = read_dataset(data_path, columns.text_column, columns.label_column)
+    opened = open_model(model)
+    dataset = task_of(opened).read(data_path, columns, "required")
     with terminal_progress() as progress:
-        trials = run_quantize(
-            open_model(model), dataset, out, names, settings, dataset.texts, progress, texts
-        )
+        trials = run_quantize(opened, dataset, out, names, settings, dataset.texts, progress, texts)
     if as_json:
         print_json([trial.to_dict() for trial in trials])
     else:
@@ -96,12 +96,16 @@ def _print_table(trials: tuple[Trial, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from edgebert.reporting.units import metric_text, metric_words
+
+    qualities = [trial.artifact.manifest["quality"] for trial in trials if trial.artifact]
+    metric = qualities[0]["metric"] if qualities else "accuracy"
     table = Table(title="Recipes against the float model", title_justify="left")
     for column in (
         "recipe",
         "size",
         "gzip'd",
-        "accuracy",
+        metric_words(metric),
         "points lost",
         "same label",
         "probability error",
@@ -112,15 +116,15 @@ def _print_table(trials: tuple[Trial, ...]) -> None:
             table.add_row(trial.recipe, "refused")
             continue
         quality = trial.artifact.manifest["quality"]
-        agreement = quality["agreement"]
+        agreement = quality["agreement"] or {}
         table.add_row(
             trial.recipe,
             size_text(trial.artifact.size_bytes),
             size_text(trial.artifact.gzip_bytes),
-            f"{quality['accuracy']:.2%}",
+            metric_text(metric, quality["metrics"][metric]),
             f"{quality['drop_points']:+.2f}",
-            f"{agreement['label_agreement']:.2%}",
-            f"{agreement['mean_probability_error']:.4f}",
+            f"{agreement['label_agreement']:.2%}" if agreement else "-",
+            f"{agreement['mean_probability_error']:.4f}" if agreement else "-",
         )
     Console().print(table)
     for trial in trials:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from edgebert.encoded_rows import EncodedRows
 from edgebert.model import TaskModel
 from edgebert.progress import Progress
 from edgebert.pruning.surgeon import SUBLAYERS, Curvature
 from edgebert.training import fitting
-from edgebert.training.batches import EncodedRows, sorted_batches
+from edgebert.training.batches import sorted_batches
 from edgebert.training.packed_encoder import Taps
 
 

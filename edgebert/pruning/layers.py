@@ -9,9 +9,10 @@ import numpy as np
 
 from converters.layer_choice import spread_layers
 from edgebert import native_noise
+from edgebert.encoded_rows import EncodedRows
 from edgebert.errors import UsageError
 from edgebert.model import TaskModel
-from edgebert.training.batches import EncodedRows, sorted_batches
+from edgebert.training.batches import sorted_batches
 
 CHOICES = ("importance", "first", "last", "alternate")
 

@@ -14,10 +14,10 @@ import numpy as np
 from converters.checkpoint import Checkpoint
 from converters.inference_graph import quantize_rows
 from edgebert import native_noise
-from edgebert.datasets import Dataset, encode_labels
+from edgebert.datasets import Dataset
 from edgebert.errors import UsageError
 from edgebert.evaluation import KerasPredictor, evaluate
-from edgebert.model import TaskModel
+from edgebert.model import ENCODER, TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.pruning import schedules
 from edgebert.pruning.masks import (
@@ -31,12 +31,14 @@ from edgebert.pruning.masks import (
     sparsity_of,
 )
 from edgebert.settings import FinetuneSettings, PruneSettings
-from edgebert.training.inputs import check_settings, choose_rows, label_rows
+from edgebert.tasks import task_named
+from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 if TYPE_CHECKING:
-    from edgebert.training.loop import LabelledRows
+    from edgebert.tasks.task import Task
+    from edgebert.training.judging import EncodedSplit
 
 STAGE = "prune"
 _GZIP_LEVEL = 6
@@ -116,7 +118,7 @@ def prune(
     train, dev = choose_rows(train, dev, recipe)
     job = _Job(model, train, dev, settings, recipe, folder, resume, progress or silent)
     for part in (train, dev):
-        encode_labels(part, model.labels)
+        job.task.require_known(part, model.labels)
     pruned, entry = _recover(job) if settings.epochs else _mask_once(job)
     entry |= _report(model.checkpoint, pruned.checkpoint, settings)
     pruned = replace(pruned, history=(*model.history, entry))
@@ -143,11 +145,15 @@ class _Job:
         """What masks are put on."""
         return _names(self.model.checkpoint, self.settings)
 
-    def rows(self, data: Dataset) -> LabelledRows:
-        """The rows of one part, encoded."""
-        labels = self.model.labels
-        targets = encode_labels(data, labels)
-        return label_rows(self.model, data, targets, self.recipe, len(labels))
+    @property
+    def task(self) -> Task[Any]:
+        """What the model does."""
+        return task_named(self.model.task)
+
+    def split(self, data: Dataset) -> EncodedSplit:
+        """One part, encoded."""
+        model = self.model
+        return encode_split(model, self.task, data, model.labels, model.decoding, self.recipe)
 
 
 def _recipe(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:
@@ -166,9 +172,9 @@ def _recipe(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:
 def _check(
     model: TaskModel, settings: PruneSettings, recipe: FinetuneSettings, dev_is_given: bool
 ) -> None:
-    if not model.labels:
+    if model.task == ENCODER:
         raise UsageError(
-            "Expected a classifier to prune. Received: a bare encoder. "
+            "Expected a model with a task to prune. Received: a bare encoder. "
             "Next: fine-tune it with `edgebert finetune`."
         )
     schedules.check_settings(settings)
@@ -208,7 +214,8 @@ def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
     from edgebert.training import fitting
 
     model, config = job.model, job.model.checkpoint.config
-    keras_model = fitting.build_model(model, len(model.labels), True, job.recipe)
+    outputs = job.task.num_outputs(model.labels)
+    keras_model = fitting.build_model(model, job.task, outputs, True, job.recipe)
     steps = schedules.window(job.settings, fitting.total_steps(len(job.train), job.recipe))
     callback = MaskCallback(
         keras_model,
@@ -220,8 +227,8 @@ def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
     )
     outcome = fitting.train(
         keras_model,
-        job.rows(job.train),
-        job.rows(job.dev),
+        job.split(job.train).rows,
+        job.split(job.dev),
         job.recipe,
         job.folder,
         job.progress,

@@ -19,6 +19,7 @@ from converters.compaction import LayerWidth, compact, expand, layer_widths
 from converters.layer_choice import drop_layers
 from edgebert import native_noise
 from edgebert.datasets import Dataset, take
+from edgebert.encoded_rows import EncodedRows, encode_rows
 from edgebert.errors import QualityGateError, UsageError, refuse
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
@@ -31,7 +32,6 @@ from edgebert.pruning.latency_table import (
 from edgebert.pruning.layers import choose_layers
 from edgebert.pruning.surgeon import ATTENTION, FEED_FORWARD, Removal, refitted, removal
 from edgebert.settings import StructureSettings, broken_rules
-from edgebert.training.batches import EncodedRows, encode_rows
 from edgebert.training.state import describe_data, describe_model
 
 STAGE = "prune-structure"

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
+from edgebert.encoded_rows import EncodedRows, encode_rows
 from edgebert.errors import UsageError, refuse
 from edgebert.model import TaskModel
 from edgebert.pruning import token_choice
 from edgebert.settings import VocabularySettings, broken_rules
 from edgebert.tokenizer import Tokenizer
-from edgebert.training.batches import EncodedRows, encode_rows
 
 STAGE = "trim"
 TOKEN_TABLE = "embeddings.token"

@@ -331,7 +331,7 @@ def _manifest_row(
     final = (manifest.get("parity") or {}).get("final") or {}
     scores: tuple[Score, ...] = ()
     if quality:
-        metrics = {"accuracy": quality["accuracy"]}
+        metrics = dict(quality["metrics"])
         scores = (Score(quality["data"], quality["data_sha256"], quality["rows"], metrics),)
     row: Row = _fitting(
         Row(

@@ -66,3 +66,18 @@ def counted(count: int, noun: str) -> str:
 def capitalized(text: str) -> str:
     """The text with a large first letter; the others stay as they are."""
     return text[:1].upper() + text[1:]
+
+
+_NOT_SHARES = ("loss", "perplexity", "pearson", "spearman", "mean_squared_error")
+
+
+def metric_words(name: str) -> str:
+    """A metric's key as people write it: `entity_f1` is `entity F1`."""
+    return " ".join("F1" if word == "f1" else word for word in name.split("_"))
+
+
+def metric_text(name: str, value: float) -> str:
+    """A metric's value as people write it: a share in percent, a correlation as it is."""
+    if name.removeprefix("dev_") in _NOT_SHARES:
+        return f"{value:.4f}"
+    return share_text(value, 2)

@@ -1,1 +1,43 @@
-"""What differs from task to task: head, loss, metrics and decoding, one file a task."""
+"""What differs from task to task: data, head, loss, metrics and answers, one file a task."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgebert.errors import ModelError
+
+if TYPE_CHECKING:
+    from edgebert.tasks.task import Task
+
+# The name that a model's folder, a file's manifest and `--task` have for it: module and class.
+_HOMES = {
+    "classification": ("classification", "Classification"),
+}
+
+
+def task_named(name: str) -> Task[Any]:
+    """The task of a name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name not in _HOMES:
+        raise ModelError(
+            f"Expected a task that we know: {', '.join(_HOMES)}. Received: {name!r}. Next: the "
+            "model is of another version of edgebert, or it is a bare encoder: fine-tune it first."
+        )
+    module, kind = _HOMES[name]
+    task: Task[Any] = getattr(importlib.import_module(f"edgebert.tasks.{module}"), kind)()
+    return task
+
+
+def task_of_file(path: Path | str, base: str) -> str:
+    """The name of the task that a training file is for, as far as it can be seen.
+
+    Args:
+        path: the file.
+        base: the task of the model that is to be trained.
+    """
+    return "classification"

@@ -7,120 +7,13 @@ so a training run that was interrupted goes on with the batch at which it stoppe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.tokenizer import Encoding, Tokenizer
-
 WINDOW = 50
 """Batches that are sorted by length together: larger means less padding and less chance."""
-PAD_MULTIPLE = 8
-"""Lengths that a batch may have are multiples of this: few shapes, each prepared once."""
-_ENCODED_AT_ONCE = 8192
-
-Inputs = dict[str, npt.NDArray[np.int32]]
-
-
-@dataclass(frozen=True)
-class EncodedRows:
-    """Encoded texts end to end in flat arrays, which is a tenth of what tuples take.
-
-    Attributes:
-        token_ids: int32 `[tokens of all rows]`.
-        segment_ids: int32 `[tokens of all rows]`.
-        starts: int64 `[rows + 1]`; row `i` has the tokens `starts[i]` to `starts[i + 1]`.
-        pad_id: the token id that fills a row up.
-    """
-
-    token_ids: npt.NDArray[np.int32]
-    segment_ids: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int64]
-    pad_id: int
-
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row, int64 `[rows]`."""
-        return np.diff(self.starts)
-
-    def padded(self, rows: npt.NDArray[np.int64], longest: int) -> Inputs:
-        """The model's inputs for some rows.
-
-        Args:
-            rows: their numbers, `[batch]`.
-            longest: the columns are a multiple of `PAD_MULTIPLE`, but at most so many.
-
-        Returns:
-            int32 arrays `[batch, length]`: `token_ids`, `padding_mask`, `segment_ids`.
-        """
-        lengths = self.starts[rows + 1] - self.starts[rows]
-        length = min(-(-int(lengths.max()) // PAD_MULTIPLE) * PAD_MULTIPLE, longest)
-        columns = np.arange(length)
-        filled = columns < lengths[:, None]
-        places = (self.starts[rows][:, None] + columns)[filled]
-        token_ids = np.full(filled.shape, self.pad_id, np.int32)
-        segment_ids = np.zeros(filled.shape, np.int32)
-        token_ids[filled] = self.token_ids[places]
-        segment_ids[filled] = self.segment_ids[places]
-        return {
-            "token_ids": token_ids,
-            "padding_mask": filled.astype(np.int32),
-            "segment_ids": segment_ids,
-        }
-
-
-def encode_rows(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> EncodedRows:
-    """Encodes texts into flat arrays, a part at a time.
-
-    Args:
-        tokenizer: of the model.
-        texts: at least one.
-        max_length: longer texts are cut to so many tokens.
-    """
-    return joined_rows(
-        [
-            rows_of(
-                tokenizer.encode_batch(texts[start : start + _ENCODED_AT_ONCE], max_length),
-                tokenizer.pad_id,
-            )
-            for start in range(0, len(texts), _ENCODED_AT_ONCE)
-        ]
-    )
-
-
-def rows_of(encodings: Sequence[Encoding], pad_id: int) -> EncodedRows:
-    """Encoded texts in flat arrays."""
-    lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
-    return EncodedRows(
-        _flat([encoding.token_ids for encoding in encodings]),
-        _flat([encoding.segment_ids for encoding in encodings]),
-        _starts(lengths),
-        pad_id,
-    )
-
-
-def joined_rows(parts: Sequence[EncodedRows]) -> EncodedRows:
-    """The rows of all parts, one part after the other."""
-    return EncodedRows(
-        np.concatenate([part.token_ids for part in parts]),
-        np.concatenate([part.segment_ids for part in parts]),
-        _starts(np.concatenate([part.lengths for part in parts])),
-        parts[0].pad_id,
-    )
-
-
-def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-
-
-def _flat(rows: Sequence[tuple[int, ...]]) -> npt.NDArray[np.int32]:
-    size = sum(map(len, rows))
-    return np.fromiter((value for row in rows for value in row), np.int32, size)
 
 
 def count_batches(rows: int, batch_size: int) -> int:

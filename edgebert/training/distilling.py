@@ -17,8 +17,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.layer_choice import spread_layers
+from edgebert.encoded_rows import EncodedRows
 from edgebert.progress import Progress
-from edgebert.training.batches import EncodedRows, sorted_batches
+from edgebert.training.batches import sorted_batches
 from edgebert.training.packed_encoder import Taps
 
 SOFT, HIDDEN, COSINE, EMBEDDINGS, ATTENTION, RELATIONS = (

@@ -18,12 +18,15 @@ import keras
 
 from converters import keras_hub
 from converters.compaction import compact
+from converters.heads import CLASSIFIER, is_head_weight
 from edgebert.model import TaskModel
 from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings
-from edgebert.tasks import classification
+from edgebert.tasks import task_named
+from edgebert.tasks.task import Task, TrainingRows
 from edgebert.training.batches import count_batches
-from edgebert.training.loop import EpochScore, LabelledRows, StatefulCallback, TrainingLoop
+from edgebert.training.judging import Judge
+from edgebert.training.loop import EpochScore, StatefulCallback, TrainingLoop
 from edgebert.training.narrow_backbone import NarrowBackbone
 from edgebert.training.optimizer import SparseAdamW, WarmupLinear
 from edgebert.training.packed_encoder import pack_backbone
@@ -41,16 +44,12 @@ class Outcome:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the best epoch on the dev rows."""
-        return {
-            "accuracy": self.best.dev_accuracy,
-            "macro_f1": self.best.dev_macro_f1,
-            "loss": self.best.dev_loss,
-        }
+        """Of the best epoch on the dev rows, the loss among them."""
+        return {**self.best.metrics, "loss": self.best.dev_loss}
 
 
 def build_model(
-    model: TaskModel, num_labels: int, keep_head: bool, settings: FinetuneSettings
+    model: TaskModel, task: Task[Any], num_outputs: int, keep_head: bool, settings: FinetuneSettings
 ) -> keras.Model:
     """The Keras model to train: a packed `BertBackbone` with the model's weights and a head.
 
@@ -59,8 +58,9 @@ def build_model(
 
     Args:
         model: where the weights come from. What it has not gets fresh ones, fixed by the seed.
-        num_labels: outputs of the head.
-        keep_head: keeps the model's own classifier.
+        task: whose head is built.
+        num_outputs: of the head.
+        keep_head: keeps the model's own head.
         settings: dropout, seed and precision.
     """
     keras.utils.set_random_seed(settings.seed)
@@ -78,20 +78,23 @@ def build_model(
         settings.seed,
         settings.precision,
         settings.quantization_aware,
+        every_token=task.head != CLASSIFIER,
     )
-    built = classification.add_head(packed, num_labels, settings.dropout, settings.seed)
+    built = task.add_head(packed, narrow, num_outputs, settings.dropout, settings.seed)
     if not keep_head:
-        weights = {k: v for k, v in weights.items() if not k.startswith("classifier.")}
+        weights = {name: array for name, array in weights.items() if not is_head_weight(name)}
     keras_hub.load_weights(built, weights, config.num_layers, config.head_size)
     return built
 
 
 def build_frozen(model: TaskModel) -> keras.Model:
-    """The packed model of a classifier as it is, for looking at: no dropout, its own head.
+    """The packed model of a task's as it is, for looking at: no dropout, its own head.
 
-    Its layer `packed_encoder` is the `PackedEncoder`, `classifier` the head.
+    Its layer `packed_encoder` is the `PackedEncoder`, `classifier` the head of a classifier.
     """
-    return build_model(model, len(model.labels), True, FinetuneSettings(dropout=0.0))
+    task = task_named(model.task)
+    settings = FinetuneSettings(dropout=0.0)
+    return build_model(model, task, task.num_outputs(model.labels), True, settings)
 
 
 def total_steps(rows: int, settings: FinetuneSettings) -> int:
@@ -101,8 +104,8 @@ def total_steps(rows: int, settings: FinetuneSettings) -> int:
 
 def train(
     model: keras.Model,
-    data: LabelledRows,
-    dev: LabelledRows,
+    data: TrainingRows,
+    dev: Judge,
     settings: FinetuneSettings,
     folder: TrainingFolder,
     progress: Progress,
@@ -116,7 +119,7 @@ def train(
     Args:
         model: of `build_model`.
         data: what is learnt.
-        dev: what epochs are judged by.
+        dev: what judges epochs; it has the task's loss, which is what is trained by.
         settings: the recipe.
         folder: where the state is kept. It stays when the run is done; the caller removes it after
             the result is safe.
@@ -130,7 +133,7 @@ def train(
         KeyboardInterrupt: Ctrl-C; the state is saved.
         EdgebertError: the loss is no number any more.
     """
-    compile_model(model, settings, total_steps(len(data.rows), settings))
+    compile_model(model, settings, total_steps(len(data), settings), dev.loss)
     loop = TrainingLoop(
         model, data, dev, settings, folder, progress, stage, callbacks, counts_from_step
     )
@@ -169,8 +172,8 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def compile_model(model: keras.Model, settings: FinetuneSettings, steps: int) -> None:
-    """Gives the model the loss and the optimizer of the recipe, for so many steps in all."""
+def compile_model(model: keras.Model, settings: FinetuneSettings, steps: int, loss: Any) -> None:
+    """Gives the model a loss and the optimizer of the recipe, for so many steps in all."""
     warmup = math.ceil(settings.warmup_ratio * steps)
     optimizer: Any = SparseAdamW(
         WarmupLinear(settings.learning_rate, warmup, steps),
@@ -180,4 +183,4 @@ def compile_model(model: keras.Model, settings: FinetuneSettings, steps: int) ->
     if settings.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, classification.loss(), jit_compile=False, auto_scale_loss=False)
+    model.compile(optimizer, loss, jit_compile=False, auto_scale_loss=False)

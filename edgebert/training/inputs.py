@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Sequence
+from typing import Any
 
 from edgebert.datasets import Dataset, split_dataset, take
 from edgebert.errors import refuse
 from edgebert.model import TaskModel
 from edgebert.settings import FinetuneSettings, broken_rules
-from edgebert.tasks import classification
-from edgebert.training.batches import encode_rows
-
-if TYPE_CHECKING:
-    from edgebert.training.loop import LabelledRows
+from edgebert.tasks.task import Decoding, Task
+from edgebert.training.judging import EncodedSplit
 
 _SHORTEST = 3
 
@@ -59,18 +54,25 @@ def choose_rows(
     return train, dev
 
 
-def label_rows(
+def encode_split(
     base: TaskModel,
+    task: Task[Any],
     data: Dataset,
-    targets: npt.NDArray[np.int32],
+    labels: Sequence[str],
+    decoding: Decoding,
     settings: FinetuneSettings,
-    num_labels: int,
-) -> LabelledRows:
-    """Encodes the texts and weighs the rows by their class."""
-    from edgebert.training.loop import LabelledRows
+) -> EncodedSplit:
+    """Encodes labelled examples: what is learnt of them, and the judge that they can be.
 
-    weights = np.ones(num_labels, np.float32)
-    if settings.class_weights == "balanced":
-        weights = classification.class_weights(targets, num_labels)
-    rows = encode_rows(base.tokenizer, data.texts, settings.max_length)
-    return LabelledRows(rows, targets, weights[targets])
+    Args:
+        base: whose tokenizer it is.
+        task: what is learnt.
+        data: labelled.
+        labels: of the head.
+        decoding: of the model.
+        settings: the longest text, and how rows are weighed.
+    """
+    tokenizer = base.tokenizer
+    features = task.features(tokenizer, data.examples, settings.max_length, decoding)
+    rows = task.rows(features, labels, decoding, settings, tokenizer)
+    return EncodedSplit(task, features, rows, labels, decoding)

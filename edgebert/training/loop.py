@@ -14,51 +14,18 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from edgebert.encoded_rows import Inputs
 from edgebert.errors import EdgebertError
 from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings
-from edgebert.tasks import classification
-from edgebert.training.batches import EncodedRows, count_batches, epoch_batches, sorted_batches
+from edgebert.tasks.task import TrainingRows
+from edgebert.training.batches import count_batches, epoch_batches
+from edgebert.training.judging import Judge
 from edgebert.training.state import Arrays, TrainingFolder
 
 SAVE_EVERY_SECONDS = 600.0
-_INPUT = tf.TensorSpec([None, None], tf.int32)
-_INPUTS = dict.fromkeys(("token_ids", "padding_mask", "segment_ids"), _INPUT)
-_TARGETS, _WEIGHTS = tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.float32)
-_LOGITS = tf.TensorSpec([None, None], tf.float32)
-
-
-@dataclass(frozen=True)
-class LabelledRows:
-    """Encoded texts with their label numbers.
-
-    Attributes:
-        rows: the texts.
-        targets: int32 `[rows]`; -1 for a text without a label, which only a teacher can teach.
-        weights: of each row in the loss, float32 `[rows]`.
-        teacher_logits: what a teacher says of each row, float32 `[rows, labels]`, or None.
-    """
-
-    rows: EncodedRows
-    targets: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
-    teacher_logits: npt.NDArray[np.float32] | None = None
-
-    def wanted(self, rows: npt.NDArray[np.int64]) -> Any:
-        """What a model is to learn of some rows: labels, or labels and the teacher's logits."""
-        if self.teacher_logits is None:
-            return self.targets[rows]
-        return {"targets": self.targets[rows], "logits": self.teacher_logits[rows]}
-
-    @property
-    def signature(self) -> tuple[Any, Any, Any]:
-        """The specification of a batch."""
-        if self.teacher_logits is None:
-            return _INPUTS, _TARGETS, _WEIGHTS
-        return _INPUTS, {"targets": _TARGETS, "logits": _LOGITS}, _WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -68,23 +35,29 @@ class EpochScore:
     Attributes:
         epoch: its number from 1.
         loss: mean over the steps of the epoch, on the training rows.
-        dev_loss: mean cross-entropy on the dev rows after the epoch.
-        dev_accuracy: on the dev rows.
-        dev_macro_f1: on the dev rows.
+        dev_loss: the mean of the same loss on the dev rows after the epoch.
+        metrics: the task's, on the dev rows.
+        rank: better epochs have larger ones: by the task's metric, ties by the loss.
         counts: whether it may be the best epoch.
     """
 
     epoch: int
     loss: float
     dev_loss: float
-    dev_accuracy: float
-    dev_macro_f1: float
+    metrics: dict[str, float]
+    rank: tuple[float, float]
     counts: bool = True
 
-    @property
-    def rank(self) -> tuple[float, float]:
-        """Better epochs have larger ranks: by accuracy, ties by the loss."""
-        return self.dev_accuracy, -self.dev_loss
+    def to_dict(self) -> dict[str, Any]:
+        """For a model's history: epoch, loss, dev_loss, counts, and `dev_` before each metric."""
+        dev = {f"dev_{name}": value for name, value in self.metrics.items()}
+        return {
+            "epoch": self.epoch,
+            "loss": self.loss,
+            "dev_loss": self.dev_loss,
+            **dev,
+            "counts": self.counts,
+        }
 
 
 class StatefulCallback(Protocol):
@@ -107,8 +80,8 @@ class TrainingLoop(keras.callbacks.Callback):
     def __init__(
         self,
         model: keras.Model,
-        data: LabelledRows,
-        dev: LabelledRows,
+        data: TrainingRows,
+        dev: Judge,
         settings: FinetuneSettings,
         folder: TrainingFolder,
         progress: Progress,
@@ -126,11 +99,11 @@ class TrainingLoop(keras.callbacks.Callback):
         self.epoch, self.step, self.loss_sum = 0, 0, 0.0
         self.scores: list[EpochScore] = []
         self.timed_rows, self.timed_seconds = 0, 0.0
-        self.steps_an_epoch = count_batches(len(data.rows), settings.batch_size)
+        self.steps_an_epoch = count_batches(len(data), settings.batch_size)
         self.total_steps = settings.epochs * self.steps_an_epoch
         self._saved_at = time.monotonic()
         self._scorer = tf.function(
-            lambda inputs: model(inputs, training=False), [_INPUTS], autograph=False
+            lambda inputs: model(inputs, training=False), autograph=False, reduce_retracing=True
         )
 
     @property
@@ -215,7 +188,7 @@ class TrainingLoop(keras.callbacks.Callback):
     def _batches(self) -> tf.data.Dataset:
         """The batches of this epoch that are left."""
         order = epoch_batches(
-            self.data.rows.lengths, self.settings.batch_size, self.settings.seed, self.epoch
+            self.data.lengths, self.settings.batch_size, self.settings.seed, self.epoch
         )
         queue = order[self.step :]
         self._queue_rows = [len(rows) for rows in queue]
@@ -224,10 +197,10 @@ class TrainingLoop(keras.callbacks.Callback):
 
         def generate() -> Iterator[Any]:
             for rows in queue:
-                inputs = self.data.rows.padded(rows, self.settings.max_length)
-                yield inputs, self.data.wanted(rows), self.data.weights[rows]
+                yield self.data.batch(rows, self.settings.max_length, self.epoch)
 
-        dataset = tf.data.Dataset.from_generator(generate, output_signature=self.data.signature)
+        signature = _signature(self.data.batch(queue[0], self.settings.max_length, self.epoch))
+        dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(len(queue))).prefetch(2)
 
     @property
@@ -235,14 +208,15 @@ class TrainingLoop(keras.callbacks.Callback):
         return self._rows_before + self._fit_rows
 
     def _end_epoch(self) -> None:
-        loss, accuracy, macro_f1 = self._score()
+        metrics = self._score()
+        loss = metrics.pop("loss")
         last = self.epoch + 1 == self.settings.epochs
         score = EpochScore(
             self.epoch + 1,
-            self.loss_sum / len(self.data.rows),
+            self.loss_sum / len(self.data),
             loss,
-            accuracy,
-            macro_f1,
+            metrics,
+            self.dev.rank(metrics, loss),
             counts=last or self.steps >= self.counts_from_step,
         )
         scores = [*self.scores, score]
@@ -256,23 +230,18 @@ class TrainingLoop(keras.callbacks.Callback):
             self.total_steps,
             epoch=self.epoch,
             loss=score.loss,
-            dev_accuracy=accuracy,
+            **{f"dev_{self.dev.metric}": metrics[self.dev.metric]},
         )
 
-    def _score(self) -> tuple[float, float, float]:
-        """Mean cross-entropy, accuracy and macro F1 on the dev rows."""
-        dev, parts = self.dev, []
-        order = list(sorted_batches(dev.rows.lengths, self.settings.batch_size))
-        for rows in order:
-            parts.append(self._scorer(dev.rows.padded(rows, self.settings.max_length)).numpy())
+    def _score(self) -> dict[str, float]:
+        """The task's metrics and the loss on the dev rows."""
+
+        def run(inputs: Inputs) -> np.ndarray:
             if self.interrupted():
                 raise KeyboardInterrupt
-        logits = np.concatenate(parts)[np.argsort(np.concatenate(order))]
-        num_labels = logits.shape[-1]
-        scores = classification.log_softmax(logits)
-        metrics = classification.metrics(logits.argmax(-1), dev.targets, num_labels)
-        loss = -float(np.mean(scores[np.arange(len(dev.rows)), dev.targets]))
-        return loss, metrics["accuracy"], metrics["macro_f1"]
+            return np.asarray(self._scorer(inputs))
+
+        return self.dev.score(run, self.settings.batch_size, self.settings.max_length)
 
     def _patience_is_over(self) -> bool:
         best = self.best
@@ -320,8 +289,17 @@ class TrainingLoop(keras.callbacks.Callback):
             )
         facts = state.facts
         self.epoch, self.step, self.loss_sum = facts["epoch"], facts["step"], facts["loss_sum"]
-        self.scores = [EpochScore(**score) for score in facts["scores"]]
+        self.scores = [
+            EpochScore(**{**score, "rank": tuple(score["rank"])}) for score in facts["scores"]
+        ]
         self.timed_rows, self.timed_seconds = facts["timed_rows"], facts["timed_seconds"]
+
+
+def _signature(batch: Any) -> Any:
+    """What batches look like: arrays of the same types, of any shape."""
+    return tf.nest.map_structure(
+        lambda array: tf.TensorSpec([None] * array.ndim, array.dtype), batch
+    )
 
 
 def _best(scores: Sequence[EpochScore]) -> EpochScore | None:

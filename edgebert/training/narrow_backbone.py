@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 from converters.checkpoint import Checkpoint
-from converters.weight_names import CLASSIFIER, Row, rows, to_keras_hub
+from converters.heads import is_head_weight
+from converters.weight_names import Row, rows, to_keras_hub
 
 _FRESH_DEVIATION = 0.02
 
@@ -48,7 +49,7 @@ def _arrays(checkpoint: Checkpoint, seed: int) -> Iterator[tuple[Row, np.ndarray
     }
     weights = fresh | checkpoint.weights
     for row in rows(checkpoint.config.num_layers):
-        if row not in CLASSIFIER and weights[row.neutral].size:
+        if not is_head_weight(row.neutral) and weights[row.neutral].size:
             yield row, weights[row.neutral]
 
 

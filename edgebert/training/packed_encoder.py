@@ -153,7 +153,9 @@ class PackedEncoder(keras.layers.Layer):
     """Encodes a batch like its backbone, but packed.
 
     Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`; the
-    first column is a token in every row. Output: the backbone's `pooled_output` `[batch, hidden]`.
+    first column is a token in every row. Output: the backbone's `pooled_output` `[batch, hidden]`,
+    and its `sequence_output` `[batch, length, hidden]` where every token is read; rows of padding
+    there are those of some padding.
 
     Args:
         backbone: a `keras_hub.models.BertBackbone` or a `NarrowBackbone`, whose variables are used
@@ -165,6 +167,7 @@ class PackedEncoder(keras.layers.Layer):
             a mixed dtype policy of Keras wants to be, less its casts of whole tables and norms.
         aware_of: a key of `AWARENESS`: what the exporter will store. Kernels, embedding rows and
             what kernels read are then rounded as in the file, so that training makes up for it.
+        every_token: whether the head reads every token, so that the last layer runs for them all.
     """
 
     def __init__(
@@ -175,11 +178,12 @@ class PackedEncoder(keras.layers.Layer):
         seed: int,
         precision: str,
         aware_of: str = "none",
+        every_token: bool = False,
     ) -> None:
         super().__init__(dtype="float32", name="packed_encoder")
         self.backbone = backbone
         self._config, self._dropout, self._precision = config, dropout, precision
-        self._bits = AWARENESS[aware_of]
+        self._bits, self._every_token = AWARENESS[aware_of], every_token
         self._step_seed = keras.random.SeedGenerator(seed)
         self._named = {
             name: variable
@@ -188,13 +192,25 @@ class PackedEncoder(keras.layers.Layer):
         self.built = True
 
     def compute_output_spec(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
-        """`[batch, hidden]`, float32."""
-        batch = inputs["token_ids"].shape[0]
-        return keras.KerasTensor((batch, self._config.hidden_size), "float32")
+        """The shapes of `call`, float32."""
+        batch, length = inputs["token_ids"].shape
+        hidden = self._config.hidden_size
+        outputs = {"pooled_output": keras.KerasTensor((batch, hidden), "float32")}
+        if self._every_token:
+            outputs["sequence_output"] = keras.KerasTensor((batch, length, hidden), "float32")
+        return outputs
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
-        """The pooled [CLS] row of each text."""
-        return self.run(inputs, training)
+        """The pooled [CLS] row of each text, and every token's row where they are read."""
+        if not self._every_token:
+            return {"pooled_output": self.run(inputs, training)}
+        taps = Taps(lambda name: name == f"layers.{self._config.num_layers - 1}.hidden")
+        pooled = self.run(inputs, training, taps, whole_last_layer=True)
+        (rows,) = taps.values.values()
+        there, hidden = taps.packing.row[:, 0, :], self._config.hidden_size
+        sequence = permute(rows, there, taps.packing.position, hidden)
+        shape = [taps.packing.batch, taps.packing.length, hidden]
+        return {"pooled_output": pooled, "sequence_output": tf.reshape(sequence, shape)}
 
     def run(
         self,
@@ -335,8 +351,9 @@ def pack_backbone(
     seed: int,
     precision: str,
     aware_of: str = "none",
+    every_token: bool = False,
 ) -> keras.Model:
-    """A Keras model with a backbone's inputs and its output `pooled_output`, computed packed."""
-    encoder = PackedEncoder(backbone, config, dropout, seed, precision, aware_of)
+    """A Keras model with a backbone's inputs and outputs, computed packed: see `PackedEncoder`."""
+    encoder = PackedEncoder(backbone, config, dropout, seed, precision, aware_of, every_token)
     inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in INPUTS}
-    return keras.Model(inputs, {"pooled_output": encoder(inputs)}, name="packed")
+    return keras.Model(inputs, encoder(inputs), name="packed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from edgebert.training.state import TrainingFolder, require_same_run
 if TYPE_CHECKING:
     from edgebert.training.fitting import Outcome
 
-_STARTED_FROM = ("model", "train", "dev", "teacher")
+_STARTED_FROM = ("task", "model", "train", "dev", "teacher")
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class TrainingResult:
     Attributes:
         model: with the weights of the best epoch.
         out: the folder that it was written to.
-        metrics: of the best epoch on the dev rows: accuracy, macro_f1, and loss where it trained.
-        epochs: what each epoch gave: epoch, loss, dev_loss, dev_accuracy, dev_macro_f1.
+        metrics: of the best epoch on the dev rows: the task's, and loss where it trained.
+        epochs: what each epoch gave: epoch, loss, dev_loss, and `dev_` with each of the metrics.
         best_epoch: its number from 1; 0 where nothing was trained.
         steps: that were taken in all.
         sentences_per_second: of training in steady state: no tracing, no scoring, no saving; 0
@@ -80,7 +80,7 @@ def training_facts(metrics: Mapping[str, float], outcome: Outcome | None = None)
     return {
         "metrics": dict(metrics),
         "epoch": outcome.best.epoch if outcome else 0,
-        "epochs": [asdict(score) for score in outcome.epochs] if outcome else [],
+        "epochs": [score.to_dict() for score in outcome.epochs] if outcome else [],
         "steps": outcome.steps if outcome else 0,
         "sentences_per_second": round(outcome.sentences_per_second, 1) if outcome else 0.0,
     }

@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
         return None
     digest = hashlib.sha256()
     for example in dataset.examples:
-        digest.update(json.dumps([example.text, example.label]).encode())
+        digest.update(json.dumps(astuple(example)).encode())
     return {
         "name": dataset.name,
         "rows": len(dataset),
@@ -160,4 +160,5 @@ def describe_model(model: TaskModel) -> dict[str, Any]:
         "vocabulary_sha256": model.tokenizer.vocabulary.sha256,
         "labels": list(model.labels),
         "max_length": model.max_length,
+        "task": model.task,
     }

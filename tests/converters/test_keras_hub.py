@@ -11,7 +11,7 @@ import pytest
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, Checkpoint
 from converters.keras_hub import read_weights
 from converters.vocabulary import Vocabulary
-from converters.weight_names import from_keras_hub, rows, to_keras_hub
+from converters.weight_names import HEADS, from_keras_hub, rows, to_keras_hub
 from edgebert.model import TaskModel, open_model
 from edgebert.tokenizer import Tokenizer, pad
 from tests.golden.reference import REFERENCE_CONFIG, TEXTS, random_weights, reference
@@ -27,8 +27,15 @@ def test_transforms_have_an_inverse(transform: str) -> None:
     np.testing.assert_array_equal(from_keras_hub(turned, transform), array)
 
 
-def test_every_name_is_there_once() -> None:
+@pytest.mark.parametrize("head", HEADS)
+def test_every_name_is_there_once(head: str) -> None:
     for column in ("neutral", "huggingface", "keras_hub"):
+        names = [getattr(row, column) for row in rows(3, head)]
+        assert len(names) == len(set(names))
+
+
+def test_neutral_names_and_those_of_keras_tell_the_heads_apart() -> None:
+    for column in ("neutral", "keras_hub"):
         names = [getattr(row, column) for row in rows(3)]
         assert len(names) == len(set(names))
 

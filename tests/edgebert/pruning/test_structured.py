@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from converters.compaction import LayerWidth, layer_widths
 from converters.layer_choice import drop_layers
 from edgebert.datasets import read_dataset
+from edgebert.encoded_rows import encode_rows
 from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.evaluation import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
@@ -33,7 +34,6 @@ from edgebert.pruning.recovery import prune_with_recovery
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.surgeon import DAMPING, Curvature, refitted, removal
 from edgebert.settings import FinetuneSettings, PruneSettings, StructureSettings
-from edgebert.training.batches import encode_rows
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")

@@ -7,17 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgebert.encoded_rows import PAD_MULTIPLE, EncodedRows, encode_rows
 from edgebert.model import TaskModel
 from edgebert.tokenizer import pad
 from edgebert.training import batches
-from edgebert.training.batches import (
-    PAD_MULTIPLE,
-    EncodedRows,
-    count_batches,
-    encode_rows,
-    epoch_batches,
-    sorted_batches,
-)
+from edgebert.training.batches import count_batches, epoch_batches, sorted_batches
 
 TEXTS = ["good", "a very nice film today", "", "lights off", "the music is great and not boring"]
 

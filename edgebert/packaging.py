@@ -1,0 +1,49 @@
+"""Packs a graph with all that an app needs: metadata, manifest, vocabulary and labels."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from converters import heads
+from converters.inference_graph import DYNAMIC_LENGTH, signature_key
+from converters.metadata import (
+    METADATA_BUFFER,
+    add_metadata_buffers,
+    append_associated_files,
+    classifier_metadata,
+    labels_txt,
+)
+from edgebert import __version__
+from edgebert.litert_model import MANIFEST_NAME, VOCABULARY_FILE
+from edgebert.model import TaskModel
+
+LABELS_FILE = "labels.txt"
+
+
+def pack(body: bytes, manifest: dict[str, Any], model: TaskModel) -> bytes:
+    """The graph with metadata, manifest, vocabulary and labels put in."""
+    buffers = {MANIFEST_NAME: json.dumps(manifest, ensure_ascii=False).encode()}
+    files = {VOCABULARY_FILE: model.tokenizer.vocabulary.to_vocab_txt()}
+    if model.labels:
+        files[LABELS_FILE] = labels_txt(model.labels)
+    metadata = _metadata(manifest, model)
+    if metadata is not None:
+        buffers[METADATA_BUFFER] = metadata
+    return append_associated_files(add_metadata_buffers(body, buffers), files)
+
+
+def _metadata(manifest: dict[str, Any], model: TaskModel) -> bytes | None:
+    """What MediaPipe and the Task Library read; None where they have no task like it."""
+    description = f"Exported by edgebert {__version__}; recipe {manifest['recipe']}."
+    subgraph_names = tuple(map(signature_key, manifest["lengths"] or [DYNAMIC_LENGTH]))
+    if model.checkpoint.head == heads.CLASSIFIER:
+        return classifier_metadata(
+            "BERT text classifier",
+            description,
+            vocab_file=VOCABULARY_FILE,
+            labels_file=LABELS_FILE,
+            subgraph_names=subgraph_names,
+            version=__version__,
+        )
+    return None

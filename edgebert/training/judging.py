@@ -1,0 +1,88 @@
+"""What says after every epoch how good the model is: a task's metrics on the dev split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgebert.encoded_rows import Inputs
+from edgebert.tasks.task import Decoding, Features, Task, TrainingRows
+from edgebert.training.batches import sorted_batches
+
+Run = Callable[[Inputs], np.ndarray]
+
+
+class Judge(Protocol):
+    """Judges a model after each epoch."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that epochs are chosen by."""
+        ...
+
+    @property
+    def loss(self) -> Any:
+        """The Keras loss of the task."""
+        ...
+
+    def score(self, run: Run, batch_size: int, longest: int) -> dict[str, float]:
+        """Runs the model on the dev rows: its metrics, `loss` among them."""
+        ...
+
+    def rank(self, metrics: Mapping[str, float], loss: float) -> tuple[float, float]:
+        """Better results have larger ranks."""
+        ...
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """A labelled split, encoded: what is learnt, or, of the dev split, the judge.
+
+    It judges tasks whose rows are their encodings, one each.
+
+    Attributes:
+        task: whose metrics they are.
+        features: of the split.
+        rows: the same as they are learnt, for the loss.
+        labels: of the model.
+        decoding: of the model.
+    """
+
+    task: Task[Any]
+    features: Features
+    rows: TrainingRows
+    labels: Sequence[str]
+    decoding: Decoding
+
+    @property
+    def metric(self) -> str:
+        return self.task.metric
+
+    @cached_property
+    def loss(self) -> Any:
+        return self.task.loss(self.labels)
+
+    def score(self, run: Run, batch_size: int, longest: int) -> dict[str, float]:
+        outputs, loss = self.outputs(run, batch_size, longest)
+        metrics = self.task.metrics(outputs, self.features, self.labels, self.decoding)
+        return {**metrics, "loss": loss}
+
+    def outputs(self, run: Run, batch_size: int, longest: int) -> tuple[list[np.ndarray], float]:
+        """What the model gives for each encoding, and the mean loss."""
+        encodings = self.features.encodings
+        found: dict[int, np.ndarray] = {}
+        losses = 0.0
+        for batch in sorted_batches(self.rows.lengths, batch_size):
+            inputs, targets, _ = self.rows.batch(batch, longest, 0)
+            outputs = run(inputs)
+            losses += float(self.loss(targets, outputs)) * len(batch)
+            parts = self.task.split_outputs(outputs, [encodings[i] for i in batch])
+            found.update(zip(map(int, batch), parts, strict=True))
+        return [found[i] for i in range(len(encodings))], losses / len(encodings)
+
+    def rank(self, metrics: Mapping[str, float], loss: float) -> tuple[float, float]:
+        return metrics[self.metric], -loss
