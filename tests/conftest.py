@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from edgebert.model import TaskModel
 from edgebert.tokenizer import Tokenizer
 from tests.judges import chromium as chromium_judge
 from tests.judges import mediapipe_classifier, sshd
+from tests.tiny_tasks import random_task_model, write_task_file
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
@@ -159,3 +161,30 @@ def one_layer_encoder(tiny_encoder: TaskModel) -> TaskModel:
 def tiny_folder(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny classifier as a folder on disk."""
     return tiny_model.save(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_task_model(
+    tiny_config: BertConfig, tiny_vocabulary: Vocabulary
+) -> Callable[[str], TaskModel]:
+    """Gives the tiny model of a task, by its name: random weights, the task's own head."""
+
+    @functools.cache
+    def model(task: str) -> TaskModel:
+        return random_task_model(tiny_config, Tokenizer(tiny_vocabulary), task)
+
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_task_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives a small labelled file in a task's own format, by the task's name.
+
+    `repeats` has its rows so many times over.
+    """
+
+    @functools.cache
+    def file(task: str, repeats: int = 1) -> Path:
+        return write_task_file(tmp_path_factory.mktemp(f"{task}-data"), task, repeats)
+
+    return file
