@@ -84,12 +84,15 @@ def finetune(
 
     keras_model = fitting.build_model(base, kind, kind.num_outputs(labels), keep_head, settings)
     data = encode_split(base, kind, train, labels, base.decoding, settings)
-    judge = encode_split(base, kind, dev, labels, base.decoding, settings)
+    judge = encode_split(base, kind, dev, labels, base.decoding, settings, chooses=True)
     outcome = fitting.train(
         keras_model, data.rows, judge, settings, folder, progress or silent, "fine-tune", resume
     )
     entry = history_entry(identity, train, dev, outcome.metrics, outcome)
-    model = base.updated(keras_model, labels, entry, max_length=settings.max_length)
+    decoding = judge.fitted(keras_model.predict_on_batch, settings.batch_size, settings.max_length)
+    model = base.updated(
+        keras_model, labels, entry, max_length=settings.max_length, decoding=decoding
+    )
     model.save(out)
     folder.remove()
     return FinetuneResult(**result_fields(model, out))

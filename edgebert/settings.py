@@ -72,6 +72,11 @@ class TaskSettings:
         "What the model is to do; 'auto' sees it in the base model and the training file.",
         ("auto", *TASKS),
     )
+    stride: int = setting(
+        128, "qa: tokens from one window over a long context to the next (Devlin et al. 2019)."
+    )
+    max_answer_tokens: int = setting(30, "qa: longest answer, in tokens.")
+    max_question_tokens: int = setting(64, "qa: longer questions are cut to so many tokens.")
 
 
 @dataclass(frozen=True)

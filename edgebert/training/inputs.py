@@ -61,6 +61,7 @@ def encode_split(
     labels: Sequence[str],
     decoding: Decoding,
     settings: FinetuneSettings,
+    chooses: bool = False,
 ) -> EncodedSplit:
     """Encodes labelled examples: what is learnt of them, and the judge that they can be.
 
@@ -71,8 +72,9 @@ def encode_split(
         labels: of the head.
         decoding: of the model.
         settings: the longest text, and how rows are weighed.
+        chooses: whether thresholds of the task are chosen on this split.
     """
     tokenizer = base.tokenizer
     features = task.features(tokenizer, data.examples, settings.max_length, decoding)
     rows = task.rows(features, labels, decoding, settings, tokenizer)
-    return EncodedSplit(task, features, rows, labels, decoding)
+    return EncodedSplit(task, features, rows, labels, decoding, chooses)

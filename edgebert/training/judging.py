@@ -44,12 +44,16 @@ class EncodedSplit:
 
     It judges tasks whose rows are their encodings, one each.
 
+    Where the judge chooses, every epoch is scored with the thresholds that are best for it on these
+    rows, which are those that the model would get (`Task.fitted`).
+
     Attributes:
         task: whose metrics they are.
         features: of the split.
         rows: the same as they are learnt, for the loss.
         labels: of the model.
         decoding: of the model.
+        chooses: whether what the task chooses on a dev split is chosen on these rows.
     """
 
     task: Task[Any]
@@ -57,6 +61,7 @@ class EncodedSplit:
     rows: TrainingRows
     labels: Sequence[str]
     decoding: Decoding
+    chooses: bool = False
 
     @property
     def metric(self) -> str:
@@ -68,8 +73,19 @@ class EncodedSplit:
 
     def score(self, run: Run, batch_size: int, longest: int) -> dict[str, float]:
         outputs, loss = self.outputs(run, batch_size, longest)
-        metrics = self.task.metrics(outputs, self.features, self.labels, self.decoding)
+        metrics = self.task.metrics(outputs, self.features, self.labels, self._fitted(outputs))
         return {**metrics, "loss": loss}
+
+    def fitted(self, run: Run, batch_size: int, longest: int) -> dict[str, Any]:
+        """The model's decoding after what is chosen on these rows was chosen."""
+        if type(self.task).fitted is Task.fitted:  # nothing to choose: spares running the model
+            return dict(self.decoding)
+        return dict(self._fitted(self.outputs(run, batch_size, longest)[0]))
+
+    def _fitted(self, outputs: Sequence[np.ndarray]) -> Decoding:
+        if not self.chooses:
+            return self.decoding
+        return self.task.fitted(self.decoding, outputs, self.features, self.labels)
 
     def outputs(self, run: Run, batch_size: int, longest: int) -> tuple[list[np.ndarray], float]:
         """What the model gives for each encoding, and the mean loss."""
