@@ -39,6 +39,9 @@ class BertConfig:
         num_segments: rows of the segment table; 1 for a model that tells no segments apart.
         pooler_activation: of the dense layer between [CLS] and the classifier, one of
             `POOLER_ACTIVATIONS`: BERT has tanh, DistilBERT ReLU, ELECTRA GELU.
+        masked_lm_activation: of the dense layer in a masked LM's head; empty: `activation`, as in
+            BERT. ELECTRA and keras-hub have the exact GELU there, whatever the encoder has.
+        masked_lm_epsilon: of the LayerNorm behind it; 0: `layer_norm_epsilon`. keras-hub has 1e-5.
     """
 
     vocab_size: int
@@ -52,10 +55,22 @@ class BertConfig:
     layer_norm_epsilon: float = 1e-12
     dropout: float = 0.1
     pooler_activation: str = TANH
+    masked_lm_activation: str = ""
+    masked_lm_epsilon: float = 0.0
 
     @property
     def head_size(self) -> int:
         return self.hidden_size // self.num_heads
+
+    @property
+    def transform_activation(self) -> str:
+        """The activation in a masked LM's head."""
+        return self.masked_lm_activation or self.activation
+
+    @property
+    def transform_epsilon(self) -> float:
+        """LayerNorm's epsilon in a masked LM's head."""
+        return self.masked_lm_epsilon or self.layer_norm_epsilon
 
     def __post_init__(self) -> None:
         problems = [
@@ -79,10 +94,12 @@ class BertConfig:
         for name, known in (
             ("activation", ACTIVATIONS),
             ("pooler_activation", POOLER_ACTIVATIONS),
+            ("masked_lm_activation", ("", *ACTIVATIONS)),
         ):
             if getattr(self, name) not in known:
                 problems.append(
-                    f"{name} must be one of {', '.join(known)}. Received: {getattr(self, name)}"
+                    f"{name} must be one of {', '.join(filter(None, known))}. "
+                    f"Received: {getattr(self, name)}"
                 )
         if problems:
             raise ConversionError("The configuration is no BERT: " + "; ".join(problems) + ".")
@@ -125,6 +142,11 @@ class Checkpoint:
     def is_classifier(self) -> bool:
         """Whether it classifies whole texts."""
         return "classifier.kernel" in self.weights
+
+    @property
+    def has_next_sentence(self) -> bool:
+        """Whether its masked LM tells, too, if the second text follows the first."""
+        return any(name.startswith("next_sentence.") for name in self.weights)
 
     def weights_sha256(self) -> str:
         """A hash over names, shapes and float32 values: the same weights give it in any file."""
@@ -210,9 +232,10 @@ def check_weights(checkpoint: Checkpoint) -> None:
     shapes = expected_shapes(
         checkpoint.config, num_labels, "pooler.kernel" in weights, checkpoint.head
     )
-    if "next_sentence.kernel" in weights:
+    if checkpoint.has_next_sentence:
         hidden = checkpoint.config.hidden_size
         shapes |= {"next_sentence.kernel": (2, hidden), "next_sentence.bias": (2,)}
+        shapes |= {"pooler.kernel": (hidden, hidden), "pooler.bias": (hidden,)}
     missing = [name for name in shapes if name not in weights]
     wrong = [
         f"{name}: expected {shape}. Received: {weights[name].shape}"

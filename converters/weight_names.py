@@ -65,14 +65,16 @@ def _dense(
     return rows
 
 
-def _norm(neutral: str, tf1: str, huggingface: str, distilbert: str, keras_hub: str) -> list[Row]:
+def _norm(
+    neutral: str, tf1: str, huggingface: str, distilbert: str, keras_hub: str, electra: str = ""
+) -> list[Row]:
     return [
         Row(
             f"{neutral}.{part}",
             f"{tf1}/LayerNorm/{name}",
             f"{huggingface}.{pytorch}",
             f"{distilbert}.{pytorch}",
-            f"{huggingface}.{pytorch}",
+            f"{electra or huggingface}.{pytorch}",
             f"{keras_hub}/{name}",
         )
         for part, pytorch, name in (("scale", "weight", "gamma"), ("bias", "bias", "beta"))
@@ -229,6 +231,7 @@ HEADS: dict[str, tuple[Row, ...]] = {
             "cls.predictions.transform.LayerNorm",
             "vocab_layer_norm",
             "masked_lm_norm",
+            electra="generator_predictions.LayerNorm",
         ),
         Row(
             "masked_lm.bias",
