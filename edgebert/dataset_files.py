@@ -64,6 +64,16 @@ class Problems:
         if self.count <= _SHOWN_PROBLEMS:
             self.shown.append(f"line {line}: {problem}")
 
+    def listed(self) -> str:
+        """The problems as the end of a message: how many, the first few, and what to do."""
+        shown = "".join(f"\n  {problem}" for problem in self.shown)
+        more = self.count - len(self.shown)
+        return (
+            f"Received {self.count} problem{'s' if self.count > 1 else ''}:{shown}"
+            + (f"\n  and {more} more" if more else "")
+            + "\nNext: mend these lines; nothing was taken from the file."
+        )
+
 
 @dataclass(frozen=True)
 class _Columns:
@@ -135,10 +145,10 @@ def read_rows(
     columns = _Columns(where, text_column, label_column, labels)
     problems = Problems()
     try:
-        stream, sha256 = _open(path)
+        stream, sha256 = open_bytes(path)
         with closing(stream):
             read = _reader(path, stream, where)
-            raw_rows = read(_lines(stream, problems), columns, problems)
+            raw_rows = read(numbered_lines(stream, problems), columns, problems)
             rows = list(_judged(raw_rows, labels, problems))
             size = stream.tell()
     except (OSError, EOFError, zlib.error) as error:
@@ -153,7 +163,8 @@ def read_rows(
     return rows, sha256
 
 
-def _open(path: Path) -> tuple[BinaryIO, str]:
+def open_bytes(path: Path) -> tuple[BinaryIO, str]:
+    """A file's bytes, unpacked where its name ends in `.gz`, and the SHA-256 of it as it lies."""
     if path == STANDARD_INPUT:
         data = sys.stdin.buffer.read()
         return io.BytesIO(data), hashlib.sha256(data).hexdigest()
@@ -178,7 +189,7 @@ def _reader(path: Path, stream: BinaryIO, where: str) -> _Reader:
     return _READERS[ending]
 
 
-def _lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, str]]:
+def numbered_lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, str]]:
     """Yields numbered lines with their ends, but for the empty ones at the end of the file."""
     offset, empty = 0, []
     for number, line in enumerate(stream, 1):
@@ -283,7 +294,7 @@ def _jsonl_rows(
         if isinstance(content, dict):
             objects.append((number, content))
         else:
-            problems.add(number, f"a JSON {_json_type(content)} where an object was expected")
+            problems.add(number, f"a JSON {json_type(content)} where an object was expected")
     keys = list(dict.fromkeys(key for _, row in objects for key in row))
     chosen = columns.choose(keys, problems) if objects else None
     if chosen is None:
@@ -308,11 +319,11 @@ def _judged(
     for number, text, raw_label in rows:
         label = _label_text(raw_label)
         if text is not None and not isinstance(text, str):
-            problems.add(number, f"the text is a JSON {_json_type(text)}")
+            problems.add(number, f"the text is a JSON {json_type(text)}")
         elif text is None or not text.strip():
             problems.add(number, "empty text")
         elif isinstance(raw_label, (dict, list)):
-            problems.add(number, f"the label is a JSON {_json_type(raw_label)}")
+            problems.add(number, f"the label is a JSON {json_type(raw_label)}")
         elif label is None and labels == "required":
             problems.add(number, "missing label")
         else:
@@ -327,7 +338,8 @@ def _label_text(label: Any) -> str | None:
     return _LONE_SURROGATE.sub("\ufffd", text).strip() or None
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """What a value of JSON is, in JSON's own terms."""
     names = {dict: "object", list: "array", str: "text", bool: "boolean", type(None): "null"}
     return names.get(type(value), "number")
 
@@ -355,11 +367,4 @@ def _one_of(names: Sequence[str]) -> str:
 
 def _error(where: str, labels: LabelUse, problems: Problems) -> DataError:
     wanted = "a text and a label" if labels == "required" else "a text"
-    shown = "".join(f"\n  {problem}" for problem in problems.shown)
-    more = problems.count - len(problems.shown)
-    return DataError(
-        f"{where}: expected UTF-8 with {wanted} in every row. "
-        f"Received {problems.count} problem{'s' if problems.count > 1 else ''}:{shown}"
-        + (f"\n  and {more} more" if more else "")
-        + "\nNext: mend these lines; nothing was taken from the file."
-    )
+    return DataError(f"{where}: expected UTF-8 with {wanted} in every row. {problems.listed()}")
