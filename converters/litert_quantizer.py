@@ -21,6 +21,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from converters import heads
 from converters.errors import ConversionError
 from converters.graph_builder import FILE_IDENTIFIER, AlignedBuffer
 
@@ -40,6 +41,11 @@ _LAYER_GROUPS = (
     ("residuals", ("ADD",), "(?:attention|feed_forward)/residual"),
     ("norms", _NORM, "(?:attention|feed_forward)/norm(?:/.*)?"),
 )
+_HEAD_GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
+    heads.CLASSIFIER: (("pooler", "pooler/dense"), ("classifier", "logits")),
+    heads.TOKEN_CLASSIFIER: (("token_classifier", "token_classifier/logits"),),
+    heads.SPANS: (("spans", "spans/logits"),),
+}
 
 
 @dataclass(frozen=True)
@@ -202,21 +208,21 @@ def _with_shared_scales(body: bytes) -> bytes:
     return _bytes(model)
 
 
-def bert_groups(num_layers: int, has_head: bool) -> tuple[OperatorGroup, ...]:
+def bert_groups(num_layers: int, head: str) -> tuple[OperatorGroup, ...]:
     """The groups of a graph that `build_inference_graph` made, in the order of the model.
 
     Embeddings and the mask are left out: what they read are token ids.
+
+    Args:
+        num_layers: of the encoder.
+        head: of `converters.heads`.
     """
     groups = [
         OperatorGroup(f"layers.{i}.{name}", operators, f"layer_{i}/{outputs}")
         for i in range(num_layers)
         for name, operators, outputs in _LAYER_GROUPS
     ]
-    if has_head:
-        groups += [
-            OperatorGroup("pooler", ("FULLY_CONNECTED",), "pooler/dense"),
-            OperatorGroup("classifier", ("FULLY_CONNECTED",), "logits"),
-        ]
+    groups += [OperatorGroup(name, _FC, outputs) for name, outputs in _HEAD_GROUPS.get(head, ())]
     return (
         *groups,
         OperatorGroup(

@@ -1,7 +1,7 @@
 """Calibration: what a model computes on a few hundred texts, to decide by measurement.
 
 Recipes that have a choice (which kernels go to 4 bits, which operators stay in float) are given
-texts as the app will see them; labels are not needed. This room runs graphs on those texts: the
+examples as the app will see them; labels are not needed. This room runs graphs on those texts: the
 second moments of every kernel's inputs, and how far one graph's outputs are from another's.
 """
 
@@ -15,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.graph_heads import OUTPUTS
 from converters.inference_graph import DYNAMIC_LENGTH, Precision, build_inference_graph
 from converters.tflite_file import read_model
 from edgebert.errors import DataError
+from edgebert.examples import encodings_of
 from edgebert.lengths import pick_lengths
 from edgebert.litert_model import LiteRtModel
 from edgebert.litert_runtime import load_tracing_interpreter, open_runtime
-from edgebert.model import task_of_head
+from edgebert.model import TaskModel, task_of_head
 from edgebert.settings import ExportSettings
 from edgebert.tokenizer import Encoding, Tokenizer
 
@@ -31,6 +33,12 @@ FEWEST_TEXTS = 2
 TRIAL_LENGTHS = 3
 """Fixed lengths of a graph that is only tried: few enough to be built in no time."""
 FLOAT = Precision("float32", "float32")
+_SOFTMAX_AXES = {
+    heads.CLASSIFIER: -1,
+    heads.TOKEN_CLASSIFIER: -1,
+    heads.SPANS: 0,
+    heads.MASKED_LM: -1,
+}
 
 
 @dataclass(frozen=True)
@@ -52,10 +60,24 @@ class Calibration:
         return OUTPUTS[self.checkpoint.head][-1]
 
     @property
+    def shares_sum(self) -> int | None:
+        """The axis of an output that softmax goes over: a number added along it changes nothing.
+
+        None where no softmax follows: vectors, scores, labels that don't exclude each other.
+        """
+        if self.checkpoint.problem != heads.SINGLE_LABEL:
+            return None
+        return _SOFTMAX_AXES.get(self.checkpoint.head)
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """Fixed lengths that these texts are tried at."""
         counts = np.array([len(encoding) for encoding in self.encodings])
         return pick_lengths(counts, int(counts.max()), TRIAL_LENGTHS)
+
+    def error(self, reference: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> float:
+        """`output_error` of these texts' outputs."""
+        return output_error(reference, received, self.shares_sum)
 
     def first(self, texts: int) -> Calibration:
         """The same with so many of the texts."""
@@ -63,18 +85,20 @@ class Calibration:
 
 
 def calibrate(
-    checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
-    texts: Sequence[str],
-    max_length: int,
-    settings: ExportSettings,
+    model: TaskModel, examples: Sequence[Any], max_length: int, settings: ExportSettings
 ) -> Calibration:
-    """Draws `calibration_rows` of the different texts, by `calibration_seed`, and encodes them.
+    """Draws `calibration_rows` of the different examples, by `calibration_seed`, and encodes them.
+
+    Args:
+        model: its checkpoint as it will be exported, compacted.
+        examples: texts, or examples of the task's reader.
+        max_length: longest encoding, in tokens.
+        settings: how many are drawn; of an example that takes several encodings, no more of them.
 
     Raises:
-        DataError: fewer than two different texts.
+        DataError: fewer than two different examples.
     """
-    different = list(dict.fromkeys(text for text in texts if text.strip()))
+    different = list({repr(item): item for item in examples if _has_words(item)}.values())
     if len(different) < FEWEST_TEXTS:
         raise DataError(
             f"--recipe {settings.recipe} is decided by measurement and needs at least "
@@ -82,11 +106,22 @@ def calibrate(
             f"Received: {len(different)}. Next: add --calibration FILE with text as the app will "
             "see it (the training file will do; labels are not read)."
         )
-    rows = min(max(settings.calibration_rows, FEWEST_TEXTS), len(different))
+    rows = max(settings.calibration_rows, FEWEST_TEXTS)
     generator = np.random.default_rng(settings.calibration_seed)
-    chosen = np.sort(generator.choice(len(different), rows, replace=False))
-    encodings = tokenizer.encode_batch([different[i] for i in chosen], max_length)
-    return Calibration(checkpoint, tokenizer, tuple(encodings))
+
+    def drawn(items: Sequence[Any]) -> list[Any]:
+        chosen = generator.choice(len(items), min(rows, len(items)), replace=False)
+        return [items[i] for i in np.sort(chosen)]
+
+    encodings = encodings_of(model, drawn(different), max_length)
+    if len(encodings) > rows:
+        encodings = drawn(encodings)
+    return Calibration(model.checkpoint, model.tokenizer, tuple(encodings))
+
+
+def _has_words(item: Any) -> bool:
+    text = item if isinstance(item, str) else getattr(item, "text", "something")
+    return bool(str(text).strip())
 
 
 def feeds_of(encoding: Encoding, length: int = 0, pad_id: int = 0) -> dict[str, np.ndarray]:
@@ -218,19 +253,25 @@ def outputs_of(calibration: Calibration, precision: Precision) -> tuple[np.ndarr
     return outputs(calibration, graph.finish())
 
 
-def output_error(reference: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> float:
+def output_error(
+    reference: Sequence[np.ndarray], received: Sequence[np.ndarray], shares_sum: int | None = None
+) -> float:
     """How far outputs are from the float model's: the squared error over the squared signal.
 
-    0 where nothing changed; 0.01 is 20 dB. Logits of a text are taken without their mean over the
-    labels, which softmax ignores. Probabilities would not do: on texts that a model was trained on
-    they are all but 0 and 1, and no error shows.
+    0 where nothing changed; 0.01 is 20 dB. Logits that softmax reads are taken without their mean,
+    which it ignores. Probabilities would not do: on texts that a model was trained on they are all
+    but 0 and 1, and no error shows.
 
     Args:
-        reference: of each text, logits `[labels]` or rows `[tokens, ...]`.
+        reference: of each text what the head gives: `[labels]`, `[tokens, ...]`, a vector.
         received: the same of the other graph.
+        shares_sum: of `Calibration`: the axis whose mean is taken off.
     """
-    if reference[0].ndim == 1:
-        reference, received = ([x - x.mean() for x in outputs] for outputs in (reference, received))
+    if shares_sum is not None:
+        reference, received = (
+            [x - x.mean(axis=shares_sum, keepdims=True) for x in outputs]
+            for outputs in (reference, received)
+        )
     noise = sum(float(((a - b) ** 2).sum()) for a, b in zip(reference, received, strict=True))
     signal = sum(float((a**2).sum()) for a in reference)
     return noise / max(signal, float(np.finfo(np.float64).tiny))

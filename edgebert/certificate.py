@@ -11,12 +11,12 @@ import numpy as np
 
 from edgebert.datasets import Dataset, read_dataset, sample_set
 from edgebert.errors import UsageError
-from edgebert.evaluation import KerasPredictor, task_of
+from edgebert.evaluation import KerasPredictor
+from edgebert.examples import encodings_of, task_of
 from edgebert.litert_model import LiteRtModel
 from edgebert.model import ENCODER, TaskModel
 from edgebert.quantization import Agreement, agreement
 from edgebert.tasks.task import Features, Task
-from edgebert.tokenizer import Encoding
 
 SHOWN_TEXTS = 4
 SHOWN_NUMBERS = 8
@@ -171,10 +171,11 @@ def default_texts() -> list[str]:
 
 
 def certify(
-    keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, texts: Sequence[str]
+    keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, examples: Sequence[Any]
 ) -> Certificate:
-    """Runs the texts through all three and compares."""
-    encodings, from_file = (_encode(each, texts, final.max_length) for each in (keras, final))
+    """Runs texts or examples through all three and compares; varied ones of our own when empty."""
+    given: Sequence[Any] = list(examples) or _varied(keras)
+    encodings, from_file = (encodings_of(each, given, final.max_length) for each in (keras, final))
     same_ids = all(a.token_ids == b.token_ids for a, b in zip(encodings, from_file, strict=True))
     reference, in_float, in_final = (
         [output.astype(np.float64) for output in each.outputs(encodings)]
@@ -204,14 +205,11 @@ def certify(
     return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
 
 
-def _encode(
-    predictor: KerasPredictor | LiteRtModel, texts: Sequence[str], max_length: int
-) -> Sequence[Encoding]:
+def _varied(predictor: KerasPredictor) -> Sequence[Any]:
+    """Varied texts of our own, as the task's examples."""
     if predictor.task == ENCODER:
-        return predictor.tokenizer.encode_batch(texts, max_length)
-    task = task_of(predictor)
-    examples = task.check_examples(texts)
-    return task.features(predictor.tokenizer, examples, max_length, predictor.decoding).encodings
+        return default_texts()
+    return task_of(predictor).check_examples(default_texts())
 
 
 def _agreement(

@@ -17,11 +17,13 @@ import numpy as np
 from edgebert import hub
 from edgebert.datasets import Dataset
 from edgebert.encoded_rows import PAD_MULTIPLE
-from edgebert.errors import ModelError, UsageError
+from edgebert.errors import ModelError
+from edgebert.examples import features_of
+from edgebert.examples import task_of as task_of
 from edgebert.litert_model import LiteRtModel
 from edgebert.model import ENCODER, TaskModel, open_model
 from edgebert.tasks import task_named
-from edgebert.tasks.task import Decoding, Task
+from edgebert.tasks.task import Decoding
 from edgebert.tokenizer import Encoding, Tokenizer, pad
 
 
@@ -144,20 +146,6 @@ def open_predictor(path: Path | str, threads: int = 1) -> Predictor:
     return LiteRtModel.open(path, threads)
 
 
-def task_of(predictor: Predictor | TaskModel) -> Task[Any]:
-    """What a model does.
-
-    Raises:
-        UsageError: it is a bare encoder.
-    """
-    if predictor.task == ENCODER:
-        raise UsageError(
-            "Expected a model with a task. Received: a bare encoder, which has nothing to predict. "
-            "Next: fine-tune it with `edgebert finetune`."
-        )
-    return task_named(predictor.task)
-
-
 def predict(
     predictor: Predictor, texts: Sequence[Any], batch_size: int = 32
 ) -> list[dict[str, Any]]:
@@ -176,18 +164,10 @@ def predict(
     Raises:
         UsageError: the model has no task, or texts are not as many as the task wants.
     """
-    task = task_of(predictor)
-    examples = [
-        task.example(*((text,) if isinstance(text, str) else text))
-        if isinstance(text, (str, tuple))
-        else text
-        for text in texts
-    ]
-    features = task.features(
-        predictor.tokenizer, examples, predictor.max_length, predictor.decoding
-    )
+    features = features_of(predictor, texts, predictor.max_length)
     outputs = predictor.outputs(features.encodings, batch_size)
-    return task.answers(outputs, features, predictor.labels, predictor.decoding)
+    task, labels = task_of(predictor), predictor.labels
+    return task.answers(outputs, features, labels, predictor.decoding)
 
 
 def evaluate(

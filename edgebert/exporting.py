@@ -10,17 +10,20 @@ import gzip
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from converters.compaction import compact, layer_widths
 from converters.inference_graph import DYNAMIC_LENGTH, HIDDEN_STATES
 from edgebert import __version__
 from edgebert.calibration import FLOAT
-from edgebert.certificate import Certificate, FloatReference, Quality, certify, default_texts
+from edgebert.certificate import Certificate, FloatReference, Quality, certify
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
+from edgebert.examples import encodings_of
 from edgebert.layout import graph_of, lay_out
 from edgebert.lengths import parse_lengths, pick_lengths
 from edgebert.litert_model import MANIFEST_FORMAT, LiteRtModel
@@ -70,23 +73,24 @@ def export(
     model: TaskModel,
     out: Path | str,
     settings: ExportSettings = ExportSettings(),
-    length_texts: Sequence[str] = (),
-    check_texts: Sequence[str] = (),
+    length_texts: Sequence[Any] = (),
+    check_texts: Sequence[Any] = (),
     reference: FloatReference | None = None,
     progress: Progress = silent,
-    calibration_texts: Sequence[str] = (),
+    calibration_texts: Sequence[Any] = (),
 ) -> Artifact:
     """Writes `out` and, beside it, its manifest as `<name>.json`.
 
     Args:
         model: of any task, or a bare encoder.
         out: the `.tflite` to write; an existing file is replaced whole.
-        length_texts: for `lengths = "auto"`: text as the app will see it.
-        check_texts: texts of the certificate; varied ones of our own when empty.
+        length_texts: for `lengths = "auto"`: text as the app will see it, as plain texts or as
+            examples of the task's reader; so are the next two.
+        check_texts: of the certificate; varied texts of our own when empty.
         reference: the float model and labelled text to hold the file against; the manifest then
             has its agreement and accuracy too. Made once, it serves several exports of a model.
         calibration_texts: for recipes that decide by measurement: text as the app will see it,
-            without labels. The training texts will do.
+            without labels. The training data will do.
 
     Raises:
         DataError: too few calibration texts for a recipe that needs them.
@@ -103,8 +107,7 @@ def export(
     checkpoint = compact(model.checkpoint)
     manifest = _manifest(model, settings, lengths, output)
     layout = lay_out(
-        checkpoint,
-        model.tokenizer,
+        replace(model, checkpoint=checkpoint),
         lengths,
         output,
         settings,
@@ -116,7 +119,6 @@ def export(
     if layout.calibration:
         manifest["calibration"] = layout.calibration
     manifest["layers"] = [asdict(width) for width in layer_widths(checkpoint)]
-    texts = list(check_texts) or default_texts()
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
         progress("check", 1, 3)
         final = _written(Path(scratch) / "final.tflite", body, manifest, model)
@@ -126,7 +128,7 @@ def export(
             manifest,
             model,
         )
-        certificate = certify(reference.predictor, float_graph, final, texts)
+        certificate = certify(reference.predictor, float_graph, final, check_texts)
         _refuse_a_wrong_graph(certificate)
         manifest["parity"] = certificate.to_dict()
         if reference.labelled is not None:
@@ -160,9 +162,14 @@ def choose_output(model: TaskModel, settings: ExportSettings) -> str:
 
 
 def choose_lengths(
-    model: TaskModel, settings: ExportSettings, texts: Sequence[str]
+    model: TaskModel, settings: ExportSettings, examples: Sequence[Any]
 ) -> tuple[int, ...]:
     """The lengths that the settings ask for; `(DYNAMIC_LENGTH,)` for a free one.
+
+    Args:
+        model: whose lengths they are.
+        settings: of the export.
+        examples: what `auto` picks them for: texts, or examples of the task's reader.
 
     Raises:
         UsageError: more than one of the three ways is asked for, or a length is out of bounds.
@@ -194,12 +201,13 @@ def choose_lengths(
     longest = settings.max_length or min(model.max_length, positions)
     if settings.lengths != AUTO:
         return parse_lengths(settings.lengths, positions if settings.lengths else longest)
-    if not texts:
+    if not examples:
         raise UsageError(
             "--lengths auto needs text as the app will see it. "
             "Next: add --lengths-from FILE (the training file will do)."
         )
-    return pick_lengths(model.tokenizer.count_lengths(texts), longest, settings.max_signatures)
+    counts = np.array([len(encoding) for encoding in encodings_of(model, examples, longest)])
+    return pick_lengths(counts, longest, settings.max_signatures)
 
 
 def _manifest(

@@ -16,11 +16,11 @@ from converters.inference_graph import Precision, build_inference_graph
 from edgebert.calibration import calibrate
 from edgebert.errors import ModelError, UsageError
 from edgebert.mixed_precision import choose_int4
+from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.quantization import STATIC, precision_of, recipe_of
 from edgebert.settings import ExportSettings
 from edgebert.static_precision import choose_static
-from edgebert.tokenizer import Tokenizer
 
 INT4_BLOCK_STEP = 32
 """XNNPACK takes blocks of multiples of this."""
@@ -42,19 +42,18 @@ class Layout:
 
 
 def lay_out(
-    checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
+    model: TaskModel,
     lengths: Sequence[int],
     output: str,
     settings: ExportSettings,
-    calibration_texts: Sequence[str] = (),
+    calibration_texts: Sequence[Any] = (),
     max_length: int = 128,
     progress: Progress = silent,
 ) -> Layout:
     """Lays a checkpoint out as the settings' recipe says.
 
     Args:
-        checkpoint: as it is to be exported, compacted.
+        model: its checkpoint as it is to be exported, compacted.
         lengths: of the signatures.
         output: of the graph.
         calibration_texts: for recipes that decide by measurement: text as the app will see it.
@@ -66,7 +65,7 @@ def lay_out(
         MissingExtraError: the package of a static recipe is not installed.
         ModelError: the checkpoint can't be laid out.
     """
-    recipe, precision = recipe_of(settings), precision_of(settings)
+    recipe, precision, checkpoint = recipe_of(settings), precision_of(settings), model.checkpoint
     if settings.int4_block % INT4_BLOCK_STEP or settings.int4_block < 0:
         raise UsageError(
             f"--int4-block is 0 or a multiple of {INT4_BLOCK_STEP}. "
@@ -74,7 +73,7 @@ def lay_out(
         )
     if not recipe.decide:
         return Layout(graph_of(checkpoint, lengths, precision, output), _plain(precision))
-    calibration = calibrate(checkpoint, tokenizer, calibration_texts, max_length, settings)
+    calibration = calibrate(model, calibration_texts, max_length, settings)
     max_error = settings.max_error or recipe.max_error
     stored = {**_plain(precision), "kernels": recipe.name}
     try:

@@ -1,9 +1,9 @@
 """Which kernels go to 4 bits: decided by what each costs the outputs when it alone is rounded.
 
-Every layer has four parts that a precision is chosen for, and the head has two. A part's price is
-the error of the float model's outputs on calibration text with that part in int4; parts that
-cost most for the bytes they save stay in int8, until the share or the error that was asked for is
-kept. What is chosen together is measured together.
+Every layer has four parts that a precision is chosen for, and each dense layer of the head is one.
+A part's price is the error of the float model's outputs on calibration text with that part in int4;
+parts that cost most for the bytes they save stay in int8, until the share or the error that was
+asked for is kept. What is chosen together is measured together.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from converters.checkpoint import Checkpoint
 from converters.error_feedback import quantize_int4_with_feedback
 from converters.inference_graph import Precision
 from converters.quantized_matrix import QuantizedMatrix
-from edgebert.calibration import FLOAT, Calibration, kernel_moments, output_error, outputs_of
+from edgebert.calibration import FLOAT, Calibration, kernel_moments, outputs_of
 from edgebert.parts import PRICE_TEXTS, Part, PartPrice, most_within, parts_of
 from edgebert.progress import Progress, silent
 
@@ -79,7 +79,7 @@ def choose_int4(
         own = {name: _rounded(checkpoint, name, moments[name], block) for name in part.kernels}
         rounded |= own
         alone = outputs_of(few, replace(FLOAT, by_kernel=own))
-        prices[part.name] = output_error(reference[: len(alone)], alone)
+        prices[part.name] = calibration.error(reference[: len(alone)], alone)
     progress("int4", len(parts), len(parts))
     total = sum(part.weights(checkpoint) for part in parts_of(checkpoint))
     cheapest = sorted(parts, key=lambda part: prices[part.name] / part.weights(checkpoint))
@@ -88,7 +88,7 @@ def choose_int4(
     def joint(count: int) -> float:
         kernels = {name: rounded[name] for part in chosen[:count] for name in part.kernels}
         stored = replace(precision, by_kernel=kernels)
-        return output_error(reference, outputs_of(calibration, stored))
+        return calibration.error(reference, outputs_of(calibration, stored))
 
     count, error = most_within(joint, len(chosen), max_error)
     kept = chosen[:count]

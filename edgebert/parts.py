@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from converters import heads
 from converters.checkpoint import Checkpoint
 
 PRICE_TEXTS = 64
@@ -17,7 +18,14 @@ _LAYER_PARTS: dict[str, tuple[str, ...]] = {
     "feed_forward.inner": ("feed_forward.inner",),
     "feed_forward.output": ("feed_forward.output",),
 }
-_HEAD_PARTS = ("pooler", "classifier")
+_HEAD_PARTS: dict[str, tuple[str, ...]] = {
+    heads.CLASSIFIER: ("pooler", "classifier"),
+    heads.TOKEN_CLASSIFIER: ("token_classifier",),
+    heads.SPANS: ("spans",),
+    heads.SENTENCE: ("sentence.dense.",),
+    heads.MASKED_LM: ("masked_lm.dense",),
+}
+"""Dense layers of the head that a file computes, by the beginnings of their names."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,11 @@ def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
         for i in range(checkpoint.config.num_layers)
         for name, kernels in _LAYER_PARTS.items()
     ]
-    if checkpoint.is_classifier:
-        named += [Part(name, (name,)) for name in _HEAD_PARTS]
+    kernels = [
+        name.removesuffix(".kernel") for name in checkpoint.weights if name.endswith(".kernel")
+    ]
+    for begins in _HEAD_PARTS.get(checkpoint.head, ()):
+        named += [Part(name, (name,)) for name in kernels if name.startswith(begins)]
     return tuple(part for part in named if part.weights(checkpoint))
 
 

@@ -21,7 +21,6 @@ from edgebert.calibration import (
     FLOAT,
     Calibration,
     activation_ranges,
-    output_error,
     outputs,
     outputs_of,
 )
@@ -98,7 +97,7 @@ def choose_static(
     def error_of(chosen: Sequence[OperatorGroup], texts: Calibration) -> float:
         made = quantize_statically(body, ranges, chosen, activation_bits)
         received = outputs(texts, made, calibration.lengths)
-        return output_error(reference[: len(received)], received)
+        return calibration.error(reference[: len(received)], received)
 
     prices: dict[str, float] = {}
     for done, group in enumerate(groups):
@@ -163,7 +162,7 @@ def _groups_in(body: bytes, calibration: Calibration) -> tuple[OperatorGroup, ..
         (operator.name, subgraph.tensors[operator.outputs[0]].name)
         for operator in subgraph.operators
     ]
-    groups = bert_groups(config.num_layers, calibration.checkpoint.is_classifier)
+    groups = bert_groups(config.num_layers, calibration.checkpoint.head)
     return tuple(group for group in groups if any(group.takes(*operator) for operator in made))
 
 

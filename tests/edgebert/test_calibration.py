@@ -24,14 +24,13 @@ TEXTS = tuple(f"the {a} is {b}" for a in ("movie", "alarm", "light") for b in ("
 
 def calibration_of(model: TaskModel, rows: int = 256) -> Calibration:
     settings = ExportSettings(recipe="int4", calibration_rows=rows)
-    return calibrate(model.checkpoint, model.tokenizer, TEXTS, 40, settings)
+    return calibrate(model, TEXTS, 40, settings)
 
 
 def test_texts_are_drawn_by_a_seed(tiny_model: TaskModel) -> None:
     drawn = [
         calibrate(
-            tiny_model.checkpoint,
-            tiny_model.tokenizer,
+            tiny_model,
             TEXTS,
             40,
             ExportSettings(calibration_rows=4, calibration_seed=seed),
@@ -46,7 +45,7 @@ def test_texts_are_drawn_by_a_seed(tiny_model: TaskModel) -> None:
 @pytest.mark.parametrize("texts", [(), ("",), ("one",), ("one", "one", "  ")])
 def test_one_text_is_not_enough(texts: tuple[str, ...], tiny_model: TaskModel) -> None:
     with pytest.raises(DataError, match=r"at least 2 different.*Next: add --calibration"):
-        calibrate(tiny_model.checkpoint, tiny_model.tokenizer, texts, 40, ExportSettings())
+        calibrate(tiny_model, texts, 40, ExportSettings())
 
 
 @pytest.mark.parametrize("kind", ["tiny_model", "tiny_encoder"])
@@ -54,17 +53,12 @@ def test_outputs_are_those_of_keras(kind: str, request: pytest.FixtureRequest) -
     model = request.getfixturevalue(kind)
     calibration = calibration_of(model)
     assert calibration.output == (LOGITS if model.labels else HIDDEN_STATES)
-    keras = KerasPredictor(model)
-    expected = (
-        keras.scores(calibration.encodings)
-        if model.labels
-        else [keras.hidden_states(encoding) for encoding in calibration.encodings]
-    )
+    expected = KerasPredictor(model).outputs(calibration.encodings)
     got = outputs_of(calibration, FLOAT)
     for ours, theirs in zip(got, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    assert output_error(got, got) == 0
-    assert 0 < output_error(got, outputs_of(calibration, Precision())) < 0.05
+    assert calibration.error(got, got) == 0
+    assert 0 < calibration.error(got, outputs_of(calibration, Precision())) < 0.05
 
 
 def test_moments_are_those_of_every_kernels_inputs(tiny_model: TaskModel) -> None:
@@ -93,7 +87,9 @@ def test_moments_are_those_of_every_kernels_inputs(tiny_model: TaskModel) -> Non
 
 def test_error_is_noise_over_signal_and_ignores_what_softmax_does() -> None:
     reference = [np.array([3.0, -3.0]), np.array([-1.0, 1.0])]
-    assert output_error(reference, [x + 5 for x in reference]) == pytest.approx(0)
-    assert output_error(reference, [x * 1.1 for x in reference]) == pytest.approx(0.01)
+    assert output_error(reference, [x + 5 for x in reference], -1) == pytest.approx(0)
+    assert output_error(reference, [x * 1.1 for x in reference], -1) == pytest.approx(0.01)
+    scores = [np.array([4.0]), np.array([2.0])]
+    assert output_error(scores, [x * 1.1 for x in scores]) == pytest.approx(0.01)
     rows = [np.ones((4, 8)), np.ones((2, 8))]
     assert output_error(rows, [x * 0.9 for x in rows]) == pytest.approx(0.01)

@@ -9,7 +9,7 @@ import pytest
 
 from converters.checkpoint import BertConfig
 from converters.inference_graph import Precision
-from edgebert.calibration import FLOAT, Calibration, calibrate, output_error, outputs_of
+from edgebert.calibration import FLOAT, Calibration, calibrate, outputs_of
 from edgebert.mixed_precision import Int4Choice, choose_int4
 from edgebert.model import TaskModel
 from edgebert.parts import parts_of
@@ -31,7 +31,8 @@ def calibration(tiny_model: TaskModel, tiny_config: BertConfig) -> Calibration:
             weights[f"layers.1.feed_forward.{part}.kernel"] * 0.01
         ).astype(np.float32)
     settings = ExportSettings(recipe="int4")
-    return calibrate(checkpoint.with_weights(weights), tiny_model.tokenizer, TEXTS, 40, settings)
+    model = replace(tiny_model, checkpoint=checkpoint.with_weights(weights))
+    return calibrate(model, TEXTS, 40, settings)
 
 
 def choice_of(
@@ -48,7 +49,7 @@ def test_all_go_to_4_bits_where_the_share_says_so(calibration: Calibration) -> N
     assert len(choice.parts) == 2 * 4 + 2
     reference = outputs_of(calibration, FLOAT)
     stored = outputs_of(calibration, replace(STORED, by_kernel=choice.by_kernel))
-    assert choice.error == output_error(reference, stored)
+    assert choice.error == calibration.error(reference, stored)
 
 
 def test_what_costs_most_for_its_bytes_stays_in_int8(calibration: Calibration) -> None:
@@ -91,7 +92,7 @@ def test_an_odd_width_stays_in_int8(tiny_model: TaskModel, tiny_config: BertConf
     config = replace(tiny_config, num_layers=1, intermediate_size=25)
     checkpoint = random_checkpoint(config, ("a", "b"))
     settings = ExportSettings(recipe="int4")
-    calibration = calibrate(checkpoint, tiny_model.tokenizer, TEXTS, 40, settings)
+    calibration = calibrate(replace(tiny_model, checkpoint=checkpoint), TEXTS, 40, settings)
     choice = choice_of(calibration)
     assert "layers.0.feed_forward.output" not in choice.by_kernel
     (odd,) = (part for part in choice.parts if part.name == "layers.0.feed_forward.output")
@@ -100,7 +101,7 @@ def test_an_odd_width_stays_in_int8(tiny_model: TaskModel, tiny_config: BertConf
 
 def test_an_encoder_is_judged_by_its_rows(tiny_encoder: TaskModel) -> None:
     settings = ExportSettings(recipe="int4")
-    calibration = calibrate(tiny_encoder.checkpoint, tiny_encoder.tokenizer, TEXTS, 40, settings)
+    calibration = calibrate(tiny_encoder, TEXTS, 40, settings)
     choice = choice_of(calibration)
     assert len(choice.parts) == 8
     assert 0 < choice.error < 0.2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from converters.inference_graph import PROBABILITIES, Precision
-from edgebert.calibration import FLOAT, Calibration, output_error, outputs, outputs_of
+from edgebert.calibration import FLOAT, Calibration, outputs, outputs_of
 from edgebert.errors import MissingExtraError
 from edgebert.model import TaskModel
 from edgebert.static_precision import choose_static
@@ -29,7 +29,7 @@ def test_without_a_bound_everything_is_static(calibration: Calibration) -> None:
     assert all(part.error is not None and part.error > 0 for part in choice.parts)
     body = choice.graph(calibration, calibration.lengths, calibration.output, STORED)
     received = outputs(calibration, body, calibration.lengths)
-    assert choice.error == output_error(outputs_of(calibration, FLOAT), received)
+    assert choice.error == calibration.error(outputs_of(calibration, FLOAT), received)
 
 
 def test_what_costs_most_stays_in_float(calibration: Calibration) -> None:
