@@ -1,4 +1,4 @@
-"""The formats of text files: bytes in, rows of text and label out, or all that is wrong.
+"""The formats of text files: bytes in, rows of texts and label out, or all that is wrong.
 
 One reader a format; each yields rows as they stand in the file, and one judge of rows for all of
 them. Line numbers count from 1, byte offsets from 0 (after unpacking, in a `.gz`).
@@ -12,127 +12,44 @@ import gzip
 import hashlib
 import io
 import json
-import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
+from edgebert.dataset_columns import Chosen, ColumnChoice, Wanted
+from edgebert.dataset_columns import Problems as Problems
+from edgebert.dataset_labels import LabelUse as LabelUse
+from edgebert.dataset_labels import json_type as json_type
+from edgebert.dataset_labels import whole_characters
 from edgebert.errors import DataError, UsageError
-
-LabelUse = Literal["required", "optional", "none"]
-"""Whether every row must have a label, may have one, or labels are not looked at."""
+from edgebert.settings import DataSettings
 
 STANDARD_INPUT = Path("-")
-TEXT_COLUMNS = (
-    "text",
-    "sentence",
-    "utterance",
-    "review",
-    "query",
-    "question",
-    "content",
-    "message",
-    "comment",
-    "tweet",
-)
-LABEL_COLUMNS = ("label", "intent", "category", "class")
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_SHOWN_PROBLEMS = 5
-_SHOWN_COLUMNS = 20
-
 _PEEKED_BYTES = 4096
+_LONGEST_LINE_BYTES = 65_536
 
-RawRow = tuple[int, Any, Any]
-"""Line number, text and label as the file has them; None where there is none."""
+RawRow = tuple[int, Any, Any, Any]
+"""Line number, text, second text and label as the file has them; None where there is none."""
 
+Row = tuple[str, str | None, Any]
+"""Text, second text and label; None where there is none."""
 
-@dataclass
-class Problems:
-    """What is wrong with a file: the first few, and how many."""
-
-    shown: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, line: int, problem: str) -> None:
-        """Notes what is wrong with a line."""
-        self.count += 1
-        if self.count <= _SHOWN_PROBLEMS:
-            self.shown.append(f"line {line}: {problem}")
-
-    def listed(self) -> str:
-        """The problems as the end of a message: how many, the first few, and what to do."""
-        shown = "".join(f"\n  {problem}" for problem in self.shown)
-        more = self.count - len(self.shown)
-        return (
-            f"Received {self.count} problem{'s' if self.count > 1 else ''}:{shown}"
-            + (f"\n  and {more} more" if more else "")
-            + "\nNext: mend these lines; nothing was taken from the file."
-        )
+_Reader = Callable[[Iterable[tuple[int, str]], ColumnChoice, Problems], Iterator[RawRow]]
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Which columns the caller named, and what it wants of the labels."""
-
-    where: str
-    text: str | None
-    label: str | None
-    labels: LabelUse
-
-    def choose(self, columns: Sequence[str], earlier: Problems) -> tuple[str, str | None] | None:
-        """Says which column has the text, and which one the label if there is one.
-
-        Returns:
-            None where it is not clear but lines before had problems, which may be why.
-
-        Raises:
-            DataError: it is not clear; the message has the columns found and the flags to use.
-        """
-        problems = []
-        text = _column(columns, self.text, TEXT_COLUMNS)
-        if text is None:
-            wanted = f"the column {self.text!r}" if self.text else _one_of(TEXT_COLUMNS)
-            problems.append(f"{wanted} for the text (--text-column names another)")
-        label = None
-        if self.labels != "none":
-            label = _column(columns, self.label, LABEL_COLUMNS)
-            unclear = self.labels == "required" or self.label or _matches(columns, LABEL_COLUMNS)
-            if label is None and unclear:
-                wanted = f"the column {self.label!r}" if self.label else _one_of(LABEL_COLUMNS)
-                problems.append(f"{wanted} for the label (--label-column names another)")
-        if text is None or problems:
-            if earlier.count:
-                return None
-            found = ", ".join(repr(column[:40]) for column in columns[:_SHOWN_COLUMNS])
-            raise DataError(
-                f"{self.where}: expected {' and '.join(problems)}. Received the columns: {found}. "
-                "Next: name the columns with these flags; in a TSV or CSV the first line has to be "
-                "their names."
-            )
-        return text, label
-
-
-_Reader = Callable[[Iterable[tuple[int, str]], _Columns, Problems], Iterator[RawRow]]
-
-
-def read_rows(
-    path: Path, text_column: str | None, label_column: str | None, labels: LabelUse
-) -> tuple[list[tuple[str, str | None]], str]:
+def read_rows(path: Path, columns: DataSettings, wanted: Wanted) -> tuple[list[Row], str]:
     """Reads a file.
 
     Args:
         path: the file; `-` is the standard input.
-        text_column: the column that has the text; None finds it by its name.
-        label_column: the same for the label.
-        labels: what is wanted of labels.
+        columns: the columns that are named; the others are found by their names.
+        wanted: what is read of a row.
 
     Returns:
-        The text and the label of each row, and the SHA-256 of the file's bytes in hex.
+        The rows, and the SHA-256 of the file's bytes in hex.
 
     Raises:
         DataError: the file can't be read as what it should be; up to five problems are listed, and
@@ -140,27 +57,43 @@ def read_rows(
         UsageError: `labels` is none of its values, or columns are named where there are none.
     """
     where = "standard input" if path == STANDARD_INPUT else str(path)
-    if labels not in ("required", "optional", "none"):
-        raise UsageError(f"labels: expected required, optional or none. Received: {labels!r}.")
-    columns = _Columns(where, text_column, label_column, labels)
+    if wanted.labels not in ("required", "optional", "none"):
+        raise UsageError(
+            f"labels: expected required, optional or none. Received: {wanted.labels!r}."
+        )
+    if not columns.label_separator:
+        raise UsageError("label_separator: expected at least one character. Received: none.")
+    choice = ColumnChoice(where, columns, wanted)
     problems = Problems()
     try:
         stream, sha256 = open_bytes(path)
         with closing(stream):
             read = _reader(path, stream, where)
-            raw_rows = read(numbered_lines(stream, problems), columns, problems)
-            rows = list(_judged(raw_rows, labels, problems))
+            raw_rows = read(numbered_lines(stream, problems), choice, problems)
+            rows = list(_judged(raw_rows, choice, problems))
             size = stream.tell()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{where} can't be read: {error}. Next: check the path, and that it was copied whole."
         ) from error
     if problems.count:
-        raise _error(where, labels, problems)
+        raise DataError(f"{where}: expected UTF-8 with {wanted} in every row. {problems.listed()}")
     if not rows:
         received = "a header or empty lines and nothing else" if size else "an empty file"
         raise DataError(f"{where}: expected at least one row of text. Received: {received}.")
     return rows, sha256
+
+
+def first_lines(path: Path, count: int) -> list[str]:
+    """The first lines of a file, packed or not, without their ends; none if it can't be read."""
+    try:
+        packed = path.suffix.lower() == ".gz"
+        with closing(cast(BinaryIO, gzip.open(path) if packed else path.open("rb"))) as stream:
+            lines = [stream.readline(_LONGEST_LINE_BYTES) for _ in range(count)]
+    except (OSError, EOFError, zlib.error):
+        return []
+    texts = (line.decode("utf-8", "replace").rstrip("\r\n") for line in lines if line)
+    return [text.removeprefix("\ufeff") for text in texts]
 
 
 def open_bytes(path: Path) -> tuple[BinaryIO, str]:
@@ -209,32 +142,35 @@ def numbered_lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, 
 
 
 def _text_rows(
-    lines: Iterable[tuple[int, str]], columns: _Columns, problems: Problems
+    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
 ) -> Iterator[RawRow]:
-    if columns.labels == "required":
+    named, wanted = choice.named, choice.wanted
+    if wanted.labels == "required" or wanted.pairs:
+        lacks = "labels" if wanted.labels == "required" else "second texts"
         raise DataError(
-            f"{columns.where}: expected labelled text. Received: one text a line, which has no "
-            "labels. Next: give a .tsv, .csv or .jsonl with a column for the label."
+            f"{choice.where}: expected {wanted} in every row. Received: one text a line, which has "
+            f"no {lacks}. Next: give a .tsv, .csv or .jsonl with columns for them."
         )
-    if columns.text or (columns.label and columns.labels != "none"):
-        raise UsageError(f"{columns.where} has one text a line: there are no columns to name.")
+    is_named = named.text_column or named.pair_column
+    if is_named or (named.label_column and wanted.labels != "none"):
+        raise UsageError(f"{choice.where} has one text a line: there are no columns to name.")
     for number, line in lines:
-        yield number, _without_end(line), None
+        yield number, _without_end(line), None, None
 
 
 def _tsv_rows(
-    lines: Iterable[tuple[int, str]], columns: _Columns, problems: Problems
+    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
 ) -> Iterator[RawRow]:
     texts = ((number, _without_end(line)) for number, line in lines)
     split = ((number, text.split("\t") if text else []) for number, text in texts)
-    return _table_rows(split, columns, problems, "a tab in a text? TSV is read without quoting")
+    return _table_rows(split, choice, problems, "a tab in a text? TSV is read without quoting")
 
 
 def _csv_rows(
-    lines: Iterable[tuple[int, str]], columns: _Columns, problems: Problems
+    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
 ) -> Iterator[RawRow]:
     return _table_rows(
-        _csv_records(lines, problems), columns, problems, "a comma in a text needs quotes around it"
+        _csv_records(lines, problems), choice, problems, "a comma in a text needs quotes around it"
     )
 
 
@@ -263,11 +199,11 @@ def _csv_records(
 
 
 def _table_rows(
-    records: Iterator[tuple[int, list[str]]], columns: _Columns, problems: Problems, hint: str
+    records: Iterator[tuple[int, list[str]]], choice: ColumnChoice, problems: Problems, hint: str
 ) -> Iterator[RawRow]:
     header = next((fields for _, fields in records if fields), [])
     names = [name.strip() for name in header]
-    chosen = columns.choose(names, problems) if header else None
+    chosen = choice.choose(names, problems) if header else None
     for number, fields in records:
         if chosen is None or not (fields or len(names) == 1):
             continue
@@ -276,11 +212,11 @@ def _table_rows(
             problems.add(number, f"{len(fields)} columns, the header has {len(names)}{why}")
             continue
         row = dict(zip(names, fields or [""], strict=True))
-        yield number, row[chosen[0]], None if chosen[1] is None else row[chosen[1]]
+        yield _raw_row(number, row, chosen)
 
 
 def _jsonl_rows(
-    lines: Iterable[tuple[int, str]], columns: _Columns, problems: Problems
+    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
 ) -> Iterator[RawRow]:
     objects: list[tuple[int, dict[str, Any]]] = []
     for number, line in lines:
@@ -296,12 +232,18 @@ def _jsonl_rows(
         else:
             problems.add(number, f"a JSON {json_type(content)} where an object was expected")
     keys = list(dict.fromkeys(key for _, row in objects for key in row))
-    chosen = columns.choose(keys, problems) if objects else None
+    chosen = choice.choose(keys, problems) if objects else None
     if chosen is None:
         return
-    text, label = chosen
     for number, row in objects:
-        yield number, row.get(text), None if label is None else row.get(label)
+        yield _raw_row(number, row, chosen)
+
+
+def _raw_row(number: int, row: dict[str, Any], chosen: Chosen) -> RawRow:
+    pair, label = (None if name is None else row.get(name) for name in (chosen.pair, chosen.label))
+    # A pair that lacks its second text is no single text.
+    pair = "" if chosen.pair is not None and pair is None else pair
+    return number, row.get(chosen.text), pair, label
 
 
 # By the ending of the file's name.
@@ -313,35 +255,32 @@ _READERS: dict[str, _Reader] = {
 }
 
 
-def _judged(
-    rows: Iterable[RawRow], labels: LabelUse, problems: Problems
-) -> Iterator[tuple[str, str | None]]:
-    for number, text, raw_label in rows:
-        label = _label_text(raw_label)
-        if text is not None and not isinstance(text, str):
-            problems.add(number, f"the text is a JSON {json_type(text)}")
-        elif text is None or not text.strip():
-            problems.add(number, "empty text")
-        elif isinstance(raw_label, (dict, list)):
-            problems.add(number, f"the label is a JSON {json_type(raw_label)}")
-        elif label is None and labels == "required":
-            problems.add(number, "missing label")
+def _judged(rows: Iterable[RawRow], choice: ColumnChoice, problems: Problems) -> Iterator[Row]:
+    for number, text, pair, raw_label in rows:
+        try:
+            _check_text(text, "text")
+            if pair is not None:
+                _check_text(pair, "second text")
+            label = _label(raw_label, choice)
+        except ValueError as error:
+            problems.add(number, str(error))
         else:
-            yield _LONE_SURROGATE.sub("\ufffd", text), label
+            yield whole_characters(text), None if pair is None else whole_characters(pair), label
 
 
-def _label_text(label: Any) -> str | None:
-    """Numbers and booleans of JSON become the texts that JSON has for them."""
-    if label is None:
-        return None
-    text = label if isinstance(label, str) else json.dumps(label)
-    return _LONE_SURROGATE.sub("\ufffd", text).strip() or None
+def _check_text(text: Any, what: str) -> None:
+    if text is not None and not isinstance(text, str):
+        raise ValueError(f"the {what} is a JSON {json_type(text)}")
+    if text is None or not text.strip():
+        raise ValueError(f"empty {what}")
 
 
-def json_type(value: Any) -> str:
-    """What a value of JSON is, in JSON's own terms."""
-    names = {dict: "object", list: "array", str: "text", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")
+def _label(raw: Any, choice: ColumnChoice) -> Any:
+    wanted = choice.wanted
+    label = wanted.kind.parse(raw, choice.named.label_separator)
+    if label is None and wanted.labels == "required":
+        raise ValueError(f"missing {wanted.kind.noun}")
+    return label
 
 
 def _refuse_constant(name: str) -> None:
@@ -350,21 +289,3 @@ def _refuse_constant(name: str) -> None:
 
 def _without_end(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
-
-
-def _matches(columns: Sequence[str], names: Sequence[str]) -> list[str]:
-    return [column for column in columns if column.strip().lower() in names]
-
-
-def _column(columns: Sequence[str], named: str | None, names: Sequence[str]) -> str | None:
-    found = [c for c in columns if c == named] if named else _matches(columns, names)
-    return found[0] if len(found) == 1 else None
-
-
-def _one_of(names: Sequence[str]) -> str:
-    return f"one column that is named {', '.join(names[:-1])} or {names[-1]}"
-
-
-def _error(where: str, labels: LabelUse, problems: Problems) -> DataError:
-    wanted = "a text and a label" if labels == "required" else "a text"
-    return DataError(f"{where}: expected UTF-8 with {wanted} in every row. {problems.listed()}")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.dataset_files import STANDARD_INPUT, LabelUse, read_rows
+from edgebert.dataset_columns import Wanted
+from edgebert.dataset_files import STANDARD_INPUT, read_rows
+from edgebert.dataset_labels import ONE_LABEL, LabelUse
 from edgebert.errors import DataError, UsageError
+from edgebert.settings import DataSettings
 
 _SAMPLES = Path(__file__).parent / "samples" / "assistant_intents"
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -35,10 +38,11 @@ _SHOWN_LABELS = 20
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text and its label, None where it has none."""
+    """A text, or a pair of texts, and its label; None where there is none."""
 
     text: str
     label: str | None = None
+    pair: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,17 +91,22 @@ def read_dataset(
     text_column: str | None = None,
     label_column: str | None = None,
     labels: LabelUse = "required",
+    pair_column: str | None = None,
 ) -> Dataset:
-    """Reads a file of texts.
+    """Reads a file of texts, or of pairs of texts, with one label each.
 
     Args:
         path: a .tsv, .csv, .jsonl or .txt, maybe with .gz after it, or `-` for the standard input.
         text_column: the column that has the text. None takes the one that is named text, sentence,
-            utterance, review, query, question, content, message, comment or tweet.
+            utterance, review, query, question, content, message, comment or tweet; or, where there
+            are the columns of a pair (sentence1 and sentence2, premise and hypothesis and others:
+            `dataset_columns.PAIR_COLUMNS`), the first of these.
         label_column: the column that has the label. None takes the one that is named label, intent,
             category or class.
         labels: `required`: every row has one. `optional`: a row may have one. `none`: they are not
             looked at.
+        pair_column: the column that has a pair's second text. None takes that of the pair's
+            columns; where only `text_column` is named, the examples are single texts.
 
     Raises:
         DataError: the file is missing, empty, not UTF-8, of no known format, its columns are
@@ -105,10 +114,36 @@ def read_dataset(
             listed with their lines, and how many there are.
         UsageError: `labels` is none of its values, or columns are named where there are none.
     """
+    columns = DataSettings(text_column or "", pair_column or "", label_column or "")
+    return read_table(path, columns, Wanted(ONE_LABEL, labels), Example)
+
+
+def read_table(
+    path: Path | str,
+    columns: DataSettings,
+    wanted: Wanted,
+    make: Callable[[str, Any, str | None], Any],
+    task: str = "",
+) -> Dataset:
+    """Reads a file of texts, with labels of any kind.
+
+    Args:
+        path: as for `read_dataset`.
+        columns: the columns that are named; the others are found by their names.
+        wanted: what is read of a row.
+        make: makes an example of a text, its label (as the kind of label has it, None where there
+            is none) and the second text of a pair.
+        task: the name of the task whose examples they are.
+
+    Raises:
+        DataError: as for `read_dataset`.
+        UsageError: as for `read_dataset`.
+    """
     path = Path(path)
-    rows, sha256 = read_rows(path, text_column, label_column, labels)
+    rows, sha256 = read_rows(path, columns, wanted)
     name = "stdin" if path == STANDARD_INPUT else path.name.split(".")[0] or path.name
-    return Dataset(name, tuple(Example(*row) for row in rows), path, sha256)
+    examples = tuple(make(text, label, pair) for text, pair, label in rows)
+    return Dataset(name, examples, path, sha256, task)
 
 
 def label_names(dataset: Dataset) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ class DataSettings:
         "", "Column (or JSON key) of a pair's second text; found by name when empty."
     )
     label_column: str = setting("", "Column (or JSON key) of the label; found by name when empty.")
+    label_separator: str = setting("|", "What divides several labels in one column.")
 
 
 TASKS = (

@@ -271,7 +271,7 @@ def test_standard_input_as_jsonl(stdin: Callable[[bytes], None]) -> None:
 @pytest.mark.parametrize(
     ("data", "use", "expected"),
     [
-        (b"one\n", "required", "standard input: expected labelled text"),
+        (b"one\n", "required", "standard input: expected a text and a label in every row"),
         (b"", "none", "standard input: expected at least one row"),
         (b"one\n\ntwo\n", "none", "line 2: empty text"),
         (b'{"text": 1}\n', "none", "line 1: the text is a JSON number"),
