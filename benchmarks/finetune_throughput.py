@@ -29,7 +29,7 @@ from benchmarks import models
 from edgebert.datasets import encode_labels, label_names, read_dataset, take
 from edgebert.encoded_rows import encode_rows
 from edgebert.model import open_model
-from edgebert.settings import FinetuneSettings
+from edgebert.settings import FinetuneSettings, TaskSettings
 from edgebert.training.batches import epoch_batches
 
 ROWS = 20_000
@@ -57,23 +57,30 @@ def write_batches(path: Path) -> int:
 
 def build_side(side: str, total_steps: int) -> Any:
     """The compiled Keras model of one of our sides."""
-    from edgebert.tasks import classification
+    from edgebert.tasks.classification import Classification
     from edgebert.training import fitting
 
-    base = open_model(models.minilm_folder())
+    base, task = open_model(models.minilm_folder()), Classification()
     if side != HUB:
         precision = "bfloat16" if side == OURS_BF16 else "float32"
         settings = FinetuneSettings(**{**vars(SETTINGS), "precision": precision})
-        model = fitting.build_model(base, 2, False, settings)
-        fitting.compile_model(model, settings, total_steps)
+        model = fitting.build_model(base, task, 2, False, settings)
+        fitting.compile_model(model, settings, total_steps, task.loss(()))
         return model
     import keras
 
-    model = base.keras_model(num_labels=2, dropout=SETTINGS.dropout, seed=SETTINGS.seed)
+    from converters import keras_hub
+
+    checkpoint = task.prepared(base.checkpoint, TaskSettings())
+    keras.utils.set_random_seed(SETTINGS.seed)
+    backbone = keras_hub.build_backbone(checkpoint.config, SETTINGS.dropout)
+    model = task.add_head(backbone, checkpoint, 2, SETTINGS.dropout, SETTINGS.seed)
+    config = checkpoint.config
+    keras_hub.load_weights(model, checkpoint.weights, config.num_layers, config.head_size)
     rate = keras.optimizers.schedules.PolynomialDecay(SETTINGS.learning_rate, total_steps, 0.0)
     optimizer = keras.optimizers.AdamW(rate, SETTINGS.weight_decay, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer, classification.loss(), jit_compile=False)
+    model.compile(optimizer, task.loss(()), jit_compile=False)
     return model
 
 

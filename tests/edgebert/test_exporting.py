@@ -21,6 +21,7 @@ from edgebert.litert_model import LiteRtModel
 from edgebert.model import TaskModel, open_model
 from edgebert.recipe_trials import quantize
 from edgebert.settings import ExportSettings
+from edgebert.tasks.classification import log_softmax
 
 TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it on", "")
 
@@ -29,7 +30,7 @@ TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it
 def labelled(tiny_model: TaskModel) -> Dataset:
     """Rows whose labels are the tiny model's own answers, so its accuracy is 1."""
     predictions = predict(KerasPredictor(tiny_model), TEXTS[:4])
-    rows = tuple(Example(text, p.label) for text, p in zip(TEXTS[:4], predictions, strict=True))
+    rows = tuple(Example(text, p["label"]) for text, p in zip(TEXTS[:4], predictions, strict=True))
     return Dataset("own answers", rows, Path("none"), "0" * 64)
 
 
@@ -59,7 +60,7 @@ def test_the_file_answers_as_keras_does(
     assert opened.labels == tiny_model.labels
     keras = KerasPredictor(replace(tiny_model, max_length=opened.max_length))
     encodings = opened.tokenizer.encode_batch(TEXTS, opened.max_length)
-    expected, got = keras.scores(encodings), opened.scores(encodings)
+    expected, got = log_softmax(np.stack(keras.outputs(encodings))), opened.scores(encodings)
     exact = settings.recipe == "float32"
     np.testing.assert_allclose(np.exp(got), np.exp(expected), atol=1e-5 if exact else 0.05)
     label, probability = opened.classify(TEXTS[0])
@@ -140,8 +141,8 @@ def test_accuracy_is_reported_and_gated(
     reference = FloatReference(tiny_model, labelled)
     artifact = export(tiny_model, tmp_path / "m.tflite", reference=reference)
     quality = artifact.manifest["quality"]
-    assert quality["float_accuracy"] == 1.0
-    assert quality["drop_points"] == pytest.approx(100 * (1 - quality["accuracy"]))
+    assert quality["float_metrics"]["accuracy"] == 1.0
+    assert quality["drop_points"] == pytest.approx(100 * (1 - quality["metrics"]["accuracy"]))
     worse = replace(
         labelled,
         examples=tuple(
@@ -191,7 +192,8 @@ def test_recipes_that_measure_answer_as_keras_does(
     artifact = export(tiny_model, tmp_path / "m.tflite", settings, calibration_texts=TEXTS)
     opened = LiteRtModel.open(artifact.path)
     encodings = opened.tokenizer.encode_batch(TEXTS, opened.max_length)
-    got, expected = opened.scores(encodings), KerasPredictor(tiny_model).scores(encodings)
+    outputs = KerasPredictor(tiny_model).outputs(encodings)
+    got, expected = opened.scores(encodings), log_softmax(np.stack(outputs))
     np.testing.assert_allclose(np.exp(got), np.exp(expected), atol=0.1)
     assert artifact.manifest["precision"]["kernels"] == recipe
     assert artifact.manifest["calibration"]["parts"]

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgebert import encoded_rows
 from edgebert.encoded_rows import PAD_MULTIPLE, EncodedRows, encode_rows
 from edgebert.model import TaskModel
 from edgebert.tokenizer import pad
-from edgebert.training import batches
 from edgebert.training.batches import count_batches, epoch_batches, sorted_batches
 
 TEXTS = ["good", "a very nice film today", "", "lights off", "the music is great and not boring"]
@@ -56,7 +56,7 @@ def test_batches_hold_rows_of_similar_length_in_no_order_of_length() -> None:
 def test_rows_are_padded_as_the_tokenizer_pads(
     tiny_model: TaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "_ENCODED_AT_ONCE", 2)
+    monkeypatch.setattr(encoded_rows, "_ENCODED_AT_ONCE", 2)
     rows = encode_rows(tiny_model.tokenizer, TEXTS, max_length=20)
     encodings = tiny_model.tokenizer.encode_batch(TEXTS, 20)
     assert rows.lengths.tolist() == [len(encoding) for encoding in encodings]

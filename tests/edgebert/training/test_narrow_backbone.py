@@ -10,6 +10,7 @@ import pytest
 from converters.compaction import LayerStructure, layer_widths
 from edgebert.model import TaskModel
 from edgebert.settings import FinetuneSettings
+from edgebert.tasks.classification import Classification
 
 tf = pytest.importorskip("tensorflow")
 
@@ -49,7 +50,7 @@ def test_the_narrow_model_computes_the_same(
     tiny_model: TaskModel, kept: tuple[tuple[str, int], ...]
 ) -> None:
     model = pruned(tiny_model, kept)
-    narrow = fitting.build_model(model, len(model.labels), True, SETTINGS)
+    narrow = fitting.build_model(model, Classification(), len(model.labels), True, SETTINGS)
     inputs = inputs_of((3, 9, 12, 5), 12, model.checkpoint.config.vocab_size)
     np.testing.assert_allclose(
         narrow(inputs, training=False), model.keras_model()(inputs), atol=1e-5
@@ -62,7 +63,7 @@ def test_training_changes_what_is_left_and_nothing_else(
     tiny_model: TaskModel, kept: tuple[tuple[str, int], ...]
 ) -> None:
     model = pruned(tiny_model, kept)
-    narrow = fitting.build_model(model, len(model.labels), True, SETTINGS)
+    narrow = fitting.build_model(model, Classification(), len(model.labels), True, SETTINGS)
     for variable in narrow.trainable_variables:
         variable.assign_add(np.full(variable.shape, 0.25, np.float32))
     trained = model.updated(narrow, model.labels, {"stage": "test"}).checkpoint

@@ -19,6 +19,7 @@ from edgebert.tasks import classification  # noqa: E402
 from edgebert.training.packed_encoder import PACK_MULTIPLE, pack, pack_backbone  # noqa: E402
 
 LABELS = ("no", "yes")
+TASK = classification.Classification()
 TARGETS = np.array([0, 1, 1, 0, 1, 0], np.int32)
 
 
@@ -35,12 +36,14 @@ def inputs_of(lengths: Sequence[int], columns: int, vocab_size: int) -> dict[str
 def build(
     config: BertConfig, packed: bool, dropout: float = 0.0, precision: str = "float32"
 ) -> Any:
-    weights = random_checkpoint(config, LABELS).weights
+    checkpoint = random_checkpoint(config, LABELS)
     body = keras_hub.build_backbone(config, dropout)
     if packed:
         body = pack_backbone(body, config, dropout, 3, precision)
-    model = classification.add_head(body, len(LABELS), 0.0, 0)
-    assert not keras_hub.load_weights(model, weights, config.num_layers, config.head_size)
+    model = TASK.add_head(body, checkpoint, len(LABELS), 0.0, 0)
+    assert not keras_hub.load_weights(
+        model, checkpoint.weights, config.num_layers, config.head_size
+    )
     return model
 
 
@@ -50,7 +53,7 @@ def logits_and_gradients(
     variables = keras_hub.variables(model, config.num_layers)
     with tf.GradientTape() as tape:
         logits = model(inputs, training=True)
-        loss = classification.loss()(TARGETS, logits)
+        loss = TASK.loss(LABELS)(TARGETS, logits)
     gradients = tape.gradient(loss, [variable.value for _, variable in variables.values()])
     named = dict(zip(variables, gradients, strict=True))
     return {"logits": logits.numpy()} | {
@@ -141,7 +144,7 @@ def test_quantization_aware_logits_are_those_of_rounded_weights(
     def logits(own: dict[str, np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         body = keras_hub.build_backbone(tiny_config, 0.0)
         body = pack_backbone(body, tiny_config, 0.0, 3, "float32", aware_of)
-        model = classification.add_head(body, len(LABELS), 0.0, 0)
+        model = TASK.add_head(body, random_checkpoint(tiny_config, LABELS), len(LABELS), 0.0, 0)
         keras_hub.load_weights(model, own, tiny_config.num_layers, tiny_config.head_size)
         with tf.GradientTape() as tape:
             out = model(inputs, training=True)
