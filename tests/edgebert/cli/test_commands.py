@@ -118,7 +118,7 @@ def test_evaluate_takes_folders_and_files(tiny_folder: Path, exported: Path, row
 def test_evaluate_holds_a_gate(exported: Path, rows: Path) -> None:
     result = call("evaluate", exported, "--data", rows, "--min-accuracy", 1.01)
     assert result.exit_code == 3
-    assert "Accuracy must be at least 1.01" in result.stderr
+    assert "The accuracy must be at least 1.01" in result.stderr
 
 
 def test_evaluate_reads_stdin(exported: Path) -> None:

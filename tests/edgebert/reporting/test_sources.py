@@ -45,7 +45,7 @@ MANIFEST = {
     "vocabulary_sha256": "00",
     "lengths": [16, 32],
     "parity": {"final": {"label_agreement": 0.995}},
-    "quality": {"data": "dev", "data_sha256": "01", "rows": 872, "accuracy": 0.92},
+    "quality": {"data": "dev", "data_sha256": "01", "rows": 872, "metrics": {"accuracy": 0.92}},
 }
 
 
