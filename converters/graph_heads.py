@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.errors import ConversionError
+from converters.graph_sentences import Mask as Mask
+from converters.graph_sentences import sentence_vector
 from converters.subgraph_builder import SubgraphBuilder, Tensor
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     heads.CLASSIFIER: (PROBABILITIES, LOGITS),
     heads.TOKEN_CLASSIFIER: (PROBABILITIES, LOGITS),
     heads.SPANS: (LOGITS,),
+    heads.SENTENCE: (EMBEDDING,),
 }
 """What a graph may give, by the checkpoint's head; every head may be left out for hidden states."""
 
@@ -44,13 +47,23 @@ def check_output(checkpoint: Checkpoint, output: str) -> None:
         )
 
 
-def add_head(layout: Layout, sub: SubgraphBuilder, x: Tensor, length: int, output: str) -> None:
+def reads_first_row_only(head: str, sentence: heads.SentenceHead | None, output: str) -> bool:
+    """Whether nothing but [CLS] is read of the encoder's rows."""
+    if output == HIDDEN_STATES:
+        return False
+    return head == heads.CLASSIFIER or (sentence is not None and sentence.pooling == ("cls",))
+
+
+def add_head(
+    layout: Layout, sub: SubgraphBuilder, x: Tensor, mask: Mask, length: int, output: str
+) -> None:
     """Adds the head, and its outputs as those of the signature.
 
     Args:
         layout: the constants of the checkpoint.
         sub: the signature.
-        x: the encoder's rows, `[length, hidden_size]`; of a classifier the first alone.
+        x: the encoder's rows, `[length, hidden_size]`; the first alone where no other is read.
+        mask: of the signature.
         length: of the signature, in tokens.
         output: what it gives, checked by `check_output`.
     """
@@ -59,17 +72,19 @@ def add_head(layout: Layout, sub: SubgraphBuilder, x: Tensor, length: int, outpu
         rows = sub.reshape(x, [1, -1, hidden], [1, length, hidden], HIDDEN_STATES)
         sub.output(HIDDEN_STATES, rows)
     else:
-        _HEADS[layout.head](layout, sub, x, length, output)
+        _HEADS[layout.head](layout, sub, x, mask, length, output)
 
 
-def _classifier(layout: Layout, sub: SubgraphBuilder, x: Tensor, length: int, output: str) -> None:
+def _classifier(
+    layout: Layout, sub: SubgraphBuilder, x: Tensor, mask: Mask, length: int, output: str
+) -> None:
     x = layout.pool(sub, x)
     logits = layout.dense(sub, x, "classifier", LOGITS)
     sub.output(output, sub.softmax(logits, PROBABILITIES) if output == PROBABILITIES else logits)
 
 
 def _token_classifier(
-    layout: Layout, sub: SubgraphBuilder, x: Tensor, length: int, output: str
+    layout: Layout, sub: SubgraphBuilder, x: Tensor, mask: Mask, length: int, output: str
 ) -> None:
     rows = layout.dense(sub, x, "token_classifier", "token_classifier/logits")
     if output == PROBABILITIES:
@@ -78,15 +93,24 @@ def _token_classifier(
     sub.output(output, sub.reshape(rows, [1, -1, labels], [1, length, labels], output))
 
 
-def _spans(layout: Layout, sub: SubgraphBuilder, x: Tensor, length: int, output: str) -> None:
+def _spans(
+    layout: Layout, sub: SubgraphBuilder, x: Tensor, mask: Mask, length: int, output: str
+) -> None:
     rows = layout.dense(sub, x, "spans", "spans/logits")
     columns = sub.transpose(rows, [1, 0], "spans/columns")
     for name, logits in zip(SPAN_OUTPUTS, sub.split(columns, 0, 2, "spans/split"), strict=True):
         sub.output(name, sub.reshape(logits, [1, -1], [1, length], name))
 
 
-_HEADS: dict[str, Callable[[Layout, SubgraphBuilder, Tensor, int, str], None]] = {
+def _sentence(
+    layout: Layout, sub: SubgraphBuilder, x: Tensor, mask: Mask, length: int, output: str
+) -> None:
+    sub.output(output, sentence_vector(layout, sub, x, mask, length, output))
+
+
+_HEADS: dict[str, Callable[[Layout, SubgraphBuilder, Tensor, Mask, int, str], None]] = {
     heads.CLASSIFIER: _classifier,
     heads.TOKEN_CLASSIFIER: _token_classifier,
     heads.SPANS: _spans,
+    heads.SENTENCE: _sentence,
 }

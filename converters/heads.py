@@ -46,16 +46,21 @@ PREFIXES: dict[str, tuple[str, ...]] = {
 POOLER_READERS = (ENCODER, CLASSIFIER, MASKED_LM)
 """Heads that may have a pooler; the others don't read it, and it is left out."""
 
+IDENTITY = "identity"
+"""No activation, of a dense layer behind the pooling."""
+POOLINGS = ("mean", "cls", "max", "mean_sqrt_len", "weighted_mean", "last")
+"""What is made of a text's tokens: their mean, [CLS], the largest number of each column, their sum
+over the square root of their count, a mean in which token i counts i times, the last one."""
+
 
 @dataclass(frozen=True)
 class SentenceHead:
     """How one vector is made of a text's hidden states (Reimers and Gurevych 2019).
 
     Attributes:
-        pooling: one or more of `cls`, `mean`, `max`, `mean_sqrt_len`, `weighted_mean`, `last`; the
-            results stand side by side.
+        pooling: one or more of `POOLINGS`; the results stand side by side.
         activations: of the dense layers behind the pooling, `sentence.dense.0` and so on, each
-            `tanh`, `identity`, `relu` or `gelu`.
+            `tanh`, `relu`, `gelu` or `identity`.
         normalize: whether the vector gets length 1.
     """
 

@@ -21,15 +21,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from converters.checkpoint import GELU_TANH, RELU, TANH, Checkpoint
+from converters.checkpoint import Checkpoint
 from converters.errors import ConversionError
+from converters.graph_activations import activate
 from converters.graph_builder import GraphBuilder
+from converters.graph_heads import EMBEDDING as EMBEDDING
 from converters.graph_heads import HIDDEN_STATES as HIDDEN_STATES
 from converters.graph_heads import LOGITS as LOGITS
 from converters.graph_heads import PROBABILITIES as PROBABILITIES
 from converters.graph_heads import SPAN_OUTPUTS as SPAN_OUTPUTS
-from converters.graph_heads import add_head, check_output
-from converters.heads import CLASSIFIER
+from converters.graph_heads import Mask, add_head, check_output, reads_first_row_only
 from converters.quantized_matrix import quantize_rows as quantize_rows
 from converters.subgraph_builder import DYNAMIC, Constant, SubgraphBuilder, Tensor
 from converters.weight_storage import Dense, WeightStorage
@@ -63,6 +64,7 @@ def build_inference_graph(
     - a classifier of texts: `probabilities` or `logits`, `[1, labels]`;
     - a classifier of tokens: the same of each token, `[1, length, labels]`;
     - spans: `start_logits` and `end_logits`, each `[1, length]`;
+    - sentence: `embedding`, `[1, size]`;
     - none, or not asked for: `hidden_states`, `[1, length, hidden_size]`.
 
     Args:
@@ -114,7 +116,7 @@ class Layout:
         masked_score: float,
     ) -> None:
         self.config, self.weights = checkpoint.config, checkpoint.weights
-        self.head = checkpoint.head
+        self.head, self.sentence = checkpoint.head, checkpoint.sentence
         self.graph, self.positions, self.masked_score = graph, positions, masked_score
         self.storage = WeightStorage(graph, precision)
 
@@ -122,12 +124,13 @@ class Layout:
         sub = self.graph.subgraph(signature_key(length))
         token_ids, mask, segments = (sub.input(name, [1, length]) for name in INPUTS)
         x = self.embed(sub, token_ids, segments, length)
-        bias = self.mask_bias(sub, mask, length)
-        reads_first_row_only = self.head == CLASSIFIER and output != HIDDEN_STATES
+        present = self.present(sub, mask, length)
+        bias = self.mask_bias(sub, present)
+        first_row_alone = reads_first_row_only(self.head, self.sentence, output)
         for i in range(self.config.num_layers):
-            first_row_only = reads_first_row_only and i == self.config.num_layers - 1
+            first_row_only = first_row_alone and i == self.config.num_layers - 1
             x = self.layer(sub, x, bias, i, length, first_row_only)
-        add_head(self, sub, x, length, output)
+        add_head(self, sub, x, Mask(mask, present), length, output)
 
     def embed(
         self, sub: SubgraphBuilder, token_ids: Tensor, segments: Tensor, length: int
@@ -182,11 +185,14 @@ class Layout:
         )
         return sub.add(x, sub.mul(column, delta, "embeddings/segment"), "embeddings/add_segment")
 
-    def mask_bias(self, sub: SubgraphBuilder, mask: Tensor, length: int) -> Tensor:
-        """0 for a token, minus the masked score for padding, `[1, 1, length]`."""
+    def present(self, sub: SubgraphBuilder, mask: Tensor, length: int) -> Tensor:
+        """1 for a token, 0 for padding, float32 `[1, 1, length]`."""
         row = sub.reshape(mask, [1, 1, -1], [1, 1, length], "mask/row")
-        row = sub.cast(row, np.float32, "mask/float")
-        row = sub.sub(row, self.storage.vector("mask/one", 1.0), "mask/minus_one")
+        return sub.cast(row, np.float32, "mask/float")
+
+    def mask_bias(self, sub: SubgraphBuilder, present: Tensor) -> Tensor:
+        """0 for a token, minus the masked score for padding, `[1, 1, length]`."""
+        row = sub.sub(present, self.storage.vector("mask/one", 1.0), "mask/minus_one")
         return sub.mul(
             row, self.storage.vector("mask/masked_score", self.masked_score), "mask/bias"
         )
@@ -316,12 +322,3 @@ class Layout:
         return sub.add(
             x, self.storage.vector(f"{name}/bias", self.weights[f"{neutral}.bias"]), name
         )
-
-
-def activate(sub: SubgraphBuilder, x: Tensor, activation: str, name: str) -> Tensor:
-    """One operator for one of the activations of `converters.checkpoint`."""
-    if activation == RELU:
-        return sub.relu(x, name)
-    if activation == TANH:
-        return sub.tanh(x, name)
-    return sub.gelu(x, activation == GELU_TANH, name)

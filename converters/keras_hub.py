@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig
-from converters.weight_names import Row, from_keras_hub, rows, to_keras_hub
+from converters.weight_names import SENTENCE, Row, from_keras_hub, rows, to_keras_hub
 
 if TYPE_CHECKING:
     import keras
@@ -62,7 +62,7 @@ def variables(model: keras.Model, num_layers: int) -> dict[str, tuple[Row, Any]]
     by_path = {_tail(variable.path): variable for variable in model.weights}
     return {
         row.neutral: (row, by_path[row.keras_hub])
-        for row in rows(num_layers)
+        for row in (*rows(num_layers), *SENTENCE)
         if row.keras_hub in by_path
     }
 
@@ -76,7 +76,7 @@ def _tail(path: str) -> str:
     return path
 
 
-_FIRST = {row.keras_hub.split("/")[0] for row in rows(0)}
+_FIRST = {row.keras_hub.split("/")[0] for row in (*rows(0), *SENTENCE)}
 
 
 def load_weights(

@@ -14,6 +14,7 @@ from converters.errors import ConversionError
 from converters.vocabulary import Vocabulary, read_vocabulary
 
 HUGGING_FACE = "Hugging Face folder"
+SENTENCE_TRANSFORMERS = "sentence-transformers folder"
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,18 @@ def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
 
 
 def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
-    encoder, head = sentences.read_modules(folder)
-    checkpoint = huggingface.read_folder(encoder, as_base)
-    if head.dense:
-        widths = ", ".join(f"{x.kernel.shape[1]} to {x.kernel.shape[0]}" for x in head.dense)
-        note = f"{folder} has dense layers behind its encoder ({widths}): they are left out."
-        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
-    vocabulary = read_vocabulary(encoder)
+    modules = sentences.read_modules(folder)
+    checkpoint = modules.attach(huggingface.read_folder(modules.encoder, as_base))
+    vocabulary = read_vocabulary(modules.encoder)
+    if modules.lowercase and not vocabulary.lowercase:
+        accents = vocabulary.strip_accents or False
+        vocabulary = replace(vocabulary, lowercase=True, strip_accents=accents)
     return ModelFolder(
-        "sentence-transformers folder",
+        SENTENCE_TRANSFORMERS,
         replace(checkpoint, source=str(folder)),
         vocabulary,
-        head.max_length,
-        head.facts(),
+        modules.max_length,
+        modules.facts(),
     )
 
 
@@ -121,7 +121,7 @@ def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
 
 FORMATS = (
     Format(
-        "sentence-transformers folder",
+        SENTENCE_TRANSFORMERS,
         "modules.json",
         lambda folder: (folder / sentences.MODULES_FILE).is_file(),
         _read_sentence_transformers,

@@ -288,16 +288,40 @@ class SubgraphBuilder:
 
     def mean(self, x: Tensor, axis: int, name: str) -> Tensor:
         """MEAN over one axis, which is kept with length 1."""
+        return self._reduce(schema.BuiltinOperator.MEAN, x, axis, name)
+
+    def sum(self, x: Tensor, axis: int, name: str) -> Tensor:
+        """SUM over one axis, which is kept with length 1."""
+        return self._reduce(schema.BuiltinOperator.SUM, x, axis, name)
+
+    def reduce_max(self, x: Tensor, axis: int, name: str) -> Tensor:
+        """REDUCE_MAX over one axis, which is kept with length 1."""
+        return self._reduce(schema.BuiltinOperator.REDUCE_MAX, x, axis, name)
+
+    def _reduce(self, builtin: int, x: Tensor, axis: int, name: str) -> Tensor:
         options = schema.ReducerOptionsT()
         options.keepDims = True
         shape = list(x.shape)
         shape[axis] = 1
         return self._op(
-            schema.BuiltinOperator.MEAN,
+            builtin,
             [x, self._indices([axis])],
             name,
             shape,
             (schema.BuiltinOptions.ReducerOptions, options),
+        )
+
+    def concatenation(self, tensors: Sequence[Tensor], axis: int, name: str) -> Tensor:
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        shape = list(tensors[0].shape)
+        shape[axis] = sum(x.shape[axis] for x in tensors)
+        return self._op(
+            schema.BuiltinOperator.CONCATENATION,
+            tensors,
+            name,
+            shape,
+            (schema.BuiltinOptions.ConcatenationOptions, options),
         )
 
     def add(self, x: Tensor, y: Tensor | Constant, name: str) -> Tensor:
@@ -325,6 +349,16 @@ class SubgraphBuilder:
             schema.BuiltinOperator.MUL,
             schema.BuiltinOptions.MulOptions,
             schema.MulOptionsT(),
+            x,
+            y,
+            name,
+        )
+
+    def div(self, x: Tensor, y: Tensor | Constant, name: str) -> Tensor:
+        return self._binary(
+            schema.BuiltinOperator.DIV,
+            schema.BuiltinOptions.DivOptions,
+            schema.DivOptionsT(),
             x,
             y,
             name,

@@ -250,6 +250,14 @@ The name of an array alone does not tell a classifier of texts from one of token
 file: what config.json says does. A masked LM's output kernel is the embedding table.
 """
 
+MAX_SENTENCE_DENSE = 8
+SENTENCE: tuple[Row, ...] = tuple(
+    Row(f"sentence.dense.{i}.{part}", "", "", "", "", f"sentence_dense_{i}/{part}", transform)
+    for i in range(MAX_SENTENCE_DENSE)
+    for part, transform in (("kernel", "transpose"), ("bias", "same"))
+)
+"""The dense layers of a sentence head, which have files of their own: see sentence_transformers."""
+
 
 def rows(num_layers: int, head: str = "") -> Iterator[Row]:
     """Every row of a model with so many layers, the numbers filled in, in the order of the data.

@@ -19,6 +19,7 @@ from converters.checkpoint import Checkpoint, without_unread_pooler
 from converters.compaction import expand
 from converters.errors import ConversionError
 from converters.model_folder import HUGGING_FACE, recognise
+from converters.sentence_transformers import MODULES_FILE, write_modules
 from converters.vocabulary import write_vocabulary
 from edgebert import hub, native_noise
 from edgebert.errors import ModelError
@@ -127,10 +128,15 @@ class TaskModel:
         }
         with atomic_folder(folder) as temporary:
             huggingface.write_folder(self.checkpoint, temporary, self.tokenizer.pad_id)
+            if self.checkpoint.sentence is not None:
+                write_modules(self.checkpoint, temporary, self.max_length)
             write_vocabulary(
                 self.tokenizer.vocabulary, temporary, self.checkpoint.config.max_positions
             )
             (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n")
+        if self.checkpoint.sentence is None:
+            # Of a model that stood here before: it would make this one a sentence-transformers'.
+            (folder / MODULES_FILE).unlink(missing_ok=True)
         return folder
 
 
@@ -170,7 +176,7 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
     sidecar = _read_sidecar(folder)
     limit = checkpoint.config.max_positions
     history = tuple(sidecar.get("history", ()))
-    if facts or read.format != HUGGING_FACE or checkpoint.notes:
+    if facts or checkpoint.notes or (read.format != HUGGING_FACE and not sidecar):
         entry = {"stage": OPENED, "format": read.format, **facts, **read.facts}
         history = (*history, {**entry, "notes": list(checkpoint.notes)})
     return TaskModel(

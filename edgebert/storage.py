@@ -52,9 +52,13 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         if path.exists():
-            for item in sorted(temporary.iterdir()):
-                os.replace(item, path / item.name)
-            temporary.rmdir()
+            for item in sorted(temporary.rglob("*")):
+                target = path / item.relative_to(temporary)
+                if item.is_dir():
+                    target.mkdir(exist_ok=True)
+                else:
+                    os.replace(item, target)
+            shutil.rmtree(temporary)
         else:
             os.chmod(temporary, 0o777 & ~_umask())
             os.replace(temporary, path)
