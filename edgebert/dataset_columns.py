@@ -54,11 +54,12 @@ class Problems:
     shown: list[str] = field(default_factory=list)
     count: int = 0
 
-    def add(self, line: int, problem: str) -> None:
-        """Notes what is wrong with a line."""
+    def add(self, line: int | str, problem: str) -> None:
+        """Notes what is wrong with a line, or at a place that has another name."""
         self.count += 1
         if self.count <= _SHOWN_PROBLEMS:
-            self.shown.append(f"line {line}: {problem}")
+            place = f"line {line}" if isinstance(line, int) else line
+            self.shown.append(f"{place}: {problem}")
 
     def listed(self) -> str:
         """The problems as the end of a message: how many, the first few, and what to do."""

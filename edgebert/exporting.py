@@ -25,7 +25,7 @@ from edgebert.certificate import Certificate, FloatReference, Quality, certify
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.examples import encodings_of
 from edgebert.layout import graph_of, lay_out
-from edgebert.lengths import parse_lengths, pick_lengths
+from edgebert.lengths import DEFAULT_LENGTHS, parse_lengths, pick_lengths
 from edgebert.litert_model import MANIFEST_FORMAT, LiteRtModel
 from edgebert.model import ENCODER, TaskModel
 from edgebert.packaging import pack
@@ -200,7 +200,9 @@ def choose_lengths(
         return parse_lengths(str(settings.length), positions)
     longest = settings.max_length or min(model.max_length, positions)
     if settings.lengths != AUTO:
-        return parse_lengths(settings.lengths, positions if settings.lengths else longest)
+        default = DEFAULT_LENGTHS if model.task == ENCODER else task_named(model.task).file_lengths
+        limit = positions if settings.lengths else longest
+        return parse_lengths(settings.lengths, limit, default)
     if not examples:
         raise UsageError(
             "--lengths auto needs text as the app will see it. "

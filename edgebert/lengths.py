@@ -16,14 +16,16 @@ STEP = 8
 would be padded inside the runtime all the same."""
 
 
-def parse_lengths(text: str, limit: int) -> tuple[int, ...]:
+def parse_lengths(
+    text: str, limit: int, default: tuple[int, ...] = DEFAULT_LENGTHS
+) -> tuple[int, ...]:
     """Reads `16,32,64`; an empty text gives the default, up to `limit`.
 
     Raises:
         UsageError: no whole numbers, none, doubled ones, or a length over `limit`.
     """
     if not text.strip():
-        return tuple(sorted({min(n, limit) for n in DEFAULT_LENGTHS}))
+        return tuple(sorted({min(n, limit) for n in default}))
     try:
         lengths = [int(part) for part in text.split(",")]
     except ValueError:

@@ -47,6 +47,22 @@ class Encoding:
     def __len__(self) -> int:
         return len(self.token_ids)
 
+    def part(self, start: int, stop: int) -> Encoding:
+        """Some tokens of a single text's encoding, framed as the whole is.
+
+        Args:
+            start: the first of them; 0 is the token after [CLS].
+            stop: the one after the last.
+        """
+        last = len(self) - 1
+        kept = slice(min(1 + start, last), min(1 + stop, last))
+        return Encoding(
+            *(
+                (row[0], *row[kept], row[last])
+                for row in (self.token_ids, self.segment_ids, self.offsets)
+            )
+        )
+
 
 class Tokenizer:
     """Turns text into token ids by a vocabulary's rules.
@@ -124,6 +140,13 @@ class Tokenizer:
             pairs = pairs if pairs is None else [_without_surrogates(text) for text in pairs]
             encoded = self._backend.encode_batch(_inputs(texts, pairs))
         return [self._finished(item, max_length) for item in encoded]
+
+    def join(self, first: Encoding, second: Encoding) -> Encoding:
+        """The encoding of a pair, of its texts' own encodings: `[CLS] A [SEP] B [SEP]`."""
+        segments = self._segment_ids((0,) * len(first) + (1,) * (len(second) - 1))
+        return Encoding(
+            first.token_ids + second.token_ids[1:], segments, first.offsets + second.offsets[1:]
+        )
 
     def count_lengths(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
         """Returns how many tokens each text has, [CLS] and [SEP] included: int32 `[texts]`."""

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 # The name that a model's folder, a file's manifest and `--task` have for it: module and class.
 _HOMES = {
     "classification": ("classification", "Classification"),
+    "pairs": ("pairs", "Pairs"),
+    "multi-label": ("multi_label", "MultiLabel"),
+    "regression": ("regression", "Regression"),
+    "qa": ("qa", "QuestionAnswering"),
+    "ner": ("ner", "NamedEntities"),
+    "pos": ("pos", "PartsOfSpeech"),
 }
 
 

@@ -25,6 +25,7 @@ from converters.heads import PREFIXES, SINGLE_LABEL, is_head_weight
 from edgebert.dataset_files import LabelUse
 from edgebert.datasets import Dataset
 from edgebert.encoded_rows import Inputs
+from edgebert.lengths import DEFAULT_LENGTHS
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tokenizer import Encoding, Tokenizer
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 Decoding = Mapping[str, Any]
 """What a model's answers depend on beside its outputs, ready for JSON; it travels in the folder's
 edgebert.json and in the file's manifest. Each task says in `decoding` which keys it has."""
+
+SMALLEST_PROBABILITY = 1e-38
+"""Stands for a probability that float32 has rounded to 0."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Task(ABC, Generic[F]):
         texts: how many texts an example has that somebody types: 1, or 2 for pairs.
         file_outputs: what a `.tflite` may give, the default first, names of
             `converters.inference_graph`.
+        file_lengths: the token lengths that a `.tflite` has where none are asked for, as far as
+            the model goes.
         max_length: the default of `--max-length`.
     """
 
@@ -106,6 +112,7 @@ class Task(ABC, Generic[F]):
     metric: ClassVar[str]
     texts: ClassVar[int] = 1
     file_outputs: ClassVar[tuple[str, ...]]
+    file_lengths: ClassVar[tuple[int, ...]] = DEFAULT_LENGTHS
     max_length: ClassVar[int] = 128
 
     # Data
@@ -164,6 +171,14 @@ class Task(ABC, Generic[F]):
         Raises:
             UsageError: not as many texts as the task wants; it says which.
         """
+
+    def typed(self, example: Any) -> tuple[str, ...]:
+        """The texts of an example as somebody would type them: what `example` takes."""
+        return (example.text,)
+
+    def texts_of(self, decoding: Decoding) -> int:
+        """How many texts an example of a model has."""
+        return self.texts
 
     def check_examples(self, texts: Sequence[str]) -> list[Any]:
         """Examples made of plain texts, to hold a file against its model; any text must do."""
@@ -271,6 +286,10 @@ class Task(ABC, Generic[F]):
     @abstractmethod
     def shown(self, answer: Mapping[str, Any], top: int) -> str:
         """One answer as a line of text, for a person; `top`: how many choices to show."""
+
+    def from_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
+        """What the head gives, float64, of a file's probabilities: logits up to a constant."""
+        return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY))
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray | None:
         """The distributions that an output is, float64 `[choices, outcomes]`; None if it is none.
