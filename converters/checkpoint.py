@@ -146,7 +146,9 @@ class Checkpoint:
     @property
     def has_next_sentence(self) -> bool:
         """Whether its masked LM tells, too, if the second text follows the first."""
-        return any(name.startswith("next_sentence.") for name in self.weights)
+        return self.head == MASKED_LM and any(
+            name.startswith("next_sentence.") for name in self.weights
+        )
 
     def weights_sha256(self) -> str:
         """A hash over names, shapes and float32 values: the same weights give it in any file."""

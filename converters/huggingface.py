@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,61 +11,70 @@ from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
 from converters import heads
-from converters.checkpoint import Checkpoint, check_weights
+from converters.checkpoint import TANH, Checkpoint, check_weights, without_unread_pooler
 from converters.errors import ConversionError
 from converters.huggingface_families import (
     BERT,
     Family,
-    classifier_config,
+    config_of_head,
     family_for,
     family_of,
     write_config,
 )
 from converters.huggingface_families import read_config as bert_config
-from converters.weight_names import CLASSIFIER, LAYER, POOLER, Row, rows
+from converters.huggingface_heads import (
+    FoundHead,
+    HeadError,
+    encoder_rows,
+    head_rows,
+    name_of,
+    read_head,
+)
+from converters.weight_names import LAYER
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 
 
 def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
-    """Reads a sequence classifier or a bare encoder: BERT, DistilBERT or ELECTRA.
+    """Reads a BERT, DistilBERT or ELECTRA with its head, whichever of `converters.heads`.
 
     Weights in F32, F16 or BF16, in one safetensors file or in shards.
 
     Args:
         folder: with config.json and the weights.
-        as_base: a head that is not read is left out, which a note says, instead of refused.
+        as_base: a head that can't be read is left out, which a note says, instead of refused.
 
     Raises:
         ConversionError: the folder has no config.json or no safetensors, the config is no BERT,
-            the file is cut short, arrays are missing or have another shape.
+            the file is cut short, arrays are missing or have another shape, or the head is not as
+            config.json says.
     """
     folder = Path(folder)
     raw = read_config(folder)
     family = family_of(raw)
     config = bert_config(raw, as_base, str(folder / "config.json"))
     arrays = {_bare_name(name, family): array for name, array in _read_arrays(folder).items()}
-    if _name(LAYER[0].of_layer(config.num_layers), family) in arrays:
+    if name_of(LAYER[0].of_layer(config.num_layers), family) in arrays:
         raise ConversionError(
             f"{folder}: config.json says {config.num_layers} layers, the weights have more. Next: "
             "check that they belong to one model."
         )
-    table = {_name(row, family): row.neutral for row in rows(config.num_layers, heads.CLASSIFIER)}
-    weights = {table[name]: array for name, array in arrays.items() if name in table}
-    left_out = _head_left_out(raw, weights, family, folder, as_base)
-    labels: tuple[str, ...] = ()
-    if not left_out and _is_classifier(raw, weights, family):
-        config = classifier_config(config, family)
-        labels = _labels(raw, weights, family, folder)
-    else:
-        for row in _head(family):
-            weights.pop(row.neutral, None)
+    notes: tuple[str, ...] = ()
+    try:
+        head = read_head(raw, arrays, family)
+    except HeadError as error:
+        if not as_base:
+            raise ConversionError(f"{folder}: {error}") from error
+        head, notes = FoundHead(), (f"{folder}: its head is left out: {error}",)
+    config = config_of_head(config, family, head.name)
+    names = {row.neutral: name_of(row, family) for row in encoder_rows(family, config.num_layers)}
+    weights = {neutral: arrays[name] for neutral, name in names.items() if name in arrays}
     if not family.has_segments:
         shape = (config.num_segments, config.hidden_size)
         weights["embeddings.segment"] = np.zeros(shape, np.float32)
-    notes = (f"{folder} is a {left_out}: its head is left out.",) if left_out else ()
-    checkpoint = Checkpoint(config, weights, labels, str(folder), notes)
+    weights = without_unread_pooler(weights | head.weights, head.name)
+    checkpoint = Checkpoint(config, weights, head.labels, str(folder), notes, head.problem)
     check_weights(checkpoint)
     return checkpoint
 
@@ -103,76 +111,6 @@ def _bare_name(name: str, family: Family) -> str:
     if name.endswith("LayerNorm.beta"):
         return name.removesuffix("beta") + "bias"
     return name
-
-
-def _head(family: Family) -> tuple[Row, ...]:
-    """What stands beside the encoder: BERT's pooler is a part of its encoder."""
-    return CLASSIFIER if family is BERT else (*POOLER, *CLASSIFIER)
-
-
-def _name(row: Row, family: Family) -> str:
-    return str(getattr(row, family.column))
-
-
-def _is_classifier(
-    raw: Mapping[str, Any], weights: Mapping[str, np.ndarray], family: Family
-) -> bool:
-    classes = raw.get("architectures")
-    return family.classifier in classes if classes else "classifier.kernel" in weights
-
-
-def _head_left_out(
-    raw: Mapping[str, Any],
-    weights: Mapping[str, np.ndarray],
-    family: Family,
-    folder: Path,
-    as_base: bool,
-) -> str:
-    """Names the model whose head is not read; empty where there is no such head.
-
-    Raises:
-        ConversionError: there is one, and a base was not what was asked for.
-    """
-    others = [name for name in raw.get("architectures") or () if name in family.other_heads]
-    if others:
-        return others[0]
-    if not _is_classifier(raw, weights, family) or "classifier.kernel" not in weights:
-        return ""
-    count, problem = len(weights["classifier.kernel"]), raw.get("problem_type")
-    if problem not in ("regression", "multi_label_classification") and count > 1:
-        return ""
-    if not as_base:
-        raise ConversionError(
-            f"{folder}: expected a classifier with one label a text. Received: problem_type "
-            f"{problem!r} with {count} outputs, which has another decoding."
-        )
-    return f"{family.classifier} with problem_type {problem!r} and {count} outputs"
-
-
-def _labels(
-    raw: Mapping[str, Any], weights: Mapping[str, np.ndarray], family: Family, folder: Path
-) -> tuple[str, ...]:
-    if "classifier.kernel" not in weights:
-        raise ConversionError(
-            f"{folder}: config.json says {family.classifier}, but the weights have no "
-            f"'{_name(CLASSIFIER[0], family)}'. Next: save the fine-tuned model again, head "
-            "included."
-        )
-    count = len(weights["classifier.kernel"])
-    names = raw.get("id2label") or {str(i): f"LABEL_{i}" for i in range(count)}
-    try:
-        labels = tuple(str(names[str(i)]) for i in range(count))
-    except KeyError as error:
-        raise ConversionError(
-            f"{folder / 'config.json'}: id2label must name the outputs 0 to {count - 1}. "
-            f"Received: {', '.join(sorted(map(str, names))[:8])}."
-        ) from error
-    if len(names) != count or len(set(labels)) != count:
-        raise ConversionError(
-            f"{folder / 'config.json'}: id2label has {len(names)} entries, {len(set(labels))} of "
-            f"them different; the classifier has {count} outputs."
-        )
-    return labels
 
 
 def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
@@ -249,18 +187,29 @@ _INTEGERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
 
 
 def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
-    """The model.safetensors of a checkpoint, float32, with Hugging Face's names."""
-    family = family_for(checkpoint)
+    """The model.safetensors of a checkpoint, float32, with Hugging Face's names.
+
+    What an encoder has that its head does not read stays, as far as the class has it: a masked LM's
+    pooler is there for whoever fine-tunes it.
+    """
+    family, head = family_for(checkpoint), checkpoint.head
     weights = dict(checkpoint.weights)
     if not family.has_segments:
         segment = weights.pop("embeddings.segment")
         weights["embeddings.position"] = weights["embeddings.position"] + segment[0]
-    prefix = family.prefix if checkpoint.is_classifier else ""
-    arrays = {}
-    for row in rows(checkpoint.config.num_layers):
-        if row.neutral in weights:
-            name = _name(row, family) if row in _head(family) else prefix + _name(row, family)
-            arrays[name] = np.ascontiguousarray(weights[row.neutral], np.float32)
+    if family is BERT and checkpoint.config.pooler_activation != TANH:
+        weights = {name: array for name, array in weights.items() if not name.startswith("pooler.")}
+    is_bare = head in (heads.ENCODER, heads.SENTENCE)
+    prefix = "" if is_bare else family.prefix
+    names = {
+        row.neutral: prefix + name_of(row, family)
+        for row in encoder_rows(family, checkpoint.config.num_layers)
+    } | {row.neutral: name_of(row, family) for row in head_rows(family, head)}
+    arrays = {
+        name: np.ascontiguousarray(weights[neutral], np.float32)
+        for neutral, name in names.items()
+        if neutral in weights
+    }
     return save(arrays, metadata={"format": "pt"})
 
 

@@ -1,7 +1,7 @@
 """The kinds of BERT that Hugging Face has classes for: a table, a row a `model_type`.
 
 All of them are one encoder. What differs is how config.json and the arrays are named, and which
-activation stands between [CLS] and the classifier.
+activation stands between [CLS] and the classifier, or in a masked LM's head.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from converters import heads
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig, Checkpoint
 from converters.errors import ConversionError
 
@@ -22,8 +23,19 @@ ACTIVATIONS = {
 }
 _ACTIVATIONS_OUT = {GELU_EXACT: "gelu", GELU_TANH: "gelu_new", RELU: "relu"}
 _EPSILON = 1e-12
-_PRETRAINING = ("MaskedLM", "PreTraining", "NextSentencePrediction")
-_OTHER_TASKS = ("TokenClassification", "QuestionAnswering", "MultipleChoice")
+NO_LABEL = "LABEL_0"
+"""What `transformers` calls the one output of a regression."""
+MODEL, PRETRAINING = "Model", "ForPreTraining"
+_CLASSES = {
+    MODEL: heads.ENCODER,
+    "ForSequenceClassification": heads.CLASSIFIER,
+    "ForTokenClassification": heads.TOKEN_CLASSIFIER,
+    "ForQuestionAnswering": heads.SPANS,
+    "ForMaskedLM": heads.MASKED_LM,
+}
+"""What a class's name ends in, and the head that it has."""
+_UNREAD_CLASSES = ("ForMultipleChoice", "ForNextSentencePrediction")
+"""Classes whose head is not read."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,11 @@ class Family:
         has_segments: whether it has segment embeddings.
         fixed_epsilon: whether LayerNorm's epsilon is not in config.json, but always 1e-12.
         constants: what config.json says of every model of the family, written as it is.
+        decoder: the layer of a masked LM that turns hidden states into tokens: its weight is the
+            embedding table.
+        pretraining: the head of the class that ends in `ForPreTraining`. That of an ELECTRA tells
+            which tokens were replaced: it serves pre-training alone, and is not read.
+        masked_lm_activation: of a masked LM's head; empty: the encoder's.
     """
 
     model_type: str
@@ -50,6 +67,9 @@ class Family:
     has_segments: bool = True
     fixed_epsilon: bool = False
     constants: Mapping[str, Any] = field(default_factory=dict)
+    decoder: str = "cls.predictions.decoder"
+    pretraining: str = heads.MASKED_LM
+    masked_lm_activation: str = ""
 
     @property
     def column(self) -> str:
@@ -62,22 +82,23 @@ class Family:
         return f"{self.model_type}."
 
     @property
-    def encoder(self) -> str:
-        return f"{self.stem}Model"
+    def classes(self) -> dict[str, str]:
+        """The classes that are read, and their heads."""
+        table = _CLASSES | {PRETRAINING: self.pretraining}
+        return {f"{self.stem}{ending}": head for ending, head in table.items()}
 
     @property
-    def classifier(self) -> str:
-        return f"{self.stem}ForSequenceClassification"
+    def unread_classes(self) -> tuple[str, ...]:
+        """Classes that are known, but whose head is not read."""
+        return tuple(f"{self.stem}{ending}" for ending in _UNREAD_CLASSES)
 
-    @property
-    def encoders(self) -> tuple[str, ...]:
-        """Classes that are read as bare encoders: their heads serve pre-training alone."""
-        return (self.encoder, *(f"{self.stem}For{task}" for task in _PRETRAINING))
-
-    @property
-    def other_heads(self) -> tuple[str, ...]:
-        """Classes whose head is not read."""
-        return tuple(f"{self.stem}For{task}" for task in _OTHER_TASKS)
+    def class_of(self, checkpoint: Checkpoint) -> str:
+        """The class that computes what the checkpoint does; what makes vectors is an encoder."""
+        ending = PRETRAINING if checkpoint.has_next_sentence else MODEL
+        for candidate, head in _CLASSES.items():
+            if head == checkpoint.head and ending != PRETRAINING:
+                ending = candidate
+        return f"{self.stem}{ending}"
 
 
 _BERT_SIZES = {
@@ -107,9 +128,17 @@ DISTILBERT = Family(
     has_segments=False,
     fixed_epsilon=True,
     constants={"sinusoidal_pos_embds": False},
+    decoder="vocab_projector",
+    pretraining=heads.ENCODER,
 )
 ELECTRA = Family(
-    "electra", "Electra", GELU_EXACT, {**_BERT_SIZES, "embedding_size": "embedding_size"}
+    "electra",
+    "Electra",
+    GELU_EXACT,
+    {**_BERT_SIZES, "embedding_size": "embedding_size"},
+    decoder="generator_lm_head",
+    pretraining=heads.ENCODER,
+    masked_lm_activation=GELU_EXACT,
 )
 FAMILIES = {family.model_type: family for family in (BERT, DISTILBERT, ELECTRA)}
 _BY_POOLER = {family.pooler_activation: family for family in FAMILIES.values()}
@@ -121,16 +150,20 @@ def family_of(raw: Mapping[str, Any]) -> Family:
 
 
 def family_for(checkpoint: Checkpoint) -> Family:
-    """The family that a checkpoint is written as: BERT, unless its classifier is another's.
+    """The family that a checkpoint is written as: BERT, unless its head is another's.
 
     Raises:
         ConversionError: the family can't say what the checkpoint computes.
     """
     config = checkpoint.config
-    family = _BY_POOLER[config.pooler_activation] if checkpoint.is_classifier else BERT
-    problems = []
-    if not checkpoint.is_classifier and config.pooler_activation != TANH:
-        problems.append(f"a bare encoder whose pooler has {config.pooler_activation}")
+    family, problems = BERT, []
+    if checkpoint.head == heads.CLASSIFIER:
+        family = _BY_POOLER[config.pooler_activation]
+    elif checkpoint.head == heads.MASKED_LM:
+        family = BERT if config.transform_activation == config.activation else ELECTRA
+        problems += _masked_lm_problems(checkpoint, family)
+    if family is BERT and config.pooler_activation != TANH and _reads_pooler(checkpoint):
+        problems.append(f"a pooler with {config.pooler_activation}, where BERT has {TANH}")
     if not family.has_segments and config.num_segments > 1:
         problems.append(f"{config.num_segments} segments, where {family.stem} has none")
     if family.fixed_epsilon and config.layer_norm_epsilon != _EPSILON:
@@ -141,6 +174,27 @@ def family_for(checkpoint: Checkpoint) -> Family:
             f"{'; '.join(problems)}."
         )
     return family
+
+
+def _reads_pooler(checkpoint: Checkpoint) -> bool:
+    """Whether its pooler is read: a bare encoder's is one of its outputs."""
+    return "pooler.kernel" in checkpoint.weights and (
+        checkpoint.has_next_sentence or checkpoint.head in (heads.ENCODER, heads.CLASSIFIER)
+    )
+
+
+def _masked_lm_problems(checkpoint: Checkpoint, family: Family) -> list[str]:
+    config, problems = checkpoint.config, []
+    if family is ELECTRA and config.transform_activation != GELU_EXACT:
+        problems.append(f"a masked LM's head with {config.transform_activation}")
+    if family is ELECTRA and checkpoint.has_next_sentence:
+        problems.append("a head for the next sentence, which only BERT has")
+    if config.transform_epsilon != config.layer_norm_epsilon:
+        problems.append(
+            f"a LayerNorm epsilon of {config.transform_epsilon} in the masked LM's head and of "
+            f"{config.layer_norm_epsilon} elsewhere"
+        )
+    return problems
 
 
 def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig:
@@ -197,23 +251,27 @@ def read_sizes(
     return values, problems
 
 
-def classifier_config(config: BertConfig, family: Family) -> BertConfig:
-    """The shape of the family's sequence classifier on this encoder."""
-    segments = config.num_segments if family.has_segments else 1
-    return replace(config, num_segments=segments, pooler_activation=family.pooler_activation)
+def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
+    """The shape of the family's model with this head on this encoder."""
+    if head == heads.CLASSIFIER:
+        segments = config.num_segments if family.has_segments else 1
+        return replace(config, num_segments=segments, pooler_activation=family.pooler_activation)
+    if head == heads.MASKED_LM and family.masked_lm_activation != config.activation:
+        return replace(config, masked_lm_activation=family.masked_lm_activation)
+    return config
 
 
 def _unread_classes(raw: Mapping[str, Any], family: Family, as_base: bool) -> list[str]:
-    classes = raw.get("architectures") or [family.encoder]
-    read = (family.classifier, *family.encoders, *(family.other_heads if as_base else ()))
+    classes = raw.get("architectures") or [f"{family.stem}{MODEL}"]
+    read = (*family.classes, *(family.unread_classes if as_base else ()))
     unread = [name for name in classes if name not in read]
     if not unread:
         return []
     problem = (
-        f"the architecture must be {family.classifier} or a bare encoder "
-        f"({', '.join(family.encoders)}). Received: {', '.join(unread)}"
+        f"the architecture must be one of {', '.join(family.classes)}. "
+        f"Received: {', '.join(unread)}"
     )
-    if all(name in family.other_heads for name in unread):
+    if all(name in family.unread_classes for name in unread):
         problem += ", whose head is not read; as a base for fine-tuning it would do"
     return [problem]
 
@@ -240,7 +298,7 @@ def write_config(checkpoint: Checkpoint, family: Family, pad_token_id: int) -> d
     config = checkpoint.config
     sizes = {key: getattr(config, name, config.hidden_size) for name, key in family.sizes.items()}
     content: dict[str, Any] = {
-        "architectures": [family.classifier if checkpoint.is_classifier else family.encoder],
+        "architectures": [family.class_of(checkpoint)],
         "model_type": family.model_type,
         **sizes,
         family.activation: _ACTIVATIONS_OUT[config.activation],
@@ -252,8 +310,12 @@ def write_config(checkpoint: Checkpoint, family: Family, pad_token_id: int) -> d
         content["type_vocab_size"] = config.num_segments
     if not family.fixed_epsilon:
         content["layer_norm_eps"] = config.layer_norm_epsilon
-    if checkpoint.labels:
-        content["id2label"] = {str(i): label for i, label in enumerate(checkpoint.labels)}
-        content["label2id"] = {label: i for i, label in enumerate(checkpoint.labels)}
-        content["problem_type"] = "single_label_classification"
+    if checkpoint.head in (heads.CLASSIFIER, heads.TOKEN_CLASSIFIER):
+        labels = checkpoint.labels or (NO_LABEL,)
+        content["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        content["label2id"] = {label: i for i, label in enumerate(labels)}
+    if checkpoint.head == heads.CLASSIFIER:
+        content["problem_type"] = checkpoint.problem
+    if checkpoint.head == heads.MASKED_LM:
+        content["tie_word_embeddings"] = True
     return content

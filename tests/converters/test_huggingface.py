@@ -140,7 +140,14 @@ def test_no_weights_no_config_no_folder(folder: Path) -> None:
             {"model_type": "roberta"},
             "model_type must be one of bert, distilbert, electra. Received: 'roberta'",
         ),
-        ({"architectures": ["BertForTokenClassification"]}, "BertForTokenClassification"),
+        (
+            {"architectures": ["BertForMultipleChoice"]},
+            "Received: BertForMultipleChoice, whose head is not read; as a base",
+        ),
+        (
+            {"architectures": ["BertForQuestionAnswering"]},
+            r"says BertForQuestionAnswering, but the weights have no 'qa_outputs\.weight'",
+        ),
         ({"architectures": ["GPT"], "hidden_act": "swish"}, "hidden_act must be one of"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ({"is_decoder": True}, "Received: a decoder"),
@@ -150,8 +157,12 @@ def test_no_weights_no_config_no_folder(folder: Path) -> None:
         ({"num_hidden_layers": 1}, "config.json says 1 layers, the weights have more"),
         ({"vocab_size": 7}, r"embeddings.token: expected \(7, 16\)"),
         ({"id2label": {"0": "a", "2": "b"}}, "id2label must name the outputs 0 to 2"),
+        ({"id2label": {"0": "a", "1": "b"}}, "must name the outputs 0 to 2. Received: 2 entries"),
+        ({"id2label": {str(i): str(i) for i in range(4)}}, "Received: 4 entries"),
+        ({"id2label": ["a", "b", "c"]}, "must name the outputs 0 to 2"),
         ({"id2label": {"0": "a", "1": "a", "2": "b"}}, "2 of them different"),
-        ({"problem_type": "multi_label_classification"}, "one label a text"),
+        ({"problem_type": "regression"}, "Received: problem_type 'regression' and 3 outputs"),
+        ({"problem_type": "ranking"}, "Received: problem_type 'ranking' and 3 outputs"),
     ],
 )
 def test_a_config_that_does_not_fit(folder: Path, changes: dict[str, Any], message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,25 +11,69 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
-from converters.checkpoint import GELU_EXACT, RELU, TANH, Checkpoint
+from converters import heads
+from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, Checkpoint
 from converters.errors import ConversionError
+from converters.graph_heads import OUTPUTS
 from converters.huggingface import read_folder, write_folder
 from converters.inference_graph import LOGITS, build_inference_graph, signature_key
 from edgebert.errors import ModelError
-from edgebert.model import open_model
+from edgebert.litert_runtime import load_interpreter
+from edgebert.model import ENCODER, open_model
+from edgebert.settings import TaskSettings
+from edgebert.tasks import task_named
 from tests.converters.test_huggingface import assert_same_checkpoint, edit_config
-from tests.converters.test_inference_graph import FLOAT, run
+from tests.converters.test_inference_graph import FLOAT
 from tests.golden.checkpoints import CHECKPOINTS, checkpoint_inputs, checkpoint_output
 
+LABELS = ("bad", "so so", "good")
+TAGS = ("O", "B-film", "I-film")
+FOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "BertModel": (ENCODER, ()),
+    "DistilBertModel": (ENCODER, ()),
+    "ElectraModel": (ENCODER, ()),
+    "ElectraForPreTraining": (ENCODER, ()),
+    "BertForSequenceClassification": ("classification", LABELS),
+    "DistilBertForSequenceClassification": ("classification", LABELS),
+    "ElectraForSequenceClassification": ("classification", LABELS),
+    "BertMultiLabel": ("multi-label", LABELS),
+    "DistilBertMultiLabel": ("multi-label", LABELS),
+    "ElectraMultiLabel": ("multi-label", LABELS),
+    "BertRegression": ("regression", ()),
+    "DistilBertRegression": ("regression", ()),
+    "ElectraRegression": ("regression", ()),
+    "BertForTokenClassification": ("pos", LABELS),
+    "DistilBertForTokenClassification": ("ner", TAGS),
+    "ElectraForTokenClassification": ("ner", TAGS),
+    "BertForQuestionAnswering": ("qa", ()),
+    "DistilBertForQuestionAnswering": ("qa", ()),
+    "ElectraForQuestionAnswering": ("qa", ()),
+    "BertForMaskedLM": ("masked-lm", ()),
+    "BertForPreTraining": ("masked-lm", ()),
+    "DistilBertForMaskedLM": ("masked-lm", ()),
+    "ElectraForMaskedLM": ("masked-lm", ()),
+}
+"""Every golden folder: the task that it is taken to do, and its labels."""
+MASKED_LMS = tuple(name for name, (task, _) in FOLDERS.items() if task == "masked-lm")
+OTHERS = tuple(name for name in FOLDERS if name not in MASKED_LMS)
 CLASSIFIERS = {
     "BertForSequenceClassification": TANH,
     "DistilBertForSequenceClassification": RELU,
     "ElectraForSequenceClassification": GELU_EXACT,
 }
-ENCODERS = ("BertModel", "DistilBertModel", "ElectraModel", "ElectraForPreTraining")
-OTHER_HEADS = ("BertForTokenClassification", "DistilBertForQuestionAnswering")
+WRITTEN_AS = {
+    "ElectraModel": "BertModel",
+    "ElectraForPreTraining": "BertModel",
+    "DistilBertModel": "BertModel",
+    "DistilBertForTokenClassification": "BertForTokenClassification",
+    "ElectraForTokenClassification": "BertForTokenClassification",
+    "DistilBertForQuestionAnswering": "BertForQuestionAnswering",
+    "ElectraForQuestionAnswering": "BertForQuestionAnswering",
+    "DistilBertForMaskedLM": "BertForMaskedLM",
+}
+"""Folders that are written as a BERT, which computes the same."""
 TOLERANCE = 1e-4
 
 
@@ -40,87 +85,106 @@ def own_inputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     return inputs
 
 
-def assert_same_tokens(output: np.ndarray, expected: np.ndarray) -> None:
-    """Hidden states of padding are nobody's business."""
+def assert_same_outputs(output: np.ndarray, expected: np.ndarray) -> None:
+    """What is said of padding is nobody's business."""
     tokens = checkpoint_inputs()["padding_mask"].astype(bool)
-    np.testing.assert_allclose(output[tokens], expected[tokens], atol=TOLERANCE)
+    if expected.ndim == 3:
+        output, expected = output[tokens], expected[tokens]
+    np.testing.assert_allclose(output, expected, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
-def test_logits_equal_those_of_transformers(name: str) -> None:
+def graph_outputs(checkpoint: Checkpoint, folder: Path) -> np.ndarray:
+    """What the graph of a `.tflite` gives for the golden inputs, `[2, ...]`; spans side by side."""
+    output = LOGITS if LOGITS in OUTPUTS[checkpoint.head] else OUTPUTS[checkpoint.head][0]
+    path = folder / "graph.tflite"
+    path.write_bytes(build_inference_graph(checkpoint, [12], FLOAT, output).finish())
+    run = load_interpreter(path, 1).get_signature_runner(signature_key(12))
+    inputs, rows = own_inputs(checkpoint), []
+    for row in range(2):
+        named = run(**{key: value[row : row + 1] for key, value in inputs.items()})
+        if checkpoint.head == heads.SPANS:
+            rows.append(np.stack([named["start_logits"], named["end_logits"]], -1))
+        else:
+            rows.append(next(iter(named.values())))
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_is_known_by_its_head(name: str) -> None:
     model = open_model(CHECKPOINTS / name)
-    assert model.labels == ("bad", "so so", "good")
-    assert model.checkpoint.config.pooler_activation == CLASSIFIERS[name]
+    assert (model.task, model.labels) == FOLDERS[name]
+    assert model.checkpoint.notes == model.history == ()
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_outputs_equal_those_of_transformers(name: str) -> None:
+    model = open_model(CHECKPOINTS / name)
     output = np.asarray(model.keras_model()(own_inputs(model.checkpoint)))
-    np.testing.assert_allclose(output, checkpoint_output(name), atol=TOLERANCE)
+    assert_same_outputs(output, checkpoint_output(name))
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
-def test_the_tflite_graph_and_the_training_graph_compute_the_same(
-    name: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_tflite_graph_gives_the_outputs_of_transformers(name: str, tmp_path: Path) -> None:
+    checkpoint = read_folder(CHECKPOINTS / name)
+    assert_same_outputs(graph_outputs(checkpoint, tmp_path), checkpoint_output(name))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_training_graph_gives_the_outputs_of_transformers(name: str) -> None:
     from edgebert.training.fitting import build_frozen
 
     model = open_model(CHECKPOINTS / name)
-    inputs, expected = own_inputs(model.checkpoint), checkpoint_output(name)
-    np.testing.assert_allclose(np.asarray(build_frozen(model)(inputs)), expected, atol=TOLERANCE)
-    graph = build_inference_graph(model.checkpoint, [12], FLOAT, LOGITS).finish()
-    for row in range(len(expected)):
-        feeds = {key: value[row : row + 1] for key, value in inputs.items()}
-        logits = run(graph, feeds, signature_key(12), tmp_path)
-        np.testing.assert_allclose(logits, expected[row : row + 1], atol=TOLERANCE)
-
-
-@pytest.mark.parametrize("name", ENCODERS)
-def test_hidden_states_equal_those_of_transformers(name: str) -> None:
-    model = open_model(CHECKPOINTS / name)
-    inputs = checkpoint_inputs()
-    assert_same_tokens(np.asarray(model.keras_model()(inputs)), checkpoint_output(name))
-
-
-@pytest.mark.parametrize("name", OTHER_HEADS)
-def test_another_head_is_refused_unless_a_base_is_wanted(name: str) -> None:
-    with pytest.raises(ModelError, match=f"Received: {name}, whose head is not read; as a base"):
-        open_model(CHECKPOINTS / name)
-    base = open_model(CHECKPOINTS / name, as_base=True)
-    assert base.checkpoint.notes == (f"{CHECKPOINTS / name} is a {name}: its head is left out.",)
-    assert not base.checkpoint.is_classifier
-    output = np.asarray(base.keras_model()(checkpoint_inputs()))
-    assert_same_tokens(output, checkpoint_output(name))
+    if model.task == ENCODER:
+        pytest.skip("an encoder alone is not trained")
+    output = np.asarray(build_frozen(model)(own_inputs(model.checkpoint)))
+    assert_same_outputs(output, checkpoint_output(name))
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_a_classifier_with_another_decoding_is_a_base(name: str, tmp_path: Path) -> None:
-    shutil.copytree(CHECKPOINTS / name, tmp_path, dirs_exist_ok=True)
-    edit_config(tmp_path, problem_type="multi_label_classification")
-    with pytest.raises(ConversionError, match="one label a text"):
-        read_folder(tmp_path)
-    base = read_folder(tmp_path, as_base=True)
-    assert base.notes[0].endswith(
-        "'multi_label_classification' and 3 outputs: its head is left out."
-    )
-    assert base.config.pooler_activation == TANH
-    assert not base.is_classifier
+def test_a_classifier_keeps_its_pooler_s_activation(name: str) -> None:
+    assert read_folder(CHECKPOINTS / name).config.pooler_activation == CLASSIFIERS[name]
 
 
-@pytest.mark.parametrize("name", [*CLASSIFIERS, "BertModel", "ElectraModel"])
+def test_electra_s_masked_lm_has_the_exact_gelu_in_its_head() -> None:
+    config = read_folder(CHECKPOINTS / "ElectraForMaskedLM").config
+    assert (config.activation, config.transform_activation) == (GELU_TANH, GELU_EXACT)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_what_is_written_is_read_again(name: str, tmp_path: Path) -> None:
+    model = open_model(CHECKPOINTS / name)
+    again = open_model(model.save(tmp_path / "saved"))
+    assert (again.task, again.labels, again.history) == (model.task, model.labels, ())
+    assert again.checkpoint.problem == model.checkpoint.problem
+    assert_same_checkpoint(again.checkpoint, model.checkpoint)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
 def test_what_is_written_has_the_arrays_and_the_config_of_transformers(
     name: str, tmp_path: Path
 ) -> None:
     source = CHECKPOINTS / name
-    checkpoint = read_folder(source)
-    write_folder(checkpoint, tmp_path)
-    assert_same_checkpoint(read_folder(tmp_path), checkpoint)
-    if name == "ElectraModel":  # written as BertModel, which computes the same
-        return
-    theirs = load_file(source / "model.safetensors")
-    ours = load_file(tmp_path / "model.safetensors")
-    assert ours.keys() == theirs.keys()
-    for key, array in theirs.items():
-        np.testing.assert_array_equal(ours[key], array, err_msg=key)
+    write_folder(read_folder(source), tmp_path)
     expected = json.loads((source / "config.json").read_text())
     written = json.loads((tmp_path / "config.json").read_text())
+    if name in WRITTEN_AS:
+        assert written["architectures"] == [WRITTEN_AS[name]]
+        same = json.loads((CHECKPOINTS / WRITTEN_AS[name] / "config.json").read_text())
+        expected = {key: expected.get(key, same.get(key)) for key in written} | {
+            key: same[key] for key in ("architectures", "model_type")
+        }
+        theirs = load_file(CHECKPOINTS / WRITTEN_AS[name] / "model.safetensors")
+        poolers = {key for key in theirs if "pooler" in key}
+        assert load_file(tmp_path / "model.safetensors").keys() >= theirs.keys() - poolers
+    else:
+        theirs = load_file(source / "model.safetensors")
+        ours = load_file(tmp_path / "model.safetensors")
+        assert ours.keys() == theirs.keys()
+        for key, array in theirs.items():
+            np.testing.assert_array_equal(ours[key], array, err_msg=key)
     free = {"problem_type", "position_embedding_type", "seq_classif_dropout"}
+    if "problem_type" in expected:
+        free.discard("problem_type")
     assert {key: expected.get(key) for key in written if key not in free} == {
         key: value for key, value in written.items() if key not in free
     }
@@ -178,3 +242,168 @@ def test_a_saved_model_says_its_own_padding(tmp_path: Path) -> None:
     )
     moved.save(tmp_path / "moved")
     assert json.loads((tmp_path / "moved" / "config.json").read_text())["pad_token_id"] == 7
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy of a golden folder, to be spoilt."""
+    return Path(shutil.copytree(CHECKPOINTS / request.param, tmp_path / request.param))
+
+
+def edit_arrays(folder: Path, **changes: np.ndarray | None) -> None:
+    """Adds arrays to a folder, or takes them out where they are None."""
+    path = folder / "model.safetensors"
+    arrays = {**load_file(path), **changes}
+    save_file({name: value for name, value in arrays.items() if value is not None}, path)
+
+
+def assert_left_out_of_a_base(folder: Path, message: str) -> None:
+    """Refused with the message; as a base the encoder is read, and a note says why."""
+    with pytest.raises(ModelError, match=message):
+        open_model(folder)
+    base = open_model(folder, as_base=True)
+    assert base.task == ENCODER
+    (note,) = base.checkpoint.notes
+    assert note.startswith(f"{folder}: its head is left out: ")
+    assert re.search(message, note)
+
+
+@pytest.mark.parametrize(
+    ("folder", "gone"),
+    [
+        ("BertForTokenClassification", "classifier.weight"),
+        ("DistilBertForQuestionAnswering", "qa_outputs.weight"),
+        ("ElectraForSequenceClassification", "classifier.out_proj.weight"),
+        ("BertForMaskedLM", "cls.predictions.transform.dense.weight"),
+        ("ElectraForMaskedLM", "generator_predictions.dense.weight"),
+        ("BertForPreTraining", "cls.seq_relationship.weight"),
+    ],
+    indirect=["folder"],
+)
+def test_a_head_that_only_the_config_has(folder: Path, gone: str) -> None:
+    others = {"cls.seq_relationship.bias": None} if "seq_relationship" in gone else {}
+    edit_arrays(folder, **{gone: None}, **others)
+    assert_left_out_of_a_base(
+        folder, rf"says {folder.name}, but the weights have no '{re.escape(gone)}'"
+    )
+
+
+@pytest.mark.parametrize("folder", ["BertForQuestionAnswering"], indirect=True)
+def test_spans_of_another_width(folder: Path) -> None:
+    wide = {"qa_outputs.weight": np.ones((3, 8), np.float32), "qa_outputs.bias": np.ones(3, "f4")}
+    edit_arrays(folder, **wide)
+    assert_left_out_of_a_base(folder, r"two outputs, start and end. Received: 3 in 'qa_outputs")
+
+
+@pytest.mark.parametrize("folder", ["BertRegression"], indirect=True)
+@pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
+def test_one_output_that_is_no_score(folder: Path, problem: str) -> None:
+    edit_config(folder, problem_type=problem)
+    if problem == "single_label_classification":
+        assert_left_out_of_a_base(folder, f"problem_type '{problem}' and 1 outputs")
+    else:
+        assert open_model(folder).labels == ("LABEL_0",)
+
+
+@pytest.mark.parametrize("folder", ["BertRegression"], indirect=True)
+def test_one_output_without_a_problem_is_a_score(folder: Path) -> None:
+    edit_config(folder, problem_type=None)
+    assert open_model(folder).task == "regression"
+
+
+@pytest.mark.parametrize(
+    ("folder", "decoder"),
+    [
+        ("BertForMaskedLM", "cls.predictions.decoder"),
+        ("DistilBertForMaskedLM", "vocab_projector"),
+        ("ElectraForMaskedLM", "generator_lm_head"),
+    ],
+    indirect=["folder"],
+)
+def test_a_decoder_of_its_own(folder: Path, decoder: str) -> None:
+    """Equal to the embedding table it is read; another one, or none where none is tied, is not."""
+    expected = read_folder(folder)
+    table = expected.weights["embeddings.token"]
+    edit_config(folder, tie_word_embeddings=False)
+    assert_left_out_of_a_base(folder, "a decoder of its own")
+    edit_arrays(folder, **{f"{decoder}.weight": table})
+    assert_same_checkpoint(read_folder(folder), expected)
+    edit_config(folder, tie_word_embeddings=None)
+    edit_arrays(folder, **{f"{decoder}.weight": table + 1})
+    assert_left_out_of_a_base(folder, rf"expected a masked LM whose '{decoder}\.weight' is its")
+
+
+@pytest.mark.parametrize("folder", ["BertForMaskedLM"], indirect=True)
+def test_the_bias_of_a_masked_lm_has_two_names(folder: Path) -> None:
+    expected = read_folder(folder)
+    bias = expected.weights["masked_lm.bias"]
+    edit_arrays(folder, **{"cls.predictions.bias": None, "cls.predictions.decoder.bias": bias})
+    assert_same_checkpoint(read_folder(folder), expected)
+    edit_arrays(folder, **{"cls.predictions.bias": bias + 1})
+    assert_left_out_of_a_base(folder, "'cls.predictions.bias' differ, which are one array")
+
+
+@pytest.mark.parametrize("folder", ["BertForPreTraining"], indirect=True)
+def test_a_pretrained_bert_that_is_called_a_masked_lm(folder: Path) -> None:
+    """As Google's released models are called on the hub: both heads are there, and are read."""
+    expected = read_folder(folder)
+    edit_config(folder, architectures=["BertForMaskedLM"])
+    assert_same_checkpoint(read_folder(folder), expected)
+    edit_arrays(folder, **dict.fromkeys(["bert.pooler.dense.weight", "bert.pooler.dense.bias"]))
+    assert not read_folder(folder).has_next_sentence
+    edit_config(folder, architectures=["BertForPreTraining"])
+    with pytest.raises(ModelError, match=r"2 arrays are missing: pooler\.kernel, pooler\.bias"):
+        open_model(folder)
+
+
+@pytest.mark.parametrize(
+    "folder", [name for name in FOLDERS if name.startswith(("Bert", "Distil"))], indirect=True
+)
+def test_a_folder_without_a_class_is_known_by_its_arrays(folder: Path) -> None:
+    edit_config(folder, architectures=None)
+    assert (open_model(folder).task, open_model(folder).labels) == FOLDERS[folder.name]
+
+
+@pytest.mark.parametrize("folder", ["BertForSequenceClassification"], indirect=True)
+@pytest.mark.parametrize("kind", ["BertForMultipleChoice", "BertForNextSentencePrediction"])
+def test_a_class_whose_head_is_not_read(folder: Path, kind: str) -> None:
+    edit_config(folder, architectures=[kind])
+    with pytest.raises(ModelError, match=f"Received: {kind}, whose head is not read; as a base"):
+        open_model(folder)
+    base = open_model(folder, as_base=True)
+    assert base.checkpoint.notes == (
+        f"{folder}: its head is left out: it is a {kind}, whose head is not read.",
+    )
+
+
+@pytest.mark.parametrize("task", ["qa", "classification"])
+def test_a_head_is_dropped_where_another_is_trained(task: str) -> None:
+    """A base keeps its head until the task that is trained on it says what it needs."""
+    base = open_model(CHECKPOINTS / "BertForTokenClassification", as_base=True)
+    assert base.checkpoint.head == heads.TOKEN_CLASSIFIER
+    prepared = task_named(task).prepared(base.checkpoint, TaskSettings(task=task))
+    assert (prepared.head, prepared.labels) == (heads.ENCODER, ())
+
+
+def test_a_masked_lm_as_transformers_can_not_hold_it(tmp_path: Path) -> None:
+    checkpoint = read_folder(CHECKPOINTS / "BertForPreTraining")
+    for changes, message in (
+        ({"masked_lm_epsilon": 1e-5}, "a LayerNorm epsilon of 1e-05 in the masked LM's head"),
+        ({"masked_lm_activation": RELU}, "Electra can't hold.*a masked LM's head with relu"),
+        ({"masked_lm_activation": GELU_EXACT, "activation": RELU}, "a head for the next sentence"),
+        ({"pooler_activation": RELU}, "a pooler with relu, where BERT has tanh"),
+    ):
+        config = replace(checkpoint.config, **changes)
+        with pytest.raises(ConversionError, match=message):
+            write_folder(replace(checkpoint, config=config), tmp_path)
+
+
+def test_a_pooler_that_a_bert_can_not_hold_is_left_out_where_nothing_reads_it(
+    tmp_path: Path,
+) -> None:
+    """A masked LM on the encoder of a DistilBERT classifier."""
+    checkpoint = read_folder(CHECKPOINTS / "BertForPreTraining")
+    weights = {k: v for k, v in checkpoint.weights.items() if not k.startswith("next_sentence")}
+    config = replace(checkpoint.config, pooler_activation=RELU)
+    write_folder(replace(checkpoint, config=config, weights=weights), tmp_path)
+    assert not any("pooler" in name for name in load_file(tmp_path / "model.safetensors"))

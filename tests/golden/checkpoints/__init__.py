@@ -16,8 +16,13 @@ def checkpoint_inputs() -> dict[str, np.ndarray]:
 
 
 def checkpoint_output(name: str) -> np.ndarray:
-    """The output of `transformers` for a checkpoint."""
+    """The output of `transformers` for a checkpoint: what its head gives, padded `[2, ...]`."""
     return _array("outputs.npz", name)
+
+
+def next_sentence_output(name: str) -> np.ndarray:
+    """The logits of `transformers` for whether the second text follows the first, `[2, 2]`."""
+    return _array("outputs.npz", f"{name}.next_sentence")
 
 
 def tf1_output(name: str) -> np.ndarray:

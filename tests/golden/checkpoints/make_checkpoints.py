@@ -5,12 +5,14 @@ Run once in an environment of its own, with torch 2.13.0 (CPU) and transformers 
     python tests/golden/checkpoints/make_checkpoints.py
 
 Each folder is what `save_pretrained` writes of a model with random weights and of its tokenizer.
-The outputs are hidden states, or a classifier's logits, for `inputs()`.
+The outputs are what the head gives for `inputs()`: logits, start and end logits side by side, or
+hidden states where there is no head. A pre-trained BERT's next sentence has a name of its own.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +28,12 @@ LABELS = {
     "id2label": {0: "bad", 1: "so so", 2: "good"},
     "label2id": {"bad": 0, "so so": 1, "good": 2},
 }
+TAGS = {
+    "id2label": {0: "O", 1: "B-film", 2: "I-film"},
+    "label2id": {"O": 0, "B-film": 1, "I-film": 2},
+}
+MULTI_LABEL = {**LABELS, "problem_type": "multi_label_classification"}
+REGRESSION = {"num_labels": 1, "problem_type": "regression"}
 BERT = {
     "vocab_size": len(TOKENS),
     "hidden_size": 8,
@@ -48,17 +56,34 @@ FAMILIES = {
     "DistilBert": (transformers.DistilBertConfig, DISTILBERT, transformers.DistilBertTokenizer),
     "Electra": (transformers.ElectraConfig, ELECTRA, transformers.ElectraTokenizer),
 }
-CLASSES = (
-    "BertModel",
-    "BertForSequenceClassification",
-    "BertForTokenClassification",
-    "DistilBertModel",
-    "DistilBertForSequenceClassification",
-    "DistilBertForQuestionAnswering",
-    "ElectraModel",
-    "ElectraForSequenceClassification",
-    "ElectraForPreTraining",
-)
+# Folder: class and configuration. The place in the table seeds the weights: add at its end.
+FOLDERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "BertModel": ("BertModel", LABELS),
+    "BertForSequenceClassification": ("BertForSequenceClassification", LABELS),
+    "BertForTokenClassification": ("BertForTokenClassification", LABELS),
+    "DistilBertModel": ("DistilBertModel", LABELS),
+    "DistilBertForSequenceClassification": ("DistilBertForSequenceClassification", LABELS),
+    "DistilBertForQuestionAnswering": ("DistilBertForQuestionAnswering", {}),
+    "ElectraModel": ("ElectraModel", LABELS),
+    "ElectraForSequenceClassification": ("ElectraForSequenceClassification", LABELS),
+    "ElectraForPreTraining": ("ElectraForPreTraining", LABELS),
+    "BertMultiLabel": ("BertForSequenceClassification", MULTI_LABEL),
+    "BertRegression": ("BertForSequenceClassification", REGRESSION),
+    "BertForQuestionAnswering": ("BertForQuestionAnswering", {}),
+    "BertForMaskedLM": ("BertForMaskedLM", {}),
+    "BertForPreTraining": ("BertForPreTraining", {}),
+    "DistilBertMultiLabel": ("DistilBertForSequenceClassification", MULTI_LABEL),
+    "DistilBertRegression": ("DistilBertForSequenceClassification", REGRESSION),
+    "DistilBertForTokenClassification": ("DistilBertForTokenClassification", TAGS),
+    "DistilBertForMaskedLM": ("DistilBertForMaskedLM", {}),
+    "ElectraMultiLabel": ("ElectraForSequenceClassification", MULTI_LABEL),
+    "ElectraRegression": ("ElectraForSequenceClassification", REGRESSION),
+    "ElectraForTokenClassification": ("ElectraForTokenClassification", TAGS),
+    "ElectraForQuestionAnswering": ("ElectraForQuestionAnswering", {}),
+    # Its head has the exact GELU, whatever the encoder has.
+    "ElectraForMaskedLM": ("ElectraForMaskedLM", {"hidden_act": "gelu_new"}),
+}
+NEXT_SENTENCE = ".next_sentence"
 
 
 def inputs() -> dict[str, np.ndarray]:
@@ -70,32 +95,42 @@ def inputs() -> dict[str, np.ndarray]:
     return {"token_ids": token_ids, "padding_mask": padding_mask, "segment_ids": segment_ids}
 
 
+def outputs(model: Any, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a model's head gives, by what is added to the model's name."""
+    given = {"input_ids": arrays["token_ids"], "attention_mask": arrays["padding_mask"]}
+    if not isinstance(model, transformers.DistilBertPreTrainedModel):
+        given["token_type_ids"] = arrays["segment_ids"]
+    tensors = {key: torch.tensor(value) for key, value in given.items()}
+    name = type(model).__name__
+    with torch.no_grad():
+        if name.endswith("Model") or name == "ElectraForPreTraining":
+            return {"": model.base_model(**tensors).last_hidden_state.numpy()}
+        given = model(**tensors)
+    if name.endswith("QuestionAnswering"):
+        return {"": torch.stack([given.start_logits, given.end_logits], -1).numpy()}
+    if name.endswith("PreTraining"):
+        next_sentence = given.seq_relationship_logits.numpy()
+        return {"": given.prediction_logits.numpy(), NEXT_SENTENCE: next_sentence}
+    return {"": given.logits.numpy()}
+
+
 def main() -> None:
     arrays = inputs()
-    for number, name in enumerate(CLASSES):
-        stem = name.split("For")[0].removesuffix("Model")
-        make_config, sizes, tokenizer = FAMILIES[stem]
-        heads = {} if name.endswith("QuestionAnswering") else LABELS
-        model = getattr(transformers, name)(make_config(**sizes, **heads)).eval()
+    for number, (folder, (name, settings)) in enumerate(FOLDERS.items()):
+        make_config, sizes, tokenizer = FAMILIES[name.split("For")[0].removesuffix("Model")]
+        model = getattr(transformers, name)(make_config(**sizes, **settings)).eval()
         generator = torch.Generator().manual_seed(number)
         with torch.no_grad():
             for parameter_name, value in model.named_parameters():
                 value.normal_(0, 0.3, generator=generator)
                 if "orm.weight" in parameter_name:
                     value.add_(1)
-        model.save_pretrained(HERE / name)
-        vocabulary = HERE / name / "vocab.txt"
+        model.save_pretrained(HERE / folder)
+        vocabulary = HERE / folder / "vocab.txt"
         vocabulary.write_text("\n".join(TOKENS) + "\n")
-        tokenizer(vocab=str(vocabulary)).save_pretrained(HERE / name)
-        given = {"input_ids": arrays["token_ids"], "attention_mask": arrays["padding_mask"]}
-        if stem != "DistilBert":
-            given["token_type_ids"] = arrays["segment_ids"]
-        with torch.no_grad():
-            tensors = {key: torch.tensor(value) for key, value in given.items()}
-            if name.endswith("SequenceClassification"):
-                arrays[name] = model(**tensors).logits.numpy()
-            else:
-                arrays[name] = model.base_model(**tensors).last_hidden_state.numpy()
+        tokenizer(vocab=str(vocabulary)).save_pretrained(HERE / folder)
+        for ending, array in outputs(model, arrays).items():
+            arrays[folder + ending] = array
     np.savez_compressed(HERE / "outputs.npz", **arrays)
 
 
