@@ -36,9 +36,6 @@ Decoding = Mapping[str, Any]
 """What a model's answers depend on beside its outputs, ready for JSON; it travels in the folder's
 edgebert.json and in the file's manifest. Each task says in `decoding` which keys it has."""
 
-SMALLEST_PROBABILITY = 1e-38
-"""Stands for a probability that float32 has rounded to 0."""
-
 
 @dataclass(frozen=True)
 class Features:
@@ -81,7 +78,7 @@ class TrainingRows(Protocol):
 
         Returns:
             The model's inputs; the targets, an array or a dict of arrays; and the weight of each
-            row in the loss, float32 `[batch]`.
+            row in the loss, float32 `[batch]`, or of each of its tokens, `[batch, length]`.
         """
         ...
 
@@ -286,10 +283,6 @@ class Task(ABC, Generic[F]):
     @abstractmethod
     def shown(self, answer: Mapping[str, Any], top: int) -> str:
         """One answer as a line of text, for a person; `top`: how many choices to show."""
-
-    def from_probabilities(self, probabilities: np.ndarray) -> np.ndarray:
-        """What the head gives, float64, of a file's probabilities: logits up to a constant."""
-        return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY))
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray | None:
         """The distributions that an output is, float64 `[choices, outcomes]`; None if it is none.

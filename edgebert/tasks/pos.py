@@ -1,0 +1,50 @@
+"""Part-of-speech tagging: a tag for each word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgebert.datasets import Dataset
+from edgebert.tasks import classification
+from edgebert.tasks.task import Decoding
+from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
+
+
+class PartsOfSpeech(TokenTask):
+    """A tag for each word; any tags will do."""
+
+    name = "pos"
+    title = "part-of-speech tagging"
+    metric = "accuracy"
+    entities = False
+
+    def label_names(self, train: Dataset) -> tuple[str, ...]:
+        return tuple(tags_of(train))
+
+    def metrics(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: TokenFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> dict[str, float]:
+        """The share of words with the right tag, and the mean F1 of the tags.
+
+        A word without a token has no tag and counts as wrong.
+        """
+        number = {label: place for place, label in enumerate(labels)}
+        said = [tag for each in self.word_tags(outputs, features, labels) for tag in each.tags]
+        true = [tag for tags in true_tags(features) for tag in tags]
+        predicted = np.array([-1 if tag is None else number[tag] for tag in said], np.int32)
+        targets = np.array([number[tag] for tag in true], np.int32)
+        return classification.metrics(predicted, targets, len(labels))
+
+    def more(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+        return " ".join(f"{word['text']}/{word['tag'] or '?'}" for word in answer["words"])

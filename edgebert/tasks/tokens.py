@@ -1,0 +1,314 @@
+"""What the tasks share that give a tag to each word: data, head, loss, and each word's answer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters import heads
+from converters.checkpoint import Checkpoint
+from converters.inference_graph import LOGITS, PROBABILITIES
+from edgebert.conll_files import TaggedSentence, has_tokens, read_tagged
+from edgebert.dataset_files import STANDARD_INPUT, LabelUse
+from edgebert.datasets import Dataset, Example, read_dataset
+from edgebert.encoded_rows import EncodedRows, Inputs, rows_of
+from edgebert.errors import DataError, UsageError
+from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.classification import class_weights, log_softmax, output_layer
+from edgebert.tasks.task import Decoding, Features, Task
+from edgebert.tasks.word_alignment import WINDOW_OVERLAP, Parts, Places, align, joined_places
+from edgebert.tokenizer import Encoding, Tokenizer
+
+if TYPE_CHECKING:
+    import keras
+
+TOKEN_CLASSIFIER_LAYER = "token_classifier"
+FIRST_PIECE = "first-piece"
+NO_TARGET = -1
+"""The target of a token that nothing is learnt of."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenFeatures(Features):
+    """Sentences and typed texts with their alignment: see `edgebert.tasks.word_alignment`.
+
+    Attributes:
+        places: of each example's words in its text.
+        parts: of each encoding.
+    """
+
+    places: Sequence[Places]
+    parts: Sequence[Parts]
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Encoded windows with a target for each token.
+
+    Attributes:
+        rows: the windows.
+        targets: label numbers, `NO_TARGET` for tokens that nothing is learnt of, int32
+            `[tokens of all rows]`.
+        label_weights: of each label in the loss, float32 `[labels]`.
+    """
+
+    rows: EncodedRows
+    targets: npt.NDArray[np.int32]
+    label_weights: npt.NDArray[np.float32]
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row, `[rows]`."""
+        return self.rows.lengths
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(
+        self, rows: npt.NDArray[np.int64], longest: int, epoch: int
+    ) -> tuple[Inputs, npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """As `edgebert.tasks.task.TrainingRows` says it.
+
+        Targets are int32 and weights float32, both `[batch, length]`.
+        """
+        inputs = self.rows.padded(rows, longest)
+        filled = inputs["padding_mask"].astype(bool)
+        places = (self.rows.starts[rows][:, None] + np.arange(filled.shape[1]))[filled]
+        targets = np.full(filled.shape, NO_TARGET, np.int32)
+        targets[filled] = self.targets[places]
+        return inputs, targets, self.label_weights[np.maximum(targets, 0)]
+
+
+@dataclass(frozen=True)
+class WordTags:
+    """What a model says of the words of one example.
+
+    Attributes:
+        tags: of each word; None of a word without a token.
+        scores: the probability of each tag, 0 where there is none.
+    """
+
+    tags: Sequence[str | None]
+    scores: Sequence[float]
+
+
+class TokenTask(Task[TokenFeatures]):
+    """A tag for each word: what named entities and parts of speech have in common."""
+
+    head = heads.TOKEN_CLASSIFIER
+    file_outputs = (PROBABILITIES, LOGITS)
+    entities: bool
+    """Whether tags are those of entities, in IOB2."""
+
+    def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+        """Reads CoNLL columns or JSONL; where tags are not looked at, texts too.
+
+        Texts are what stands in a .txt or .csv, on the standard input, in a JSONL without lists of
+        tokens, and in a .tsv where a column is named that is no number.
+        """
+        path = Path(path)
+        if labels == "none" and _has_texts(path, columns):
+            return read_dataset(path, columns.text_column, columns.label_column, labels)
+        dataset = read_tagged(
+            path, columns.text_column, columns.label_column, labels, self.entities
+        )
+        return replace(dataset, task=self.name) if labels == "required" else dataset
+
+    def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
+        tags = _tags_of(data)
+        unknown = sorted(set(map(self.known_by, tags)) - set(map(self.known_by, labels)))
+        if unknown:
+            more = f", and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+            known = sorted(set(map(self.known_by, labels)))
+            raise DataError(
+                f"{data.name}: expected tags that the model knows: {', '.join(known)}. "
+                f"Received, too: {', '.join(unknown[:_SHOWN])}{more}. "
+                "Next: train with these tags, or take them out."
+            )
+
+    def known_by(self, tag: str) -> str:
+        """What of a tag a model must know to be scored on it."""
+        return tag
+
+    def decoding(self, settings: TaskSettings) -> dict[str, Any]:
+        """How tokens speak for words: keys of `edgebert.tasks.word_alignment`."""
+        return {"alignment": FIRST_PIECE, "window_overlap": WINDOW_OVERLAP}
+
+    def features(
+        self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
+    ) -> TokenFeatures:
+        """Aligns examples; no word is cut off, long texts are read in windows."""
+        overlap = float(decoding.get("window_overlap", WINDOW_OVERLAP))
+        texts = [example.text for example in examples]
+        aligned = [
+            align(
+                example.text,
+                encoding,
+                tokenizer.vocabulary,
+                max_length,
+                joined_places(example.words) if isinstance(example, TaggedSentence) else None,
+                overlap,
+            )
+            for example, encoding in zip(examples, tokenizer.encode_batch(texts), strict=True)
+        ]
+        windows = [len(each.windows) for each in aligned]
+        return TokenFeatures(
+            examples,
+            [window for each in aligned for window in each.windows],
+            np.repeat(np.arange(len(aligned), dtype=np.int32), windows),
+            places=[each.places for each in aligned],
+            parts=[parts for each in aligned for parts in each.parts],
+        )
+
+    def example(self, *texts: str) -> Example:
+        if len(texts) != 1:
+            raise UsageError(f"Expected one text. Received: {len(texts)}.")
+        return Example(texts[0])
+
+    def rows(
+        self,
+        features: TokenFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+        settings: FinetuneSettings,
+        tokenizer: Tokenizer,
+    ) -> TokenRows:
+        number = {label: place for place, label in enumerate(labels)}
+        targets = []
+        for encoding, owner, parts in zip(
+            features.encodings, features.owners, features.parts, strict=True
+        ):
+            row = np.full(len(encoding), NO_TARGET, np.int32)
+            tags = features.examples[owner].tags
+            row[parts.tokens] = [
+                number[tags[word] if first else self.tag_of_later_part(tags[word])]
+                for word, first in zip(parts.words, parts.first, strict=True)
+            ]
+            targets.append(row)
+        flat = np.concatenate(targets)
+        weights = np.ones(len(labels), np.float32)
+        if settings.class_weights == "balanced":
+            weights = class_weights(flat[flat != NO_TARGET], len(labels))
+        return TokenRows(rows_of(features.encodings, tokenizer.pad_id), flat, weights)
+
+    def tag_of_later_part(self, tag: str) -> str:
+        """What is taught of a word's parts after its first, where the word has `tag`."""
+        return tag
+
+    def add_head(
+        self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
+    ) -> keras.Model:
+        """The head is BERT's own: dropout and one dense layer for every token."""
+        import keras
+
+        x = backbone.output["sequence_output"]
+        x = keras.layers.Dropout(dropout, seed=seed, name="token_dropout")(x)
+        logits = output_layer(num_outputs, seed, TOKEN_CLASSIFIER_LAYER)(x)
+        return keras.Model(backbone.input, logits, name="token_classification_model")
+
+    def loss(self, labels: Sequence[str]) -> Any:
+        """Cross-entropy of logits `[batch, length, labels]`, the mean over the batch's targets.
+
+        Tokens without a target count for nothing, as with PyTorch's `ignore_index`.
+        """
+        import keras
+
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=NO_TARGET)
+
+    def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
+        return [row[: len(encoding)] for row, encoding in zip(outputs, encodings, strict=True)]
+
+    def word_tags(
+        self, outputs: Sequence[np.ndarray], features: TokenFeatures, labels: Sequence[str]
+    ) -> list[WordTags]:
+        """The best tag of each word of each example."""
+        tags: list[list[str | None]] = [[None] * len(places) for places in features.places]
+        scores = [[0.0] * len(places) for places in features.places]
+        for output, owner, parts in zip(outputs, features.owners, features.parts, strict=True):
+            rows = log_softmax(output[parts.tokens[parts.first]])
+            words = parts.words[parts.first]
+            for word, best, score in zip(words, rows.argmax(-1), rows.max(-1), strict=True):
+                tags[owner][word], scores[owner][word] = labels[best], float(np.exp(score))
+        return [WordTags(*pair) for pair in zip(tags, scores, strict=True)]
+
+    def answers(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: TokenFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> list[dict[str, Any]]:
+        """Of each example `text` and `words`, and what `more` adds.
+
+        A word has `text`, `start` and `end` (characters of the example's text, Unicode code
+        points), `tag` (None of a word without a token) and `score`, the tag's probability.
+        """
+        found = []
+        for example, places, said in zip(
+            features.examples,
+            features.places,
+            self.word_tags(outputs, features, labels),
+            strict=True,
+        ):
+            text = example.text
+            words = [
+                {"text": text[start:end], "tag": tag, "start": start, "end": end, "score": score}
+                for (start, end), tag, score in zip(places, said.tags, said.scores, strict=True)
+            ]
+            found.append({"text": text, "words": words, **self.more(text, words)})
+        return found
+
+    @abstractmethod
+    def more(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """What an answer has beside its words."""
+
+    def log_probabilities(self, output: np.ndarray) -> np.ndarray:
+        return log_softmax(output)
+
+
+def true_tags(features: TokenFeatures) -> list[Sequence[str]]:
+    """The tags of labelled sentences."""
+    return [example.tags for example in features.examples]
+
+
+def _has_texts(path: Path, columns: DataSettings) -> bool:
+    """Whether a file has texts rather than words in columns, where tags are not looked at."""
+    if path == STANDARD_INPUT:
+        return True
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    named = bool(columns.text_column) and not columns.text_column.isdigit()
+    if ending == ".jsonl":
+        return not has_tokens(path)
+    return {".txt": not columns.text_column, ".csv": True, ".tsv": named}.get(ending, False)
+
+
+def _tags_of(data: Dataset) -> Counter[str]:
+    """How often each tag occurs.
+
+    Raises:
+        DataError: words have none.
+    """
+    tags = Counter(tag for example in data.examples for tag in getattr(example, "tags", (None,)))
+    if tags.pop(None, 0):
+        raise DataError(
+            f"{data.name}: expected a tag for every word. Received: words without one. "
+            "Next: read a file that has tags."
+        )
+    return Counter({str(tag): count for tag, count in tags.items()})
+
+
+def tags_of(data: Dataset) -> list[str]:
+    """The tags that occur, sorted.
+
+    Raises:
+        DataError: words have none.
+    """
+    return sorted(_tags_of(data))
