@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PROBABILITIES, LOGITS, HIDDEN_STATES = "probabilities", "logits", "hidden_states"
 EMBEDDING = "embedding"
+SCORE = "score"
 SPAN_OUTPUTS = ("start_logits", "end_logits")
 
 OUTPUTS: dict[str, tuple[str, ...]] = {
@@ -33,13 +34,20 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
 """What a graph may give, by the checkpoint's head; every head may be left out for hidden states."""
 
 
+def outputs_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What the graph of a checkpoint's head may give."""
+    if checkpoint.problem == heads.REGRESSION:
+        return (SCORE,)
+    return OUTPUTS.get(checkpoint.head, ())
+
+
 def check_output(checkpoint: Checkpoint, output: str) -> None:
     """Holds an output against what stands behind the encoder.
 
     Raises:
         ConversionError: the checkpoint has no head that gives it.
     """
-    given = (*OUTPUTS.get(checkpoint.head, ()), HIDDEN_STATES)
+    given = (*outputs_of(checkpoint), HIDDEN_STATES)
     if output not in given:
         raise ConversionError(
             f"the output '{output}' needs another head. Received: a checkpoint whose head is "
@@ -80,7 +88,10 @@ def _classifier(
 ) -> None:
     x = layout.pool(sub, x)
     logits = layout.dense(sub, x, "classifier", LOGITS)
-    sub.output(output, sub.softmax(logits, PROBABILITIES) if output == PROBABILITIES else logits)
+    if output == PROBABILITIES:
+        turn = sub.logistic if layout.problem == heads.MULTI_LABEL else sub.softmax
+        logits = turn(logits, PROBABILITIES)
+    sub.output(output, logits)
 
 
 def _token_classifier(

@@ -29,6 +29,7 @@ from converters.graph_heads import EMBEDDING as EMBEDDING
 from converters.graph_heads import HIDDEN_STATES as HIDDEN_STATES
 from converters.graph_heads import LOGITS as LOGITS
 from converters.graph_heads import PROBABILITIES as PROBABILITIES
+from converters.graph_heads import SCORE as SCORE
 from converters.graph_heads import SPAN_OUTPUTS as SPAN_OUTPUTS
 from converters.graph_heads import Mask, add_head, check_output, reads_first_row_only
 from converters.quantized_matrix import quantize_rows as quantize_rows
@@ -61,7 +62,8 @@ def build_inference_graph(
     Inputs of every signature, int32 `[1, length]`: `token_ids`, `padding_mask` (1 for a token,
     0 for padding), `segment_ids`. Outputs, float32, by the checkpoint's head:
 
-    - a classifier of texts: `probabilities` or `logits`, `[1, labels]`;
+    - a classifier of texts: `probabilities` or `logits`, `[1, labels]`; where its problem is
+      regression, `score`, `[1, 1]`;
     - a classifier of tokens: the same of each token, `[1, length, labels]`;
     - spans: `start_logits` and `end_logits`, each `[1, length]`;
     - sentence: `embedding`, `[1, size]`;
@@ -117,6 +119,7 @@ class Layout:
     ) -> None:
         self.config, self.weights = checkpoint.config, checkpoint.weights
         self.head, self.sentence = checkpoint.head, checkpoint.sentence
+        self.problem = checkpoint.problem
         self.graph, self.positions, self.masked_score = graph, positions, masked_score
         self.storage = WeightStorage(graph, precision)
 

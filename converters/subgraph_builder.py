@@ -286,6 +286,10 @@ class SubgraphBuilder:
             (schema.BuiltinOptions.SoftmaxOptions, options),
         )
 
+    def logistic(self, x: Tensor, name: str) -> Tensor:
+        """LOGISTIC: the sigmoid of each element."""
+        return self._op(schema.BuiltinOperator.LOGISTIC, [x], name, x.shape)
+
     def mean(self, x: Tensor, axis: int, name: str) -> Tensor:
         """MEAN over one axis, which is kept with length 1."""
         return self._reduce(schema.BuiltinOperator.MEAN, x, axis, name)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -152,7 +152,12 @@ def label_names(dataset: Dataset) -> tuple[str, ...]:
     Raises:
         DataError: an example has no label.
     """
-    names = _labels_of(dataset)
+    return sorted_labels(_labels_of(dataset))
+
+
+def sorted_labels(names: Iterable[str]) -> tuple[str, ...]:
+    """Labels in the order that models have them: sorted, as numbers where all are integers."""
+    names = set(names)
     if all(_INTEGER.fullmatch(name) for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
@@ -166,7 +171,25 @@ def encode_labels(dataset: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int
     """
     places = {label: place for place, label in enumerate(labels)}
     counts = _labels_of(dataset)
-    unknown = {label: count for label, count in counts.items() if label not in places}
+    refuse_unknown_labels(dataset, counts, labels)
+    return np.fromiter((places[str(label)] for label in dataset.labels), np.int32, len(dataset))
+
+
+def refuse_unknown_labels(
+    dataset: Dataset, counts: Mapping[str, int], labels: Sequence[str]
+) -> None:
+    """Holds the labels of a data set against a model's.
+
+    Args:
+        dataset: where they are from.
+        counts: how often it has each label.
+        labels: those that the model knows.
+
+    Raises:
+        DataError: it has others; they are listed.
+    """
+    known = set(labels)
+    unknown = {label: count for label, count in counts.items() if label not in known}
     if unknown:
         listed = _listed([f"{label!r} ({count}x)" for label, count in sorted(unknown.items())])
         raise DataError(
@@ -174,7 +197,6 @@ def encode_labels(dataset: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int
             f"{_listed([repr(label) for label in labels])}. Received, too: {listed}. "
             "Next: train with these labels, or take their rows out."
         )
-    return np.fromiter((places[str(label)] for label in dataset.labels), np.int32, len(dataset))
 
 
 def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dataset, Dataset]:

@@ -4,40 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from converters import heads
-from converters.checkpoint import Checkpoint
 from converters.inference_graph import LOGITS, PROBABILITIES
+from edgebert.dataset_columns import Wanted
 from edgebert.dataset_files import LabelUse
-from edgebert.datasets import Dataset, Example, encode_labels, label_names, read_dataset
+from edgebert.dataset_labels import ONE_LABEL
+from edgebert.datasets import Dataset, Example, encode_labels, label_names, read_table
 from edgebert.encoded_rows import rows_of
-from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks.labelled_rows import LabelledRows
-from edgebert.tasks.task import Decoding, Features, Task
-from edgebert.tasks.text_features import encode_texts
+from edgebert.tasks.task import Decoding, Features
+from edgebert.tasks.text_task import CLASSIFIER_LAYER as CLASSIFIER_LAYER
+from edgebert.tasks.text_task import TextTask, asked, line
+from edgebert.tasks.text_task import output_layer as output_layer
 from edgebert.tokenizer import Tokenizer
 
-if TYPE_CHECKING:
-    import keras
 
-CLASSIFIER_LAYER = "classifier"
-
-
-class Classification(Task[Features]):
+class Classification(TextTask):
     """One label of several for a text."""
 
     name = "classification"
     title = "text classification"
-    head = heads.CLASSIFIER
+    problem = heads.SINGLE_LABEL
     metric = "accuracy"
     file_outputs = (PROBABILITIES, LOGITS)
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        return read_dataset(path, columns.text_column, columns.label_column, labels)
+        return read_table(path, columns, Wanted(ONE_LABEL, labels), Example)
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
         return label_names(train)
@@ -45,15 +42,8 @@ class Classification(Task[Features]):
     def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
         encode_labels(data, labels)
 
-    def features(
-        self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
-    ) -> Features:
-        return encode_texts(tokenizer, examples, max_length)
-
-    def example(self, *texts: str) -> Example:
-        if len(texts) != 1:
-            raise UsageError(f"Expected one text. Received: {len(texts)}.")
-        return Example(texts[0])
+    def unlabelled(self, text: str, pair: str | None) -> Example:
+        return Example(text, pair=pair)
 
     def rows(
         self,
@@ -63,23 +53,12 @@ class Classification(Task[Features]):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
-        targets = _targets(features, labels)
+        targets = label_numbers(features, labels)
         weights = np.ones(len(labels), np.float32)
         if settings.class_weights == "balanced":
             weights = class_weights(targets, len(labels))
         rows = rows_of(features.encodings, tokenizer.pad_id)
         return LabelledRows(rows, targets, weights[targets])
-
-    def add_head(
-        self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
-    ) -> keras.Model:
-        """The head is BERT's own: the pooled [CLS] row, dropout, one dense layer."""
-        import keras
-
-        x = backbone.output["pooled_output"]
-        x = keras.layers.Dropout(dropout, seed=seed, name="classifier_dropout")(x)
-        logits = output_layer(num_outputs, seed, CLASSIFIER_LAYER)(x)
-        return keras.Model(backbone.input, logits, name="classification_model")
 
     def loss(self, labels: Sequence[str]) -> Any:
         """Cross-entropy of logits `[batch, labels]` against label numbers `[batch]`."""
@@ -95,7 +74,7 @@ class Classification(Task[Features]):
         decoding: Decoding,
     ) -> dict[str, float]:
         predicted = np.stack(outputs).argmax(-1)
-        return metrics(predicted, _targets(features, labels), len(labels))
+        return metrics(predicted, label_numbers(features, labels), len(labels))
 
     def answers(
         self,
@@ -111,7 +90,7 @@ class Classification(Task[Features]):
             probabilities = dict(zip(labels, map(float, row), strict=True))
             found.append(
                 {
-                    "text": example.text,
+                    **asked(example),
                     "label": labels[best],
                     "probability": float(row[best]),
                     "probabilities": probabilities,
@@ -121,25 +100,14 @@ class Classification(Task[Features]):
 
     def shown(self, answer: Mapping[str, Any], top: int) -> str:
         best = sorted(answer["probabilities"].items(), key=lambda item: -item[1])[:top]
-        return "\t".join([*(f"{label} {share:.3f}" for label, share in best), answer["text"]])
+        return line([f"{label} {share:.3f}" for label, share in best], answer)
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray:
         return log_softmax(output)[None]
 
 
-def output_layer(num_outputs: int, seed: int, name: str) -> Any:
-    """The dense layer that ends a head, float32, with BERT's own initial weights."""
-    import keras
-
-    return keras.layers.Dense(
-        num_outputs,
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02, seed=seed),
-        dtype="float32",
-        name=name,
-    )
-
-
-def _targets(features: Features, labels: Sequence[str]) -> np.ndarray:
+def label_numbers(features: Features, labels: Sequence[str]) -> np.ndarray:
+    """The place of each example's label: int32 `[examples]`."""
     places = {label: place for place, label in enumerate(labels)}
     return np.array([places[example.label] for example in features.examples], np.int32)
 
@@ -171,10 +139,16 @@ def metrics(predicted: np.ndarray, targets: np.ndarray, num_labels: int) -> dict
         predicted: int label numbers `[n]`.
         targets: int label numbers `[n]`.
     """
-    f1 = []
-    for label in range(num_labels):
-        hits = int(np.sum((predicted == label) & (targets == label)))
-        total = int(np.sum(predicted == label) + np.sum(targets == label))
-        if total:
-            f1.append(2 * hits / total)
+    occur = np.union1d(predicted, targets)
+    f1 = [
+        f1_score(predicted == label, targets == label)
+        for label in range(num_labels)
+        if label in occur
+    ]
     return {"accuracy": float(np.mean(predicted == targets)), "macro_f1": float(np.mean(f1))}
+
+
+def f1_score(predicted: np.ndarray, actual: np.ndarray) -> float:
+    """F1 of the places that are true, over bool arrays of one shape; 0 where there are none."""
+    total = int(predicted.sum()) + int(actual.sum())
+    return 2 * int((predicted & actual).sum()) / total if total else 0.0

@@ -3,22 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from edgebert.datasets import Example
+from edgebert.errors import DataError
 from edgebert.tasks.task import Features
-from edgebert.tokenizer import Tokenizer
+from edgebert.tokenizer import Encoding, Tokenizer
 
 
-def encode_texts(tokenizer: Tokenizer, examples: Sequence[Example], max_length: int) -> Features:
+class HasTexts(Protocol):
+    """An example of a text, or of a pair of texts."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def pair(self) -> str | None:
+        """The second text; None where there is one text."""
+        ...
+
+
+def encode_texts(tokenizer: Tokenizer, examples: Sequence[HasTexts], max_length: int) -> Features:
     """Encodes each text, or each pair where examples have a second text.
 
     Longer ones are cut: `Tokenizer.encode` says where.
     """
-    texts = [example.text for example in examples]
-    encodings = tokenizer.encode_batch(texts, max_length)
+    encodings = _encoded(tokenizer, examples, max_length)
     full = [i for i, encoding in enumerate(encodings) if len(encoding) == max_length]
-    lengths = tokenizer.count_lengths([texts[i] for i in full])
+    whole = _encoded(tokenizer, [examples[i] for i in full], None)
+    truncated = sum(len(encoding) > max_length for encoding in whole)
     owners = np.arange(len(examples), dtype=np.int32)
-    return Features(examples, encodings, owners, int(np.sum(lengths > max_length)))
+    return Features(examples, encodings, owners, truncated)
+
+
+def require_pairs(examples: Sequence[HasTexts]) -> None:
+    """Holds examples against a model that reads pairs.
+
+    Raises:
+        DataError: some have one text.
+    """
+    single = [i for i, example in enumerate(examples) if example.pair is None]
+    if single:
+        raise DataError(
+            f"Expected pairs of texts, which the model was trained on. Received: {len(single)} of "
+            f"{len(examples)} examples with one text, the first of them number {single[0] + 1}. "
+            "Next: give two texts; in a file, name the second one's column with --pair-column."
+        )
+
+
+def _encoded(
+    tokenizer: Tokenizer, examples: Sequence[HasTexts], max_length: int | None
+) -> Sequence[Encoding]:
+    """Pairs and single texts may stand side by side."""
+    found: dict[int, Encoding] = {}
+    for is_pair in (False, True):
+        rows = [i for i, example in enumerate(examples) if (example.pair is not None) == is_pair]
+        texts = [examples[i].text for i in rows]
+        pairs = [examples[i].pair or "" for i in rows] if is_pair else None
+        found.update(zip(rows, tokenizer.encode_batch(texts, max_length, pairs), strict=True))
+    return [found[i] for i in range(len(examples))]

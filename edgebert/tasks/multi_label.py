@@ -1,0 +1,238 @@
+"""Multi-label classification: any number of labels for a text, each decided for itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters import heads
+from converters.inference_graph import LOGITS, PROBABILITIES
+from edgebert.dataset_columns import Wanted
+from edgebert.dataset_files import LabelUse
+from edgebert.dataset_labels import LABEL_LIST
+from edgebert.datasets import Dataset, read_table, refuse_unknown_labels, sorted_labels
+from edgebert.encoded_rows import rows_of
+from edgebert.errors import DataError, UsageError
+from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.classification import f1_score
+from edgebert.tasks.labelled_rows import LabelledRows
+from edgebert.tasks.task import Decoding, Features
+from edgebert.tasks.text_task import TextTask, asked, line
+from edgebert.tokenizer import Tokenizer
+
+THRESHOLD = "threshold"
+EVEN = 0.5
+"""The threshold of a model that has none of its own."""
+_LARGEST_LOG_ODDS = 7.0
+"""A float32 probability so near 1 says little of the distance to it: 0.999 is as far as we look."""
+
+
+@dataclass(frozen=True, slots=True)
+class MultiLabelExample:
+    """A text, or a pair of texts, and its labels: an empty tuple for none, None for unknown."""
+
+    text: str
+    labels: tuple[str, ...] | None = None
+    pair: str | None = None
+
+
+class MultiLabel(TextTask):
+    """Any number of labels for a text: a sigmoid a label, and one threshold for all.
+
+    The threshold is the one with the best micro F1 on the dev rows, unless the settings name it.
+    One for all labels, since few dev rows say little of one label alone.
+    """
+
+    name = "multi-label"
+    title = "multi-label classification"
+    problem = heads.MULTI_LABEL
+    metric = "micro_f1"
+    file_outputs = (PROBABILITIES, LOGITS)
+
+    def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+        wanted = Wanted(LABEL_LIST, labels)
+        return read_table(path, columns, wanted, MultiLabelExample, self.name)
+
+    def label_names(self, train: Dataset) -> tuple[str, ...]:
+        names = sorted_labels(_label_counts(train))
+        if not names:
+            raise DataError(
+                f"{train.name}: expected labels. Received: {len(train)} texts without any. "
+                "Next: name the column of the labels with --label-column."
+            )
+        return names
+
+    def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
+        refuse_unknown_labels(data, _label_counts(data), labels)
+
+    def unlabelled(self, text: str, pair: str | None) -> MultiLabelExample:
+        return MultiLabelExample(text, pair=pair)
+
+    def decoding(self, settings: TaskSettings) -> dict[str, Any]:
+        """`threshold`, where the settings name it; else it is chosen on the dev rows."""
+        if not 0 <= settings.threshold < 1:
+            raise UsageError(
+                "threshold: expected at least 0 (chosen on the dev text) and below 1. "
+                f"Received: {settings.threshold}."
+            )
+        return {THRESHOLD: settings.threshold} if settings.threshold else {}
+
+    def rows(
+        self,
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+        settings: FinetuneSettings,
+        tokenizer: Tokenizer,
+    ) -> LabelledRows:
+        """Targets are float32 `[rows, labels]`: 0, or what a label that is there weighs: 1, or so
+        much more as it is rarer than its absence, for balanced weights.
+        """
+        is_there = _label_matrix(features, labels)
+        targets = is_there.astype(np.float32)
+        if settings.class_weights == "balanced":
+            counts = is_there.sum(0)
+            targets *= ((len(is_there) - counts) / np.maximum(counts, 1)).astype(np.float32)
+        rows = rows_of(features.encodings, tokenizer.pad_id)
+        return LabelledRows(rows, targets, np.ones(len(rows), np.float32))
+
+    def loss(self, labels: Sequence[str]) -> Any:
+        """Binary cross-entropy of logits `[batch, labels]`, the mean over the labels.
+
+        Targets as `rows` has them: what is above 0 is a label that is there, and its weight.
+        """
+        import keras
+
+        class WeightedBinaryCrossentropy(keras.losses.Loss):
+            def call(self, targets: Any, logits: Any) -> Any:
+                ops = keras.ops
+                targets = ops.cast(targets, logits.dtype)
+                absent = ops.cast(targets <= 0, logits.dtype)
+                losses = targets * ops.softplus(-logits) + absent * ops.softplus(logits)
+                return ops.mean(losses, axis=-1)
+
+        return WeightedBinaryCrossentropy(name="binary_crossentropy")
+
+    def fitted(
+        self,
+        model_decoding: Decoding,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+    ) -> dict[str, Any]:
+        if THRESHOLD in model_decoding:
+            return dict(model_decoding)
+        threshold = best_threshold(_sigmoid(np.stack(outputs)), _label_matrix(features, labels))
+        return {**model_decoding, THRESHOLD: threshold}
+
+    def metrics(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> dict[str, float]:
+        """Micro and macro F1, and the share of texts with all labels right."""
+        given = _sigmoid(np.stack(outputs)) > _threshold(decoding)
+        is_there = _label_matrix(features, labels)
+        occurs = (given | is_there).any(0)
+        each = [f1_score(given[:, i], is_there[:, i]) for i in np.flatnonzero(occurs)]
+        return {
+            "micro_f1": f1_score(given, is_there),
+            "macro_f1": float(np.mean(each)) if each else 0.0,
+            "subset_accuracy": float((given == is_there).all(-1).mean()),
+        }
+
+    def answers(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> list[dict[str, Any]]:
+        """`labels` over the threshold, the likeliest first, and `probabilities` of all."""
+        found = []
+        for example, output in zip(features.examples, outputs, strict=True):
+            row = _sigmoid(output)
+            over = [i for i in np.argsort(-row, kind="stable") if row[i] > _threshold(decoding)]
+            found.append(
+                {
+                    **asked(example),
+                    "labels": [labels[i] for i in over],
+                    "probabilities": dict(zip(labels, map(float, row), strict=True)),
+                }
+            )
+        return found
+
+    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+        """All labels over the threshold; of more that are asked for, those under it in brackets."""
+        shares, given = answer["probabilities"], answer["labels"]
+        said = [f"{label} {shares[label]:.3f}" for label in given] or ["no label"]
+        others = sorted(set(shares) - set(given), key=lambda label: (-shares[label], label))
+        more = max(0, top - len(given)) if top > 1 else 0
+        return line([*said, *(f"({label} {shares[label]:.3f})" for label in others[:more])], answer)
+
+    def log_probabilities(self, output: np.ndarray) -> np.ndarray:
+        """A choice a label: that it is not there, and that it is."""
+        odds = np.minimum(output.astype(np.float64), _LARGEST_LOG_ODDS)
+        return np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], -1)
+
+
+def best_threshold(probabilities: np.ndarray, is_there: np.ndarray) -> float:
+    """The threshold with the best micro F1; it lies midway between two probabilities.
+
+    Args:
+        probabilities: of each label, `[rows, labels]`.
+        is_there: whether the row has it, bool `[rows, labels]`.
+    """
+    if not is_there.any():
+        return EVEN
+    order = np.argsort(-probabilities, axis=None, kind="stable")
+    falling, hits = probabilities.flat[order], np.cumsum(is_there.flat[order])
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + is_there.sum())
+    after = np.append(falling[1:], 0.0)
+    f1[falling == after] = -1  # labels of one probability are given together or not at all
+    best = int(f1.argmax())
+    return float((falling[best] + after[best]) / 2)
+
+
+def _threshold(decoding: Decoding) -> float:
+    return float(decoding.get(THRESHOLD, EVEN))
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
+
+
+def _label_matrix(features: Features, labels: Sequence[str]) -> np.ndarray:
+    """Whether each example has each label, bool `[examples, labels]`."""
+    places = {label: place for place, label in enumerate(labels)}
+    matrix = np.zeros((len(features.examples), len(labels)), bool)
+    for row, example in enumerate(features.examples):
+        matrix[row, [places[label] for label in example.labels]] = True
+    return matrix
+
+
+def _label_counts(data: Dataset) -> Counter[str]:
+    """How often each label occurs.
+
+    Raises:
+        DataError: examples have one label each, or none is known of them.
+    """
+    if not all(isinstance(example, MultiLabelExample) for example in data.examples):
+        raise DataError(
+            f"{data.name}: expected texts with lists of labels. Received: examples of another "
+            "task. Next: read the file as multi-label."
+        )
+    missing = sum(example.labels is None for example in data.examples)
+    if missing:
+        raise DataError(
+            f"{data.name}: expected labels for every text, or an empty list. Received: {missing} "
+            f"of {len(data)} texts without. Next: read a file that has labels."
+        )
+    return Counter(label for example in data.examples for label in example.labels)

@@ -1,0 +1,45 @@
+"""Classification of pairs of texts: paraphrases, entailment, whether a passage answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgebert.dataset_columns import Wanted
+from edgebert.dataset_files import LabelUse
+from edgebert.dataset_labels import ONE_LABEL
+from edgebert.datasets import Dataset, Example, read_table
+from edgebert.settings import DataSettings
+from edgebert.tasks.classification import Classification, f1_score, label_numbers
+from edgebert.tasks.task import Decoding, Features
+from edgebert.tasks.text_task import pairs_of
+
+
+class Pairs(Classification):
+    """One label of several for a pair of texts."""
+
+    name = "pairs"
+    title = "classification of pairs of texts"
+    texts = 2
+
+    def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+        return read_table(path, columns, Wanted(ONE_LABEL, labels, pairs=True), Example, self.name)
+
+    def check_examples(self, texts: Sequence[str]) -> list[Example]:
+        return pairs_of(self, texts)
+
+    def metrics(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> dict[str, float]:
+        """Accuracy and macro F1; of two labels also `f1`, the second one's, as GLUE has it."""
+        found = super().metrics(outputs, features, labels, decoding)
+        if len(labels) == 2:
+            predicted = np.stack(outputs).argmax(-1) == 1
+            found["f1"] = f1_score(predicted, label_numbers(features, labels) == 1)
+        return found

@@ -1,0 +1,172 @@
+"""Regression: a number for a text or a pair of texts, such as a rating or how alike two are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters import heads
+from converters.inference_graph import SCORE as SCORE_OUTPUT
+from edgebert.dataset_columns import Wanted
+from edgebert.dataset_files import LabelUse
+from edgebert.dataset_labels import SCORE
+from edgebert.datasets import Dataset, read_table
+from edgebert.encoded_rows import rows_of
+from edgebert.errors import DataError, UsageError
+from edgebert.settings import DataSettings, FinetuneSettings
+from edgebert.tasks.labelled_rows import LabelledRows
+from edgebert.tasks.task import Decoding, Features
+from edgebert.tasks.text_task import TextTask, asked, line, pairs_of
+from edgebert.tokenizer import Tokenizer
+
+TEXTS = "texts"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredExample:
+    """A text, or a pair of texts, and its score; None where there is none."""
+
+    text: str
+    score: float | None = None
+    pair: str | None = None
+
+
+class Regression(TextTask):
+    """A number for a text or a pair of texts, in the unit of the training rows."""
+
+    name = "regression"
+    title = "regression"
+    problem = heads.REGRESSION
+    metric = "spearman"
+    file_outputs = (SCORE_OUTPUT,)
+
+    def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+        return read_table(path, columns, Wanted(SCORE, labels), ScoredExample, self.name)
+
+    def label_names(self, train: Dataset) -> tuple[str, ...]:
+        """None: it has no labels."""
+        self.require_known(train, ())
+        return ()
+
+    def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
+        missing = sum(getattr(example, "score", None) is None for example in data.examples)
+        if missing:
+            raise DataError(
+                f"{data.name}: expected a score for every text. Received: {missing} of {len(data)} "
+                "texts without one. Next: read a file that has scores, as regression."
+            )
+
+    def unlabelled(self, text: str, pair: str | None) -> ScoredExample:
+        return ScoredExample(text, pair=pair)
+
+    def texts_of(self, decoding: Decoding) -> int:
+        return int(decoding.get(TEXTS, 1))
+
+    def check_examples(self, texts: Sequence[str]) -> list[ScoredExample]:
+        """Pairs: they try both segments, whatever the model was trained on."""
+        return pairs_of(self, texts)
+
+    def num_outputs(self, labels: Sequence[str]) -> int:
+        return 1
+
+    def rows(
+        self,
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+        settings: FinetuneSettings,
+        tokenizer: Tokenizer,
+    ) -> LabelledRows:
+        """Targets are float32 `[rows, 1]`."""
+        if settings.class_weights != "none":
+            raise UsageError(
+                f"class_weights: expected none for regression, which has no classes. "
+                f"Received: {settings.class_weights}."
+            )
+        rows = rows_of(features.encodings, tokenizer.pad_id)
+        targets = _scores(features).astype(np.float32)[:, None]
+        return LabelledRows(rows, targets, np.ones(len(rows), np.float32))
+
+    def loss(self, labels: Sequence[str]) -> Any:
+        """Mean squared error of `[batch, 1]`."""
+        import keras
+
+        return keras.losses.MeanSquaredError()
+
+    def fitted(
+        self,
+        model_decoding: Decoding,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+    ) -> dict[str, Any]:
+        """Nothing is chosen: `texts` says whether the model reads pairs."""
+        is_pair = all(example.pair is not None for example in features.examples)
+        return {**model_decoding, TEXTS: 2 if is_pair else 1}
+
+    def metrics(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> dict[str, float]:
+        """Pearson's and Spearman's correlation, and the mean squared error."""
+        predicted, actual = _predicted(outputs), _scores(features)
+        return {
+            "spearman": spearman(predicted, actual),
+            "pearson": pearson(predicted, actual),
+            "mean_squared_error": float(np.mean((predicted - actual) ** 2)),
+        }
+
+    def answers(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> list[dict[str, Any]]:
+        """`score`, in the unit of the training rows."""
+        scores = _predicted(outputs)
+        return [
+            {**asked(example), "score": float(score)}
+            for example, score in zip(features.examples, scores, strict=True)
+        ]
+
+    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+        return line([f"{answer['score']:.3f}"], answer)
+
+
+def pearson(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Pearson's correlation; 0 where one side is constant, which has none."""
+    x, y = (np.asarray(each, np.float64) for each in (a, b))
+    x, y = x - x.mean(), y - y.mean()
+    norm = float(np.linalg.norm(x) * np.linalg.norm(y))
+    # What rounding leaves of a constant is no spread.
+    is_constant = any(np.ptp(each) == 0 for each in (a, b))
+    return 0.0 if is_constant or not norm else float(np.clip(x @ y / norm, -1, 1))
+
+
+def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Spearman's rank correlation, equal values sharing their mean rank; 0 for constants."""
+    return pearson(ranks(a), ranks(b))
+
+
+def ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The rank of each value from 1; equal values share the mean of their ranks."""
+    _, places, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[places.reshape(-1)], np.float64)
+
+
+def _scores(features: Features) -> npt.NDArray[np.float64]:
+    return np.array([example.score for example in features.examples], np.float64)
+
+
+def _predicted(outputs: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
+    return np.stack(outputs)[:, 0].astype(np.float64)
