@@ -18,26 +18,19 @@ https://github.com/google-ai-edge/LiteRT (schema.fbs).
 from __future__ import annotations
 
 import io
-import re
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flatbuffers
 
 from converters.errors import ConversionError
 from converters.flatbuffer import Flatbuffer, write_bytes, write_vector
-from converters.metadata_schema import Record, associated_file_names, pack_metadata, unpack_metadata
+from converters.metadata_schema import associated_file_names, unpack_metadata
 
 METADATA_BUFFER = "TFLITE_METADATA"
 MODEL_IDENTIFIER = b"TFL3"
-MIN_PARSER_VERSION = "1.1.0"
-"""The first metadata parser that knows BertTokenizerOptions and input_process_units."""
-
-BERT_INPUT_NAMES = ("ids", "mask", "segment_ids")
-"""What the readers call token_ids, padding_mask and segment_ids."""
-
 _ARCHIVE_DATE = (1980, 1, 1, 0, 0, 0)
 # What `zipfile` raises on bytes that only look like the end of an archive.
 _NOT_AN_ARCHIVE = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
@@ -48,125 +41,6 @@ _MODEL_FIELDS = 10
 _MODEL_TABLE_VECTORS = (1, 2, 4, 6, 7)
 _METADATA_NAME, _METADATA_INDEX = 0, 1
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_FIELDS = 0, 1, 3
-
-_INPUT_DESCRIPTIONS = {
-    "ids": "Token ids of the text.",
-    "mask": "1 for tokens of the text, 0 for padding.",
-    "segment_ids": "0 for the first text, 1 for the second of a pair.",
-}
-
-
-def classifier_metadata(
-    name: str,
-    description: str,
-    *,
-    vocab_file: str = "vocab.txt",
-    labels_file: str = "labels.txt",
-    input_names: Sequence[str] = BERT_INPUT_NAMES,
-    output_names: Sequence[str] = ("probability",),
-    subgraph_names: Sequence[str] = ("",),
-    version: str = "",
-    author: str = "",
-    license_text: str = "",
-) -> bytes:
-    """The TFLITE_METADATA flatbuffer of a BERT text classifier.
-
-    MediaPipe and the Task Library find the input tensors by these names and show the output as
-    scores, as it is: it should hold probabilities. Every output is a head with the same labels.
-    MediaPipe takes a file with one subgraph only and the Task Library one with one output only.
-
-    Their BertTokenizer has no settings: it lower-cases ASCII letters and nothing else. It strips
-    no accents and no control characters, and splits at ASCII white space. So a cased model gets
-    other tokens than it was trained on, and an uncased one does wherever a text is not ASCII,
-    unless the app normalizes texts as the model's tokenizer does before it hands them over.
-
-    Args:
-        name: what the model is called.
-        description: what it does, for people.
-        vocab_file: name of the associated file that holds the vocabulary, a token a line.
-        labels_file: name of the associated file that holds the labels, one a line (`labels_txt`).
-        input_names: names of the input tensors in the order of the subgraph's inputs; the
-            readers look for `ids`, `mask` and `segment_ids`.
-        output_names: names of the output tensors in the order of the subgraph's outputs; the
-            Task Library looks for `probability`.
-        subgraph_names: one name a subgraph of the file; all have the same inputs and outputs.
-        version: the model's version.
-        author: who made the model.
-        license_text: the licence that the model is under.
-
-    Returns:
-        The flatbuffer, to be stored as the buffer `METADATA_BUFFER`.
-    """
-    vocabulary = {
-        "name": vocab_file,
-        "description": "WordPiece vocabulary, a token a line.",
-        "type": "VOCABULARY",
-    }
-    subgraph: Record = {
-        "input_tensor_metadata": [
-            _tensor(input_name, _INPUT_DESCRIPTIONS.get(input_name, ""))
-            for input_name in input_names
-        ],
-        "output_tensor_metadata": [
-            _scores(output_name, labels_file) for output_name in output_names
-        ],
-        "input_process_units": [
-            {"options": {"type": "BertTokenizerOptions", "vocab_file": [vocabulary]}}
-        ],
-    }
-    record: Record = {
-        "name": name,
-        "description": description,
-        "version": version,
-        "subgraph_metadata": [{"name": key, **subgraph} for key in subgraph_names],
-        "author": author,
-        "license": license_text,
-        "min_parser_version": MIN_PARSER_VERSION,
-    }
-    return pack_metadata(record)
-
-
-def labels_txt(labels: Sequence[str]) -> bytes:
-    """The labels file as the readers split it: one label a line, in the order of the classes.
-
-    Raises:
-        ConversionError: there is no label, or one is empty, repeated, holds a line break (the
-            readers would give the classes behind it other names) or is no valid Unicode.
-    """
-    problems = [] if labels else ["there is no label"]
-    for i, label in enumerate(labels):
-        if not label or re.search("[\r\n\ud800-\udfff]", label):
-            fault = "holds a line break or half a character" if label else "is empty"
-            problems.append(f"label {i} {fault}: {label!r}")
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    problems += [f"label {label!r} is there {labels.count(label)} times" for label in repeated]
-    if problems:
-        raise ConversionError(
-            "A labels file needs distinct labels of one line each. "
-            f"Received: {'; '.join(problems)}. Next: rename the labels and export again."
-        )
-    return "\n".join(labels).encode() + b"\n"
-
-
-def _tensor(name: str, description: str) -> Record:
-    return {
-        "name": name,
-        "description": description,
-        "content": {"content_properties": {"type": "FeatureProperties"}},
-    }
-
-
-def _scores(name: str, labels_file: str) -> Record:
-    labels = {
-        "name": labels_file,
-        "description": "Labels of the classes, one a line.",
-        "type": "TENSOR_AXIS_LABELS",
-    }
-    return {
-        **_tensor(name, "Score of each class."),
-        "stats": {"max": [1.0], "min": [0.0]},
-        "associated_files": [labels],
-    }
 
 
 def read_metadata_buffer(model: bytes, name: str) -> bytes | None:
@@ -187,7 +61,7 @@ def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
 
     Args:
         model: the file.
-        buffers: contents by name, for example `{METADATA_BUFFER: classifier_metadata(...)}`.
+        buffers: contents by name, for example `METADATA_BUFFER` with those of `task_metadata`.
 
     Raises:
         ConversionError: `model` is no `.tflite`, is cut short, keeps weights outside its

@@ -11,9 +11,8 @@ from converters.metadata import (
     METADATA_BUFFER,
     add_metadata_buffers,
     append_associated_files,
-    classifier_metadata,
-    labels_txt,
 )
+from converters.task_metadata import classifier_metadata, labels_txt, question_answerer_metadata
 from edgebert import __version__
 from edgebert.litert_model import MANIFEST_NAME, VOCABULARY_FILE
 from edgebert.model import TaskModel
@@ -43,6 +42,14 @@ def _metadata(manifest: dict[str, Any], model: TaskModel) -> bytes | None:
             description,
             vocab_file=VOCABULARY_FILE,
             labels_file=LABELS_FILE,
+            subgraph_names=subgraph_names,
+            version=__version__,
+        )
+    if model.checkpoint.head == heads.SPANS:
+        return question_answerer_metadata(
+            "BERT question answerer",
+            description,
+            vocab_file=VOCABULARY_FILE,
             subgraph_names=subgraph_names,
             version=__version__,
         )

@@ -19,7 +19,7 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import metadata
+from converters import metadata, task_metadata
 from converters.errors import ConversionError
 from converters.graph_builder import GraphBuilder
 from tests.judges import mediapipe_classifier
@@ -67,10 +67,10 @@ def tiny_graph(lengths: tuple[int, ...] = (LENGTH,)) -> bytes:
 def tiny_model() -> bytes:
     """The classifier with metadata, a manifest and its associated files."""
     contents = {
-        metadata.METADATA_BUFFER: metadata.classifier_metadata("tiny", "A test."),
+        metadata.METADATA_BUFFER: task_metadata.classifier_metadata("tiny", "A test."),
         "EDGEBERT_MANIFEST": b'{"task": "classification"}',
     }
-    associated = {"vocab.txt": VOCABULARY, "labels.txt": metadata.labels_txt(LABELS)}
+    associated = {"vocab.txt": VOCABULARY, "labels.txt": task_metadata.labels_txt(LABELS)}
     return metadata.append_associated_files(
         metadata.add_metadata_buffers(tiny_graph(), contents), associated
     )
@@ -113,7 +113,7 @@ def test_describe_gives_what_was_written() -> None:
 
 def test_field_numbers_are_those_of_the_public_schema() -> None:
     """Walks the flatbuffer with numbers read off metadata_schema.fbs, not with our table."""
-    contents = metadata.classifier_metadata("tiny", "A test.", version="7")
+    contents = task_metadata.classifier_metadata("tiny", "A test.", version="7")
     assert contents[4:8] == b"M001"
 
     def at(position: int) -> flatbuffers.table.Table:
@@ -147,7 +147,7 @@ def test_field_numbers_are_those_of_the_public_schema() -> None:
 @settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.text(), st.text())
 def test_names_of_any_script_come_back(names: list[str], title: str, description: str) -> None:
-    contents = metadata.classifier_metadata(
+    contents = task_metadata.classifier_metadata(
         title, description, output_names=names, subgraph_names=("tokens_8", "tokens_16")
     )
     model = metadata.append_associated_files(
@@ -174,12 +174,12 @@ def test_names_of_any_script_come_back(names: list[str], title: str, description
     )
 )
 def test_labels_split_back_at_line_feeds(labels: list[str]) -> None:
-    assert metadata.labels_txt(labels).decode().split("\n") == [*labels, ""]
+    assert task_metadata.labels_txt(labels).decode().split("\n") == [*labels, ""]
 
 
 def test_labels_that_would_shift_are_all_named() -> None:
     with pytest.raises(ConversionError) as caught:
-        metadata.labels_txt(["a", "", "b\nc", "a", "d\r", "\ud800"])
+        task_metadata.labels_txt(["a", "", "b\nc", "a", "d\r", "\ud800"])
     message = str(caught.value)
     for problem in (
         "label 1 is empty",
@@ -193,7 +193,7 @@ def test_labels_that_would_shift_are_all_named() -> None:
 
 def test_no_label_at_all_is_refused() -> None:
     with pytest.raises(ConversionError, match="there is no label"):
-        metadata.labels_txt([])
+        task_metadata.labels_txt([])
 
 
 # --- named buffers -----------------------------------------------------------------------------
@@ -366,7 +366,7 @@ def test_metadata_of_another_kind_is_refused() -> None:
 
 
 def test_files_that_the_metadata_names_are_missed() -> None:
-    contents = metadata.classifier_metadata("tiny", "A test.")
+    contents = task_metadata.classifier_metadata("tiny", "A test.")
     model = metadata.add_metadata_buffers(tiny_graph(), {metadata.METADATA_BUFFER: contents})
     with pytest.raises(ConversionError, match=r"Received: no labels\.txt, vocab\.txt"):
         metadata.read_associated_files(model)
@@ -396,12 +396,12 @@ def test_mediapipe_gives_our_scores_by_label(mediapipe_python: str, tmp_path: Pa
 
 
 def test_mediapipe_takes_one_signature_only(mediapipe_python: str, tmp_path: Path) -> None:
-    contents = metadata.classifier_metadata("tiny", "A test.", subgraph_names=("a", "b"))
+    contents = task_metadata.classifier_metadata("tiny", "A test.", subgraph_names=("a", "b"))
     model = metadata.append_associated_files(
         metadata.add_metadata_buffers(
             tiny_graph((LENGTH, 2 * LENGTH)), {metadata.METADATA_BUFFER: contents}
         ),
-        {"vocab.txt": VOCABULARY, "labels.txt": metadata.labels_txt(LABELS)},
+        {"vocab.txt": VOCABULARY, "labels.txt": task_metadata.labels_txt(LABELS)},
     )
     path = tmp_path / "two.tflite"
     path.write_bytes(model)
