@@ -32,6 +32,7 @@ PAIR_COLUMNS = (
     ("text_1", "text_2"),
     ("text_a", "text_b"),
     ("question1", "question2"),
+    ("anchor", "positive"),
     ("premise", "hypothesis"),
     ("question", "sentence"),
     ("question", "passage"),

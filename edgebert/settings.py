@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from converters.heads import POOLINGS
 from edgebert.errors import UsageError
 
 S = TypeVar("S")
@@ -78,6 +79,41 @@ class TaskSettings:
     )
     max_answer_tokens: int = setting(30, "qa: longest answer, in tokens.")
     max_question_tokens: int = setting(64, "qa: longer questions are cut to so many tokens.")
+    next_sentence: str = setting(
+        "auto",
+        "masked-lm: also learn whether a second text follows the first; 'auto' does where the text "
+        "has documents.",
+        ("auto", "on", "off"),
+    )
+    mask_share: float = setting(0.15, "masked-lm: share of the tokens that are hidden.")
+    whole_words: bool = setting(False, "masked-lm: hide whole words instead of tokens.")
+    threshold: float = setting(
+        0.0,
+        "multi-label: least probability of a label that is given; 0 chooses the one that is best "
+        "on the dev text.",
+    )
+    pooling: str = setting(
+        "mean",
+        "embeddings: what is made of a text's tokens. A base that makes vectors already keeps its "
+        "own way.",
+        POOLINGS,
+    )
+    normalize: bool = setting(True, "embeddings: give vectors length 1. As for pooling.")
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """Where a training run computes. The batch size stays that of all devices together."""
+
+    strategy: str = setting(
+        "none",
+        "Share each batch among all devices of this machine (mirrored), or among the hosts that "
+        "TF_CONFIG names (multi-worker).",
+        ("none", "mirrored", "multi-worker"),
+    )
+    worker_wait_seconds: float = setting(
+        300.0, "multi-worker: give up when other hosts have not answered for so long."
+    )
 
 
 @dataclass(frozen=True)
@@ -240,6 +276,7 @@ class ExportSettings:
     dynamic_length: bool = setting(False, "One signature with a free length instead of --lengths.")
     max_signatures: int = setting(8, "Most signatures that '--lengths auto' may make.")
     max_length: int = setting(0, "Longest length to export; 0 takes the model's own.")
+    masks: int = setting(8, "masked-lm: [MASK] tokens of a text that the file answers, the first.")
     output: str = setting("probabilities", "What a classifier gives.", ("probabilities", "logits"))
     max_drop: float = setting(
         100.0,
@@ -307,7 +344,7 @@ class ProfileSettings:
     warmup_runs: int = setting(10, "Calls before the clock counts.")
     min_runs: int = setting(50, "Fewest timed calls.")
     max_seconds: float = setting(10.0, "Longest time a model and configuration.")
-    end_to_end: bool = setting(True, "Also time text in, label out.")
+    end_to_end: bool = setting(True, "Also time text in, answer out.")
     operations: bool = setting(
         False, "Also time each operation of the graph, by layer, and the tokenizer's share."
     )

@@ -37,6 +37,10 @@ Decoding = Mapping[str, Any]
 edgebert.json and in the file's manifest. Each task says in `decoding` which keys it has."""
 
 
+JUDGED = -1
+"""Instead of an epoch's number: the rows as a model is judged on them, always the same."""
+
+
 @dataclass(frozen=True)
 class Features:
     """A data set as a model takes it; tasks that need more of it have a subclass.
@@ -73,8 +77,8 @@ class TrainingRows(Protocol):
         Args:
             rows: their numbers, `[batch]`.
             longest: the columns are at most so many.
-            epoch: from 0. The same rows of the same epoch give the same arrays, always: what is
-                random is drawn from the seed, the epoch and the row's number.
+            epoch: from 0, or `JUDGED`. The same rows of the same epoch give the same arrays,
+                always: what is random is drawn from the seed, the epoch and the row's number.
 
         Returns:
             The model's inputs; the targets, an array or a dict of arrays; and the weight of each
@@ -127,6 +131,14 @@ class Task(ABC, Generic[F]):
             DataError: it can't be read as that: the problems are listed with their lines.
             UsageError: columns are named where there are none.
         """
+
+    def settled(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
+        """The settings after what the training data decides was decided.
+
+        Raises:
+            UsageError: they don't fit the data.
+        """
+        return settings
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
         """The labels of a model that is trained on this; empty for a task without labels.
@@ -194,6 +206,13 @@ class Task(ABC, Generic[F]):
     ) -> TrainingRows:
         """What there is to learn of labelled features."""
 
+    def encodings_of_rows(self, features: F, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Which encodings a batch of rows gives outputs for, in the order of the outputs.
+
+        A row is an encoding, unless the task says otherwise.
+        """
+        return rows
+
     def prepared(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
         """A base for this task: without other heads' arrays, with what its own head must say.
 
@@ -252,6 +271,10 @@ class Task(ABC, Generic[F]):
         return dict(model_decoding)
 
     # Outputs
+
+    def inputs(self, inputs: Inputs, encodings: Sequence[Encoding]) -> Inputs:
+        """A padded batch as the Keras model takes it: what its head reads beside the tokens."""
+        return inputs
 
     def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
         """A padded batch of the head's outputs `[batch, ...]`, as one array an encoding."""

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgebert.encoded_rows import Inputs
-from edgebert.tasks.task import Decoding, Features, Task, TrainingRows
+from edgebert.tasks.task import JUDGED, Decoding, Features, Task, TrainingRows
 from edgebert.training.batches import sorted_batches
 
-Run = Callable[[Inputs], np.ndarray]
+Run = Callable[[Inputs], Any]
 
 
 class Judge(Protocol):
@@ -41,8 +41,6 @@ class Judge(Protocol):
 @dataclass(frozen=True)
 class EncodedSplit:
     """A labelled split, encoded: what is learnt, or, of the dev split, the judge.
-
-    It judges tasks whose rows are their encodings, one each.
 
     Where the judge chooses, every epoch is scored with the thresholds that are best for it on these
     rows, which are those that the model would get (`Task.fitted`).
@@ -93,12 +91,13 @@ class EncodedSplit:
         found: dict[int, np.ndarray] = {}
         losses = 0.0
         for batch in sorted_batches(self.rows.lengths, batch_size):
-            inputs, targets, _ = self.rows.batch(batch, longest, 0)
+            inputs, targets, _ = self.rows.batch(batch, longest, JUDGED)
             outputs = run(inputs)
             losses += float(self.loss(targets, outputs)) * len(batch)
-            parts = self.task.split_outputs(outputs, [encodings[i] for i in batch])
-            found.update(zip(map(int, batch), parts, strict=True))
-        return [found[i] for i in range(len(encodings))], losses / len(encodings)
+            numbers = self.task.encodings_of_rows(self.features, batch)
+            parts = self.task.split_outputs(outputs, [encodings[i] for i in numbers])
+            found.update(zip(map(int, numbers), parts, strict=True))
+        return [found[i] for i in range(len(encodings))], losses / len(self.rows)
 
     def rank(self, metrics: Mapping[str, float], loss: float) -> tuple[float, float]:
         return metrics[self.metric], -loss

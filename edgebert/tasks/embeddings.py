@@ -1,0 +1,283 @@
+"""Sentence embeddings: a vector a text, near those of texts that mean the like.
+
+The model is Sentence-BERT's (Reimers and Gurevych 2019): the encoder's rows are pooled, maybe go
+through dense layers, and the vector maybe gets length 1; `converters.heads.SentenceHead`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters import heads
+from converters.checkpoint import Checkpoint
+from converters.heads import SentenceHead
+from converters.inference_graph import EMBEDDING
+from edgebert.dataset_files import LabelUse
+from edgebert.datasets import Dataset
+from edgebert.encoded_rows import rows_of
+from edgebert.errors import UsageError
+from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.regression import pearson, spearman
+from edgebert.tasks.sentence_loss import sentence_loss
+from edgebert.tasks.sentence_pairs import (
+    SentenceExample,
+    SentenceFeatures,
+    SentenceRows,
+    check_pairs,
+    identities_of,
+    read_sentences,
+)
+from edgebert.tasks.task import Decoding, Task
+from edgebert.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import keras
+
+_SMALLEST_SQUARE = 1e-24
+_UNDER_ALL = 1e9
+_RECALL_ROWS = 512
+
+
+class Embeddings(Task[SentenceFeatures]):
+    """A vector of a text; what is learnt and judged are pairs of texts."""
+
+    name = "embeddings"
+    title = "sentence embeddings"
+    head = heads.SENTENCE
+    metric = "spearman"
+    file_outputs = (EMBEDDING,)
+
+    def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+        return read_sentences(path, columns, labels, self.name)
+
+    def label_names(self, train: Dataset) -> tuple[str, ...]:
+        """None; training rows are pairs."""
+        check_pairs(train)
+        return ()
+
+    def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
+        check_pairs(data)
+
+    def features(
+        self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
+    ) -> SentenceFeatures:
+        counts = {len(example.texts) for example in examples} or {1}
+        if len(counts) > 1:
+            raise UsageError(
+                "Expected as many texts in every example. Received: examples of "
+                f"{' and '.join(map(str, sorted(counts)))} texts."
+            )
+        (count,) = counts
+        texts = [text for example in examples for text in example.texts]
+        encodings = tokenizer.encode_batch(texts, max_length)
+        full = [i for i, encoding in enumerate(encodings) if len(encoding) == max_length]
+        cut = tokenizer.count_lengths([texts[i] for i in full]) > max_length
+        owners = np.repeat(np.arange(len(examples), dtype=np.int32), count)
+        truncated = len({owners[i] for i, is_cut in zip(full, cut, strict=True) if is_cut})
+        return SentenceFeatures(examples, encodings, owners, truncated, texts=count)
+
+    def example(self, *texts: str) -> SentenceExample:
+        if not 1 <= len(texts) <= 2:
+            raise UsageError(f"Expected a text or a pair of texts. Received: {len(texts)}.")
+        return SentenceExample(*texts)
+
+    def typed(self, example: Any) -> tuple[str, ...]:
+        return tuple(example.texts[:2])
+
+    def rows(
+        self,
+        features: SentenceFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+        settings: FinetuneSettings,
+        tokenizer: Tokenizer,
+    ) -> SentenceRows:
+        encoded = rows_of(features.encodings, tokenizer.pad_id)
+        scores = _scores(features)
+        return SentenceRows(
+            encoded,
+            features,
+            None if scores is None else scores.astype(np.float32),
+            identities_of(features.examples),
+        )
+
+    def encodings_of_rows(
+        self, features: SentenceFeatures, rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        return features.numbers(rows)
+
+    def prepared(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
+        """As every task's; a base that makes no vectors gets the head that the settings name."""
+        base = super().prepared(checkpoint, settings)
+        if base.sentence is not None:
+            return base
+        return replace(base, sentence=SentenceHead((settings.pooling,), (), settings.normalize))
+
+    def add_head(
+        self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
+    ) -> keras.Model:
+        """Vectors `[batch, size]`; of the pooled tokens none is padding."""
+        import keras
+
+        head = checkpoint.sentence
+        assert head is not None, "Task.prepared gives every base one"
+        rows = backbone.output["sequence_output"]
+        present = keras.ops.cast(backbone.input["padding_mask"], "float32")
+        parts = [_POOLINGS[name](rows, present) for name in head.pooling]
+        x = keras.ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
+        for i, activation in enumerate(head.activations):
+            x = keras.layers.Dense(
+                len(checkpoint.weights[f"sentence.dense.{i}.kernel"]),
+                activation=_activation(activation),
+                dtype="float32",
+                name=f"sentence_dense_{i}",
+            )(x)
+        if head.normalize:
+            squares = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
+            x = x * keras.ops.rsqrt(squares + _SMALLEST_SQUARE)
+        return keras.Model(backbone.input, x, name="embeddings_model")
+
+    def loss(self, labels: Sequence[str]) -> Any:
+        return sentence_loss()
+
+    def metrics(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: SentenceFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> dict[str, float]:
+        """Correlations of the cosine with the score.
+
+        Pairs without a score have the score 1, and each first text has the score 0 with the second
+        one of the next row; `recall_at_1` is then the share of first texts whose nearest among all
+        second texts is their own.
+        """
+        first, second, *_ = features.columns(outputs)
+        cosines, scores = (first * second).sum(-1), _scores(features)
+        if scores is not None:
+            return {"spearman": spearman(cosines, scores), "pearson": pearson(cosines, scores)}
+        strange = (first * np.roll(second, -1, axis=0)).sum(-1)
+        both = np.concatenate([cosines, strange])
+        belongs = np.repeat([1.0, 0.0], len(cosines))
+        return {
+            "spearman": spearman(both, belongs),
+            "recall_at_1": _recall_at_1(first, second, identities_of(features.examples)),
+        }
+
+    def answers(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: SentenceFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> list[dict[str, Any]]:
+        """`embedding` of a text, as the model gives it; of a pair the `cosine` of the two."""
+        if features.texts == 1:
+            return [
+                {"text": example.text, "embedding": [float(x) for x in output]}
+                for example, output in zip(features.examples, outputs, strict=True)
+            ]
+        first, second, *_ = features.columns(outputs)
+        return [
+            {"text": example.text, "pair": example.pair, "cosine": float(cosine)}
+            for example, cosine in zip(features.examples, (first * second).sum(-1), strict=True)
+        ]
+
+    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+        if "embedding" in answer:
+            return json.dumps(answer, ensure_ascii=False)
+        return f"{answer['cosine']:.3f}\t{answer['text']}\t{answer['pair']}"
+
+
+def _scores(features: SentenceFeatures) -> npt.NDArray[np.float64] | None:
+    """The score of each example; None where they have none."""
+    if features.examples[0].score is None:
+        return None
+    return np.array([example.score for example in features.examples], np.float64)
+
+
+def _recall_at_1(first: np.ndarray, second: np.ndarray, identities: npt.NDArray[np.int64]) -> float:
+    """The share of rows of `first` that are nearest to a row of `second` with their own text."""
+    nearest = [
+        (first[start : start + _RECALL_ROWS] @ second.T).argmax(1)
+        for start in range(0, len(first), _RECALL_ROWS)
+    ]
+    found = identities[np.concatenate(nearest), 1]
+    return float(np.mean(found == identities[:, 1]))
+
+
+def _activation(name: str) -> Any:
+    import keras
+
+    if name == "gelu":
+        return lambda x: keras.ops.gelu(x, approximate=False)
+    return {"tanh": keras.ops.tanh, "relu": keras.ops.relu, heads.IDENTITY: None}[name]
+
+
+# Poolings of rows [batch, length, hidden] by present [batch, length]: [batch, hidden].
+
+
+def _weighted(rows: Any, weights: Any) -> Any:
+    import keras
+
+    return keras.ops.matmul(weights[:, None, :], rows)[:, 0]
+
+
+def _tokens(present: Any) -> Any:
+    import keras
+
+    return keras.ops.sum(present, axis=1, keepdims=True)
+
+
+def _places(present: Any) -> Any:
+    """1 for the first token, 2 for the second, 0 for padding."""
+    import keras
+
+    return keras.ops.cumsum(present, axis=1) * present
+
+
+def _mean(rows: Any, present: Any) -> Any:
+    return _weighted(rows, present / _tokens(present))
+
+
+def _mean_sqrt_len(rows: Any, present: Any) -> Any:
+    return _weighted(rows, present / _tokens(present) ** 0.5)
+
+
+def _weighted_mean(rows: Any, present: Any) -> Any:
+    places = _places(present)
+    return _weighted(rows, places / _tokens(places))
+
+
+def _last(rows: Any, present: Any) -> Any:
+    import keras
+
+    return _weighted(rows, keras.ops.relu(_places(present) - (_tokens(present) - 1)))
+
+
+def _max(rows: Any, present: Any) -> Any:
+    import keras
+
+    return keras.ops.max(rows + (present[:, :, None] - 1) * _UNDER_ALL, axis=1)
+
+
+def _cls(rows: Any, present: Any) -> Any:
+    return rows[:, 0]
+
+
+_POOLINGS = {
+    "mean": _mean,
+    "cls": _cls,
+    "max": _max,
+    "mean_sqrt_len": _mean_sqrt_len,
+    "weighted_mean": _weighted_mean,
+    "last": _last,
+}
