@@ -20,6 +20,8 @@ _HOMES = {
     "qa": ("qa", "QuestionAnswering"),
     "ner": ("ner", "NamedEntities"),
     "pos": ("pos", "PartsOfSpeech"),
+    "embeddings": ("embeddings", "Embeddings"),
+    "masked-lm": ("masked_lm", "MaskedLM"),
 }
 
 
