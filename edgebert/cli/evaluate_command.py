@@ -81,17 +81,29 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
     from rich.console import Console
     from rich.table import Table
 
-    from edgebert.reporting.units import metric_text, metric_words
+    from edgebert.reporting.units import is_part, metric_text, metric_words
 
+    names = [name for name in results[0].metrics if not is_part(name)]
     table = Table(title=f"{title}, {results[0].rows} rows", title_justify="left")
     table.add_column("model")
-    for name in results[0].metrics:
+    for name in names:
         table.add_column(metric_words(name), justify="right")
     table.add_column("cut texts", justify="right")
     for result in results:
         table.add_row(
             result.model,
-            *(metric_text(*item) for item in result.metrics.items()),
+            *(metric_text(name, result.metrics[name]) for name in names),
             str(result.truncated_rows),
         )
     Console().print(table)
+    parts = [name for name in results[0].metrics if is_part(name)]
+    if parts:
+        table = Table()
+        table.add_column("")
+        for result in results:
+            table.add_column(result.model, justify="right")
+        for name in parts:
+            table.add_row(
+                metric_words(name), *(metric_text(name, result.metrics[name]) for result in results)
+            )
+        Console().print(table)

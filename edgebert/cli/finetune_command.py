@@ -116,13 +116,13 @@ def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> N
     """One row an epoch; the one that was kept is marked."""
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
-    from edgebert.reporting.units import metric_text, metric_words
+    from edgebert.reporting.units import is_part, metric_text, metric_words
 
-    names = (
-        [name for name in epochs[0] if name.startswith("dev_") and name != "dev_loss"]
-        if epochs
-        else []
-    )
+    names = [
+        name
+        for name in (epochs[0] if epochs else ())
+        if name.startswith("dev_") and name != "dev_loss" and not is_part(name)
+    ]
     rows = tuple(
         (
             str(epoch["epoch"]),
@@ -140,11 +140,12 @@ def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> N
 
 def print_test(tested: Evaluation | None, said: str = "") -> None:
     """The score on the test text, where there is one."""
-    from edgebert.reporting.units import metric_text, metric_words
+    from edgebert.reporting.units import is_part, metric_text, metric_words
 
     if tested is not None:
         metrics = ", ".join(
             f"{metric_words(name)} {metric_text(name, value)}"
             for name, value in tested.metrics.items()
+            if not is_part(name)
         )
         click.echo(f"{said}test ({tested.rows} rows): {metrics}")

@@ -71,13 +71,23 @@ def capitalized(text: str) -> str:
 _NOT_SHARES = ("loss", "perplexity", "pearson", "spearman", "mean_squared_error")
 
 
+def is_share(name: str) -> bool:
+    """Whether a metric is a share of 1: an accuracy, an F1, not a correlation."""
+    return name.removeprefix("dev_") not in _NOT_SHARES
+
+
+def is_part(name: str) -> bool:
+    """Whether a metric is of a part of the data: `entity_f1/PER` is of one type of entity."""
+    return "/" in name
+
+
 def metric_words(name: str) -> str:
     """A metric's key as people write it: `entity_f1` is `entity F1`."""
-    return " ".join("F1" if word == "f1" else word for word in name.split("_"))
+    whole, _, part = name.partition("/")
+    words = " ".join("F1" if word == "f1" else word for word in whole.split("_"))
+    return f"{words} of {part}" if part else words
 
 
 def metric_text(name: str, value: float) -> str:
     """A metric's value as people write it: a share in percent, a correlation as it is."""
-    if name.removeprefix("dev_") in _NOT_SHARES:
-        return f"{value:.4f}"
-    return share_text(value, 2)
+    return share_text(value, 2) if is_share(name) else f"{value:.4f}"

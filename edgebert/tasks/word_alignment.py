@@ -27,6 +27,7 @@ the model, so it must have seen what the parts of one are called.
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,7 +139,7 @@ def part_starts(encoding: Encoding, vocabulary: Vocabulary) -> list[int]:
 
 def _found_places(text: str, encoding: Encoding, starts: Sequence[int]) -> list[tuple[int, int]]:
     places = []
-    for start, next_start in zip(starts, [*starts[1:], len(encoding) - 1], strict=True):
+    for start, next_start in itertools.pairwise([*starts, len(encoding) - 1]):
         end = encoding.offsets[next_start - 1][1]
         while end < len(text) and unicodedata.category(text[end]) == "Mn":
             end += 1
