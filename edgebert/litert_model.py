@@ -7,7 +7,7 @@ path is needed. Inputs are bound by name. Of several lengths the shortest that f
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ DYNAMIC_SIGNATURE = "tokens_dynamic"
 SMALLEST_PROBABILITY = 1e-38
 ENCODER = "encoder"
 """The task of a model that has none."""
+_INDEPENDENT = ("multi-label",)
+"""Tasks whose probabilities are one a label, and don't sum to 1."""
 _PER_TOKEN = (heads.ENCODER, heads.TOKEN_CLASSIFIER, heads.SPANS)
 
 
@@ -122,7 +124,7 @@ class LiteRtModel:
         self, runtime: Runtime, manifest: dict[str, Any], vocabulary: Vocabulary, path: Path
     ) -> None:
         self.path, self.manifest = path, manifest
-        self.tokenizer = Tokenizer(vocabulary)
+        self.tokenizer = Tokenizer(vocabulary, segments=manifest["config"]["num_segments"] > 1)
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self.max_length = int(manifest["max_length"])
         self.task = str(manifest["task"])
@@ -173,23 +175,33 @@ class LiteRtModel:
         `[labels]` of a classifier, `[tokens, ...]` of a model that says something of each token (a
         span's start and end stand side by side), a vector of one that says it of the text.
         """
-        named = self._slot(len(encoding))(encoding)
+        return self.output_of(self._slot(len(encoding))(encoding), len(encoding))
+
+    def output_of(self, named: Mapping[str, np.ndarray], tokens: int) -> np.ndarray:
+        """What the head says of a text of so many tokens, out of the file's outputs by name."""
         if self._head == heads.SPANS:
             rows = np.stack([named[name][0] for name in SPAN_OUTPUTS], -1)
         else:
             (output,) = named.values()
             rows = output[0]
-        return rows[: len(encoding)] if self._head in _PER_TOKEN else rows
+        return rows[:tokens] if self._head in _PER_TOKEN else rows
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
         """What the head gives for each text; the file's batch is always one."""
-        return [self._unscaled(self.run(encoding)) for encoding in encodings]
+        return [self.unscaled(self.run(encoding)) for encoding in encodings]
 
-    def _unscaled(self, output: np.ndarray) -> np.ndarray:
-        """Log probabilities of probabilities; other outputs are what the head gives."""
+    def unscaled(self, output: np.ndarray) -> np.ndarray:
+        """Log probabilities of probabilities, log odds of those that don't exclude each other.
+
+        Other outputs are what the head gives.
+        """
         if self._output != PROBABILITIES:
             return output
-        return np.log(np.maximum(output.astype(np.float64), SMALLEST_PROBABILITY))
+        shares = output.astype(np.float64)
+        logs = np.log(np.maximum(shares, SMALLEST_PROBABILITY))
+        if self.task not in _INDEPENDENT:
+            return logs
+        return logs - np.log(np.maximum(1 - shares, SMALLEST_PROBABILITY))
 
     def scores(self, encodings: Sequence[Encoding], batch_size: int = 1) -> np.ndarray:
         """Log probabilities of a classifier, float64 `[texts, labels]`."""
@@ -197,7 +209,7 @@ class LiteRtModel:
 
     def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Of a classifier's outputs, float64 `[texts, labels]`, whichever of the two it gives."""
-        return log_softmax(self._unscaled(outputs))
+        return log_softmax(self.unscaled(outputs))
 
     def call_of(self, encoding: Encoding) -> tuple[str, dict[str, list[int]]]:
         """The signature that a text takes, and its inputs by name, padded to its length."""
@@ -211,7 +223,11 @@ class LiteRtModel:
         }
 
     def answer(self, example: Any) -> dict[str, Any]:
-        """The task's answer to one example, by the shortest way: see `Task.answers`."""
+        """The task's answer to one example: see `Task.answers`.
+
+        Raises:
+            ModelError: it is a bare encoder.
+        """
         task = task_named(self.task)
         features = task.features(self.tokenizer, [example], self.max_length, self.decoding)
         outputs = self.outputs(features.encodings)

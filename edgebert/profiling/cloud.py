@@ -195,7 +195,7 @@ class CloudTarget:
             "operations": settings.operations,
             "a sustained run": settings.sustained_seconds > 0,
             "cold starts": settings.cold_start,
-            "text in, label out": settings.end_to_end,
+            "text in, answer out": settings.end_to_end,
         }
         if left_out := [name for name, given in asked.items() if given]:
             warnings.append(

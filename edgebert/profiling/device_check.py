@@ -1,4 +1,4 @@
-"""The task on a device, not only the clock: does it give the labels and scores of this machine?"""
+"""The task on a device, not only the clock: does it give the answers and scores of this machine?"""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.datasets import Dataset, encode_labels
+from edgebert.datasets import Dataset
 from edgebert.errors import DataError, UsageError
-from edgebert.litert_model import LiteRtModel
-from edgebert.profiling.rounding import logit_error, rounding_error
+from edgebert.examples import features_of, task_of
+from edgebert.litert_model import ENCODER, LiteRtModel
+from edgebert.profiling.rounding import compared_numbers, number_error, rounding_error
 
 FORMAT = "edgebert-device-check"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_RENAMED = {"accuracy": "value", "host_accuracy": "host_value"}
+"""Fields of version 1, which knew classifiers alone."""
 LARGEST_SCORE_ERROR = 1e-3
 LARGEST_ROUNDINGS = 2.0
 SHOWN = 5
@@ -25,7 +28,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class DeviceCheck:
-    """Labelled text through one file, on a device and on this machine.
+    """Labelled data through one file, on a device and on this machine.
 
     Attributes:
         model: path of the file.
@@ -36,17 +39,19 @@ class DeviceCheck:
         runtime: name and version of the device's runtime.
         data: name of the labelled text.
         data_sha256: of its file.
-        rows: how many texts.
+        rows: how many examples.
         token_ids_equal: whether the device's own tokenizer gave this machine's ids on every text;
             None where the device was given the ids.
-        label_agreement: share of the texts with this machine's label.
-        max_score_error: largest absolute difference of a probability.
-        mean_score_error: mean absolute difference of all probabilities.
-        accuracy: on the device.
-        host_accuracy: on this machine.
-        differing: up to five texts with another label: the text and both labels.
+        label_agreement: share of the choices (a text's label, a word's tag, a span's start) that
+            are this machine's; None where outputs are no distributions: vectors, scores.
+        max_score_error: largest absolute difference of a probability, or of another number.
+        mean_score_error: mean absolute difference of all of them.
+        value: the task's metric, on the device.
+        host_value: on this machine.
+        metric: which one that is.
+        differing: up to five texts with another choice: the text and both answers.
         notes: what a reader must know of the device, a line each.
-        logit_error: root mean square difference of the logits.
+        logit_error: root mean square difference of the logits, or of other numbers.
         rounding_error: the same between this machine and itself where only the last bits of floats
             differ; None where it was not needed.
     """
@@ -61,11 +66,12 @@ class DeviceCheck:
     data_sha256: str
     rows: int
     token_ids_equal: bool | None
-    label_agreement: float
+    label_agreement: float | None
     max_score_error: float
     mean_score_error: float
-    accuracy: float
-    host_accuracy: float
+    value: float
+    host_value: float
+    metric: str = "accuracy"
     differing: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[str, ...] = ()
     logit_error: float = 0.0
@@ -73,8 +79,9 @@ class DeviceCheck:
 
     @property
     def same_scores(self) -> bool:
-        """Whether the device gives this machine's labels, and scores to 0.001."""
-        return self.label_agreement == 1.0 and self.max_score_error <= LARGEST_SCORE_ERROR
+        """Whether the device makes this machine's choices, with scores to 0.001."""
+        same_choices = self.label_agreement in (None, 1.0)
+        return same_choices and self.max_score_error <= LARGEST_SCORE_ERROR
 
     @property
     def passed(self) -> bool:
@@ -104,13 +111,14 @@ class DeviceCheck:
             DataError: another format or version; fields are missing.
         """
         kind, version = table.get("format"), table.get("version")
-        if kind != FORMAT or version != FORMAT_VERSION:
+        if kind != FORMAT or version not in (1, FORMAT_VERSION):
             raise DataError(
                 f"A device check ({FORMAT}, version {FORMAT_VERSION}) was expected. Received: "
                 f"{kind!r}, version {version!r}. Next: check again with this version of edgebert."
             )
         names = cls.__dataclass_fields__
-        values = {name: value for name, value in table.items() if name in names}
+        renamed = {_RENAMED.get(name, name): value for name, value in table.items()}
+        values = {name: value for name, value in renamed.items() if name in names}
         try:
             values["differing"] = tuple((a, b, c) for a, b, c in table["differing"])
             values["notes"] = tuple(table.get("notes", ()))
@@ -120,63 +128,67 @@ class DeviceCheck:
 
 
 class HostReference:
-    """What this machine says of labelled text with one file: what devices are held against.
+    """What this machine says of labelled data with one file: what devices are held against.
 
     Args:
-        path: a classifier of ours.
-        data: labelled text.
+        path: a file of ours that answers texts.
+        data: labelled, of its task's reader.
 
     Raises:
         ModelError: the file is none of ours.
-        UsageError: it is no classifier.
+        UsageError: it is a bare encoder.
         DataError: labels that it does not know.
     """
 
     def __init__(self, path: Path, data: Dataset) -> None:
         self.model = LiteRtModel.open(path)
-        if not self.model.labels:
+        if self.model.task == ENCODER:
             raise UsageError(
-                f"--check expects classifiers. Received: {path}, a bare encoder. "
+                f"--check expects models with a task. Received: {path}, a bare encoder. "
                 "Next: leave --check out, or export a fine-tuned model."
             )
-        self.data = data
-        self.targets = encode_labels(data, self.model.labels)
-        self.encodings = self.model.tokenizer.encode_batch(data.texts, self.model.max_length)
-        self.log_probabilities = self.model.scores(self.encodings)
-        self.probabilities = np.exp(self.log_probabilities)
+        self.data, self.task = data, task_of(self.model)
+        self.task.require_known(data, self.model.labels)
+        self.features = features_of(self.model, data.examples, self.model.max_length)
+        self.encodings = self.features.encodings
+        self.outputs = self.model.outputs(self.encodings)
+        self.numbers = [compared_numbers(self.task, output) for output in self.outputs]
+        self.distributions = self.task.log_probabilities(self.outputs[0]) is not None
 
     def calls(self) -> list[tuple[str, dict[str, list[int]]]]:
-        """For each text the signature's key and the inputs by name, padded as they must be."""
+        """For each encoding the signature's key and the inputs by name, padded as they must be."""
         return [self.model.call_of(encoding) for encoding in self.encodings]
+
+    def outputs_of(self, named: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
+        """What the head says of each encoding, out of a runtime's outputs by name."""
+        pairs = zip(named, self.encodings, strict=True)
+        return [self.model.output_of(each, len(encoding)) for each, encoding in pairs]
 
     def compare(
         self,
-        outputs: Sequence[Sequence[float]] | npt.NDArray[np.float64],
+        outputs: Sequence[npt.ArrayLike],
         facts: Mapping[str, str],
         token_ids: Sequence[Sequence[int]] | None = None,
     ) -> DeviceCheck:
         """Holds a device's outputs against this machine's.
 
         Args:
-            outputs: what the file's output tensor held for each text, `[texts, labels]`: logits or
-                probabilities, as the file gives.
+            outputs: what the file gave for each encoding, padding taken off: `[labels]` of a
+                classifier, logits or probabilities, as the file gives; see `outputs_of`.
             facts: `model`, `name`, `sha256`, `target`, `device`, `runtime` of the `DeviceCheck`.
             token_ids: what the device's own tokenizer gave for each text; None where it has none.
 
         Raises:
-            DataError: there are not as many outputs as texts and labels.
+            DataError: they are not as many, or of other shapes.
         """
-        rows = np.asarray(outputs, np.float64)
-        if rows.shape != self.probabilities.shape:
+        theirs = [self.model.unscaled(np.asarray(output, np.float64)) for output in outputs]
+        received, expected = ([np.shape(x) for x in each] for each in (theirs, self.outputs))
+        if received != expected:
             raise DataError(
-                f"Expected outputs of shape {self.probabilities.shape} from {facts['target']}. "
-                f"Received: {rows.shape}."
+                f"Expected {len(expected)} outputs, of shapes such as {expected[0]}, from "
+                f"{facts['target']}. Received: {len(received)}, of shapes such as {received[:1]}."
             )
-        logs = self.model.log_probabilities(rows)
-        device = np.exp(logs)
-        theirs, ours = device.argmax(-1), self.probabilities.argmax(-1)
-        labels = self.model.labels
-        errors = np.abs(device - self.probabilities)
+        numbers = [compared_numbers(self.task, output) for output in theirs]
         same_ids = None
         if token_ids is not None:
             same_ids = [tuple(ids) for ids in token_ids] == [e.token_ids for e in self.encodings]
@@ -187,24 +199,63 @@ class HostReference:
             data_sha256=self.data.sha256,
             rows=len(self.data),
             token_ids_equal=same_ids,
-            label_agreement=float(np.mean(theirs == ours)),
-            max_score_error=float(errors.max()),
-            mean_score_error=float(errors.mean()),
-            accuracy=float(np.mean(theirs == self.targets)),
-            host_accuracy=float(np.mean(ours == self.targets)),
-            differing=tuple(
-                (self.data.texts[i], labels[theirs[i]], labels[ours[i]])
-                for i in np.flatnonzero(theirs != ours)[:SHOWN]
-            ),
-            logit_error=logit_error(self.log_probabilities, logs),
+            **self._differences(numbers, theirs),
+            metric=self.task.metric,
+            value=self._metric(theirs),
+            host_value=self._metric(self.outputs),
+            logit_error=number_error(self.numbers, numbers, self.distributions),
         )
         return found if found.same_scores else self._beside_rounding(found)
 
+    def _differences(
+        self, numbers: Sequence[np.ndarray], theirs: Sequence[np.ndarray]
+    ) -> dict[str, Any]:
+        """Agreement of the choices and errors of the scores, as fields of a `DeviceCheck`."""
+        scores = np.exp if self.distributions else np.asarray
+        errors = [np.abs(scores(a) - scores(b)) for a, b in zip(self.numbers, numbers, strict=True)]
+        count = sum(error.size for error in errors)
+        found: dict[str, Any] = {
+            "label_agreement": None,
+            "max_score_error": float(np.max([error.max() for error in errors])),
+            "mean_score_error": sum(float(error.sum()) for error in errors) / count,
+        }
+        if self.distributions:
+            same = [
+                a.argmax(-1) == b.argmax(-1) for a, b in zip(self.numbers, numbers, strict=True)
+            ]
+            found["label_agreement"] = float(np.mean(np.concatenate(same)))
+            others = {int(self.features.owners[i]) for i in range(len(same)) if not same[i].all()}
+            found["differing"] = self._shown(sorted(others)[:SHOWN], theirs)
+        return found
+
+    def _shown(
+        self, examples: Sequence[int], theirs: Sequence[np.ndarray]
+    ) -> tuple[tuple[str, str, str], ...]:
+        """The text and both answers of some examples."""
+        if not examples:
+            return ()
+        device, here = (self._answers(outputs) for outputs in (theirs, self.outputs))
+        return tuple(
+            (str(here[i]["text"]), self._said(device[i]), self._said(here[i])) for i in examples
+        )
+
+    def _said(self, answer: Mapping[str, Any]) -> str:
+        return str(answer["label"]) if "label" in answer else self.task.shown(answer, 1)
+
+    def _answers(self, outputs: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        model = self.model
+        return self.task.answers(outputs, self.features, model.labels, model.decoding)
+
+    def _metric(self, outputs: Sequence[np.ndarray]) -> float:
+        model = self.model
+        metrics = self.task.metrics(outputs, self.features, model.labels, model.decoding)
+        return float(metrics[self.task.metric])
+
     def _beside_rounding(self, found: DeviceCheck) -> DeviceCheck:
         """A check whose scores differ, with how far rounding alone moves them, in a note too."""
-        here = self.rounding_error
+        here, what = self.rounding_error, "logits" if self.distributions else "numbers"
         note = (
-            f"{found.name} on {found.target}: logits differ by {found.logit_error:.2g} (root mean "
+            f"{found.name} on {found.target}: {what} differ by {found.logit_error:.2g} (root mean "
             f"square). Here they move by {here:.2g} when nothing but the last bits of floats "
             f"changes, and up to {LARGEST_ROUNDINGS:g} times that passes."
         )
@@ -212,5 +263,5 @@ class HostReference:
 
     @cached_property
     def rounding_error(self) -> float:
-        """How far this machine's own logits move by rounding."""
+        """How far this machine's own outputs move by rounding."""
         return rounding_error(self.model, self.encodings)

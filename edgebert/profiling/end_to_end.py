@@ -1,9 +1,10 @@
-"""Text in, label out: the sibling of `runner` that times the product's own path.
+"""Text in, answer out: the sibling of `runner` that times the product's own path.
 
 `python -m edgebert.profiling.end_to_end` speaks the runner's protocol, so that its blocks can be
 interleaved with others. `load` takes {"model", "threads", "texts"}; `first_call` times the first
 text, and `run` goes through all the texts for each of its runs: tokenize, pick the length, run the
-model, read the label. `operations` tells how much of that the tokenizer takes.
+model, read the answer. A text is a string, or a list of them where the task wants several.
+`operations` tells how much of that the tokenizer takes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from edgebert.errors import UsageError
 from edgebert.profiling import runner
+from edgebert.profiling.plan import CLASSIFICATION
 
 
 class TextService(runner.Service):
@@ -28,17 +30,24 @@ class TextService(runner.Service):
         self._encodings: list[partial[Any]] = []
 
     def _op_load(self, request: dict[str, Any]) -> dict[str, Any]:
-        from edgebert.litert_model import LiteRtModel
+        from edgebert.examples import as_examples
+        from edgebert.litert_model import ENCODER, LiteRtModel
+        from edgebert.tasks import task_named
 
         path, threads = Path(request["model"]), int(request.get("threads", 1))
-        texts = [str(text) for text in request["texts"]]
         before = runner.restart_peak()
         load_ms, model = runner.time_once(partial(LiteRtModel.open, path, threads))
-        if not model.labels:
-            raise UsageError("A classifier was expected. Received: a bare encoder, with no labels")
-        self._calls = [partial(model.classify, text) for text in texts]
-        encode = partial(model.tokenizer.encode, max_length=model.max_length)
-        self._encodings = [partial(encode, text) for text in texts]
+        if model.task == ENCODER:
+            raise UsageError("A model with a task was expected. Received: a bare encoder")
+        task = task_named(model.task)
+        examples = as_examples(task, [_typed(text) for text in request["texts"]])
+        # A label alone is read off without the answer's other parts.
+        call = model.classify if task.name == CLASSIFICATION else model.answer
+        asked = [each.text for each in examples] if task.name == CLASSIFICATION else examples
+        self._calls = [partial(call, each) for each in asked]
+        encode = partial(task.features, model.tokenizer)
+        rest = (model.max_length, model.decoding)
+        self._encodings = [partial(encode, [example], *rest) for example in examples]
         return {"load_ms": load_ms, "rss_before": before, "rss_after": runner.status_bytes("VmRSS")}
 
     def _op_first_call(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -60,14 +69,25 @@ class TextService(runner.Service):
         return {name: mean(map(median, zip(*rounds[name], strict=True))) for name in steps}
 
     def _op_predict(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Labels and scores of the loaded texts."""
+        """Answers to the loaded texts; of a classifier labels and scores."""
         results = [call() for call in self._loaded()]
-        return {"outputs": [{"label": label, "score": score} for label, score in results]}
+        return {
+            "outputs": [
+                result
+                if isinstance(result, dict)
+                else dict(zip(("label", "score"), result, strict=True))
+                for result in results
+            ]
+        }
 
     def _loaded(self) -> list[partial[Any]]:
         if not self._calls:
             raise runner.RequestError("A loaded model and texts were expected. Received: none.")
         return self._calls
+
+
+def _typed(text: Any) -> str | tuple[str, ...]:
+    return text if isinstance(text, str) else tuple(map(str, text))
 
 
 if __name__ == "__main__":

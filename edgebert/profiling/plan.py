@@ -17,6 +17,9 @@ from edgebert.errors import ModelError, UsageError
 from edgebert.settings import ProfileSettings
 
 OUR_SIGNATURES = "tokens_"
+ENCODER = "encoder"
+CLASSIFICATION = "classification"
+"""The task that browser pages and the demo app answer, not only run."""
 DEFAULT_LENGTHS = (16, 32, 64, 128)
 GZIP_WINDOW = 31
 CHUNK_BYTES = 1 << 20
@@ -32,7 +35,7 @@ class ModelFile:
         size_bytes: its size.
         gzip_bytes: its size gzip'd (level 6).
         sha256: of its bytes.
-        labels: how many it classifies into, by our manifest; 0 for encoders and for other files.
+        task: what it does, by our manifest: a task's name, or `encoder`; "" for other files.
         max_length: the longest text in tokens that it takes, by our manifest; None for others.
     """
 
@@ -41,8 +44,13 @@ class ModelFile:
     size_bytes: int
     gzip_bytes: int
     sha256: str
-    labels: int
+    task: str
     max_length: int | None
+
+    @property
+    def answers(self) -> bool:
+        """Whether it is a file of ours that answers texts."""
+        return self.task not in ("", ENCODER)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -115,7 +123,7 @@ def _read_model_file(path: Path, name: str) -> ModelFile:
         size,
         packed + len(gzip.flush()),
         digest.hexdigest(),
-        labels=len(manifest.get("labels", ())),
+        task=manifest.get("task", ""),
         max_length=manifest.get("max_length"),
     )
 
@@ -128,6 +136,22 @@ def _manifest(path: Path) -> dict[str, Any]:
         return read_manifest(path)
     except ModelError:
         return {}
+
+
+def task_of_files(paths: Sequence[Path]) -> str:
+    """The task whose data the files read; `encoder` where none of them has one.
+
+    Raises:
+        UsageError: they have several.
+    """
+    tasks = {str(_manifest(path).get("task", ENCODER)) for path in paths if path.is_file()}
+    tasks -= {ENCODER}
+    if len(tasks) > 1:
+        raise UsageError(
+            "Expected files of one task, since they read one file of texts. Received: "
+            f"{', '.join(sorted(tasks))}. Next: profile them one after the other."
+        )
+    return tasks.pop() if tasks else ENCODER
 
 
 def short_names(paths: Sequence[Path]) -> tuple[str, ...]:

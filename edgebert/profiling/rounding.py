@@ -1,4 +1,4 @@
-"""How far a file's scores move on this machine when nothing but the rounding of floats changes.
+"""How far a file's outputs move on this machine when nothing but the rounding of floats changes.
 
 Another processor adds floats in another order, so they differ in their last bits. In a float file
 that stays so small. Where activations are rounded to int8 on the way, some land on the other side
@@ -11,11 +11,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebert.litert_model import LiteRtModel
+from edgebert.tasks import task_named
+from edgebert.tasks.task import Task
 from edgebert.tokenizer import Encoding
 
 SEEDS = 2
@@ -23,31 +26,53 @@ LARGEST_MOVE = 2
 """Units in the last place."""
 
 
-def logit_error(ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]) -> float:
-    """Root mean square difference of logits.
+def compared_numbers(task: Task[Any], output: np.ndarray) -> npt.NDArray[np.float64]:
+    """What of an output is compared: log probabilities `[choices, outcomes]`, or its numbers."""
+    found = task.log_probabilities(output)
+    return np.atleast_2d(output).astype(np.float64) if found is None else found
+
+
+def number_error(
+    ours: Sequence[npt.NDArray[np.float64]],
+    theirs: Sequence[npt.NDArray[np.float64]],
+    distributions: bool,
+) -> float:
+    """Root mean square difference of logits, or of other numbers.
 
     Args:
-        ours: log probabilities, `[texts, labels]`.
+        ours: of each encoding, of `compared_numbers`.
         theirs: the others.
+        distributions: whether they are log probabilities: logits have no zero of their own.
     """
-    difference = theirs - ours
-    difference -= difference.mean(-1, keepdims=True)  # logits have no zero of their own
-    return float(np.sqrt(np.mean(difference**2)))
+    squares, count = 0.0, 0
+    for a, b in zip(ours, theirs, strict=True):
+        with np.errstate(invalid="ignore"):  # what both rule out is no difference
+            difference = np.where(a == b, 0.0, b - a)
+        if distributions:
+            difference -= difference.mean(-1, keepdims=True)
+        squares, count = squares + float((difference**2).sum()), count + difference.size
+    return float(np.sqrt(squares / count))
 
 
 def rounding_error(model: LiteRtModel, encodings: Sequence[Encoding]) -> float:
-    """The largest logit error of a file against itself with its biases moved, of a few moves.
+    """The largest number error of a file against itself with its biases moved, of a few moves.
 
     Raises:
         OSError: the temporary folder has no room for the file.
     """
-    data, ours = model.path.read_bytes(), model.scores(encodings)
+    task, data = task_named(model.task), model.path.read_bytes()
+
+    def numbers(of: LiteRtModel) -> list[npt.NDArray[np.float64]]:
+        return [compared_numbers(task, output) for output in of.outputs(encodings)]
+
+    ours = numbers(model)
+    distributions = task.log_probabilities(model.outputs(encodings[:1])[0]) is not None
     errors = []
     with tempfile.TemporaryDirectory(prefix="edgebert-rounding-") as folder:
         path = Path(folder) / "moved.tflite"
         for seed in range(SEEDS):
             path.write_bytes(moved(data, seed))
-            errors.append(logit_error(ours, LiteRtModel.open(path).scores(encodings)))
+            errors.append(number_error(ours, numbers(LiteRtModel.open(path)), distributions))
     return max(errors)
 
 

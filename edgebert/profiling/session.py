@@ -12,6 +12,8 @@ from itertools import groupby
 from statistics import median
 from typing import Any, Protocol
 
+import numpy as np
+
 from edgebert.errors import ModelError, UsageError
 from edgebert.profiling.closer_look import CloserLook
 from edgebert.profiling.device_check import DeviceCheck, HostReference
@@ -20,10 +22,16 @@ from edgebert.profiling.machine_warnings import BUSY_BEFORE as BUSY_BEFORE
 from edgebert.profiling.machine_warnings import counted, machine_warnings
 from edgebert.profiling.measurement import Device, Kind, Measurement
 from edgebert.profiling.operations import runner_extension
-from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
+from edgebert.profiling.plan import (
+    CLASSIFICATION,
+    Configuration,
+    ModelFile,
+    configurations,
+    read_model_files,
+)
 from edgebert.profiling.process import Runner
 from edgebert.profiling.sustained import chosen
-from edgebert.profiling.target import Job, Outcome
+from edgebert.profiling.target import Job, Outcome, Typed, as_typed
 from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings
 
@@ -50,16 +58,14 @@ class RunnerMachine(Protocol):
 
 
 class Machine(RunnerMachine, Protocol):
-    """Where latency can be measured.
+    """Where latency can be measured."""
 
-    Attributes:
-        runs_text: whether text in, label out can be timed there.
-    """
-
-    runs_text: bool
+    def runs_text(self, file: ModelFile) -> bool:
+        """Whether text in, answer out can be timed there."""
+        ...
 
     def start_end_to_end(self, label: str) -> Runner:
-        """A fresh program that times text in, label out, where that can be."""
+        """A fresh program that times text in, answer out, where that can be."""
         ...
 
 
@@ -80,18 +86,18 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     references = _references(job, files)
     facts, signatures = _inspect(machine, files)
     plan = configurations(files, signatures, settings)
-    with_text = [file for file in files if file.labels and settings.end_to_end]
-    if not machine.runs_text:
-        with_text = []
-    timed_texts = sample_texts() if with_text and texts is None else texts or ()
+    with_text = [file for file in files if settings.end_to_end and file.answers]
+    with_text = [file for file in with_text if machine.runs_text(file)]
     session = _Session(machine, settings, facts, progress)
     measurements: list[Measurement] = []
     for threads in settings.threads:
         for _, group in groupby(plan, key=lambda configuration: configuration.length):
             measurements += session.model_only(list(group), threads)
-        measurements += session.end_to_end(with_text, threads, timed_texts)
+        for task in dict.fromkeys(file.task for file in with_text):
+            alike = [file for file in with_text if file.task == task]
+            measurements += session.end_to_end(alike, threads, texts or sample_texts(task))
     if settings.sustained_seconds:
-        typical = {} if settings.lengths else _typical_lengths(files, texts or sample_texts())
+        typical = {} if settings.lengths else _typical_lengths(files, texts)
         session.without_pause(measurements, chosen(plan, settings.lengths, typical))
     checks = [
         _check(machine, file, reference, facts, progress)
@@ -112,9 +118,9 @@ def check(
         at_once: texts in one request.
 
     Raises:
-        UsageError: a file is no classifier.
+        UsageError: a file answers nothing.
         ModelError: a file is missing, cut short, or not a `.tflite` of ours.
-        DataError: the text has labels that a model does not know.
+        DataError: the data has labels that a model does not know.
         EdgebertError: a benchmark process failed; with its last lines.
     """
     files = read_model_files(job.models)
@@ -138,7 +144,7 @@ def _check(
 ) -> DeviceCheck:
     """Runs labelled text on the machine and holds what comes back against this one's."""
     calls, stage = reference.calls(), f"check {file.name}"
-    outputs: list[list[float]] = []
+    outputs: list[dict[str, Any]] = []
     with machine.start_runner(stage) as process:
         process.ask("load", model=machine.place(file), threads=1)
         for key, group in groupby(calls, key=lambda call: call[0]):
@@ -146,11 +152,14 @@ def _check(
             for start in range(0, len(inputs), at_once):
                 part = inputs[start : start + at_once]
                 answer = process.ask("predict", signature=key, inputs=part)["outputs"]
-                outputs += [next(iter(output.values()))[0] for output in answer]
+                outputs += [
+                    {name: np.array(values, np.float32) for name, values in output.items()}
+                    for output in answer
+                ]
                 progress(stage, len(outputs), len(calls))
     device = make_device(facts)
     return reference.compare(
-        outputs,
+        reference.outputs_of(outputs),
         {
             "model": str(file.path),
             "name": file.name,
@@ -214,9 +223,9 @@ class _Session:
         )
 
     def end_to_end(
-        self, files: Sequence[ModelFile], threads: int, texts: Sequence[str]
+        self, files: Sequence[ModelFile], threads: int, texts: Sequence[Typed]
     ) -> list[Measurement]:
-        """Times text in, label out, of the files in turn."""
+        """Times text in, answer out, of files of one task in turn."""
         contenders = []
         for file in files:
             label = f"{file.name}, end to end, {counted(threads, 'thread')}"
@@ -250,16 +259,8 @@ class _Session:
             *machine_warnings(self._device, self._environment, threads),
             *contender.warnings(self._settings, threads),
         ]
-        if kind == "model" and self._settings.end_to_end and not self._machine.runs_text:
-            warnings.append(
-                f"Text in, label out is not timed on {self._machine.target}. "
-                "Next: give --no-end-to-end to leave this line out."
-            )
-        elif kind == "model" and self._settings.end_to_end and not file.labels:
-            warnings.append(
-                "Text in, label out was not timed: the file holds no vocabulary and labels of "
-                "edgebert. Next: export a classifier with `edgebert export`."
-            )
+        if kind == "model" and self._settings.end_to_end:
+            warnings += _why_no_text(self._machine, file)
         return Measurement(
             **file.facts,
             target=self._machine.target,
@@ -279,6 +280,21 @@ class _Session:
             energy_mj=contender.energy_mj,
             warnings=tuple(warnings),
         )
+
+
+def _why_no_text(machine: Machine, file: ModelFile) -> list[str]:
+    """Says why the model alone was timed; nothing where that isn't so."""
+    if not file.answers:
+        return [
+            "Text in, answer out was not timed: the file holds no vocabulary and task of "
+            "edgebert. Next: export a model with a task with `edgebert export`."
+        ]
+    if machine.runs_text(file):
+        return []
+    return [
+        f"Text in, answer out of the task {file.task} is not timed on {machine.target}. "
+        "Next: give --no-end-to-end to leave this line out."
+    ]
 
 
 def make_device(facts: dict[str, Any]) -> Device:
@@ -328,7 +344,7 @@ def _inspect(
     return facts, signatures
 
 
-def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) -> None:
+def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[Typed] | None) -> None:
     """Raises where settings make no sense.
 
     Raises:
@@ -349,21 +365,25 @@ def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[str] | None) 
         raise UsageError(f"profile expects that {'; '.join(broken)}. Received: {settings}.")
 
 
-def _typical_lengths(files: Sequence[ModelFile], texts: Sequence[str]) -> dict[str, int]:
-    """By the names of our classifiers, the median length of the texts in tokens."""
+def _typical_lengths(files: Sequence[ModelFile], texts: Sequence[Typed] | None) -> dict[str, int]:
+    """By the names of files that answer texts, the median length of what they read in tokens."""
+    from edgebert.examples import encodings_of
     from edgebert.litert_model import LiteRtModel
 
     lengths = {}
     for file in files:
-        if file.labels:
+        if file.answers:
             model = LiteRtModel.open(file.path)
-            encodings = model.tokenizer.encode_batch(list(texts), model.max_length)
+            encodings = encodings_of(model, texts or sample_texts(file.task), model.max_length)
             lengths[file.name] = round(median(map(len, encodings)))
     return lengths
 
 
-def sample_texts() -> list[str]:
-    """Sentences of the sample set's test split, the same ones every time."""
+def sample_texts(task: str = CLASSIFICATION) -> list[Typed]:
+    """What somebody would ask a task, out of the sample set's test split, the same every time."""
     from edgebert.datasets import read_dataset, sample_set, take
+    from edgebert.tasks import task_named
 
-    return list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)
+    texts = list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)
+    kind = task_named(task)
+    return [as_typed(kind.typed(example)) for example in kind.check_examples(texts)]

@@ -34,6 +34,15 @@ TARGETS = {
 }
 
 
+Typed = str | tuple[str, ...]
+"""What somebody types for one answer: a text, or several where the task wants them."""
+
+
+def as_typed(texts: Sequence[str]) -> Typed:
+    """One text alone, several as they are."""
+    return texts[0] if len(texts) == 1 else tuple(texts)
+
+
 @dataclass(frozen=True)
 class Job:
     """What a target is asked for.
@@ -42,13 +51,13 @@ class Job:
         models: `.tflite` files; the first is what ratios compare the others with.
         settings: how latency is measured. A target that can't do a part of it says so in the
             measurements' warnings.
-        texts: what is timed from text to label; the sample set's when None.
-        check: labelled text that is run on the target and here; None checks nothing.
+        texts: what is timed from text to answer, as somebody types it; the sample set's when None.
+        check: labelled data that is run on the target and here; None checks nothing.
     """
 
     models: tuple[Path, ...]
     settings: ProfileSettings
-    texts: tuple[str, ...] | None = None
+    texts: tuple[Typed, ...] | None = None
     check: Dataset | None = None
 
 
@@ -95,7 +104,7 @@ def open_target(name: str, settings: TargetSettings = TargetSettings()) -> Targe
 def profile(
     models: Sequence[Path | str],
     settings: ProfileSettings = ProfileSettings(),
-    texts: Sequence[str] | None = None,
+    texts: Sequence[Typed] | None = None,
     progress: Progress = silent,
     target: str = "cpu",
     target_settings: TargetSettings = TargetSettings(),

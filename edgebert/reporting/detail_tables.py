@@ -17,10 +17,12 @@ from edgebert.reporting.places import (
     timed_text,
 )
 from edgebert.reporting.report import Report
-from edgebert.reporting.tables import Table
+from edgebert.reporting.tables import Table, metric_cell, metric_columns
 from edgebert.reporting.units import (
     NOTHING,
+    capitalized,
     memory_text,
+    metric_words,
     ms_text,
     ratio_text,
     seconds_text,
@@ -246,24 +248,26 @@ def differing_table(checks: Sequence[DeviceCheck]) -> Table | None:
 
 
 def scores_table(report: Report) -> Table | None:
-    """Every accuracy; None where there is no more than what the rows show already."""
+    """Every score; None where there is no more than what the rows show already."""
+    scores = [(row.name, score) for row in report.rows for score in row.scores]
+    main = next((score.main for _, score in scores if score.main), "")
+    shown, more = metric_columns([score.metrics for _, score in scores], main)
     rows = tuple(
         (
-            row.name,
+            name,
             score.data,
             str(score.rows) if score.rows else NOTHING,
-            share_text(score.metrics.get("accuracy")),
-            share_text(score.metrics.get("macro_f1")),
+            *(metric_cell(metric, score.metrics.get(metric)) for metric in (*shown, *more)),
         )
-        for row in report.rows
-        for score in row.scores
+        for name, score in scores
     )
     texts = {(s.data, s.rows) for row in report.rows for s in row.scores}
     if len(texts) < 2 and all(len(row.scores) < 2 for row in report.rows):
         return None
-    return Table(
-        "Accuracy, on every text", ("model", "text", "rows", "accuracy", "macro F1"), rows, texts=2
-    )
+    headings = tuple(map(metric_words, (*shown, *more)))
+    title = f"{capitalized(metric_words(main))}, on every text"
+    columns = ("model", "text", "rows", *headings)
+    return Table(title, columns, rows, texts=2, spare=len(more))
 
 
 def _ratio(part: float, whole: float) -> float | None:

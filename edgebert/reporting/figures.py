@@ -13,7 +13,7 @@ from edgebert.reporting.detail_tables import on_several_devices, where_texts
 from edgebert.reporting.operations import SMALL, blocks_of, parts_of, profiled
 from edgebert.reporting.places import device_labels, device_of, latest, place_of, place_text
 from edgebert.reporting.report import Report
-from edgebert.reporting.units import capitalized, ms_text, share_text
+from edgebert.reporting.units import capitalized, metric_words, ms_text, share_text
 
 MOST_PARTS = 7
 """Parts of a block with a colour of their own."""
@@ -43,7 +43,8 @@ def files_legend(report: Report) -> Legend:
 
 
 def trade_off_figures(report: Report) -> list[Figure]:
-    """Accuracy over size, and on each device over latency."""
+    """The metric over size, and on each device over latency."""
+    metric = plots.metric_title(report)
     labels = device_labels(report.measurements)
     several, place = len(labels) > 1, report.common_place
     timed = ""
@@ -53,12 +54,13 @@ def trade_off_figures(report: Report) -> list[Figure]:
     drawn = [
         Figure(
             plots.size_and_accuracy(report),
-            f"Accuracy over gzip'd size.{timed} Dashed: the best trades.",
+            f"{metric} over gzip'd size.{timed} Dashed: the best trades.",
         )
     ]
     for number, (device, label) in enumerate(labels.items()):
         svg = plots.latency_and_accuracy(report, device, f"speed{number}")
-        what = "accuracy over median latency. Written: size. Dashed: the best trades."
+        what = f"{metric_words(report.metric)} over median latency. Written: size. "
+        what += "Dashed: the best trades."
         drawn.append(Figure(svg, f"{label}: {what}" if several else capitalized(what)))
     return [figure for figure in drawn if figure.svg]
 

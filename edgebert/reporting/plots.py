@@ -1,4 +1,4 @@
-"""Plots of trades: accuracy over size and over latency on each device, latency over length.
+"""Plots of trades: the metric over size and over latency on each device, latency over length.
 
 A file has the same colour and mark in all of them.
 """
@@ -25,7 +25,7 @@ from edgebert.reporting.canvas import (
 )
 from edgebert.reporting.places import DeviceKey, common_place, device_of, latest
 from edgebert.reporting.report import Report, Row
-from edgebert.reporting.units import ms_text, size_text
+from edgebert.reporting.units import capitalized, is_share, metric_words, ms_text, size_text
 
 FEWEST_FILES = 2
 """A front of fewer is none."""
@@ -49,18 +49,18 @@ def files_of(report: Report) -> list[Row]:
 
 
 def size_and_accuracy(report: Report) -> str:
-    """Accuracy over gzip'd size, the best trades joined; marks grow with latency, which is written.
+    """The metric over gzip'd size, the best trades joined; marks grow with latency, written too.
 
     Returns:
-        An `<svg>` element; empty where fewer than two files have size and accuracy.
+        An `<svg>` element; empty where fewer than two files have size and metric.
     """
     points: dict[int, tuple[float, float]] = {}
     latencies: dict[int, float] = {}
-    place = report.common_place
+    place, metric, scale = report.common_place, report.metric, _scale(report)
     for series, row in enumerate(files_of(report)):
-        if not row.gzip_bytes or "accuracy" not in row.metrics:
+        if not row.gzip_bytes or metric not in row.metrics:
             continue
-        points[series] = (row.gzip_bytes / 1e6, 100 * row.metrics["accuracy"])
+        points[series] = (row.gzip_bytes / 1e6, scale * row.metrics[metric])
         m = report.measured_at(row, place)
         if m is not None:
             latencies[series] = m.latency.p50_ms
@@ -71,12 +71,12 @@ def size_and_accuracy(report: Report) -> str:
         series: 40 + (_LARGEST_AREA - 40) * latencies[series] / slowest for series in latencies
     }
     texts = {series: f"{ms_text(latency)} ms" for series, latency in latencies.items()}
-    figure = _front(points, areas, texts, "gzip'd size, MB", _accuracy_label(report))
-    return to_svg(figure, "Accuracy over gzip'd size", "front")
+    figure = _front(points, areas, texts, "gzip'd size, MB", _metric_label(report))
+    return to_svg(figure, f"{metric_title(report)} over gzip'd size", "front")
 
 
 def latency_and_accuracy(report: Report, device: DeviceKey, prefix: str) -> str:
-    """Accuracy over latency on one device, the best trades joined; sizes are written.
+    """The metric over latency on one device, the best trades joined; sizes are written.
 
     Returns:
         An `<svg>` element; empty where fewer than two files have both.
@@ -84,15 +84,21 @@ def latency_and_accuracy(report: Report, device: DeviceKey, prefix: str) -> str:
     place = common_place([m for m in report.measurements if device_of(m) == device])
     points: dict[int, tuple[float, float]] = {}
     texts: dict[int, str] = {}
+    metric, scale = report.metric, _scale(report)
     for series, row in enumerate(files_of(report)):
         m = report.measured_at(row, place)
-        if m is not None and "accuracy" in row.metrics:
-            points[series] = (m.latency.p50_ms, 100 * row.metrics["accuracy"])
+        if m is not None and metric in row.metrics:
+            points[series] = (m.latency.p50_ms, scale * row.metrics[metric])
             texts[series] = size_text(row.size_bytes)
     if len(points) < FEWEST_FILES:
         return ""
-    figure = _front(points, {}, texts, "latency, ms", _accuracy_label(report))
-    return to_svg(figure, "Accuracy over latency", prefix)
+    figure = _front(points, {}, texts, "latency, ms", _metric_label(report))
+    return to_svg(figure, f"{metric_title(report)} over latency", prefix)
+
+
+def metric_title(report: Report) -> str:
+    """The metric that models are judged by, to begin a sentence with."""
+    return capitalized(metric_words(report.metric))
 
 
 def latency_by_length(report: Report, device: DeviceKey, prefix: str) -> str:
@@ -127,8 +133,14 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def _accuracy_label(report: Report) -> str:
-    return "test accuracy, %" if report.scored_on == Report.scored_on else "accuracy, %"
+def _metric_label(report: Report) -> str:
+    test = "test " if report.scored_on == Report.scored_on else ""
+    return f"{test}{metric_words(report.metric)}" + ", %" * is_share(report.metric)
+
+
+def _scale(report: Report) -> float:
+    """Shares are drawn in percent."""
+    return 100.0 if is_share(report.metric) else 1.0
 
 
 def _curve(measurements: Sequence[Measurement]) -> list[Measurement]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgebert.storage import atomic_write
 
 FORMAT = "edgebert-report"
 FORMAT_VERSION = 1
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,25 @@ class Score:
         data: name of the text.
         data_sha256: of its file; empty where unknown.
         rows: how many texts; 0 where unknown.
-        metrics: by name, each a share of 1.
+        metrics: by name: shares of 1, correlations and what else the task has.
+        metric: the task's own among them; accuracy, or the first, where it is empty.
     """
 
     data: str
     data_sha256: str
     rows: int
     metrics: Mapping[str, float]
+    metric: str = ""
+
+    @property
+    def main(self) -> str:
+        """The metric that the model is judged by; empty where there is none."""
+        return self.metric or main_metric(self.metrics)
+
+
+def main_metric(metrics: Mapping[str, float]) -> str:
+    """The metric that matters of a model whose task is not known: accuracy, or else the first."""
+    return ACCURACY if ACCURACY in metrics else next(iter(metrics), "")
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Row:
         name: unique in the report; a file's stem.
         model: the stage that made the weights: base, finetuned or pruned.
         recipe: of a `.tflite`; what a Keras model computes in otherwise.
-        metrics: on the text that the report compares on, by name, each a share of 1.
+        metrics: on the text that the report compares on, by name.
         size_bytes: of the `.tflite`; None for a Keras model.
         gzip_bytes: of the `.tflite`, gzip'd.
         sparsity: share of zeros among the weights that pruning may touch; None where not pruned.
@@ -69,7 +83,7 @@ class Row:
 
     @property
     def end_to_end(self) -> Measurement | None:
-        """Text in, label out, with the fewest threads that were timed."""
+        """Text in, answer out, with the fewest threads that were timed."""
         found = [m for m in self.measurements if m.kind == "end_to_end"]
         return min(found, key=lambda m: m.threads) if found else None
 
@@ -114,6 +128,16 @@ class Report:
     notes: tuple[str, ...] = ()
     checks: tuple[DeviceCheck, ...] = ()
     scored_on: str = "the test split"
+
+    @property
+    def metric(self) -> str:
+        """The metric that most rows are judged by; empty where none is."""
+        known = Counter(
+            next((s.main for s in row.scores if s.main in row.metrics), main_metric(row.metrics))
+            for row in self.rows
+            if row.metrics
+        )
+        return known.most_common(1)[0][0] if known else ""
 
     @property
     def baseline(self) -> Row | None:

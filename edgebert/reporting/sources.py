@@ -27,6 +27,8 @@ from edgebert.profiling.plan import read_model_files
 from edgebert.reporting.report import FORMAT as REPORT_FORMAT
 from edgebert.reporting.report import Report, Row, Score
 from edgebert.reporting.units import counted
+from edgebert.settings import TASKS
+from edgebert.tasks import task_named
 
 KERAS = "Keras"
 MODEL_SUFFIX = ".tflite"
@@ -236,7 +238,8 @@ def _measurement(table: Mapping[str, Any], path: Path) -> Report:
 
 def _device_check(table: Mapping[str, Any], path: Path) -> Report:
     check: DeviceCheck = _fitting(DeviceCheck.from_dict(table))
-    score = Score(check.data, check.data_sha256, check.rows, {"accuracy": check.host_accuracy})
+    metrics = {check.metric: check.host_value}
+    score = Score(check.data, check.data_sha256, check.rows, metrics, check.metric)
     row = Row(check.name, "", "", {}, file=check.model, sha256=check.sha256, scores=(score,))
     return Report("", (row,), checks=(check,))
 
@@ -252,9 +255,8 @@ def _comparison(table: Mapping[str, Any], path: Path) -> Report:
 
 
 def _evaluation(table: Mapping[str, Any], path: Path) -> Report:
-    score = _fitting(
-        Score(table["data"], table.get("data_sha256", ""), table["rows"], table["metrics"])
-    )
+    facts = (table["data"], table.get("data_sha256", ""), table["rows"], table["metrics"])
+    score = _fitting(Score(*facts, metric=_metric_of(table.get("task", ""))))
     model = Path(str(table["model"]))
     if model.suffix != MODEL_SUFFIX:
         return _of_row(Row(str(model), "", KERAS, {}, file=str(model), scores=(score,)))
@@ -263,10 +265,15 @@ def _evaluation(table: Mapping[str, Any], path: Path) -> Report:
     if sha256:
         return _of_row(row)
     note = (
-        f"{path.name}: the accuracy of {model.name} stands in a row of its own, since neither the "
+        f"{path.name}: the score of {model.name} stands in a row of its own, since neither the "
         "evaluation nor a file there says which bytes it was. Next: evaluate it again."
     )
     return _of_row(row, (note,))
+
+
+def _metric_of(task: str) -> str:
+    """A task's own metric; nothing of evaluations from before there were tasks."""
+    return task_named(task).metric if task in TASKS else ""
 
 
 def _hash_of(path: Path) -> str:
@@ -326,13 +333,13 @@ def _manifest_row(
     size_bytes: int,
     gzip_bytes: int | None = None,
 ) -> Row:
-    """What the exporter says of a file: recipe, agreement, and accuracy where it was asked for."""
+    """What the exporter says of a file: recipe, agreement, and metrics where asked for."""
     quality = manifest.get("quality")
     final = (manifest.get("parity") or {}).get("final") or {}
     scores: tuple[Score, ...] = ()
     if quality:
-        metrics = dict(quality["metrics"])
-        scores = (Score(quality["data"], quality["data_sha256"], quality["rows"], metrics),)
+        text = (quality["data"], quality["data_sha256"], quality["rows"])
+        scores = (Score(*text, dict(quality["metrics"]), quality.get("metric", "")),)
     row: Row = _fitting(
         Row(
             path.stem,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgebert.profiling.device_check import DeviceCheck
@@ -20,7 +20,9 @@ from edgebert.reporting.report import Report, Row, latency_ratio
 from edgebert.reporting.units import (
     NOTHING,
     capitalized,
+    is_share,
     memory_text,
+    metric_words,
     moment_text,
     ms_text,
     ratio_text,
@@ -84,7 +86,14 @@ def _size(what: str) -> Callable[[Report, Row], str]:
 
 
 def _metric(name: str) -> Callable[[Report, Row], str]:
-    return lambda report, row: share_text(row.metrics.get(name))
+    return lambda report, row: metric_cell(name, row.metrics.get(name))
+
+
+def metric_cell(name: str, value: float | None) -> str:
+    """A metric's value as tables show it."""
+    if value is None:
+        return NOTHING
+    return share_text(value) if is_share(name) else f"{value:.3f}"
 
 
 def _latency(cell: Callable[[Report, Measurement], str]) -> Callable[[Report, Row], str]:
@@ -99,6 +108,7 @@ def _p50(report: Report, m: Measurement) -> str:
     return _with_ratio(ms_text(m.latency.p50_ms), report.latency_ratio(m))
 
 
+_SHOWN_METRICS = 2
 _NAMED = (
     _Column("model", lambda report, row: row.name),
     _Column("recipe", lambda report, row: row.recipe or NOTHING),
@@ -108,8 +118,6 @@ _OF_A_RUN = (
     _Column("recipe", lambda report, row: row.recipe),
 )
 _SUMMARY = (
-    _Column("accuracy", _metric("accuracy")),
-    _Column("macro F1", _metric("macro_f1")),
     _Column("zeros", lambda report, row: share_text(row.sparsity)),
     _Column("size", _size("size_bytes")),
     _Column("gzip'd", _size("gzip_bytes")),
@@ -125,7 +133,13 @@ def summary_table(report: Report) -> Table:
     """The comparison that a reader came for; columns with nothing in them are left out."""
     pairs = {(row.model, row.recipe) for row in report.rows if row.model and row.recipe}
     told_apart = len(pairs) == len(report.rows)  # by stage and recipe, as a run's models are
-    columns = (*(_OF_A_RUN if told_apart else _NAMED), *_SUMMARY)
+    shown, more = metric_columns([row.metrics for row in report.rows], report.metric)
+    columns = (
+        *(_OF_A_RUN if told_apart else _NAMED),
+        *(_Column(metric_words(name), _metric(name)) for name in shown),
+        *_SUMMARY,
+        *(_Column(metric_words(name), _metric(name), spare=True) for name in more),
+    )
     rows = [tuple(column.cell(report, row) for column in columns) for row in report.rows]
     filled = [
         place
@@ -141,14 +155,26 @@ def summary_table(report: Report) -> Table:
     )
 
 
+def metric_columns(
+    metrics: Iterable[Mapping[str, float]], main: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The metrics that a table shows in any case, the main one first, and those it may leave out.
+
+    The loss is what training looked at, not what a reader does.
+    """
+    names = dict.fromkeys((main, *(name for each in metrics for name in each)))
+    listed = tuple(name for name in names if name not in ("", "loss"))
+    return listed[:_SHOWN_METRICS], listed[_SHOWN_METRICS:]
+
+
 def _summary_title(report: Report) -> str:
     told = []
     if any(row.metrics for row in report.rows):
-        told.append(f"accuracy on {report.scored_on}")
+        told.append(f"{metric_words(report.metric)} on {report.scored_on}")
     place = report.common_place
     if place is not None:
         labels = device_labels(report.measurements)
-        timed = "text in, label out" if place.kind == "end_to_end" else timed_text(place)
+        timed = "text in, answer out" if place.kind == "end_to_end" else timed_text(place)
         where = f" on {labels[place.device]}" if len(labels) > 1 else ""
         told.append(f"latency is {timed}{where}")
     return capitalized("; ".join(told) or "models")
@@ -245,6 +271,7 @@ def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], 
 
 def checks_table(checks: Sequence[DeviceCheck]) -> Table:
     """Labelled text on devices, against the machine that asked."""
+    metric = " or ".join(dict.fromkeys(metric_words(check.metric) for check in checks))
     rows = tuple(
         (
             check.target,
@@ -254,8 +281,8 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
             {None: "given", True: "same", False: "differ"}[check.token_ids_equal],
             share_text(check.label_agreement),
             f"{check.max_score_error:.1e}",
-            share_text(check.accuracy),
-            share_text(check.host_accuracy),
+            metric_cell(check.metric, check.value),
+            metric_cell(check.metric, check.host_value),
             _verdict(check),
         )
         for check in checks
@@ -268,10 +295,10 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
             "model",
             "text",
             "token ids",
-            "same label",
+            "same choice",
             "score error",
-            "accuracy",
-            "accuracy here",
+            metric,
+            f"{metric} here",
             "check",
         ),
         rows,

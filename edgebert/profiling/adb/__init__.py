@@ -16,7 +16,13 @@ from edgebert.profiling.adb.device import read_phone
 from edgebert.profiling.adb.session import Phone, ToolSession, place_tool
 from edgebert.profiling.adb.tool import GraphInput, describe_graphs, read_graphs
 from edgebert.profiling.device_check import HostReference
-from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
+from edgebert.profiling.plan import (
+    CLASSIFICATION,
+    Configuration,
+    ModelFile,
+    configurations,
+    read_model_files,
+)
 from edgebert.profiling.session import refuse_bad_settings, sample_texts
 from edgebert.profiling.target import Job, Outcome
 from edgebert.progress import Progress, silent
@@ -118,14 +124,19 @@ class AdbTarget:
             )
         files = read_model_files(job.models)
         if self._settings.app:
-            bare = [file.name for file in files if not file.labels]
-            if bare:
+            others = [
+                f"{file.name} ({file.task or 'not of edgebert'})"
+                for file in files
+                if file.task != CLASSIFICATION
+            ]
+            if others:
                 raise UsageError(
-                    f"--app expects classifiers of edgebert. Received: {', '.join(bare)}, without "
-                    "vocabulary and labels. Next: leave --app out for them."
+                    "--app expects text classifiers of edgebert, which the demo app answers with. "
+                    f"Received: {', '.join(others)}. Next: leave --app out for them: "
+                    "benchmark_model times the model alone."
                 )
             checked = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
-            texts = tuple(sample_texts() if job.texts is None else job.texts)
+            texts = tuple(map(str, sample_texts() if job.texts is None else job.texts))
             return _Task(job, files, (), {}, texts, tuple(checked))
         graphs = {file.name: read_graphs(file.path) for file in files}
         described: dict[str, Any] = {name: describe_graphs(own) for name, own in graphs.items()}

@@ -1,4 +1,4 @@
-"""The demo app's benchmark screen, seen from here: text in, label out, on the phone itself.
+"""The demo app's benchmark screen, seen from here: text in, answer out, on the phone itself.
 
 The contract with the app. The app's package is `org.edgebert.demo`; its exported activity
 `.BenchmarkActivity` asks for the permission `android.permission.DUMP`, which adb's shell has and
@@ -98,7 +98,7 @@ class AppSession:
             )
 
     def measure(self, files: Sequence[ModelFile], texts: Sequence[str]) -> list[Measurement]:
-        """Times text in, label out: for each thread count, the files in turn.
+        """Times text in, answer out: for each thread count, the files in turn.
 
         Raises:
             EdgebertError: the app failed, or the phone is gone.

@@ -230,7 +230,7 @@ class ToolSession:
             )
         if settings.end_to_end:
             warnings.append(
-                f"Text in, label out is not timed on {phone.target} by benchmark_model. "
+                f"Text in, answer out is not timed on {phone.target} by benchmark_model. "
                 "Next: give --app, or --no-end-to-end to leave this line out."
             )
         memory = [r.memory_bytes for r in reports if r.memory_bytes is not None]

@@ -26,7 +26,13 @@ from edgebert.profiling.browser.server import PageServer, Resource
 from edgebert.profiling.browser.visit import Errand, Visit
 from edgebert.profiling.cpu import CpuTarget
 from edgebert.profiling.device_check import HostReference
-from edgebert.profiling.plan import Configuration, ModelFile, configurations, read_model_files
+from edgebert.profiling.plan import (
+    CLASSIFICATION,
+    Configuration,
+    ModelFile,
+    configurations,
+    read_model_files,
+)
 from edgebert.profiling.session import refuse_bad_settings
 from edgebert.profiling.target import Job, Outcome
 from edgebert.progress import Progress, silent
@@ -82,11 +88,12 @@ class BrowserTarget:
         """As `Target.profile`: waits until `phones` devices gave results, or `wait_seconds`."""
         refuse_bad_settings(job.settings, job.texts)
         files = read_model_files(job.models)
+        _refuse_check_of_others(job, files)
         signatures = _inspect(files)
         plan = configurations(files, {f.name: signatures[f.sha256] for f in files}, job.settings)
         references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
         litertjs = find_litertjs(self._settings.litertjs)
-        texts = sum(bool(f.labels) and job.settings.end_to_end for f in files)
+        texts = sum(f.task == CLASSIFICATION and job.settings.end_to_end for f in files)
         long_runs = len(files) if job.settings.sustained_seconds else 0
         errand = Errand(
             job=_for_a_person(job, plan, files),
@@ -150,7 +157,7 @@ class _Session:
                     "name": file.name,
                     "sha256": file.sha256,
                     "size_bytes": file.size_bytes,
-                    "classifier": bool(file.labels),
+                    "classifier": file.task == CLASSIFICATION,
                 }
                 for file in self._errand.files
             ],
@@ -245,9 +252,20 @@ def _for_a_person(job: Job, plan: Sequence[Configuration], files: Sequence[Model
     """The job, with less time for each configuration where a file has many."""
     counts = Counter(configuration.file.name for configuration in plan)
     for file in files:
-        counts[file.name] += bool(file.labels) and job.settings.end_to_end
+        counts[file.name] += file.task == CLASSIFICATION and job.settings.end_to_end
     seconds = job.settings.max_seconds * min(1.0, PATIENCE / max(counts.values()))
     return replace(job, settings=replace(job.settings, max_seconds=seconds))
+
+
+def _refuse_check_of_others(job: Job, files: Sequence[ModelFile]) -> None:
+    others = [f"{file.name} ({file.task or 'not of edgebert'})" for file in files]
+    others = [told for told, file in zip(others, files, strict=True) if file.task != CLASSIFICATION]
+    if job.check is not None and others:
+        raise UsageError(
+            "--check in a browser expects text classifiers, which the page answers with. Received: "
+            f"{', '.join(others)}. Next: check on cpu, ssh or qemu-arm64, or leave --check out: "
+            "the model alone is timed."
+        )
 
 
 def _inspect(files: Sequence[ModelFile]) -> dict[str, dict[str, Any]]:
@@ -290,7 +308,7 @@ def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Reso
         resources[f"litertjs/{path}"] = Resource(file, lasting=True)
     for model in files:
         resources[f"models/{model.sha256}.tflite"] = Resource(model.path, lasting=True)
-        if model.labels:
+        if model.task == CLASSIFICATION:
             text = json.dumps(_text_rules(model.path), ensure_ascii=False).encode()
             resources[f"models/{model.sha256}.json"] = Resource(text, lasting=True)
     return resources

@@ -15,7 +15,7 @@ from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.browser.device import system_name
 from edgebert.profiling.browser.seat import Seat
 from edgebert.profiling.measurement import Kind
-from edgebert.profiling.plan import ModelFile
+from edgebert.profiling.plan import CLASSIFICATION, ModelFile
 
 RUNTIME = "LiteRT.js"
 START_SECONDS = 120.0
@@ -102,12 +102,9 @@ class PageMachine:
         signatures: by file hash, what this machine's runtime says of the file's signatures.
 
     Attributes:
-        runs_text: always: the page has the tokenizer.
         loaded: by file hash and threads, the wasm build and where the operations run.
         calls_per_sample: for each kind of call, how many were timed together at most.
     """
-
-    runs_text = True
 
     def __init__(
         self,
@@ -126,12 +123,16 @@ class PageMachine:
         """How the page names a file: by its hash."""
         return file.sha256
 
+    def runs_text(self, file: ModelFile) -> bool:
+        """The page answers as a text classifier does; other heads run without their text."""
+        return file.task == CLASSIFICATION
+
     def start_runner(self, label: str) -> PageRunner:
         """The page, for calls of the graph."""
         return PageRunner(self._seat, self, "model")
 
     def start_end_to_end(self, label: str) -> PageRunner:
-        """The page, for text in, label out."""
+        """The page, for text in, answer out."""
         return PageRunner(self._seat, self, "end_to_end")
 
     def note(self, key: CallKey, calls: int) -> None:

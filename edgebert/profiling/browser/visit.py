@@ -250,7 +250,7 @@ def _summary(measurements: Sequence[Measurement], checks: Sequence[DeviceCheck])
     ]
     fields = (
         *("name", "rows", "label_agreement", "max_score_error"),
-        *("token_ids_equal", "accuracy", "passed"),
+        *("token_ids_equal", "passed"),
     )
     return {
         "rows": rows,

@@ -47,8 +47,6 @@ class Board:
         progress: told of what is prepared.
     """
 
-    runs_text = False
-
     def __init__(
         self,
         target: str,
@@ -71,6 +69,10 @@ class Board:
             self._placed[file.sha256] = self._send(python, file)
         return self._placed[file.sha256]
 
+    def runs_text(self, file: ModelFile) -> bool:
+        """Never: a board has the benchmark program alone."""
+        return False
+
     def start_runner(self, label: str) -> RunnerProcess:
         """A fresh benchmark program on the board."""
         python = self._prepared()
@@ -80,7 +82,7 @@ class Board:
         return RunnerProcess(self._connection.command(words), label)
 
     def start_end_to_end(self, label: str) -> RunnerProcess:
-        """Text in, label out needs edgebert itself, which a board has not."""
+        """Text in, answer out needs edgebert itself, which a board has not."""
         raise EdgebertError(
             f"{label} was asked of {self.target}, which has no edgebert. "
             "Next: give --no-end-to-end."

@@ -103,7 +103,7 @@ def truncated(tiny: TinyClassifier, models_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def with_text(models_dir: Path) -> Path:
-    """A file with the manifest and the vocabulary that text in, label out needs."""
+    """A file with the manifest and the vocabulary that text in, answer out needs."""
     made = build(models_dir / "with_text.tflite")
     words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "wind", "rain", "sun", "##ny", ".")
     vocabulary = Vocabulary(words, True, None, True)

@@ -152,7 +152,7 @@ def test_a_check_and_a_typed_sentence(
     (check,) = session.outcome().checks
     assert check.passed and check.token_ids_equal and check.label_agreement == 1.0
     assert check.max_score_error < 1e-4
-    assert (check.rows, check.target, check.accuracy) == (6, "browser", check.host_accuracy)
+    assert (check.rows, check.target, check.value) == (6, "browser", check.host_value)
     assert "100 % of the computer's labels, the same tokens" in page.evaluate(SHOWN)
 
     # The session is over and the server is gone: the page still answers.

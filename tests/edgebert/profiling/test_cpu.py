@@ -62,7 +62,7 @@ def test_every_length_and_thread_count(
 def test_a_file_with_no_signature(quick: ProfileSettings, no_signature: TinyClassifier) -> None:
     (measured,) = profile([no_signature.path], replace(quick, end_to_end=True))
     assert (measured.signature, measured.length) == (None, 8)
-    assert any("Text in, label out was not timed" in warning for warning in measured.warnings)
+    assert any("Text in, answer out was not timed" in warning for warning in measured.warnings)
 
 
 def test_text_in_label_out(quick: ProfileSettings, with_text: Path, tiny: TinyClassifier) -> None:

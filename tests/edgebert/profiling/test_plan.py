@@ -42,12 +42,12 @@ def test_sizes_and_hash(tiny: TinyClassifier) -> None:
     assert (file.name, file.size_bytes) == ("tiny", len(data))
     assert file.gzip_bytes == len(gzip.compress(data, compresslevel=6))
     assert file.sha256 == hashlib.sha256(data).hexdigest()
-    assert (file.labels, file.max_length) == (0, None)
+    assert (file.task, file.answers, file.max_length) == ("", False, None)
 
 
 def test_our_manifest_is_read(with_text: Path) -> None:
     (file,) = read_model_files([with_text])
-    assert (file.labels, file.max_length) == (3, 16)
+    assert (file.task, file.answers, file.max_length) == ("classification", True, 16)
 
 
 def test_all_bad_files_are_said_at_once(tiny: TinyClassifier, tmp_path: Path) -> None:

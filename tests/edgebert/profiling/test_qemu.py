@@ -69,7 +69,7 @@ def test_a_float_file_gives_this_machines_scores(cpu: str, root: Path, with_text
     (check,) = outcome.checks
     assert outcome.measurements == ()
     assert check.passed
-    assert (check.rows, check.label_agreement, check.accuracy) == (len(TEXTS), 1.0, 1.0)
+    assert (check.rows, check.label_agreement, check.value) == (len(TEXTS), 1.0, 1.0)
     assert check.max_score_error < 1e-5
     assert check.target.startswith(f"qemu-arm64:{cpu}")
     assert check.device.startswith(cpu) and "qemu" in check.device

@@ -13,7 +13,7 @@ from edgebert.exporting import export
 from edgebert.litert_model import LiteRtModel
 from edgebert.model import TaskModel
 from edgebert.profiling.device_check import LARGEST_ROUNDINGS, DeviceCheck, HostReference
-from edgebert.profiling.rounding import LARGEST_MOVE, logit_error, moved, rounding_error
+from edgebert.profiling.rounding import LARGEST_MOVE, moved, number_error, rounding_error
 from edgebert.settings import ExportSettings
 
 TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it on")
@@ -98,16 +98,24 @@ def test_int8_files_move_far_more_than_float_files(files: dict[str, Path]) -> No
 
 
 def test_logits_have_no_zero_of_their_own() -> None:
-    logits = np.array([[1.0, 2.0, 4.0], [0.0, 1.0, 5.0]])
-    assert logit_error(logits, logits + np.array([[3.0], [-2.0]])) == pytest.approx(0)
-    others = logits + np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
-    assert logit_error(logits, others) == pytest.approx(np.sqrt(2 / 6))
+    logits = [np.array([[1.0, 2.0, 4.0]]), np.array([[0.0, 1.0, 5.0]])]
+    lifted = [logits[0] + 3.0, logits[1] - 2.0]
+    assert number_error(logits, lifted, distributions=True) == pytest.approx(0)
+    assert number_error(logits, lifted, distributions=False) == pytest.approx(np.sqrt(6.5))
+    others = [logits[0] + np.array([1.0, -1.0, 0.0]), logits[1]]
+    assert number_error(logits, others, distributions=True) == pytest.approx(np.sqrt(2 / 6))
+
+
+def test_what_both_rule_out_is_no_difference() -> None:
+    ours = [np.array([[0.0, -np.inf]])]
+    assert number_error(ours, ours, distributions=True) == 0
+    assert not number_error(ours, [np.array([[0.0, -3.0]])], distributions=True) < np.inf
 
 
 def answer(reference: HostReference, error: float) -> DeviceCheck:
     """A device whose logits are this machine's, one up and one down by so much."""
-    logits = reference.log_probabilities + error * np.array([1.0, -1.0, 0.0])
-    return reference.compare(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True), FACTS)
+    logits = [numbers[0] + error * np.array([1.0, -1.0, 0.0]) for numbers in reference.numbers]
+    return reference.compare([np.exp(row) / np.exp(row).sum() for row in logits], FACTS)
 
 
 def test_scores_that_differ_are_held_against_rounding(reference: HostReference) -> None:

@@ -89,7 +89,7 @@ def test_the_task_is_checked_on_the_board(board: LoopbackBoard, job: Job, with_t
     assert check.passed
     (measured,) = outcome.measurements
     assert measured.operations
-    assert any("Text in, label out is not timed on ssh:board" in w for w in measured.warnings)
+    assert any("Text in, answer out is not timed on ssh:board" in w for w in measured.warnings)
 
 
 def test_a_file_goes_to_the_board_once(

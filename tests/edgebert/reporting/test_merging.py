@@ -57,7 +57,7 @@ def test_accuracy_size_and_latency_of_a_file_share_a_row() -> None:
     assert (row.size_bytes, row.metrics["accuracy"], len(row.measurements)) == (2000, 0.9, 1)
     assert row.measurements[0].name == row.name == "other name"
     assert summary_table(merged).title == (
-        "Accuracy on test, 1821 rows; latency is text in, label out"
+        "Accuracy on test, 1821 rows; latency is text in, answer out"
     )
 
 

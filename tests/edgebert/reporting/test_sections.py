@@ -190,7 +190,7 @@ def test_a_check_that_passes_by_rounding_alone_says_so() -> None:
 
 def test_the_summary_is_of_one_device(everything: Report) -> None:
     drawn = to_markdown(everything)
-    assert "latency is text in, label out on AMD EPYC 9R14 (cpu)" in drawn
+    assert "latency is text in, answer out on AMD EPYC 9R14 (cpu)" in drawn
 
 
 def test_unknown_percentiles_are_no_zeros() -> None:
