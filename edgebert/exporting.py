@@ -57,6 +57,11 @@ class Artifact:
         """What a user of MediaPipe Tasks should know of this file."""
         if not self.manifest["labels"] or len(self.manifest["lengths"]) != 1:
             return ()
+        if self.manifest["task"] == "pairs":
+            return (
+                "MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "
+                "through LiteRT instead.",
+            )
         rules = self.manifest["tokenizer"]
         if not rules["lowercase"] or rules["strip_accents"] is False:
             return (

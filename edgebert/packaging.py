@@ -36,7 +36,7 @@ def _metadata(manifest: dict[str, Any], model: TaskModel) -> bytes | None:
     """What MediaPipe and the Task Library read; None where they have no task like it."""
     description = f"Exported by edgebert {__version__}; recipe {manifest['recipe']}."
     subgraph_names = tuple(map(signature_key, manifest["lengths"] or [DYNAMIC_LENGTH]))
-    if model.checkpoint.head == heads.CLASSIFIER:
+    if model.checkpoint.head == heads.CLASSIFIER and model.labels:
         return classifier_metadata(
             "BERT text classifier",
             description,

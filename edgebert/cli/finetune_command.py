@@ -65,7 +65,10 @@ def finetune(
     opened = open_model(base, as_base=True)
     say_what_was_opened(opened)
     if task.task == "auto":
-        task = replace(task, task=task_of_file(train_path, opened.task))
+        task = replace(task, task=task_of_file(train_path, opened.task, columns))
+        click.echo(
+            f"Task: {task.task}, as {train_path.name} looks (--task names another).", err=True
+        )
     kind = task_named(task.task)
     train, dev, test = (
         None if path is None else kind.read(path, columns, "required")

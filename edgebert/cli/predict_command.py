@@ -35,8 +35,11 @@ def predict(
 ) -> None:
     """Label texts with a model folder or a .tflite.
 
+    A model of pairs takes two texts at a time: what is compared, or a question and its context.
+
     \b
     edgebert predict model.tflite "turn on the lights"
+    edgebert predict pairs.tflite "the cat sleeps" "a cat is asleep"
     cat texts.txt | edgebert predict model.tflite --json
     """
     from edgebert.evaluation import open_predictor, task_of
@@ -44,7 +47,8 @@ def predict(
 
     predictor = open_predictor(model, threads)
     task = task_of(predictor)
-    examples = [task.example(*texts)] if task.texts > 1 and texts else list(texts)
+    several = task.texts_of(predictor.decoding) > 1
+    examples = [task.example(*texts)] if several and texts else list(texts)
     if data_path is not None or not texts:
         examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
     for answer in run_predict(predictor, examples):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebert.errors import ModelError
+from edgebert.settings import DataSettings
 
 if TYPE_CHECKING:
     from edgebert.tasks.task import Task
@@ -41,11 +42,15 @@ def task_named(name: str) -> Task[Any]:
     return task
 
 
-def task_of_file(path: Path | str, base: str) -> str:
+def task_of_file(path: Path | str, base: str, columns: DataSettings = DataSettings()) -> str:
     """The name of the task that a training file is for, as far as it can be seen.
 
     Args:
         path: the file.
         base: the task of the model that is to be trained.
+        columns: those that the user names.
     """
-    return "classification"
+    from edgebert.tasks.recognition import tasks_of_file
+
+    fitting = tasks_of_file(path, columns)
+    return base if base in fitting else fitting[0]

@@ -1,0 +1,178 @@
+"""Which task a training file is for, seen in its name and its first lines.
+
+A guess that costs next to nothing; `--task` says it where it is wrong. What a file could serve for
+several tasks (a score of two texts: regression, or embeddings) is the base model's, if it is one of
+them.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgebert.dataset_columns import TEXT_COLUMNS, label_column, pair_columns
+from edgebert.dataset_files import STANDARD_INPUT, first_lines
+from edgebert.dataset_labels import (
+    LABEL_COLUMNS,
+    LABEL_LIST,
+    LABEL_LIST_COLUMNS,
+    ONE_LABEL,
+    SCORE,
+    SCORE_COLUMNS,
+)
+from edgebert.settings import DataSettings
+
+_LINES = 40
+_CONLL = re.compile(r"\.(conll\w*|bio|iob2?)$")
+_TAG_OF_ENTITY = re.compile(r"[BIESLU]-.+|O")
+_TOKEN_KEYS = {"tokens", "words"}
+
+LABEL = ("classification",)
+PAIR = ("pairs", "classification")
+LABELS = ("multi-label",)
+SCORES = ("regression",)
+PAIR_SCORES = ("regression", "embeddings")
+ENTITIES, WORD_CLASSES = ("ner", "pos"), ("pos", "ner")
+QUESTIONS = ("qa",)
+PLAIN_TEXT = ("masked-lm",)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The first rows of a table: its columns, and cells by column."""
+
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+
+    def values(self, column: str) -> list[Any]:
+        return [row[column] for row in self.rows if column in row]
+
+
+def tasks_of_file(path: Path | str, columns: DataSettings) -> tuple[str, ...]:
+    """The tasks that a file may be for, the likeliest first; classification where nothing is seen.
+
+    Args:
+        path: a file of any task's format. One that is not there is the reader's to refuse.
+        columns: those that the user names.
+    """
+    path = Path(path)
+    if path == STANDARD_INPUT:
+        return LABEL
+    name = path.name.lower().removesuffix(".gz")
+    lines = first_lines(path, _LINES)
+    if _CONLL.search(name):
+        return _tagged(lines, name)
+    if name.endswith(".json"):
+        return QUESTIONS
+    if name.endswith(".txt"):
+        return PLAIN_TEXT
+    if name.endswith(".jsonl"):
+        return _of_table(_objects(lines), columns)
+    if name.endswith(".tsv") and _is_conll(lines):
+        return _tagged(lines, name)
+    delimiter = "\t" if name.endswith(".tsv") else ","
+    return _of_table(_table(lines, delimiter), columns)
+
+
+def _of_table(start: _Start, named: DataSettings) -> tuple[str, ...]:
+    plain = {column.strip().lower() for column in start.columns}
+    if {"question", "context"} <= plain:
+        return QUESTIONS
+    if plain & _TOKEN_KEYS and not plain & set(TEXT_COLUMNS):
+        return _of_tags([tag for tags in _lists(start) for tag in tags])
+    is_pair = bool(named.pair_column)
+    if not named.text_column and not is_pair:
+        is_pair = pair_columns(start.columns) is not None
+    label = label_column(start.columns, ONE_LABEL, named.label_column)
+    if _has_label_lists(start, label):
+        return LABELS
+    if label is None:
+        has_score = label_column(start.columns, SCORE) is not None
+        return (PAIR_SCORES if is_pair else SCORES) if has_score else (PAIR if is_pair else LABEL)
+    kinds = PAIR if is_pair else LABEL
+    if label.strip().lower() in SCORE_COLUMNS:
+        return PAIR_SCORES if is_pair else SCORES
+    values = [str(value).strip() for value in start.values(label)]
+    if any(named.label_separator in value for value in values):
+        kinds = (*kinds, *LABELS)
+    return (*kinds, *SCORES) if values and all(map(_is_number, values)) else kinds
+
+
+def _has_label_lists(start: _Start, label: str | None) -> bool:
+    named = _named(start.columns, LABEL_LIST_COLUMNS)
+    if label is None and named and not _named(start.columns, SCORE_COLUMNS):
+        return True
+    lists = label or label_column(start.columns, LABEL_LIST)
+    return lists is not None and any(isinstance(value, list) for value in start.values(lists))
+
+
+def _lists(start: _Start) -> list[list[str]]:
+    words = _named(start.columns, _TOKEN_KEYS)
+    columns = [column for column in start.columns if column not in words]
+    values = itertools.chain.from_iterable(map(start.values, columns))
+    return [list(map(str, value)) for value in values if isinstance(value, list)]
+
+
+def _tagged(lines: Sequence[str], name: str) -> tuple[str, ...]:
+    words = [line.split("\t") if "\t" in line else line.split() for line in lines]
+    if name.endswith(".conllu"):
+        return WORD_CLASSES
+    return _of_tags([fields[-1].strip() for fields in words if len(fields) > 1])
+
+
+def _of_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    is_entities = bool(tags) and all(_TAG_OF_ENTITY.fullmatch(tag) for tag in tags)
+    return ENTITIES if is_entities else WORD_CLASSES
+
+
+def _is_conll(lines: Sequence[str]) -> bool:
+    """Whether a TSV has a word and its tag in each line, and blank lines between sentences."""
+    header = [field.strip().lower() for field in lines[0].split("\t")] if lines else []
+    known = (*TEXT_COLUMNS, *LABEL_COLUMNS, *LABEL_LIST_COLUMNS, *SCORE_COLUMNS)
+    is_named = bool(set(header) & set(known)) or pair_columns(header) is not None
+    filled = {len(line.split("\t")) for line in lines if line}
+    return not is_named and "" in lines[1:] and len(filled) == 1 and filled != {1}
+
+
+def _table(lines: Sequence[str], delimiter: str) -> _Start:
+    filled = [line for line in lines if line]
+    if delimiter == "\t":
+        filled = [line.replace('"', "") for line in filled]  # TSV is read without quoting
+    try:
+        records = list(csv.reader(filled, delimiter=delimiter))
+    except csv.Error:
+        records = []
+    if not records:
+        return _Start((), ())
+    columns = tuple(records[0])
+    return _Start(columns, tuple(dict(zip(columns, row, strict=False)) for row in records[1:]))
+
+
+def _objects(lines: Sequence[str]) -> _Start:
+    rows = []
+    for line in lines:
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(content, dict):
+            rows.append(content)
+    return _Start(tuple(dict.fromkeys(key for row in rows for key in row)), tuple(rows))
+
+
+def _named(columns: Sequence[str], names: Container[str]) -> list[str]:
+    return [column for column in columns if column.strip().lower() in names]
+
+
+def _is_number(value: str) -> bool:
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
