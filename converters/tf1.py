@@ -1,7 +1,7 @@
 """Google's TF1 folders (google-research/bert), in: bert_config.json, bert_model.ckpt.*, vocab.txt.
 
-Read are the encoder and the head of run_classifier.py. Optimizer slots and the heads of
-pre-training are skipped.
+Read are the encoder and the heads of run_classifier.py, run_squad.py and run_pretraining.py.
+Optimizer slots are skipped.
 """
 
 from __future__ import annotations
@@ -14,18 +14,31 @@ from typing import Any
 import numpy as np
 
 from converters import heads
-from converters.checkpoint import GELU_TANH, RELU, BertConfig, Checkpoint, check_weights
+from converters.checkpoint import (
+    GELU_TANH,
+    RELU,
+    BertConfig,
+    Checkpoint,
+    check_weights,
+    without_unread_pooler,
+)
 from converters.errors import ConversionError
 from converters.huggingface_families import BERT, read_sizes
 from converters.label_file import read_labels
-from converters.weight_names import CLASSIFIER, LAYER, POOLER, Row, rows, turn_tf1
+from converters.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
 
 CONFIG_FILE = "bert_config.json"
 
 # Google's own modeling.py computes "gelu" by its tanh approximation.
 _ACTIVATIONS = {"gelu": GELU_TANH, "relu": RELU}
-_QUESTION_ANSWERING = "cls/squad/"
-_KERNEL, _BIAS = CLASSIFIER
+_PROGRAMS = {
+    heads.CLASSIFIER: "run_classifier.py",
+    heads.SPANS: "run_squad.py",
+    heads.MASKED_LM: "run_pretraining.py",
+}
+"""The heads of Google's programs. The first that a checkpoint has is read: what was fine-tuned goes
+before what it was fine-tuned from."""
+_LABELS = CLASSIFIER[0].tf1
 
 
 def checkpoint_prefixes(folder: Path) -> list[str]:
@@ -34,13 +47,14 @@ def checkpoint_prefixes(folder: Path) -> list[str]:
 
 
 def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
-    """Reads an encoder, or a classifier that run_classifier.py fine-tuned.
+    """Reads an encoder with the head of run_classifier.py, run_squad.py or run_pretraining.py.
 
-    A classifier's labels are the lines of labels.txt; without it LABEL_0 and so on.
+    A classifier's labels are the lines of labels.txt; without it LABEL_0 and so on. One that has
+    one output gives a score.
 
     Args:
         folder: with bert_config.json and one checkpoint.
-        as_base: a head that is not read is left out, which a note says, instead of refused.
+        as_base: a head that lacks tensors is left out, which a note says, instead of refused.
 
     Raises:
         ConversionError: a file is missing, damaged, or no BERT's; all missing tensors are listed.
@@ -49,13 +63,23 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     config = _read_config(folder / CONFIG_FILE)
     reader = _open(folder)
     shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
-    left_out = _head_left_out(shapes, folder, as_base)
-    is_classifier = _KERNEL.tf1 in shapes and not left_out
-    wanted = _wanted_rows(shapes, config, is_classifier, folder)
+    head, notes = _head_in(shapes, config, folder, as_base)
+    if LAYER[0].of_layer(config.num_layers).tf1 in shapes:
+        raise ConversionError(
+            f"{folder}: {CONFIG_FILE} says {config.num_layers} layers, the checkpoint has more. "
+            "Next: check that they belong to one model."
+        )
+    wanted = [row for row in rows(config.num_layers, head) if row.tf1 in shapes]
     weights = {row.neutral: turn_tf1(_read_tensor(reader, row, folder), row) for row in wanted}
-    labels = read_labels(folder, shapes[_KERNEL.tf1][0]) if is_classifier else ()
-    notes = (f"{folder} is {left_out}: its head is left out.",) if left_out else ()
-    checkpoint = Checkpoint(config, weights, labels, str(folder), notes)
+    labels: tuple[str, ...] = ()
+    problem = heads.SINGLE_LABEL
+    if head == heads.CLASSIFIER and shapes[_LABELS][0] == 1:
+        problem = heads.REGRESSION
+        notes = (*notes, f"{folder}: its classifier has one output, which is taken as a score.")
+    elif head == heads.CLASSIFIER:
+        labels = read_labels(folder, shapes[_LABELS][0])
+    weights = without_unread_pooler(weights, head)
+    checkpoint = Checkpoint(config, weights, labels, str(folder), notes, problem)
     check_weights(checkpoint)
     return checkpoint
 
@@ -126,38 +150,45 @@ def _damaged(what: Path, error: Exception) -> ConversionError:
     )
 
 
-def _wanted_rows(
-    shapes: Mapping[str, Any], config: BertConfig, is_classifier: bool, folder: Path
-) -> list[Row]:
-    """The rows to read. A pooler may be missing where no classifier needs it."""
-    optional = {row.neutral for row in (*POOLER, *CLASSIFIER)} if not is_classifier else set()
-    table = list(rows(config.num_layers, heads.CLASSIFIER))
-    missing = [row.tf1 for row in table if row.tf1 not in shapes and row.neutral not in optional]
-    if missing:
+def _head_in(
+    shapes: Mapping[str, Any], config: BertConfig, folder: Path, as_base: bool
+) -> tuple[str, tuple[str, ...]]:
+    """The head to read, and a note on each that is left out.
+
+    Raises:
+        ConversionError: tensors are missing; all are listed.
+    """
+    found = [head for head in _PROGRAMS if any(row.tf1 in shapes for row in HEADS[head])]
+    head = found[0] if found else heads.ENCODER
+    left_out = found[1:]
+    missing = _missing(shapes, config, head)
+    if missing and as_base and not _missing(shapes, config, heads.ENCODER):
+        head, left_out = heads.ENCODER, found
+    elif missing:
         raise ConversionError(
             f"{folder}: {len(missing)} tensors are missing: {', '.join(missing)}. Received: "
             f"{len(shapes)} tensors, such as {', '.join(sorted(shapes)[:3])}. Next: check that "
             f"{CONFIG_FILE} and the checkpoint belong to one model."
         )
-    if LAYER[0].of_layer(config.num_layers).tf1 in shapes:
-        raise ConversionError(
-            f"{folder}: {CONFIG_FILE} says {config.num_layers} layers, the checkpoint has more. "
-            "Next: check that they belong to one model."
-        )
-    head_arrays = set() if is_classifier else {row.neutral for row in CLASSIFIER}
-    return [row for row in table if row.tf1 in shapes and row.neutral not in head_arrays]
+    return head, tuple(
+        f"{folder} has a head of {_PROGRAMS[other]}: it is left out." for other in left_out
+    )
 
 
-def _head_left_out(shapes: Mapping[str, Any], folder: Path, as_base: bool) -> str:
-    """Names the model whose head is not read; empty where there is no such head."""
-    what = ""
-    if any(name.startswith(_QUESTION_ANSWERING) for name in shapes):
-        what = "a question answerer (run_squad.py)"
-    elif _KERNEL.tf1 in shapes and shapes[_KERNEL.tf1][0] < 2:
-        what = "a classifier with one output"
-    if what and not as_base:
-        raise ConversionError(
-            f"{folder}: expected an encoder or a classifier with one label a text. Received: "
-            f"{what}, whose head is not read; as a base for fine-tuning it would do."
-        )
-    return what
+def _missing(shapes: Mapping[str, Any], config: BertConfig, head: str) -> list[str]:
+    """The tensors of a model with this head that are not there.
+
+    A pooler may be missing where nothing reads it, and the head for the next sentence is there or
+    not.
+    """
+    next_sentence = [row for row in HEADS.get(head, ()) if row.neutral.startswith("next_sentence.")]
+    optional = set() if head == heads.CLASSIFIER else set(POOLER)
+    if any(row.tf1 in shapes for row in next_sentence):
+        optional = set()
+    else:
+        optional |= set(next_sentence)
+    return [
+        row.tf1
+        for row in rows(config.num_layers, head)
+        if row.tf1 not in shapes and row not in optional
+    ]

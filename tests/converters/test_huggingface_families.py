@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from converters import heads
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, Checkpoint
 from converters.errors import ConversionError
-from converters.graph_heads import OUTPUTS
+from converters.graph_heads import outputs_of
 from converters.huggingface import read_folder, write_folder
 from converters.inference_graph import LOGITS, build_inference_graph, signature_key
 from edgebert.errors import ModelError
@@ -95,7 +95,8 @@ def assert_same_outputs(output: np.ndarray, expected: np.ndarray) -> None:
 
 def graph_outputs(checkpoint: Checkpoint, folder: Path) -> np.ndarray:
     """What the graph of a `.tflite` gives for the golden inputs, `[2, ...]`; spans side by side."""
-    output = LOGITS if LOGITS in OUTPUTS[checkpoint.head] else OUTPUTS[checkpoint.head][0]
+    given = outputs_of(checkpoint)
+    output = LOGITS if LOGITS in given else given[0]
     path = folder / "graph.tflite"
     path.write_bytes(build_inference_graph(checkpoint, [12], FLOAT, output).finish())
     run = load_interpreter(path, 1).get_signature_runner(signature_key(12))

@@ -13,17 +13,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters import heads
 from converters.checkpoint import GELU_TANH, BertConfig, Checkpoint
 from converters.errors import ConversionError
 from converters.tf1 import read_folder
-from converters.weight_names import rows, turn_tf1
+from converters.weight_names import Row, rows, turn_tf1
 from edgebert.errors import ModelError
-from edgebert.model import TaskModel, open_model
+from edgebert.model import ENCODER, TaskModel, open_model
 from tests.conftest import random_checkpoint
 from tests.converters.test_huggingface import assert_same_checkpoint
+from tests.converters.test_huggingface_families import graph_outputs
 from tests.golden.checkpoints import CHECKPOINTS, checkpoint_inputs, tf1_output
+from tests.tiny_tasks import HEADS, random_task_checkpoint
 
 GOOGLE = CHECKPOINTS / "GoogleTF1"
+SQUAD = CHECKPOINTS / "GoogleTF1Squad"
+PRETRAINING = CHECKPOINTS / "GoogleTF1Pretraining"
+TOKENS = checkpoint_inputs()["padding_mask"].astype(bool)
+TAIL = ("weights", "bias")
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "checkpoints"
 
 
@@ -49,9 +56,19 @@ def write_tf1(folder: Path, config: BertConfig, tensors: Mapping[str, np.ndarray
     (folder / "bert_config.json").write_text(json.dumps(content))
 
 
+def checkpoint_rows(checkpoint: Checkpoint) -> dict[str, Row | None]:
+    """The row of each array, by Google's name; an array without one has an empty name."""
+    table = {row.neutral: row for row in rows(checkpoint.config.num_layers, checkpoint.head)}
+    found = {name: table.get(name) for name in checkpoint.weights}
+    return {row.tf1 if row else "": row for row in found.values()}
+
+
 def tf1_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    table = {row.neutral: row for row in rows(checkpoint.config.num_layers)}
-    return {table[k].tf1: turn_tf1(v, table[k]) for k, v in checkpoint.weights.items()}
+    return {
+        name: turn_tf1(checkpoint.weights[row.neutral], row)
+        for name, row in checkpoint_rows(checkpoint).items()
+        if row is not None
+    }
 
 
 @pytest.fixture
@@ -70,10 +87,22 @@ def test_outputs_equal_those_of_modeling_py() -> None:
     assert model.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
     logits = np.asarray(model.keras_model()(checkpoint_inputs()))
     np.testing.assert_allclose(logits, tf1_output("logits"), atol=1e-4)
-    encoder = replace(model, checkpoint=replace(model.checkpoint, labels=()))
+    weights = {k: v for k, v in model.checkpoint.weights.items() if not heads.is_head_weight(k)}
+    checkpoint = replace(model.checkpoint, weights=weights, labels=())
+    encoder = replace(model, checkpoint=checkpoint, task=ENCODER)
     hidden = np.asarray(encoder.keras_model()(checkpoint_inputs()))
-    tokens = checkpoint_inputs()["padding_mask"].astype(bool)
-    np.testing.assert_allclose(hidden[tokens], tf1_output("hidden_states")[tokens], atol=1e-4)
+    np.testing.assert_allclose(hidden[TOKENS], tf1_output("hidden_states")[TOKENS], atol=1e-4)
+
+
+def test_spans_equal_those_of_run_squad(tmp_path: Path) -> None:
+    model = open_model(SQUAD)
+    assert model.task == "qa"
+    assert not any(name.startswith("pooler.") for name in model.checkpoint.weights)
+    for spans in (
+        np.asarray(model.keras_model()(checkpoint_inputs())),
+        graph_outputs(model.checkpoint, tmp_path),
+    ):
+        np.testing.assert_allclose(spans[TOKENS], tf1_output("spans")[TOKENS], atol=1e-4)
 
 
 def test_what_was_opened_and_assumed_is_in_the_history() -> None:
@@ -90,21 +119,36 @@ def test_labels_come_from_their_file(google: Path) -> None:
         read_folder(google)
 
 
-@pytest.mark.parametrize("labels", [(), ("LABEL_0", "LABEL_1")])
+@pytest.mark.parametrize("task", [*HEADS, ENCODER])
 def test_a_checkpoint_of_our_own_survives_the_trip(
-    labels: tuple[str, ...], tiny_config: BertConfig, tmp_path: Path
+    task: str, tiny_config: BertConfig, tmp_path: Path
 ) -> None:
+    """Google's programs have a head for texts, for spans and for pre-training."""
     config = replace(tiny_config, activation=GELU_TANH)
-    checkpoint = random_checkpoint(config, labels, seed=5)
+    checkpoint = random_checkpoint(config)
+    if task in HEADS:
+        checkpoint = random_task_checkpoint(config, task, seed=5)
+    if not all(checkpoint_rows(checkpoint)):
+        pytest.skip("no program of Google's has this head")
     tensors = tf1_tensors(checkpoint)
     slots = {f"{name}/adam_m": array for name, array in tensors.items()}
-    others = {
-        "global_step": np.int64(7),
-        "cls/predictions/output_bias": np.zeros(3, np.float32),
-        "cls/seq_relationship/output_weights": np.zeros((2, 16), np.float32),
-    }
-    write_tf1(tmp_path, config, {**tensors, **slots, **others})
-    assert_same_checkpoint(read_folder(tmp_path), checkpoint)
+    write_tf1(tmp_path, config, {**tensors, **slots, "global_step": np.int64(7)})
+    (tmp_path / "labels.txt").write_text("\n".join(checkpoint.labels) + "\n")
+    read = read_folder(tmp_path)
+    assert_same_checkpoint(read, checkpoint)
+    assert read.problem == checkpoint.problem or checkpoint.problem == heads.MULTI_LABEL
+    assert bool(read.notes) == (checkpoint.problem == heads.REGRESSION)
+
+
+def test_a_fine_tuned_head_goes_before_those_of_pretraining(
+    tiny_config: BertConfig, tmp_path: Path
+) -> None:
+    config = replace(tiny_config, activation=GELU_TANH)
+    tensors = tf1_tensors(random_task_checkpoint(config, "masked-lm"))
+    write_tf1(tmp_path, config, tensors | tf1_tensors(random_checkpoint(config, ("a", "b"))))
+    read = read_folder(tmp_path)
+    assert read.head == heads.CLASSIFIER
+    assert read.notes == (f"{tmp_path} has a head of run_pretraining.py: it is left out.",)
 
 
 def test_a_fixture_of_another_project_is_read() -> None:
@@ -112,11 +156,12 @@ def test_a_fixture_of_another_project_is_read() -> None:
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
     model = open_model(folder)
-    assert not model.checkpoint.is_classifier
+    assert (model.task, model.checkpoint.has_next_sentence) == ("masked-lm", True)
     assert model.checkpoint.config.num_heads == 4
     assert {"pooler.kernel", "pooler.bias"} <= model.checkpoint.weights.keys()
+    encoder = replace(model, task=ENCODER)
     hidden = np.asarray(
-        model.keras_model()(checkpoint_inputs() | {"token_ids": np.full((2, 12), 9)})
+        encoder.keras_model()(checkpoint_inputs() | {"token_ids": np.full((2, 12), 9)})
     )
     assert np.isfinite(hidden).all()
 
@@ -135,14 +180,26 @@ def test_all_missing_tensors_are_listed(tiny_config: BertConfig, tmp_path: Path)
     assert all(name in str(caught.value) for name in gone)
 
 
-def test_a_question_answerer_is_a_base(tiny_config: BertConfig, tmp_path: Path) -> None:
-    tensors = tf1_tensors(random_checkpoint(tiny_config))
-    head = {"cls/squad/output_weights": np.zeros((2, 16), np.float32)}
-    write_tf1(tmp_path, tiny_config, tensors | head)
-    with pytest.raises(ConversionError, match=r"Received: a question answerer \(run_squad\.py\)"):
+def test_a_head_without_all_its_tensors_is_a_base(tiny_config: BertConfig, tmp_path: Path) -> None:
+    tensors = tf1_tensors(random_task_checkpoint(tiny_config, "masked-lm"))
+    gone = ("cls/predictions/transform/dense/kernel", "cls/seq_relationship/output_bias")
+    write_tf1(tmp_path, tiny_config, {k: v for k, v in tensors.items() if k not in gone})
+    with pytest.raises(ConversionError, match=f"2 tensors are missing: {', '.join(gone)}"):
         read_folder(tmp_path)
     base = read_folder(tmp_path, as_base=True)
-    assert base.notes[0].endswith("is a question answerer (run_squad.py): its head is left out.")
+    assert base.head == heads.ENCODER
+    assert base.notes == (f"{tmp_path} has a head of run_pretraining.py: it is left out.",)
+
+
+def test_spans_of_another_width(tiny_config: BertConfig, tmp_path: Path) -> None:
+    tensors = tf1_tensors(random_task_checkpoint(tiny_config, "qa"))
+    wide = {f"cls/squad/output_{name}": tensors[f"cls/squad/output_{name}"] for name in TAIL}
+    wide = {name: np.concatenate([array, array[:1]]) for name, array in wide.items()}
+    write_tf1(tmp_path, tiny_config, tensors | wide)
+    with pytest.raises(
+        ConversionError, match=r"spans.kernel: expected \(2, 16\)"
+    ):
+        read_folder(tmp_path)
 
 
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])

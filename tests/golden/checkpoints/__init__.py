@@ -26,7 +26,13 @@ def next_sentence_output(name: str) -> np.ndarray:
 
 
 def tf1_output(name: str) -> np.ndarray:
-    """The `hidden_states` or `logits` of google-research/bert for GoogleTF1."""
+    """An output of google-research/bert, for the inputs of all.
+
+    Args:
+        name: `hidden_states` or `logits` of GoogleTF1, `spans` of GoogleTF1Squad (start and end
+            logits side by side), or `masked_lm` (of every token) or `next_sentence` of
+            GoogleTF1Pretraining: log probabilities.
+    """
     return _array("tf1_outputs.npz", name)
 
 
