@@ -34,6 +34,11 @@ _OUTPUT_DESCRIPTIONS = {
     "end_logits": "How likely the answer ends at each token.",
 }
 
+_TOKEN_SCORES = (
+    "Score of each label for each token. The row of a word's first token speaks for the word; rows "
+    "of other pieces, [CLS], [SEP] and padding mean nothing."
+)
+
 
 def classifier_metadata(
     name: str,
@@ -105,6 +110,40 @@ def question_answerer_metadata(
         The flatbuffer, to be stored as the buffer `metadata.METADATA_BUFFER`.
     """
     outputs = [_tensor(output, _OUTPUT_DESCRIPTIONS.get(output, "")) for output in output_names]
+    facts = {"version": version}
+    return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
+
+
+def token_classifier_metadata(
+    name: str,
+    description: str,
+    *,
+    vocab_file: str = "vocab.txt",
+    labels_file: str = "labels.txt",
+    input_names: Sequence[str] = BERT_INPUT_NAMES,
+    output_name: str = "probabilities",
+    subgraph_names: Sequence[str] = ("",),
+    version: str = "",
+) -> bytes:
+    """The TFLITE_METADATA flatbuffer of a BERT that labels each token.
+
+    Neither MediaPipe nor the Task Library has such a task. This tells an app that reads metadata
+    which tokenizer runs, what the labels are, and which rows of the output count.
+
+    Args:
+        name: what the model is called.
+        description: what it does, for people.
+        vocab_file: name of the associated file that holds the vocabulary, a token a line.
+        labels_file: name of the associated file that holds the labels, one a line (`labels_txt`).
+        input_names: names of the input tensors in the order of the subgraph's inputs.
+        output_name: name of the output tensor, `[1, tokens, labels]`.
+        subgraph_names: one name a subgraph of the file; all have the same inputs and outputs.
+        version: the model's version.
+
+    Returns:
+        The flatbuffer, to be stored as the buffer `metadata.METADATA_BUFFER`.
+    """
+    outputs = [{**_scores(output_name, labels_file), "description": _TOKEN_SCORES}]
     facts = {"version": version}
     return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
 

@@ -12,7 +12,12 @@ from converters.metadata import (
     add_metadata_buffers,
     append_associated_files,
 )
-from converters.task_metadata import classifier_metadata, labels_txt, question_answerer_metadata
+from converters.task_metadata import (
+    classifier_metadata,
+    labels_txt,
+    question_answerer_metadata,
+    token_classifier_metadata,
+)
 from edgebert import __version__
 from edgebert.litert_model import MANIFEST_NAME, VOCABULARY_FILE
 from edgebert.model import TaskModel
@@ -33,7 +38,7 @@ def pack(body: bytes, manifest: dict[str, Any], model: TaskModel) -> bytes:
 
 
 def _metadata(manifest: dict[str, Any], model: TaskModel) -> bytes | None:
-    """What MediaPipe and the Task Library read; None where they have no task like it."""
+    """What MediaPipe, the Task Library and other readers of metadata read, where there is any."""
     description = f"Exported by edgebert {__version__}; recipe {manifest['recipe']}."
     subgraph_names = tuple(map(signature_key, manifest["lengths"] or [DYNAMIC_LENGTH]))
     if model.checkpoint.head == heads.CLASSIFIER and model.labels:
@@ -42,6 +47,16 @@ def _metadata(manifest: dict[str, Any], model: TaskModel) -> bytes | None:
             description,
             vocab_file=VOCABULARY_FILE,
             labels_file=LABELS_FILE,
+            subgraph_names=subgraph_names,
+            version=__version__,
+        )
+    if model.checkpoint.head == heads.TOKEN_CLASSIFIER:
+        return token_classifier_metadata(
+            "BERT token classifier",
+            description,
+            vocab_file=VOCABULARY_FILE,
+            labels_file=LABELS_FILE,
+            output_name=manifest["output"],
             subgraph_names=subgraph_names,
             version=__version__,
         )
