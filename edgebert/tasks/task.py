@@ -160,6 +160,10 @@ class Task(ABC, Generic[F]):
         """What a newly trained model's answers depend on, ready for JSON."""
         return {}
 
+    def whole_decoding(self, decoding: Decoding) -> dict[str, Any]:
+        """A model's decoding with what a model of somebody else does not say, for a manifest."""
+        return dict(decoding)
+
     @abstractmethod
     def features(
         self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding

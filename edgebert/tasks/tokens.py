@@ -142,6 +142,9 @@ class TokenTask(Task[TokenFeatures]):
         """How tokens speak for words: keys of `edgebert.tasks.word_alignment`."""
         return {"alignment": FIRST_PIECE, "window_overlap": WINDOW_OVERLAP}
 
+    def whole_decoding(self, decoding: Decoding) -> dict[str, Any]:
+        return {**self.decoding(TaskSettings()), **decoding}
+
     def features(
         self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
     ) -> TokenFeatures:
