@@ -10,7 +10,7 @@ from edgebert import native_noise
 from edgebert.datasets import Dataset
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
-from edgebert.settings import FinetuneSettings, TaskSettings
+from edgebert.settings import DeviceSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named, task_of_file
 from edgebert.tasks.task import Task
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
@@ -34,6 +34,7 @@ def finetune(
     resume: bool = False,
     progress: Progress | None = None,
     task: TaskSettings = TaskSettings(),
+    where: DeviceSettings = DeviceSettings(),
 ) -> FinetuneResult:
     """Fine-tunes a BERT for a task and writes the folder.
 
@@ -49,6 +50,8 @@ def finetune(
         resume: goes on where an interrupted run stopped; a finished run returns at once.
         progress: told after every step.
         task: what the model is to do; `auto` is the task whose reader read the training rows.
+        where: on which devices and hosts it computes. Of several hosts all call this with the same
+            arguments and get the same result; the chief alone writes.
 
     Raises:
         UsageError: settings make no sense, or the run to resume is another one; all at once.
@@ -58,9 +61,10 @@ def finetune(
     """
     name = task.task if task.task != AUTO else train.task or task_of_file(train.path, base.task)
     kind = task_named(name)
+    task = kind.settled(task, train)
     limit = base.checkpoint.config.max_positions
     settings = replace(settings, max_length=settings.max_length or min(kind.max_length, limit))
-    check_settings(base, settings, dev_is_given=dev is not None)
+    check_settings(base, settings, dev_is_given=dev is not None, where=where)
     identity = {
         "stage": STAGE,
         "settings": asdict(settings),
@@ -81,20 +85,34 @@ def finetune(
 
     native_noise.load_keras()
     from edgebert.training import fitting
+    from edgebert.training.devices import open_devices, require_same
 
-    keras_model = fitting.build_model(base, kind, kind.num_outputs(labels), keep_head, settings)
-    data = encode_split(base, kind, train, labels, base.decoding, settings)
-    judge = encode_split(base, kind, dev, labels, base.decoding, settings, chooses=True)
-    outcome = fitting.train(
-        keras_model, data.rows, judge, settings, folder, progress or silent, "fine-tune", resume
-    )
-    entry = history_entry(identity, train, dev, outcome.metrics, outcome)
-    decoding = judge.fitted(keras_model.predict_on_batch, settings.batch_size, settings.max_length)
-    model = base.updated(
-        keras_model, labels, entry, max_length=settings.max_length, decoding=decoding
-    )
-    model.save(out)
-    folder.remove()
+    devices = open_devices(where)
+    require_same(devices, folder.identity)
+    with devices.scope():
+        keras_model = fitting.build_model(base, kind, kind.num_outputs(labels), keep_head, settings)
+        data = encode_split(base, kind, train, labels, base.decoding, settings)
+        judge = encode_split(base, kind, dev, labels, base.decoding, settings, chooses=True)
+        outcome = fitting.train(
+            keras_model,
+            data.rows,
+            judge,
+            settings,
+            folder,
+            progress or silent,
+            "fine-tune",
+            resume,
+            devices=devices,
+        )
+        decoding = judge.fitted(outcome.outputs, settings.batch_size, settings.max_length)
+        entry = history_entry(identity, train, dev, outcome.metrics, outcome, devices.replicas)
+        model = base.updated(
+            keras_model, labels, entry, max_length=settings.max_length, decoding=decoding
+        )
+    if devices.worker == 0:
+        model.save(out)
+        folder.remove()
+    devices.exchange("done")
     return FinetuneResult(**result_fields(model, out))
 
 
@@ -104,7 +122,8 @@ def _prepared(
     """The base with the task's settings and labels, and whether it keeps its head."""
     checkpoint = kind.prepared(base.checkpoint, task)
     labels = kind.label_names(train)
-    keep_head = base.checkpoint.head == kind.head and set(labels) == set(checkpoint.labels)
+    has_head = base.checkpoint.head == checkpoint.head == kind.head
+    keep_head = has_head and set(labels) == set(checkpoint.labels)
     labels = checkpoint.labels if keep_head else labels
     decoding = kind.decoding(task)
     prepared = replace(checkpoint, labels=labels)

@@ -25,7 +25,8 @@ from edgebert.settings import FinetuneSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.task import Task, TrainingRows
 from edgebert.training.batches import count_batches
-from edgebert.training.judging import Judge
+from edgebert.training.devices import Devices, OneDevice
+from edgebert.training.judging import Judge, Run
 from edgebert.training.loop import EpochScore, StatefulCallback, TrainingLoop
 from edgebert.training.narrow_backbone import NarrowBackbone
 from edgebert.training.optimizer import SparseAdamW, WarmupLinear
@@ -35,12 +36,21 @@ from edgebert.training.state import TrainingFolder
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training run went; the model has the weights of its best epoch."""
+    """How a training run went; the model has the weights of its best epoch.
+
+    Attributes:
+        epochs: each of them.
+        best: of them.
+        steps: that were taken.
+        sentences_per_second: of training in steady state.
+        outputs: runs the model on a batch, without dropout.
+    """
 
     epochs: tuple[EpochScore, ...]
     best: EpochScore
     steps: int
     sentences_per_second: float
+    outputs: Run
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -113,6 +123,7 @@ def train(
     resume: bool = False,
     callbacks: Sequence[StatefulCallback] = (),
     counts_from_step: int = 0,
+    devices: Devices | None = None,
 ) -> Outcome:
     """Trains a model and leaves it with the weights of its best epoch.
 
@@ -128,28 +139,31 @@ def train(
         resume: goes on from the state in the folder, if there is one; else a state is removed.
         callbacks: run beside the loop's own, before it.
         counts_from_step: epochs that end before so many steps can't be the best one.
+        devices: where the model was built; None is one device.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the state is saved.
         EdgebertError: the loss is no number any more.
     """
+    devices = devices or OneDevice()
     compile_model(model, settings, total_steps(len(data), settings), dev.loss)
     loop = TrainingLoop(
-        model, data, dev, settings, folder, progress, stage, callbacks, counts_from_step
+        model, data, dev, settings, folder, progress, stage, callbacks, counts_from_step, devices
     )
     if resume:
         loop.restore()
-    else:
+    elif devices.worker == 0:
         folder.remove()
-    with _deferred_interrupt() as interrupted:
-        loop.interrupted = interrupted
+    devices.begin(model)
+    with _deferred_interrupt() as devices.pressed:
         try:
             loop.run()
         except KeyboardInterrupt:
             if not loop.in_step:
                 loop.save()
             raise
-    return Outcome(tuple(loop.scores), loop.take_best(), loop.steps, loop.sentences_per_second)
+    best = loop.take_best()
+    return Outcome(tuple(loop.scores), best, loop.steps, loop.sentences_per_second, loop.outputs)
 
 
 @contextlib.contextmanager

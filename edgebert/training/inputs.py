@@ -8,14 +8,19 @@ from typing import Any
 from edgebert.datasets import Dataset, split_dataset, take
 from edgebert.errors import refuse
 from edgebert.model import TaskModel
-from edgebert.settings import FinetuneSettings, broken_rules
+from edgebert.settings import DeviceSettings, FinetuneSettings, broken_rules
 from edgebert.tasks.task import Decoding, Task
 from edgebert.training.judging import EncodedSplit
 
 _SHORTEST = 3
 
 
-def check_settings(base: TaskModel, settings: FinetuneSettings, dev_is_given: bool) -> None:
+def check_settings(
+    base: TaskModel,
+    settings: FinetuneSettings,
+    dev_is_given: bool,
+    where: DeviceSettings = DeviceSettings(),
+) -> None:
     """Refuses settings that make no sense.
 
     Raises:
@@ -38,6 +43,11 @@ def check_settings(base: TaskModel, settings: FinetuneSettings, dev_is_given: bo
         ("patience", settings.patience >= 0, "at least 0"),
         ("max_rows", settings.max_rows >= 0, "at least 0"),
         ("seed", settings.seed >= 0, "at least 0"),
+        (
+            "precision",
+            where.strategy == "none" or settings.precision != "float16",
+            "float32 or bfloat16 with --strategy",
+        ),
         ("dev_fraction", dev_is_given or 0 < settings.dev_fraction < 1, "between 0 and 1"),
     ]
     refuse(broken_rules(settings, rules))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from edgebert.encoded_rows import Inputs
@@ -22,6 +23,7 @@ from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings
 from edgebert.tasks.task import TrainingRows
 from edgebert.training.batches import count_batches, epoch_batches
+from edgebert.training.devices import NOISE, Devices, from_chief
 from edgebert.training.judging import Judge
 from edgebert.training.state import Arrays, TrainingFolder
 
@@ -88,13 +90,14 @@ class TrainingLoop(keras.callbacks.Callback):
         stage: str,
         callbacks: Sequence[StatefulCallback],
         counts_from_step: int,
+        devices: Devices,
     ) -> None:
         super().__init__()
         self.net, self.data, self.dev, self.settings = model, data, dev, settings
         self.folder, self.progress, self.stage = folder, progress, stage
         self.callbacks = callbacks
         self.counts_from_step = counts_from_step
-        self.interrupted: Callable[[], bool] = lambda: False
+        self.devices = devices
         self.in_step = False
         self.epoch, self.step, self.loss_sum = 0, 0, 0.0
         self.scores: list[EpochScore] = []
@@ -120,13 +123,8 @@ class TrainingLoop(keras.callbacks.Callback):
         """Runs the epochs that are left."""
         while self.epoch < self.settings.epochs and not self._patience_is_over():
             if self.step < self.steps_an_epoch:
-                self.net.fit(
-                    self._batches(),
-                    epochs=self.epoch + 1,
-                    initial_epoch=self.epoch,
-                    verbose=0,
-                    shuffle=False,
-                    callbacks=[*self.callbacks, self],
+                self.devices.fit(
+                    self.net, self._queue(), self._batch, [*self.callbacks, self], self.epoch
                 )
             self._end_epoch()
 
@@ -134,10 +132,14 @@ class TrainingLoop(keras.callbacks.Callback):
         """Puts the best epoch's weights into the model, and says which it is."""
         best = self.best
         assert best is not None, "the last epoch always counts"
-        kept = self.folder.read_best(best.epoch)
+        from_chief(self.devices, lambda: self._read_best(best.epoch))
+        self.devices.share(self.net.trainable_variables)
+        return best
+
+    def _read_best(self, epoch: int) -> None:
+        kept = self.folder.read_best(epoch)
         for name, variable in _named(self.net.trainable_variables):
             variable.assign(kept[name])
-        return best
 
     @property
     def sentences_per_second(self) -> float:
@@ -173,7 +175,7 @@ class TrainingLoop(keras.callbacks.Callback):
             epoch=self.epoch + 1,
             loss=self.loss_sum / self._rows_done,
         )
-        if self.interrupted():
+        if self.devices.stopping():
             raise KeyboardInterrupt
         if time.monotonic() - self._saved_at > SAVE_EVERY_SECONDS:
             self.save()
@@ -185,8 +187,8 @@ class TrainingLoop(keras.callbacks.Callback):
             self.timed_seconds += now - self._last_end
         self._last_end = now
 
-    def _batches(self) -> tf.data.Dataset:
-        """The batches of this epoch that are left."""
+    def _queue(self) -> list[npt.NDArray[np.int64]]:
+        """The row numbers of the batches of this epoch that are left."""
         order = epoch_batches(
             self.data.lengths, self.settings.batch_size, self.settings.seed, self.epoch
         )
@@ -194,14 +196,10 @@ class TrainingLoop(keras.callbacks.Callback):
         self._queue_rows = [len(rows) for rows in queue]
         self._rows_before = sum(map(len, order[: self.step]))
         self._fit_rows, self._loss_before = 0, self.loss_sum
+        return queue
 
-        def generate() -> Iterator[Any]:
-            for rows in queue:
-                yield self.data.batch(rows, self.settings.max_length, self.epoch)
-
-        signature = _signature(self.data.batch(queue[0], self.settings.max_length, self.epoch))
-        dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-        return dataset.apply(tf.data.experimental.assert_cardinality(len(queue))).prefetch(2)
+    def _batch(self, rows: npt.NDArray[np.int64]) -> Any:
+        return self.data.batch(rows, self.settings.max_length, self.epoch)
 
     @property
     def _rows_done(self) -> int:
@@ -220,7 +218,7 @@ class TrainingLoop(keras.callbacks.Callback):
             counts=last or self.steps >= self.counts_from_step,
         )
         scores = [*self.scores, score]
-        if score is _best(scores):
+        if score is _best(scores) and self.devices.worker == 0:
             self.folder.write_best(_values(self.net.trainable_variables), score.epoch)
         self.scores, self.epoch, self.step, self.loss_sum = scores, self.epoch + 1, 0, 0.0
         self.save()
@@ -234,14 +232,19 @@ class TrainingLoop(keras.callbacks.Callback):
         )
 
     def _score(self) -> dict[str, float]:
-        """The task's metrics and the loss on the dev rows."""
+        """The task's metrics and the loss on the dev rows: the chief's, which all go by."""
 
-        def run(inputs: Inputs) -> np.ndarray:
-            if self.interrupted():
+        def run(inputs: Inputs) -> Any:
+            if self.devices.pressed():
                 raise KeyboardInterrupt
-            return np.asarray(self._scorer(inputs))
+            return self.outputs(inputs)
 
-        return self.dev.score(run, self.settings.batch_size, self.settings.max_length)
+        size, longest = self.settings.batch_size, self.settings.max_length
+        return from_chief(self.devices, lambda: self.dev.score(run, size, longest))
+
+    def outputs(self, inputs: Inputs) -> Any:
+        """What the model gives for a batch, without dropout: an array, or a dict of arrays."""
+        return tf.nest.map_structure(np.asarray, self._scorer(inputs))
 
     def _patience_is_over(self) -> bool:
         best = self.best
@@ -250,7 +253,9 @@ class TrainingLoop(keras.callbacks.Callback):
         return self.epoch - best.epoch >= self.settings.patience
 
     def save(self) -> None:
-        """Writes all that the run needs to go on."""
+        """Writes all that the run needs to go on, where this process is the chief."""
+        if self.devices.worker:
+            return
         arrays = _values(_state_variables(self.net))
         for number, callback in enumerate(self.callbacks):
             arrays |= {
@@ -273,9 +278,20 @@ class TrainingLoop(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Goes to where the saved run stands, if there is one."""
+        facts = from_chief(self.devices, self._restore_here)
+        if facts is None:
+            return
+        self.epoch, self.step, self.loss_sum = facts["epoch"], facts["step"], facts["loss_sum"]
+        self.scores = [
+            EpochScore(**{**score, "rank": tuple(score["rank"])}) for score in facts["scores"]
+        ]
+        self.timed_rows, self.timed_seconds = facts["timed_rows"], facts["timed_seconds"]
+
+    def _restore_here(self) -> dict[str, Any] | None:
+        """Reads the state on disk into the variables; what it says of the loop."""
         state = self.folder.read()
         if state is None:
-            return
+            return None
         for name, variable in _named(_state_variables(self.net)):
             variable.assign(state.arrays[name])
         for number, callback in enumerate(self.callbacks):
@@ -287,19 +303,7 @@ class TrainingLoop(keras.callbacks.Callback):
                     if name.startswith(start)
                 }
             )
-        facts = state.facts
-        self.epoch, self.step, self.loss_sum = facts["epoch"], facts["step"], facts["loss_sum"]
-        self.scores = [
-            EpochScore(**{**score, "rank": tuple(score["rank"])}) for score in facts["scores"]
-        ]
-        self.timed_rows, self.timed_seconds = facts["timed_rows"], facts["timed_seconds"]
-
-
-def _signature(batch: Any) -> Any:
-    """What batches look like: arrays of the same types, of any shape."""
-    return tf.nest.map_structure(
-        lambda array: tf.TensorSpec([None] * array.ndim, array.dtype), batch
-    )
+        return state.facts
 
 
 def _best(scores: Sequence[EpochScore]) -> EpochScore | None:
@@ -311,7 +315,7 @@ def _best(scores: Sequence[EpochScore]) -> EpochScore | None:
 def _state_variables(model: keras.Model) -> list[Any]:
     """Weights, the counters of random numbers, and the optimizer's variables."""
     weights = list(model.trainable_variables)
-    counters = [v for v in model.non_trainable_variables if v.path.endswith("seed_generator_state")]
+    counters = [v for v in model.non_trainable_variables if v.path.endswith(NOISE)]
     return [*weights, *counters, *model.optimizer.variables]
 
 

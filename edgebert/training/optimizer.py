@@ -96,7 +96,7 @@ class SparseAdamW(keras.optimizers.Optimizer):
         if not self.built:
             self.build(variables)
         pairs = [
-            (self._places[id(variable)], _summed(gradient))
+            (self._places[id(variable)], summed(gradient))
             for gradient, variable in zip(grads, variables, strict=True)
             if gradient is not None
         ]
@@ -169,7 +169,7 @@ class SparseAdamW(keras.optimizers.Optimizer):
         }
 
 
-def _summed(gradient: Any) -> Any:
+def summed(gradient: Any) -> Any:
     """A sparse gradient with each row once."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient

@@ -62,6 +62,7 @@ def history_entry(
     dev: Dataset,
     metrics: Mapping[str, float],
     outcome: Outcome | None = None,
+    replicas: int = 1,
 ) -> dict[str, Any]:
     """What a stage leaves in the model's history; without an outcome nothing was trained."""
     packages = ("keras", "keras-hub", "tensorflow")
@@ -70,6 +71,7 @@ def history_entry(
         "settings": identity["settings"],
         "data": {"train": _data_facts(train), "dev": _data_facts(dev)},
         **training_facts(metrics, outcome),
+        "replicas": replicas,
         "started_from": {key: identity[key] for key in _STARTED_FROM if key in identity},
         "versions": {package: importlib.metadata.version(package) for package in packages},
     }
