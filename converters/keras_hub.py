@@ -33,16 +33,17 @@ def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
         num_segments=config.num_segments,
     )
     backbone.get_layer("embeddings_layer_norm").epsilon = config.layer_norm_epsilon
-    activation = _activation(config.activation, keras)
+    inner = activation(config.activation, keras)
     for layer in backbone.transformer_layers:
-        layer._feedforward_intermediate_dense.activation = activation
+        layer._feedforward_intermediate_dense.activation = inner
         layer._self_attention_layer_norm.epsilon = config.layer_norm_epsilon
         layer._feedforward_layer_norm.epsilon = config.layer_norm_epsilon
-    backbone.pooled_dense.activation = _activation(config.pooler_activation, keras)
+    backbone.pooled_dense.activation = activation(config.pooler_activation, keras)
     return backbone
 
 
-def _activation(name: str, keras: Any) -> Any:
+def activation(name: str, keras: Any) -> Any:
+    """The function of one of the activations of `converters.checkpoint`."""
     return {
         GELU_EXACT: _gelu_exact,
         GELU_TANH: lambda x: keras.ops.gelu(x, approximate=True),

@@ -51,14 +51,15 @@ class Dataset:
 
     Attributes:
         name: for reports: the file's name without its endings, and what was taken of it.
-        examples: in the file's order; `Example` of labelled text, a dataclass in any case.
+        examples: in the file's order; `Example` of labelled text, a dataclass in any case. A
+            sequence that reads them when they are asked for has a method `subset`.
         path: the file they come from; `-` for the standard input.
         sha256: of the file's bytes (as packed, in a `.gz`), in hex.
         task: the name of the task whose reader read it; empty where any may use it.
     """
 
     name: str
-    examples: tuple[Any, ...]
+    examples: Sequence[Any]
     path: Path
     sha256: str
     task: str = ""
@@ -293,7 +294,8 @@ def _dev_sizes(sizes: Sequence[int], fraction: float) -> list[int]:
 
 
 def _subset(dataset: Dataset, rows: npt.NDArray[np.intp], what: str) -> Dataset:
-    examples = tuple(dataset.examples[row] for row in rows)
+    subset = getattr(dataset.examples, "subset", None)
+    examples = subset(rows) if subset else tuple(dataset.examples[row] for row in rows)
     return replace(dataset, name=f"{dataset.name} ({what})", examples=examples)
 
 

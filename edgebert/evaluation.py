@@ -16,7 +16,7 @@ import numpy as np
 
 from edgebert import hub
 from edgebert.datasets import Dataset
-from edgebert.encoded_rows import PAD_MULTIPLE
+from edgebert.encoded_rows import PAD_MULTIPLE, Inputs
 from edgebert.errors import ModelError
 from edgebert.examples import features_of
 from edgebert.examples import task_of as task_of
@@ -72,7 +72,7 @@ class Evaluation:
         return dict(self.__dict__)
 
 
-def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
+def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], Any]:
     """The model as one graph for every batch and length: Keras would trace each shape anew."""
     import tensorflow as tf
 
@@ -83,7 +83,7 @@ def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], np.ndarray
     def call(values: Any) -> Any:
         return keras_model(values, training=False)
 
-    return lambda values: np.asarray(call(values))
+    return lambda values: tf.nest.map_structure(np.asarray, call(values))
 
 
 class KerasPredictor:
@@ -126,14 +126,16 @@ class KerasPredictor:
                 min(length, self.model.checkpoint.config.max_positions),
                 self.tokenizer.pad_id,
             )
-            for i, part in zip(chosen, self._split(self._run(inputs), batch), strict=True):
+            for i, part in zip(chosen, self._outputs(inputs, batch), strict=True):
                 found[i] = part
         return found
 
-    def _split(self, outputs: np.ndarray, batch: Sequence[Encoding]) -> list[np.ndarray]:
+    def _outputs(self, inputs: Inputs, batch: Sequence[Encoding]) -> list[np.ndarray]:
         if self.task == ENCODER:
-            return [row[: len(encoding)] for row, encoding in zip(outputs, batch, strict=True)]
-        return task_named(self.task).split_outputs(outputs, batch)
+            rows = zip(self._run(inputs), batch, strict=True)
+            return [row[: len(encoding)] for row, encoding in rows]
+        task = task_named(self.task)
+        return task.split_outputs(self._run(task.inputs(inputs, batch)), batch)
 
 
 def open_predictor(path: Path | str, threads: int = 1) -> Predictor:

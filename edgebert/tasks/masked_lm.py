@@ -1,0 +1,324 @@
+"""Masked language modelling with next-sentence prediction: BERT's two objectives, on running text.
+
+A model is asked for the tokens at some places of a text. While it learns, these are drawn anew in
+every epoch, and most but not all of them read [MASK]; whoever uses or judges a model asks for the
+places of [MASK] alone, so a folder and a file are asked the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters import heads
+from converters.checkpoint import Checkpoint
+from converters.graph_heads import LOGITS
+from edgebert.corpus_files import Corpus, Document, read_corpus
+from edgebert.dataset_files import LabelUse
+from edgebert.datasets import Dataset, Example, read_dataset
+from edgebert.encoded_rows import Inputs
+from edgebert.errors import UsageError
+from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.corpus_rows import CorpusRows, pack_corpus
+from edgebert.tasks.mask_filling import MASK, filled, likeliest, log_softmax
+from edgebert.tasks.masked_rows import (
+    JUDGE_SEED,
+    NEXT_SENTENCE,
+    PLACES,
+    JudgedTexts,
+    MaskedRows,
+    asked,
+)
+from edgebert.tasks.masking import MaskedEncoding, Masking, padded_places
+from edgebert.tasks.task import Decoding, Features, Task
+from edgebert.tokenizer import Encoding, Tokenizer
+
+if TYPE_CHECKING:
+    import keras
+
+JUDGED_PLACES = 8
+"""Of a row of running text, so many places are judged at most, as a file answers few at once."""
+SCORES = np.dtype([("log_probability", "f4"), ("hit", "?"), ("next_sentence_hit", "f4")])
+"""What is kept of a judged place, instead of a number for every token of the vocabulary."""
+_WORD = re.compile(r"\w+")
+_ASKED_EVERY = 5
+_FRAME = 2
+
+
+@dataclass(frozen=True)
+class MaskedFeatures(Features):
+    """Texts with the places that are asked for.
+
+    Attributes:
+        tokens: of the vocabulary.
+        masking: how places are chosen.
+        corpus: what running text became; None for texts that somebody typed.
+    """
+
+    tokens: tuple[str, ...] = ()
+    masking: Masking | None = field(default=None, repr=False)
+    corpus: CorpusRows | None = field(default=None, repr=False)
+
+
+class MaskedLM(Task[MaskedFeatures]):
+    """The tokens of a text that are hidden, and whether a second text follows the first."""
+
+    name = "masked-lm"
+    title = "masked language model"
+    head = heads.MASKED_LM
+    metric = "masked_accuracy"
+    file_outputs = (LOGITS,)
+
+    def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+        """Running text to learn or to judge on; without labels, texts with [MASK] in them."""
+        if labels != "none":
+            return read_corpus(path, self.name)
+        texts = read_dataset(path, columns.text_column, columns.label_column, "none")
+        return replace(texts, task=self.name)
+
+    def settled(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
+        """Next sentences are learnt where the text has documents, unless it is said otherwise."""
+        documents = train.examples
+        many = isinstance(documents, Corpus) and documents.has_documents and len(documents) > 1
+        if settings.next_sentence == "on" and not many:
+            raise UsageError(
+                f"{train.name}: expected documents for --next-sentence on. Received: one flat "
+                "text. Next: put an empty line between documents, or leave the flag out."
+            )
+        if not 0 < settings.mask_share < 1:
+            raise UsageError(
+                f"--mask-share: expected between 0 and 1. Received: {settings.mask_share:g}."
+            )
+        wanted = settings.next_sentence != "off" and many
+        return replace(settings, next_sentence="on" if wanted else "off")
+
+    def decoding(self, settings: TaskSettings) -> dict[str, Any]:
+        """`next_sentence`, `mask_share` and `whole_words`: how running text is judged.
+
+        A file has `masks` beside them: the places that it answers at once.
+        """
+        return {
+            "next_sentence": settings.next_sentence != "off",
+            "mask_share": settings.mask_share,
+            "whole_words": settings.whole_words,
+        }
+
+    def features(
+        self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
+    ) -> MaskedFeatures:
+        """Running text packed into rows, or texts with their [MASK]s.
+
+        A text without any [MASK] has places chosen as those of running text are; one without any
+        token is a single mask.
+        """
+        defaults = TaskSettings()
+        masking = Masking.of(
+            tokenizer.vocabulary,
+            decoding.get("mask_share", defaults.mask_share),
+            decoding.get("whole_words", defaults.whole_words),
+        )
+        most = min(JUDGED_PLACES, decoding.get("masks", JUDGED_PLACES))
+        tokens = tokenizer.vocabulary.tokens
+        if len(examples) and isinstance(examples[0], Document):
+            in_pairs = bool(decoding.get("next_sentence")) and len(examples) > 1
+            corpus = pack_corpus(tokenizer, examples, max_length, in_pairs)
+            encodings: Sequence[Encoding] = JudgedTexts(corpus, masking, most)
+            return MaskedFeatures(examples, encodings, corpus.owners, 0, tokens, masking, corpus)
+        mask = tokenizer.vocabulary.mask_token
+        texts = [example.text.replace(MASK, mask) for example in examples]
+        encoded = [
+            encoding if len(encoding) > _FRAME else tokenizer.encode(mask)
+            for encoding in tokenizer.encode_batch(texts, max_length)
+        ]
+        encodings = [
+            _typed(encoding, masking, number, most) for number, encoding in enumerate(encoded)
+        ]
+        full = [i for i, encoding in enumerate(encoded) if len(encoding) == max_length]
+        lengths = tokenizer.count_lengths([texts[i] for i in full])
+        owners = np.arange(len(examples), dtype=np.int32)
+        truncated = int(np.sum(lengths > max_length))
+        return MaskedFeatures(examples, encodings, owners, truncated, tokens, masking)
+
+    def example(self, *texts: str) -> Example:
+        if len(texts) != 1:
+            raise UsageError(f"Expected one text with {MASK} in it. Received: {len(texts)} texts.")
+        return Example(texts[0])
+
+    def check_examples(self, texts: Sequence[str]) -> list[Any]:
+        """The texts with every fifth word masked, up to as many as a row is judged at."""
+        return [Example(_masked_words(text)) for text in texts]
+
+    def rows(
+        self,
+        features: MaskedFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+        settings: FinetuneSettings,
+        tokenizer: Tokenizer,
+    ) -> MaskedRows:
+        if features.corpus is None or features.masking is None:
+            raise UsageError(
+                "Expected running text to learn. Received: texts with places to fill in."
+            )
+        in_pairs = bool(decoding.get("next_sentence"))
+        return MaskedRows(
+            features.corpus, features.masking, features.encodings, settings.seed, in_pairs
+        )
+
+    def prepared(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
+        """A base for this task; arrays of next-sentence prediction exactly where it is learnt."""
+        base = super().prepared(checkpoint, settings)
+        size = base.config.hidden_size
+        own = {"next_sentence.kernel": (2, size), "next_sentence.bias": (2,)}
+        weights = {name: array for name, array in base.weights.items() if name not in own}
+        if settings.next_sentence != "off":
+            zeros = {name: np.zeros(shape, np.float32) for name, shape in own.items()}
+            weights |= {name: base.weights.get(name, zeros[name]) for name in own}
+        return base.with_weights(weights)
+
+    def add_head(
+        self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
+    ) -> keras.Model:
+        """BERT's own heads (Devlin et al. 2019): see `masked_lm_head`."""
+        from edgebert.tasks import masked_lm_head
+
+        return masked_lm_head.build(backbone, checkpoint, dropout, seed)
+
+    def loss(self, labels: Sequence[str]) -> Any:
+        """The sum of the cross-entropies of the hidden tokens and of the next sentence.
+
+        Of a row's hidden tokens the mean is taken.
+        """
+        from edgebert.tasks import masked_lm_head
+
+        return masked_lm_head.loss()
+
+    # Outputs
+
+    def inputs(self, inputs: Inputs, encodings: Sequence[Encoding]) -> Inputs:
+        """Beside the tokens, the places that are asked for."""
+        return {**inputs, PLACES: padded_places([_masks(encoding) for encoding in encodings])}
+
+    def split_outputs(self, outputs: Any, encodings: Sequence[Encoding]) -> list[np.ndarray]:
+        """Logits `[masks, vocab_size]`, or `SCORES` `[masks]` where the hidden tokens are known.
+
+        Args:
+            outputs: `logits` `[batch, places, vocab_size]` and maybe `next_sentence` `[batch, 2]`.
+            encodings: of the batch.
+        """
+        logits, following = outputs[LOGITS], outputs.get(NEXT_SENTENCE)
+        found = []
+        for row, encoding in enumerate(encodings):
+            output = logits[row, : len(_masks(encoding))]
+            if isinstance(encoding, MaskedEncoding) and encoding.hidden:
+                two = None if following is None else following[row]
+                output = _scored(output, encoding, two)
+            found.append(output)
+        return found
+
+    def metrics(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: MaskedFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> dict[str, float]:
+        """Perplexity and accuracy over all judged places; accuracy of next sentences, of pairs.
+
+        Raises:
+            UsageError: the features are of typed texts, of which nobody knows what is hidden.
+        """
+        if features.corpus is None:
+            raise UsageError("Expected running text to judge on. Received: texts with [MASK].")
+        scores = np.concatenate(outputs)
+        found = {
+            "perplexity": float(np.exp(-scores["log_probability"].mean(dtype=np.float64))),
+            "masked_accuracy": float(scores["hit"].mean()),
+        }
+        pairs = np.array([output["next_sentence_hit"][0] for output in outputs if len(output)])
+        if np.isfinite(pairs).any():
+            found["next_sentence_accuracy"] = float(np.nanmean(pairs))
+        return found
+
+    def answers(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: MaskedFeatures,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> list[dict[str, Any]]:
+        """`text`; `masks`, of each [MASK] its place and the likeliest `tokens`; the `filled` text.
+
+        Each [MASK] is filled on its own. One that the model did not read, since the text is too
+        long, or that a file has no answer for, stays as it is and has no tokens.
+        """
+        assert features.masking is not None
+        names = {MASK, features.tokens[features.masking.mask_id]}
+        typed = re.compile("|".join(map(re.escape, names)))
+        found = []
+        for example, output in zip(features.examples, outputs, strict=True):
+            masks: list[dict[str, Any]] = [
+                {"start": match.start(), "end": match.end(), "tokens": []}
+                for match in typed.finditer(example.text)
+            ]
+            for mask, row in zip(masks, output, strict=False):
+                mask["tokens"] = likeliest(row, features.tokens)
+            found.append(
+                {"text": example.text, "filled": filled(example.text, masks), "masks": masks}
+            )
+        return found
+
+    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+        if not answer["masks"]:
+            return f"{answer['text']}\t(no {MASK} in it)"
+        choices = [
+            ", ".join(f"{item['token']} {item['probability']:.3f}" for item in mask["tokens"][:top])
+            for mask in answer["masks"]
+        ]
+        return "\t".join([answer["filled"], *(choice or "(no answer)" for choice in choices)])
+
+    def log_probabilities(self, output: np.ndarray) -> np.ndarray | None:
+        return None if output.dtype.names else log_softmax(output)
+
+
+def _typed(encoding: Encoding, masking: Masking, number: int, most: int) -> MaskedEncoding:
+    """A typed text with its masks, or, where it has none, with some that are chosen."""
+    ids = np.array(encoding.token_ids, np.int32)
+    masks = np.flatnonzero(ids == masking.mask_id)
+    if not len(masks):
+        generator = np.random.default_rng([JUDGE_SEED, number])
+        segments = np.array(encoding.segment_ids, np.int32)
+        return replace(asked(ids, segments, masking, generator, most), hidden=())
+    return MaskedEncoding(
+        encoding.token_ids, encoding.segment_ids, encoding.offsets, tuple(masks.tolist())
+    )
+
+
+def _masks(encoding: Encoding) -> tuple[int, ...]:
+    return encoding.masks if isinstance(encoding, MaskedEncoding) else ()
+
+
+def _masked_words(text: str) -> str:
+    words = list(_WORD.finditer(text))[::_ASKED_EVERY][:JUDGED_PLACES]
+    for word in reversed(words):
+        text = text[: word.start()] + MASK + text[word.end() :]
+    return text if words else f"{text} {MASK}"
+
+
+def _scored(
+    logits: np.ndarray, encoding: MaskedEncoding, following: np.ndarray | None
+) -> np.ndarray:
+    """What is kept of a judged text: `SCORES` `[masks]`."""
+    hidden = np.array(encoding.hidden[: len(logits)], np.int64)
+    scores = np.zeros(len(logits), SCORES)
+    scores["log_probability"] = log_softmax(logits)[np.arange(len(logits)), hidden]
+    scores["hit"] = logits.argmax(-1) == hidden
+    scores["next_sentence_hit"] = np.nan
+    if following is not None and encoding.follows >= 0:
+        scores["next_sentence_hit"] = int(following.argmax()) == 1 - encoding.follows
+    return scores

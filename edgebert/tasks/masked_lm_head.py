@@ -1,0 +1,117 @@
+"""BERT's pretraining heads in Keras. Keras is imported here when a model is built, not before.
+
+Hidden tokens: dense, activation, LayerNorm, and the token table as the output's kernel, so that a
+token's row is what it is read by and what it is told by (Press and Wolf 2017). Only the rows at the
+places that are asked for go through it: the vocabulary's matmul is as costly as the encoder.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from converters import keras_hub
+from converters.checkpoint import Checkpoint
+from converters.graph_heads import LOGITS
+
+if TYPE_CHECKING:
+    import keras
+
+NEXT_SENTENCE = "next_sentence"
+
+
+def build(backbone: Any, checkpoint: Checkpoint, dropout: float, seed: int) -> keras.Model:
+    """A model with the further input `mask_places`, int32 `[batch, places]`, -1 for none.
+
+    Its outputs are `logits`, float32 `[batch, places, vocab_size]`, and, where the checkpoint has
+    arrays for it, `next_sentence`, float32 `[batch, 2]`.
+    """
+    import keras
+
+    config, layers = checkpoint.config, _layers()
+    places = keras.Input((None,), dtype="int32", name="mask_places")
+    rows = layers["rows"](name="masked_rows")(backbone.output["sequence_output"], places)
+    rows = keras.layers.Dense(
+        config.hidden_size,
+        activation=keras_hub.activation(config.transform_activation, keras),
+        kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02, seed=seed),
+        dtype="float32",
+        name="masked_lm_dense",
+    )(rows)
+    rows = keras.layers.LayerNormalization(
+        epsilon=config.transform_epsilon, dtype="float32", name="masked_lm_norm"
+    )(rows)
+    _, table = keras_hub.variables(backbone, config.num_layers)["embeddings.token"]
+    outputs = {LOGITS: layers["tokens"](table, name="masked_lm")(rows)}
+    if f"{NEXT_SENTENCE}.kernel" in checkpoint.weights:
+        pooled = keras.layers.Dropout(dropout, seed=seed, name="next_sentence_dropout")(
+            backbone.output["pooled_output"]
+        )
+        outputs[NEXT_SENTENCE] = keras.layers.Dense(
+            2,
+            kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02, seed=seed),
+            dtype="float32",
+            name=NEXT_SENTENCE,
+        )(pooled)
+    return keras.Model({**backbone.input, "mask_places": places}, outputs, name="masked_lm_model")
+
+
+@functools.cache
+def _layers() -> dict[str, Any]:
+    import keras
+
+    class MaskedRows(keras.layers.Layer):
+        """The rows at some places: `[batch, length, hidden]` to `[batch, places, hidden]`."""
+
+        def call(self, sequence: Any, places: Any) -> Any:
+            return keras.ops.take_along_axis(
+                sequence, keras.ops.maximum(places, 0)[:, :, None], axis=1
+            )
+
+        def compute_output_spec(self, sequence: Any, places: Any) -> Any:
+            return keras.KerasTensor((*places.shape, sequence.shape[-1]), "float32")
+
+    class TiedTokens(keras.layers.Layer):
+        """Logits of all tokens: `[batch, places, hidden]` to `[batch, places, vocab_size]`."""
+
+        def __init__(self, table: Any, name: str) -> None:
+            super().__init__(name=name, dtype="float32")
+            self._table = [table]
+            self.bias = self.add_weight(shape=(table.shape[0],), initializer="zeros", name="bias")
+            self.built = True
+
+        def call(self, rows: Any) -> Any:
+            size, hidden = self._table[0].shape
+            flat = keras.ops.reshape(rows, [-1, hidden])
+            kernel = keras.ops.transpose(keras.ops.convert_to_tensor(self._table[0].value))
+            logits = keras.ops.matmul(flat, kernel) + self.bias
+            return keras.ops.reshape(logits, [-1, keras.ops.shape(rows)[1], size])
+
+        def compute_output_spec(self, rows: Any) -> Any:
+            return keras.KerasTensor((*rows.shape[:2], self._table[0].shape[0]), "float32")
+
+    return {"rows": MaskedRows, "tokens": TiedTokens}
+
+
+def loss() -> Any:
+    """A Keras loss for each of the outputs, and, called with all of them, their sum."""
+    import keras
+
+    class KnownTargets(keras.losses.Loss):
+        """Cross-entropy of logits, over a row's targets that are no -1."""
+
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            if isinstance(y_pred, Mapping):
+                return sum(self.call(y_true[name], y_pred[name]) for name in y_pred)
+            targets = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
+            known = keras.ops.cast(targets >= 0, "float32")
+            each = known * keras.ops.sparse_categorical_crossentropy(
+                keras.ops.maximum(keras.ops.cast(targets, "int32"), 0), y_pred, from_logits=True
+            )
+            if len(y_pred.shape) == 2:
+                return each
+            counts = keras.ops.maximum(keras.ops.sum(known, -1), 1.0)
+            return keras.ops.sum(each, -1) / counts
+
+    return KnownTargets(name="known_targets")
