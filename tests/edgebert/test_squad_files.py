@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgebert.errors import DataError
@@ -116,6 +116,7 @@ def test_standard_input_is_either(content: str, monkeypatch: pytest.MonkeyPatch)
     assert question == Question("q", "Who was late?", CONTEXT, (Answer("Ben", 22),))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
