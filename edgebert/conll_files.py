@@ -120,10 +120,9 @@ def read_tagged(
     examples = _examples(raw, entities and labels != "none", problems)
     if problems.count:
         wanted = "a word" if labels == "none" else "a word and a tag"
-        raise DataError(
-            f"{where}: expected UTF-8 with {wanted} in every line, or lists of them. "
-            f"{problems.listed()}"
-        )
+        if read is _json_sentences:
+            wanted = "a list of words" + ("" if labels == "none" else " and one of tags, as long,")
+        raise DataError(f"{where}: expected UTF-8 with {wanted} in every line. {problems.listed()}")
     if not examples:
         raise DataError(f"{where}: expected at least one sentence. Received: none.")
     name = "stdin" if path == STANDARD_INPUT else path.name.split(".")[0] or path.name
@@ -200,9 +199,9 @@ def _column_sentences(
     filled = [line for _, line in lines if line.strip(" \t")]
     if not filled:
         return
-    tabs = 2 * sum("\t" in line for line in filled) > len(filled)
-    split = (lambda line: line.split("\t")) if tabs else (lambda line: _SPACES.split(line.strip()))
     words = [line for line in filled if not line.startswith(("# ", DOCUMENT_START))] or filled
+    tabs = 2 * sum("\t" in line for line in words) > len(words)
+    split = (lambda line: line.split("\t")) if tabs else (lambda line: _SPACES.split(line.strip()))
     width = Counter(len(split(line)) for line in words).most_common(1)[0][0]
     word, tag = columns.places(width, path)
     skips_ids = path.name.lower().removesuffix(".gz").endswith(".conllu")

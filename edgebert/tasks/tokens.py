@@ -123,15 +123,18 @@ class TokenTask(Task[TokenFeatures]):
         return replace(dataset, task=self.name) if labels == "required" else dataset
 
     def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
-        tags = _tags_of(data)
-        unknown = sorted(set(map(self.known_by, tags)) - set(map(self.known_by, labels)))
+        counts: Counter[str] = Counter()
+        for tag, count in _tags_of(data).items():
+            counts[self.known_by(tag)] += count
+        known = set(map(self.known_by, labels))
+        unknown = [f"{tag!r} ({counts[tag]}x)" for tag in sorted(counts) if tag not in known]
         if unknown:
             more = f", and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-            known = sorted(set(map(self.known_by, labels)))
             raise DataError(
-                f"{data.name}: expected tags that the model knows: {', '.join(known)}. "
+                f"{data.name}: expected tags that the model knows: "
+                f"{', '.join(map(repr, sorted(known)))}. "
                 f"Received, too: {', '.join(unknown[:_SHOWN])}{more}. "
-                "Next: train with these tags, or take them out."
+                "Next: train with these tags, or take their sentences out."
             )
 
     def known_by(self, tag: str) -> str:
