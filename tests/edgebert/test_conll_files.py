@@ -92,7 +92,7 @@ def test_other_columns(file: Any) -> None:
     path = file("1\tturn\tO\t-\n2\toff\tB-X\t-\n")
     how = {"text_column": "2", "label_column": "3"}
     assert read(path, **how, entities=True) == [(("turn", "off"), ("O", "B-X"))]
-    with pytest.raises(DataError, match="columns 2 and 5.* 4 columns in most lines"):
+    with pytest.raises(DataError, match=r"columns 2 and 5.* 4 columns in most lines"):
         read(path, text_column="2", label_column="5")
     with pytest.raises(UsageError, match="--label-column: expected the number of a column"):
         read(path, label_column="tag")
