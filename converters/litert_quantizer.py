@@ -45,6 +45,8 @@ _HEAD_GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
     heads.CLASSIFIER: (("pooler", "pooler/dense"), ("classifier", "logits")),
     heads.TOKEN_CLASSIFIER: (("token_classifier", "token_classifier/logits"),),
     heads.SPANS: (("spans", "spans/logits"),),
+    heads.SENTENCE: tuple((f"sentence.dense.{i}", f"sentence/dense_{i}") for i in range(4)),
+    heads.MASKED_LM: (("masked_lm.dense", "masked_lm/dense"),),
 }
 
 

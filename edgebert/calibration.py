@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from converters import heads
+from converters import graph_heads, heads
 from converters.checkpoint import Checkpoint
-from converters.graph_heads import OUTPUTS
 from converters.inference_graph import DYNAMIC_LENGTH, Precision, build_inference_graph
 from converters.tflite_file import read_model
 from edgebert.errors import DataError
@@ -56,8 +55,8 @@ class Calibration:
 
     @property
     def output(self) -> str:
-        """What is compared: a head's logits or vector, an encoder's rows."""
-        return OUTPUTS[self.checkpoint.head][-1]
+        """What is compared: a head's logits, score or vector, an encoder's rows."""
+        return graph_heads.outputs_of(self.checkpoint)[-1]
 
     @property
     def shares_sum(self) -> int | None:
@@ -235,6 +234,7 @@ def outputs(
         "labels": calibration.checkpoint.labels,
         "output": calibration.output,
         "lengths": [] if DYNAMIC_LENGTH in lengths else lengths,
+        "config": dict(vars(calibration.checkpoint.config)),
         "max_length": max(len(encoding) for encoding in calibration.encodings),
     }
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:

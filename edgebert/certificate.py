@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,7 +125,7 @@ class FloatReference:
         if labelled is not None:
             task_of(model).require_known(labelled, model.labels)
         self._model = model
-        self._known: dict[int, tuple[Features, list[np.ndarray]]] = {}
+        self._known: dict[str, tuple[Features, list[np.ndarray]]] = {}
 
     @functools.cached_property
     def predictor(self) -> KerasPredictor:
@@ -140,12 +141,12 @@ class FloatReference:
         if self.labelled is None:
             raise UsageError("Expected labelled data to compare on. Received: none.")
         task, model, length = task_of(self._model), self._model, final.max_length
-        if length not in self._known:
-            features = task.features(
-                model.tokenizer, self.labelled.examples, length, model.decoding
-            )
-            self._known[length] = features, self.predictor.outputs(features.encodings)
-        features, reference = self._known[length]
+        decoding = {**model.decoding, **final.decoding}
+        key = json.dumps([length, decoding])
+        if key not in self._known:
+            features = task.features(model.tokenizer, self.labelled.examples, length, decoding)
+            self._known[key] = features, self.predictor.outputs(features.encodings)
+        features, reference = self._known[key]
         outputs = final.outputs(features.encodings)
         metrics, float_metrics = (
             task.metrics(each, features, model.labels, model.decoding)
@@ -201,7 +202,8 @@ def certify(
         cosine = None
     else:
         errors = _largest_error(reference, in_float), _largest_error(reference, in_final)
-        cosine = min(map(_smallest_cosine, reference, in_final))
+        vectors = reference[0].shape[-1] > 1  # one number has no direction
+        cosine = min(map(_smallest_cosine, reference, in_final)) if vectors else None
     return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
 
 

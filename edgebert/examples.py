@@ -62,6 +62,11 @@ def read_examples(task: str, path: Path | str, columns: DataSettings = DataSetti
     return task_named(task).read(path, columns, "none")
 
 
+def typed_of(task: str, example: Any) -> tuple[str, ...]:
+    """An example as somebody would type it; of a bare encoder its text."""
+    return (example.text,) if task == ENCODER else task_named(task).typed(example)
+
+
 def as_examples(task: Task[Any], given: Sequence[Any]) -> list[Any]:
     """Examples of a task: texts, tuples of texts and examples may stand side by side.
 

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from converters.compaction import compact, layer_widths
+from converters.heads import MASKED_LM, MaskedTokens
 from converters.inference_graph import DYNAMIC_LENGTH, HIDDEN_STATES
 from edgebert import __version__
+from edgebert.app_readers import notes_of, readers_of
 from edgebert.calibration import FLOAT
 from edgebert.certificate import Certificate, FloatReference, Quality, certify
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
@@ -53,25 +55,20 @@ class Artifact:
         return dict(self.manifest["parity"])
 
     @property
+    def title(self) -> str:
+        """What the file does, for people."""
+        task = self.manifest["task"]
+        return "bare encoder" if task == ENCODER else task_named(task).title
+
+    @property
+    def readers(self) -> str:
+        """Which ready-made readers on a phone take the file."""
+        return readers_of(self.manifest)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user of MediaPipe Tasks should know of this file."""
-        if not self.manifest["labels"] or len(self.manifest["lengths"]) != 1:
-            return ()
-        if self.manifest["task"] == "pairs":
-            return (
-                "MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "
-                "through LiteRT instead.",
-            )
-        rules = self.manifest["tokenizer"]
-        if not rules["lowercase"] or rules["strip_accents"] is False:
-            return (
-                "MediaPipe's tokenizer always lower-cases, and this model's does not: tokenize "
-                "with the vocabulary in the file and run it through LiteRT instead.",
-            )
-        return (
-            "MediaPipe's tokenizer keeps accents, which this model takes off: there, normalize "
-            "non-ASCII text (NFD, accents off) before you classify it.",
-        )
+        return notes_of(self.manifest)
 
 
 def export(
@@ -106,6 +103,7 @@ def export(
             points.
     """
     reference = reference or FloatReference(model)
+    model = _with_masks(model, settings)
     lengths = choose_lengths(model, settings, length_texts)
     output = choose_output(model, settings)
     progress("lay out", 0, 3)
@@ -146,6 +144,22 @@ def export(
     atomic_write(manifest_path(path), json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     progress("write", 3, 3)
     return Artifact(path, len(data), gzip_size(data), manifest)
+
+
+def _with_masks(model: TaskModel, settings: ExportSettings) -> TaskModel:
+    """A masked language model that knows what its graph is asked for; others as they are.
+
+    Raises:
+        UsageError: no masks at all.
+    """
+    if model.checkpoint.head != MASKED_LM:
+        return model
+    if settings.masks < 1:
+        raise UsageError(f"--masks is at least 1. Received: {settings.masks}.")
+    vocabulary = model.tokenizer.vocabulary
+    masked = MaskedTokens(vocabulary.id_of(vocabulary.mask_token), settings.masks)
+    decoding = {**model.decoding, "masks": settings.masks}
+    return replace(model, checkpoint=replace(model.checkpoint, masked=masked), decoding=decoding)
 
 
 def manifest_path(path: Path) -> Path:
@@ -230,7 +244,9 @@ def _manifest(
         "format": MANIFEST_FORMAT,
         "task": model.task,
         "labels": list(model.labels),
-        "decoding": dict(model.decoding),
+        "decoding": dict(model.decoding)
+        if model.task == ENCODER
+        else task_named(model.task).whole_decoding(model.decoding),
         "output": output,
         "lengths": [] if dynamic else list(lengths),
         "max_length": longest if dynamic else max(lengths),

@@ -1,4 +1,4 @@
-"""Several recipes of one model, each exported and held against the float model on labelled text."""
+"""Several recipes of one model, each exported and held against the float model on labelled data."""
 
 from __future__ import annotations
 
@@ -49,19 +49,20 @@ def quantize(
     out: Path,
     recipes: Sequence[str] = PLAIN_RECIPES,
     settings: ExportSettings = ExportSettings(),
-    length_texts: Sequence[str] = (),
+    length_texts: Sequence[Any] = (),
     progress: Progress = silent,
-    calibration_texts: Sequence[str] = (),
+    calibration_texts: Sequence[Any] = (),
 ) -> tuple[Trial, ...]:
-    """Exports `<out>/<recipe>.tflite` for each recipe that keeps the accuracy.
+    """Exports `<out>/<recipe>.tflite` for each recipe that keeps the task's metric.
 
     Args:
-        labelled: text with labels that the model was not trained on.
+        labelled: data with labels that the model was not trained on.
         out: folder of the files.
         recipes: names of `RECIPES`.
         settings: of every export but for the recipe; `max_drop` refuses a recipe.
-        calibration_texts: for recipes that decide by measurement; not the labelled text, which
-            they are judged on.
+        length_texts: for `lengths = "auto"`: texts, or examples of the task's reader.
+        calibration_texts: the same for recipes that decide by measurement; not the labelled data,
+            which they are judged on.
 
     Raises:
         UsageError: a recipe that there is not, or a bare encoder.

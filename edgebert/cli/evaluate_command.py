@@ -18,7 +18,7 @@ from edgebert.settings import DataSettings
     "data_path",
     required=True,
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Labelled text: TSV, CSV or JSONL, also .gz, or - for stdin.",
+    help="Labelled data in the task's format, also .gz, or - for stdin.",
 )
 @click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
 @click.option(
@@ -38,10 +38,21 @@ def evaluate(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Score model folders and .tflite files on the same labelled text.
+    """Score model folders and .tflite files on the same labelled data.
+
+    \b
+    classification    TSV, CSV or JSONL with a text and a label
+    pairs             the same with two texts, such as sentence1 and sentence2
+    multi-label       JSONL with a text and a list of labels
+    regression        TSV, CSV or JSONL with two texts (or one) and a score
+    ner, pos          CoNLL columns: a word and its tag a line, sentences divided by an empty line
+    qa                SQuAD JSON, 1.1 or 2.0
+    embeddings        TSV, CSV or JSONL with two texts and a score of their likeness
+    masked-lm         plain text, a sentence a line, documents divided by an empty line
 
     \b
     edgebert evaluate my-bert/ model.tflite --data test.tsv
+    edgebert evaluate my-ner/ --data test.conll --min-metric 0.8
     """
     from edgebert.errors import QualityGateError, UsageError
     from edgebert.evaluation import evaluate as run_evaluate

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,24 +34,24 @@ if TYPE_CHECKING:
 @click.option(
     "--lengths-from",
     type=click.Path(path_type=Path),
-    help="Text file whose lengths '--lengths auto' looks at.",
+    help="File of the task's format whose lengths '--lengths auto' looks at.",
 )
 @click.option(
     "--check-texts",
     type=click.Path(path_type=Path),
-    help="Text file of the parity certificate; varied texts of our own without it.",
+    help="File of the parity certificate; varied texts of our own without it.",
 )
 @click.option(
     "--data",
     "data_path",
     type=click.Path(path_type=Path),
-    help="Labelled text, not used for training: accuracy and agreement with the float "
-    "model are reported, and --max-drop holds.",
+    help="Labelled data, not used for training: the task's metrics and the agreement with the "
+    "float model are reported, and --max-drop holds.",
 )
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="Text file that --recipe int4 and static-* measure on; labels are not read.",
+    help="File that --recipe int4 and static-* measure on; labels are not read.",
 )
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
@@ -68,6 +69,9 @@ def export(
 ) -> None:
     """Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
 
+    Files of text are of the format that the model's task reads (`edgebert evaluate --help` lists
+    them); labels in them are only looked at in --data.
+
     \b
     edgebert export my-bert/ -o model.tflite
     edgebert export my-bert/ -o model.tflite --lengths auto --lengths-from train.tsv
@@ -75,25 +79,20 @@ def export(
     edgebert export my-bert/ -o small.tflite --recipe int4 --calibration train.tsv
     """
     from edgebert.certificate import FloatReference
-    from edgebert.datasets import read_dataset
-    from edgebert.evaluation import task_of
+    from edgebert.examples import read_examples, task_of
     from edgebert.exporting import export as run_export
     from edgebert.model import open_model
     from edgebert.progress import terminal_progress
 
-    def texts(path: Path | None) -> list[str]:
-        if path is None:
-            return []
-        return list(
-            read_dataset(path, columns.text_column, columns.label_column, labels="none").texts
-        )
+    def examples(path: Path | None) -> Sequence[Any]:
+        return () if path is None else read_examples(opened.task, path, columns).examples
 
     opened = open_model(model)
     say_what_was_opened(opened)
     labelled = None
     if data_path is not None:
         labelled = task_of(opened).read(data_path, columns, "required")
-    length_texts = texts(lengths_from)
+    length_texts = examples(lengths_from)
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)
         artifact = run_export(
@@ -101,10 +100,10 @@ def export(
             out,
             settings,
             length_texts,
-            texts(check_texts),
+            examples(check_texts),
             reference,
             progress,
-            texts(calibration),
+            examples(calibration),
         )
     if as_json:
         print_json(
@@ -138,6 +137,7 @@ def _print_summary(artifact: Artifact) -> None:
         "recipe", f"{manifest['recipe']}, embeddings {manifest['precision']['embeddings']}"
     )
     table.add_row("lengths", lengths)
+    table.add_row("task", artifact.title)
     table.add_row("output", manifest["output"])
     if manifest["labels"]:
         table.add_row(
@@ -146,18 +146,22 @@ def _print_summary(artifact: Artifact) -> None:
             f"{', '.join(manifest['labels'][:6])}"
             f"{', ...' if len(manifest['labels']) > 6 else ''}",
         )
+    table.add_row("MediaPipe, Task Library", artifact.readers)
     table.add_row("token ids", f"equal on {parity['texts']} texts")
     table.add_row("float graph against Keras", f"max error {parity['float_max_error']:.1e}")
     if parity["final"]:
         final = parity["final"]
         table.add_row(
             "this file against Keras",
-            f"{final['label_agreement']:.1%} same label, probability error "
+            f"{final['label_agreement']:.1%} same choice, probability error "
             f"{final['mean_probability_error']:.4f} mean, "
             f"{final['max_probability_error']:.4f} max",
         )
     else:
-        table.add_row("this file against Keras", f"cosine at least {parity['final_cosine']:.4f}")
+        said = f"max error {parity['final_max_error']:.1e}"
+        if parity["final_cosine"] is not None:
+            said = f"cosine at least {parity['final_cosine']:.4f}, {said}"
+        table.add_row("this file against Keras", said)
     quality = manifest.get("quality")
     if quality:
         name = quality["metric"]

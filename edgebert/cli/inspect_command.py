@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgebert.inspection import Inspection
+
+
+_SHOWN_ITEMS = 8
 
 
 @click.command()
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: bool) -> None:
-    """Print what is inside a .tflite: signatures, operators, labels, recipe, hashes, delegation.
+    """Print what is inside a .tflite: task, signatures, operators, recipe, hashes, delegation.
 
     \b
     edgebert inspect model.tflite
@@ -82,6 +86,9 @@ def _print_facts(console: Console, inspection: Inspection) -> None:
     else:
         labels = manifest["labels"]
         table.add_row("task", manifest["task"])
+        decoding = manifest.get("decoding", {})
+        if decoding:
+            table.add_row("decoding", ", ".join(f"{k}={_short(v)}" for k, v in decoding.items()))
         table.add_row(
             "recipe",
             f"{manifest['recipe']} (kernels "
@@ -112,6 +119,13 @@ def _print_facts(console: Console, inspection: Inspection) -> None:
             ", ".join(f"{name} ({size_text(size)})" for name, size in files.items()),
         )
     console.print(table)
+
+
+def _short(value: Any) -> str:
+    """A setting in a few words: of long lists and tables, how much is in them."""
+    if isinstance(value, (list, dict)) and len(value) > _SHOWN_ITEMS:
+        return f"({len(value)} entries)"
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
 
 
 def _print_signatures(console: Console, inspection: Inspection) -> None:

@@ -18,10 +18,11 @@ from edgebert.settings import DataSettings
     "--data",
     "data_path",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="A file of texts (one a line, TSV, CSV, JSONL), or - for stdin.",
+    help="A file of texts in the task's format (see `edgebert evaluate --help`; a text a line "
+    "where the task reads one), or - for stdin.",
 )
 @click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
-@click.option("--top", default=1, show_default=True, help="Labels shown for each text.")
+@click.option("--top", default=1, show_default=True, help="Choices shown for each text.")
 @settings_options(DataSettings, "columns")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
 def predict(
@@ -33,7 +34,10 @@ def predict(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Label texts with a model folder or a .tflite.
+    """Answer texts with a model folder or a .tflite: labels, tags, spans, scores, vectors.
+
+    TEXTS are one text each; for pairs the two texts of one pair, for qa a question and what it is
+    asked of.
 
     A model of pairs takes two texts at a time: what is compared, or a question and its context.
 

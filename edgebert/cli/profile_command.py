@@ -14,10 +14,11 @@ from edgebert.cli.options import Duration, Share, json_option, print_json, setti
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
 
 if TYPE_CHECKING:
+    from edgebert.datasets import Dataset
     from edgebert.errors import EdgebertError
     from edgebert.profiling.device_check import DeviceCheck
     from edgebert.profiling.measurement import Measurement
-    from edgebert.profiling.target import Job, Outcome, Target
+    from edgebert.profiling.target import Job, Outcome, Target, Typed
     from edgebert.progress import Progress
 
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     "--texts",
     "texts_path",
     type=click.Path(path_type=Path),
-    help="File of the texts to time from text to label (random ones of it). "
-    "Sentences of the bundled sample without it.",
+    help="File of the texts to time from text to answer, in the task's format (random ones of "
+    "it). Sentences of the bundled sample without it.",
 )
 @click.option("--max-texts", default=64, show_default=True, help="Texts taken from --texts.")
 @click.option(
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     "--check",
     "check_path",
     type=click.Path(path_type=Path),
-    help="Labelled text to run on the target too: its ids, scores and metric against this "
-    "machine's. Exit code 3 where they differ.",
+    help="Labelled data to run on the target too, in the task's format (see `edgebert evaluate "
+    "--help`): its ids, scores and metric against this machine's. Exit code 3 where they differ.",
 )
 @click.option("--max-rows", default=200, show_default=True, help="Rows taken from --check.")
 @click.option(
@@ -106,7 +107,6 @@ def profile(
     edgebert profile int8.tflite --lengths 64 --operations --cold-start --sustained 5m
     edgebert profile int8.tflite --compare main.json --fail-above 10%
     """
-    from edgebert.datasets import read_dataset, take
     from edgebert.errors import QualityGateError, UsageError
     from edgebert.profiling.comparison import compare_twice
     from edgebert.profiling.target import Job, open_target
@@ -123,14 +123,8 @@ def profile(
     from edgebert.storage import atomic_write
 
     old = _old_measurements(compare_path, fail_above)
-    texts = None
-    if texts_path is not None:
-        dataset = read_dataset(texts_path, columns.text_column, columns.label_column, labels="none")
-        texts = take(dataset, max_texts, seed=0).texts
-    check = None
-    if check_path is not None:
-        check = read_dataset(check_path, columns.text_column, columns.label_column)
-        check = take(check, max_rows, seed=0)
+    texts = None if texts_path is None else _texts(models, texts_path, columns, max_texts)
+    check = None if check_path is None else _labelled(models, check_path, columns, max_rows)
     job = Job(models, replace(settings, sustained_seconds=sustained_seconds), texts, check)
     opened = [open_target(name, target_settings) for name in targets]
     with terminal_progress() as progress:
@@ -173,6 +167,35 @@ def profile(
         raise QualityGateError("\n".join(missed))
 
 
+def _texts(
+    models: Sequence[Path], path: Path, columns: DataSettings, most: int
+) -> tuple[Typed, ...]:
+    """Random ones of a file's texts, as somebody types them."""
+    from edgebert.datasets import take
+    from edgebert.examples import read_examples, typed_of
+    from edgebert.profiling.plan import task_of_files
+    from edgebert.profiling.target import as_typed
+
+    task = task_of_files(models)
+    chosen = take(read_examples(task, path, columns), most, seed=0)
+    return tuple(as_typed(typed_of(task, example)) for example in chosen.examples)
+
+
+def _labelled(models: Sequence[Path], path: Path, columns: DataSettings, most: int) -> Dataset:
+    """Random rows of a labelled file, of the task that the models have."""
+    from edgebert.datasets import read_dataset, take
+    from edgebert.litert_model import ENCODER
+    from edgebert.profiling.plan import task_of_files
+    from edgebert.tasks import task_named
+
+    task = task_of_files(models)
+    if task == ENCODER:  # what is no model of ours is refused where it is opened
+        data = read_dataset(path, columns.text_column, columns.label_column, "optional")
+    else:
+        data = task_named(task).read(path, columns, "required")
+    return take(data, most, seed=0)
+
+
 def _profile_all(
     targets: Sequence[Target], job: Job, progress: Progress
 ) -> tuple[list[tuple[Target, Outcome]], list[EdgebertError]]:
@@ -200,7 +223,7 @@ def _failed_checks(checks: Sequence[DeviceCheck]) -> list[str]:
     if not failed:
         return []
     return [
-        "--check expects the device to give this machine's ids and labels, and its scores to 0.001 "
+        "--check expects the device to give this machine's ids and choices, its scores to 0.001 "
         "or to twice what rounding does here. "
         f"Received other ones: {', '.join(failed)}. Next: see the table, or --json for texts."
     ]

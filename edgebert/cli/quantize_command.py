@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     "data_path",
     required=True,
     type=click.Path(path_type=Path),
-    help="Labelled text to compare on, not used for training.",
+    help="Labelled data to compare on, not used for training, in the task's format.",
 )
 @click.option(
     "--recipes",
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="Text file that int4 and static-* measure on, not the one of --data; labels are not read.",
+    help="File that int4 and static-* measure on, not the one of --data; labels are not read.",
 )
 @click.option("--verbose", is_flag=True, help="Also show the error of every part, by recipe.")
 @settings_options(ExportSettings)
@@ -62,9 +63,8 @@ def quantize(
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv --recipes dynamic-int8 --max-drop 0.5
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv --calibration train.tsv --verbose
     """
-    from edgebert.datasets import read_dataset
     from edgebert.errors import QualityGateError
-    from edgebert.evaluation import task_of
+    from edgebert.examples import read_examples, task_of
     from edgebert.model import open_model
     from edgebert.progress import terminal_progress
     from edgebert.quantization import PLAIN_RECIPES, RECIPES
@@ -72,15 +72,15 @@ def quantize(
 
     named = [name.strip() for name in recipes.split(",") if name.strip()]
     names = named or (list(RECIPES) if calibration else list(PLAIN_RECIPES))
-    texts: tuple[str, ...] = ()
-    if calibration is not None:
-        texts = read_dataset(
-            calibration, columns.text_column, columns.label_column, labels="none"
-        ).texts
     opened = open_model(model)
+    texts: Sequence[Any] = ()
+    if calibration is not None:
+        texts = read_examples(opened.task, calibration, columns).examples
     dataset = task_of(opened).read(data_path, columns, "required")
     with terminal_progress() as progress:
-        trials = run_quantize(opened, dataset, out, names, settings, dataset.texts, progress, texts)
+        trials = run_quantize(
+            opened, dataset, out, names, settings, dataset.examples, progress, texts
+        )
     if as_json:
         print_json([trial.to_dict() for trial in trials])
     else:
@@ -107,7 +107,7 @@ def _print_table(trials: tuple[Trial, ...]) -> None:
         "gzip'd",
         metric_words(metric),
         "points lost",
-        "same label",
+        "same choice",
         "probability error",
     ):
         table.add_column(column, justify="left" if column == "recipe" else "right")

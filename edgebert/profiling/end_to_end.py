@@ -41,13 +41,15 @@ class TextService(runner.Service):
             raise UsageError("A model with a task was expected. Received: a bare encoder")
         task = task_named(model.task)
         examples = as_examples(task, [_typed(text) for text in request["texts"]])
-        # A label alone is read off without the answer's other parts.
-        call = model.classify if task.name == CLASSIFICATION else model.answer
-        asked = [each.text for each in examples] if task.name == CLASSIFICATION else examples
-        self._calls = [partial(call, each) for each in asked]
-        encode = partial(task.features, model.tokenizer)
-        rest = (model.max_length, model.decoding)
-        self._encodings = [partial(encode, [example], *rest) for example in examples]
+        length = model.max_length
+        if task.name == CLASSIFICATION:  # a label alone, without the answer's other parts
+            self._calls = [partial(model.classify, example.text) for example in examples]
+            encode = partial(model.tokenizer.encode, max_length=length)
+            self._encodings = [partial(encode, example.text) for example in examples]
+        else:
+            self._calls = [partial(model.answer, example) for example in examples]
+            encode = partial(task.features, max_length=length, decoding=model.decoding)
+            self._encodings = [partial(encode, model.tokenizer, [each]) for each in examples]
         return {"load_ms": load_ms, "rss_before": before, "rss_after": runner.status_bytes("VmRSS")}
 
     def _op_first_call(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from edgebert.reporting.report import Report, Row, latency_ratio
 from edgebert.reporting.units import (
     NOTHING,
     capitalized,
+    is_part,
     is_share,
     memory_text,
     metric_words,
@@ -160,10 +161,10 @@ def metric_columns(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The metrics that a table shows in any case, the main one first, and those it may leave out.
 
-    The loss is what training looked at, not what a reader does.
+    The loss is what training looked at, not what a reader does; parts of the data are too many.
     """
     names = dict.fromkeys((main, *(name for each in metrics for name in each)))
-    listed = tuple(name for name in names if name not in ("", "loss"))
+    listed = tuple(name for name in names if name not in ("", "loss") and not is_part(name))
     return listed[:_SHOWN_METRICS], listed[_SHOWN_METRICS:]
 
 
