@@ -8,3 +8,7 @@ class ConversionError(Exception):
 
     The message says what was expected, what came, and what to do next.
     """
+
+
+class HeadError(ConversionError):
+    """A head that can't be read, whereas the encoder can: as a base the model would do."""

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from converters import heads
 from converters.checkpoint import TANH, Checkpoint, check_weights, without_unread_pooler
-from converters.errors import ConversionError
+from converters.errors import ConversionError, HeadError
 from converters.huggingface_families import (
     BERT,
     Family,
@@ -24,7 +24,6 @@ from converters.huggingface_families import (
 from converters.huggingface_families import read_config as bert_config
 from converters.huggingface_heads import (
     FoundHead,
-    HeadError,
     encoder_rows,
     head_rows,
     name_of,

@@ -1,7 +1,7 @@
 """The heads of Hugging Face's classes: which one a folder has, its arrays, labels and problem.
 
 What config.json says and what the weights have must fit; where they don't, the encoder may still do
-as a base, so these errors have a class of their own.
+as a base.
 """
 
 from __future__ import annotations
@@ -13,16 +13,12 @@ from typing import Any
 import numpy as np
 
 from converters import heads
-from converters.errors import ConversionError
+from converters.errors import HeadError
 from converters.huggingface_families import BERT, PRETRAINING, Family
 from converters.weight_names import HEADS, POOLER, Row, rows
 
 Arrays = Mapping[str, np.ndarray]
 """The arrays of a file by Hugging Face's name, less the family's prefix."""
-
-
-class HeadError(ConversionError):
-    """A head that can't be read, whereas the encoder can."""
 
 
 @dataclass(frozen=True)

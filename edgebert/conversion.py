@@ -12,6 +12,7 @@ from edgebert import native_noise
 from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.model import TaskModel, open_model
 from edgebert.storage import atomic_folder
+from edgebert.tasks.masked_rows import PLACES
 
 HUGGING_FACE, KERAS_HUB = "hugging-face", "keras-hub"
 TARGETS = (HUGGING_FACE, KERAS_HUB)
@@ -27,7 +28,8 @@ class Conversion:
         path: the folder.
         to: one of `TARGETS`.
         max_difference: the largest difference between an output of the model and the same output of
-            the folder, opened again: logits of a classifier, hidden states of an encoder.
+            the folder, opened again: what its head gives (`converters.heads`), logits or numbers of
+            a vector; hidden states of an encoder.
         notes: what the folder has otherwise, a sentence each.
     """
 
@@ -47,7 +49,7 @@ def convert(
     are measured on random tokens, and what differs by more than `max_difference` is not written.
 
     Args:
-        model: a classifier or an encoder.
+        model: of any task, for Hugging Face; keras-hub has classifiers, masked LMs and embedders.
         out: a new folder.
         to: one of `TARGETS`.
         max_difference: of any output.
@@ -91,25 +93,42 @@ def _write(model: TaskModel, folder: Path, to: str) -> tuple[list[str], list[str
     notes = []
     if "pooler.kernel" not in checkpoint.weights:
         notes.append("the model has no pooler: pooled_output is 0, sequence_output is the model's")
-    return keras_hub_preset.differences(checkpoint.config), notes
+    if checkpoint.has_next_sentence:
+        notes.append("keras-hub has no head for the next sentence: it is left out")
+    return keras_hub_preset.differences(checkpoint), notes
 
 
 def _difference(model: TaskModel, other: TaskModel) -> float:
+    """The largest difference of any output that both have."""
     inputs = _random_inputs(model)
-    ours, theirs = (np.asarray(each.keras_model()(inputs)) for each in (model, other))
-    if not model.labels:
-        tokens = inputs["padding_mask"].astype(bool)
-        ours, theirs = ours[tokens], theirs[tokens]
-    return float(np.abs(ours - theirs).max())
+    tokens = inputs["padding_mask"].astype(bool)
+    ours, theirs = (_outputs(each, inputs) for each in (model, other))
+    differences = []
+    for name in ours.keys() & theirs.keys():
+        difference = np.abs(ours[name] - theirs[name])
+        differences.append((difference[tokens] if difference.ndim == 3 else difference).max())
+    return float(max(differences))
+
+
+def _outputs(model: TaskModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the model's head gives; of a masked LM for every token."""
+    keras_model = model.keras_model()
+    if PLACES in keras_model.input:
+        places = np.arange(inputs["token_ids"].shape[1], dtype=np.int32)
+        inputs = {**inputs, PLACES: np.tile(places, (_ROWS, 1))}
+    outputs = keras_model(inputs)
+    named = outputs if isinstance(outputs, dict) else {"": outputs}
+    return {name: np.asarray(output) for name, output in named.items()}
 
 
 def _random_inputs(model: TaskModel) -> dict[str, np.ndarray]:
     config, rng = model.checkpoint.config, np.random.default_rng(0)
     shape = (_ROWS, min(_TOKENS, config.max_positions))
-    used = rng.integers(2, shape[1] + 1, _ROWS)
-    token_ids = rng.integers(0, config.vocab_size, shape)
+    used = rng.integers(2, shape[1] + 1, _ROWS)[:, None]
+    place = np.arange(shape[1])
+    is_second = (place >= used // 2) & (place < used) & (config.num_segments > 1)
     return {
-        "token_ids": token_ids.astype(np.int32),
-        "padding_mask": (np.arange(shape[1]) < used[:, None]).astype(np.int32),
-        "segment_ids": np.zeros(shape, np.int32),
+        "token_ids": rng.integers(0, config.vocab_size, shape).astype(np.int32),
+        "padding_mask": (place < used).astype(np.int32),
+        "segment_ids": is_second.astype(np.int32),
     }

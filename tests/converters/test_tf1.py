@@ -20,9 +20,10 @@ from converters.tf1 import read_folder
 from converters.weight_names import Row, rows, turn_tf1
 from edgebert.errors import ModelError
 from edgebert.model import ENCODER, TaskModel, open_model
+from edgebert.tasks.classification import log_softmax
 from tests.conftest import random_checkpoint
 from tests.converters.test_huggingface import assert_same_checkpoint
-from tests.converters.test_huggingface_families import graph_outputs
+from tests.converters.test_huggingface_families import graph_outputs, masked_lm_outputs
 from tests.golden.checkpoints import CHECKPOINTS, checkpoint_inputs, tf1_output
 from tests.tiny_tasks import HEADS, random_task_checkpoint
 
@@ -103,6 +104,15 @@ def test_spans_equal_those_of_run_squad(tmp_path: Path) -> None:
         graph_outputs(model.checkpoint, tmp_path),
     ):
         np.testing.assert_allclose(spans[TOKENS], tf1_output("spans")[TOKENS], atol=1e-4)
+
+
+def test_pretraining_heads_equal_those_of_run_pretraining() -> None:
+    model = open_model(PRETRAINING)
+    assert model.task == "masked-lm"
+    outputs = masked_lm_outputs(model.keras_model())
+    tokens, following = (log_softmax(outputs[name]) for name in ("logits", "next_sentence"))
+    np.testing.assert_allclose(tokens[TOKENS], tf1_output("masked_lm")[TOKENS], atol=1e-4)
+    np.testing.assert_allclose(following, tf1_output("next_sentence"), atol=1e-4)
 
 
 def test_what_was_opened_and_assumed_is_in_the_history() -> None:
@@ -196,9 +206,7 @@ def test_spans_of_another_width(tiny_config: BertConfig, tmp_path: Path) -> None
     wide = {f"cls/squad/output_{name}": tensors[f"cls/squad/output_{name}"] for name in TAIL}
     wide = {name: np.concatenate([array, array[:1]]) for name, array in wide.items()}
     write_tf1(tmp_path, tiny_config, tensors | wide)
-    with pytest.raises(
-        ConversionError, match=r"spans.kernel: expected \(2, 16\)"
-    ):
+    with pytest.raises(ConversionError, match=r"spans.kernel: expected \(2, 16\)"):
         read_folder(tmp_path)
 
 
