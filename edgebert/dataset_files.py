@@ -14,7 +14,7 @@ import io
 import json
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -24,12 +24,14 @@ from edgebert.dataset_columns import Problems as Problems
 from edgebert.dataset_labels import LabelUse as LabelUse
 from edgebert.dataset_labels import json_type as json_type
 from edgebert.dataset_labels import whole_characters
+from edgebert.disk_rows import kept
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
 
 STANDARD_INPUT = Path("-")
 _PEEKED_BYTES = 4096
 _LONGEST_LINE_BYTES = 65_536
+_OBJECT_BYTES = 250
 
 RawRow = tuple[int, Any, Any, Any]
 """Line number, text, second text and label as the file has them; None where there is none."""
@@ -40,8 +42,8 @@ Row = tuple[str, str | None, Any]
 _Reader = Callable[[Iterable[tuple[int, str]], ColumnChoice, Problems], Iterator[RawRow]]
 
 
-def read_rows(path: Path, columns: DataSettings, wanted: Wanted) -> tuple[list[Row], str]:
-    """Reads a file.
+def read_rows(path: Path, columns: DataSettings, wanted: Wanted) -> tuple[Sequence[Row], str]:
+    """Reads a file. Where it is large its rows are kept on disk: see `edgebert.disk_rows`.
 
     Args:
         path: the file; `-` is the standard input.
@@ -70,7 +72,7 @@ def read_rows(path: Path, columns: DataSettings, wanted: Wanted) -> tuple[list[R
         with closing(stream):
             read = _reader(path, stream, where)
             raw_rows = read(numbered_lines(stream, problems), choice, problems)
-            rows = list(_judged(raw_rows, choice, problems))
+            rows = kept(_judged(raw_rows, choice, problems), _row_bytes)
             size = stream.tell()
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
@@ -218,7 +220,19 @@ def _table_rows(
 def _jsonl_rows(
     lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
 ) -> Iterator[RawRow]:
-    objects: list[tuple[int, dict[str, Any]]] = []
+    keys: dict[str, None] = {}
+    objects = kept(_json_objects(lines, keys, problems), lambda item: item[2])
+    chosen = choice.choose(list(keys), problems) if objects else None
+    if chosen is None:
+        return
+    for number, row, _ in objects:
+        yield _raw_row(number, row, chosen)
+
+
+def _json_objects(
+    lines: Iterable[tuple[int, str]], keys: dict[str, None], problems: Problems
+) -> Iterator[tuple[int, dict[str, Any], int]]:
+    """Yields line number, object, and about the bytes that it takes; notes all keys."""
     for number, line in lines:
         if not line.strip():
             continue
@@ -228,15 +242,10 @@ def _jsonl_rows(
             problems.add(number, f"invalid JSON: {error}")
             continue
         if isinstance(content, dict):
-            objects.append((number, content))
+            keys.update(dict.fromkeys(content))
+            yield number, content, _OBJECT_BYTES + 2 * len(line)
         else:
             problems.add(number, f"a JSON {json_type(content)} where an object was expected")
-    keys = list(dict.fromkeys(key for _, row in objects for key in row))
-    chosen = choice.choose(keys, problems) if objects else None
-    if chosen is None:
-        return
-    for number, row in objects:
-        yield _raw_row(number, row, chosen)
 
 
 def _raw_row(number: int, row: dict[str, Any], chosen: Chosen) -> RawRow:
@@ -266,6 +275,10 @@ def _judged(rows: Iterable[RawRow], choice: ColumnChoice, problems: Problems) ->
             problems.add(number, str(error))
         else:
             yield whole_characters(text), None if pair is None else whole_characters(pair), label
+
+
+def _row_bytes(row: Row) -> int:
+    return _OBJECT_BYTES + len(row[0]) + len(row[1] or "")
 
 
 def _check_text(text: Any, what: str) -> None:

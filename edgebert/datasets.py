@@ -28,6 +28,7 @@ import numpy.typing as npt
 from edgebert.dataset_columns import Wanted
 from edgebert.dataset_files import STANDARD_INPUT, read_rows
 from edgebert.dataset_labels import ONE_LABEL, LabelUse
+from edgebert.disk_rows import changed
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
 
@@ -65,14 +66,16 @@ class Dataset:
     task: str = ""
 
     @cached_property
-    def texts(self) -> tuple[str, ...]:
+    def texts(self) -> Sequence[str]:
         """The texts."""
-        return tuple(example.text for example in self.examples)
+        return changed(self.examples, lambda example: example.text)
 
     @cached_property
     def labels(self) -> tuple[str | None, ...]:
         """The labels, one an example; None of examples that have no one label."""
-        return tuple(getattr(example, "label", None) for example in self.examples)
+        once: dict[Any, Any] = {}
+        labels = (getattr(example, "label", None) for example in self.examples)
+        return tuple(once.setdefault(label, label) for label in labels)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -143,7 +146,7 @@ def read_table(
     path = Path(path)
     rows, sha256 = read_rows(path, columns, wanted)
     name = "stdin" if path == STANDARD_INPUT else path.name.split(".")[0] or path.name
-    examples = tuple(make(text, label, pair) for text, pair, label in rows)
+    examples = changed(rows, lambda row: make(row[0], row[2], row[1]))
     return Dataset(name, examples, path, sha256, task)
 
 
@@ -221,10 +224,11 @@ def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dat
     if not 0 < dev_fraction < 1:
         raise UsageError(f"dev_fraction: expected between 0 and 1. Received: {dev_fraction}.")
     generator = np.random.default_rng(seed)
-    rows_of: dict[str | None, list[int]] = {}
-    for row, label in enumerate(dataset.labels):
-        rows_of.setdefault(label, []).append(row)
-    groups = [rows_of[label] for label in sorted(rows_of, key=lambda label: (label is None, label))]
+    places: dict[str | None, int] = {}
+    numbers = (places.setdefault(label, len(places)) for label in dataset.labels)
+    label_of = np.fromiter(numbers, np.int32, len(dataset))
+    ordered = sorted(places, key=lambda label: (label is None, label))
+    groups = [np.flatnonzero(label_of == places[label]) for label in ordered]
     sizes = _dev_sizes([len(group) for group in groups], dev_fraction)
     if not sum(sizes):
         raise DataError(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from edgebert.encoded_rows import ENCODED_AT_ONCE, kept_encodings
 from edgebert.errors import DataError
 from edgebert.tasks.task import Features
 from edgebert.tokenizer import Encoding, Tokenizer
@@ -29,12 +30,20 @@ def encode_texts(tokenizer: Tokenizer, examples: Sequence[HasTexts], max_length:
 
     Longer ones are cut: `Tokenizer.encode` says where.
     """
-    encodings = _encoded(tokenizer, examples, max_length)
-    full = [i for i, encoding in enumerate(encodings) if len(encoding) == max_length]
-    whole = _encoded(tokenizer, [examples[i] for i in full], None)
-    truncated = sum(len(encoding) > max_length for encoding in whole)
+    truncated: list[int] = []
+
+    def encode(part: Sequence[HasTexts]) -> Sequence[Encoding]:
+        encodings = _encoded(tokenizer, part, max_length)
+        full = [i for i, encoding in enumerate(encodings) if len(encoding) == max_length]
+        whole = _encoded(tokenizer, [part[i] for i in full], None)
+        truncated.append(sum(len(encoding) > max_length for encoding in whole))
+        return encodings
+
+    starts = range(0, len(examples), ENCODED_AT_ONCE)
+    parts = (encode(list(examples[start : start + ENCODED_AT_ONCE])) for start in starts)
+    encodings = kept_encodings(parts, tokenizer.pad_id)
     owners = np.arange(len(examples), dtype=np.int32)
-    return Features(examples, encodings, owners, truncated)
+    return Features(examples, encodings, owners, sum(truncated))
 
 
 def require_pairs(examples: Sequence[HasTexts]) -> None:
