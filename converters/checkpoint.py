@@ -17,6 +17,7 @@ from converters.heads import (
     SINGLE_LABEL,
     SPANS,
     TOKEN_CLASSIFIER,
+    MaskedTokens,
     SentenceHead,
     head_of,
 )
@@ -117,6 +118,8 @@ class Checkpoint:
         notes: what its reader left out or had to assume, a sentence each, for the user.
         problem: what a classifier's logits are, one of `converters.heads.PROBLEMS`.
         sentence: how a vector is made of a text; None for models that make none.
+        masked: what a masked LM's graph is asked for, which the vocabulary decides; None until a
+            graph is laid out.
     """
 
     config: BertConfig
@@ -126,6 +129,7 @@ class Checkpoint:
     notes: tuple[str, ...] = ()
     problem: str = SINGLE_LABEL
     sentence: SentenceHead | None = None
+    masked: MaskedTokens | None = None
 
     def __post_init__(self) -> None:
         if self.problem not in PROBLEMS:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.errors import ConversionError
+from converters.graph_masks import masked_logits
 from converters.graph_sentences import Mask as Mask
 from converters.graph_sentences import sentence_vector
 from converters.subgraph_builder import SubgraphBuilder, Tensor
@@ -30,6 +31,7 @@ OUTPUTS: dict[str, tuple[str, ...]] = {
     heads.TOKEN_CLASSIFIER: (PROBABILITIES, LOGITS),
     heads.SPANS: (LOGITS,),
     heads.SENTENCE: (EMBEDDING,),
+    heads.MASKED_LM: (LOGITS,),
 }
 """What a graph may give, by the checkpoint's head; every head may be left out for hidden states."""
 
@@ -70,7 +72,7 @@ def add_head(
     Args:
         layout: the constants of the checkpoint.
         sub: the signature.
-        x: the encoder's rows, `[length, hidden_size]`; the first alone where no other is read.
+        x: the encoder's rows, `[length, hidden_size]`, or those alone that the head reads.
         mask: of the signature.
         length: of the signature, in tokens.
         output: what it gives, checked by `check_output`.
@@ -119,9 +121,16 @@ def _sentence(
     sub.output(output, sentence_vector(layout, sub, x, mask, length, output))
 
 
+def _masked_lm(
+    layout: Layout, sub: SubgraphBuilder, x: Tensor, mask: Mask, length: int, output: str
+) -> None:
+    sub.output(output, masked_logits(layout, sub, x, output))
+
+
 _HEADS: dict[str, Callable[[Layout, SubgraphBuilder, Tensor, Mask, int, str], None]] = {
     heads.CLASSIFIER: _classifier,
     heads.TOKEN_CLASSIFIER: _token_classifier,
     heads.SPANS: _spans,
     heads.SENTENCE: _sentence,
+    heads.MASKED_LM: _masked_lm,
 }

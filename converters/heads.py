@@ -54,6 +54,19 @@ over the square root of their count, a mean in which token i counts i times, the
 
 
 @dataclass(frozen=True)
+class MaskedTokens:
+    """What a masked language model's graph is asked for.
+
+    Attributes:
+        mask_id: of [MASK] in the vocabulary.
+        count: how many of a text's [MASK] tokens get an answer, the first ones.
+    """
+
+    mask_id: int
+    count: int = 8
+
+
+@dataclass(frozen=True)
 class SentenceHead:
     """How one vector is made of a text's hidden states (Reimers and Gurevych 2019).
 

@@ -17,7 +17,9 @@ of heads and its own feed-forward width: shapes come from the arrays, not from t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,6 +34,8 @@ from converters.graph_heads import PROBABILITIES as PROBABILITIES
 from converters.graph_heads import SCORE as SCORE
 from converters.graph_heads import SPAN_OUTPUTS as SPAN_OUTPUTS
 from converters.graph_heads import Mask, add_head, check_output, reads_first_row_only
+from converters.graph_masks import selected_rows, selection
+from converters.heads import MASKED_LM
 from converters.quantized_matrix import quantize_rows as quantize_rows
 from converters.subgraph_builder import DYNAMIC, Constant, SubgraphBuilder, Tensor
 from converters.weight_storage import Dense, WeightStorage
@@ -67,6 +71,8 @@ def build_inference_graph(
     - a classifier of tokens: the same of each token, `[1, length, labels]`;
     - spans: `start_logits` and `end_logits`, each `[1, length]`;
     - sentence: `embedding`, `[1, size]`;
+    - a masked LM: `logits` of the first [MASK] tokens, `[1, masks, vocab_size]`; rows of more
+      masks than a text has mean nothing;
     - none, or not asked for: `hidden_states`, `[1, length, hidden_size]`.
 
     Args:
@@ -106,6 +112,19 @@ def _check(checkpoint: Checkpoint, lengths: Sequence[int], output: str) -> None:
     check_output(checkpoint, output)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a layer that somebody reads.
+
+    Attributes:
+        count: how many.
+        take: them, `[count, hidden_size]`, of rows `[length, hidden_size]` and a name.
+    """
+
+    count: int
+    take: Callable[[Tensor, str], Tensor]
+
+
 class Layout:
     """The constants of one checkpoint, and the signatures over them."""
 
@@ -119,6 +138,7 @@ class Layout:
     ) -> None:
         self.config, self.weights = checkpoint.config, checkpoint.weights
         self.head, self.sentence = checkpoint.head, checkpoint.sentence
+        self.masked = checkpoint.masked
         self.problem = checkpoint.problem
         self.graph, self.positions, self.masked_score = graph, positions, masked_score
         self.storage = WeightStorage(graph, precision)
@@ -129,18 +149,32 @@ class Layout:
         x = self.embed(sub, token_ids, segments, length)
         present = self.present(sub, mask, length)
         bias = self.mask_bias(sub, present)
-        first_row_alone = reads_first_row_only(self.head, self.sentence, output)
+        rows = self.rows_read(sub, token_ids, length, output)
         for i in range(self.config.num_layers):
-            first_row_only = first_row_alone and i == self.config.num_layers - 1
-            x = self.layer(sub, x, bias, i, length, first_row_only)
+            last = i == self.config.num_layers - 1
+            x = self.layer(sub, x, bias, i, length, rows if last else None)
         add_head(self, sub, x, Mask(mask, present), length, output)
+
+    def rows_read(
+        self, sub: SubgraphBuilder, token_ids: Tensor, length: int, output: str
+    ) -> Rows | None:
+        """The rows of the last layer that the head reads, where it does not read them all."""
+        hidden = self.config.hidden_size
+        if reads_first_row_only(self.head, self.sentence, output):
+            size = [1, hidden]
+            return Rows(1, lambda x, name: sub.slice(x, [0, 0], size, size, f"{name}/cls"))
+        if self.head == MASKED_LM and output != HIDDEN_STATES:
+            chosen = selection(self, sub, token_ids, length)
+            take = functools.partial(selected_rows, sub, chosen)
+            return Rows(chosen.shape[1], lambda x, name: take(x, f"{name}/masked"))
+        return None
 
     def embed(
         self, sub: SubgraphBuilder, token_ids: Tensor, segments: Tensor, length: int
     ) -> Tensor:
         weights = self.weights
         ids = sub.reshape(token_ids, [-1], [length], "embeddings/token_ids")
-        x = self.look_up(sub, ids, "embeddings/token", weights["embeddings.token"])
+        x = self.look_up(sub, ids, "embeddings/token")
         segment = weights["embeddings.segment"]
         table = self.graph.constant(
             "embeddings/position_table",
@@ -158,8 +192,11 @@ class Layout:
             x = sub.add(x, rows, "embeddings/add_segment")
         return self.layer_norm(sub, x, "embeddings.norm", "embeddings/norm")
 
-    def look_up(self, sub: SubgraphBuilder, ids: Tensor, name: str, value: np.ndarray) -> Tensor:
-        table = self.storage.table(f"{name}_table", value)
+    def token_table(self) -> Constant:
+        return self.storage.table("embeddings/token_table", self.weights["embeddings.token"])
+
+    def look_up(self, sub: SubgraphBuilder, ids: Tensor, name: str) -> Tensor:
+        table = self.token_table()
         if table.dtype != np.float16:
             return sub.embedding_lookup(ids, table, name)
         return sub.dequantize(sub.gather(ids, table, f"{name}/rows"), name)
@@ -207,16 +244,14 @@ class Layout:
         bias: Tensor,
         i: int,
         length: int,
-        first_row_only: bool,
+        rows: Rows | None,
     ) -> Tensor:
+        """A layer, of all rows or of those alone that are read of it."""
         name, neutral = f"layer_{i}", f"layers.{i}"
-        hidden = self.config.hidden_size
-        residual = x
-        if first_row_only:
-            residual = sub.slice(x, [0, 0], [1, hidden], [1, hidden], f"{name}/cls")
+        residual = x if rows is None else rows.take(x, name)
         heads = self.weights[f"{neutral}.attention.query.kernel"].shape[0] // self.config.head_size
         if heads:
-            context = self.attention(sub, x, residual, bias, i, length, heads, first_row_only)
+            context = self.attention(sub, x, residual, bias, i, length, heads, rows)
             context = self.dense(
                 sub, context, f"{neutral}.attention.output", f"{name}/attention/output"
             )
@@ -242,14 +277,15 @@ class Layout:
         i: int,
         length: int,
         heads: int,
-        first_row_only: bool,
+        rows: Rows | None,
     ) -> Tensor:
         """Softmax attention (Vaswani et al. 2017, 3.2): `[rows, heads * head_size]`."""
         name, size = f"layer_{i}/attention", self.config.head_size
         q, k, v = (self.projection(i, part) for part in ("query", "key", "value"))
-        if first_row_only:
+        count = length if rows is None else rows.count
+        if rows is not None:
             query = self.storage.dense(sub, queries_from, [q], f"{name}/query")
-            query = sub.reshape(query, [heads, 1, size], [heads, 1, size], f"{name}/query_heads")
+            (query,) = self.split_heads(sub, query, 1, heads, count, f"{name}/query")
             both = self.storage.dense(sub, x, [k, v], f"{name}/key_value")
             key, value = self.split_heads(sub, both, 2, heads, length, f"{name}/key_value")
         else:
@@ -257,15 +293,14 @@ class Layout:
             query, key, value = self.split_heads(
                 sub, joined, 3, heads, length, f"{name}/query_key_value"
             )
-        rows = 1 if first_row_only else length
-        scores = sub.batch_matmul(query, key, [heads, rows, length], f"{name}/scores", adj_y=True)
+        scores = sub.batch_matmul(query, key, [heads, count, length], f"{name}/scores", adj_y=True)
         scores = sub.add(scores, bias, f"{name}/masked_scores")
         weights = sub.softmax(scores, f"{name}/probabilities")
-        context = sub.batch_matmul(weights, value, [heads, rows, size], f"{name}/context")
-        if not first_row_only:
+        context = sub.batch_matmul(weights, value, [heads, count, size], f"{name}/context")
+        if count != 1:
             context = sub.transpose(context, [1, 0, 2], f"{name}/context_rows")
         width = heads * size
-        return sub.reshape(context, [-1, width], [rows, width], f"{name}/context_flat")
+        return sub.reshape(context, [-1, width], [count, width], f"{name}/context_flat")
 
     def projection(self, i: int, part: str) -> Dense:
         scale = self.config.head_size**-0.5 if part == "query" else 1.0
@@ -279,10 +314,13 @@ class Layout:
     ) -> list[Tensor]:
         """`[length, parts * heads * head_size]` -> parts times `[heads, length, head_size]`."""
         size = self.config.head_size
+        if length == 1 and parts == 1:
+            return [sub.reshape(x, [heads, 1, size], [heads, 1, size], f"{name}_heads")]
         x = sub.reshape(
             x, [-1, parts * heads, size], [length, parts * heads, size], f"{name}_heads"
         )
-        return sub.split(sub.transpose(x, [1, 0, 2], f"{name}_by_head"), 0, parts, name)
+        x = sub.transpose(x, [1, 0, 2], f"{name}_by_head")
+        return [x] if parts == 1 else sub.split(x, 0, parts, name)
 
     def feed_forward(self, sub: SubgraphBuilder, x: Tensor, name: str, neutral: str) -> Tensor:
         part = f"{name}/feed_forward"
@@ -308,13 +346,21 @@ class Layout:
     def dense(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
         return self.storage.dense(sub, x, [self.layer_weights(neutral)], name)
 
-    def layer_norm(self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str) -> Tensor:
-        """Layer normalisation (Ba et al. 2016) in operators that XNNPACK takes."""
+    def layer_norm(
+        self, sub: SubgraphBuilder, x: Tensor, neutral: str, name: str, added: float | None = None
+    ) -> Tensor:
+        """Layer normalisation (Ba et al. 2016) in operators that XNNPACK takes.
+
+        Args:
+            added: to the variance; the encoder's own epsilon when None.
+        """
         mean = sub.mean(x, 1, f"{name}/mean")
         variance = sub.mean(
             sub.squared_difference(x, mean, f"{name}/squares"), 1, f"{name}/variance"
         )
-        epsilon = self.storage.vector("layer_norm_epsilon", self.config.layer_norm_epsilon)
+        own = self.config.layer_norm_epsilon
+        constant = "layer_norm_epsilon" if added in (None, own) else f"{name}/epsilon"
+        epsilon = self.storage.vector(constant, own if added is None else added)
         inverse = sub.rsqrt(sub.add(variance, epsilon, f"{name}/stable"), f"{name}/inverse")
         x = sub.mul(sub.sub(x, mean, f"{name}/centred"), inverse, f"{name}/normal")
         x = sub.mul(

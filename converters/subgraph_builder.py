@@ -19,6 +19,7 @@ _TENSOR_TYPES = {
     np.dtype(np.float16): schema.TensorType.FLOAT16,
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.bool_): schema.TensorType.BOOL,
 }
 
 
@@ -192,10 +193,10 @@ class SubgraphBuilder:
             version=5 if x.dtype == np.int8 else 3,
         )
 
-    def cumsum(self, x: Tensor, name: str) -> Tensor:
+    def cumsum(self, x: Tensor, name: str, exclusive: bool = True) -> Tensor:
         """CUMSUM over axis 0, each element's own value left out: ones [n] -> 0, 1, 2, ..."""
         options = schema.CumsumOptionsT()
-        options.exclusive = True
+        options.exclusive = exclusive
         return self._op(
             schema.BuiltinOperator.CUMSUM,
             [x, self._indices([0])],
@@ -366,6 +367,17 @@ class SubgraphBuilder:
             x,
             y,
             name,
+        )
+
+    def equal(self, x: Tensor, y: Tensor | Constant, name: str) -> Tensor:
+        """EQUAL, with broadcasting: bool."""
+        return self._op(
+            schema.BuiltinOperator.EQUAL,
+            [x, y],
+            name,
+            _broadcast(x.shape, y.shape),
+            (schema.BuiltinOptions.EqualOptions, schema.EqualOptionsT()),
+            np.bool_,
         )
 
     def squared_difference(self, x: Tensor, y: Tensor, name: str) -> Tensor:

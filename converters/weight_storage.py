@@ -25,6 +25,7 @@ from converters.subgraph_builder import Constant, SubgraphBuilder, Tensor
 KERNEL_PRECISIONS = ("float32", "float16", "dynamic-int8", "weight-int8")
 EMBEDDING_PRECISIONS = ("float32", "float16", "int8", "int4")
 _FLOAT_ARITHMETIC = ("float16", "weight-int8")
+_INT4_KERNEL_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,27 @@ class WeightStorage:
                 x, sub.dequantize(kernel, f"{kernel_name}/float"), bias, name
             )
         return sub.fully_connected(x, kernel, bias, name)
+
+    def tied(
+        self, sub: SubgraphBuilder, x: Tensor, table: Constant, layer: Dense, name: str
+    ) -> Tensor:
+        """A FULLY_CONNECTED whose kernel is an embedding table: the file's own, if that can be.
+
+        Nibbles can be multiplied as they are looked up where their blocks are those that XNNPACK
+        takes; elsewhere the layer has a kernel of its own.
+
+        Args:
+            table: of `table`.
+            layer: its kernel in float is the table's.
+        """
+        in_float = self._precision.kernels != "dynamic-int8"
+        if table.bits == 4 and (in_float or not table.block or table.block % _INT4_KERNEL_BLOCK):
+            return self.dense(sub, x, [layer], name)
+        self._graph.sources[table.name] = ()
+        bias = self.vector(f"{name}/bias", layer.bias)
+        if table.dtype == np.float16 or (table.quantized and in_float):
+            return sub.fully_connected(x, sub.dequantize(table, f"{name}/kernel"), bias, name)
+        return sub.fully_connected(x, table, bias, name)
 
     def _kernel(self, name: str, layers: Sequence[Dense]) -> Constant:
         self._graph.sources[name] = tuple(layer.name for layer in layers)
