@@ -15,7 +15,7 @@ import numpy as np
 
 from converters import heads
 from converters.errors import ConversionError
-from converters.inference_graph import PROBABILITIES, SPAN_OUTPUTS
+from converters.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
 from converters.metadata import read_associated_files, read_metadata_buffer
 from converters.vocabulary import Vocabulary
 from edgebert.errors import ModelError
@@ -173,7 +173,8 @@ class LiteRtModel:
         """What the file gives for one text, padding taken off, float32.
 
         `[labels]` of a classifier, `[tokens, ...]` of a model that says something of each token (a
-        span's start and end stand side by side), a vector of one that says it of the text.
+        span's start and end stand side by side), a vector of one that says it of the text, and of
+        a masked LM `[masks, vocab_size]`, as many rows as the file has, used or not.
         """
         return self.output_of(self._slot(len(encoding))(encoding), len(encoding))
 
@@ -188,7 +189,14 @@ class LiteRtModel:
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
         """What the head gives for each text; the file's batch is always one."""
-        return [self.unscaled(self.run(encoding)) for encoding in encodings]
+        return [self._read(encoding) for encoding in encodings]
+
+    def _read(self, encoding: Encoding) -> np.ndarray:
+        output = self.unscaled(self.run(encoding))
+        if self._head != heads.MASKED_LM:
+            return output
+        (read,) = task_named(self.task).split_outputs({LOGITS: output[None]}, [encoding])
+        return read
 
     def unscaled(self, output: np.ndarray) -> np.ndarray:
         """Log probabilities of probabilities, log odds of those that don't exclude each other.

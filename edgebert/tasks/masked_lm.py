@@ -29,10 +29,12 @@ from edgebert.tasks.mask_filling import MASK, filled, likeliest, log_softmax
 from edgebert.tasks.masked_rows import (
     JUDGE_SEED,
     NEXT_SENTENCE,
-    PLACES,
     JudgedTexts,
     MaskedRows,
     asked,
+)
+from edgebert.tasks.masked_rows import (
+    PLACES as PLACES,
 )
 from edgebert.tasks.masking import MaskedEncoding, Masking, padded_places
 from edgebert.tasks.task import Decoding, Features, Task
@@ -135,9 +137,7 @@ class MaskedLM(Task[MaskedFeatures]):
             encoding if len(encoding) > _FRAME else tokenizer.encode(mask)
             for encoding in tokenizer.encode_batch(texts, max_length)
         ]
-        encodings = [
-            _typed(encoding, masking, number, most) for number, encoding in enumerate(encoded)
-        ]
+        encodings = [_typed(encoding, masking, most) for encoding in encoded]
         full = [i for i, encoding in enumerate(encoded) if len(encoding) == max_length]
         lengths = tokenizer.count_lengths([texts[i] for i in full])
         owners = np.arange(len(examples), dtype=np.int32)
@@ -286,12 +286,12 @@ class MaskedLM(Task[MaskedFeatures]):
         return None if output.dtype.names else log_softmax(output)
 
 
-def _typed(encoding: Encoding, masking: Masking, number: int, most: int) -> MaskedEncoding:
+def _typed(encoding: Encoding, masking: Masking, most: int) -> MaskedEncoding:
     """A typed text with its masks, or, where it has none, with some that are chosen."""
     ids = np.array(encoding.token_ids, np.int32)
     masks = np.flatnonzero(ids == masking.mask_id)
     if not len(masks):
-        generator = np.random.default_rng([JUDGE_SEED, number])
+        generator = np.random.default_rng([JUDGE_SEED, *encoding.token_ids])
         segments = np.array(encoding.segment_ids, np.int32)
         return replace(asked(ids, segments, masking, generator, most), hidden=())
     return MaskedEncoding(

@@ -274,14 +274,31 @@ class Task(ABC, Generic[F]):
         """The decoding after what is chosen on the dev split, such as thresholds, was chosen."""
         return dict(model_decoding)
 
+    def training_units(self, train: Dataset) -> dict[str, Any]:
+        """Decoding keys that hold while a new head is trained; `finished` works them in."""
+        return {}
+
+    def finished(
+        self, checkpoint: Checkpoint, decoding: Decoding
+    ) -> tuple[Checkpoint, dict[str, Any]]:
+        """The trained checkpoint and its decoding as they are kept."""
+        return checkpoint, dict(decoding)
+
     # Outputs
 
     def inputs(self, inputs: Inputs, encodings: Sequence[Encoding]) -> Inputs:
         """A padded batch as the Keras model takes it: what its head reads beside the tokens."""
         return inputs
 
-    def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
-        """A padded batch of the head's outputs `[batch, ...]`, as one array an encoding."""
+    def split_outputs(self, outputs: Any, encodings: Sequence[Encoding]) -> list[np.ndarray]:
+        """A padded batch of the head's outputs, as one array an encoding.
+
+        What would be too large to keep for a whole data set is made smaller here.
+
+        Args:
+            outputs: `[batch, ...]`, or a dict of such arrays where the Keras model gives several.
+            encodings: of the batch.
+        """
         return list(outputs)
 
     @abstractmethod
