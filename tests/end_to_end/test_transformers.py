@@ -1,0 +1,43 @@
+"""Folders that we write give the same outputs in `transformers`, whatever their head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebert.model import open_model
+from tests.converters.test_huggingface_families import FOLDERS, assert_same_outputs
+from tests.golden.checkpoints import (
+    CHECKPOINTS,
+    checkpoint_inputs,
+    checkpoint_output,
+    next_sentence_output,
+)
+from tests.judges import transformers_outputs
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """What `transformers` makes of every golden folder after we have read and written it."""
+    python = transformers_outputs.find_python()
+    if python is None:
+        pytest.skip(
+            "no transformers: set "
+            f"{transformers_outputs.PYTHON_VARIABLE} to a Python that has it and torch"
+        )
+    work = tmp_path_factory.mktemp("written")
+    folders: list[Path] = [open_model(CHECKPOINTS / name).save(work / name) for name in FOLDERS]
+    return transformers_outputs.outputs_of(python, folders, checkpoint_inputs(), work)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_outputs_are_those_before_the_trip(name: str, outputs: dict[str, np.ndarray]) -> None:
+    assert_same_outputs(outputs[name], checkpoint_output(name))
+
+
+def test_the_next_sentence_too(outputs: dict[str, np.ndarray]) -> None:
+    name = "BertForPreTraining"
+    told = outputs[name + transformers_outputs.NEXT_SENTENCE]
+    assert_same_outputs(told, next_sentence_output(name))
