@@ -106,9 +106,9 @@ def finetune(
         )
         decoding = judge.fitted(outcome.outputs, settings.batch_size, settings.max_length)
         entry = history_entry(identity, train, dev, outcome.metrics, outcome, devices.replicas)
-        model = base.updated(
-            keras_model, labels, entry, max_length=settings.max_length, decoding=decoding
-        )
+        model = base.updated(keras_model, labels, entry, max_length=settings.max_length)
+        checkpoint, decoding = kind.finished(model.checkpoint, decoding)
+        model = replace(model, checkpoint=checkpoint, decoding=decoding)
     if devices.worker == 0:
         model.save(out)
         folder.remove()
@@ -125,6 +125,6 @@ def _prepared(
     has_head = base.checkpoint.head == checkpoint.head == kind.head
     keep_head = has_head and set(labels) == set(checkpoint.labels)
     labels = checkpoint.labels if keep_head else labels
-    decoding = kind.decoding(task)
+    decoding = kind.decoding(task) | ({} if keep_head else kind.training_units(train))
     prepared = replace(checkpoint, labels=labels)
     return replace(base, checkpoint=prepared, task=kind.name, decoding=decoding), keep_head

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters import heads
+from converters.checkpoint import Checkpoint
 from converters.inference_graph import SCORE as SCORE_OUTPUT
 from edgebert.dataset_columns import Wanted
 from edgebert.dataset_files import LabelUse
@@ -25,6 +26,7 @@ from edgebert.tasks.text_task import TextTask, asked, line, pairs_of
 from edgebert.tokenizer import Tokenizer
 
 TEXTS = "texts"
+MEAN, DEVIATION = "mean", "deviation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,12 @@ class ScoredExample:
 
 
 class Regression(TextTask):
-    """A number for a text or a pair of texts, in the unit of the training rows."""
+    """A number for a text or a pair of texts, in the unit of the training rows.
+
+    A new head learns scores that are shifted and scaled to mean 0 and deviation 1, whatever their
+    unit is (an optimizer such as Adam moves every weight by about as much a step). The unit is
+    worked into the head's weights in the end.
+    """
 
     name = "regression"
     title = "regression"
@@ -82,14 +89,15 @@ class Regression(TextTask):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
-        """Targets are float32 `[rows, 1]`."""
+        """Targets are float32 `[rows, 1]`, in the units of the decoding."""
         if settings.class_weights != "none":
             raise UsageError(
                 f"class_weights: expected none for regression, which has no classes. "
                 f"Received: {settings.class_weights}."
             )
         rows = rows_of(features.encodings, tokenizer.pad_id)
-        targets = _scores(features).astype(np.float32)[:, None]
+        mean, deviation = _units(decoding)
+        targets = ((_scores(features) - mean) / deviation).astype(np.float32)[:, None]
         return LabelledRows(rows, targets, np.ones(len(rows), np.float32))
 
     def loss(self, labels: Sequence[str]) -> Any:
@@ -109,6 +117,21 @@ class Regression(TextTask):
         is_pair = all(example.pair is not None for example in features.examples)
         return {**model_decoding, TEXTS: 2 if is_pair else 1}
 
+    def training_units(self, train: Dataset) -> dict[str, Any]:
+        scores = [example.score for example in train.examples]
+        return {MEAN: float(np.mean(scores)), DEVIATION: float(np.std(scores)) or 1.0}
+
+    def finished(
+        self, checkpoint: Checkpoint, decoding: Decoding
+    ) -> tuple[Checkpoint, dict[str, Any]]:
+        mean, deviation = _units(decoding)
+        weights = dict(checkpoint.weights)
+        weights["classifier.kernel"] = weights["classifier.kernel"] * np.float32(deviation)
+        bias = weights["classifier.bias"] * np.float32(deviation) + np.float32(mean)
+        weights["classifier.bias"] = bias
+        kept = {key: value for key, value in decoding.items() if key not in (MEAN, DEVIATION)}
+        return checkpoint.with_weights(weights), kept
+
     def metrics(
         self,
         outputs: Sequence[np.ndarray],
@@ -117,7 +140,7 @@ class Regression(TextTask):
         decoding: Decoding,
     ) -> dict[str, float]:
         """Pearson's and Spearman's correlation, and the mean squared error."""
-        predicted, actual = _predicted(outputs), _scores(features)
+        predicted, actual = _predicted(outputs, decoding), _scores(features)
         return {
             "spearman": spearman(predicted, actual),
             "pearson": pearson(predicted, actual),
@@ -132,7 +155,7 @@ class Regression(TextTask):
         decoding: Decoding,
     ) -> list[dict[str, Any]]:
         """`score`, in the unit of the training rows."""
-        scores = _predicted(outputs)
+        scores = _predicted(outputs, decoding)
         return [
             {**asked(example), "score": float(score)}
             for example, score in zip(features.examples, scores, strict=True)
@@ -168,5 +191,11 @@ def _scores(features: Features) -> npt.NDArray[np.float64]:
     return np.array([example.score for example in features.examples], np.float64)
 
 
-def _predicted(outputs: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
-    return np.stack(outputs)[:, 0].astype(np.float64)
+def _predicted(outputs: Sequence[np.ndarray], decoding: Decoding) -> npt.NDArray[np.float64]:
+    mean, deviation = _units(decoding)
+    return np.stack(outputs)[:, 0].astype(np.float64) * deviation + mean
+
+
+def _units(decoding: Decoding) -> tuple[float, float]:
+    """What an output of 0 means, and how much one of 1 is more."""
+    return float(decoding.get(MEAN, 0.0)), float(decoding.get(DEVIATION, 1.0))
