@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -152,28 +153,31 @@ def _documents(
             stretches.add(place, begins)
         begins = is_empty
         place += len(line)
-    has_documents = len(stretches.documents) > 1
-    found = stretches.documents if has_documents else stretches.flat
-    table = np.array(found, np.int64).reshape(-1, 2)
-    return table[:, 0], table[:, 1].astype(np.int32), has_documents
+    has_documents = len(stretches.starts) > 1
+    if not has_documents:
+        starts, sentences = stretches.flat_starts, stretches.flat_sentences
+        return np.array(starts, np.int64), np.array(sentences, np.int32), False
+    return np.array(stretches.starts, np.int64), np.array(stretches.sentences, np.int32), True
 
 
 class _Stretches:
     """Start and sentences of each document, and of stretches of the first one, if it is all."""
 
     def __init__(self) -> None:
-        self.documents: list[list[int]] = []
-        self.flat: list[list[int]] = []
+        self.starts, self.sentences = array("q"), array("i")
+        self.flat_starts, self.flat_sentences = array("q"), array("i")
 
     def add(self, place: int, begins: bool) -> None:
         """Counts a sentence that stands at a place, and may begin a document."""
         if begins:
-            self.documents.append([place, 0])
-        self.documents[-1][1] += 1
-        if len(self.documents) == 1:
-            if self.documents[0][1] % FLAT_SENTENCES == 1:
-                self.flat.append([place, 0])
-            self.flat[-1][1] += 1
+            self.starts.append(place)
+            self.sentences.append(0)
+        self.sentences[-1] += 1
+        if len(self.starts) == 1:
+            if self.sentences[0] % FLAT_SENTENCES == 1:
+                self.flat_starts.append(place)
+                self.flat_sentences.append(0)
+            self.flat_sentences[-1] += 1
 
 
 def _unpacked(path: Path) -> BinaryIO:

@@ -1,21 +1,20 @@
 """A corpus as rows of a masked language model: sentences packed to a length, alone or in pairs.
 
-The corpus is gone through once, part by part. Rows are appended to files without names, which are
-mapped into memory when the last one is written: a corpus may be larger than memory, and nothing is
-left behind. They stand in the folder for temporary files (the environment's TMPDIR).
+The corpus is gone through once, part by part, and its tokens are appended to files (see
+`edgebert.disk_rows`), so it may be larger than memory.
 """
 
 from __future__ import annotations
 
-import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgebert.corpus_files import Document
+from edgebert.disk_rows import NumbersOnDisk
 from edgebert.encoded_rows import EncodedRows
 from edgebert.tasks.masking import Ids
 from edgebert.tokenizer import Tokenizer
@@ -122,11 +121,9 @@ class _Packer:
         self._begin = np.array([vocabulary.id_of(vocabulary.cls_token)], np.int32)
         self._end = np.array([vocabulary.id_of(vocabulary.sep_token)], np.int32)
         self._second_segment = max(tokenizer.encode("", "").segment_ids)
-        self._token_ids, self._segment_ids = _Column(), _Column()
+        self._token_ids, self._segment_ids = NumbersOnDisk(np.int32), NumbersOnDisk(np.int32)
         self._more_foreign = 0
-        self._lengths: list[int] = []
-        self._follows: list[int] = []
-        self._owners: list[int] = []
+        self._lengths, self._follows, self._owners = array("q"), array("i"), array("i")
 
     def add_singles(self, owner: int, document: Sequence[Ids]) -> None:
         """Consecutive sentences, as many as fit; one that is longer than a row is cut into rows."""
@@ -200,27 +197,11 @@ class _Packer:
 
     def finish(self) -> CorpusRows:
         """All rows."""
-        starts = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
+        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._lengths, dtype=np.int64)])
         rows = EncodedRows(
             self._token_ids.mapped(), self._segment_ids.mapped(), starts, self._pad_id
         )
         return CorpusRows(rows, np.array(self._follows, np.int32), np.array(self._owners, np.int32))
-
-
-class _Column:
-    """int32 numbers appended to a file that has no name and goes when nobody holds it."""
-
-    def __init__(self) -> None:
-        self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115 (it outlives this object)
-
-    def add(self, values: Ids) -> None:
-        self._file.write(values.tobytes())
-
-    def mapped(self) -> Ids:
-        self._file.flush()
-        if not self._file.tell():
-            return np.zeros(0, np.int32)
-        return np.memmap(self._file, np.int32, "r")
 
 
 def _size(sentences: Sequence[Ids]) -> int:
