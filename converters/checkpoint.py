@@ -20,6 +20,7 @@ from converters.heads import (
     MaskedTokens,
     SentenceHead,
     head_of,
+    is_head_weight,
 )
 
 GELU_EXACT = "gelu"
@@ -225,6 +226,22 @@ def without_unread_pooler(weights: dict[str, np.ndarray], head: str) -> dict[str
     if head in POOLER_READERS:
         return weights
     return {name: array for name, array in weights.items() if not name.startswith("pooler.")}
+
+
+def without_head(checkpoint: Checkpoint) -> Checkpoint:
+    """The encoder alone, whatever stands behind it."""
+    weights = {k: v for k, v in checkpoint.weights.items() if not is_head_weight(k)}
+    return replace(checkpoint, weights=weights, labels=(), problem=SINGLE_LABEL, sentence=None)
+
+
+def config_to_train(config: BertConfig, head: str) -> BertConfig:
+    """The shape of a model whose head is trained: what BERT's head has, so that any class holds it.
+
+    A classifier keeps the activation that its pooler has; a masked LM's head gets the encoder's
+    activation and epsilon.
+    """
+    pooler = config.pooler_activation if head == CLASSIFIER else TANH
+    return replace(config, pooler_activation=pooler, masked_lm_activation="", masked_lm_epsilon=0.0)
 
 
 def check_weights(checkpoint: Checkpoint) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from converters import huggingface, keras_hub_preset, tf1
 from converters import sentence_transformers as sentences
-from converters.checkpoint import Checkpoint
+from converters.checkpoint import Checkpoint, without_head
 from converters.errors import ConversionError
 from converters.vocabulary import Vocabulary, read_vocabulary
 
@@ -84,7 +84,8 @@ def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
 
 def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
     modules = sentences.read_modules(folder)
-    checkpoint = modules.attach(huggingface.read_folder(modules.encoder, as_base))
+    encoder = huggingface.read_folder(modules.encoder, as_base)
+    checkpoint = modules.attach(encoder if modules.head is None else without_head(encoder))
     vocabulary = read_vocabulary(modules.encoder)
     if modules.lowercase and not vocabulary.lowercase:
         accents = vocabulary.strip_accents or False

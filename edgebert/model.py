@@ -24,6 +24,7 @@ from converters.vocabulary import write_vocabulary
 from edgebert import hub, native_noise
 from edgebert.errors import ModelError
 from edgebert.storage import atomic_folder
+from edgebert.tagging_schemes import OUTSIDE, as_iob2
 from edgebert.tasks import task_named
 from edgebert.tokenizer import Tokenizer
 
@@ -116,7 +117,11 @@ class TaskModel:
         return replace(self, checkpoint=checkpoint, history=(*self.history, stage), **changes)
 
     def save(self, folder: Path | str) -> Path:
-        """Writes the folder: whole or, if anything fails, not at all."""
+        """Writes the folder: whole or, if anything fails, not at all.
+
+        Raises:
+            ModelError: no class of Hugging Face's computes what the model does.
+        """
         folder = Path(folder)
         sidecar = {
             "format": SIDECAR_FORMAT,
@@ -127,7 +132,10 @@ class TaskModel:
             "history": list(self.history),
         }
         with atomic_folder(folder) as temporary:
-            huggingface.write_folder(self.checkpoint, temporary, self.tokenizer.pad_id)
+            try:
+                huggingface.write_folder(self.checkpoint, temporary, self.tokenizer.pad_id)
+            except ConversionError as error:
+                raise ModelError(f"{folder}: {error}") from error
             if self.checkpoint.sentence is not None:
                 write_modules(self.checkpoint, temporary, self.max_length)
             write_vocabulary(
@@ -194,8 +202,8 @@ def task_of_head(checkpoint: Checkpoint) -> str:
     if checkpoint.head == heads.CLASSIFIER:
         return _PROBLEM_TASKS[checkpoint.problem]
     if checkpoint.head == heads.TOKEN_CLASSIFIER:
-        is_bio = all(label[:2] in ("B-", "I-") or label == "O" for label in checkpoint.labels)
-        return "ner" if is_bio else "pos"
+        tags = {as_iob2(label)[:2] for label in checkpoint.labels}
+        return "ner" if tags <= {"B-", "I-", OUTSIDE} else "pos"
     return _HEAD_TASKS[checkpoint.head]
 
 
@@ -213,11 +221,13 @@ _HEAD_TASKS = {
 
 
 def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> str:
-    """The task that the folder names, if the head is that task's; else what the head is for."""
+    """The task that the folder names, if the head is that task's; empty: what the head is for."""
     name = str(sidecar.get("task", ""))
     if name in ("", ENCODER):
         return ""
-    return name if task_named(name).head == checkpoint.head else ""
+    task = task_named(name)
+    fits = (task.head, task.problem) == (checkpoint.head, checkpoint.problem)
+    return name if fits else ""
 
 
 def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from converters.checkpoint import Checkpoint, without_unread_pooler
+from converters.checkpoint import Checkpoint, config_to_train, without_unread_pooler
 from converters.heads import PREFIXES, SINGLE_LABEL, is_head_weight
 from edgebert.dataset_files import LabelUse
 from edgebert.datasets import Dataset
@@ -97,6 +97,7 @@ class Task(ABC, Generic[F]):
         name: what `--task` says and the model's folder and manifest keep.
         title: for people.
         head: what stands behind the encoder, of `converters.heads`.
+        problem: what the outputs of a classifier of texts are, of `converters.heads.PROBLEMS`.
         metric: the key of `metrics` that epochs are chosen by and that gates look at: a share, or
             a correlation; more is better.
         texts: how many texts an example has that somebody types: 1, or 2 for pairs.
@@ -110,6 +111,7 @@ class Task(ABC, Generic[F]):
     name: ClassVar[str]
     title: ClassVar[str]
     head: ClassVar[str]
+    problem: ClassVar[str] = SINGLE_LABEL
     metric: ClassVar[str]
     texts: ClassVar[int] = 1
     file_outputs: ClassVar[tuple[str, ...]]
@@ -231,6 +233,7 @@ class Task(ABC, Generic[F]):
         kept = checkpoint.head == self.head
         return replace(
             checkpoint,
+            config=config_to_train(checkpoint.config, self.head),
             weights=weights,
             labels=checkpoint.labels if kept else (),
             problem=checkpoint.problem if kept else SINGLE_LABEL,
