@@ -26,6 +26,7 @@ _PACKAGE = "sentence_transformers"
 _TRANSFORMER = "Transformer"
 _SETTINGS_FILE = "sentence_bert_config.json"
 _PROMPTS_FILE = "config_sentence_transformers.json"
+_NO_LIMIT = 10**9
 _MODE = "pooling_mode"
 _FEATURE = "sentence_embedding"
 # By the names of flags, in the order in which their results stand side by side.
@@ -139,11 +140,14 @@ def read_modules(folder: Path | str) -> SentenceModules:
     _check_order(kinds[1:], path)
     encoder = folder / modules[0].get("path", "")
     settings = _optional_json(encoder / _SETTINGS_FILE)
-    length = settings.get("max_seq_length")
+    # Newer releases keep it with the tokenizer, whose library says "none" with an enormous number.
+    length = settings.get("max_seq_length") or _optional_json(
+        encoder / "tokenizer_config.json"
+    ).get("model_max_length")
     read = SentenceModules(
         encoder,
         SentenceHead((), (), False) if len(kinds) > 1 else None,
-        max_length=length if isinstance(length, int) and length > 0 else None,
+        max_length=length if isinstance(length, int) and 0 < length < _NO_LIMIT else None,
         lowercase=settings.get("do_lower_case") is True,
         notes=_prompt_notes(folder),
     )
