@@ -13,6 +13,7 @@ before the first step it reduces a whole nested batch at once, which TensorFlow 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ import tensorflow as tf
 from edgebert import errors
 from edgebert.errors import UsageError
 from edgebert.settings import DeviceSettings
-from edgebert.training.cluster import read_cluster, wait_for_workers
+from edgebert.training.cluster import Cluster, read_cluster, wait_for_workers
 from edgebert.training.optimizer import summed
 
 T = TypeVar("T")
@@ -36,6 +37,12 @@ MakeBatch = Callable[[Rows], Any]
 NOISE = "seed_generator_state"
 """How the path of a counter of random numbers ends."""
 _NOISE_APART = 1_000_003
+_GONE = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 class Devices(Protocol):
@@ -153,6 +160,11 @@ class DataParallel:
         self.pressed: Callable[[], bool] = lambda: False
         self._stop = False
         self._step: Any = None
+        self._gather = tf.function(
+            lambda *given: strategy.run(_gather_all, args=given),
+            input_signature=[tf.TensorSpec([None], tf.int32)] * 2,
+            autograph=False,
+        )
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
@@ -160,18 +172,20 @@ class DataParallel:
 
     def exchange(self, value: T) -> list[T]:
         text = np.frombuffer(json.dumps(value).encode(), np.uint8).astype(np.int32)
-        texts, sizes = self._run(_gather_all, tf.constant(text), tf.constant([len(text)]))
+        with _others_are_there():
+            texts, sizes = self._here(self._gather(tf.constant(text), tf.constant([len(text)])))
         ends = np.cumsum(sizes)
         said = [texts[end - size : end] for end, size in zip(ends, sizes, strict=True)]
         return [json.loads(one.astype(np.uint8).tobytes()) for one in said[:: self._local]]
 
-    def _run(self, function: Callable[..., Any], *values: Any) -> Any:
-        """What a function gives in this process' first replica, as arrays."""
-        run = tf.function(lambda *given: self._strategy.run(function, args=given), autograph=False)
-        found = run(*values)
-        return tf.nest.map_structure(
-            lambda each: np.asarray(self._strategy.experimental_local_results(each)[0]), found
-        )
+    def _here(self, values: Any) -> Any:
+        """Of values that every replica has, those of this process' first one, as arrays."""
+        first = self._strategy.experimental_local_results
+        return tf.nest.map_structure(lambda each: np.asarray(first(each)[0]), values)
+
+    def _run(self, function: Callable[[], Any]) -> None:
+        with _others_are_there():
+            tf.function(lambda: self._strategy.run(function), autograph=False)()
 
     def share(self, variables: Sequence[Any]) -> None:
         def take() -> Any:
@@ -219,7 +233,8 @@ class DataParallel:
         done, total = 0, 0.0
         for number, shares in enumerate(_dataset(queue, make_shares, first).prefetch(2)):
             every.on_train_batch_begin(number)
-            loss, stop = self._step(shares, tf.constant(float(self.pressed())))
+            with _others_are_there():
+                loss, stop = self._step(shares, tf.constant(float(self.pressed())))
             self._stop = bool(stop > 0)
             done, total = done + len(queue[number]), total + float(loss) * len(queue[number])
             every.on_train_batch_end(number, {"loss": total / done})
@@ -246,7 +261,7 @@ class DataParallel:
             count = counts * _count(model.loss, targets, weights)
             gradients = tape.gradient(loss, [variable.value for variable in variables])
             gradients = [_times(gradient, count) for gradient in gradients]
-            facts = tf.stack([count, count * loss, stop])
+            facts = tf.stack([count, tf.math.multiply_no_nan(loss, count), stop])
             gradients, (total, loss, stop) = _added(context, gradients, facts)
             gradients = [_times(gradient, 1 / total) for gradient in gradients]
             model.optimizer.apply(gradients, variables)
@@ -302,19 +317,32 @@ def open_devices(settings: DeviceSettings) -> Devices:
                 f"--strategy mirrored: expected several devices. Received: {found[0].name} alone. "
                 "Next: leave --strategy out."
             )
-        return DataParallel(_Mirrored([device.name for device in found]))
+        return DataParallel(_mirrored(tuple(device.name for device in found)))
     if settings.strategy == "multi-worker":
         cluster = read_cluster(os.environ)
-        wait_for_workers(cluster, settings.worker_wait_seconds)
-        try:
-            strategy = _MultiWorker()
-        except RuntimeError as error:
-            raise UsageError(
-                f"--strategy multi-worker: expected a process that has not used TensorFlow yet. "
-                f"Received: {error}. Next: start training in a process of its own."
-            ) from error
+        strategy = _joined(cluster, settings.worker_wait_seconds)
         return DataParallel(strategy, cluster.index, len(cluster.addresses))
     return OneDevice()
+
+
+# One strategy for all runs of a process: two of them would mix up what their replicas say.
+
+
+@functools.cache
+def _mirrored(names: tuple[str, ...]) -> _Mirrored:
+    return _Mirrored(list(names))
+
+
+@functools.cache
+def _joined(cluster: Cluster, wait_seconds: float) -> _MultiWorker:
+    wait_for_workers(cluster, wait_seconds)
+    try:
+        return _MultiWorker()
+    except RuntimeError as error:
+        raise UsageError(
+            f"--strategy multi-worker: expected a process that has not used TensorFlow yet. "
+            f"Received: {error}. Next: start training in a process of its own."
+        ) from error
 
 
 def from_chief(devices: Devices, make: Callable[[], T]) -> T:
@@ -376,19 +404,41 @@ def _signature(batch: Any) -> Any:
     )
 
 
+@contextlib.contextmanager
+def _others_are_there() -> Iterator[None]:
+    """Says in our words that another process is gone, which TensorFlow notices by itself."""
+    try:
+        yield
+    except _GONE as error:
+        first = str(error.message).splitlines()[0]
+        raise errors.EdgebertError(
+            f"Expected all workers to stay until the end. Received: another one is gone ({first}). "
+            "Next: look why it ended; the same command with --resume on all hosts goes on from "
+            "the last saved state."
+        ) from error
+
+
 def _count(loss: Any, targets: Any, weights: Any) -> Any:
-    """How many items a loss is the mean of: what it says itself, else rows."""
+    """How many items a loss is the mean of: what it says itself, else rows.
+
+    Keras' own losses leave out what they ignore.
+    """
     if hasattr(loss, "count"):
         return tf.cast(loss.count(targets), tf.float32)
+    ignored = getattr(loss, "ignore_class", None)
+    if ignored is not None:
+        return tf.reduce_sum(tf.cast(targets != ignored, tf.float32))
     return tf.cast(tf.shape(weights)[0], tf.float32)
 
 
 def _times(gradient: Any, factor: Any) -> Any:
+    """A gradient that counts so much: where it is 0 the mean of nothing, no number, is 0 too."""
     if gradient is None:
         return None
     if isinstance(gradient, tf.IndexedSlices):
-        return tf.IndexedSlices(gradient.values * factor, gradient.indices, gradient.dense_shape)
-    return gradient * factor
+        values = tf.math.multiply_no_nan(gradient.values, factor)
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return tf.math.multiply_no_nan(gradient, factor)
 
 
 def _added(context: Any, gradients: list[Any], facts: Any) -> tuple[list[Any], Any]:
@@ -409,7 +459,8 @@ def _added(context: Any, gradients: list[Any], facts: Any) -> tuple[list[Any], A
 
 def _gather_all(text: Any, size: Any) -> Any:
     context = tf.distribute.get_replica_context()
-    return context.all_gather(text, 0), context.all_gather(size, 0)
+    # An argument stands on no device, but what is gathered must stand on the replica's.
+    return tuple(context.all_gather(tf.identity(part), 0) for part in (text, size))
 
 
 def _here(variable: Any) -> Any:

@@ -1,0 +1,100 @@
+"""A program that trains tiny models under a strategy: TensorFlow takes it only in a fresh process.
+
+    python -m tests.edgebert.training.replicas STRATEGY OUT TASK...
+
+Prints JSON, a line a task: the losses after each step, the dev metrics, a sum over the weights, or
+the error. Under `mirrored` there are three logical devices, so that batches never divide evenly.
+TEST_STOP_AT stops at that step as Ctrl-C does, TEST_RESUME resumes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.checkpoint import BertConfig
+from converters.vocabulary import Vocabulary
+from edgebert.errors import EdgebertError
+from edgebert.finetuning import finetune
+from edgebert.native_noise import load_keras
+from edgebert.settings import DataSettings, DeviceSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks import task_named
+from edgebert.tokenizer import Tokenizer
+from tests.conftest import TINY_TOKENS
+from tests.tiny_tasks import random_task_model, write_task_file
+
+DEVICES = 3
+SETTINGS = FinetuneSettings(
+    epochs=2, batch_size=8, learning_rate=2e-3, max_length=40, dropout=0.0, patience=0, seed=3
+)
+
+
+def make_devices() -> None:
+    """Makes one CPU look like several; no tensor may have been made before."""
+    load_keras()
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    parts = [tf.config.LogicalDeviceConfiguration()] * DEVICES
+    tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def train(task: str, strategy: str, out: Path) -> dict[str, Any]:
+    """Trains a tiny model."""
+    vocabulary = Vocabulary(tokens=TINY_TOKENS, lowercase=True)
+    config = BertConfig(vocabulary.size, 16, 1, 2, 24, 40)
+    base = random_task_model(config, Tokenizer(vocabulary), task)
+    # Every worker writes its own: the same bytes.
+    folder = out.parent / f"data-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    data = write_task_file(folder, task, repeats=3)
+    read = task_named(task).read(data, DataSettings(), "required")
+    losses: list[float] = []
+    stop_at = int(os.environ.get("TEST_STOP_AT", "0"))
+
+    def progress(stage: str, done: int, total: int, **facts: Any) -> None:
+        losses.append(facts["loss"])
+        if done == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    result = finetune(
+        base,
+        read,
+        read,
+        SETTINGS,
+        out,
+        resume="TEST_RESUME" in os.environ,
+        progress=progress,
+        task=TaskSettings(task),
+        where=DeviceSettings(strategy, worker_wait_seconds=float(os.environ.get("TEST_WAIT", 60))),
+    )
+    weights = result.model.checkpoint.weights.values()
+    return {
+        "losses": losses,
+        "steps": result.steps,
+        "metrics": result.metrics,
+        "weights": float(sum(np.abs(array).sum(dtype=np.float64) for array in weights)),
+    }
+
+
+def main() -> None:
+    """Trains on each of the tasks that are named."""
+    strategy, out, *tasks = sys.argv[1:]
+    if strategy == "mirrored":
+        make_devices()
+    for task in tasks:
+        try:
+            found = train(task, strategy, Path(out) / f"{task}-{strategy}")
+        except (EdgebertError, KeyboardInterrupt) as error:
+            found = {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps({"task": task, **found}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
