@@ -111,7 +111,8 @@ def _spans(
 ) -> None:
     rows = layout.dense(sub, x, "spans", "spans/logits")
     columns = sub.transpose(rows, [1, 0], "spans/columns")
-    for name, logits in zip(SPAN_OUTPUTS, sub.split(columns, 0, 2, "spans/split"), strict=True):
+    columns = sub.add(columns, mask.bias, "spans/masked")
+    for name, logits in zip(SPAN_OUTPUTS, sub.split(columns, 1, 2, "spans/split"), strict=True):
         sub.output(name, sub.reshape(logits, [1, -1], [1, length], name))
 
 

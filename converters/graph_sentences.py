@@ -28,10 +28,12 @@ class Mask(NamedTuple):
     Attributes:
         tokens: 1 for a token, 0 for padding, int32 `[1, length]`: the input.
         present: the same, float32 `[1, 1, length]`.
+        bias: 0 for a token, far below any score for padding, float32 `[1, 1, length]`.
     """
 
     tokens: Tensor
     present: Tensor
+    bias: Tensor
 
 
 def sentence_vector(

@@ -69,7 +69,7 @@ def build_inference_graph(
     - a classifier of texts: `probabilities` or `logits`, `[1, labels]`; where its problem is
       regression, `score`, `[1, 1]`;
     - a classifier of tokens: the same of each token, `[1, length, labels]`;
-    - spans: `start_logits` and `end_logits`, each `[1, length]`;
+    - spans: `start_logits` and `end_logits`, each `[1, length]`, padding far below any token;
     - sentence: `embedding`, `[1, size]`;
     - a masked LM: `logits` of the first [MASK] tokens, `[1, masks, vocab_size]`; rows of more
       masks than a text has mean nothing;
@@ -153,7 +153,7 @@ class Layout:
         for i in range(self.config.num_layers):
             last = i == self.config.num_layers - 1
             x = self.layer(sub, x, bias, i, length, rows if last else None)
-        add_head(self, sub, x, Mask(mask, present), length, output)
+        add_head(self, sub, x, Mask(mask, present, bias), length, output)
 
     def rows_read(
         self, sub: SubgraphBuilder, token_ids: Tensor, length: int, output: str

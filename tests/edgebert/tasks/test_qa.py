@@ -18,6 +18,8 @@ from edgebert.evaluation import KerasPredictor, evaluate, open_predictor, predic
 from edgebert.exporting import choose_lengths, export
 from edgebert.finetuning import finetune
 from edgebert.inspection import inspect_model
+from edgebert.litert_model import LiteRtModel
+from edgebert.litert_runtime import open_runtime
 from edgebert.model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
 from edgebert.squad_files import Answer, Question
@@ -306,6 +308,19 @@ def test_the_file_is_exact_and_in_one_partition(exported: Path) -> None:
     assert parity["float_max_error"] < 1e-4
     assert parity["final"]["label_agreement"] == 1.0
     assert [each.partitions for each in inspect_model(exported).delegation] == [1]
+
+
+def test_padding_can_not_win_in_the_file(exported: Path, task: QuestionAnswering) -> None:
+    """Readers of other people, such as the Task Library's, look at every column."""
+    model = LiteRtModel.open(exported)
+    encoding = model.tokenizer.encode("what is on", "The movie")
+    key, inputs = model.call_of(encoding)
+    run = open_runtime(exported, 1, fixed_lengths=True).signature(key)
+    named = run({name: np.array([ids], np.int32) for name, ids in inputs.items()})
+    assert sorted(named) == ["end_logits", "start_logits"]
+    for logits in named.values():
+        assert logits.shape == (1, 40)
+        assert logits[0, len(encoding) :].max() < logits[0, : len(encoding)].min() - 1e3
 
 
 def test_lengths_suit_windows_over_contexts(tiny_task_model: Models) -> None:
