@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from edgebert.cli.options import (
     json_option,
     print_json,
     say_what_was_opened,
+    say_whose_head_is_left_out,
     settings_options,
     training_options,
 )
-from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.settings import DataSettings, DeviceSettings, FinetuneSettings, TaskSettings
 
 if TYPE_CHECKING:
     from edgebert.evaluation import Evaluation
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 @settings_options(TaskSettings, "task")
 @settings_options(FinetuneSettings)
 @settings_options(DataSettings, "columns")
+@settings_options(DeviceSettings, "where")
 @json_option
 def finetune(
     base: Path,
@@ -44,6 +47,7 @@ def finetune(
     task: TaskSettings,
     settings: FinetuneSettings,
     columns: DataSettings,
+    where: DeviceSettings,
     as_json: bool,
 ) -> None:
     """Fine-tune a BERT for a task on labelled data.
@@ -70,6 +74,7 @@ def finetune(
             f"Task: {task.task}, as {train_path.name} looks (--task names another).", err=True
         )
     kind = task_named(task.task)
+    say_whose_head_is_left_out(opened, kind)
     train, dev, test = (
         None if path is None else kind.read(path, columns, "required")
         for path in (train_path, dev_path, test_path)
@@ -78,7 +83,9 @@ def finetune(
     if test is not None:
         kind.require_known(test, kind.label_names(train))
     with training_progress(out) as progress:
-        result = run_finetune(opened, train, dev, settings, out, resume, progress, task)
+        result = run_finetune(opened, train, dev, settings, out, resume, progress, task, where)
+    if leaves_the_rest_to_the_chief(where, out):
+        return
     tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))
     if as_json:
         print_json(
@@ -97,6 +104,17 @@ def finetune(
     print_epochs(str(out), result.epochs, result.best_epoch)
     click.echo(f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second")
     print_test(tested)
+
+
+def leaves_the_rest_to_the_chief(where: DeviceSettings, out: Path) -> bool:
+    """Whether this process is one of several hosts and not the one that writes; it says so."""
+
+    from edgebert.training.cluster import read_cluster
+
+    worker = read_cluster(os.environ).index if where.strategy == "multi-worker" else 0
+    if worker:
+        click.echo(f"Worker {worker} is done: worker 0 writes {out} and scores it.", err=True)
+    return worker > 0
 
 
 @contextlib.contextmanager
