@@ -108,7 +108,6 @@ def finetune(
 
 def leaves_the_rest_to_the_chief(where: DeviceSettings, out: Path) -> bool:
     """Whether this process is one of several hosts and not the one that writes; it says so."""
-
     from edgebert.training.cluster import read_cluster
 
     worker = read_cluster(os.environ).index if where.strategy == "multi-worker" else 0
