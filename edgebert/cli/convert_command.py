@@ -38,7 +38,8 @@ def convert(model: Path, out: Path, to: str, max_difference: float, as_json: boo
     MODEL is a model folder (Hugging Face, sentence-transformers, keras-hub preset, Google TF1), or
     a name on Hugging Face's hub (owner/name@revision) where there is a network.
 
-    keras-hub's BERT has the tanh approximation of GELU. A model that was trained with the exact
+    Models of all tasks become Hugging Face folders. keras-hub has text classifiers, masked LMs and
+    embedders; its BERT has the tanh approximation of GELU. A model that was trained with the exact
     GELU gives slightly other outputs there, which --max-difference has to allow.
 
     \b

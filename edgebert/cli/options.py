@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
+from converters.heads import ENCODER
 from edgebert.reporting.units import size_text as size_text
 
 if TYPE_CHECKING:
     from edgebert.model import TaskModel
+    from edgebert.tasks.task import Task
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -163,6 +165,15 @@ def say_what_was_opened(model: TaskModel) -> None:
         )
     for note in model.checkpoint.notes:
         click.echo(note, err=True)
+
+
+def say_whose_head_is_left_out(model: TaskModel, task: Task[Any]) -> None:
+    """That a base was trained for something else than it is to be trained for, on stderr."""
+    if model.checkpoint.head not in (ENCODER, task.head):
+        click.echo(
+            f"The base does {model.task}: its head is left out, {task.name} gets one of its own.",
+            err=True,
+        )
 
 
 def print_json(content: Any) -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from converters.checkpoint import GELU_TANH, RELU
+from converters.checkpoint import GELU_TANH, RELU, BertConfig
+from converters.vocabulary import Vocabulary
 from edgebert.conversion import HUGGING_FACE, KERAS_HUB, convert
 from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.model import TaskModel, open_model
+from edgebert.tokenizer import Tokenizer
 from tests.conftest import random_checkpoint
 from tests.edgebert.cli.test_commands import call
 from tests.golden.checkpoints import CHECKPOINTS
+from tests.tiny_tasks import random_task_model
 
 
 def with_config(model: TaskModel, **changes: object) -> TaskModel:
@@ -40,6 +43,49 @@ def test_the_exact_gelu_is_refused_with_its_difference(
     result = convert(tiny_model, out, KERAS_HUB, max_difference=1.1 * measured)
     assert 1e-4 < result.max_difference == pytest.approx(measured, rel=0.05)
     assert result.notes == ("its GELU is the tanh approximation, the model's is exact",)
+
+
+@pytest.mark.parametrize("task", ["regression", "ner", "qa", "embeddings", "masked-lm"])
+def test_any_task_becomes_a_hugging_face_folder(
+    task: str, tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    model = random_task_model(tiny_config, Tokenizer(tiny_vocabulary), task)
+    result = convert(model, tmp_path / "folder", HUGGING_FACE)
+    assert (result.max_difference, result.notes) == (0.0, ())
+    assert open_model(tmp_path / "folder").task == task
+
+
+@pytest.mark.parametrize("task", ["multi-label", "embeddings"])
+def test_tasks_that_keras_hub_has_become_presets(
+    task: str, tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    config = replace(tiny_config, activation=GELU_TANH)
+    model = random_task_model(config, Tokenizer(tiny_vocabulary), task)
+    assert convert(model, tmp_path / "preset", KERAS_HUB).max_difference == 0
+    assert open_model(tmp_path / "preset").task == task
+
+
+def test_a_masked_lm_loses_its_next_sentence_in_keras_hub(
+    tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    config = replace(tiny_config, activation=GELU_TANH)
+    model = random_task_model(config, Tokenizer(tiny_vocabulary), "masked-lm")
+    with pytest.raises(QualityGateError, match="the GELU of its masked LM's head is exact"):
+        convert(model, tmp_path / "preset", KERAS_HUB)
+    result = convert(model, tmp_path / "preset", KERAS_HUB, max_difference=0.1)
+    assert 1e-4 < result.max_difference < 0.1
+    assert "no head for the next sentence: it is left out" in result.notes[0]
+    assert not open_model(tmp_path / "preset").checkpoint.has_next_sentence
+
+
+@pytest.mark.parametrize("task", ["ner", "qa"])
+def test_a_task_that_keras_hub_has_not(
+    task: str, tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
+) -> None:
+    model = random_task_model(tiny_config, Tokenizer(tiny_vocabulary), task)
+    with pytest.raises(ModelError, match=r"keras-hub has BertTextClassifier, .* for a BERT"):
+        convert(model, tmp_path / "preset", KERAS_HUB)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_encoder_without_a_pooler(tiny_encoder: TaskModel, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.cli.options import say_what_was_opened
+from edgebert.cli.options import say_what_was_opened, say_whose_head_is_left_out
 from edgebert.model import TaskModel, open_model
+from edgebert.tasks import task_named
 from tests.converters.test_huggingface import edit_config
 from tests.golden.checkpoints import CHECKPOINTS
 
@@ -25,6 +26,18 @@ def test_a_head_that_is_left_out_is_said_on_stderr(
         "Opened a Hugging Face folder: encoder, 2 layers of 8.\n"
         f"{folder}: its head is left out: it is a BertForMultipleChoice, whose head is not read.\n"
     )
+
+
+def test_a_head_that_gives_way_to_another_is_said_on_stderr(
+    tiny_model: TaskModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = open_model(CHECKPOINTS / "BertForTokenClassification", as_base=True)
+    say_whose_head_is_left_out(base, task_named("qa"))
+    expected = "The base does pos: its head is left out, qa gets one of its own.\n"
+    assert capsys.readouterr().err == expected
+    say_whose_head_is_left_out(base, task_named("ner"))
+    say_whose_head_is_left_out(tiny_model, task_named("classification"))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_model_of_our_own_is_nothing_to_speak_of(
