@@ -310,13 +310,14 @@ def test_the_file_is_exact_and_in_one_partition(exported: Path) -> None:
     assert [each.partitions for each in inspect_model(exported).delegation] == [1]
 
 
-def test_padding_can_not_win_in_the_file(exported: Path, task: QuestionAnswering) -> None:
+def test_padding_can_not_win_in_the_file(exported: Path) -> None:
     """Readers of other people, such as the Task Library's, look at every column."""
     model = LiteRtModel.open(exported)
     encoding = model.tokenizer.encode("what is on", "The movie")
     key, inputs = model.call_of(encoding)
-    run = open_runtime(exported, 1, fixed_lengths=True).signature(key)
-    named = run({name: np.array([ids], np.int32) for name, ids in inputs.items()})
+    runtime = open_runtime(exported, 1, fixed_lengths=True)
+    arrays = {name: np.array([values], np.int32) for name, values in inputs.items()}
+    named = runtime.signature(key)(arrays)
     assert sorted(named) == ["end_logits", "start_logits"]
     for logits in named.values():
         assert logits.shape == (1, 40)
