@@ -43,11 +43,19 @@ def _quantization_aware() -> Any:
 class DataSettings:
     """Where text and labels stand in a data file."""
 
-    text_column: str = setting("", "Column (or JSON key) of the text; found by name when empty.")
+    text_column: str = setting(
+        "",
+        "Column (or JSON key) of the text; found by name when empty. Of words in CoNLL columns its "
+        "number, from 1.",
+    )
     pair_column: str = setting(
         "", "Column (or JSON key) of a pair's second text; found by name when empty."
     )
-    label_column: str = setting("", "Column (or JSON key) of the label; found by name when empty.")
+    label_column: str = setting(
+        "",
+        "Column (or JSON key) of the label; found by name when empty. Of tags in CoNLL columns its "
+        "number, from 1.",
+    )
     label_separator: str = setting("|", "What divides several labels in one column.")
 
 
