@@ -148,6 +148,43 @@ def token_classifier_metadata(
     return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
 
 
+def embedder_metadata(
+    name: str,
+    description: str,
+    *,
+    vocab_file: str = "vocab.txt",
+    input_names: Sequence[str] = BERT_INPUT_NAMES,
+    output_name: str = "embedding",
+    subgraph_names: Sequence[str] = ("",),
+    version: str = "",
+    author: str = "",
+    license_text: str = "",
+) -> bytes:
+    """The TFLITE_METADATA flatbuffer of a BERT that gives a vector of a text.
+
+    MediaPipe's and the Task Library's TextEmbedder find the input tensors by these names and give
+    the output as it is, maybe made 1 long; its name becomes that of the head. MediaPipe takes a
+    file with one subgraph only.
+
+    Args:
+        name: what the model is called.
+        description: what it does, for people.
+        vocab_file: name of the associated file that holds the vocabulary, a token a line.
+        input_names: names of the input tensors in the order of the subgraph's inputs.
+        output_name: name of the output tensor.
+        subgraph_names: one name a subgraph of the file; all have the same inputs and outputs.
+        version: the model's version.
+        author: who made the model.
+        license_text: the licence that the model is under.
+
+    Returns:
+        The flatbuffer, to be stored as the buffer `METADATA_BUFFER`.
+    """
+    outputs = [_tensor(output_name, "The vector of the text.")]
+    facts = {"version": version, "author": author, "license": license_text}
+    return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
+
+
 def _packed(
     name: str,
     description: str,

@@ -14,6 +14,7 @@ from converters.metadata import (
 )
 from converters.task_metadata import (
     classifier_metadata,
+    embedder_metadata,
     labels_txt,
     question_answerer_metadata,
     token_classifier_metadata,
@@ -65,6 +66,15 @@ def _metadata(manifest: dict[str, Any], model: TaskModel) -> bytes | None:
             "BERT question answerer",
             description,
             vocab_file=VOCABULARY_FILE,
+            subgraph_names=subgraph_names,
+            version=__version__,
+        )
+    if model.checkpoint.head == heads.SENTENCE:
+        return embedder_metadata(
+            "BERT text embedder",
+            description,
+            vocab_file=VOCABULARY_FILE,
+            output_name=manifest["output"],
             subgraph_names=subgraph_names,
             version=__version__,
         )
