@@ -165,6 +165,24 @@ def test_hidden_tokens_are_told_as_transformers_tells_them(name: str, trained: b
         assert_same_outputs(outputs["next_sentence"], next_sentence_output(name))
 
 
+@pytest.mark.parametrize("name", MASKED_LMS)
+def test_the_tflite_graph_tells_hidden_tokens_as_transformers_does(
+    name: str, tmp_path: Path
+) -> None:
+    """The golden inputs have no [MASK]: the graph is told that their commonest token is it."""
+    inputs, expected = checkpoint_inputs(), checkpoint_output(name)
+    asked = int(np.bincount(inputs["token_ids"][inputs["padding_mask"] == 1]).argmax())
+    checkpoint = replace(
+        read_folder(CHECKPOINTS / name), masked=heads.MaskedTokens(mask_id=asked, count=4)
+    )
+    output = graph_outputs(checkpoint, tmp_path)
+    for row in range(2):
+        places = np.flatnonzero(inputs["token_ids"][row] == asked)[:4]
+        assert len(places)
+        given = output[row, : len(places)]
+        np.testing.assert_allclose(given, expected[row, places], atol=TOLERANCE)
+
+
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifier_keeps_its_pooler_s_activation(name: str) -> None:
     assert read_folder(CHECKPOINTS / name).config.pooler_activation == CLASSIFIERS[name]
