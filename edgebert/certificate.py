@@ -44,9 +44,10 @@ class Certificate:
         texts: how many were compared.
         token_ids_equal: the vocabulary in the file gives the model's own token ids, on every text.
         float_max_error: largest absolute difference between the Keras model and the float graph
-            (log probabilities where the head gives distributions, its numbers elsewhere).
+            (log probabilities where the head gives distributions, its numbers elsewhere; of a
+            score, whose unit may be any, as a share of the largest one where that is over 1).
         final: agreement of the final file with the Keras model (heads that give distributions).
-        final_max_error: the same largest difference for the final file.
+        final_max_error: the largest difference for the final file; a score's in its own unit.
         final_cosine: smallest cosine of a vector to the Keras model's (heads that give vectors, a
             bare encoder's rows).
         shown: for a few texts, the ids and what each of the three said.
@@ -176,8 +177,8 @@ def certify(
 ) -> Certificate:
     """Runs texts or examples through all three and compares; varied ones of our own when empty."""
     given: Sequence[Any] = list(examples) or _varied(keras)
-    encodings, from_file = (encodings_of(each, given, final.max_length) for each in (keras, final))
-    same_ids = all(a.token_ids == b.token_ids for a, b in zip(encodings, from_file, strict=True))
+    in_folder, encodings = (encodings_of(each, given, final.max_length) for each in (keras, final))
+    same_ids = all(a.token_ids == b.token_ids for a, b in zip(in_folder, encodings, strict=True))
     reference, in_float, in_final = (
         [output.astype(np.float64) for output in each.outputs(encodings)]
         for each in (keras, float_graph, final)
@@ -201,8 +202,9 @@ def certify(
         errors = float_agreement.max_logit_error, final_agreement.max_logit_error
         cosine = None
     else:
-        errors = _largest_error(reference, in_float), _largest_error(reference, in_final)
         vectors = reference[0].shape[-1] > 1  # one number has no direction
+        unit = 1.0 if vectors else max(1.0, float(np.abs(reference).max()))
+        errors = _largest_error(reference, in_float) / unit, _largest_error(reference, in_final)
         cosine = min(map(_smallest_cosine, reference, in_final)) if vectors else None
     return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
 

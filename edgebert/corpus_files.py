@@ -26,7 +26,7 @@ from edgebert.datasets import Dataset
 from edgebert.errors import DataError
 
 ENDINGS = (".txt", ".txt.gz")
-FLAT_SENTENCES = 64
+FLAT_SENTENCES = 16
 """Lines that are handed out together where a file has no documents."""
 
 

@@ -93,6 +93,8 @@ def finetune(
         keras_model = fitting.build_model(base, kind, kind.num_outputs(labels), keep_head, settings)
         data = encode_split(base, kind, train, labels, base.decoding, settings)
         judge = encode_split(base, kind, dev, labels, base.decoding, settings, chooses=True)
+        if not keep_head:
+            kind.start_head(keras_model, data.rows)
         outcome = fitting.train(
             keras_model,
             data.rows,

@@ -19,6 +19,9 @@ from edgebert.tokenizer import Encoding
 NEXT_SENTENCE = "next_sentence"
 PLACES = "mask_places"
 JUDGE_SEED = 20181011
+_UNSEEN = 0.1
+"""Times that a token counts beside those that it is seen."""
+_COUNTED_AT_ONCE = 1 << 24
 
 
 class JudgedTexts(Sequence[Encoding]):
@@ -102,6 +105,15 @@ class MaskedRows:
             targets[NEXT_SENTENCE] = 1 - self.corpus.follows[rows]
             targets[NEXT_SENTENCE][self.corpus.follows[rows] < 0] = -1
         return {**inputs, PLACES: places}, targets, np.ones(len(rows), np.float32)
+
+    def log_frequencies(self) -> npt.NDArray[np.float32]:
+        """The logarithm of each token's share of the text, `[vocab_size]`; none is 0 times seen."""
+        ids, size = self.corpus.rows.token_ids, len(self.masking.framing)
+        counts = np.full(size, _UNSEEN)
+        for start in range(0, len(ids), _COUNTED_AT_ONCE):
+            counts += np.bincount(ids[start : start + _COUNTED_AT_ONCE], minlength=size)
+        counts[self.masking.framing] = _UNSEEN
+        return np.log(counts / counts.sum()).astype(np.float32)
 
     def _drawn(self, row: int, epoch: int) -> tuple[Ids, Ids, Ids]:
         """What the model sees of a row, the places, and what stood there."""

@@ -263,6 +263,10 @@ class Task(ABC, Generic[F]):
         a `Dense` named `spans` has `spans/kernel` and `spans/bias`.
         """
 
+    def start_head(self, model: keras.Model, rows: TrainingRows) -> None:
+        """Sets what a new head should start with, as the training rows say; before any step."""
+        return
+
     @abstractmethod
     def loss(self, labels: Sequence[str]) -> Any:
         """The Keras loss of a batch's outputs against the targets of `TrainingRows.batch`."""
