@@ -256,7 +256,7 @@ class DataParallel:
             inputs, targets, weights, counts = shares[number % self._local]
             with tf.GradientTape() as tape:
                 outputs = model(inputs, training=True)
-                loss = model.compute_loss(inputs, targets, outputs, weights, training=True)
+                loss = _loss(model, inputs, targets, outputs, weights)
             variables = model.trainable_variables
             count = counts * _count(model.loss, targets, weights)
             gradients = tape.gradient(loss, [variable.value for variable in variables])
@@ -416,6 +416,17 @@ def _others_are_there() -> Iterator[None]:
             "Next: look why it ended; the same command with --resume on all hosts goes on from "
             "the last saved state."
         ) from error
+
+
+def _loss(model: Any, inputs: Any, targets: Any, outputs: Any, weights: Any) -> Any:
+    """The loss of a batch: the model's own, else the task's.
+
+    Keras' `compute_loss` gives the task's too, but where a model has several outputs it makes
+    variables meanwhile, which can't be made inside a step.
+    """
+    if type(model).compute_loss is not keras.Model.compute_loss:
+        return model.compute_loss(inputs, targets, outputs, weights, training=True)
+    return model.loss(targets, outputs, sample_weight=weights)
 
 
 def _count(loss: Any, targets: Any, weights: Any) -> Any:

@@ -4,7 +4,8 @@
 
 Prints JSON, a line a task: the losses after each step, the dev metrics, a sum over the weights, or
 the error. Under `mirrored` there are three logical devices, so that batches never divide evenly.
-TEST_STOP_AT stops at that step as Ctrl-C does, TEST_RESUME resumes.
+TEST_STOP_AT stops at that step as Ctrl-C does, TEST_RESUME resumes, TEST_SLOW sleeps so many
+seconds after each step, TEST_WAIT waits so many seconds for other workers.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +62,8 @@ def train(task: str, strategy: str, out: Path) -> dict[str, Any]:
 
     def progress(stage: str, done: int, total: int, **facts: Any) -> None:
         losses.append(facts["loss"])
+        print(f"step {done}", file=sys.stderr, flush=True)
+        time.sleep(float(os.environ.get("TEST_SLOW", "0")))
         if done == stop_at:
             os.kill(os.getpid(), signal.SIGINT)
 
