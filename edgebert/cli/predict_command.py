@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgebert.cli.options import settings_options
 from edgebert.settings import DataSettings
+
+if TYPE_CHECKING:
+    from edgebert.evaluation import Predictor
+
+_SHOWN_HITS = 5
 
 
 @click.command()
@@ -22,7 +29,24 @@ from edgebert.settings import DataSettings
     "where the task reads one), or - for stdin.",
 )
 @click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
-@click.option("--top", default=1, show_default=True, help="Choices shown for each text.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    help=f"Choices shown for each text: 1, or {_SHOWN_HITS} with --index.  [default: 1]",
+)
+@click.option(
+    "--index",
+    "index_path",
+    type=click.Path(path_type=Path),
+    help="embeddings: a file of texts, such as a text a line; those nearest to each of TEXTS are "
+    "printed, with their cosine and row.",
+)
+@click.option(
+    "--index-cache",
+    "cache_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --index: a file to keep the vectors in, so that they are made once.",
+)
 @settings_options(DataSettings, "columns")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
 def predict(
@@ -30,7 +54,9 @@ def predict(
     texts: tuple[str, ...],
     data_path: Path | None,
     threads: int,
-    top: int,
+    top: int | None,
+    index_path: Path | None,
+    cache_path: Path | None,
     columns: DataSettings,
     as_json: bool,
 ) -> None:
@@ -45,15 +71,56 @@ def predict(
     edgebert predict model.tflite "turn on the lights"
     edgebert predict pairs.tflite "the cat sleeps" "a cat is asleep"
     cat texts.txt | edgebert predict model.tflite --json
+    edgebert predict minilm/ --index notes.txt --index-cache notes.npz "when is the party?"
     """
+    from edgebert.errors import UsageError
     from edgebert.evaluation import open_predictor, task_of
     from edgebert.evaluation import predict as run_predict
 
+    if cache_path is not None and index_path is None:
+        raise UsageError("--index-cache keeps the vectors of --index. Next: add --index FILE.")
     predictor = open_predictor(model, threads)
     task = task_of(predictor)
     several = task.texts_of(predictor.decoding) > 1
+    if index_path is not None:
+        queries = list(texts)
+        if data_path is not None or not texts:
+            queries.extend(task.read(data_path or Path("-"), columns, "none").texts)
+        _search(predictor, queries, index_path, cache_path, top or _SHOWN_HITS, columns, as_json)
+        return
     examples = [task.example(*texts)] if several and texts else list(texts)
     if data_path is not None or not texts:
         examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
     for answer in run_predict(predictor, examples):
-        click.echo(json.dumps(answer, ensure_ascii=False) if as_json else task.shown(answer, top))
+        click.echo(
+            json.dumps(answer, ensure_ascii=False) if as_json else task.shown(answer, top or 1)
+        )
+
+
+def _search(
+    predictor: Predictor,
+    queries: Sequence[str],
+    index_path: Path,
+    cache_path: Path | None,
+    top: int,
+    columns: DataSettings,
+    as_json: bool,
+) -> None:
+    """Prints the texts of a file that are nearest to each query."""
+    from edgebert.evaluation import task_of
+    from edgebert.progress import terminal_progress
+    from edgebert.semantic_index import embed, open_index
+
+    texts = task_of(predictor).read(index_path, columns, "none").texts
+    with terminal_progress() as progress:
+        index = open_index(predictor, texts, cache_path, progress)
+    found = index.search(embed(predictor, queries), top)
+    for query, hits in zip(queries, found, strict=True):
+        if as_json:
+            answer = {"text": query, "hits": [hit.to_dict() for hit in hits]}
+            click.echo(json.dumps(answer, ensure_ascii=False))
+            continue
+        if len(queries) > 1:
+            click.echo(query)
+        for hit in hits:
+            click.echo(f"{hit.cosine:.3f}\t{hit.row}\t{hit.text}")
