@@ -1,11 +1,15 @@
-"""Distillation: a smaller BERT learns from a fine-tuned one, with or without labels."""
+"""Distillation: a smaller BERT learns from a fine-tuned one, of text with labels or without.
+
+Text without labels, and changed copies of text, are for classifiers of texts; other tasks learn of
+labelled data, with what their teacher says of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +17,12 @@ import numpy.typing as npt
 from edgebert import native_noise
 from edgebert.augmentation import augment
 from edgebert.datasets import Dataset, encode_labels
-from edgebert.encoded_rows import encode_rows, joined_rows, rows_of
+from edgebert.encoded_rows import Inputs, encode_rows, joined_rows, rows_of
 from edgebert.errors import UsageError, refuse
-from edgebert.model import TaskModel
+from edgebert.examples import task_of
+from edgebert.model import ENCODER, TaskModel
 from edgebert.progress import Progress, silent
-from edgebert.settings import DistillSettings, FinetuneSettings
-from edgebert.tasks import classification, task_named
+from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
@@ -28,9 +32,13 @@ if TYPE_CHECKING:
     import keras
 
     from edgebert.tasks.labelled_rows import LabelledRows
+    from edgebert.tasks.task import Task, TrainingRows
     from edgebert.training.distilling import Teacher
+    from edgebert.training.judging import EncodedSplit
 
 STAGE = "distill"
+_NO_TEACHERS = {ENCODER: "a bare encoder", "masked-lm": "a masked LM"}
+_SCORED_AT_ONCE = 64
 SPLIT = 0.1
 """Chance with which a rare word of a changed copy is split into pieces for the student."""
 
@@ -40,7 +48,7 @@ class DistillResult(TrainingResult):
     """What distillation made: the model is the student; the teacher's work counts as training time.
 
     Attributes:
-        teacher_metrics: of the teacher on the dev rows: accuracy, macro_f1.
+        teacher_metrics: of the teacher on the dev rows.
     """
 
     teacher_metrics: dict[str, float]
@@ -59,11 +67,12 @@ def distill(
     """Trains a student on what a teacher says and writes the student's folder.
 
     Args:
-        teacher: a classifier.
+        teacher: a model with a task whose outputs can be compared (`training.heads`).
         student: any smaller BERT: a pruned model, one of `students`, or another checkpoint.
             Its vocabulary is the teacher's or a part of it. A head with other labels is made anew.
-        train: text; labels are used where rows have them (`hard_weight`).
-        dev: labelled text that the best epoch is chosen by.
+        train: of the task's reader; of a classifier of texts labels are used where rows have them
+            (`hard_weight`), other tasks need them.
+        dev: labelled data that the best epoch is chosen by.
         settings: losses and recipe.
         out: the folder to write. The state of an unfinished run is in its `.training/`.
         resume: goes on where an interrupted run stopped; a finished run returns at once.
@@ -87,8 +96,12 @@ def distill(
         "teacher": describe_model(teacher),
     }
     train, dev = choose_rows(train, dev, recipe)
-    targets = encode_labels(dev, teacher.labels)
-    _known_targets(train, teacher.labels)
+    task = task_of(teacher)
+    task.require_known(dev, teacher.labels)
+    if reads_unlabelled(teacher):
+        _known_targets(train, teacher.labels)
+    else:
+        task.require_known(train, teacher.labels)
     folder = TrainingFolder(out, identity)
     if resume:
         finished = finished_run(out, folder)
@@ -97,14 +110,23 @@ def distill(
 
     native_noise.load_keras()
     from edgebert.training import distilling, fitting
+    from edgebert.training.heads import kind_of
 
     taught = fitting.build_frozen(teacher)
     report = progress or silent
-    data = taught_rows(teacher, taught, student, train, recipe, settings, report)
-    task = task_named(teacher.task)
-    judged = encode_split(student, task, dev, teacher.labels, teacher.decoding, recipe)
-    same_head = student.labels == teacher.labels
-    net = fitting.build_model(student, task, len(teacher.labels), same_head, recipe)
+    pupil, same_head = _with_the_task(student, teacher, task)
+
+    def split(of: TaskModel, part: Dataset, length: int, chooses: bool = False) -> EncodedSplit:
+        sized = replace(recipe, max_length=length)
+        return encode_split(of, task, part, teacher.labels, teacher.decoding, sized, chooses)
+
+    data: TrainingRows
+    if reads_unlabelled(teacher):
+        data = taught_rows(teacher, taught, pupil, train, recipe, settings, report)
+    else:
+        data = split(pupil, train, recipe.max_length).rows
+    judged = split(pupil, dev, recipe.max_length, chooses=True)
+    net = fitting.build_model(pupil, task, task.num_outputs(teacher.labels), same_head, recipe)
     config = student.checkpoint.config
     model = distilling.DistillationModel(
         net,
@@ -114,11 +136,16 @@ def distill(
         distilling.METHODS[settings.method],
         settings.temperature,
         settings.hard_weight,
+        kind_of(teacher.checkpoint),
+        judged.loss,
     )
     outcome = fitting.train(model, data, judged, recipe, folder, report, STAGE, resume)
     entry = history_entry(identity, train, dev, outcome.metrics, outcome)
-    entry["teacher_metrics"] = _teacher_metrics(teacher, taught, dev, targets)
-    result = student.updated(net, teacher.labels, entry, max_length=recipe.max_length)
+    entry["teacher_metrics"] = _scored(taught, split(teacher, dev, teacher.max_length))
+    decoding = judged.fitted(outcome.outputs, recipe.batch_size, recipe.max_length)
+    result = pupil.updated(
+        net, teacher.labels, entry, max_length=recipe.max_length, decoding=decoding
+    )
     result.save(out)
     folder.remove()
     return _result(result, out)
@@ -130,11 +157,7 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
     Raises:
         UsageError: every problem is listed.
     """
-    if not teacher.labels:
-        raise UsageError(
-            "Expected a classifier as the teacher. Received: a bare encoder. "
-            "Next: fine-tune it with `edgebert finetune`."
-        )
+    refuse_teacher(teacher)
     big, small = teacher.checkpoint.config, student.checkpoint.config
     problems = [
         f"{name}: expected at most the teacher's {getattr(big, name)}. "
@@ -148,6 +171,16 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
             f"vocabulary: expected the teacher's or a part of it. Received: {len(unknown)} tokens "
             f"that the teacher does not know, such as {', '.join(sorted(unknown)[:3])}"
         )
+    if teacher.checkpoint.sentence is not None and small.hidden_size != big.hidden_size:
+        problems.append(
+            f"hidden_size: expected the teacher's {big.hidden_size}, since vectors are compared. "
+            f"Received: {small.hidden_size}"
+        )
+    if settings.augment and not reads_unlabelled(teacher):
+        problems.append(
+            f"augment: expected 0 for the task {teacher.task}, whose labels changed copies would "
+            f"no longer fit. Received: {settings.augment}"
+        )
     if settings.augment < 0:
         problems.append(f"augment: expected 0 copies or more. Received: {settings.augment}")
     if not settings.temperature > 0:
@@ -155,6 +188,46 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
     if not 0 <= settings.hard_weight <= 1:
         problems.append(f"hard_weight: expected from 0 to 1. Received: {settings.hard_weight}")
     refuse(problems)
+
+
+def refuse_teacher(teacher: TaskModel) -> None:
+    """Refuses a teacher by whose outputs nothing can be learnt.
+
+    Raises:
+        UsageError: a bare encoder, a masked LM.
+    """
+    if teacher.task in _NO_TEACHERS:
+        raise UsageError(
+            "Expected a teacher with labels, tags, spans, scores or vectors. Received: "
+            f"{_NO_TEACHERS[teacher.task]}. Next: fine-tune it for such a task with "
+            "`edgebert finetune`."
+        )
+
+
+def reads_unlabelled(teacher: TaskModel) -> bool:
+    """Whether it can teach on text that has no labels."""
+    return teacher.task == "classification"
+
+
+def _with_the_task(
+    student: TaskModel, teacher: TaskModel, task: Task[Any]
+) -> tuple[TaskModel, bool]:
+    """The student as a model of the teacher's task, and whether it keeps its head."""
+    same_head = (
+        student.checkpoint.head == teacher.checkpoint.head
+        and student.checkpoint.problem == teacher.checkpoint.problem
+        and student.labels == teacher.labels
+    )
+    checkpoint = student.checkpoint
+    if not same_head:
+        own = teacher.checkpoint
+        checkpoint = replace(
+            task.prepared(checkpoint, TaskSettings()), problem=own.problem, sentence=own.sentence
+        )
+    pupil = replace(
+        student, checkpoint=checkpoint, task=teacher.task, decoding=dict(teacher.decoding)
+    )
+    return pupil, same_head
 
 
 def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
@@ -221,25 +294,30 @@ def taught_rows(
 
 def _watched(teacher: TaskModel, taught: keras.Model, student: TaskModel) -> Teacher:
     from edgebert.training.distilling import Teacher
+    from edgebert.training.heads import Head
 
     ids = {token: i for i, token in enumerate(teacher.tokenizer.vocabulary.tokens)}
     config = teacher.checkpoint.config
     return Teacher(
         taught.get_layer("packed_encoder"),
+        Head(taught),
         config.num_layers,
         config.hidden_size,
         np.array([ids[token] for token in student.tokenizer.vocabulary.tokens], np.int32),
     )
 
 
-def _teacher_metrics(
-    teacher: TaskModel, taught: keras.Model, dev: Dataset, targets: npt.NDArray[np.int32]
-) -> dict[str, float]:
-    from edgebert.training.distilling import teacher_logits
+def _scored(net: keras.Model, split: EncodedSplit) -> dict[str, float]:
+    """The task's metrics of a frozen model on a split."""
+    import tensorflow as tf
 
-    rows = encode_rows(teacher.tokenizer, dev.texts, teacher.max_length)
-    predicted = teacher_logits(taught, rows, silent).argmax(-1)
-    return classification.metrics(predicted, targets, len(teacher.labels))
+    run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
+
+    def outputs(inputs: Inputs) -> Any:
+        return tf.nest.map_structure(lambda value: value.numpy(), run(inputs))
+
+    metrics = split.score(outputs, _SCORED_AT_ONCE, int(split.rows.lengths.max()))
+    return {name: value for name, value in metrics.items() if name != "loss"}
 
 
 def _result(model: TaskModel, out: Path | str) -> DistillResult:

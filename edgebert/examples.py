@@ -67,6 +67,11 @@ def typed_of(task: str, example: Any) -> tuple[str, ...]:
     return (example.text,) if task == ENCODER else task_named(task).typed(example)
 
 
+def typed_texts(model: HasTask, data: Dataset) -> list[str]:
+    """Every text that a model reads of data: of a pair both, of a question its context too."""
+    return [text for example in data.examples for text in typed_of(model.task, example)]
+
+
 def as_examples(task: Task[Any], given: Sequence[Any]) -> list[Any]:
     """Examples of a task: texts, tuples of texts and examples may stand side by side.
 

@@ -189,10 +189,11 @@ class LiteRtModel:
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
         """What the head gives for each text; the file's batch is always one."""
-        return [self._read(encoding) for encoding in encodings]
+        return [self.read(self.run(encoding), encoding) for encoding in encodings]
 
-    def _read(self, encoding: Encoding) -> np.ndarray:
-        output = self.unscaled(self.run(encoding))
+    def read(self, output: np.ndarray, encoding: Encoding) -> np.ndarray:
+        """What the head gives, of what the file gave for a text."""
+        output = self.unscaled(output)
         if self._head != heads.MASKED_LM:
             return output
         (read,) = task_named(self.task).split_outputs({LOGITS: output[None]}, [encoding])

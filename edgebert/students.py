@@ -26,6 +26,9 @@ PRESETS = {
 }
 """Named shapes, as shares of the teacher's."""
 _KEYS = {"layers": "num_layers", "hidden": "hidden_size", "neurons": "intermediate_size"}
+_OUTPUT_LAYERS = ("classifier", "token_classifier", "spans", "next_sentence")
+_WHOLE = ("masked_lm.bias",)
+"""What has no hidden dimension."""
 _SHARE = re.compile(r"(\d+)/(\d+)")
 
 
@@ -81,6 +84,12 @@ def make_student(teacher: TaskModel, shape: str) -> TaskModel:
         UsageError: see `student_config`.
     """
     config = student_config(teacher.checkpoint.config, shape)
+    if teacher.checkpoint.sentence is not None and config.hidden_size != _hidden_size(teacher):
+        raise UsageError(
+            "hidden: a student of a model that makes vectors keeps its teacher's "
+            f"{_hidden_size(teacher)} dimensions. Received: {config.hidden_size}. Next: give fewer "
+            "layers or neurons, such as layers=1/2."
+        )
     kept_layers = spread_layers(teacher.checkpoint.config.num_layers, config.num_layers)
     checkpoint = drop_layers(teacher.checkpoint, kept_layers)
     kept = _largest(_dimension_weights(checkpoint), config.hidden_size)
@@ -88,9 +97,13 @@ def make_student(teacher: TaskModel, shape: str) -> TaskModel:
     weights = {}
     for name, array in checkpoint.weights.items():
         weights[name] = _narrowed(name, array, checkpoint, config, kept, scale)
-    student = Checkpoint(config, weights, checkpoint.labels, checkpoint.source)
+    student = replace(checkpoint, config=config, weights=weights)
     entry = {"stage": "student", "shape": shape}
     return replace(teacher, checkpoint=student, history=(*teacher.history, entry))
+
+
+def _hidden_size(model: TaskModel) -> int:
+    return model.checkpoint.config.hidden_size
 
 
 def _narrowed(
@@ -128,10 +141,12 @@ def _narrowed(
         array = array[:, reads]
         # Fewer terms of the sum over the hidden size: keep its size.
         return array * scale if reads is hidden and len(hidden) < own[name].shape[1] else array
-    if base == "classifier":
+    if base in _OUTPUT_LAYERS:
         return array[:, hidden] * scale if part == "kernel" else array
-    if base == "pooler":
+    if base in ("pooler", "masked_lm.dense"):
         return array[np.ix_(hidden, hidden)] * scale if part == "kernel" else array[hidden]
+    if name in _WHOLE:
+        return array
     return array[..., hidden]
 
 

@@ -20,8 +20,9 @@ from edgebert.settings import DataSettings, DistillSettings, FinetuneSettings
     "tiny), or a shape such as layers=3,hidden=192,neurons=768.",
 )
 @training_options(
-    train_help="Text that the teacher teaches on; it may have labels or not.",
-    test_help="Labelled text that teacher and student are scored on at the end.",
+    train_help="Data that the teacher teaches on, in its task's format; for a classifier of texts "
+    "it may have labels or not.",
+    test_help="Labelled data that teacher and student are scored on at the end.",
 )
 @settings_options(DistillSettings)
 @settings_options(DataSettings, "columns")
@@ -44,22 +45,27 @@ def distill(
     edgebert distill tuned/ --student pruned/ -o student/ --train train.tsv --dev dev.tsv
     edgebert distill tuned/ --student layers=3,hidden=192 -o student/ --train all.txt --dev dev.tsv
     """
-    from edgebert.datasets import encode_labels, read_dataset, split_dataset
+    from edgebert.datasets import split_dataset
     from edgebert.distillation import distill as run_distill
+    from edgebert.distillation import reads_unlabelled, refuse_teacher
     from edgebert.evaluation import KerasPredictor, evaluate
+    from edgebert.examples import task_of
     from edgebert.model import open_model
+    from edgebert.reporting.units import metric_text, metric_words
     from edgebert.students import make_student
 
     opened = open_model(teacher)
-    train = read_dataset(train_path, columns.text_column, columns.label_column, labels="optional")
+    refuse_teacher(opened)
+    task = task_of(opened)
+    train = task.read(train_path, columns, "optional" if reads_unlabelled(opened) else "required")
     dev, test = (
-        None if path is None else read_dataset(path, columns.text_column, columns.label_column)
+        None if path is None else task.read(path, columns, "required")
         for path in (dev_path, test_path)
     )
     if dev is None:
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
-    if test is not None and opened.labels:
-        encode_labels(test, opened.labels)
+    if test is not None:
+        task.require_known(test, opened.labels)
     pupil = open_model(student) if Path(student).is_dir() else make_student(opened, student)
     with training_progress(out) as progress:
         result = run_distill(opened, pupil, train, dev, settings, out, resume, progress)
@@ -84,10 +90,11 @@ def distill(
         )
         return
     print_epochs(str(out), result.epochs, result.best_epoch)
-    share = result.metrics["accuracy"] / result.teacher_metrics["accuracy"]
+    name, ours, theirs = task.metric, result.metrics, result.teacher_metrics
     click.echo(
-        f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second; "
-        f"{share:.2%} of the teacher's dev accuracy of {result.teacher_metrics['accuracy']:.2%}"
+        f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second; dev "
+        f"{metric_words(name)} {metric_text(name, ours[name])}, the teacher's "
+        f"{metric_text(name, theirs[name])}"
     )
     for said, scored in (("teacher: ", taught), ("student: ", tested)):
         print_test(scored, said)

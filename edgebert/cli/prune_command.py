@@ -26,8 +26,8 @@ MANY_OTHER_TEXTS = 0.75
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @training_options(
-    train_help="Labelled text of the calibration and the recovery: what the model was trained on.",
-    test_help="Labelled text that the model is scored on before and after.",
+    train_help="Labelled data of the calibration and the recovery: what the model was trained on.",
+    test_help="Labelled data that the model is scored on before and after.",
 )
 @settings_options(StructureSettings, "structure", without=("seed",))
 @click.option(
@@ -39,7 +39,8 @@ MANY_OTHER_TEXTS = 0.75
     "--vocabulary-from",
     "corpus_path",
     type=click.Path(path_type=Path),
-    help="Trim the vocabulary to the tokens of this text and what spells everything else.",
+    help="Trim the vocabulary to the tokens of this file's texts, in the task's format or a text a "
+    "line, and what spells everything else.",
 )
 @settings_options(VocabularySettings, "vocabulary")
 @settings_options(PruneSettings)
@@ -62,7 +63,7 @@ def prune(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Take out what a classifier needs least, with recovery training.
+    """Take out what a model needs least, with recovery training.
 
     Layers, heads, neurons and tokens make it smaller and faster; --epochs 0 takes them out in a
     minute with no training at all. Single weights (--sparsity, --method n-m) make it zip smaller.
@@ -73,7 +74,8 @@ def prune(
     edgebert prune tuned/ -o small/ --train train.tsv --vocabulary-from train.tsv --layers 4
     edgebert prune tuned/ -o zipped/ --train train.tsv --dev dev.tsv --sparsity 0.5
     """
-    from edgebert.datasets import encode_labels, read_dataset
+    from edgebert.datasets import read_dataset
+    from edgebert.examples import read_examples, task_of
     from edgebert.model import open_model
 
     structured = bool(
@@ -81,20 +83,26 @@ def prune(
     )
     structured = structured or corpus_path is not None
     _refuse_a_mixture(context, structured, teacher)
+    opened = open_model(model)
+    task = task_of(opened)
     train, dev, test = (
-        None if path is None else read_dataset(path, columns.text_column, columns.label_column)
+        None if path is None else task.read(path, columns, "required")
         for path in (train_path, dev_path, test_path)
     )
     assert train is not None
-    opened = open_model(model)
-    if test is not None and opened.labels:
-        encode_labels(test, opened.labels)
+    if test is not None:
+        task.require_known(test, opened.labels)
     if not structured:
         _prune_weights(model, opened, train, dev, test, settings, out, resume, as_json)
         return
     corpus = None
     if corpus_path is not None:
-        corpus = read_dataset(corpus_path, columns.text_column, None, labels="none")
+        plain = corpus_path.name.removesuffix(".gz").endswith(".txt")
+        corpus = (
+            read_dataset(corpus_path, labels="none")
+            if plain
+            else read_examples(opened.task, corpus_path, columns)
+        )
     _prune_structure(
         (model, opened),
         (train, dev, test, corpus),
@@ -198,9 +206,10 @@ def _print_tests(before: Evaluation | None, after: Evaluation | None) -> None:
 
 def _print_widths(result: RecoveryResult) -> None:
     """What each layer has left, and what it cost."""
+    from edgebert.examples import task_of
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
-    from edgebert.reporting.units import share_text
+    from edgebert.reporting.units import metric_text, metric_words, share_text
 
     entry = result.structure
     rows = tuple(
@@ -217,7 +226,11 @@ def _print_widths(result: RecoveryResult) -> None:
         )
     if result.trimmed:
         said.append(_trimming_text(result.trimmed))
-    said.append(f"dev accuracy with no training: {share_text(entry['metrics']['accuracy'], 2)}")
+    metric = task_of(result.model).metric
+    said.append(
+        f"dev {metric_words(metric)} with no training: "
+        f"{metric_text(metric, entry['metrics'][metric])}"
+    )
     click.echo("; ".join(said))
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @training_options(
-    train_help="Labelled text that the model was fine-tuned on.",
-    test_help="Labelled text that the winner is scored on, once, at the end.",
+    train_help="Labelled data that the model was fine-tuned on.",
+    test_help="Labelled data that the winner is scored on, once, at the end.",
 )
 @settings_options(SearchSettings)
 @settings_options(DataSettings, "columns")
@@ -44,7 +44,8 @@ def search(
     edgebert search my-bert/ -o found/ --train train.tsv --dev dev.tsv --test test.tsv --max-drop 1
     edgebert search my-bert/ -o found/ --train train.tsv --max-size 8MB --max-latency 0.25x
     """
-    from edgebert.datasets import read_dataset, split_dataset
+    from edgebert.datasets import split_dataset
+    from edgebert.examples import task_of
     from edgebert.model import open_model
     from edgebert.progress import terminal_progress
     from edgebert.search import search as run_search
@@ -52,8 +53,10 @@ def search(
 
     read_plan(settings)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts our graphs, and warns
+    opened = open_model(model)
+    task = task_of(opened)
     train, dev, test = (
-        None if path is None else read_dataset(path, columns.text_column, columns.label_column)
+        None if path is None else task.read(path, columns, "required")
         for path in (train_path, dev_path, test_path)
     )
     assert train is not None
@@ -61,9 +64,7 @@ def search(
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
     try:
         with terminal_progress() as progress:
-            result = run_search(
-                open_model(model), train, dev, settings, out, test, resume, progress
-            )
+            result = run_search(opened, train, dev, settings, out, test, resume, progress)
     except KeyboardInterrupt:
         click.echo(
             "Stopped; what is done is kept. Next: the same command with --resume goes on.", err=True
@@ -73,7 +74,7 @@ def search(
     if as_json:
         print_json({**result.to_dict(), "plot": str(plot)})
     else:
-        _print(result, plot)
+        _print(result, plot, task.metric)
     result.require_winner()
 
 
@@ -104,16 +105,22 @@ def _family(candidate: Candidate) -> str:
     return f"pruned {moves.speedup:g}x" + (", distilled" if moves.distilled else "")
 
 
-def _print(result: SearchResult, plot: Path) -> None:
+def _print(result: SearchResult, plot: Path, metric: str) -> None:
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
-    from edgebert.reporting.units import ms_text, ratio_text, share_text, size_text
+    from edgebert.reporting.units import (
+        metric_text,
+        metric_words,
+        ms_text,
+        ratio_text,
+        size_text,
+    )
 
     def row(candidate: Candidate) -> tuple[str, ...]:
         won = result.winner is not None and candidate.key == result.winner.key
         return (
             ("* " if won else "  ") + candidate.moves.text,
-            share_text(candidate.metrics["accuracy"], 2),
+            metric_text(metric, candidate.metrics[metric]),
             f"{candidate.points_lost:+.2f}",
             size_text(candidate.size_bytes),
             ms_text(candidate.latency_ms),
@@ -121,10 +128,11 @@ def _print(result: SearchResult, plot: Path) -> None:
             candidate.path.name,
         )
 
-    columns = ("model", "dev accuracy", "points lost", "size", "text to label ms", "ratio", "file")
+    words, timed = metric_words(metric), "text to answer ms"
+    columns = ("model", f"dev {words}", "points lost", "size", timed, "ratio", "file")
     title = (
         f"The best trades among {len(result.candidates)} files; the float model has "
-        f"{share_text(result.float_metrics['accuracy'], 2)} (* the winner)"
+        f"{metric_text(metric, result.float_metrics[metric])} (* the winner)"
     )
     print_tables(Table(title, columns, tuple(map(row, result.front)), spare=1))
     click.echo(
@@ -133,10 +141,10 @@ def _print(result: SearchResult, plot: Path) -> None:
     )
     if result.test is not None:
         scores = ", ".join(
-            f"{name} {share_text(result.test[name]['accuracy'], 2)}"
+            f"{name} {metric_text(metric, result.test[name][metric])}"
             for name in ("float", "baseline", "winner")
         )
-        click.echo(f"test accuracy ({result.test['data']['rows']} rows): {scores}")
+        click.echo(f"test {words} ({result.test['data']['rows']} rows): {scores}")
     if result.winner_path is not None:
         click.echo(f"winner: {result.winner_path}")
     click.echo(f"plot: {plot}")

@@ -26,6 +26,7 @@ from edgebert.settings import (
     ProfileSettings,
     PruneSettings,
     StructureSettings,
+    TaskSettings,
     VocabularySettings,
     from_table,
 )
@@ -40,7 +41,7 @@ SAMPLE_NAME = "assistant-intents"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TRAINED = ("finetune", "structure", "vocabulary", "prune", "distill")
-_TOP = ("name", "base", "out", "data", *_TRAINED, "export", "profile")
+_TOP = ("name", "base", "out", "task", "data", *_TRAINED, "export", "profile")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class PipelineConfig:
         name: title of the report.
         base: as it stands in the file; `base_folder` finds it.
         out: folder of all results.
+        task: what the models are to do: a name, or a section of a task's settings.
         data: the files.
         finetune: None skips the stage; so do the others.
         structure: layers, heads and neurons to take out, without training.
@@ -103,6 +105,7 @@ class PipelineConfig:
     name: str
     base: str
     out: Path
+    task: TaskSettings
     data: DataPaths
     finetune: FinetuneSettings | None
     structure: StructureSettings | None
@@ -193,6 +196,7 @@ class _Reader:
         name = self._text(self._table, "name", "") or path.stem
         base = self._expanded(self._text(self._table, "base"), "base")
         folder = out or self._path(self._text(self._table, "out"), "out")
+        task = self._task()
         data = self._data(self._section("data") or {})
         finetune = self._settings(FinetuneSettings, "finetune")
         structure = self._settings(StructureSettings, "structure")
@@ -201,13 +205,14 @@ class _Reader:
         distill = self._distill()
         profile = self._settings(ProfileSettings, "profile")
         exports = self._exports(self._models())
-        if self.problems or data is None:
+        if self.problems or data is None or task is None:
             return None
         return PipelineConfig(
             path=path,
             name=name,
             base=base,
             out=folder,
+            task=task,
             data=data,
             finetune=finetune,
             structure=structure,
@@ -217,6 +222,15 @@ class _Reader:
             exports=exports,
             profile=profile,
         )
+
+    def _task(self) -> TaskSettings | None:
+        """`task = "ner"`, or a section `[task]` with the task's own settings too."""
+        asked = self._table.get("task", {})
+        if not isinstance(asked, str | dict):
+            self.problems.append(f"'task' is a name or a section with keys. Received: {asked!r}")
+            return None
+        table = {"task": asked} if isinstance(asked, str) else asked
+        return self._attempt(lambda: from_table(TaskSettings, table, "[task]"))
 
     def _models(self) -> list[str]:
         """What the sections make; [prune] is for single weights, [structure] for whole parts."""

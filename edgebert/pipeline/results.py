@@ -11,6 +11,7 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from converters.heads import CLASSIFIER
 from edgebert import __version__
 from edgebert.exporting import gzip_size, manifest_path
 from edgebert.pipeline.config import PRUNED, ExportPlan
@@ -22,8 +23,8 @@ from edgebert.pipeline.session import (
 )
 from edgebert.pipeline.stages import keras_name
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.report import Report, Row, Score, StageFact
-from edgebert.reporting.units import ratio_text, share_text
+from edgebert.reporting.report import ACCURACY, Report, Row, Score, StageFact
+from edgebert.reporting.units import metric_words, ratio_text, share_text
 
 KERAS = "Keras"
 _PACKAGES = (
@@ -93,7 +94,8 @@ def _evaluation(session: Session, name: str) -> dict[str, Any]:
 
 def _score(session: Session, name: str) -> Score:
     found = _evaluation(session, name)
-    return Score(found["data"], found["data_sha256"], found["rows"], found["metrics"])
+    metrics = found["metrics"]
+    return Score(found["data"], found["data_sha256"], found["rows"], metrics, session.task.metric)
 
 
 def _sparsity(session: Session, model: str) -> float | None:
@@ -107,13 +109,15 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
     """What a reader must know to judge the figures."""
     files = [row for row in report.rows if row.size_bytes is not None]
     yield from (_comparison(report, files[0], files[-1]) for _ in files[1:2])
-    rows = len(session.test)
-    accuracy = files[0].metrics["accuracy"]
-    yield (
-        f"The test split has {rows} rows, which no stage chose anything by; an accuracy of "
-        f"{share_text(accuracy)} is known to about {100 * half_width(accuracy, rows):.1f} "
-        "points (95%)."
-    )
+    rows, name = len(session.test), session.task.metric
+    known = ""
+    if name == ACCURACY and session.task.head == CLASSIFIER:  # one choice a row
+        accuracy = files[0].metrics[name]
+        known = (
+            f"; an accuracy of {share_text(accuracy)} is known to about "
+            f"{100 * half_width(accuracy, rows):.1f} points (95%)"
+        )
+    yield f"The test split has {rows} rows, which no stage chose anything by{known}."
     if any(row.sparsity for row in files):
         yield (
             "Pruned weights are zeros: they make the gzip'd file smaller, not the file or its "
@@ -137,10 +141,11 @@ def _comparison(report: Report, before: Row, after: Row) -> str:
     ]
     if before.end_to_end and after.end_to_end:
         latency = report.latency_ratio(after.end_to_end)
-        ratios.append((ratio_text(latency), "the time from text to label"))
-    points = 100 * (after.metrics["accuracy"] - before.metrics["accuracy"])
+        ratios.append((ratio_text(latency), "the time from text to answer"))
+    points = 100 * (after.metrics[report.metric] - before.metrics[report.metric])
     listed = ", ".join(f"{ratio} {what}" for ratio, what in ratios)
-    return f"{after.name} against {before.name}: {listed}, accuracy {points:+.1f} points."
+    metric = metric_words(report.metric)
+    return f"{after.name} against {before.name}: {listed}, {metric} {points:+.1f} points."
 
 
 def half_width(share: float, count: int) -> float:
@@ -151,8 +156,9 @@ def half_width(share: float, count: int) -> float:
 
 
 def _data_notes(session: Session) -> Iterable[str]:
-    trained = set(session.train.texts) | set(session.dev.texts)
-    known = sum(text in trained for text in session.test.texts)
+    typed = session.task.typed
+    trained = {typed(e) for part in (session.train, session.dev) for e in part.examples}
+    known = sum(typed(example) in trained for example in session.test.examples)
     if known:
         yield f"Test texts that are also in the training or dev split: {known}."
     cut: dict[int, list[str]] = {}

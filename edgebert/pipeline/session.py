@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from edgebert.datasets import Dataset, encode_labels, label_names, read_dataset, split_dataset
+from converters.heads import MASKED_LM
+from edgebert.datasets import Dataset, split_dataset
 from edgebert.errors import DataError, UsageError
-from edgebert.model import TaskModel, open_model
+from edgebert.model import ENCODER, TaskModel, open_model
 from edgebert.pipeline.config import (
     BASE,
     DISTILLED,
@@ -19,7 +21,9 @@ from edgebert.pipeline.config import (
     base_folder,
 )
 from edgebert.progress import Progress
-from edgebert.settings import FinetuneSettings
+from edgebert.settings import FinetuneSettings, TaskSettings
+from edgebert.tasks import task_named, task_of_file
+from edgebert.tasks.task import Task
 
 FINETUNED_FOLDER = "1-finetuned"
 PRUNED_FOLDER = "2-pruned"
@@ -43,12 +47,40 @@ class Session:
         self._models: dict[str, TaskModel] = {}
 
     @cached_property
+    def task(self) -> Task[Any]:
+        """What the models do.
+
+        Raises:
+            UsageError: the base does something else, and nothing is fine-tuned.
+        """
+        asked, base = self.config.task.task, self.model(BASE).task
+        if self.config.finetune is None:
+            if base == ENCODER:
+                raise UsageError(
+                    "Without [finetune] the base must be a model with a task. Received: a bare "
+                    "encoder. Next: add a [finetune] section."
+                )
+            if asked not in (AUTO, base):
+                raise UsageError(
+                    f"task: without [finetune] it is the base's own, {base}. Received: {asked}. "
+                    "Next: leave it out, or add a [finetune] section."
+                )
+            return task_named(base)
+        data = self.config.data
+        name = task_of_file(data.train, base, data.columns) if asked == AUTO else asked
+        return task_named(name)
+
+    @property
+    def task_settings(self) -> TaskSettings:
+        """The settings of the task, with its name."""
+        return replace(self.config.task, task=self.task.name)
+
+    @cached_property
     def _read(self) -> dict[str, Dataset]:
         data = self.config.data
         paths = {"train": data.train, "dev": data.dev, "test": data.test}
-        columns = data.columns
         return {
-            part: read_dataset(path, columns.text_column or None, columns.label_column or None)
+            part: self.task.read(path, data.columns, "required")
             for part, path in paths.items()
             if path is not None
         }
@@ -116,6 +148,7 @@ class Session:
             UsageError: the test file is one that is trained on; a length or a task is impossible.
             DataError: labels that are nowhere trained.
         """
+        refuse_tasks(self.config, self.task)
         hashes = {part: dataset.sha256 for part, dataset in self._read.items()}
         same = [part for part in ("train", "dev") if hashes.get(part) == hashes["test"]]
         if same:
@@ -127,8 +160,16 @@ class Session:
         self._check_labels(base)
         self._check_settings(base)
         if self.config.finetune is not None:
-            base = replace(base, max_length=self.config.finetune.max_length)
+            base = replace(base, max_length=self.finetune_settings.max_length, task=self.task.name)
         self._check_exports(base)
+
+    @property
+    def finetune_settings(self) -> FinetuneSettings:
+        """How the base is fine-tuned, with the task's own length where none is given."""
+        settings = self.config.finetune or FinetuneSettings()
+        limit = self.model(BASE).checkpoint.config.max_positions
+        length = settings.max_length or min(self.task.max_length, limit)
+        return replace(settings, max_length=length)
 
     def _check_settings(self, base: TaskModel) -> None:
         from edgebert.pruning.schedules import check_settings as check_pruning
@@ -138,7 +179,7 @@ class Session:
         problems = []
         try:
             if self.config.finetune is not None:
-                check_finetuning(base, self.config.finetune, self.config.data.dev is not None)
+                check_finetuning(base, self.finetune_settings, self.config.data.dev is not None)
         except UsageError as error:
             problems.append(f"[finetune]: {error}")
         try:
@@ -155,19 +196,15 @@ class Session:
             raise UsageError("\n".join(problems))
 
     def _check_labels(self, base: TaskModel) -> None:
-        labels = base.labels if self.config.finetune is None else label_names(self.train)
-        if not labels:
-            raise UsageError(
-                "Without [finetune] the base must be a classifier. Received: a bare encoder. "
-                "Next: add a [finetune] section."
-            )
+        tuned = self.config.finetune is not None
+        labels = self.task.label_names(self.train) if tuned else base.labels
         parts = [self.dev, self.test]
-        if self.config.finetune is None and len(self.config.models) > 1:
+        if not tuned and len(self.config.models) > 1:
             parts.append(self.train)
         problems = []
         for dataset in parts:
             try:
-                encode_labels(dataset, labels)
+                self.task.require_known(dataset, labels)
             except DataError as error:
                 problems.append(str(error))
         if problems:
@@ -185,3 +222,20 @@ class Session:
                 problems.append(f"[[export]] {plan.name}: {error}")
         if problems:
             raise UsageError("\n".join(problems))
+
+
+def refuse_tasks(config: PipelineConfig, task: Task[Any]) -> None:
+    """Refuses sections that the task has no use for, before any work is done.
+
+    Raises:
+        UsageError: all of them.
+    """
+    narrow = [
+        name for name in ("structure", "vocabulary", "distill") if getattr(config, name) is not None
+    ]
+    if narrow and task.head == MASKED_LM:
+        raise UsageError(
+            f"[{'] and ['.join(narrow)}]: expected a task with labels, tags, spans, scores or "
+            f"vectors. Received: task {task.name}. Next: leave them out, and prune or distill what "
+            "is fine-tuned on the adapted model."
+        )

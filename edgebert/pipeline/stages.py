@@ -18,9 +18,8 @@ from edgebert.model import TaskModel
 from edgebert.pipeline.config import BASE, DISTILLED, FINETUNED, PRUNED
 from edgebert.pipeline.session import AUTO, EXPORTED_FOLDER, Session
 from edgebert.profiling import runner
-from edgebert.reporting.units import share_text, size_text
+from edgebert.reporting.units import metric_text, metric_words, share_text, size_text
 from edgebert.settings import (
-    FinetuneSettings,
     PruneSettings,
     StructureSettings,
     VocabularySettings,
@@ -34,7 +33,8 @@ PROFILED_TEXTS = 64
 def finetune_inputs(session: Session) -> dict[str, Any]:
     """Settings, the base and both splits."""
     return {
-        "settings": asdict(session.config.finetune or FinetuneSettings()),
+        "settings": asdict(session.finetune_settings),
+        "task": asdict(session.task_settings),
         "base": _fingerprint(session.model(BASE)),
         "train": describe_data(session.train),
         "dev": describe_data(session.dev),
@@ -45,20 +45,20 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
     """Fine-tunes the base into `folder`."""
     from edgebert.finetuning import finetune
 
-    settings = session.config.finetune or FinetuneSettings()
     result = finetune(
         session.model(BASE),
         session.train,
         session.dev,
-        settings,
+        session.finetune_settings,
         folder,
         resume=resume,
         progress=session.progress,
+        task=session.task_settings,
     )
     session.forget(FINETUNED)
     return {
         "best epoch": f"{result.best_epoch} of {len(result.epochs)}",
-        "dev accuracy": share_text(result.metrics["accuracy"]),
+        **_dev_fact(session, result.metrics),
         "sentences/s": round(result.sentences_per_second),
     }
 
@@ -105,7 +105,7 @@ def _mask(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     )
     return {
         "zeros": share_text(result.sparsity),
-        "dev accuracy": share_text(result.metrics["accuracy"]),
+        **_dev_fact(session, result.metrics),
         "int8 kernels gzip'd": f"{size_text(result.kernel_gzip_bytes_before)} to "
         f"{size_text(result.kernel_gzip_bytes_after)}",
     }
@@ -130,7 +130,7 @@ def _narrow(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     )
     facts = {
         "operations left": share_text(result.structure["operations_left"]),
-        "dev accuracy": share_text(result.metrics["accuracy"]),
+        **_dev_fact(session, result.metrics),
     }
     if result.trimmed is not None:
         rows = [result.trimmed[f"rows_{when}"] for when in ("before", "after")]
@@ -173,9 +173,15 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
     session.forget(DISTILLED)
     return {
         "best epoch": f"{result.best_epoch} of {len(result.epochs)}",
-        "dev accuracy": share_text(result.metrics["accuracy"]),
-        "teacher's": share_text(result.teacher_metrics["accuracy"]),
+        **_dev_fact(session, result.metrics),
+        "teacher's": metric_text(session.task.metric, result.teacher_metrics[session.task.metric]),
     }
+
+
+def _dev_fact(session: Session, metrics: Mapping[str, float]) -> dict[str, str]:
+    """The task's own metric on the dev split."""
+    name = session.task.metric
+    return {f"dev {metric_words(name)}": metric_text(name, metrics[name])}
 
 
 def _unpruned(session: Session) -> str:
@@ -212,9 +218,9 @@ def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]
             session.model(plan.model),
             folder / f"{plan.name}.tflite",
             plan.settings,
-            length_texts=session.train.texts,
+            length_texts=session.train.examples,
             reference=references[plan.model],
-            calibration_texts=session.train.texts,
+            calibration_texts=session.train.examples,
         )
     session.progress("export", len(plans), len(plans))
     return {"files": len(plans)}
@@ -274,11 +280,12 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
     A load that other stages of this run left behind is no warning.
     """
     from edgebert.profiling.session import BUSY_BEFORE
-    from edgebert.profiling.target import profile
+    from edgebert.profiling.target import as_typed, profile
 
     assert session.config.profile is not None
     plans = session.config.exports
-    texts = take(session.test, PROFILED_TEXTS, seed=0).texts
+    chosen = take(session.test, PROFILED_TEXTS, seed=0)
+    texts = [as_typed(session.task.typed(example)) for example in chosen.examples]
     measurements = profile(
         [session.tflite(plan) for plan in plans], session.config.profile, texts, session.progress
     )

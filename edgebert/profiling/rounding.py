@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.recfunctions import structured_to_unstructured
 
 from edgebert.litert_model import LiteRtModel
 from edgebert.tasks import task_named
@@ -29,7 +30,11 @@ LARGEST_MOVE = 2
 def compared_numbers(task: Task[Any], output: np.ndarray) -> npt.NDArray[np.float64]:
     """What of an output is compared: log probabilities `[choices, outcomes]`, or its numbers."""
     found = task.log_probabilities(output)
-    return np.atleast_2d(output).astype(np.float64) if found is None else found
+    if found is not None:
+        return found
+    if output.dtype.names:  # columns with a name each, such as what a masked LM is scored by
+        output = structured_to_unstructured(output)
+    return np.atleast_2d(output).astype(np.float64)
 
 
 def number_error(

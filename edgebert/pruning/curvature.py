@@ -20,6 +20,7 @@ from edgebert.progress import Progress
 from edgebert.pruning.surgeon import SUBLAYERS, Curvature
 from edgebert.training import fitting
 from edgebert.training.batches import sorted_batches
+from edgebert.training.heads import Head, drawn_loss, kind_of
 from edgebert.training.packed_encoder import Taps
 
 
@@ -33,19 +34,19 @@ def measure_curvature(
 ) -> dict[str, Curvature]:
     """The curvature of output kernels, by neutral name without `.kernel`.
 
-    The loss is the cross-entropy of a label that is drawn from what the model itself says, so the
-    expectation is the true Fisher information (Kunstner et al. 2019) and no labels are needed.
+    The loss is that of something drawn from what the model itself says: of a label, of each token's
+    tag, of the places of a span. So no labels are needed: see `heads.drawn_loss`.
 
     Args:
-        model: a classifier; sublayers that are pruned whole are left out.
+        model: with a head; sublayers that are pruned whole are left out.
         rows: calibration text.
         progress: told after every batch.
         parts: which of `SUBLAYERS` are looked at.
         batch_size: texts at once.
-        seed: of the drawn labels.
+        seed: of what is drawn.
     """
     net = fitting.build_frozen(model)
-    encoder, head = net.get_layer("packed_encoder"), net.get_layer("classifier")
+    encoder, head, kind = net.get_layer("packed_encoder"), Head(net), kind_of(model.checkpoint)
     names: Sequence[str] = [
         f"layers.{i}.{part}" for i in range(model.checkpoint.config.num_layers) for part in parts
     ]
@@ -55,13 +56,9 @@ def measure_curvature(
     def statistics(inputs: Any, step: Any) -> Any:
         taps = Taps(wanted.__contains__)
         with tf.GradientTape() as tape:
-            logits = head(encoder.run(inputs, taps=taps))
-            drawn = tf.random.stateless_categorical(logits, 1, tf.stack([seed, step]))[:, 0]
-            loss = tf.reduce_sum(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(
-                    labels=tf.cast(drawn, tf.int32), logits=logits
-                )
-            )
+            mask = inputs["padding_mask"]
+            outputs = head(encoder.encode(inputs, False, taps), mask)
+            loss = drawn_loss(kind, outputs, mask, tf.stack([seed, step]))
         alive = [name for name in names if name in taps.values]
         gradients = tape.gradient(loss, [taps.values[name] for name in alive])
         tokens = tf.reduce_sum(inputs["padding_mask"])

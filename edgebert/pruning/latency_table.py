@@ -1,8 +1,8 @@
 """What heads and neurons cost: a table of latencies, measured on the runtime that will run them.
 
 Latency, not the number of operations, is what a phone's user waits for: kernels have fixed costs,
-and the last layer of a classifier runs for [CLS] alone. A table is measured on this machine's CPU,
-or read from JSON that was measured elsewhere.
+and the last layer of a classifier of texts runs for [CLS] alone. A table is measured on this
+machine's CPU, or read from JSON that was measured elsewhere.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.compaction import LayerWidth
+from converters.heads import CLASSIFIER, TOKEN_CLASSIFIER
 from converters.inference_graph import (
     LOGITS,
     Precision,
@@ -51,7 +52,7 @@ class LatencyTable:
         empty_layer_ms: of every further layer without heads and neurons.
         attention: (heads, ms) of a layer's attention, ascending.
         feed_forward: (neurons, ms) of a layer's feed-forward.
-        last_attention: the same for the last layer, which runs for [CLS] alone.
+        last_attention: the same for the last layer, which may run for [CLS] alone.
         last_feed_forward: the same.
     """
 
@@ -123,6 +124,7 @@ def measure_latency_table(
     threads: int = 1,
     rounds: int = ROUNDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    every_token: bool = False,
 ) -> LatencyTable:
     """Times models of one and of three layers over a grid of widths, all in turn.
 
@@ -133,13 +135,17 @@ def measure_latency_table(
         threads: of the runtime.
         rounds: how often each is timed; medians are kept.
         progress: told after every round.
+        every_token: whether the head reads every token, not [CLS] alone.
     """
+    head = TOKEN_CLASSIFIER if every_token else CLASSIFIER
     heads = _grid(config.num_heads, _HEAD_SHARES)
     neurons = _grid(config.intermediate_size, _NEURON_SHARES)
     widths = [LayerWidth(h, 0) for h in heads] + [LayerWidth(0, n) for n in neurons[1:]]
     with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
         calls = {
-            (width, layers): _call(config, width, layers, tokens, precision, threads, Path(folder))
+            (width, layers): _call(
+                config, head, width, layers, tokens, precision, threads, Path(folder)
+            )
             for width in widths
             for layers in (1, 3)
         }
@@ -186,6 +192,7 @@ def _interpolated(curve: Curve, at: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 def _call(
     config: BertConfig,
+    head: str,
     width: LayerWidth,
     layers: int,
     tokens: int,
@@ -193,7 +200,7 @@ def _call(
     threads: int,
     folder: Path,
 ) -> Callable[[], Any]:
-    checkpoint = _random_checkpoint(replace(config, num_layers=layers), width)
+    checkpoint = _random_checkpoint(replace(config, num_layers=layers), head, width)
     graph = build_inference_graph(checkpoint, [tokens], precision, LOGITS)
     path = folder / f"{layers}_{width.heads}_{width.neurons}.tflite"
     path.write_bytes(graph.finish())
@@ -208,7 +215,7 @@ def _call(
     return call
 
 
-def _random_checkpoint(config: BertConfig, width: LayerWidth) -> Checkpoint:
+def _random_checkpoint(config: BertConfig, head: str, width: LayerWidth) -> Checkpoint:
     """A model of these widths; latency does not depend on the weights' values."""
     rng = np.random.default_rng(0)
     config = replace(config, vocab_size=_VOCABULARY)
@@ -216,7 +223,7 @@ def _random_checkpoint(config: BertConfig, width: LayerWidth) -> Checkpoint:
     cut = {"query": rows, "key": rows, "value": rows, "inner": width.neurons}
     cut_inputs = {"attention.output.kernel": rows, "feed_forward.output.kernel": width.neurons}
     weights = {}
-    for name, shape in expected_shapes(config, 2, True).items():
+    for name, shape in expected_shapes(config, 2, head == CLASSIFIER, head).items():
         part = name.split(".")[-2]
         if name.startswith("layers.") and part in cut:
             shape = (cut[part], *shape[1:])

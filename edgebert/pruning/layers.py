@@ -50,7 +50,8 @@ def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -
     """Block influence (Men et al. 2024, "ShortGPT"): 1 - cosine of what goes in and what comes out.
 
     Returns:
-        float64 `[layers]`: the mean over the [CLS] rows for the last layer, over all tokens else.
+        float64 `[layers]`: the mean over all tokens, but over the [CLS] rows for a last layer of
+        which nothing else is read.
     """
     native_noise.load_keras()
     import tensorflow as tf
@@ -66,11 +67,12 @@ def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -
     @tf.function(autograph=False, reduce_retracing=True)
     def distances(inputs: Any) -> Any:
         taps = Taps(names.__contains__)
-        encoder.run(inputs, taps=taps)
+        encoder.run(inputs, taps=taps, whole_last_layer=encoder.every_token)
         states = [taps.values[name] for name in names]
         tokens = tf.reduce_sum(inputs["padding_mask"])
-        first = tf.gather(states[-2], taps.packing.row[:, 0, 0])
-        pairs = [*itertools.pairwise(states[:-1]), (first, states[-1])]
+        pairs = list(itertools.pairwise(states))
+        if not encoder.every_token:
+            pairs[-1] = (tf.gather(states[-2], taps.packing.row[:, 0, 0]), states[-1])
         return [
             tf.reduce_sum((1 - _cosine(tf, a, b))[: tf.minimum(tokens, tf.shape(a)[0])])
             / tf.cast(tf.minimum(tokens, tf.shape(a)[0]), tf.float32)

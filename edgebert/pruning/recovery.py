@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from edgebert.datasets import Dataset, split_dataset
 from edgebert.distillation import check_students, distill
 from edgebert.errors import UsageError
 from edgebert.evaluation import KerasPredictor, evaluate
+from edgebert.examples import typed_texts
 from edgebert.finetuning import finetune
 from edgebert.model import SIDECAR, TaskModel, open_model
 from edgebert.progress import Progress, silent
@@ -27,6 +28,7 @@ from edgebert.settings import (
     FinetuneSettings,
     PruneSettings,
     StructureSettings,
+    TaskSettings,
     VocabularySettings,
 )
 from edgebert.training.record import TrainingResult, result_fields, training_facts
@@ -67,7 +69,7 @@ def prune_with_recovery(
     """Trims the vocabulary, drops layers, heads and neurons, recovers, and writes the folder.
 
     Args:
-        model: a classifier.
+        model: of any task that `structured.check_model` takes.
         train: calibration text, and the rows of the recovery.
         dev: what the best epoch is chosen by; None splits a tenth off the training rows.
         structure: how much is to go.
@@ -110,7 +112,8 @@ def prune_with_recovery(
     if pruned is None:
         small = model
         if corpus is not None:
-            small = trim_vocabulary(model, corpus.texts, vocabulary, dev.texts).model
+            texts, heldout = (typed_texts(model, part) for part in (corpus, dev))
+            small = trim_vocabulary(model, texts, vocabulary, heldout).model
         pruned = prune_structure(small, train, structure, tell).model
         facts = training_facts(evaluate(KerasPredictor(pruned), dev).metrics)
         entry = {**pruned.history[-1], **facts, "asked": asked}
@@ -184,4 +187,7 @@ def _recovered(
         max_rows=recovery.max_rows,
         seed=recovery.seed,
     )
-    return finetune(pruned, train, dev, recipe, out, resume, progress).model
+    named = {field.name for field in fields(TaskSettings)} - {"threshold"}  # it is chosen anew
+    known = {name: value for name, value in pruned.decoding.items() if name in named}
+    task = TaskSettings(**{**known, "task": pruned.task})
+    return finetune(pruned, train, dev, recipe, out, resume, progress, task).model

@@ -16,12 +16,14 @@ import numpy.typing as npt
 
 from converters.checkpoint import BertConfig, Checkpoint
 from converters.compaction import LayerWidth, compact, expand, layer_widths
+from converters.heads import CLASSIFIER
 from converters.layer_choice import drop_layers
 from edgebert import native_noise
 from edgebert.datasets import Dataset, take
-from edgebert.encoded_rows import EncodedRows, encode_rows
+from edgebert.encoded_rows import EncodedRows, rows_of
 from edgebert.errors import QualityGateError, UsageError, refuse
-from edgebert.model import TaskModel
+from edgebert.examples import encodings_of, task_of
+from edgebert.model import ENCODER, TaskModel
 from edgebert.progress import Progress, silent
 from edgebert.pruning.budget import Group, cheapest
 from edgebert.pruning.latency_table import (
@@ -38,6 +40,7 @@ STAGE = "prune-structure"
 NEURONS_AT_ONCE = 16
 """Neurons go in groups of this between two looks at the prices."""
 FEWEST_TEXTS = 16
+_NOT_PRICED = (ENCODER, "masked-lm")
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,15 @@ def prune_structure(
     """Drops layers, then heads and neurons, as the settings say. Nothing is trained.
 
     Args:
-        model: a classifier.
-        calibration: text like the app's; labels are not looked at. `calibration_rows` of it are
+        model: with a head whose outputs can be compared (`training.heads`).
+        calibration: data like the app's; labels are not looked at. `calibration_rows` of it are
             taken at random.
         settings: how much is to go.
         progress: told as it goes on.
         table: latencies; measured here (or read from `latency_table`) where it is None.
 
     Raises:
-        UsageError: settings that make no sense, a bare encoder, too little calibration text.
+        UsageError: settings that make no sense, a task that can't be, too little calibration text.
         QualityGateError: the narrowest model that there is misses `target_speedup`.
     """
     check_model(model, settings)
@@ -118,17 +121,27 @@ def prune_structure(
 
 
 def check_model(model: TaskModel, settings: StructureSettings) -> None:
-    """Refuses a model that has no labels, and settings that make no sense for it.
+    """Refuses a model that can't be pruned so, and settings that make no sense for it.
 
     Raises:
         UsageError: every problem is listed.
     """
-    if not model.labels:
-        raise UsageError(
-            "Expected a classifier to prune. Received: a bare encoder. "
-            "Next: fine-tune it with `edgebert finetune`."
-        )
+    refuse_head(model)
     check_settings(model.checkpoint.config, settings)
+
+
+def refuse_head(model: TaskModel) -> None:
+    """Refuses a model by whose outputs nothing can be priced.
+
+    Raises:
+        UsageError: a bare encoder, a masked LM.
+    """
+    if model.task in _NOT_PRICED:
+        raise UsageError(
+            "Expected a model whose labels, tags, spans, scores or vectors tell what a head or a "
+            f"neuron is worth. Received: task '{model.task}'. Next: fine-tune it for such a task "
+            "with `edgebert finetune`, and prune that."
+        )
 
 
 def check_settings(config: BertConfig, settings: StructureSettings) -> None:
@@ -163,20 +176,22 @@ def check_settings(config: BertConfig, settings: StructureSettings) -> None:
 def calibration_rows(
     model: TaskModel, calibration: Dataset, settings: StructureSettings
 ) -> EncodedRows:
-    """A sample of the calibration text, encoded.
+    """A sample of the calibration data, encoded.
 
     Raises:
         UsageError: there are fewer than `FEWEST_TEXTS` texts with words in them.
     """
-    usable = [text for text in calibration.texts if text.strip()]
-    if len(usable) < FEWEST_TEXTS:
+    kind = task_of(model)
+    usable = [any(text.strip() for text in kind.typed(each)) for each in calibration.examples]
+    if sum(usable) < FEWEST_TEXTS:
         raise UsageError(
             f"Expected at least {FEWEST_TEXTS} calibration texts, better "
-            f"{settings.calibration_rows}. Received: {len(usable)} of {calibration.name}. "
+            f"{settings.calibration_rows}. Received: {sum(usable)} of {calibration.name}. "
             "Next: give the training text."
         )
     taken = take(calibration, settings.calibration_rows, settings.seed)
-    return encode_rows(model.tokenizer, taken.texts, model.max_length)
+    encodings = encodings_of(model, taken.examples, model.max_length)
+    return rows_of(encodings, model.tokenizer.pad_id)
 
 
 def operations(checkpoint: Checkpoint, tokens: int) -> int:
@@ -198,6 +213,7 @@ def _table(
         model.checkpoint.config,
         tokens,
         progress=lambda done, total: progress("latency table", done, total),
+        every_token=model.checkpoint.head != CLASSIFIER,
     )
 
 

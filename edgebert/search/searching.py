@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert.datasets import Dataset, encode_labels
-from edgebert.errors import UsageError
+from edgebert.datasets import Dataset
 from edgebert.evaluation import KerasPredictor, Predictor, evaluate
+from edgebert.examples import task_of
 from edgebert.litert_model import LiteRtModel
 from edgebert.model import TaskModel
 from edgebert.progress import Progress, silent
+from edgebert.pruning.structured import refuse_head
 from edgebert.search import timing
 from edgebert.search.choosing import (
     HOPELESS_POINTS,
@@ -45,12 +46,12 @@ def search(
     """Finds the best trades of size, latency and accuracy, and the winner under the budgets.
 
     Args:
-        model: a fine-tuned classifier.
-        train: text of the kind that it was fine-tuned on; students learn from it.
-        dev: labelled text that every choice is made by, and that latencies are measured on.
+        model: fine-tuned, of a task that can be pruned and distilled.
+        train: data of the kind that it was fine-tuned on; students learn from it.
+        dev: labelled data that every choice is made by, and that latencies are measured on.
         settings: what is tried, and the budgets.
         out: the folder of the search.
-        test: labelled text that the winner, the float model and the baseline are scored on.
+        test: labelled data that the winner, the float model and the baseline are scored on.
         resume: goes on with the search in `out`. Budgets, speedups and what else is tried may
             change; what was tried is not tried again.
         progress: told of each step.
@@ -63,14 +64,10 @@ def search(
         DataError: labels that the model does not know.
     """
     plan = read_plan(settings)
-    if not model.labels:
-        raise UsageError(
-            "Expected a classifier to search for. Received: a bare encoder. "
-            "Next: fine-tune it with `edgebert finetune`."
-        )
+    refuse_head(model)
     for judged in (dev, test):
         if judged is not None:
-            encode_labels(judged, model.labels)
+            task_of(model).require_known(judged, model.labels)
     identity = {
         "model": describe_model(model),
         "train": describe_data(train),
@@ -87,10 +84,11 @@ class _Search:
         self._workshop, self._plan = workshop, plan
         self._settings, self._folder = workshop.settings, workshop.folder
         self._progress, self._notes = workshop.progress, list[str]()
+        self._metric = task_of(workshop.model).metric
         self._considered, self._tried = list[Moves](), list[Moves]()
         self._texts = timing.latency_texts(
             workshop.dev,
-            workshop.model.tokenizer,
+            workshop.model,
             self._settings.tokens,
             self._settings.latency_texts,
             self._settings.seed,
@@ -116,7 +114,7 @@ class _Search:
     def _float_metrics(self) -> dict[str, Any]:
         self._progress("float model", 0, 1)
         metrics = evaluate(KerasPredictor(self._workshop.model), self._workshop.dev).metrics
-        self._progress("float model", 1, 1, accuracy=metrics["accuracy"])
+        self._progress("float model", 1, 1, **{self._metric: metrics[self._metric]})
         return dict(metrics)
 
     def _try_all(self, stage: str, wanted: Sequence[Moves]) -> None:
@@ -185,9 +183,13 @@ class _Search:
         for moves in self._tried:
             record = self._workshop.record(moves)
             if record is not None and (moves.distilled or not distilled):
-                points = 100 * (self._float["accuracy"] - record["dev"]["accuracy"])
+                points = self._points_lost(record)
                 lost[moves.speedup] = min(lost.get(moves.speedup, 100.0), points)
         return lost
+
+    def _points_lost(self, record: Mapping[str, Any]) -> float:
+        """Hundredths of the task's metric on the dev rows, against the float model."""
+        return float(100 * (self._float[self._metric] - record["dev"][self._metric]))
 
     def _measured(self, stage: str, tried: Sequence[Moves]) -> list[Candidate]:
         """The candidates with latencies of one round."""
@@ -218,7 +220,7 @@ class _Search:
             moves=moves,
             path=self._folder.file(key),
             metrics=record["dev"],
-            points_lost=100 * (self._float["accuracy"] - record["dev"]["accuracy"]),
+            points_lost=self._points_lost(record),
             size_bytes=record["size_bytes"],
             gzip_bytes=record["gzip_bytes"],
             latency_ms=latency["ms"],

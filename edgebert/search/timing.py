@@ -1,4 +1,4 @@
-"""Latency from text to label of many files, each in turn with the baseline.
+"""Latency from text to answer of many files, each in turn with the baseline.
 
 What counts is the ratio to the baseline, whose passes alternate with the others', so that a machine
 that slows down slows both sides. Of each text's calls the median is taken before anything is added
@@ -13,33 +13,46 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from edgebert.datasets import Dataset, take
+from edgebert.examples import as_examples, features_of, task_of, typed_of
 from edgebert.litert_model import LiteRtModel
+from edgebert.model import TaskModel
 from edgebert.progress import Progress
-from edgebert.tokenizer import Tokenizer
 
 GROUP = 8
+CLASSIFICATION = "classification"
 Latencies = dict[str, dict[str, float]]
 
 
 def latency_texts(
-    dev: Dataset, tokenizer: Tokenizer, tokens: int, texts: int, seed: int
-) -> tuple[str, ...]:
-    """What is timed: random texts, or those nearest to a length in tokens."""
-    if not tokens:
-        return take(dev, texts, seed).texts
-    distance = np.abs(tokenizer.count_lengths(dev.texts) - tokens)
-    nearest = np.argsort(distance, kind="stable")[:texts]
-    return tuple(dev.texts[place] for place in sorted(nearest))
+    dev: Dataset, model: TaskModel, tokens: int, texts: int, seed: int
+) -> tuple[tuple[str, ...], ...]:
+    """What is timed, as somebody types it: random examples, or those nearest to a length."""
+    chosen: Sequence[Any] = take(dev, texts, seed).examples
+    if tokens:
+        distance = np.abs(lengths_of(model, dev) - tokens)
+        nearest = np.argsort(distance, kind="stable")[:texts]
+        chosen = [dev.examples[place] for place in sorted(nearest)]
+    return tuple(typed_of(model.task, example) for example in chosen)
+
+
+def lengths_of(model: TaskModel, data: Dataset) -> npt.NDArray[np.int64]:
+    """Tokens of each example, of all that it takes: `[examples]`."""
+    features = features_of(model, data.examples, model.max_length)
+    found = np.zeros(len(data), np.int64)
+    np.add.at(found, features.owners, [len(encoding) for encoding in features.encodings])
+    return found
 
 
 def measure(
     baseline: str,
     files: Mapping[str, Path],
-    texts: Sequence[str],
+    texts: Sequence[tuple[str, ...]],
     passes: int,
     openings: int,
     progress: Progress,
@@ -50,7 +63,7 @@ def measure(
     Args:
         baseline: its key in `files`.
         files: by key.
-        texts: one pass goes through all of them.
+        texts: of `latency_texts`; one pass goes through all of them.
         passes: of each opening, a first one that does not count left out.
         openings: times that every file is opened afresh, since where memory lands matters.
         progress: told after each group.
@@ -85,10 +98,11 @@ def _typical_ms(passes: list[list[float]]) -> float:
 
 
 def _passes(
-    models: Mapping[str, LiteRtModel], texts: Sequence[str], passes: int
+    models: Mapping[str, LiteRtModel], texts: Sequence[tuple[str, ...]], passes: int
 ) -> list[tuple[str, list[list[float]]]]:
     """Milliseconds of every call, by model, pass and text; the models take turns."""
     keys = list(models)
+    examples = as_examples(task_of(models[keys[0]]), texts)
     done: dict[str, list[list[float]]] = {key: [] for key in keys}
     gc.collect()
     gc.disable()
@@ -96,7 +110,7 @@ def _passes(
         for number in range(-1, passes):
             turn = number % len(keys)
             for key in keys[turn:] + keys[:turn]:
-                times = [_call_ms(models[key], text) for text in texts]
+                times = [_call_ms(models[key], example) for example in examples]
                 if number >= 0:
                     done[key].append(times)
     finally:
@@ -104,7 +118,10 @@ def _passes(
     return list(done.items())
 
 
-def _call_ms(model: LiteRtModel, text: str) -> float:
+def _call_ms(model: LiteRtModel, example: Any) -> float:
     start = time.perf_counter()
-    model.classify(text)
+    if model.task == CLASSIFICATION:  # a label alone, without the answer's other parts
+        model.classify(example.text)
+    else:
+        model.answer(example)
     return 1e3 * (time.perf_counter() - start)

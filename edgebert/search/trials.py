@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from converters.compaction import LayerWidth, layer_widths
+from converters.heads import CLASSIFIER
 from edgebert.certificate import FloatReference
 from edgebert.datasets import Dataset
 from edgebert.distillation import distill
 from edgebert.errors import QualityGateError
 from edgebert.evaluation import evaluate
+from edgebert.examples import encodings_of, typed_texts
 from edgebert.exporting import export
 from edgebert.litert_model import LiteRtModel
 from edgebert.model import TaskModel, open_model
@@ -150,8 +152,8 @@ class Workshop:
     @property
     def tokens(self) -> int:
         """Length that the table is measured at: the setting, or the dev texts' median."""
-        lengths = self.model.tokenizer.count_lengths(self.dev.texts)
-        wanted = self.settings.tokens or int(np.median(lengths))
+        encodings = encodings_of(self.model, self.dev.examples, self.model.max_length)
+        wanted = self.settings.tokens or int(np.median([len(each) for each in encodings]))
         return min(max(wanted, 2), self.model.max_length)
 
     def table(self) -> LatencyTable:
@@ -162,7 +164,10 @@ class Workshop:
 
         def made() -> dict[str, Any]:
             config = self.model.checkpoint.config
-            return measure_latency_table(config, self.tokens, progress=told).to_dict()
+            every_token = self.model.checkpoint.head != CLASSIFIER
+            return measure_latency_table(
+                config, self.tokens, progress=told, every_token=every_token
+            ).to_dict()
 
         self.folder.once("latency_table", made)
         return read_latency_table(self.folder.table)
@@ -180,7 +185,7 @@ class Workshop:
         """Trimming comes last: what training saw is kept, so it changes nothing that was learnt."""
         if not trimmed:
             return model
-        return trim_vocabulary(model, self.train.texts, VocabularySettings()).model
+        return trim_vocabulary(model, typed_texts(model, self.train), VocabularySettings()).model
 
     def _try(
         self, moves: Moves, variant: TaskModel, reference: FloatReference, began: float
@@ -190,8 +195,8 @@ class Workshop:
             variant,
             path,
             ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto"),
-            length_texts=self.train.texts,
-            check_texts=self.dev.texts[:CHECK_TEXTS],
+            length_texts=self.train.examples,
+            check_texts=self.dev.examples[:CHECK_TEXTS],
             reference=reference,
         )
         judged = evaluate(LiteRtModel.open(path), self.dev, moves.text)

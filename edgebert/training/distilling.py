@@ -1,7 +1,8 @@
 """`DistillationModel`: a student that learns what a teacher says and, where asked, how it thinks.
 
-Losses are a table, put together by name (`METHODS`). Soft labels come with the rows, computed once;
-hidden states and attention are computed beside the student, step by step, by the frozen teacher.
+Losses are a table, put together by name (`METHODS`). What a teacher says of texts with one label
+comes with the rows, computed once; what it says of other tasks' rows, and hidden states and
+attention, it computes beside the student, step by step.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from converters.layer_choice import spread_layers
 from edgebert.encoded_rows import EncodedRows
 from edgebert.progress import Progress
 from edgebert.training.batches import sorted_batches
+from edgebert.training.heads import Head, soft_loss
 from edgebert.training.packed_encoder import Taps
 
 SOFT, HIDDEN, COSINE, EMBEDDINGS, ATTENTION, RELATIONS = (
@@ -43,6 +45,8 @@ METHODS: dict[str, dict[str, float]] = {
     # Wang et al. 2021 (MiniLMv2): relations of queries, keys and values in the last layer.
     "minilm": {SOFT: 1.0, RELATIONS: 1.0},
 }
+LOGITS = "logits"
+"""The key of what a teacher says, in the targets of rows that have it."""
 RELATION_PARTS = ("query", "key", "value")
 
 
@@ -52,23 +56,28 @@ class Teacher:
 
     Attributes:
         encoder: its `PackedEncoder`.
+        head: what stands behind it.
         num_layers: of it.
         hidden_size: of it.
         token_ids: the teacher's id of each of the student's tokens, int32 `[student's vocabulary]`.
     """
 
     encoder: Any
+    head: Head
     num_layers: int
     hidden_size: int
     token_ids: npt.NDArray[np.int32]
 
-    def run(self, inputs: dict[str, Any], wanted: Callable[[str], bool], whole: bool) -> Taps:
-        """What the teacher computes for a batch of the student's."""
+    def run(
+        self, inputs: dict[str, Any], wanted: Callable[[str], bool], whole: bool
+    ) -> tuple[Any, dict[str, Any]]:
+        """What the teacher says of a batch of the student's, and what it computes on the way."""
         taps = Taps(wanted)
         ids = tf.gather(tf.constant(self.token_ids), inputs["token_ids"])
-        self.encoder.run({**inputs, "token_ids": ids}, taps=taps, whole_last_layer=whole)
-        taps.values = {name: tf.stop_gradient(value) for name, value in taps.values.items()}
-        return taps
+        encoded = self.encoder.encode({**inputs, "token_ids": ids}, False, taps, whole)
+        outputs = self.head(encoded, inputs["padding_mask"])
+        values = {name: tf.stop_gradient(value) for name, value in taps.values.items()}
+        return tf.stop_gradient(outputs), values
 
 
 def teacher_logits(
@@ -92,16 +101,18 @@ def teacher_logits(
 
 
 class DistillationModel(keras.Model):
-    """A student with the losses of distillation; called, it gives the student's logits.
+    """A student with the losses of distillation; called, it gives the student's outputs.
 
     Args:
         student: of `fitting.build_model`.
         num_layers: of the student.
         hidden_size: of the student.
-        teacher: looked at where a loss needs more than soft labels.
+        teacher: asked where a loss needs more than soft labels, or the rows have none.
         losses: weights by name, a row of `METHODS`.
         temperature: of the soft labels.
-        hard_weight: share of the cross-entropy with the true labels, where rows have one.
+        hard_weight: share of the loss against the true labels, where rows have one.
+        kind: what the outputs are, of `training.heads`.
+        task_loss: the task's own loss.
     """
 
     def __init__(
@@ -113,10 +124,13 @@ class DistillationModel(keras.Model):
         losses: dict[str, float],
         temperature: float,
         hard_weight: float,
+        kind: str,
+        task_loss: Any,
     ) -> None:
         super().__init__(name="distillation")
         self.student = student
-        self._encoder = student.get_layer("packed_encoder")
+        self._encoder, self._head = student.get_layer("packed_encoder"), Head(student)
+        self._kind, self._task_loss = kind, task_loss
         self._teacher, self._portions = teacher, losses
         self._looks = set(losses) != {SOFT}
         self._temperature, self._hard_weight = temperature, hard_weight
@@ -131,15 +145,12 @@ class DistillationModel(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
-        """Logits `[batch, labels]`; in training with what the losses look at."""
+        """The outputs; in training with what the losses look at."""
         if not training:
             return self.student(inputs, training=False)
         taps = Taps(self._wanted)
-        x = self._encoder.run(inputs, True, taps, self._whole)
-        for layer in self.student.layers:
-            if layer.name in ("classifier_dropout", "classifier"):
-                x = layer(x, training=True)
-        return x, taps.values
+        encoded = self._encoder.encode(inputs, True, taps, self._whole)
+        return self._head(encoded, inputs["padding_mask"], training=True), taps.values
 
     def _wanted(self, name: str) -> bool:
         ends = {
@@ -160,31 +171,37 @@ class DistillationModel(keras.Model):
         training: bool = True,
     ) -> Any:
         """The weighted sum of the losses: a scalar."""
-        logits, own = y_pred
-        total = self._portions.get(SOFT, 0.0) * self._soft(y["logits"], logits, sample_weight)
-        if self._hard_weight:
-            known = tf.cast(y["targets"] >= 0, tf.float32)
-            hard = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels=tf.maximum(y["targets"], 0), logits=logits
-            )
-            total = (1 - self._hard_weight) * total + self._hard_weight * tf.reduce_mean(
-                hard * known * sample_weight
-            )
+        said, own = y_pred
+        has_logits = isinstance(y, dict) and LOGITS in y
+        wanted: Any = None
+        theirs: dict[str, Any] = {}
+        if self._looks or not has_logits:
+            wanted, theirs = self._teacher.run(x, self._wanted, self._whole)
+        soft = self._soft(y[LOGITS] if has_logits else wanted, said, x["padding_mask"])
+        hard = self._hard(y, said, sample_weight, has_logits) if self._hard_weight else 0.0
+        total = (1 - self._hard_weight) * self._portions.get(SOFT, 0.0) * soft
+        total += self._hard_weight * hard
         if not self._looks:
             return total
-        theirs = self._teacher.run(x, self._wanted, self._whole).values
         tokens = tf.reduce_sum(x["padding_mask"])
         for name, weight in self._portions.items():
             if name != SOFT:
                 total += weight * getattr(self, f"_{name}")(own, theirs, tokens, x["padding_mask"])
         return total
 
-    def _soft(self, target: Any, logits: Any, weights: Any) -> Any:
-        """Kullback-Leibler divergence at the temperature, times its square (Hinton et al. 2015)."""
-        wanted = tf.nn.log_softmax(target / self._temperature)
-        said = tf.nn.log_softmax(logits / self._temperature)
-        divergence = tf.reduce_sum(tf.exp(wanted) * (wanted - said), -1)
-        return self._temperature**2 * tf.reduce_mean(divergence * weights)
+    def _soft(self, wanted: Any, said: Any, mask: Any) -> Any:
+        """The mean over the rows of `heads.soft_loss`."""
+        return tf.reduce_mean(soft_loss(self._kind, wanted, said, mask, self._temperature))
+
+    def _hard(self, y: Any, said: Any, weights: Any, has_logits: bool) -> Any:
+        """The task's loss; of texts with one label, over those that have one."""
+        if not has_logits:
+            return self._task_loss(y, said, sample_weight=weights)
+        known = tf.cast(y["targets"] >= 0, tf.float32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=tf.maximum(y["targets"], 0), logits=said
+        )
+        return tf.reduce_mean(losses * known * weights)
 
     def _states(self, own: Any, theirs: Any) -> list[tuple[Any, Any]]:
         return [

@@ -142,6 +142,10 @@ class Taps:
         self.packing: Any = None
         self.values: dict[str, Any] = {}
 
+    def wants(self, name: str) -> bool:
+        """Whether somebody looks at it."""
+        return self._wanted(name)
+
     def keep(self, name: str, value: Any) -> Any:
         """Keeps a value if it is wanted, and gives it back."""
         if self._wanted(name):
@@ -191,6 +195,11 @@ class PackedEncoder(keras.layers.Layer):
         }
         self.built = True
 
+    @property
+    def every_token(self) -> bool:
+        """Whether the head reads every token."""
+        return self._every_token
+
     def compute_output_spec(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """The shapes of `call`, float32."""
         batch, length = inputs["token_ids"].shape
@@ -202,14 +211,26 @@ class PackedEncoder(keras.layers.Layer):
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """The pooled [CLS] row of each text, and every token's row where they are read."""
+        return self.encode(inputs, training, Taps())
+
+    def encode(
+        self,
+        inputs: dict[str, Any],
+        training: bool | None,
+        taps: Taps,
+        whole_last_layer: bool = False,
+    ) -> dict[str, Any]:
+        """`call` for somebody who looks inside: `taps` and `whole_last_layer` as of `run`."""
         if not self._every_token:
-            return {"pooled_output": self.run(inputs, training)}
-        taps = Taps(lambda name: name == f"layers.{self._config.num_layers - 1}.hidden")
-        pooled = self.run(inputs, training, taps, whole_last_layer=True)
-        (rows,) = taps.values.values()
-        there, hidden = taps.packing.row[:, 0, :], self._config.hidden_size
-        sequence = permute(rows, there, taps.packing.position, hidden)
-        shape = [taps.packing.batch, taps.packing.length, hidden]
+            return {"pooled_output": self.run(inputs, training, taps, whole_last_layer)}
+        last = f"layers.{self._config.num_layers - 1}.hidden"
+        own = Taps(lambda name: name == last or taps.wants(name))
+        pooled = self.run(inputs, training, own, whole_last_layer=True)
+        taps.packing = own.packing
+        taps.values = {name: value for name, value in own.values.items() if taps.wants(name)}
+        there, hidden = own.packing.row[:, 0, :], self._config.hidden_size
+        sequence = permute(own.values[last], there, own.packing.position, hidden)
+        shape = [own.packing.batch, own.packing.length, hidden]
         return {"pooled_output": pooled, "sequence_output": tf.reshape(sequence, shape)}
 
     def run(

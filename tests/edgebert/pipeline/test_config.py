@@ -9,6 +9,7 @@ import pytest
 
 from edgebert.errors import MissingExtraError, UsageError
 from edgebert.pipeline.config import base_folder, read_config
+from edgebert.settings import TaskSettings
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 MINIMAL = 'base = "model"\nout = "results"\n[data]\nsample = "assistant-intents"\n'
@@ -186,11 +187,36 @@ def test_the_examples_are_whole(
         (tmp_path / data).mkdir()
         for name in ("train.tsv.gz", "dev.tsv", "test.tsv"):
             (tmp_path / data / name).touch()
+    (tmp_path / "restaurant8k").mkdir()
+    for name in ("train.conll.gz", "test.conll"):
+        (tmp_path / "restaurant8k" / name).touch()
     monkeypatch.setenv("EDGEBERT_DATA", str(tmp_path))
     config = read_config(example)
     assert config.exports[0].model == "finetuned"
     assert config.exports[-1].model == config.models[-1]
     assert config.profile is not None
+
+
+def test_a_task_is_a_name_or_a_section(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, MINIMAL + "[finetune]\n")).task == TaskSettings()
+    named = read_config(written(tmp_path, 'task = "ner"\n' + MINIMAL + "[finetune]\n"))
+    assert named.task == TaskSettings(task="ner")
+    section = '[task]\ntask = "qa"\nstride = 32\n'
+    whole = read_config(written(tmp_path, MINIMAL + "[finetune]\n" + section))
+    assert whole.task == TaskSettings(task="qa", stride=32)
+
+
+@pytest.mark.parametrize(
+    "line, problem",
+    [
+        ('task = "tagging"\n', "'task' is one of auto, classification.*'tagging'"),
+        ("task = 3\n", "'task' is a name or a section"),
+        ("[task]\nstep = 3\n", "'step' is not a setting of \\[task\\]"),
+    ],
+)
+def test_a_task_that_makes_no_sense(tmp_path: Path, line: str, problem: str) -> None:
+    text = line + MINIMAL if line.startswith("task") else MINIMAL + "[finetune]\n" + line
+    assert re.search(problem, problems(tmp_path, text))
 
 
 def test_a_pruned_model_is_taught_by_the_one_before(tmp_path: Path) -> None:

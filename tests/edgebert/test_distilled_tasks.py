@@ -1,0 +1,101 @@
+"""Students learn of teachers of every task whose outputs can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgebert.distillation import distill
+from edgebert.errors import UsageError
+from edgebert.model import TaskModel, open_model
+from edgebert.settings import TASKS, DataSettings, DistillSettings
+from edgebert.students import make_student
+from edgebert.tasks import task_named
+
+pytest.importorskip("tensorflow")
+from edgebert.training.heads import CHOICE, LABELS, NUMBER, SPANS, TOKEN_CHOICES, VECTOR, soft_loss
+
+Models, Files = Callable[[str], TaskModel], Callable[..., Path]
+TEACHERS = tuple(task for task in TASKS if task not in ("classification", "masked-lm"))
+"""Classifiers of texts have tests of their own; a masked LM teaches nothing yet."""
+QUICK = DistillSettings(epochs=2, batch_size=8, learning_rate=5e-3, hard_weight=0.0)
+
+
+@pytest.mark.parametrize("task", ["ner", "qa", "embeddings"])
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(
+    task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
+) -> None:
+    teacher = tiny_task_model(task)
+    data = task_named(task).read(tiny_task_file(task), DataSettings(), "required")
+    settings = replace(QUICK, epochs=1, learning_rate=1e-9)
+    result = distill(teacher, teacher, data, data, settings, tmp_path / "out")
+    assert abs(result.epochs[0]["loss"]) < 1e-5
+    metric = task_named(task).metric
+    assert result.metrics[metric] == pytest.approx(result.teacher_metrics[metric], abs=1e-6)
+
+
+@pytest.mark.parametrize("task", TEACHERS)
+def test_a_smaller_student_learns(
+    task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
+) -> None:
+    teacher = tiny_task_model(task)
+    data = task_named(task).read(tiny_task_file(task, 4), DataSettings(), "required")
+    student = make_student(teacher, "layers=1,neurons=12")
+    settings = replace(QUICK, hard_weight=0.1)
+    result = distill(teacher, student, data, data, settings, tmp_path / "out")
+    losses = [epoch["loss"] for epoch in result.epochs]
+    assert losses[-1] < losses[0]
+    opened = open_model(tmp_path / "out")
+    assert (opened.task, opened.labels) == (task, teacher.labels)
+    assert opened.checkpoint.config.num_layers == 1
+    assert opened.checkpoint.problem == teacher.checkpoint.problem
+
+
+def test_a_bare_encoder_becomes_a_student(
+    tiny_task_model: Models, tiny_task_file: Files, tiny_encoder: TaskModel, tmp_path: Path
+) -> None:
+    teacher = tiny_task_model("ner")
+    data = task_named("ner").read(tiny_task_file("ner", 2), DataSettings(), "required")
+    result = distill(teacher, tiny_encoder, data, data, replace(QUICK, epochs=1), tmp_path / "out")
+    assert (result.model.task, result.model.labels) == ("ner", teacher.labels)
+
+
+def test_what_a_task_can_not_learn_of_is_refused(
+    tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
+) -> None:
+    data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
+    ner, masked, vectors = map(tiny_task_model, ("ner", "masked-lm", "embeddings"))
+    with pytest.raises(UsageError, match="augment: expected 0 for the task ner"):
+        distill(ner, ner, data, data, replace(QUICK, augment=1), tmp_path / "a")
+    with pytest.raises(UsageError, match="Received: a masked LM"):
+        distill(masked, masked, data, data, QUICK, tmp_path / "b")
+    with pytest.raises(UsageError, match="keeps its teacher's 16 dimensions"):
+        make_student(vectors, "hidden=1/2")
+
+
+SHAPES = {
+    CHOICE: (2, 3),
+    LABELS: (2, 3),
+    TOKEN_CHOICES: (2, 4, 3),
+    SPANS: (2, 4, 2),
+    NUMBER: (2, 1),
+    VECTOR: (2, 5),
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_losses_are_zero_for_the_same_and_ignore_padding(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    wanted = rng.normal(0, 1, SHAPES[kind]).astype(np.float32)
+    mask = np.array([[1, 1, 1, 0], [1, 1, 0, 0]], np.int32)
+    other = wanted + rng.normal(0, 1, wanted.shape).astype(np.float32)
+    assert np.abs(soft_loss(kind, wanted, wanted, mask, 2.0)).max() < 1e-6
+    losses = np.asarray(soft_loss(kind, wanted, other, mask, 2.0))
+    assert losses.shape == (2,) and (losses > 0).all()
+    if kind == TOKEN_CHOICES:
+        padded = np.where(mask[..., None] == 1, other, 100.0).astype(np.float32)
+        np.testing.assert_allclose(soft_loss(kind, wanted, padded, mask, 2.0), losses, rtol=1e-5)
