@@ -150,6 +150,10 @@ class MaskedLM(Task[MaskedFeatures]):
             raise UsageError(f"Expected one text with {MASK} in it. Received: {len(texts)} texts.")
         return Example(texts[0])
 
+    def typed(self, example: Any) -> tuple[str, ...]:
+        """The text; of a document its sentences, as one."""
+        return (example.text if isinstance(example, Example) else " ".join(example.sentences),)
+
     def check_examples(self, texts: Sequence[str]) -> list[Any]:
         """The texts with every fifth word masked, up to as many as a row is judged at."""
         return [Example(_masked_words(text)) for text in texts]
