@@ -87,6 +87,12 @@ class TaskSettings:
     )
     max_answer_tokens: int = setting(30, "qa: longest answer, in tokens.")
     max_question_tokens: int = setting(64, "qa: longer questions are cut to so many tokens.")
+    labelled_parts: str = setting(
+        "all",
+        "ner, pos: where a word has punctuation inside, such as don't, learn its tag for all its "
+        "parts, as typed text is split into them, or for the first alone (Devlin et al. 2019).",
+        ("all", "first"),
+    )
     next_sentence: str = setting(
         "auto",
         "masked-lm: also learn whether a second text follows the first; 'auto' does where the text "

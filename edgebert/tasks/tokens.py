@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TOKEN_CLASSIFIER_LAYER = "token_classifier"
 FIRST_PIECE = "first-piece"
+FIRST_PARTS = "first"
 NO_TARGET = -1
 """The target of a token that nothing is learnt of."""
 _SHOWN = 5
@@ -142,11 +143,16 @@ class TokenTask(Task[TokenFeatures]):
         return tag
 
     def decoding(self, settings: TaskSettings) -> dict[str, Any]:
-        """How tokens speak for words: keys of `edgebert.tasks.word_alignment`."""
-        return {"alignment": FIRST_PIECE, "window_overlap": WINDOW_OVERLAP}
+        """How tokens speak for words (`edgebert.tasks.word_alignment`), and which were taught."""
+        return {
+            "alignment": FIRST_PIECE,
+            "labelled_parts": settings.labelled_parts,
+            "window_overlap": WINDOW_OVERLAP,
+        }
 
     def whole_decoding(self, decoding: Decoding) -> dict[str, Any]:
-        return {**self.decoding(TaskSettings()), **decoding}
+        """Models of others are taken to be taught the first parts of words alone."""
+        return {**self.decoding(TaskSettings(labelled_parts=FIRST_PARTS)), **decoding}
 
     def features(
         self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
@@ -188,6 +194,7 @@ class TokenTask(Task[TokenFeatures]):
         tokenizer: Tokenizer,
     ) -> TokenRows:
         number = {label: place for place, label in enumerate(labels)}
+        only_first = decoding.get("labelled_parts") == FIRST_PARTS
         targets = []
         for encoding, owner, parts in zip(
             features.encodings, features.owners, features.parts, strict=True
@@ -198,6 +205,8 @@ class TokenTask(Task[TokenFeatures]):
                 number[tags[word] if first else self.tag_of_later_part(tags[word])]
                 for word, first in zip(parts.words, parts.first, strict=True)
             ]
+            if only_first:
+                row[parts.tokens[~parts.first]] = NO_TARGET
             targets.append(row)
         flat = np.concatenate(targets)
         weights = np.ones(len(labels), np.float32)

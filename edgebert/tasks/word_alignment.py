@@ -22,7 +22,8 @@ place in the text, and these rules:
    windows if its first token is at least `floor(overlap / 2)` tokens behind where that one begins.
 
 In training every part is taught, those after a word's first too: a typed `don't` is three words to
-the model, so it must have seen what the parts of one are called.
+the model, so it must have seen what the parts of one are called. `labelled_parts = "first"` teaches
+the first alone, which is all that words in a list are scored by.
 """
 
 from __future__ import annotations

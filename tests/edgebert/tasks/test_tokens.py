@@ -137,6 +137,19 @@ def test_every_part_of_a_word_is_taught(tiny_vocabulary: Vocabulary) -> None:
     assert (weights == 1).all()
 
 
+def test_the_first_part_alone_can_be_taught(tiny_vocabulary: Vocabulary) -> None:
+    tokenizer = Tokenizer(tiny_vocabulary)
+    decoding = NER.decoding(TaskSettings(labelled_parts="first"))
+    features = NER.features(tokenizer, dataset(("don't movies", "B-DAY O")).examples, 32, decoding)
+    rows = NER.rows(features, LABELS, decoding, SETTINGS, tokenizer)
+    taught = {
+        (tiny_vocabulary.tokens[i], LABELS[t])
+        for i, t in zip(rows.rows.token_ids, rows.targets, strict=True)
+        if t != NO_TARGET
+    }
+    assert taught == {("d", "B-DAY"), ("movie", "O")}
+
+
 @given(
     targets=st.lists(st.lists(st.integers(-1, 2), min_size=1, max_size=6), min_size=1, max_size=4),
     seed=st.integers(0, 99),
@@ -382,6 +395,7 @@ def test_the_file_says_how_tokens_speak_for_words(
     artifact = export(model, tmp_path / "m.tflite", ExportSettings(lengths="16,32"))
     assert artifact.manifest["decoding"] == {
         "alignment": "first-piece",
+        "labelled_parts": "first",
         "window_overlap": 0.25,
         "scheme": "IOB2",
     }
