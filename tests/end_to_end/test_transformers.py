@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 
 from edgebert.model import open_model
+from edgebert.tasks.classification import log_softmax
 from tests.converters.test_huggingface_families import FOLDERS, assert_same_outputs
 from tests.golden.checkpoints import (
     CHECKPOINTS,
     checkpoint_inputs,
     checkpoint_output,
     next_sentence_output,
+    tf1_output,
 )
 from tests.judges import transformers_outputs
+
+
+GOOGLE = ("GoogleTF1", "GoogleTF1Squad", "GoogleTF1Pretraining")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +33,8 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
             f"{transformers_outputs.PYTHON_VARIABLE} to a Python that has it and torch"
         )
     work = tmp_path_factory.mktemp("written")
-    folders: list[Path] = [open_model(CHECKPOINTS / name).save(work / name) for name in FOLDERS]
+    names = [*FOLDERS, *GOOGLE]
+    folders: list[Path] = [open_model(CHECKPOINTS / name).save(work / name) for name in names]
     return transformers_outputs.outputs_of(python, folders, checkpoint_inputs(), work)
 
 
@@ -41,3 +47,14 @@ def test_the_next_sentence_too(outputs: dict[str, np.ndarray]) -> None:
     name = "BertForPreTraining"
     told = outputs[name + transformers_outputs.NEXT_SENTENCE]
     assert_same_outputs(told, next_sentence_output(name))
+
+
+def test_google_s_models_compute_there_what_they_did_in_tf1(
+    outputs: dict[str, np.ndarray],
+) -> None:
+    assert_same_outputs(outputs["GoogleTF1"], tf1_output("logits"))
+    assert_same_outputs(outputs["GoogleTF1Squad"], tf1_output("spans"))
+    tokens = log_softmax(outputs["GoogleTF1Pretraining"])
+    assert_same_outputs(tokens, tf1_output("masked_lm"))
+    following = outputs["GoogleTF1Pretraining" + transformers_outputs.NEXT_SENTENCE]
+    assert_same_outputs(log_softmax(following), tf1_output("next_sentence"))
