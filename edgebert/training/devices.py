@@ -166,9 +166,10 @@ class DataParallel:
             autograph=False,
         )
 
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
-        scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
-        return scope
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        with self._strategy.scope(), _others_are_there():
+            yield
 
     def exchange(self, value: T) -> list[T]:
         text = np.frombuffer(json.dumps(value).encode(), np.uint8).astype(np.int32)
@@ -184,8 +185,7 @@ class DataParallel:
         return tf.nest.map_structure(lambda each: np.asarray(first(each)[0]), values)
 
     def _run(self, function: Callable[[], Any]) -> None:
-        with _others_are_there():
-            tf.function(lambda: self._strategy.run(function), autograph=False)()
+        tf.function(lambda: self._strategy.run(function), autograph=False)()
 
     def share(self, variables: Sequence[Any]) -> None:
         def take() -> Any:
@@ -233,8 +233,7 @@ class DataParallel:
         done, total = 0, 0.0
         for number, shares in enumerate(_dataset(queue, make_shares, first).prefetch(2)):
             every.on_train_batch_begin(number)
-            with _others_are_there():
-                loss, stop = self._step(shares, tf.constant(float(self.pressed())))
+            loss, stop = self._step(shares, tf.constant(float(self.pressed())))
             self._stop = bool(stop > 0)
             done, total = done + len(queue[number]), total + float(loss) * len(queue[number])
             every.on_train_batch_end(number, {"loss": total / done})
