@@ -22,7 +22,7 @@ from edgebert.errors import UsageError, refuse
 from edgebert.examples import task_of
 from edgebert.model import ENCODER, TaskModel
 from edgebert.progress import Progress, silent
-from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
+from edgebert.settings import DeviceSettings, DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
@@ -63,6 +63,7 @@ def distill(
     out: Path | str,
     resume: bool = False,
     progress: Progress | None = None,
+    where: DeviceSettings = DeviceSettings(),
 ) -> DistillResult:
     """Trains a student on what a teacher says and writes the student's folder.
 
@@ -77,6 +78,7 @@ def distill(
         out: the folder to write. The state of an unfinished run is in its `.training/`.
         resume: goes on where an interrupted run stopped; a finished run returns at once.
         progress: told after every step.
+        where: on which devices and hosts it computes, as for `finetune`.
 
     Raises:
         UsageError: settings that make no sense, a teacher without a head, a student that is wider
@@ -86,7 +88,7 @@ def distill(
     """
     recipe = _recipe(student, settings)
     check_students(teacher, student, settings)
-    check_settings(student, recipe, dev_is_given=True)
+    check_settings(student, recipe, dev_is_given=True, where=where)
     identity = {
         "stage": STAGE,
         "settings": asdict(settings),
@@ -110,44 +112,51 @@ def distill(
 
     native_noise.load_keras()
     from edgebert.training import distilling, fitting
+    from edgebert.training.devices import open_devices, require_same
     from edgebert.training.heads import kind_of
-
-    taught = fitting.build_frozen(teacher)
-    report = progress or silent
-    pupil, same_head = _with_the_task(student, teacher, task)
 
     def split(of: TaskModel, part: Dataset, length: int, chooses: bool = False) -> EncodedSplit:
         sized = replace(recipe, max_length=length)
         return encode_split(of, task, part, teacher.labels, teacher.decoding, sized, chooses)
 
-    data: TrainingRows
-    if reads_unlabelled(teacher):
-        data = taught_rows(teacher, taught, pupil, train, recipe, settings, report)
-    else:
-        data = split(pupil, train, recipe.max_length).rows
-    judged = split(pupil, dev, recipe.max_length, chooses=True)
-    net = fitting.build_model(pupil, task, task.num_outputs(teacher.labels), same_head, recipe)
-    config = student.checkpoint.config
-    model = distilling.DistillationModel(
-        net,
-        config.num_layers,
-        config.hidden_size,
-        _watched(teacher, taught, student),
-        distilling.METHODS[settings.method],
-        settings.temperature,
-        settings.hard_weight,
-        kind_of(teacher.checkpoint),
-        judged.loss,
-    )
-    outcome = fitting.train(model, data, judged, recipe, folder, report, STAGE, resume)
-    entry = history_entry(identity, train, dev, outcome.metrics, outcome)
-    entry["teacher_metrics"] = _scored(taught, split(teacher, dev, teacher.max_length))
-    decoding = judged.fitted(outcome.outputs, recipe.batch_size, recipe.max_length)
-    result = pupil.updated(
-        net, teacher.labels, entry, max_length=recipe.max_length, decoding=decoding
-    )
-    result.save(out)
-    folder.remove()
+    report = progress or silent
+    pupil, same_head = _with_the_task(student, teacher, task)
+    devices = open_devices(where)
+    require_same(devices, folder.identity)
+    with devices.scope():
+        taught = fitting.build_frozen(teacher)
+        data: TrainingRows
+        if reads_unlabelled(teacher):
+            data = taught_rows(teacher, taught, pupil, train, recipe, settings, report)
+        else:
+            data = split(pupil, train, recipe.max_length).rows
+        judged = split(pupil, dev, recipe.max_length, chooses=True)
+        net = fitting.build_model(pupil, task, task.num_outputs(teacher.labels), same_head, recipe)
+        config = student.checkpoint.config
+        model = distilling.DistillationModel(
+            net,
+            config.num_layers,
+            config.hidden_size,
+            _watched(teacher, taught, student),
+            distilling.METHODS[settings.method],
+            settings.temperature,
+            settings.hard_weight,
+            kind_of(teacher.checkpoint),
+            judged.loss,
+        )
+        outcome = fitting.train(
+            model, data, judged, recipe, folder, report, STAGE, resume, devices=devices
+        )
+        entry = history_entry(identity, train, dev, outcome.metrics, outcome, devices.replicas)
+        entry["teacher_metrics"] = _scored(taught, split(teacher, dev, teacher.max_length))
+        decoding = judged.fitted(outcome.outputs, recipe.batch_size, recipe.max_length)
+        result = pupil.updated(
+            net, teacher.labels, entry, max_length=recipe.max_length, decoding=decoding
+        )
+    if devices.worker == 0:
+        result.save(out)
+        folder.remove()
+    devices.exchange("done")
     return _result(result, out)
 
 

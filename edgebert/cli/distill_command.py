@@ -6,9 +6,14 @@ from pathlib import Path
 
 import click
 
-from edgebert.cli.finetune_command import print_epochs, print_test, training_progress
+from edgebert.cli.finetune_command import (
+    leaves_the_rest_to_the_chief,
+    print_epochs,
+    print_test,
+    training_progress,
+)
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
-from edgebert.settings import DataSettings, DistillSettings, FinetuneSettings
+from edgebert.settings import DataSettings, DeviceSettings, DistillSettings, FinetuneSettings
 
 
 @click.command()
@@ -26,6 +31,7 @@ from edgebert.settings import DataSettings, DistillSettings, FinetuneSettings
 )
 @settings_options(DistillSettings)
 @settings_options(DataSettings, "columns")
+@settings_options(DeviceSettings, "where")
 @json_option
 def distill(
     teacher: Path,
@@ -37,6 +43,7 @@ def distill(
     resume: bool,
     settings: DistillSettings,
     columns: DataSettings,
+    where: DeviceSettings,
     as_json: bool,
 ) -> None:
     """Teach a smaller BERT what a fine-tuned one knows.
@@ -68,7 +75,9 @@ def distill(
         task.require_known(test, opened.labels)
     pupil = open_model(student) if Path(student).is_dir() else make_student(opened, student)
     with training_progress(out) as progress:
-        result = run_distill(opened, pupil, train, dev, settings, out, resume, progress)
+        result = run_distill(opened, pupil, train, dev, settings, out, resume, progress, where)
+    if leaves_the_rest_to_the_chief(where, out):
+        return
     taught, tested = (
         None if test is None else evaluate(KerasPredictor(judged), test, str(path))
         for judged, path in ((opened, teacher), (result.model, out))

@@ -257,7 +257,7 @@ class DataParallel:
                 outputs = model(inputs, training=True)
                 loss = _loss(model, inputs, targets, outputs, weights)
             variables = model.trainable_variables
-            count = counts * _count(model.loss, targets, weights)
+            count = counts * _count(model, targets, weights)
             gradients = tape.gradient(loss, [variable.value for variable in variables])
             gradients = [_times(gradient, count) for gradient in gradients]
             facts = tf.stack([count, tf.math.multiply_no_nan(loss, count), stop])
@@ -423,19 +423,24 @@ def _loss(model: Any, inputs: Any, targets: Any, outputs: Any, weights: Any) -> 
     Keras' `compute_loss` gives the task's too, but where a model has several outputs it makes
     variables meanwhile, which can't be made inside a step.
     """
-    if type(model).compute_loss is not keras.Model.compute_loss:
+    if _has_own_loss(model):
         return model.compute_loss(inputs, targets, outputs, weights, training=True)
     return model.loss(targets, outputs, sample_weight=weights)
 
 
-def _count(loss: Any, targets: Any, weights: Any) -> Any:
-    """How many items a loss is the mean of: what it says itself, else rows.
+def _has_own_loss(model: Any) -> bool:
+    return type(model).compute_loss is not keras.Model.compute_loss
 
-    Keras' own losses leave out what they ignore.
+
+def _count(model: Any, targets: Any, weights: Any) -> Any:
+    """How many items the loss of a batch is a mean of: rows, unless the task's loss says otherwise.
+
+    It says so by a method `count` of the targets; Keras' own losses by what they ignore.
     """
+    loss: Any = None if _has_own_loss(model) else model.loss
+    ignored = getattr(loss, "ignore_class", None)
     if hasattr(loss, "count"):
         return tf.cast(loss.count(targets), tf.float32)
-    ignored = getattr(loss, "ignore_class", None)
     if ignored is not None:
         return tf.reduce_sum(tf.cast(targets != ignored, tf.float32))
     return tf.cast(tf.shape(weights)[0], tf.float32)

@@ -22,16 +22,28 @@ import numpy as np
 
 from converters.checkpoint import BertConfig
 from converters.vocabulary import Vocabulary
+from edgebert.distillation import distill
 from edgebert.errors import EdgebertError
 from edgebert.finetuning import finetune
 from edgebert.native_noise import load_keras
-from edgebert.settings import DataSettings, DeviceSettings, FinetuneSettings, TaskSettings
+from edgebert.settings import (
+    DataSettings,
+    DeviceSettings,
+    DistillSettings,
+    FinetuneSettings,
+    TaskSettings,
+)
 from edgebert.tasks import task_named
 from edgebert.tokenizer import Tokenizer
+from edgebert.training.record import TrainingResult
 from tests.conftest import TINY_TOKENS
 from tests.tiny_tasks import random_task_model, write_task_file
 
 DEVICES = 3
+TAUGHT = {"distill": "classification"}
+LESSONS = DistillSettings(
+    method="soft-labels", epochs=2, batch_size=8, learning_rate=2e-3, max_length=40, seed=3
+)
 SETTINGS = FinetuneSettings(
     epochs=2, batch_size=8, learning_rate=2e-3, max_length=40, dropout=0.0, patience=0, seed=3
 )
@@ -51,12 +63,12 @@ def train(task: str, strategy: str, out: Path) -> dict[str, Any]:
     """Trains a tiny model."""
     vocabulary = Vocabulary(tokens=TINY_TOKENS, lowercase=True)
     config = BertConfig(vocabulary.size, 16, 1, 2, 24, 40)
-    base = random_task_model(config, Tokenizer(vocabulary), task)
+    base = random_task_model(config, Tokenizer(vocabulary), TAUGHT.get(task, task))
     # Every worker writes its own: the same bytes.
     folder = out.parent / f"data-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
-    data = write_task_file(folder, task, repeats=3)
-    read = task_named(task).read(data, DataSettings(), "required")
+    data = write_task_file(folder, base.task, repeats=12 if task == "masked-lm" else 3)
+    read = task_named(base.task).read(data, DataSettings(), "required")
     losses: list[float] = []
     stop_at = int(os.environ.get("TEST_STOP_AT", "0"))
 
@@ -67,17 +79,15 @@ def train(task: str, strategy: str, out: Path) -> dict[str, Any]:
         if done == stop_at:
             os.kill(os.getpid(), signal.SIGINT)
 
-    result = finetune(
-        base,
-        read,
-        read,
-        SETTINGS,
-        out,
-        resume="TEST_RESUME" in os.environ,
-        progress=progress,
-        task=TaskSettings(task),
-        where=DeviceSettings(strategy, worker_wait_seconds=float(os.environ.get("TEST_WAIT", 60))),
-    )
+    where = DeviceSettings(strategy, worker_wait_seconds=float(os.environ.get("TEST_WAIT", 60)))
+    resume = "TEST_RESUME" in os.environ
+    result: TrainingResult
+    if task in TAUGHT:
+        student = random_task_model(config, Tokenizer(vocabulary), base.task, seed=1)
+        result = distill(base, student, read, read, LESSONS, out, resume, progress, where)
+    else:
+        kind = TaskSettings(task)
+        result = finetune(base, read, read, SETTINGS, out, resume, progress, kind, where)
     weights = result.model.checkpoint.weights.values()
     return {
         "losses": losses,
@@ -94,7 +104,7 @@ def main() -> None:
         make_devices()
     for task in tasks:
         try:
-            found = train(task, strategy, Path(out) / f"{task}-{strategy}")
+            found: dict[str, Any] = train(task, strategy, Path(out) / f"{task}-{strategy}")
         except (EdgebertError, KeyboardInterrupt) as error:
             found = {"error": type(error).__name__, "message": str(error)}
         print(json.dumps({"task": task, **found}), flush=True)

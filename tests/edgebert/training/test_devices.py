@@ -20,8 +20,8 @@ pytest.importorskip("keras_hub")
 
 ROOT = Path(__file__).parents[3]
 TASK = "classification"
-TASKS = ("ner", "masked-lm")
-"""One whose loss is a mean over tokens, and one with dicts of inputs, outputs and targets."""
+TASKS = ("ner", "masked-lm", "distill")
+"""A loss that is a mean over tokens; dicts of inputs, outputs and targets; a model's own loss."""
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 LONGEST_SECONDS = 300
 
