@@ -19,7 +19,6 @@ from tests.golden.checkpoints import (
 )
 from tests.judges import transformers_outputs
 
-
 GOOGLE = ("GoogleTF1", "GoogleTF1Squad", "GoogleTF1Pretraining")
 
 
