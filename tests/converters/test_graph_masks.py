@@ -19,6 +19,7 @@ from converters.inference_graph import (
     build_inference_graph,
     signature_key,
 )
+from converters.quantized_matrix import int4_block, quantize_int4
 from converters.tflite_file import read_model
 from edgebert.litert_runtime import load_interpreter
 from edgebert.model import TaskModel
@@ -110,6 +111,30 @@ def test_the_table_stands_in_the_file_once(checkpoint: Checkpoint) -> None:
         assert readers == ["EMBEDDING_LOOKUP", "FULLY_CONNECTED"]
     size = checkpoint.config.vocab_size * checkpoint.config.hidden_size
     assert sum(t.size_bytes == size for t in info.subgraphs[0].tensors) == 1
+
+
+def test_nibbles_are_shared_where_their_blocks_can_be_multiplied(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    config = replace(checkpoint.config, hidden_size=64, num_heads=2)
+    wide = random_task_checkpoint(config, "masked-lm", seed=1)
+    wide = replace(wide, masked=MaskedTokens(MASK_ID, MASKS))
+    feeds = feeds_with((2, 6, 8), 12)
+    table = wide.weights["embeddings.token"]
+    rounded = quantize_int4(table, int4_block(64)).dequantized()
+    as_stored = wide.with_weights({**wide.weights, "embeddings.token": rounded})
+    reference = build_inference_graph(as_stored, [12], FLOAT, LOGITS).finish()
+    expected = run(reference, feeds, "tokens_12", tmp_path)
+    sizes = {}
+    for kernels in ("dynamic-int8", "weight-int8"):
+        data = build_inference_graph(wide, [12], Precision(kernels, "int4"), LOGITS).finish()
+        got = run(data, feeds, "tokens_12", tmp_path)
+        nodes = load_interpreter(tmp_path / "graph.tflite", 1)._get_ops_details()
+        assert sum(node["op_name"] == "DELEGATE" for node in nodes) == 1
+        error = ((got - expected) ** 2).sum() / (expected**2).sum()
+        assert error < 0.03
+        sizes[kernels] = len(data)
+    assert sizes["weight-int8"] - sizes["dynamic-int8"] > config.vocab_size * config.hidden_size
 
 
 def test_a_graph_must_know_which_token_the_mask_is(model: TaskModel) -> None:
