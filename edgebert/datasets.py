@@ -207,7 +207,7 @@ def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dat
     """Splits a dataset in two with the same share of every label; the file's order is kept.
 
     Of each label at least one example stays in the first part. Examples without a label count as
-    one label of their own.
+    one label of their own, those with several by the rarest of them.
 
     Args:
         dataset: at least two examples.
@@ -225,7 +225,7 @@ def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dat
         raise UsageError(f"dev_fraction: expected between 0 and 1. Received: {dev_fraction}.")
     generator = np.random.default_rng(seed)
     places: dict[str | None, int] = {}
-    numbers = (places.setdefault(label, len(places)) for label in dataset.labels)
+    numbers = (places.setdefault(label, len(places)) for label in _strata(dataset))
     label_of = np.fromiter(numbers, np.int32, len(dataset))
     ordered = sorted(places, key=lambda label: (label is None, label))
     groups = [np.flatnonzero(label_of == places[label]) for label in ordered]
@@ -281,6 +281,18 @@ def _labels_of(dataset: Dataset) -> Counter[str]:
             f"{len(dataset)} texts without one. Next: read a file that has labels."
         )
     return Counter({str(label): count for label, count in counts.items()})
+
+
+def _strata(dataset: Dataset) -> Sequence[str | None]:
+    """The label of each example, of several the rarest."""
+    lists = [getattr(example, "labels", None) for example in dataset.examples]
+    if not any(lists):
+        return dataset.labels
+    counts = Counter(label for labels in lists for label in labels or ())
+    return [
+        min(labels, key=lambda label: (counts[label], label)) if labels else None
+        for labels in lists
+    ]
 
 
 def _dev_sizes(sizes: Sequence[int], fraction: float) -> list[int]:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters import heads
-from edgebert.datasets import Dataset, Example
+from edgebert.datasets import Dataset, Example, split_dataset
 from edgebert.errors import DataError, UsageError
 from edgebert.evaluation import KerasPredictor, evaluate, predict
 from edgebert.finetuning import finetune
@@ -198,6 +198,15 @@ def test_data_without_label_lists() -> None:
 def test_labels_are_sorted() -> None:
     data = dataset(MultiLabelExample("a", ("10", "9")), MultiLabelExample("b", ("9", "1")))
     assert MULTI_LABEL.label_names(data) == ("1", "9", "10")
+
+
+def test_a_split_leaves_a_rare_label_in_the_first_part() -> None:
+    rare = [MultiLabelExample(f"r{i}", ("music", "rain")) for i in range(2)]
+    many = [MultiLabelExample(f"m{i}", ("music",) if i % 2 else ()) for i in range(18)]
+    for seed in range(10):
+        train, dev = split_dataset(dataset(*rare, *many), 0.5, seed)
+        assert MULTI_LABEL.label_names(train) == ("music", "rain")
+        assert len(dev) == 10 and sum(e.labels == () for e in dev.examples) in (4, 5)
 
 
 def test_the_reader(tiny_task_file: Callable[[str], Path]) -> None:
