@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgebert.errors import ModelError
-from edgebert.model import ENCODER, TaskModel, open_model
+from edgebert.model import TaskModel, open_model
 
 
 def test_a_saved_model_comes_back(tiny_model: TaskModel, tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_saved_model_comes_back(tiny_model: TaskModel, tmp_path: Path) -> None
 
 def test_a_folder_of_somebody_else_opens(minilm_dir: Path) -> None:
     opened = open_model(minilm_dir)
-    assert (opened.task, opened.max_length) == (ENCODER, 256)
+    assert (opened.task, opened.max_length) == ("embeddings", 256)
     assert opened.history == (
         {
             "stage": "open",

@@ -36,13 +36,12 @@ def test_the_scores_are_ours(
         "classifier.kernel": rng.normal(0, 0.2, (3, hidden)).astype(np.float32),
         "classifier.bias": np.zeros(3, np.float32),
     }
-    classifier = replace(
-        model, checkpoint=replace(model.checkpoint, weights=weights, labels=labels)
-    )
+    checkpoint = replace(model.checkpoint, weights=weights, labels=labels, sentence=None)
+    classifier = replace(model, checkpoint=checkpoint, task="classification")
     settings = ExportSettings(recipe=recipe, length=64)
     path = export(classifier, tmp_path / "m.tflite", settings, calibration_texts=TEXTS).path
     judged = mediapipe_classifier.classify(mediapipe_python, path, TEXTS)
     ours = predict(open_predictor(path), TEXTS)
     for text, theirs, own in zip(TEXTS, judged, ours, strict=True):
-        assert theirs == pytest.approx(own.probabilities, abs=1e-5), text
-    assert len({own.probability for own in ours}) == len(TEXTS)
+        assert theirs == pytest.approx(own["probabilities"], abs=1e-5), text
+    assert len({own["probability"] for own in ours}) == len(TEXTS)

@@ -299,7 +299,10 @@ def test_real_minilm_loses_little_without_training(minilm_dir: Path, data_dir: P
     head = {"classifier.kernel": rng.normal(0, 0.02, (2, hidden)).astype(np.float32),
             "classifier.bias": np.zeros(2, np.float32)}  # fmt: skip
     checkpoint = replace(
-        model.checkpoint, weights={**model.checkpoint.weights, **head}, labels=("0", "1")
+        model.checkpoint,
+        weights={**model.checkpoint.weights, **head},
+        labels=("0", "1"),
+        sentence=None,
     )
     model = replace(model, checkpoint=checkpoint, max_length=32, task="")
     texts = read_dataset(data_dir / "clinc150" / "dev.tsv")
