@@ -15,7 +15,12 @@ from edgebert.datasets import Dataset
 from edgebert.errors import DataError, UsageError
 from edgebert.examples import features_of, task_of
 from edgebert.litert_model import ENCODER, LiteRtModel
-from edgebert.profiling.rounding import compared_numbers, number_error, rounding_error
+from edgebert.profiling.rounding import (
+    compared_numbers,
+    difference_of,
+    number_error,
+    rounding_error,
+)
 
 FORMAT = "edgebert-device-check"
 FORMAT_VERSION = 2
@@ -217,7 +222,8 @@ class HostReference:
     ) -> dict[str, Any]:
         """Agreement of the choices and errors of the scores, as fields of a `DeviceCheck`."""
         scores = np.exp if self.distributions else np.asarray
-        errors = [np.abs(scores(a) - scores(b)) for a, b in zip(self.numbers, numbers, strict=True)]
+        pairs = zip(self.numbers, numbers, strict=True)
+        errors = [np.abs(difference_of(scores(a), scores(b))) for a, b in pairs]
         count = sum(error.size for error in errors)
         found: dict[str, Any] = {
             "label_agreement": None,

@@ -37,6 +37,15 @@ def compared_numbers(task: Task[Any], output: np.ndarray) -> npt.NDArray[np.floa
     return np.atleast_2d(output).astype(np.float64)
 
 
+def difference_of(
+    ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Theirs less ours; what both rule out, or both don't say, is no difference."""
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    with np.errstate(invalid="ignore"):
+        return np.where(same, 0.0, theirs - ours)
+
+
 def number_error(
     ours: Sequence[npt.NDArray[np.float64]],
     theirs: Sequence[npt.NDArray[np.float64]],
@@ -51,10 +60,10 @@ def number_error(
     """
     squares, count = 0.0, 0
     for a, b in zip(ours, theirs, strict=True):
-        with np.errstate(invalid="ignore"):  # what both rule out is no difference
-            difference = np.where(a == b, 0.0, b - a)
+        difference = difference_of(a, b)
         if distributions:
-            difference -= difference.mean(-1, keepdims=True)
+            with np.errstate(invalid="ignore"):  # an infinite one passes nothing
+                difference -= difference.mean(-1, keepdims=True)
         squares, count = squares + float((difference**2).sum()), count + difference.size
     return float(np.sqrt(squares / count))
 

@@ -77,9 +77,16 @@ class MaskedLM(Task[MaskedFeatures]):
     file_outputs = (LOGITS,)
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        """Running text to learn or to judge on; without labels, texts with [MASK] in them."""
+        """Running text to learn or to judge on; without labels, texts with [MASK] in them.
+
+        Without labels, running text is its sentences: the lines that divide documents are no texts.
+        """
         if labels != "none":
             return read_corpus(path, self.name)
+        if Path(path).name.lower().removesuffix(".gz").endswith(".txt"):
+            corpus = read_corpus(path, self.name)
+            sentences = (text for document in corpus.examples for text in document.sentences)
+            return replace(corpus, examples=tuple(map(Example, sentences)))
         texts = read_dataset(path, columns.text_column, columns.label_column, "none")
         return replace(texts, task=self.name)
 
