@@ -29,7 +29,7 @@ from edgebert import errors
 from edgebert.errors import UsageError
 from edgebert.settings import DeviceSettings
 from edgebert.training.cluster import Cluster, read_cluster, wait_for_workers
-from edgebert.training.optimizer import summed
+from edgebert.training.shares import added_up, count_of, loss_of, times
 
 T = TypeVar("T")
 Rows = npt.NDArray[np.int64]
@@ -255,14 +255,14 @@ class DataParallel:
             inputs, targets, weights, counts = shares[number % self._local]
             with tf.GradientTape() as tape:
                 outputs = model(inputs, training=True)
-                loss = _loss(model, inputs, targets, outputs, weights)
+                loss = loss_of(model, inputs, targets, outputs, weights)
             variables = model.trainable_variables
-            count = counts * _count(model, targets, weights)
+            count = counts * count_of(model, targets, weights)
             gradients = tape.gradient(loss, [variable.value for variable in variables])
-            gradients = [_times(gradient, count) for gradient in gradients]
+            gradients = [times(gradient, count) for gradient in gradients]
             facts = tf.stack([count, tf.math.multiply_no_nan(loss, count), stop])
-            gradients, (total, loss, stop) = _added(context, gradients, facts)
-            gradients = [_times(gradient, 1 / total) for gradient in gradients]
+            gradients, (total, loss, stop) = added_up(context, gradients, facts)
+            gradients = [times(gradient, 1 / total) for gradient in gradients]
             model.optimizer.apply(gradients, variables)
             return loss / total, stop
 
@@ -415,61 +415,6 @@ def _others_are_there() -> Iterator[None]:
             "Next: look why it ended; the same command with --resume on all hosts goes on from "
             "the last saved state."
         ) from error
-
-
-def _loss(model: Any, inputs: Any, targets: Any, outputs: Any, weights: Any) -> Any:
-    """The loss of a batch: the model's own, else the task's.
-
-    Keras' `compute_loss` gives the task's too, but where a model has several outputs it makes
-    variables meanwhile, which can't be made inside a step.
-    """
-    if _has_own_loss(model):
-        return model.compute_loss(inputs, targets, outputs, weights, training=True)
-    return model.loss(targets, outputs, sample_weight=weights)
-
-
-def _has_own_loss(model: Any) -> bool:
-    return type(model).compute_loss is not keras.Model.compute_loss
-
-
-def _count(model: Any, targets: Any, weights: Any) -> Any:
-    """How many items the loss of a batch is a mean of: rows, unless the task's loss says otherwise.
-
-    It says so by a method `count` of the targets; Keras' own losses by what they ignore.
-    """
-    loss: Any = None if _has_own_loss(model) else model.loss
-    ignored = getattr(loss, "ignore_class", None)
-    if hasattr(loss, "count"):
-        return tf.cast(loss.count(targets), tf.float32)
-    if ignored is not None:
-        return tf.reduce_sum(tf.cast(targets != ignored, tf.float32))
-    return tf.cast(tf.shape(weights)[0], tf.float32)
-
-
-def _times(gradient: Any, factor: Any) -> Any:
-    """A gradient that counts so much: where it is 0 the mean of nothing, no number, is 0 too."""
-    if gradient is None:
-        return None
-    if isinstance(gradient, tf.IndexedSlices):
-        values = tf.math.multiply_no_nan(gradient.values, factor)
-        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
-    return tf.math.multiply_no_nan(gradient, factor)
-
-
-def _added(context: Any, gradients: list[Any], facts: Any) -> tuple[list[Any], Any]:
-    """Gradients and facts, added up over all replicas; a sparse gradient stays sparse."""
-    dense = [g for g in gradients if g is not None and not isinstance(g, tf.IndexedSlices)]
-    *dense, facts = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, facts])
-    sums = iter(dense)
-    added = []
-    for gradient in gradients:
-        if isinstance(gradient, tf.IndexedSlices):
-            mine = summed(gradient)
-            values, rows = (context.all_gather(part, 0) for part in (mine.values, mine.indices))
-            added.append(tf.IndexedSlices(values, rows, gradient.dense_shape))
-        else:
-            added.append(None if gradient is None else next(sums))
-    return added, tf.unstack(facts)
 
 
 def _gather_all(text: Any, size: Any) -> Any:
