@@ -269,7 +269,12 @@ class Task(ABC, Generic[F]):
 
     @abstractmethod
     def loss(self, labels: Sequence[str]) -> Any:
-        """The Keras loss of a batch's outputs against the targets of `TrainingRows.batch`."""
+        """The Keras loss of a batch's outputs against the targets of `TrainingRows.batch`.
+
+        It is the mean over the batch's rows. Where it is the mean over something else and not one
+        of Keras' own, it has a method `count(targets)`, which says over how many: several devices
+        put the batch's loss together by it.
+        """
 
     def fitted(
         self,
