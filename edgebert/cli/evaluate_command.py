@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -92,9 +93,14 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
     from rich.console import Console
     from rich.table import Table
 
-    from edgebert.reporting.units import is_part, metric_text, metric_words
+    from edgebert.reporting.units import NOTHING, is_part, metric_text, metric_words
 
-    names = [name for name in results[0].metrics if not is_part(name)]
+    def value(result: Any, name: str) -> str:
+        found = result.metrics.get(name)  # a file may have fewer heads than its folder
+        return NOTHING if found is None else metric_text(name, found)
+
+    every = dict.fromkeys(name for result in results for name in result.metrics)
+    names = [name for name in every if not is_part(name)]
     table = Table(title=f"{title}, {results[0].rows} rows", title_justify="left")
     table.add_column("model")
     for name in names:
@@ -103,18 +109,16 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
     for result in results:
         table.add_row(
             result.model,
-            *(metric_text(name, result.metrics[name]) for name in names),
+            *(value(result, name) for name in names),
             str(result.truncated_rows),
         )
     Console().print(table)
-    parts = [name for name in results[0].metrics if is_part(name)]
+    parts = [name for name in every if is_part(name)]
     if parts:
         table = Table()
         table.add_column("")
         for result in results:
             table.add_column(result.model, justify="right")
         for name in parts:
-            table.add_row(
-                metric_words(name), *(metric_text(name, result.metrics[name]) for result in results)
-            )
+            table.add_row(metric_words(name), *(value(result, name) for result in results))
         Console().print(table)
