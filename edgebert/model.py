@@ -111,9 +111,12 @@ class TaskModel:
         checkpoint = replace(
             self.checkpoint, weights=expand(narrow, self.checkpoint), labels=labels
         )
-        checkpoint = checkpoint.with_weights(
-            without_unread_pooler(checkpoint.weights, checkpoint.head)
-        )
+        weights = without_unread_pooler(checkpoint.weights, checkpoint.head)
+        if checkpoint.head == heads.MASKED_LM and not checkpoint.has_next_sentence:
+            # Nothing trains it: one that the base did not have is still as it was drawn.
+            own = self.checkpoint.weights
+            weights = {k: v for k, v in weights.items() if k in own or not k.startswith("pooler.")}
+        checkpoint = checkpoint.with_weights(weights)
         return replace(self, checkpoint=checkpoint, history=(*self.history, stage), **changes)
 
     def save(self, folder: Path | str) -> Path:
