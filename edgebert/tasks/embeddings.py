@@ -86,7 +86,7 @@ class Embeddings(Task[SentenceFeatures]):
     def example(self, *texts: str) -> SentenceExample:
         if not 1 <= len(texts) <= 2:
             raise UsageError(f"Expected a text or a pair of texts. Received: {len(texts)}.")
-        return SentenceExample(*texts)
+        return SentenceExample(texts[0], texts[1] if len(texts) == 2 else None)
 
     def typed(self, example: Any) -> tuple[str, ...]:
         return tuple(example.texts[:2])

@@ -38,6 +38,7 @@ PAIR = ("pairs", "classification")
 LABELS = ("multi-label",)
 SCORES = ("regression",)
 PAIR_SCORES = ("regression", "embeddings")
+PAIR_ALONE = ("embeddings", *PAIR)
 ENTITIES, WORD_CLASSES = ("ner", "pos"), ("pos", "ner")
 QUESTIONS = ("qa",)
 PLAIN_TEXT = ("masked-lm",)
@@ -94,7 +95,9 @@ def _of_table(start: _Start, named: DataSettings) -> tuple[str, ...]:
         return LABELS
     if label is None:
         has_score = label_column(start.columns, SCORE) is not None
-        return (PAIR_SCORES if is_pair else SCORES) if has_score else (PAIR if is_pair else LABEL)
+        if has_score:
+            return PAIR_SCORES if is_pair else SCORES
+        return PAIR_ALONE if is_pair else LABEL
     kinds = PAIR if is_pair else LABEL
     if label.strip().lower() in SCORE_COLUMNS:
         return PAIR_SCORES if is_pair else SCORES

@@ -34,6 +34,7 @@ def write(folder: Path, name: str, content: str) -> Path:
         ("a.tsv", "sentence1\tsentence2\tlabel\na\tb\t1\n", "pairs"),
         ("a.jsonl.gz", '{"premise": "a", "hypothesis": "b", "label": 0}\n', "pairs"),
         ("a.tsv", "sentence1\tsentence2\tscore\tgenre\na\tb\t2.5\tnews\n", "regression"),
+        ("a.tsv", "anchor\tpositive\na\tb\n", "embeddings"),
         ("a.csv", "text,rating\nnice,4\n", "regression"),
         ("a.jsonl", '{"text": "a", "labels": []}\n{"text": "b", "labels": ["x"]}\n', "multi-label"),
         ("a.jsonl", '{"text": "a", "label": ["x", "y"]}\n', "multi-label"),
