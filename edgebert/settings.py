@@ -294,7 +294,7 @@ class ExportSettings:
     output: str = setting("probabilities", "What a classifier gives.", ("probabilities", "logits"))
     max_drop: float = setting(
         100.0,
-        "Write nothing and exit with 3 where the labelled text loses more points of accuracy.",
+        "Write nothing and exit with 3 where more points of the task's metric are lost on --data.",
     )
     int4_share: float = setting(
         0.75,
@@ -322,11 +322,13 @@ class SearchSettings:
     max_size: str = setting("", "Largest file, such as 8MB.")
     max_latency: str = setting(
         "",
-        "Longest time from text to label on this machine: milliseconds such as 3.5, or a share of "
+        "Longest time from text to answer on this machine: milliseconds such as 3.5, or a share of "
         "the unpruned dynamic-int8 file's such as 0.22x.",
     )
     max_drop: float = setting(
-        100.0, "Most points of dev accuracy to lose against the float model; 100 is no limit."
+        100.0,
+        "Most points of the task's metric on the dev data to lose against the float model; 100 is "
+        "no limit.",
     )
     speedups: str = setting("2,3,4.5,6,9", "Speedups that structured pruning aims at.")
     vocabulary: str = setting("both", "Vocabularies to try.", ("both", "whole", "trimmed"))
