@@ -119,7 +119,8 @@ def read_dataset(
         UsageError: `labels` is none of its values, or columns are named where there are none.
     """
     columns = DataSettings(text_column or "", pair_column or "", label_column or "")
-    return read_table(path, columns, Wanted(ONE_LABEL, labels), Example)
+    read = read_table(path, columns, Wanted(ONE_LABEL, labels), Example)
+    return replace(read, task="classification" if read.examples[0].pair is None else "pairs")
 
 
 def read_table(

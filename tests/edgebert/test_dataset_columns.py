@@ -88,6 +88,8 @@ def test_columns_of_pairs_are_found_by_name(tmp_path: Path, first: str, second: 
     path = write(tmp_path, "a.tsv", f"id\t{second}\t {first.upper()}\tlabel\n1\ttwo\tone\tyes\n")
     assert rows(path, PAIRS) == [("one", "two", "yes")]
     assert read_dataset(path).examples == (Example("one", "yes", "two"),)
+    assert read_dataset(path).task == "pairs"
+    assert read_dataset(path, second).task == "classification"
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,9 @@ def test_what_is_written_is_read(
     assert read.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(texts=st.lists(filled("\n\r"), min_size=1))
 def test_plain_text_is_read(tmp_path: Path, texts: list[str]) -> None:
     if texts[0].startswith("\ufeff"):
@@ -124,7 +126,9 @@ def test_plain_text_is_read(tmp_path: Path, texts: list[str]) -> None:
     assert set(read.labels) == {None}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None
+)
 @given(
     data=st.binary(max_size=60),
     head=st.sampled_from([b"", b"text\tlabel\n", b'text,label\n"', b'{"text": "a"}\n']),

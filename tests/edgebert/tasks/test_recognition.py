@@ -102,7 +102,9 @@ def test_files_that_are_not_there() -> None:
     assert task_of_file("nowhere.tsv", "pairs") == "classification"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 @given(
     data=st.binary(max_size=80),
     head=st.sampled_from([b"", b"text\tlabel\n", b'text,"', b'{"text": [1]}\n', b"\n\ta\n"]),
