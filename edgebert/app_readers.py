@@ -17,6 +17,11 @@ _READERS = {
     "qa": "Task Library BertQuestionAnswerer",
     "embeddings": "MediaPipe TextEmbedder, Task Library TextEmbedder",
 }
+_ANY_LENGTH = 128
+_LENGTHS = {"qa": 384}
+"""The one length that a reader takes; the others take any one."""
+_TASK_LIBRARY_PRECISIONS = (("float32", "float32"), ("weight-int8", "float32"))
+"""Recipes and embeddings whose operators the Task Library's runtime, of 2023, knows."""
 
 
 def readers_of(manifest: Mapping[str, Any]) -> str:
@@ -24,9 +29,15 @@ def readers_of(manifest: Mapping[str, Any]) -> str:
     readers = _READERS.get(manifest["task"])
     if readers is None:
         return NONE
-    if len(manifest["lengths"]) != 1:
-        return f"{readers}, where it has one length (--length 128); this file through LiteRT"
+    if not _is_of_its_length(manifest):
+        length = _LENGTHS.get(manifest["task"], _ANY_LENGTH)
+        return f"{readers}, where it has one length (--length {length}); this file through LiteRT"
     return readers
+
+
+def _is_of_its_length(manifest: Mapping[str, Any]) -> bool:
+    lengths = list(manifest["lengths"])
+    return len(lengths) == 1 and lengths[0] == _LENGTHS.get(manifest["task"], lengths[0])
 
 
 def notes_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
@@ -36,15 +47,22 @@ def notes_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
             "MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "
             "through LiteRT instead.",
         )
-    if manifest["task"] not in _READERS or len(manifest["lengths"]) != 1:
+    if manifest["task"] not in _READERS or not _is_of_its_length(manifest):
         return ()
     rules = manifest["tokenizer"]
+    reader = "The Task Library" if manifest["task"] == "qa" else "MediaPipe"
+    precision = manifest["recipe"], manifest["precision"]["embeddings"]
+    if manifest["task"] == "qa" and precision not in _TASK_LIBRARY_PRECISIONS:
+        return (
+            "The Task Library's runtime is of 2023 and does not know this file's operators: for "
+            "it, export with --recipe float32, or weight-int8 with --embedding float32.",
+        )
     if not rules["lowercase"] or rules["strip_accents"] is False:
         return (
-            "MediaPipe's tokenizer always lower-cases, and this model's does not: tokenize "
+            f"{reader}'s tokenizer always lower-cases, and this model's does not: tokenize "
             "with the vocabulary in the file and run it through LiteRT instead.",
         )
     return (
-        "MediaPipe's tokenizer keeps accents, which this model takes off: there, normalize "
+        f"{reader}'s tokenizer keeps accents, which this model takes off: there, normalize "
         "non-ASCII text (NFD, accents off) before you hand it over.",
     )

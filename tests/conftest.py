@@ -18,7 +18,7 @@ from converters.vocabulary import Vocabulary
 from edgebert.model import TaskModel
 from edgebert.tokenizer import Tokenizer
 from tests.judges import chromium as chromium_judge
-from tests.judges import mediapipe_classifier, sshd
+from tests.judges import mediapipe_classifier, sshd, task_library_answerer
 from tests.tiny_tasks import random_task_model, write_task_file
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -66,6 +66,21 @@ def mediapipe_python() -> str:
             "no mediapipe that loads: pip install mediapipe and, on Debian, apt-get install "
             f"libegl1 libgles2; or set {mediapipe_classifier.PYTHON_VARIABLE} to a Python that "
             "has it"
+        )
+    assert python is not None
+    return python
+
+
+@pytest.fixture(scope="session")
+def task_library_python() -> str:
+    """A Python that has tflite-support."""
+    python = task_library_answerer.find_python()
+    loads = [python or "", "-c", "from tflite_support.task import text"]
+    if python is None or subprocess.run(loads, capture_output=True, check=False).returncode:
+        _missing_judge(
+            "no tflite-support that loads: pip install tflite-support==0.4.4, in an environment of "
+            "its own and with Python 3.11 at most, and, on Debian, apt-get install libusb-1.0-0; "
+            f"then set {task_library_answerer.PYTHON_VARIABLE} to its Python"
         )
     assert python is not None
     return python

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from edgebert.app_readers import notes_of, readers_of
 from edgebert.cli import cli
 from edgebert.errors import UsageError
 from edgebert.evaluation import KerasPredictor, evaluate, open_predictor, predict
@@ -348,6 +349,25 @@ def test_the_file_says_what_the_task_library_asks(exported: Path) -> None:
     (unit,) = subgraph["input_process_units"]
     assert unit["options"]["type"] == "BertTokenizerOptions"
     assert unit["options"]["vocab_file"][0]["name"] == "vocab.txt"
+
+
+def test_what_to_know_before_the_task_library_reads_it() -> None:
+    def said(lengths: list[int], recipe: str, embeddings: str) -> tuple[str, str]:
+        manifest = {
+            "task": "qa",
+            "lengths": lengths,
+            "recipe": recipe,
+            "precision": {"embeddings": embeddings},
+            "tokenizer": {"lowercase": True, "strip_accents": None},
+        }
+        return readers_of(manifest), " ".join(notes_of(manifest))
+
+    assert "--length 384" in said([64, 384], "float32", "float32")[0]
+    assert "--length 384" in said([128], "float32", "float32")[0]
+    readers, note = said([384], "dynamic-int8", "int8")
+    assert readers == "Task Library BertQuestionAnswerer"
+    assert "--recipe float32" in note
+    assert "keeps accents" in said([384], "weight-int8", "float32")[1]
 
 
 # Commands
