@@ -20,7 +20,11 @@ _READERS = {
 _ANY_LENGTH = 128
 _LENGTHS = {"qa": 384}
 """The one length that a reader takes; the others take any one."""
-_TASK_LIBRARY_PRECISIONS = (("float32", "float32"), ("weight-int8", "float32"))
+TASK_LIBRARY_PRECISIONS = (
+    ("float32", "float32"),
+    ("float16", "float32"),
+    ("weight-int8", "float32"),
+)
 """Recipes and embeddings whose operators the Task Library's runtime, of 2023, knows."""
 
 
@@ -52,10 +56,10 @@ def notes_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     rules = manifest["tokenizer"]
     reader = "The Task Library" if manifest["task"] == "qa" else "MediaPipe"
     precision = manifest["recipe"], manifest["precision"]["embeddings"]
-    if manifest["task"] == "qa" and precision not in _TASK_LIBRARY_PRECISIONS:
+    if manifest["task"] == "qa" and precision not in TASK_LIBRARY_PRECISIONS:
         return (
             "The Task Library's runtime is of 2023 and does not know this file's operators: for "
-            "it, export with --recipe float32, or weight-int8 with --embedding float32.",
+            "it, export with --recipe weight-int8 --embedding float32, or with float32.",
         )
     if not rules["lowercase"] or rules["strip_accents"] is False:
         return (

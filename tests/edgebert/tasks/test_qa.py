@@ -366,7 +366,7 @@ def test_what_to_know_before_the_task_library_reads_it() -> None:
     assert "--length 384" in said([128], "float32", "float32")[0]
     readers, note = said([384], "dynamic-int8", "int8")
     assert readers == "Task Library BertQuestionAnswerer"
-    assert "--recipe float32" in note
+    assert "--recipe weight-int8 --embedding float32" in note
     assert "keeps accents" in said([384], "weight-int8", "float32")[1]
 
 
