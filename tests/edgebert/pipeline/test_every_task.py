@@ -51,6 +51,7 @@ heads = 1
 shots = 1
 calibration_rows = 16
 [vocabulary]
+keep_tokens = 104
 [distill]
 epochs = 1
 batch_size = 8
