@@ -17,6 +17,8 @@ def test_the_default_stays_within_the_model() -> None:
     assert parse_lengths("", 512) == (16, 32, 64, 128)
     assert parse_lengths("", 40) == (16, 32, 40)
     assert parse_lengths("", 12) == (12,)
+    assert parse_lengths("", 512, (64, 384)) == (64, 384)
+    assert parse_lengths("", 100, (64, 384)) == (64, 100)
 
 
 def test_lengths_are_sorted() -> None:

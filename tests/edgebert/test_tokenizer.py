@@ -213,6 +213,21 @@ def test_a_batch_of_pairs(small: Tokenizer) -> None:
         small.encode_batch(firsts, pairs=["!"])
 
 
+@given(text=texts, pair=texts)
+def test_a_pair_is_joined_of_its_texts(minilm: Tokenizer, text: str, pair: str) -> None:
+    first, second = minilm.encode(text), minilm.encode(pair)
+    assert minilm.join(first, second) == minilm.encode(text, pair)
+
+
+def test_a_part_has_the_frame_of_the_whole(small: Tokenizer) -> None:
+    whole = small.encode("the playing !")
+    assert whole.part(1, 3) == Encoding(
+        (CLS, PLAY, ING, SEP), (0,) * 4, ((0, 0), (4, 8), (8, 11), (0, 0))
+    )
+    assert whole.part(0, 99) == whole
+    assert whole.part(2, 2).token_ids == whole.part(50, 60).token_ids == (CLS, SEP)
+
+
 def test_threads_may_share_a_tokenizer(small: Tokenizer) -> None:
     lengths = [3, 4, 5, None] * 100
     with ThreadPoolExecutor(4) as pool:
