@@ -331,7 +331,7 @@ def test_lengths_that_can_not_be(lengths: list[int], tiny_model: TaskModel) -> N
 
 
 def test_an_encoder_has_no_logits(tiny_encoder: TaskModel) -> None:
-    with pytest.raises(ConversionError, match="needs a classifier's head"):
+    with pytest.raises(ConversionError, match="needs another head"):
         build_inference_graph(tiny_encoder.checkpoint, [8], Precision(), LOGITS)
 
 
