@@ -147,6 +147,23 @@ def test_the_loss_is_binary_cross_entropy(
         assert loss == pytest.approx(float(plain(there, logits)), rel=1e-5)
 
 
+@pytest.mark.parametrize(("weights", "odds"), [("none", 1 / 3), ("balanced", 1)])
+def test_a_new_head_starts_at_the_log_odds_of_its_labels(
+    tiny_task_model: Callable[[str], TaskModel], weights: str, odds: float
+) -> None:
+    pytest.importorskip("keras_hub")
+    model = tiny_task_model("multi-label")
+    examples = [MultiLabelExample("good", ("music",) if i % 4 == 0 else ()) for i in range(400)]
+    features = MULTI_LABEL.features(model.tokenizer, examples, 16, {})
+    recipe = FinetuneSettings(class_weights=weights)
+    rows = MULTI_LABEL.rows(features, LABELS, {}, recipe, model.tokenizer)
+    keras_model = model.keras_model()
+    MULTI_LABEL.start_head(keras_model, rows)
+    bias = np.asarray(keras_model.get_layer("classifier").bias)
+    assert bias[1] == pytest.approx(np.log(odds), abs=0.01)
+    assert bias[0] == bias[2] < -6
+
+
 def texts(rows: int, seed: int) -> Dataset:
     """Every label is said by its own name."""
     rng = np.random.default_rng(seed)
