@@ -40,7 +40,7 @@ STAGE = "prune-structure"
 NEURONS_AT_ONCE = 16
 """Neurons go in groups of this between two looks at the prices."""
 FEWEST_TEXTS = 16
-_NOT_PRICED = (ENCODER, "masked-lm")
+_NOT_PRICED = {ENCODER: "a bare encoder", "masked-lm": "a masked LM"}
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def refuse_head(model: TaskModel) -> None:
     if model.task in _NOT_PRICED:
         raise UsageError(
             "Expected a model whose labels, tags, spans, scores or vectors tell what a head or a "
-            f"neuron is worth. Received: task '{model.task}'. Next: fine-tune it for such a task "
-            "with `edgebert finetune`, and prune that."
+            f"neuron is worth. Received: {_NOT_PRICED[model.task]}. Next: fine-tune it for such a "
+            "task with `edgebert finetune`, and prune that."
         )
 
 

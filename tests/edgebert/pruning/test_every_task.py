@@ -83,7 +83,7 @@ def test_what_can_not_be_priced_is_refused(
     data = task_named("classification").read(
         tiny_task_file("classification", 4), DataSettings(), "required"
     )
-    with pytest.raises(UsageError, match=f"Received: task '{task}'"):
+    with pytest.raises(UsageError, match=r"Received: a (bare encoder|masked LM)"):
         prune_structure(model, data, FEWER)
 
 
