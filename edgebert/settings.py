@@ -391,7 +391,7 @@ class TargetSettings:
     fetch_benchmark_binary: bool = setting(
         False, "adb: download LiteRT's prebuilt benchmark_model for the phone's ABI."
     )
-    app: bool = setting(False, "adb: measure in the demo app, from text to label.")
+    app: bool = setting(False, "adb: measure in the demo app, from text to answer.")
     delegate: str = setting(
         "cpu", "adb, cloud: where the graph runs on the phone.", ("cpu", "gpu", "nnapi")
     )

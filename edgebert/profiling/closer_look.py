@@ -49,7 +49,7 @@ class CloserLook:
         return measured
 
     def at_text(self, contender: Contender, measured: Measurement) -> Measurement:
-        """How much of the time from text to label is the tokenizer's."""
+        """How much of the time from text to answer is the tokenizer's."""
         if not self.settings.operations:
             return measured
         return self._tried(

@@ -292,7 +292,7 @@ def _why_no_text(machine: Machine, file: ModelFile) -> list[str]:
     if machine.runs_text(file):
         return []
     return [
-        f"Text in, answer out of the task {file.task} is not timed on {machine.target}. "
+        f"Text in, answer out is not timed on {machine.target} for the task {file.task}. "
         "Next: give --no-end-to-end to leave this line out."
     ]
 

@@ -77,7 +77,7 @@ def length_figures(report: Report) -> list[Figure]:
 
 
 def device_figures(report: Report) -> list[Figure]:
-    """Bars of what most devices were measured in: text to label, or else the longest text."""
+    """Bars of what most devices were measured in: text to answer, or else the longest text."""
     groups = on_several_devices(report.measurements).values()
     if not groups:
         return []

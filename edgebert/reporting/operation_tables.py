@@ -66,7 +66,7 @@ def layers_table(measurement: Measurement, device: str = "") -> Table:
 
 
 def tokenizer_table(measurements: Sequence[Measurement]) -> Table:
-    """How much of the time from text to label is the tokenizer's."""
+    """How much of the time from text to answer is the tokenizer's."""
     names = list(dict.fromkeys(o.layer for m in measurements for o in m.operations))
     rows = []
     for m in measurements:
@@ -80,7 +80,7 @@ def tokenizer_table(measurements: Sequence[Measurement]) -> Table:
         ]
         rows.append((m.name, timed_text(m), ms_text(total), *shown))
     return Table(
-        "From text to label, ms: mean of the texts",
+        "From text to answer, ms: mean of the texts",
         ("model", "timed", "all", *names),
         tuple(rows),
         texts=2,

@@ -83,7 +83,7 @@ def place_of(m: Measurement) -> Place:
 def place_text(m: Timed) -> str:
     """What was timed: so many tokens, or text in to label out."""
     if m.kind == "end_to_end":
-        return "text to label"
+        return "text to answer"
     return "model" if m.length is None else f"{m.length} tokens"
 
 
@@ -184,7 +184,7 @@ def latest(measurements: Sequence[Measurement]) -> list[Measurement]:
 def common_place(measurements: Sequence[Measurement]) -> Place | None:
     """Where the most models were measured; None where nothing was.
 
-    Of several such places: text to label before a length, few threads before many, long texts
+    Of several such places: text to answer before a length, few threads before many, long texts
     before short ones, and the first device before others.
     """
     names: dict[Place, set[str]] = defaultdict(set)

@@ -55,7 +55,7 @@ def draw_trades(trades: Sequence[Trade], max_points_lost: float | None = None) -
     _panel(right, trades, [trade.latency_ratio for trade in trades], max_points_lost)
     left.set_xlabel("size, MB")
     left.set_ylabel("points of dev accuracy lost against the float model")
-    right.set_xlabel("text to label, share of the unpruned dynamic-int8 file")
+    right.set_xlabel("text to answer, share of the unpruned dynamic-int8 file")
     left.invert_yaxis()
     figure.legend(*left.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     buffer = io.BytesIO()

@@ -81,7 +81,7 @@ class Budgets:
 
     Attributes:
         size_bytes: of the file.
-        latency_ms: from text to label.
+        latency_ms: from text to answer.
         latency_ratio: the same, as a share of the baseline's.
         drop_points: of dev accuracy against the float model.
     """

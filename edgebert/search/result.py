@@ -26,7 +26,7 @@ class Candidate:
         points_lost: of dev accuracy against the float model.
         size_bytes: of the file.
         gzip_bytes: of the file as an app store ships it.
-        latency_ms: from text to label, on this machine.
+        latency_ms: from text to answer, on this machine.
         latency_ratio: the same, as a share of the baseline's, measured in turn with it.
         layers: heads and neurons left in each layer.
         vocabulary: rows of the token table.

@@ -347,7 +347,7 @@ def _qr_code(url: str) -> str:
 def _medians(outcome: Outcome) -> str:
     """A line of a device's figures, before the table has them all."""
     return ", ".join(
-        f"{m.length or 'text to label'}{' tokens' if m.length else ''} {m.latency.p50_ms:.3g} ms"
+        f"{m.length or 'text to answer'}{' tokens' if m.length else ''} {m.latency.p50_ms:.3g} ms"
         for m in outcome.measurements
         if m.name == outcome.measurements[0].name
     )

@@ -203,7 +203,7 @@ def test_profile_shows_files_and_latencies(folder: Path, exported: Path, tmp_pat
         *QUICK_PROFILE,
     )
     assert result.exit_code == 0, result.output
-    for text in ("16 tokens", "text to label", "peak memory", "gzip'd", "1.00x", "ai-edge-litert"):
+    for text in ("16 tokens", "text to answer", "peak memory", "gzip'd", "1.00x", "ai-edge-litert"):
         assert text in result.stdout
     assert "warning: " in result.stderr
     assert "warning: " not in result.stdout

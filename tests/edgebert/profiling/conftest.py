@@ -117,7 +117,6 @@ def with_text(models_dir: Path) -> Path:
         "max_length": 16,
         "tokenizer": vocabulary.to_settings(),
         "vocabulary_sha256": vocabulary.sha256,
-        "config": {"num_segments": 2},
     }
     data = add_metadata_buffers(
         made.path.read_bytes(), {"EDGEBERT_MANIFEST": json.dumps(manifest).encode()}

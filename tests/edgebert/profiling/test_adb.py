@@ -574,5 +574,5 @@ def test_all_that_needs_no_phone_is_said_before(tiny: TinyClassifier, truncated:
         open_target("adb").profile(Job((tiny.path,), replace(SETTINGS, lengths=(99,))))
     with pytest.raises(UsageError, match=r"--check on adb runs the task in the demo app"):
         open_target("adb").profile(Job((tiny.path,), SETTINGS, check=check_data))
-    with pytest.raises(UsageError, match="--app expects classifiers"):
+    with pytest.raises(UsageError, match="--app expects text classifiers"):
         open_target("adb", TargetSettings(app=True)).profile(Job((tiny.path,), SETTINGS))

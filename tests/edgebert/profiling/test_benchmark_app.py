@@ -1,4 +1,4 @@
-"""The app's way: text to label on the "phone", by a stand-in that keeps to the app's contract."""
+"""The app's way: text to answer on the "phone", by a stand-in that keeps to the app's contract."""
 
 from __future__ import annotations
 

@@ -138,7 +138,14 @@ def test_columns_with_nothing_in_them_are_left_out(report: Report) -> None:
 
 def test_latencies_stand_by_length_with_models_below_each_other(report: Report) -> None:
     (table,) = latency_tables(report.measurements)
-    assert [row[0] for row in table.rows] == ["16 tokens", "", "32 tokens", "", "text to label", ""]
+    assert [row[0] for row in table.rows] == [
+        "16 tokens",
+        "",
+        "32 tokens",
+        "",
+        "text to answer",
+        "",
+    ]
     assert [row[1] for row in table.rows] == ["before", "after"] * 3
     assert [row[6] for row in table.rows] == ["1.00x", "0.25x"] * 3
     assert table.sections == (2, 4)
@@ -183,7 +190,7 @@ def test_the_page_is_whole_and_has_every_row(report: Report) -> None:
         "edgebert",
         "epochs 3",
         "1 min 33 s",
-        "text to label",
+        "text to answer",
     ):
         assert text in page.text
     assert "svg" in page.tags

@@ -69,7 +69,7 @@ def test_the_tokenizer_has_its_share() -> None:
     table = tokenizer_table([measured("end_to_end", None, operations=steps)])
     assert table.columns == ("model", "timed", "all", "tokenizer", "model")
     assert table.rows == (
-        ("small", "text to label, 1 thread", "2.00", "0.100 (5.0%)", "1.90 (95.0%)"),
+        ("small", "text to answer, 1 thread", "2.00", "0.100 (5.0%)", "1.90 (95.0%)"),
     )
 
 
