@@ -38,7 +38,8 @@ demo: $(INSTALLED) ## Fine-tune, prune, quantize, export and profile a real BERT
 
 test: $(INSTALLED) $(JUDGE)/.installed $(ANSWERER)/.installed ## Run every test
 	EDGEBERT_MEDIAPIPE_PYTHON=$(abspath $(JUDGE)/bin/python) \
-	EDGEBERT_TASK_LIBRARY_PYTHON=$(abspath $(ANSWERER)/bin/python) $(BIN)/python -m pytest
+	EDGEBERT_TASK_LIBRARY_PYTHON=$(abspath $(ANSWERER)/bin/python) $(BIN)/python -m pytest \
+	-n 2 --dist loadfile
 
 static: $(INSTALLED) ## Lint, formatting, types and import layers
 	$(BIN)/ruff check .

@@ -23,7 +23,7 @@ def entry(length: int | None, dynamic: bool = False) -> dict:
 
 
 def model_file(name: str, max_length: int | None = None) -> ModelFile:
-    return ModelFile(Path(f"{name}.tflite"), name, 1, 1, name, 0, max_length)
+    return ModelFile(Path(f"{name}.tflite"), name, 1, 1, name, "", max_length)
 
 
 A, B = model_file("a"), model_file("b")

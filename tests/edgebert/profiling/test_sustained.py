@@ -87,7 +87,7 @@ def test_a_slowdown_is_told_with_the_heat() -> None:
 
 
 def file_of(name: str) -> ModelFile:
-    return ModelFile(Path(name), name, 1, 1, name, labels=2, max_length=64)
+    return ModelFile(Path(name), name, 1, 1, name, task="classification", max_length=64)
 
 
 def test_which_length_is_run() -> None:

@@ -91,7 +91,6 @@ def test_files_of_texts_can_be_predicted(tmp_path: Path) -> None:
     def texts(name: str, content: str, columns: DataSettings = COLUMNS) -> list[str]:
         (tmp_path / name).write_text(content)
         data = NER.read(tmp_path / name, columns, "none")
-        assert data.task == ""
         return list(data.texts)
 
     assert texts("a.txt", "turn it off\nnow\n") == ["turn it off", "now"]
