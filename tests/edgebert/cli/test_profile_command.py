@@ -25,6 +25,7 @@ def invoke(*arguments: object) -> tuple[int, str, str]:
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cold_start, "STARTS", 1)
     monkeypatch.setattr(operations, "SECONDS", 0.05)
+    monkeypatch.setenv("COLUMNS", "160")
     return build(tmp_path / "tiny.tflite").path
 
 

@@ -117,7 +117,7 @@ def test_the_command_says_why_there_is_no_latency(
     (tmp_path / "check.tsv").write_text("text\tlabel\n" + rows, encoding="utf-8")
     command = ["profile", str(with_text), "--target", "qemu-arm64"]
     command += ["--check", str(tmp_path / "check.tsv"), "--out", str(tmp_path / "out.json")]
-    done = CliRunner().invoke(cli, command)
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(cli, command)
     assert done.exit_code == 0, done.output
     assert "pass" in done.stdout and "No latency is given" in done.stdout
     (check,) = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))

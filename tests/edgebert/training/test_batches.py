@@ -56,7 +56,7 @@ def test_batches_hold_rows_of_similar_length_in_no_order_of_length() -> None:
 def test_rows_are_padded_as_the_tokenizer_pads(
     tiny_model: TaskModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoded_rows, "_ENCODED_AT_ONCE", 2)
+    monkeypatch.setattr(encoded_rows, "ENCODED_AT_ONCE", 2)
     rows = encode_rows(tiny_model.tokenizer, TEXTS, max_length=20)
     encodings = tiny_model.tokenizer.encode_batch(TEXTS, 20)
     assert rows.lengths.tolist() == [len(encoding) for encoding in encodings]
