@@ -62,10 +62,8 @@ def predict(
 ) -> None:
     """Answer texts with a model folder or a .tflite: labels, tags, spans, scores, vectors.
 
-    TEXTS are one text each; for pairs the two texts of one pair, for qa a question and what it is
-    asked of.
-
-    A model of pairs takes two texts at a time: what is compared, or a question and its context.
+    TEXTS are one text each; of a model of pairs the two texts of one pair, for qa a question and
+    what it is asked of.
 
     \b
     edgebert predict model.tflite "turn on the lights"
@@ -88,6 +86,11 @@ def predict(
             queries.extend(task.read(data_path or Path("-"), columns, "none").texts)
         _search(predictor, queries, index_path, cache_path, top or _SHOWN_HITS, columns, as_json)
         return
+    if several and len(texts) == 1:
+        raise UsageError(
+            "Expected two texts: the model reads pairs. Received: one. Next: give the second one, "
+            "or a file of pairs with --data."
+        )
     examples = [task.example(*texts)] if several and texts else list(texts)
     if data_path is not None or not texts:
         examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
