@@ -99,8 +99,11 @@ class Embeddings(Task[SentenceFeatures]):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> SentenceRows:
+        """A row is a pair. Scores are learnt as cosines: a split's least as 0, its best as 1."""
         encoded = rows_of(features.encodings, tokenizer.pad_id)
         scores = _scores(features)
+        if scores is not None:
+            scores = (scores - scores.min()) / (np.ptp(scores) or 1.0)
         return SentenceRows(
             encoded,
             features,

@@ -240,7 +240,7 @@ def test_a_batch_has_the_first_texts_and_then_the_second_ones(
         for ids, mask in zip(inputs["token_ids"], inputs["padding_mask"], strict=True)
     ]
     assert got == expected
-    assert (targets.tolist(), weights.tolist()) == ([2.0, 1.0], [1.0, 1.0])
+    assert (targets.tolist(), weights.tolist()) == ([0.5, 0.0], [1.0, 1.0])
     assert rows.lengths.tolist() == [4, 3, 3]
 
 
@@ -258,23 +258,13 @@ def test_the_same_text_in_another_row_is_no_negative(
     ]
 
 
-def order_loss(cosines: Sequence[float], scores: Sequence[float]) -> float:
-    total = sum(
-        np.exp(20 * (cosines[j] - cosines[i]))
-        for i in range(len(scores))
-        for j in range(len(scores))
-        if scores[i] > scores[j]
-    )
-    return float(np.log(1 + total))
-
-
-def test_the_loss_of_scores_is_cosent() -> None:
+def test_the_loss_of_scores_is_the_squared_error_of_cosines() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(0, 1, (8, 5)).astype(np.float32)
-    scores = np.array([1, 3, 3, 0], np.float32)
+    scores = np.array([0.2, 1, 0.6, 0], np.float32)
     a, b = vectors[:4], vectors[4:]
     cosines = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    expected = order_loss(list(cosines), list(scores))
+    expected = np.mean((cosines - scores) ** 2)
     assert float(TASK.loss(())(scores, vectors)) == pytest.approx(expected, rel=1e-4)
 
 
@@ -308,8 +298,9 @@ def test_an_encoder_learns_scores(
         "embeddings",
         SentenceHead(("cls",), (), normalize=False),
     )
-    assert evaluate(KerasPredictor(opened), data).metrics["spearman"] == pytest.approx(
-        result.metrics["spearman"], abs=1e-6
+    # Rows that occur twice have cosines that differ by rounding alone, which ranks would show.
+    assert evaluate(KerasPredictor(opened), data).metrics["pearson"] == pytest.approx(
+        result.metrics["pearson"], abs=1e-4
     )
 
 
