@@ -39,11 +39,6 @@ _PROBLEMS = {
 }
 
 
-def has_kind(checkpoint: Checkpoint) -> bool:
-    """Whether outputs of the checkpoint's head can be compared here."""
-    return checkpoint.head == heads.CLASSIFIER or checkpoint.head in _KINDS
-
-
 def kind_of(checkpoint: Checkpoint) -> str:
     """What the outputs of a checkpoint's head are.
 
