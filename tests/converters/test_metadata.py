@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from converters import metadata, task_metadata
 from converters.errors import ConversionError
 from converters.graph_builder import GraphBuilder
-from tests.judges import mediapipe_classifier
+from tests.judges import asking, mediapipe_classifier
 
 LENGTH = 8
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "##ly", "é", "!")
@@ -405,5 +405,5 @@ def test_mediapipe_takes_one_signature_only(mediapipe_python: str, tmp_path: Pat
     )
     path = tmp_path / "two.tflite"
     path.write_bytes(model)
-    with pytest.raises(mediapipe_classifier.Refused, match="single subgraph"):
+    with pytest.raises(asking.Refused, match="single subgraph"):
         mediapipe_classifier.classify(mediapipe_python, path, ["good"])

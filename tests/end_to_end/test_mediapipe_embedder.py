@@ -11,7 +11,7 @@ from edgebert.evaluation import open_predictor, predict
 from edgebert.exporting import export
 from edgebert.model import open_model
 from edgebert.settings import ExportSettings
-from tests.judges import mediapipe_embedder
+from tests.judges import asking, mediapipe_embedder
 
 TEXTS = [
     "A GORGEOUS, witty, seductive movie!",
@@ -41,5 +41,5 @@ def test_several_lengths_are_refused(
 ) -> None:
     settings = ExportSettings(lengths="16,64")
     path = export(open_model(minilm_dir), tmp_path / "m.tflite", settings).path
-    with pytest.raises(mediapipe_embedder.Refused):
+    with pytest.raises(asking.Refused):
         mediapipe_embedder.embed(mediapipe_python, path, TEXTS[:1])

@@ -18,16 +18,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 PYTHON_VARIABLE = "EDGEBERT_MEDIAPIPE_PYTHON"
-
-
-class Refused(Exception):
-    """MediaPipe can't load or run the file; the message is its own."""
 
 
 def find_python() -> str | None:
@@ -49,21 +44,9 @@ def classify(python: str, model_path: Path, texts: list[str]) -> list[dict[str, 
         Refused: MediaPipe can't load or run the file.
         RuntimeError: the judge itself failed, for example without mediapipe.
     """
-    done = subprocess.run(
-        [python, str(Path(__file__).resolve()), str(model_path)],
-        input=json.dumps(texts).encode(),
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError as error:
-        log = done.stderr.decode("utf-8", "replace")[-2000:]
-        raise RuntimeError(f"{python} gave no scores (status {done.returncode}):\n{log}") from error
-    if isinstance(answer, dict):
-        raise Refused(answer["refused"])
-    return list(answer)
+    from tests.judges.asking import ask  # the script has no such package
+
+    return ask(python, __file__, model_path, texts)
 
 
 def main(model_path: str) -> int:
