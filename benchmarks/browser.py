@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import models
-from edgebert.exporting import export
+from edgebert.exporting.artifact import export
 from edgebert.profiling.browser.litertjs import NpmPackage, fetch, find_litertjs
 from edgebert.profiling.browser.seat import Room
 from edgebert.profiling.browser.server import PageServer, Resource

@@ -18,11 +18,11 @@ import numpy as np
 from benchmarks import models
 from benchmarks.peers import peer_classifier
 from benchmarks.timing import in_turn
-from edgebert.datasets import read_dataset
-from edgebert.evaluation import KerasPredictor, evaluate
-from edgebert.exporting import export
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import open_model
+from edgebert.data.datasets import read_dataset
+from edgebert.evaluation.predictors import KerasPredictor, evaluate
+from edgebert.exporting.artifact import export
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings
 
 TEXTS, PASSES = 200, 15

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from benchmarks import models
-from edgebert.datasets import read_dataset
+from edgebert.data.datasets import read_dataset
 from edgebert.finetuning import finetune
-from edgebert.model import open_model
-from edgebert.progress import terminal_progress
+from edgebert.models.task_model import open_model
 from edgebert.settings import FinetuneSettings
+from edgebert.system.progress import terminal_progress
 
 
 def main() -> None:

@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import models
-from edgebert.datasets import encode_labels, label_names, read_dataset, take
-from edgebert.encoded_rows import encode_rows
-from edgebert.model import open_model
+from edgebert.data.datasets import encode_labels, label_names, read_dataset, take
+from edgebert.encoding.encoded_rows import encode_rows
+from edgebert.models.task_model import open_model
 from edgebert.settings import FinetuneSettings, TaskSettings
 from edgebert.training.batches import epoch_batches
 
@@ -69,7 +69,7 @@ def build_side(side: str, total_steps: int) -> Any:
         return model
     import keras
 
-    from converters import keras_hub
+    from converters.formats import keras_hub
 
     checkpoint = task.prepared(base.checkpoint, TaskSettings())
     keras.utils.set_random_seed(SETTINGS.seed)
@@ -86,7 +86,7 @@ def build_side(side: str, total_steps: int) -> Any:
 
 def work(side: str, batches_path: str, total_steps: int, threads: int) -> None:
     """One of our sides, as a process: the protocol of `torch_finetune`."""
-    from edgebert.native_noise import load_keras
+    from edgebert.system.native_noise import load_keras
 
     keras = load_keras()
     import tensorflow as tf

@@ -9,13 +9,13 @@ import argparse
 from pathlib import Path
 
 from benchmarks import models
-from edgebert.certificate import FloatReference
-from edgebert.datasets import read_dataset
-from edgebert.exporting import export
+from edgebert.data.datasets import read_dataset
+from edgebert.exporting.artifact import export
+from edgebert.exporting.parity import FloatReference
 from edgebert.finetuning import finetune
-from edgebert.model import open_model
-from edgebert.progress import terminal_progress
+from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings, FinetuneSettings
+from edgebert.system.progress import terminal_progress
 
 RECIPES = {
     "sst2": FinetuneSettings(epochs=1, max_rows=20_000, max_length=64, learning_rate=5e-5),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DATA = Path(os.environ.get("EDGEBERT_DATA", SHARED / "data"))
@@ -114,7 +114,7 @@ def keras_hub_litert(model: TaskModel, length: int, out: Path) -> Path:
 
 def litert(path: Path, threads: int) -> Callable[[np.ndarray], Any]:
     """Any `.tflite` by its first signature, inputs bound by name."""
-    from edgebert.litert_runtime import load_interpreter
+    from edgebert.models.litert_runtime import load_interpreter
 
     interpreter = load_interpreter(path, threads)
     runner = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))

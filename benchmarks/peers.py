@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmarks import models
 from benchmarks.timing import in_turn, print_timings
-from edgebert.datasets import read_dataset
-from edgebert.exporting import export
-from edgebert.litert_model import LiteRtModel
+from edgebert.data.datasets import read_dataset
+from edgebert.encoding.tokenizer import Encoding
+from edgebert.exporting.artifact import export
+from edgebert.models.litert_model import LiteRtModel
 from edgebert.settings import ExportSettings
-from edgebert.tokenizer import Encoding
 
 TEXTS = 200
 

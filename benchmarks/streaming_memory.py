@@ -58,13 +58,14 @@ def work(path: Path, on_disk: bool) -> None:
     """One side: prints the peak after reading, encoding, and some steps."""
     from converters.checkpoint import BertConfig
     from converters.vocabulary import Vocabulary
-    from edgebert import disk_rows, encoded_rows
+    from edgebert.data import disk_rows
+    from edgebert.encoding import encoded_rows
+    from edgebert.encoding.tokenizer import Tokenizer
     from edgebert.finetuning import finetune
-    from edgebert.model import TaskModel
-    from edgebert.native_noise import load_keras
+    from edgebert.models.task_model import TaskModel
     from edgebert.settings import DataSettings, FinetuneSettings
+    from edgebert.system.native_noise import load_keras
     from edgebert.tasks import task_named
-    from edgebert.tokenizer import Tokenizer
     from tests.conftest import TINY_TOKENS, random_checkpoint
 
     if not on_disk:

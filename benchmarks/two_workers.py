@@ -29,7 +29,7 @@ ALONE, TOGETHER = "none", "multi-worker"
 def work(asked: argparse.Namespace) -> None:
     """One worker: trains, and prints its losses as JSON."""
     from edgebert.finetuning import finetune
-    from edgebert.model import open_model
+    from edgebert.models.task_model import open_model
     from edgebert.tasks import task_named
 
     losses: list[float] = []

@@ -113,7 +113,7 @@ class Checkpoint:
 
     Attributes:
         weights: float32 arrays; kernels are `[outputs, inputs]`. Names are those of
-            `converters.weight_names`.
+            `converters.formats.weight_names`.
         labels: of a classifier of texts or tokens, in the order of its outputs; empty for others.
         source: where it came from, for provenance.
         notes: what its reader left out or had to assume, a sentence each, for the user.

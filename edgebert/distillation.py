@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert import native_noise
-from edgebert.augmentation import augment
-from edgebert.datasets import Dataset, encode_labels
-from edgebert.encoded_rows import Inputs, encode_rows, joined_rows, rows_of
+from edgebert.data.datasets import Dataset, encode_labels
+from edgebert.encoding.augmentation import augment
+from edgebert.encoding.encoded_rows import Inputs, encode_rows, joined_rows, rows_of
+from edgebert.encoding.word_splitting import count_tokens, split_rare_words
 from edgebert.errors import UsageError, refuse
-from edgebert.examples import task_of
-from edgebert.model import ENCODER, TaskModel
-from edgebert.progress import Progress, silent
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import DeviceSettings, DistillSettings, FinetuneSettings, TaskSettings
+from edgebert.system import native_noise
+from edgebert.system.progress import Progress, silent
+from edgebert.tasks import ENCODER
+from edgebert.tasks.examples import task_of
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
-from edgebert.word_splitting import count_tokens, split_rare_words
 
 if TYPE_CHECKING:
     import keras

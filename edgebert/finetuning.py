@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edgebert import native_noise
-from edgebert.datasets import Dataset
-from edgebert.model import TaskModel
-from edgebert.progress import Progress, silent
+from edgebert.data.datasets import Dataset
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import DeviceSettings, FinetuneSettings, TaskSettings
+from edgebert.system import native_noise
+from edgebert.system.progress import Progress, silent
 from edgebert.tasks import task_named, task_of_file
 from edgebert.tasks.task import Task
 from edgebert.training.inputs import check_settings, choose_rows, encode_split

@@ -15,8 +15,8 @@ import pytest
 
 from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.vocabulary import Vocabulary
-from edgebert.model import TaskModel
-from edgebert.tokenizer import Tokenizer
+from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.models.task_model import TaskModel
 from tests.judges import chromium as chromium_judge
 from tests.judges import mediapipe_classifier, sshd, task_library_answerer
 from tests.tiny_tasks import random_task_model, write_task_file

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgebert.cli import cli
-from edgebert.model import TaskModel
+from edgebert.models.task_model import TaskModel
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

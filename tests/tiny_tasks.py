@@ -16,10 +16,10 @@ import numpy as np
 from converters import heads
 from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.heads import SentenceHead
-from edgebert.model import TaskModel
+from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import TASKS, TaskSettings
 from edgebert.tasks import task_named
-from edgebert.tokenizer import Tokenizer
 
 LABELLED_TASKS = tuple(name for name in TASKS if name != "masked-lm")
 """Those whose data somebody labelled."""

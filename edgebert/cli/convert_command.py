@@ -46,8 +46,8 @@ def convert(model: Path, out: Path, to: str, max_difference: float, as_json: boo
     edgebert convert uncased_L-2_H-128_A-2/ -o bert-tiny/ --to hugging-face
     edgebert convert my-classifier/ -o preset/ --to keras-hub --max-difference 0.01
     """
-    from edgebert.conversion import convert as run_convert
-    from edgebert.model import open_model
+    from edgebert.models.conversion import convert as run_convert
+    from edgebert.models.task_model import open_model
 
     opened = open_model(model)
     say_what_was_opened(opened)

@@ -52,14 +52,14 @@ def distill(
     edgebert distill tuned/ --student pruned/ -o student/ --train train.tsv --dev dev.tsv
     edgebert distill tuned/ --student layers=3,hidden=192 -o student/ --train all.txt --dev dev.tsv
     """
-    from edgebert.datasets import split_dataset
+    from edgebert.data.datasets import split_dataset
     from edgebert.distillation import distill as run_distill
     from edgebert.distillation import reads_unlabelled, refuse_teacher
-    from edgebert.evaluation import KerasPredictor, evaluate
-    from edgebert.examples import task_of
-    from edgebert.model import open_model
+    from edgebert.evaluation.predictors import KerasPredictor, evaluate
+    from edgebert.models.students import make_student
+    from edgebert.models.task_model import open_model
     from edgebert.reporting.units import metric_text, metric_words
-    from edgebert.students import make_student
+    from edgebert.tasks.examples import task_of
 
     opened = open_model(teacher)
     refuse_teacher(opened)

@@ -56,8 +56,8 @@ def evaluate(
     edgebert evaluate my-ner/ --data test.conll --min-metric 0.8
     """
     from edgebert.errors import QualityGateError, UsageError
-    from edgebert.evaluation import evaluate as run_evaluate
-    from edgebert.evaluation import open_predictor, task_of
+    from edgebert.evaluation.predictors import evaluate as run_evaluate
+    from edgebert.evaluation.predictors import open_predictor, task_of
 
     predictors = [open_predictor(path, threads) for path in models]
     tasks = {task_of(predictor).name: task_of(predictor) for predictor in predictors}

@@ -19,7 +19,7 @@ from edgebert.cli.options import (
 from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
-    from edgebert.exporting import Artifact
+    from edgebert.exporting.artifact import Artifact
 
 
 @click.command()
@@ -78,11 +78,11 @@ def export(
     edgebert export my-bert/ -o mediapipe.tflite --length 128
     edgebert export my-bert/ -o small.tflite --recipe int4 --calibration train.tsv
     """
-    from edgebert.certificate import FloatReference
-    from edgebert.examples import read_examples, task_of
-    from edgebert.exporting import export as run_export
-    from edgebert.model import open_model
-    from edgebert.progress import terminal_progress
+    from edgebert.exporting.artifact import export as run_export
+    from edgebert.exporting.parity import FloatReference
+    from edgebert.models.task_model import open_model
+    from edgebert.system.progress import terminal_progress
+    from edgebert.tasks.examples import read_examples, task_of
 
     def examples(path: Path | None) -> Sequence[Any]:
         return () if path is None else read_examples(opened.task, path, columns).examples

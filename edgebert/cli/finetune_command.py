@@ -22,8 +22,8 @@ from edgebert.cli.options import (
 from edgebert.settings import DataSettings, DeviceSettings, FinetuneSettings, TaskSettings
 
 if TYPE_CHECKING:
-    from edgebert.evaluation import Evaluation
-    from edgebert.progress import Progress
+    from edgebert.evaluation.predictors import Evaluation
+    from edgebert.system.progress import Progress
 
 
 @click.command()
@@ -61,9 +61,9 @@ def finetune(
     \b
     edgebert finetune minilm/ -o my-classifier/ --train train.tsv --dev dev.tsv --test test.tsv
     """
-    from edgebert.evaluation import KerasPredictor, evaluate
+    from edgebert.evaluation.predictors import KerasPredictor, evaluate
     from edgebert.finetuning import finetune as run_finetune
-    from edgebert.model import open_model
+    from edgebert.models.task_model import open_model
     from edgebert.tasks import task_named, task_of_file
 
     opened = open_model(base, as_base=True)
@@ -119,7 +119,7 @@ def leaves_the_rest_to_the_chief(where: DeviceSettings, out: Path) -> bool:
 @contextlib.contextmanager
 def training_progress(out: Path) -> Iterator[Progress]:
     """Progress of a stage that trains; after Ctrl-C it says on stderr how to go on."""
-    from edgebert.progress import terminal_progress
+    from edgebert.system.progress import terminal_progress
 
     try:
         with terminal_progress() as progress:

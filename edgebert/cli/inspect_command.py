@@ -13,7 +13,7 @@ from edgebert.cli.options import json_option, print_json, size_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgebert.inspection import Inspection
+    from edgebert.models.inspection import Inspection
 
 
 _SHOWN_ITEMS = 8
@@ -37,7 +37,7 @@ def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: 
     edgebert inspect model.tflite --json --require-full-delegation
     """
     from edgebert.errors import QualityGateError
-    from edgebert.inspection import inspect_model
+    from edgebert.models.inspection import inspect_model
 
     inspection = inspect_model(model)
     if as_json:

@@ -16,7 +16,7 @@ from converters.heads import ENCODER
 from edgebert.reporting.units import size_text as size_text
 
 if TYPE_CHECKING:
-    from edgebert.model import TaskModel
+    from edgebert.models.task_model import TaskModel
     from edgebert.tasks.task import Task
 
 F = TypeVar("F", bound=Callable[..., Any])

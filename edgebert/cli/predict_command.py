@@ -13,7 +13,7 @@ from edgebert.cli.options import settings_options
 from edgebert.settings import DataSettings
 
 if TYPE_CHECKING:
-    from edgebert.evaluation import Predictor
+    from edgebert.evaluation.predictors import Predictor
 
 _SHOWN_HITS = 5
 
@@ -72,8 +72,8 @@ def predict(
     edgebert predict minilm/ --index notes.txt --index-cache notes.npz "when is the party?"
     """
     from edgebert.errors import UsageError
-    from edgebert.evaluation import open_predictor, task_of
-    from edgebert.evaluation import predict as run_predict
+    from edgebert.evaluation.predictors import open_predictor, task_of
+    from edgebert.evaluation.predictors import predict as run_predict
 
     if cache_path is not None and index_path is None:
         raise UsageError("--index-cache keeps the vectors of --index. Next: add --index FILE.")
@@ -110,9 +110,9 @@ def _search(
     as_json: bool,
 ) -> None:
     """Prints the texts of a file that are nearest to each query."""
-    from edgebert.evaluation import task_of
-    from edgebert.progress import terminal_progress
-    from edgebert.semantic_index import embed, open_index
+    from edgebert.evaluation.predictors import task_of
+    from edgebert.evaluation.semantic_index import embed, open_index
+    from edgebert.system.progress import terminal_progress
 
     texts = task_of(predictor).read(index_path, columns, "none").texts
     with terminal_progress() as progress:

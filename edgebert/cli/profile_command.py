@@ -14,12 +14,12 @@ from edgebert.cli.options import Duration, Share, json_option, print_json, setti
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
 
 if TYPE_CHECKING:
-    from edgebert.datasets import Dataset
+    from edgebert.data.datasets import Dataset
     from edgebert.errors import EdgebertError
     from edgebert.profiling.device_check import DeviceCheck
     from edgebert.profiling.measurement import Measurement
     from edgebert.profiling.target import Job, Outcome, Target, Typed
-    from edgebert.progress import Progress
+    from edgebert.system.progress import Progress
 
 
 @click.command()
@@ -110,7 +110,6 @@ def profile(
     from edgebert.errors import QualityGateError, UsageError
     from edgebert.profiling.comparison import compare_twice
     from edgebert.profiling.target import Job, open_target
-    from edgebert.progress import terminal_progress
     from edgebert.reporting.changes import changes_notes, changes_table, failure_text
     from edgebert.reporting.operation_tables import closer_tables
     from edgebert.reporting.tables import (
@@ -120,7 +119,8 @@ def profile(
         warnings_text,
     )
     from edgebert.reporting.terminal import print_tables
-    from edgebert.storage import atomic_write
+    from edgebert.system.progress import terminal_progress
+    from edgebert.system.storage import atomic_write
 
     old = _old_measurements(compare_path, fail_above)
     texts = None if texts_path is None else _texts(models, texts_path, columns, max_texts)
@@ -171,10 +171,10 @@ def _texts(
     models: Sequence[Path], path: Path, columns: DataSettings, most: int
 ) -> tuple[Typed, ...]:
     """Random ones of a file's texts, as somebody types them."""
-    from edgebert.datasets import take
-    from edgebert.examples import read_examples, typed_of
+    from edgebert.data.datasets import take
     from edgebert.profiling.plan import task_of_files
     from edgebert.profiling.target import as_typed
+    from edgebert.tasks.examples import read_examples, typed_of
 
     task = task_of_files(models)
     chosen = take(read_examples(task, path, columns), most, seed=0)
@@ -183,10 +183,9 @@ def _texts(
 
 def _labelled(models: Sequence[Path], path: Path, columns: DataSettings, most: int) -> Dataset:
     """Random rows of a labelled file, of the task that the models have."""
-    from edgebert.datasets import read_dataset, take
-    from edgebert.litert_model import ENCODER
+    from edgebert.data.datasets import read_dataset, take
     from edgebert.profiling.plan import task_of_files
-    from edgebert.tasks import task_named
+    from edgebert.tasks import ENCODER, task_named
 
     task = task_of_files(models)
     if task == ENCODER:  # what is no model of ours is refused where it is opened

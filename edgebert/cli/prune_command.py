@@ -13,9 +13,9 @@ from edgebert.cli.options import json_option, print_json, settings_options, trai
 from edgebert.settings import DataSettings, PruneSettings, StructureSettings, VocabularySettings
 
 if TYPE_CHECKING:
-    from edgebert.datasets import Dataset
-    from edgebert.evaluation import Evaluation
-    from edgebert.model import TaskModel
+    from edgebert.data.datasets import Dataset
+    from edgebert.evaluation.predictors import Evaluation
+    from edgebert.models.task_model import TaskModel
     from edgebert.pruning import PruneResult
     from edgebert.pruning.recovery import RecoveryResult
 
@@ -74,9 +74,9 @@ def prune(
     edgebert prune tuned/ -o small/ --train train.tsv --vocabulary-from train.tsv --layers 4
     edgebert prune tuned/ -o zipped/ --train train.tsv --dev dev.tsv --sparsity 0.5
     """
-    from edgebert.datasets import read_dataset
-    from edgebert.examples import read_examples, task_of
-    from edgebert.model import open_model
+    from edgebert.data.datasets import read_dataset
+    from edgebert.models.task_model import open_model
+    from edgebert.tasks.examples import read_examples, task_of
 
     structured = bool(
         structure.target_speedup or structure.heads or structure.neurons or structure.layers
@@ -186,7 +186,7 @@ def _prune_structure(
 def _tested(
     test: Dataset | None, *models: tuple[TaskModel, Path]
 ) -> tuple[Evaluation | None, Evaluation | None]:
-    from edgebert.evaluation import KerasPredictor, evaluate
+    from edgebert.evaluation.predictors import KerasPredictor, evaluate
 
     before, after = (
         None if test is None else evaluate(KerasPredictor(judged), test, str(path))
@@ -206,10 +206,10 @@ def _print_tests(before: Evaluation | None, after: Evaluation | None) -> None:
 
 def _print_widths(result: RecoveryResult) -> None:
     """What each layer has left, and what it cost."""
-    from edgebert.examples import task_of
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
     from edgebert.reporting.units import metric_text, metric_words, share_text
+    from edgebert.tasks.examples import task_of
 
     entry = result.structure
     rows = tuple(

@@ -12,7 +12,7 @@ from edgebert.cli.options import json_option, print_json, settings_options, size
 from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
-    from edgebert.recipe_trials import Trial
+    from edgebert.exporting.recipe_trials import Trial
 
 
 @click.command()
@@ -64,11 +64,11 @@ def quantize(
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv --calibration train.tsv --verbose
     """
     from edgebert.errors import QualityGateError
-    from edgebert.examples import read_examples, task_of
-    from edgebert.model import open_model
-    from edgebert.progress import terminal_progress
-    from edgebert.quantization import PLAIN_RECIPES, RECIPES
-    from edgebert.recipe_trials import quantize as run_quantize
+    from edgebert.exporting.recipe_trials import quantize as run_quantize
+    from edgebert.models.task_model import open_model
+    from edgebert.quantization.recipes import PLAIN_RECIPES, RECIPES
+    from edgebert.system.progress import terminal_progress
+    from edgebert.tasks.examples import read_examples, task_of
 
     named = [name.strip() for name in recipes.split(",") if name.strip()]
     names = named or (list(RECIPES) if calibration else list(PLAIN_RECIPES))

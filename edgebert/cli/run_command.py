@@ -31,9 +31,9 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
     """
     from edgebert.pipeline import run as run_pipeline
     from edgebert.pipeline.config import read_config
-    from edgebert.progress import terminal_progress
     from edgebert.reporting.tables import warnings_text
     from edgebert.reporting.terminal import print_report
+    from edgebert.system.progress import terminal_progress
 
     def notice(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

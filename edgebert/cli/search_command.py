@@ -44,12 +44,12 @@ def search(
     edgebert search my-bert/ -o found/ --train train.tsv --dev dev.tsv --test test.tsv --max-drop 1
     edgebert search my-bert/ -o found/ --train train.tsv --max-size 8MB --max-latency 0.25x
     """
-    from edgebert.datasets import split_dataset
-    from edgebert.examples import task_of
-    from edgebert.model import open_model
-    from edgebert.progress import terminal_progress
+    from edgebert.data.datasets import split_dataset
+    from edgebert.models.task_model import open_model
     from edgebert.search import search as run_search
     from edgebert.search.moves import read_plan
+    from edgebert.system.progress import terminal_progress
+    from edgebert.tasks.examples import task_of
 
     read_plan(settings)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts our graphs, and warns
@@ -80,7 +80,7 @@ def search(
 
 def _draw(result: SearchResult) -> Path:
     from edgebert.reporting.trade_offs import Trade, draw_trades
-    from edgebert.storage import atomic_write
+    from edgebert.system.storage import atomic_write
 
     front = {candidate.key for candidate in result.front}
     trades = [

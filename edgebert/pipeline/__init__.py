@@ -37,9 +37,9 @@ from edgebert.pipeline.session import (
     PRUNED_FOLDER,
     Session,
 )
-from edgebert.progress import Progress, silent
 from edgebert.reporting.report import Report, StageFact, write_report
 from edgebert.reporting.units import moment_text, seconds_text
+from edgebert.system.progress import Progress, silent
 
 Notice = Callable[[str], None]
 

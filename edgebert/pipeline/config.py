@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgebert.datasets import sample_set
+from edgebert.data.datasets import sample_set
 from edgebert.errors import MissingExtraError, UsageError
 from edgebert.settings import (
     DataSettings,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgebert.storage import atomic_write
+from edgebert.system.storage import atomic_write
 from edgebert.training.state import FOLDER as TRAINING
 
 RECORD = "stage.json"

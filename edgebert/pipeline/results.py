@@ -13,7 +13,7 @@ from typing import Any
 
 from converters.heads import CLASSIFIER
 from edgebert import __version__
-from edgebert.exporting import gzip_size, manifest_path
+from edgebert.exporting.artifact import gzip_size, manifest_path
 from edgebert.pipeline.config import PRUNED, ExportPlan
 from edgebert.pipeline.session import (
     EVALUATED_FOLDER,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from converters.heads import MASKED_LM
-from edgebert.datasets import Dataset, split_dataset
+from edgebert.data.datasets import Dataset, split_dataset
 from edgebert.errors import DataError, UsageError
-from edgebert.model import ENCODER, TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pipeline.config import (
     BASE,
     DISTILLED,
@@ -20,9 +20,9 @@ from edgebert.pipeline.config import (
     PipelineConfig,
     base_folder,
 )
-from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings, TaskSettings
-from edgebert.tasks import task_named, task_of_file
+from edgebert.system.progress import Progress
+from edgebert.tasks import ENCODER, task_named, task_of_file
 from edgebert.tasks.task import Task
 
 FINETUNED_FOLDER = "1-finetuned"
@@ -211,7 +211,7 @@ class Session:
             raise DataError("\n".join(problems))
 
     def _check_exports(self, model: TaskModel) -> None:
-        from edgebert.exporting import choose_lengths
+        from edgebert.exporting.artifact import choose_lengths
 
         problems = []
         for plan in self.config.exports:

@@ -12,9 +12,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from edgebert.datasets import take
+from edgebert.data.datasets import take
 from edgebert.errors import EdgebertError
-from edgebert.model import TaskModel
+from edgebert.models.task_model import TaskModel
 from edgebert.pipeline.config import BASE, DISTILLED, FINETUNED, PRUNED
 from edgebert.pipeline.session import AUTO, EXPORTED_FOLDER, Session
 from edgebert.profiling import runner
@@ -24,7 +24,7 @@ from edgebert.settings import (
     StructureSettings,
     VocabularySettings,
 )
-from edgebert.storage import atomic_write
+from edgebert.system.storage import atomic_write
 from edgebert.training.state import describe_data, describe_model
 
 PROFILED_TEXTS = 64
@@ -154,7 +154,7 @@ def distill_inputs(session: Session) -> dict[str, Any]:
 def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     """Teaches the pruned model, or a smaller shape, what the model before it knows."""
     from edgebert.distillation import distill
-    from edgebert.students import make_student
+    from edgebert.models.students import make_student
 
     plan = session.config.distill
     assert plan is not None
@@ -190,7 +190,7 @@ def _unpruned(session: Session) -> str:
 
 def export_inputs(session: Session) -> dict[str, Any]:
     """The files asked for, the models they are made of, and text where it decides on lengths."""
-    from edgebert.quantization import recipe_of
+    from edgebert.quantization.recipes import recipe_of
 
     plans = session.config.exports
     inputs: dict[str, Any] = {
@@ -205,8 +205,8 @@ def export_inputs(session: Session) -> dict[str, Any]:
 
 def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     """Writes every `.tflite`; the dev split judges `max_drop`."""
-    from edgebert.certificate import FloatReference
-    from edgebert.exporting import export
+    from edgebert.exporting.artifact import export
+    from edgebert.exporting.parity import FloatReference
 
     plans = session.config.exports
     references = {
@@ -237,8 +237,8 @@ def evaluate_inputs(session: Session) -> dict[str, Any]:
 
 def evaluate_all(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     """Scores each Keras model and each file on the test split, one JSON file each."""
-    from edgebert.evaluation import KerasPredictor, Predictor, evaluate
-    from edgebert.litert_model import LiteRtModel
+    from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
+    from edgebert.models.litert_model import LiteRtModel
 
     plans, models = session.config.exports, session.exported_models
     total, done = len(plans) + len(models), 0

@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.progress import Progress, silent
-from edgebert.storage import cache_folder
+from edgebert.system.progress import Progress, silent
+from edgebert.system.storage import cache_folder
 
 STAGE = "arm64 Python (once)"
 RUNTIME = "ai-edge-litert"

@@ -15,8 +15,8 @@ from edgebert.profiling.interleaving import Contender
 from edgebert.profiling.measurement import Measurement, OperationTime, SustainedPoint
 from edgebert.profiling.operations import subgraphs_of, time_operations
 from edgebert.profiling.sustained import run_without_pause, slowdown_warning, stretches
-from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings
+from edgebert.system.progress import Progress
 
 TEXT_ROUNDS, TEXT_SECONDS = 15, 3.0
 """How often all texts are gone through to see the tokenizer's share, and for how long at most."""

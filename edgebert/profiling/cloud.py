@@ -37,8 +37,8 @@ from edgebert.profiling.measurement import Device, Measurement
 from edgebert.profiling.plan import Configuration, configurations, read_model_files
 from edgebert.profiling.session import refuse_bad_settings
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
 from edgebert.settings import ProfileSettings, TargetSettings
+from edgebert.system.progress import Progress, silent
 
 PROGRAM = "litert"
 PROJECT = "LITERT_GCP_PROJECT"

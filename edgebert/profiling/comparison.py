@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from edgebert.profiling.measurement import FEWEST_BLOCKS, Kind, Latency, Measurement
 from edgebert.profiling.target import Job, Outcome, Target
-from edgebert.progress import Progress, silent
+from edgebert.system.progress import Progress, silent
 
 FORMAT = "edgebert-comparison"
 FORMAT_VERSION = 1

@@ -19,8 +19,8 @@ from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.session import measure
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
 from edgebert.settings import TargetSettings
+from edgebert.system.progress import Progress, silent
 
 TARGET = "cpu"
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.datasets import Dataset
+from edgebert.data.datasets import Dataset
 from edgebert.errors import DataError, UsageError
-from edgebert.examples import features_of, task_of
-from edgebert.litert_model import ENCODER, LiteRtModel
+from edgebert.models.litert_model import LiteRtModel
 from edgebert.profiling.rounding import (
     compared_numbers,
     difference_of,
     number_error,
     rounding_error,
 )
+from edgebert.tasks import ENCODER
+from edgebert.tasks.examples import features_of, task_of
 
 FORMAT = "edgebert-device-check"
 FORMAT_VERSION = 2

@@ -30,9 +30,9 @@ class TextService(runner.Service):
         self._encodings: list[partial[Any]] = []
 
     def _op_load(self, request: dict[str, Any]) -> dict[str, Any]:
-        from edgebert.examples import as_examples
-        from edgebert.litert_model import ENCODER, LiteRtModel
-        from edgebert.tasks import task_named
+        from edgebert.models.litert_model import LiteRtModel
+        from edgebert.tasks import ENCODER, task_named
+        from edgebert.tasks.examples import as_examples
 
         path, threads = Path(request["model"]), int(request.get("threads", 1))
         before = runner.restart_peak()

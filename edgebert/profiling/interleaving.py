@@ -24,8 +24,8 @@ from edgebert.profiling.measurement import (
     summarize,
 )
 from edgebert.profiling.process import Runner
-from edgebert.progress import Progress, silent
 from edgebert.settings import ProfileSettings
+from edgebert.system.progress import Progress, silent
 
 STARTS = 3
 MIN_BLOCKS = 12

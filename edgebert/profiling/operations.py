@@ -12,7 +12,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from converters.tflite_file import SubgraphInfo, read_model
+from converters.tflite.tflite_file import SubgraphInfo, read_model
 from edgebert.profiling import litert_requests
 from edgebert.profiling.measurement import OperationTime
 from edgebert.profiling.plan import ModelFile, read_model_files

@@ -130,7 +130,7 @@ def _read_model_file(path: Path, name: str) -> ModelFile:
 
 def _manifest(path: Path) -> dict[str, Any]:
     """What our exporter wrote into the file; nothing for other files."""
-    from edgebert.litert_model import read_manifest
+    from edgebert.models.litert_model import read_manifest
 
     try:
         return read_manifest(path)

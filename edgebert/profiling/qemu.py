@@ -24,8 +24,8 @@ from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.session import check
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
 from edgebert.settings import TargetSettings
+from edgebert.system.progress import Progress, silent
 
 TARGET = "qemu-arm64"
 PROGRAMS = ("qemu-aarch64-static", "qemu-aarch64")

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.recfunctions import structured_to_unstructured
 
-from edgebert.litert_model import LiteRtModel
+from edgebert.encoding.tokenizer import Encoding
+from edgebert.models.litert_model import LiteRtModel
 from edgebert.tasks import task_named
 from edgebert.tasks.task import Task
-from edgebert.tokenizer import Encoding
 
 SEEDS = 2
 LARGEST_MOVE = 2

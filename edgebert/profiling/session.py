@@ -32,8 +32,8 @@ from edgebert.profiling.plan import (
 from edgebert.profiling.process import Runner
 from edgebert.profiling.sustained import chosen
 from edgebert.profiling.target import Job, Outcome, Typed, as_typed
-from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings
+from edgebert.system.progress import Progress
 
 DEFAULT_TEXTS = 64
 CHECKED_AT_ONCE = 16
@@ -367,8 +367,8 @@ def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[Typed] | None
 
 def _typical_lengths(files: Sequence[ModelFile], texts: Sequence[Typed] | None) -> dict[str, int]:
     """By the names of files that answer texts, the median length of what they read in tokens."""
-    from edgebert.examples import encodings_of
-    from edgebert.litert_model import LiteRtModel
+    from edgebert.models.litert_model import LiteRtModel
+    from edgebert.tasks.examples import encodings_of
 
     lengths = {}
     for file in files:
@@ -381,7 +381,7 @@ def _typical_lengths(files: Sequence[ModelFile], texts: Sequence[Typed] | None) 
 
 def sample_texts(task: str = CLASSIFICATION) -> list[Typed]:
     """What somebody would ask a task, out of the sample set's test split, the same every time."""
-    from edgebert.datasets import read_dataset, sample_set, take
+    from edgebert.data.datasets import read_dataset, sample_set, take
     from edgebert.tasks import task_named
 
     texts = list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)

@@ -16,12 +16,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-from edgebert.datasets import Dataset
+from edgebert.data.datasets import Dataset
 from edgebert.errors import UsageError
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement
-from edgebert.progress import Progress, silent
 from edgebert.settings import ProfileSettings, TargetSettings
+from edgebert.system.progress import Progress, silent
 
 # The part of a target's name before the colon: the module that has its `open_target`.
 TARGETS = {

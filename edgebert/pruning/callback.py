@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from converters import keras_hub
-from converters.weight_names import from_keras_hub, to_keras_hub
+from converters.formats import keras_hub
+from converters.formats.weight_names import from_keras_hub, to_keras_hub
 from edgebert.pruning.masks import Kernel, MakeMask, Mask
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from edgebert.encoded_rows import EncodedRows
-from edgebert.model import TaskModel
-from edgebert.progress import Progress
+from edgebert.encoding.encoded_rows import EncodedRows
+from edgebert.models.task_model import TaskModel
 from edgebert.pruning.surgeon import SUBLAYERS, Curvature
+from edgebert.system.progress import Progress
 from edgebert.training import fitting
 from edgebert.training.batches import sorted_batches
 from edgebert.training.heads import Head, drawn_loss, kind_of

@@ -23,14 +23,14 @@ import numpy.typing as npt
 from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.compaction import LayerWidth
 from converters.heads import CLASSIFIER, TOKEN_CLASSIFIER
-from converters.inference_graph import (
+from converters.tflite.inference_graph import (
     LOGITS,
     Precision,
     build_inference_graph,
     signature_key,
 )
 from edgebert.errors import ModelError
-from edgebert.litert_runtime import open_runtime
+from edgebert.models.litert_runtime import open_runtime
 
 FORMAT = 1
 ROUNDS = 25

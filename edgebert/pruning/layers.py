@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from converters.layer_choice import spread_layers
-from edgebert import native_noise
-from edgebert.encoded_rows import EncodedRows
+from edgebert.encoding.encoded_rows import EncodedRows
 from edgebert.errors import UsageError
-from edgebert.model import TaskModel
+from edgebert.models.task_model import TaskModel
+from edgebert.system import native_noise
 from edgebert.training.batches import sorted_batches
 
 CHOICES = ("importance", "first", "last", "alternate")

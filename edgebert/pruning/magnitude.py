@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.checkpoint import Checkpoint
-from converters.inference_graph import quantize_rows
-from edgebert import native_noise
-from edgebert.datasets import Dataset
+from converters.tflite.inference_graph import quantize_rows
+from edgebert.data.datasets import Dataset
 from edgebert.errors import UsageError
-from edgebert.evaluation import KerasPredictor, evaluate
-from edgebert.model import ENCODER, TaskModel
-from edgebert.progress import Progress, silent
+from edgebert.evaluation.predictors import KerasPredictor, evaluate
+from edgebert.models.task_model import TaskModel
 from edgebert.pruning import schedules
 from edgebert.pruning.masks import (
     Kernel,
@@ -31,7 +29,9 @@ from edgebert.pruning.masks import (
     sparsity_of,
 )
 from edgebert.settings import FinetuneSettings, PruneSettings
-from edgebert.tasks import task_named
+from edgebert.system import native_noise
+from edgebert.system.progress import Progress, silent
+from edgebert.tasks import ENCODER, task_named
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model

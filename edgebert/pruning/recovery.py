@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgebert.datasets import Dataset, split_dataset
+from edgebert.data.datasets import Dataset, split_dataset
 from edgebert.distillation import check_students, distill
 from edgebert.errors import UsageError
-from edgebert.evaluation import KerasPredictor, evaluate
-from edgebert.examples import typed_texts
+from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
-from edgebert.model import SIDECAR, TaskModel, open_model
-from edgebert.progress import Progress, silent
+from edgebert.models.task_model import SIDECAR, TaskModel, open_model
 from edgebert.pruning.structured import STAGE, check_model, prune_structure
 from edgebert.pruning.vocabulary import STAGE as TRIM
 from edgebert.pruning.vocabulary import trim_vocabulary
@@ -31,6 +29,8 @@ from edgebert.settings import (
     TaskSettings,
     VocabularySettings,
 )
+from edgebert.system.progress import Progress, silent
+from edgebert.tasks.examples import typed_texts
 from edgebert.training.record import TrainingResult, result_fields, training_facts
 from edgebert.training.state import describe_data, describe_model, require_same_run
 

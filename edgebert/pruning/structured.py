@@ -18,13 +18,10 @@ from converters.checkpoint import BertConfig, Checkpoint
 from converters.compaction import LayerWidth, compact, expand, layer_widths
 from converters.heads import CLASSIFIER
 from converters.layer_choice import drop_layers
-from edgebert import native_noise
-from edgebert.datasets import Dataset, take
-from edgebert.encoded_rows import EncodedRows, rows_of
+from edgebert.data.datasets import Dataset, take
+from edgebert.encoding.encoded_rows import EncodedRows, rows_of
 from edgebert.errors import QualityGateError, UsageError, refuse
-from edgebert.examples import encodings_of, task_of
-from edgebert.model import ENCODER, TaskModel
-from edgebert.progress import Progress, silent
+from edgebert.models.task_model import TaskModel
 from edgebert.pruning.budget import Group, cheapest
 from edgebert.pruning.latency_table import (
     LatencyTable,
@@ -34,6 +31,10 @@ from edgebert.pruning.latency_table import (
 from edgebert.pruning.layers import choose_layers
 from edgebert.pruning.surgeon import ATTENTION, FEED_FORWARD, Removal, refitted, removal
 from edgebert.settings import StructureSettings, broken_rules
+from edgebert.system import native_noise
+from edgebert.system.progress import Progress, silent
+from edgebert.tasks import ENCODER
+from edgebert.tasks.examples import encodings_of, task_of
 from edgebert.training.state import describe_data, describe_model
 
 STAGE = "prune-structure"

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.settings import VocabularySettings
-from edgebert.tokenizer import Tokenizer
 
 _LETTERS_AND_MARKS = ("L", "M")
 _COMBINING = "COMBINING"

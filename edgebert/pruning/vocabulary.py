@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
-from edgebert.encoded_rows import EncodedRows, encode_rows
+from edgebert.encoding.encoded_rows import EncodedRows, encode_rows
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError, refuse
-from edgebert.model import TaskModel
+from edgebert.models.task_model import TaskModel
 from edgebert.pruning import token_choice
 from edgebert.settings import VocabularySettings, broken_rules
-from edgebert.tokenizer import Tokenizer
 
 STAGE = "trim"
 TOKEN_TABLE = "embeddings.token"

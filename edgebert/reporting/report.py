@@ -13,7 +13,7 @@ from edgebert.errors import DataError
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement, ratios
 from edgebert.reporting.places import Place, common_place, latest, place_of
-from edgebert.storage import atomic_write
+from edgebert.system.storage import atomic_write
 
 FORMAT = "edgebert-report"
 FORMAT_VERSION = 1

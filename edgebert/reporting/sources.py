@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.errors import DataError, EdgebertError, ModelError
-from edgebert.litert_model import read_manifest
+from edgebert.models.litert_model import read_manifest
 from edgebert.profiling.comparison import FORMAT as COMPARISON_FORMAT
 from edgebert.profiling.device_check import FORMAT as CHECK_FORMAT
 from edgebert.profiling.device_check import DeviceCheck

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.errors import ModelError, UsageError
-from edgebert.storage import atomic_write
+from edgebert.system.storage import atomic_write
 from edgebert.training.state import require_same_run
 
 SEARCH = "search.json"

@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgebert.datasets import Dataset
-from edgebert.evaluation import KerasPredictor, Predictor, evaluate
-from edgebert.examples import task_of
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel
-from edgebert.progress import Progress, silent
+from edgebert.data.datasets import Dataset
+from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel
 from edgebert.pruning.structured import refuse_head
 from edgebert.search import timing
 from edgebert.search.choosing import (
@@ -26,7 +24,9 @@ from edgebert.search.records import SearchFolder
 from edgebert.search.result import Candidate, SearchResult, front_of, say_missed
 from edgebert.search.trials import Workshop
 from edgebert.settings import SearchSettings
-from edgebert.storage import atomic_write
+from edgebert.system.progress import Progress, silent
+from edgebert.system.storage import atomic_write
+from edgebert.tasks.examples import task_of
 from edgebert.training.state import describe_data, describe_model
 
 ROUNDS = {"cheap": (7, 1), "all": (9, 1), "finals": (21, 3)}

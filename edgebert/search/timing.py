@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.datasets import Dataset, take
-from edgebert.examples import as_examples, features_of, task_of, typed_of
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel
-from edgebert.progress import Progress
+from edgebert.data.datasets import Dataset, take
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel
+from edgebert.system.progress import Progress
+from edgebert.tasks.examples import as_examples, features_of, task_of, typed_of
 
 GROUP = 8
 CLASSIFICATION = "classification"

@@ -12,16 +12,14 @@ import numpy as np
 
 from converters.compaction import LayerWidth, layer_widths
 from converters.heads import CLASSIFIER
-from edgebert.certificate import FloatReference
-from edgebert.datasets import Dataset
+from edgebert.data.datasets import Dataset
 from edgebert.distillation import distill
 from edgebert.errors import QualityGateError
-from edgebert.evaluation import evaluate
-from edgebert.examples import encodings_of, typed_texts
-from edgebert.exporting import export
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel, open_model
-from edgebert.progress import Progress
+from edgebert.evaluation.predictors import evaluate
+from edgebert.exporting.artifact import export
+from edgebert.exporting.parity import FloatReference
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.latency_table import (
     LatencyTable,
     measure_latency_table,
@@ -38,6 +36,8 @@ from edgebert.settings import (
     StructureSettings,
     VocabularySettings,
 )
+from edgebert.system.progress import Progress
+from edgebert.tasks.examples import encodings_of, typed_texts
 
 RECIPE = "dynamic-int8"
 CHECK_TEXTS = 24

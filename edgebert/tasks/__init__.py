@@ -12,6 +12,8 @@ from edgebert.settings import DataSettings
 if TYPE_CHECKING:
     from edgebert.tasks.task import Task
 
+ENCODER = "encoder"
+
 # The name that a model's folder, a file's manifest and `--task` have for it: module and class.
 _HOMES = {
     "classification": ("classification", "Classification"),

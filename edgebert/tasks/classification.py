@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 
 from converters import heads
-from converters.inference_graph import LOGITS, PROBABILITIES
-from edgebert.dataset_columns import Wanted
-from edgebert.dataset_files import LabelUse
-from edgebert.dataset_labels import ONE_LABEL
-from edgebert.datasets import Dataset, Example, encode_labels, label_names, read_table
-from edgebert.encoded_rows import rows_of
+from converters.tflite.inference_graph import LOGITS, PROBABILITIES
+from edgebert.data.columns import Wanted
+from edgebert.data.datasets import Dataset, Example, encode_labels, label_names, read_table
+from edgebert.data.labels import ONE_LABEL
+from edgebert.data.table_files import LabelUse
+from edgebert.encoding.encoded_rows import rows_of
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features
 from edgebert.tasks.text_task import CLASSIFIER_LAYER as CLASSIFIER_LAYER
 from edgebert.tasks.text_task import TextTask, asked, line
 from edgebert.tasks.text_task import output_layer as output_layer
-from edgebert.tokenizer import Tokenizer
 
 
 class Classification(TextTask):

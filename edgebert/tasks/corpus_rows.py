@@ -1,7 +1,7 @@
 """A corpus as rows of a masked language model: sentences packed to a length, alone or in pairs.
 
 The corpus is gone through once, part by part, and its tokens are appended to files (see
-`edgebert.disk_rows`), so it may be larger than memory.
+`edgebert.data.disk_rows`), so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.corpus_files import Document
-from edgebert.disk_rows import NumbersOnDisk
-from edgebert.encoded_rows import EncodedRows
+from edgebert.data.corpus_files import Document
+from edgebert.data.disk_rows import NumbersOnDisk
+from edgebert.encoding.encoded_rows import EncodedRows
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.tasks.masking import Ids
-from edgebert.tokenizer import Tokenizer
 
 FOLLOWS, ELSEWHERE, ALONE = 1, 0, -1
 SHORT_SHARE = 0.1

@@ -18,10 +18,11 @@ import numpy.typing as npt
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.heads import SentenceHead
-from converters.inference_graph import EMBEDDING
-from edgebert.dataset_files import LabelUse
-from edgebert.datasets import Dataset
-from edgebert.encoded_rows import rows_of
+from converters.tflite.inference_graph import EMBEDDING
+from edgebert.data.datasets import Dataset
+from edgebert.data.table_files import LabelUse
+from edgebert.encoding.encoded_rows import rows_of
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.regression import pearson, spearman
@@ -35,7 +36,6 @@ from edgebert.tasks.sentence_pairs import (
     read_sentences,
 )
 from edgebert.tasks.task import Decoding, Task
-from edgebert.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import keras

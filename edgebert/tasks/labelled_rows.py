@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.encoded_rows import EncodedRows, Inputs
+from edgebert.encoding.encoded_rows import EncodedRows, Inputs
 
 
 @dataclass(frozen=True)

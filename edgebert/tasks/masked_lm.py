@@ -17,11 +17,12 @@ import numpy as np
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.graph_heads import LOGITS
-from edgebert.corpus_files import Corpus, Document, read_corpus
-from edgebert.dataset_files import LabelUse
-from edgebert.datasets import Dataset, Example, read_dataset
-from edgebert.encoded_rows import Inputs
+from converters.tflite.graph_heads import LOGITS
+from edgebert.data.corpus_files import Corpus, Document, read_corpus
+from edgebert.data.datasets import Dataset, Example, read_dataset
+from edgebert.data.table_files import LabelUse
+from edgebert.encoding.encoded_rows import Inputs
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.corpus_rows import CorpusRows, pack_corpus
@@ -38,7 +39,6 @@ from edgebert.tasks.masked_rows import (
 )
 from edgebert.tasks.masking import MaskedEncoding, Masking, padded_places
 from edgebert.tasks.task import Decoding, Features, Task, TrainingRows
-from edgebert.tokenizer import Encoding, Tokenizer
 
 if TYPE_CHECKING:
     import keras

@@ -15,9 +15,9 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from converters import keras_hub
 from converters.checkpoint import Checkpoint
-from converters.graph_heads import LOGITS
+from converters.formats import keras_hub
+from converters.tflite.graph_heads import LOGITS
 
 if TYPE_CHECKING:
     import keras

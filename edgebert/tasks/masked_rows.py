@@ -9,12 +9,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from converters.graph_heads import LOGITS
-from edgebert.encoded_rows import Inputs
+from converters.tflite.graph_heads import LOGITS
+from edgebert.encoding.encoded_rows import Inputs
+from edgebert.encoding.tokenizer import Encoding
 from edgebert.tasks.corpus_rows import CorpusRows
 from edgebert.tasks.masking import Ids, MaskedEncoding, Masking, padded_places
 from edgebert.tasks.task import JUDGED
-from edgebert.tokenizer import Encoding
 
 NEXT_SENTENCE = "next_sentence"
 PLACES = "mask_places"

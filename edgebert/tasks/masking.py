@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
-from edgebert.tokenizer import Encoding
+from edgebert.encoding.tokenizer import Encoding
 
 MASKED, REPLACED = 0.8, 0.1
 """Of the chosen tokens, the shares that become [MASK] and a random token; the rest stay as they are

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters import heads
-from converters.inference_graph import LOGITS, PROBABILITIES
-from edgebert.dataset_columns import Wanted
-from edgebert.dataset_files import LabelUse
-from edgebert.dataset_labels import LABEL_LIST
-from edgebert.datasets import Dataset, read_table, refuse_unknown_labels, sorted_labels
-from edgebert.encoded_rows import rows_of
+from converters.tflite.inference_graph import LOGITS, PROBABILITIES
+from edgebert.data.columns import Wanted
+from edgebert.data.datasets import Dataset, read_table, refuse_unknown_labels, sorted_labels
+from edgebert.data.labels import LABEL_LIST
+from edgebert.data.table_files import LabelUse
+from edgebert.encoding.encoded_rows import rows_of
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.classification import f1_score
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features, TrainingRows
 from edgebert.tasks.text_task import CLASSIFIER_LAYER, TextTask, asked, line
-from edgebert.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import keras

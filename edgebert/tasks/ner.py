@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.datasets import Dataset
+from edgebert.data.datasets import Dataset
+from edgebert.data.tagging_schemes import OUTSIDE, as_iob2, inside, parts, spans
 from edgebert.settings import TaskSettings
-from edgebert.tagging_schemes import OUTSIDE, as_iob2, inside, parts, spans
 from edgebert.tasks.task import Decoding
 from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
 

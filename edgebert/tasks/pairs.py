@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebert.dataset_columns import Wanted
-from edgebert.dataset_files import LabelUse
-from edgebert.dataset_labels import ONE_LABEL
-from edgebert.datasets import Dataset, Example, read_table
+from edgebert.data.columns import Wanted
+from edgebert.data.datasets import Dataset, Example, read_table
+from edgebert.data.labels import ONE_LABEL
+from edgebert.data.table_files import LabelUse
 from edgebert.settings import DataSettings
 from edgebert.tasks.classification import Classification, f1_score, label_numbers
 from edgebert.tasks.task import Decoding, Features

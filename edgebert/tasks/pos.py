@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgebert.datasets import Dataset
+from edgebert.data.datasets import Dataset
 from edgebert.tasks import classification
 from edgebert.tasks.task import Decoding
 from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags

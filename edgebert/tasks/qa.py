@@ -14,19 +14,19 @@ import numpy as np
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.inference_graph import LOGITS
-from edgebert.dataset_files import STANDARD_INPUT, LabelUse
-from edgebert.datasets import Dataset
-from edgebert.encoded_rows import rows_of
+from converters.tflite.inference_graph import LOGITS
+from edgebert.data.datasets import Dataset
+from edgebert.data.squad_files import Keys, Question, read_questions
+from edgebert.data.table_files import STANDARD_INPUT, LabelUse
+from edgebert.encoding.encoded_rows import rows_of
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError, refuse
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings, broken_rules
-from edgebert.squad_files import Keys, Question, read_questions
 from edgebert.tasks.classification import log_softmax, output_layer
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.spans import Span, SpanFeatures, answer_columns, best_spans, encode_questions
 from edgebert.tasks.squad_metrics import best_threshold, exact_match, f1
 from edgebert.tasks.task import Decoding, Task
-from edgebert.tokenizer import Encoding, Tokenizer
 
 if TYPE_CHECKING:
     import keras

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgebert.dataset_columns import TEXT_COLUMNS, label_column, pair_columns
-from edgebert.dataset_files import STANDARD_INPUT, first_lines
-from edgebert.dataset_labels import (
+from edgebert.data.columns import TEXT_COLUMNS, label_column, pair_columns
+from edgebert.data.labels import (
     LABEL_COLUMNS,
     LABEL_LIST,
     LABEL_LIST_COLUMNS,
@@ -26,6 +25,7 @@ from edgebert.dataset_labels import (
     SCORE,
     SCORE_COLUMNS,
 )
+from edgebert.data.table_files import STANDARD_INPUT, first_lines
 from edgebert.settings import DataSettings
 
 _LINES = 40

@@ -12,18 +12,18 @@ import numpy.typing as npt
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.inference_graph import SCORE as SCORE_OUTPUT
-from edgebert.dataset_columns import Wanted
-from edgebert.dataset_files import LabelUse
-from edgebert.dataset_labels import SCORE
-from edgebert.datasets import Dataset, read_table
-from edgebert.encoded_rows import rows_of
+from converters.tflite.inference_graph import SCORE as SCORE_OUTPUT
+from edgebert.data.columns import Wanted
+from edgebert.data.datasets import Dataset, read_table
+from edgebert.data.labels import SCORE
+from edgebert.data.table_files import LabelUse
+from edgebert.encoding.encoded_rows import rows_of
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features
 from edgebert.tasks.text_task import TextTask, asked, line, pairs_of
-from edgebert.tokenizer import Tokenizer
 
 TEXTS = "texts"
 MEAN, DEVIATION = "mean", "deviation"

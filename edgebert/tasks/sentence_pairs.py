@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.dataset_columns import Wanted
-from edgebert.dataset_files import STANDARD_INPUT, first_lines
-from edgebert.dataset_labels import SCORE, LabelUse
-from edgebert.datasets import Dataset, read_table
-from edgebert.encoded_rows import EncodedRows, Inputs
+from edgebert.data.columns import Wanted
+from edgebert.data.datasets import Dataset, read_table
+from edgebert.data.labels import SCORE, LabelUse
+from edgebert.data.table_files import STANDARD_INPUT, first_lines
+from edgebert.encoding.encoded_rows import EncodedRows, Inputs
 from edgebert.errors import DataError
 from edgebert.settings import DataSettings
 from edgebert.tasks.task import Features

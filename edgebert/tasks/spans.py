@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgebert.data.squad_files import Answer, Question
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
-from edgebert.squad_files import Answer, Question
 from edgebert.tasks.task import Features
-from edgebert.tokenizer import Encoding, Tokenizer
 
 SHORTEST = 5
 """[CLS], [SEP] twice, a token of the question and one of the context."""

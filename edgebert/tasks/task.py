@@ -22,12 +22,12 @@ import numpy.typing as npt
 
 from converters.checkpoint import Checkpoint, config_to_train, without_unread_pooler
 from converters.heads import PREFIXES, SINGLE_LABEL, is_head_weight
-from edgebert.dataset_files import LabelUse
-from edgebert.datasets import Dataset
-from edgebert.encoded_rows import Inputs
-from edgebert.lengths import DEFAULT_LENGTHS
+from edgebert.data.datasets import Dataset
+from edgebert.data.table_files import LabelUse
+from edgebert.encoding.encoded_rows import Inputs
+from edgebert.encoding.lengths import DEFAULT_LENGTHS
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
-from edgebert.tokenizer import Encoding, Tokenizer
 
 if TYPE_CHECKING:
     import keras
@@ -102,7 +102,7 @@ class Task(ABC, Generic[F]):
             a correlation; more is better.
         texts: how many texts an example has that somebody types: 1, or 2 for pairs.
         file_outputs: what a `.tflite` may give, the default first, names of
-            `converters.inference_graph`.
+            `converters.tflite.inference_graph`.
         file_lengths: the token lengths that a `.tflite` has where none are asked for, as far as
             the model goes.
         max_length: the default of `--max-length`.

@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from edgebert.encoded_rows import ENCODED_AT_ONCE, kept_encodings
+from edgebert.encoding.encoded_rows import ENCODED_AT_ONCE, kept_encodings
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError
 from edgebert.tasks.task import Features
-from edgebert.tokenizer import Encoding, Tokenizer
 
 
 class HasTexts(Protocol):

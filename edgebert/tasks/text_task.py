@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.heads import is_head_weight
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import TaskSettings
 from edgebert.tasks.task import Decoding, Features, Task
 from edgebert.tasks.text_features import HasTexts, encode_texts, require_pairs
-from edgebert.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import keras

@@ -14,17 +14,17 @@ import numpy.typing as npt
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.inference_graph import LOGITS, PROBABILITIES
-from edgebert.conll_files import TaggedSentence, has_tokens, read_tagged
-from edgebert.dataset_files import STANDARD_INPUT, LabelUse
-from edgebert.datasets import Dataset, Example, read_dataset
-from edgebert.encoded_rows import EncodedRows, Inputs, rows_of
+from converters.tflite.inference_graph import LOGITS, PROBABILITIES
+from edgebert.data.conll_files import TaggedSentence, has_tokens, read_tagged
+from edgebert.data.datasets import Dataset, Example, read_dataset
+from edgebert.data.table_files import STANDARD_INPUT, LabelUse
+from edgebert.encoding.encoded_rows import EncodedRows, Inputs, rows_of
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.classification import class_weights, log_softmax, output_layer
 from edgebert.tasks.task import Decoding, Features, Task
 from edgebert.tasks.word_alignment import WINDOW_OVERLAP, Parts, Places, align, joined_places
-from edgebert.tokenizer import Encoding, Tokenizer
 
 if TYPE_CHECKING:
     import keras

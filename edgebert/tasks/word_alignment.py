@@ -37,8 +37,8 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
+from edgebert.encoding.tokenizer import Encoding
 from edgebert.errors import UsageError
-from edgebert.tokenizer import Encoding
 
 WINDOW_OVERLAP = 0.25
 """Share of a window that the next one reads again."""

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from converters.layer_choice import spread_layers
-from edgebert.encoded_rows import EncodedRows
-from edgebert.progress import Progress
+from edgebert.encoding.encoded_rows import EncodedRows
+from edgebert.system.progress import Progress
 from edgebert.training.batches import sorted_batches
 from edgebert.training.heads import Head, soft_loss
 from edgebert.training.packed_encoder import Taps

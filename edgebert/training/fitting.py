@@ -16,12 +16,12 @@ from typing import Any
 
 import keras
 
-from converters import keras_hub
 from converters.compaction import compact
+from converters.formats import keras_hub
 from converters.heads import CLASSIFIER, is_head_weight
-from edgebert.model import TaskModel
-from edgebert.progress import Progress
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import FinetuneSettings
+from edgebert.system.progress import Progress
 from edgebert.tasks import task_named
 from edgebert.tasks.task import Task, TrainingRows
 from edgebert.training.batches import count_batches

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgebert.datasets import Dataset, split_dataset, take
+from edgebert.data.datasets import Dataset, split_dataset, take
 from edgebert.errors import refuse
-from edgebert.model import TaskModel
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import DeviceSettings, FinetuneSettings, broken_rules
 from edgebert.tasks.task import Decoding, Task
 from edgebert.training.judging import EncodedSplit

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from edgebert.encoded_rows import Inputs
+from edgebert.encoding.encoded_rows import Inputs
 from edgebert.tasks.task import JUDGED, Decoding, Features, Task, TrainingRows
 from edgebert.training.batches import sorted_batches
 

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from edgebert.encoded_rows import Inputs
+from edgebert.encoding.encoded_rows import Inputs
 from edgebert.errors import EdgebertError
-from edgebert.progress import Progress
 from edgebert.settings import FinetuneSettings
+from edgebert.system.progress import Progress
 from edgebert.tasks.task import TrainingRows
 from edgebert.training.batches import count_batches, epoch_batches
 from edgebert.training.devices import NOISE, Devices, from_chief

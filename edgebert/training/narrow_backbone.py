@@ -15,8 +15,8 @@ import keras
 import numpy as np
 
 from converters.checkpoint import Checkpoint
+from converters.formats.weight_names import Row, rows, to_keras_hub
 from converters.heads import is_head_weight
-from converters.weight_names import Row, rows, to_keras_hub
 
 _FRESH_DEVIATION = 0.02
 

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from converters import keras_hub
 from converters.checkpoint import BertConfig
+from converters.formats import keras_hub
 from edgebert.training.operations import (
     ACTIVATIONS,
     Dropout,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgebert.datasets import Dataset
-from edgebert.model import SIDECAR, TaskModel, open_model
+from edgebert.data.datasets import Dataset
+from edgebert.models.task_model import SIDECAR, TaskModel, open_model
 from edgebert.training.state import TrainingFolder, require_same_run
 
 if TYPE_CHECKING:

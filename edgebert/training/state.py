@@ -21,10 +21,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
-from edgebert.datasets import Dataset
+from edgebert.data.datasets import Dataset
 from edgebert.errors import ModelError, UsageError
-from edgebert.model import TaskModel
-from edgebert.storage import atomic_write
+from edgebert.models.task_model import TaskModel
+from edgebert.system.storage import atomic_write
 
 FOLDER = ".training"
 _STATE = "state.safetensors"

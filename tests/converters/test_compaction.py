@@ -10,9 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.compaction import LayerWidth, compact, layer_widths
-from converters.inference_graph import HIDDEN_STATES, LOGITS, Precision, build_inference_graph
-from edgebert.model import TaskModel
-from tests.converters.test_inference_graph import FLOAT, inputs, run
+from converters.tflite.inference_graph import (
+    HIDDEN_STATES,
+    LOGITS,
+    Precision,
+    build_inference_graph,
+)
+from edgebert.models.task_model import TaskModel
+from tests.converters.tflite.test_inference_graph import FLOAT, inputs, run
 
 HEADS, NEURONS = 2, 24
 

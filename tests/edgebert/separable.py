@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
 
 WORDS_OF = {
     "negative": ("awful", "bad", "boring", "sad"),

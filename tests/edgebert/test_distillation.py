@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebert.datasets import Example
+from edgebert.data.datasets import Example
 from edgebert.distillation import distill, taught_rows
 from edgebert.errors import UsageError
 from edgebert.finetuning import finetune
-from edgebert.model import TaskModel, open_model
-from edgebert.progress import silent
+from edgebert.models.students import PRESETS, make_student, student_config
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DistillSettings, FinetuneSettings
-from edgebert.students import PRESETS, make_student, student_config
+from edgebert.system.progress import silent
 from tests.conftest import random_checkpoint
 from tests.edgebert.separable import separable
 

@@ -11,9 +11,9 @@ import pytest
 
 from edgebert.distillation import distill
 from edgebert.errors import UsageError
-from edgebert.model import TaskModel, open_model
+from edgebert.models.students import make_student
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import TASKS, DataSettings, DistillSettings
-from edgebert.students import make_student
 from edgebert.tasks import task_named
 
 pytest.importorskip("tensorflow")

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import DataError, EdgebertError, UsageError
-from edgebert.evaluation import KerasPredictor, evaluate
+from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import FinetuneResult, finetune
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import FinetuneSettings
 from tests.edgebert.separable import separable
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebert.evaluation import open_predictor, predict
-from edgebert.exporting import export
-from edgebert.model import open_model
+from edgebert.evaluation.predictors import open_predictor, predict
+from edgebert.exporting.artifact import export
+from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings
 from tests.judges import mediapipe_classifier
 

@@ -11,14 +11,14 @@ import pytest
 
 from converters.checkpoint import BertConfig
 from converters.vocabulary import Vocabulary
-from edgebert.app_readers import TASK_LIBRARY_PRECISIONS
-from edgebert.exporting import export
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel, open_model
+from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.exporting.app_readers import TASK_LIBRARY_PRECISIONS
+from edgebert.exporting.artifact import export
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import ExportSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.spans import Span, best_spans
-from edgebert.tokenizer import Tokenizer
 from tests.judges import asking, task_library_answerer
 from tests.tiny_tasks import random_task_model
 

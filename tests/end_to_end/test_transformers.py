@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebert.model import open_model
+from edgebert.models.task_model import open_model
 from edgebert.tasks.classification import log_softmax
-from tests.converters.test_huggingface_families import FOLDERS, assert_same_outputs
+from tests.converters.formats.test_huggingface_families import FOLDERS, assert_same_outputs
 from tests.golden.checkpoints import (
     CHECKPOINTS,
     checkpoint_inputs,

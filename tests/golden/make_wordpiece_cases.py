@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.vocabulary import AddedToken, Vocabulary, wordpiece_tokenizer
-from edgebert.tokenizer import Tokenizer
+from edgebert.encoding.tokenizer import Tokenizer
 from tests.golden.make_tokenizer_cases import CASES
 
 OUTPUT = Path(__file__).with_name("wordpiece_cases.json")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.checkpoint import BertConfig
-from converters.weight_names import rows
+from converters.formats.weight_names import rows
 
 HERE = Path(__file__).parent
 TEXTS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.heads import POOLINGS, SentenceHead
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from tests.golden.checkpoints import CHECKPOINTS
 
 HERE = Path(__file__).parent

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edgebert.litert_model import LiteRtModel
+from edgebert.models.litert_model import LiteRtModel
 
 
 def main(request_path: str, result_path: str) -> int:

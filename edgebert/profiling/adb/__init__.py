@@ -25,8 +25,8 @@ from edgebert.profiling.plan import (
 )
 from edgebert.profiling.session import refuse_bad_settings, sample_texts
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
 from edgebert.settings import TargetSettings
+from edgebert.system.progress import Progress, silent
 
 READY = "device"
 FIXES = {

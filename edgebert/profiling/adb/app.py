@@ -53,8 +53,8 @@ from edgebert.profiling.adb.session import Phone
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.measurement import Measurement, summarize
 from edgebert.profiling.plan import ModelFile
-from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings
+from edgebert.system.progress import Progress
 
 PACKAGE = "org.edgebert.demo"
 COMPONENT = f"{PACKAGE}/.BenchmarkActivity"

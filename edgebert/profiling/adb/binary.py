@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.storage import atomic_write, cache_folder
+from edgebert.system.storage import atomic_write, cache_folder
 
 LITERT_VERSION = "2.2.0"
 PREBUILT = "https://storage.googleapis.com/litert/binaries/{version}/android_arm64/benchmark_model"

@@ -38,8 +38,8 @@ from edgebert.profiling.adb.tool import (
 )
 from edgebert.profiling.measurement import ColdStart, Measurement, SustainedPoint
 from edgebert.profiling.plan import Configuration
-from edgebert.progress import Progress
 from edgebert.settings import ProfileSettings, TargetSettings
+from edgebert.system.progress import Progress
 
 PHONE_TOOL = "/data/local/tmp/benchmark_model"
 START_SECONDS = 120.0

@@ -199,7 +199,7 @@ def read_graphs(path: Path) -> dict[str, _Graph]:
     from ai_edge_litert import schema_py_generated as schema
 
     from converters.errors import ConversionError
-    from converters.tflite_file import read_model
+    from converters.tflite.tflite_file import read_model
 
     data = path.read_bytes()
     try:

@@ -35,8 +35,8 @@ from edgebert.profiling.plan import (
 )
 from edgebert.profiling.session import refuse_bad_settings
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
 from edgebert.settings import TargetSettings, broken_rules
+from edgebert.system.progress import Progress, silent
 
 TARGET = "browser"
 PATIENCE = 1.5
@@ -316,7 +316,7 @@ def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Reso
 
 def _text_rules(path: Path) -> Mapping[str, Any]:
     """How text becomes an input of the model, and its output a label."""
-    from edgebert.litert_model import LiteRtModel
+    from edgebert.models.litert_model import LiteRtModel
 
     model = LiteRtModel.open(path)
     vocabulary = model.tokenizer.vocabulary

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from edgebert.errors import MissingExtraError
-from edgebert.storage import cache_folder
+from edgebert.system.storage import cache_folder
 
 if TYPE_CHECKING:
     from cryptography import x509

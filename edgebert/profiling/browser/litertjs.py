@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.storage import cache_folder
+from edgebert.system.storage import cache_folder
 
 FETCH_SECONDS = 300.0
 STDERR_CHARACTERS = 600

@@ -16,8 +16,8 @@ from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.session import measure
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress
 from edgebert.settings import TargetSettings
+from edgebert.system.progress import Progress
 
 CHECKED_AT_ONCE = 16
 LOW_BATTERY = 0.2

@@ -16,8 +16,8 @@ from edgebert.profiling.session import measure
 from edgebert.profiling.ssh.board import Board
 from edgebert.profiling.ssh.connection import Connection
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
 from edgebert.settings import TargetSettings
+from edgebert.system.progress import Progress, silent
 
 FORM = "ssh:user@host[:port], ssh:ALIAS of ~/.ssh/config, or ssh:user@[IPv6]:port"
 LARGEST_PORT = 65535

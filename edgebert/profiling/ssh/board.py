@@ -13,8 +13,8 @@ from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.ssh.board_python import BoardPython, find_python
 from edgebert.profiling.ssh.connection import Connection
-from edgebert.progress import Progress
 from edgebert.settings import TargetSettings
+from edgebert.system.progress import Progress
 
 CHUNK_BYTES = 1 << 18
 SPARE_BYTES = 1 << 20

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from edgebert.errors import EdgebertError
 from edgebert.profiling.runner import RUNTIMES
 from edgebert.profiling.ssh.connection import UNFINISHED, VENV, Connection
-from edgebert.progress import Progress
+from edgebert.system.progress import Progress
 
 OLDEST_PYTHON = (3, 8)
 OLDEST_PIP = "pip>=20.3"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from tests.edgebert.cli.test_training_commands import call
 from tests.edgebert.separable import separable
 

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from edgebert.cli import cli
-from edgebert.exporting import export
-from edgebert.model import TaskModel
+from edgebert.exporting.artifact import export
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import TASKS, ExportSettings
 from edgebert.tasks import task_named
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgebert.cli.options import say_what_was_opened, say_whose_head_is_left_out
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks import task_named
-from tests.converters.test_huggingface import edit_config
+from tests.converters.formats.test_huggingface import edit_config
 from tests.golden.checkpoints import CHECKPOINTS
 
 

@@ -12,7 +12,7 @@ from edgebert.cli import cli
 from edgebert.errors import DataError
 from edgebert.profiling import cold_start, operations, target
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress
+from edgebert.system.progress import Progress
 from tests.edgebert.profiling.conftest import build
 
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from edgebert.cli import cli
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
+from edgebert.system.progress import Progress, silent
 from tests.edgebert.profiling.conftest import build
 from tests.edgebert.profiling.test_comparison import timed
 from tests.edgebert.reporting.examples import PHONE, check, measured, scored_row

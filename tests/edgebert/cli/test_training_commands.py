@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from edgebert import finetuning, pipeline
 from edgebert.cli import cli
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.profiling.measurement import Measurement
 
 WORDS = {"negative": "bad", "neutral": "timer", "positive": "good"}

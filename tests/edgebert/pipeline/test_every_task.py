@@ -9,12 +9,12 @@ import pytest
 
 from edgebert import pipeline
 from edgebert.errors import DataError, UsageError
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pipeline.config import read_config
 from edgebert.pipeline.session import Session
-from edgebert.progress import silent
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import summary_table
+from edgebert.system.progress import silent
 from edgebert.tasks import task_named
 from tests.tiny_tasks import WRITERS, write_task_file
 

@@ -15,7 +15,7 @@ import pytest
 from converters.compaction import layer_widths
 from edgebert import pipeline
 from edgebert.errors import DataError, UsageError
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pipeline.records import STARTED, files_in, read_record, why_not_done
 from edgebert.pipeline.results import half_width
 from edgebert.reporting.report import Report

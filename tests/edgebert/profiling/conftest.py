@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.graph_builder import FILE_IDENTIFIER, GraphBuilder
-from converters.metadata import add_metadata_buffers, append_associated_files
-from converters.subgraph_builder import DYNAMIC
+from converters.tflite.graph_builder import FILE_IDENTIFIER, GraphBuilder
+from converters.tflite.metadata import add_metadata_buffers, append_associated_files
+from converters.tflite.subgraph_builder import DYNAMIC
 from converters.vocabulary import Vocabulary
 from edgebert.profiling.cpu import RUNNER
 from edgebert.profiling.process import RunnerProcess

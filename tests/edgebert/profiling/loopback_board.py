@@ -21,8 +21,8 @@ from edgebert.profiling.ssh import SshTarget, open_target
 from edgebert.profiling.ssh.board import Board
 from edgebert.profiling.ssh.connection import Connection
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import silent
 from edgebert.settings import TargetSettings
+from edgebert.system.progress import silent
 from tests.judges.sshd import Sshd
 
 TOOLS = ("sh", "env", "cat", "df", "mktemp", "rm", "mkdir", "dirname", "sleep")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, ModelError, UsageError
 from edgebert.profiling.adb import client as adb_client
 from edgebert.profiling.adb import session as adb_session

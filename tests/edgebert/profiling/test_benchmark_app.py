@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.adb import app as benchmark_app
 from edgebert.profiling.adb.app import EXTERNAL, PACKAGE, _checked, _parsed

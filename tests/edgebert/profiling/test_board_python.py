@@ -15,7 +15,7 @@ from edgebert.errors import EdgebertError
 from edgebert.profiling.ssh import board_python
 from edgebert.profiling.ssh import connection as ssh_connection
 from edgebert.profiling.ssh.board_python import BoardPython, find_python
-from edgebert.progress import silent
+from edgebert.system.progress import silent
 from tests.edgebert.profiling.loopback_board import LoopbackBoard, tool_here
 
 

@@ -15,10 +15,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
-from converters.graph_builder import FILE_IDENTIFIER, GraphBuilder
-from edgebert.datasets import Dataset, Example
+from converters.tflite.graph_builder import FILE_IDENTIFIER, GraphBuilder
+from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, ModelError
-from edgebert.litert_model import LiteRtModel
+from edgebert.models.litert_model import LiteRtModel
 from edgebert.profiling.browser import BrowserTarget
 from edgebert.profiling.browser.certificate import find_certificate
 from edgebert.profiling.browser.server import PageServer, lan_address

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from converters.errors import ConversionError
 from converters.vocabulary import AddedToken, Vocabulary, wordpiece_tokenizer
-from edgebert.datasets import read_dataset
-from edgebert.tokenizer import Encoding, Tokenizer
+from edgebert.data.datasets import read_dataset
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from tests.conftest import _missing_judge
 from tests.golden import make_wordpiece_cases
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.target import Job, open_target

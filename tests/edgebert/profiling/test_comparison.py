@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from edgebert.profiling.comparison import compare, compare_twice
 from edgebert.profiling.measurement import Device, Measurement, summarize
 from edgebert.profiling.target import Job, Outcome
-from edgebert.progress import Progress, silent
 from edgebert.settings import ProfileSettings
+from edgebert.system.progress import Progress, silent
 from tests.edgebert.reporting.examples import PHONE, measured
 
 

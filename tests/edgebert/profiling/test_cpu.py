@@ -80,7 +80,7 @@ def test_text_in_label_out(quick: ProfileSettings, with_text: Path, tiny: TinyCl
 
 
 def test_the_end_to_end_program_classifies(with_text: Path) -> None:
-    from edgebert.evaluation import open_predictor
+    from edgebert.evaluation.predictors import open_predictor
 
     texts = ["wind", "rain. sunny rain"]
     with RunnerProcess(cpu.END_TO_END, "text", cpu.with_package_path(os.environ)) as process:

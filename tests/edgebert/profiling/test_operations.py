@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from converters.tflite_file import OperatorInfo, SubgraphInfo, TensorInfo
+from converters.tflite.tflite_file import OperatorInfo, SubgraphInfo, TensorInfo
 from edgebert.errors import EdgebertError
 from edgebert.profiling import operations
 from edgebert.profiling.measurement import OperationTime

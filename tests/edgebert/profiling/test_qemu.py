@@ -20,11 +20,11 @@ import pytest
 from click.testing import CliRunner
 
 from edgebert.cli import cli
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.evaluation import open_predictor
-from edgebert.exporting import export
-from edgebert.model import TaskModel
+from edgebert.evaluation.predictors import open_predictor
+from edgebert.exporting.artifact import export
+from edgebert.models.task_model import TaskModel
 from edgebert.profiling import arm64_root as making
 from edgebert.profiling import qemu
 from edgebert.profiling.arm64_root import arm64_root

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edgebert.datasets import Dataset, Example
-from edgebert.exporting import export
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel
+from edgebert.data.datasets import Dataset, Example
+from edgebert.exporting.artifact import export
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel
 from edgebert.profiling.device_check import LARGEST_ROUNDINGS, DeviceCheck, HostReference
 from edgebert.profiling.rounding import LARGEST_MOVE, moved, number_error, rounding_error
 from edgebert.settings import ExportSettings

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.cpu import with_package_path
 from edgebert.profiling.measurement import Measurement, ratios

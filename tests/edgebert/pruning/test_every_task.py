@@ -11,9 +11,8 @@ import pytest
 
 from converters.compaction import layer_widths
 from edgebert.errors import UsageError
-from edgebert.evaluation import KerasPredictor
-from edgebert.examples import encodings_of, typed_texts
-from edgebert.model import TaskModel, open_model
+from edgebert.evaluation.predictors import KerasPredictor
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning import prune
 from edgebert.pruning.masks import sparsity_of
 from edgebert.pruning.recovery import prune_with_recovery
@@ -21,6 +20,7 @@ from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import TASKS, DataSettings, PruneSettings, StructureSettings
 from edgebert.tasks import task_named
+from edgebert.tasks.examples import encodings_of, typed_texts
 from edgebert.training import fitting
 from edgebert.training.heads import Head, drawn_loss, kind_of
 from edgebert.training.packed_encoder import Taps

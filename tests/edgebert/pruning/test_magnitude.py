@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from edgebert.errors import DataError, UsageError
 from edgebert.finetuning import finetune
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning import PruneResult, prune
 from edgebert.pruning.magnitude import kernel_gzip_bytes
 from edgebert.settings import FinetuneSettings, PruneSettings

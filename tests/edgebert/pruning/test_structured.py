@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from converters.compaction import LayerWidth, layer_widths
 from converters.layer_choice import drop_layers
-from edgebert.datasets import read_dataset
-from edgebert.encoded_rows import encode_rows
+from edgebert.data.datasets import read_dataset
+from edgebert.encoding.encoded_rows import encode_rows
 from edgebert.errors import ModelError, QualityGateError, UsageError
-from edgebert.evaluation import KerasPredictor, evaluate
+from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.budget import Group, cheapest
 from edgebert.pruning.latency_table import (
     LatencyTable,

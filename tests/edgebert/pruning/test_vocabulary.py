@@ -16,15 +16,15 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from converters.huggingface import read_folder
+from converters.formats.huggingface import read_folder
 from converters.vocabulary import AddedToken, Vocabulary
-from edgebert.datasets import read_dataset
+from edgebert.data.datasets import read_dataset
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning import token_choice
 from edgebert.pruning.vocabulary import TrimResult, kept_ids_of, trim_vocabulary
 from edgebert.settings import VocabularySettings
-from edgebert.tokenizer import Tokenizer
 from tests.conftest import TINY_TOKENS, random_checkpoint
 
 CORPUS = ("turn on the light", "turn off the lights", "set the alarm", "play music now, please!")
@@ -122,7 +122,7 @@ def test_survives_its_folder(trimmed: TrimResult, tmp_path: Path) -> None:
 
 def test_scores_stay_where_tokens_stay(trimmed: TrimResult, tiny_model: TaskModel) -> None:
     pytest.importorskip("keras_hub")
-    from edgebert.evaluation import KerasPredictor
+    from edgebert.evaluation.predictors import KerasPredictor
 
     before, after = (
         KerasPredictor(model).outputs(model.tokenizer.encode_batch(CORPUS, model.max_length))

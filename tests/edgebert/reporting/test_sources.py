@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from converters.metadata import add_metadata_buffers
+from converters.tflite.metadata import add_metadata_buffers
 from edgebert.errors import DataError
-from edgebert.litert_model import MANIFEST_NAME
+from edgebert.models.litert_model import MANIFEST_NAME
 from edgebert.reporting.merging import merge_sources
 from edgebert.reporting.report import Report, write_report
 from edgebert.reporting.sources import Source, read_source, read_sources

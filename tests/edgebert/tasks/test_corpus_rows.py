@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgebert.corpus_files import Document
+from edgebert.data.corpus_files import Document
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.tasks import corpus_rows
 from edgebert.tasks.corpus_rows import ALONE, ELSEWHERE, FOLLOWS, CorpusRows, pack_corpus
-from edgebert.tokenizer import Tokenizer
 
 WORDS = (
     "movie",

@@ -10,15 +10,20 @@ import numpy as np
 import pytest
 
 from converters.heads import POOLINGS, SentenceHead
-from converters.inference_graph import DYNAMIC_LENGTH, EMBEDDING, Precision, build_inference_graph
-from converters.tflite_file import read_model
-from edgebert.datasets import Dataset
+from converters.tflite.inference_graph import (
+    DYNAMIC_LENGTH,
+    EMBEDDING,
+    Precision,
+    build_inference_graph,
+)
+from converters.tflite.tflite_file import read_model
+from edgebert.data.datasets import Dataset
 from edgebert.errors import DataError, UsageError
-from edgebert.evaluation import KerasPredictor, evaluate, open_predictor, predict
-from edgebert.exporting import export
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, open_predictor, predict
+from edgebert.exporting.artifact import export
 from edgebert.finetuning import finetune
-from edgebert.litert_runtime import load_interpreter
-from edgebert.model import TaskModel, open_model
+from edgebert.models.litert_runtime import load_interpreter
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.embeddings import Embeddings

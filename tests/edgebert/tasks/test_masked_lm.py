@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebert.datasets import Example, read_dataset
+from edgebert.data.datasets import Example, read_dataset
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
-from edgebert.evaluation import KerasPredictor, evaluate, predict
-from edgebert.exporting import export
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, predict
+from edgebert.exporting.artifact import export
 from edgebert.finetuning import finetune
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel, open_model
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.mask_filling import filled
 from edgebert.tasks.masked_lm import JUDGED_PLACES, MaskedFeatures, MaskedLM
 from edgebert.tasks.masked_rows import PLACES, MaskedRows
 from edgebert.tasks.masking import MaskedEncoding
 from edgebert.tasks.task import JUDGED
-from edgebert.tokenizer import Tokenizer
 
 TASK = MaskedLM()
 ON, OFF = {"next_sentence": True}, {"next_sentence": False}

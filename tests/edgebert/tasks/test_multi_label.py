@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters import heads
-from edgebert.datasets import Dataset, Example, split_dataset
+from edgebert.data.datasets import Dataset, Example, split_dataset
 from edgebert.errors import DataError, UsageError
-from edgebert.evaluation import KerasPredictor, evaluate, predict
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, predict
 from edgebert.finetuning import finetune
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.classification import f1_score

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgebert.datasets import Dataset, Example, label_names
+from edgebert.data.datasets import Dataset, Example, label_names
 from edgebert.errors import DataError, UsageError
-from edgebert.evaluation import KerasPredictor, evaluate, predict
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, predict
 from edgebert.finetuning import finetune
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.task import Features

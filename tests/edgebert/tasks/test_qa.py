@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from edgebert.app_readers import notes_of, readers_of
 from edgebert.cli import cli
+from edgebert.data.squad_files import Answer, Question
+from edgebert.encoding.tokenizer import pad
 from edgebert.errors import UsageError
-from edgebert.evaluation import KerasPredictor, evaluate, open_predictor, predict
-from edgebert.exporting import choose_lengths, export
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, open_predictor, predict
+from edgebert.exporting.app_readers import notes_of, readers_of
+from edgebert.exporting.artifact import choose_lengths, export
 from edgebert.finetuning import finetune
-from edgebert.inspection import inspect_model
-from edgebert.litert_model import LiteRtModel
-from edgebert.litert_runtime import open_runtime
-from edgebert.model import TaskModel, open_model
+from edgebert.models.inspection import inspect_model
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.litert_runtime import open_runtime
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
-from edgebert.squad_files import Answer, Question
 from edgebert.tasks import task_named
 from edgebert.tasks.qa import MASKED_LOGIT, QuestionAnswering
-from edgebert.tokenizer import pad
 
 CONTEXT = "The movie is on today. The music is very nice, and the alarm is off."
 LONG = " ".join(["the light is on and the music is off", CONTEXT, "play it now"] * 3)
@@ -337,7 +337,7 @@ def test_lengths_suit_windows_over_contexts(tiny_task_model: Models) -> None:
 
 
 def test_the_file_says_what_the_task_library_asks(exported: Path) -> None:
-    from converters.metadata import describe_metadata
+    from converters.tflite.metadata import describe_metadata
 
     metadata = describe_metadata(exported.read_bytes())["metadata"]
     (subgraph,) = metadata["subgraph_metadata"]

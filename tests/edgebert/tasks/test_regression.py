@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from converters import heads
 from converters.vocabulary import Vocabulary
-from edgebert.datasets import Dataset, Example
+from edgebert.data.datasets import Dataset, Example
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
-from edgebert.evaluation import KerasPredictor, evaluate, predict
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, predict
 from edgebert.finetuning import finetune
-from edgebert.model import TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.regression import ScoredExample, pearson, ranks, spearman
-from edgebert.tokenizer import Tokenizer
 
 REGRESSION = task_named("regression")
 NUMBERS = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=30)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.vocabulary import Vocabulary
+from edgebert.data.squad_files import Answer, Question
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
-from edgebert.squad_files import Answer, Question
 from edgebert.tasks.spans import (
     SpanFeatures,
     _windows,
@@ -19,7 +20,6 @@ from edgebert.tasks.spans import (
     best_spans,
     encode_questions,
 )
-from edgebert.tokenizer import Tokenizer
 from tests.conftest import TINY_TOKENS
 
 WORDS = ("movie", "film", "light", "Lights", "musics", "alarm,", "(timer)", "weather?", "play.ing")

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.vocabulary import Vocabulary
-from edgebert.datasets import Example
+from edgebert.data.datasets import Example
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError
 from edgebert.tasks.text_features import encode_texts, require_pairs
-from edgebert.tokenizer import Tokenizer
 
 WORDS = st.lists(st.sampled_from(["the", "movie", "is", "good", "bad", "very", "now"]), max_size=14)
 TEXTS = WORDS.map(" ".join)

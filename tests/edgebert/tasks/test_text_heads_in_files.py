@@ -12,16 +12,16 @@ from click.testing import CliRunner
 
 from converters.checkpoint import Checkpoint
 from converters.errors import ConversionError
-from converters.graph_heads import LOGITS, PROBABILITIES, SCORE
-from converters.inference_graph import Precision, build_inference_graph
-from converters.metadata import METADATA_BUFFER, describe_metadata, read_metadata_buffer
-from edgebert.certificate import FloatReference
+from converters.tflite.graph_heads import LOGITS, PROBABILITIES, SCORE
+from converters.tflite.inference_graph import Precision, build_inference_graph
+from converters.tflite.metadata import METADATA_BUFFER, describe_metadata, read_metadata_buffer
 from edgebert.cli import cli
-from edgebert.evaluation import KerasPredictor, evaluate, open_predictor, predict
-from edgebert.exporting import Artifact, export
-from edgebert.litert_model import LiteRtModel
-from edgebert.litert_runtime import load_interpreter
-from edgebert.model import TaskModel
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, open_predictor, predict
+from edgebert.exporting.artifact import Artifact, export
+from edgebert.exporting.parity import FloatReference
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.litert_runtime import load_interpreter
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import DataSettings, ExportSettings
 from edgebert.tasks import task_named
 from tests.judges import mediapipe_classifier

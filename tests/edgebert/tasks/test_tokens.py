@@ -16,23 +16,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report, f1_score, precision_score, recall_score
 
-from converters.metadata import describe_metadata
+from converters.tflite.metadata import describe_metadata
 from converters.vocabulary import Vocabulary
 from edgebert.cli import cli
-from edgebert.conll_files import TaggedSentence
-from edgebert.datasets import Dataset, Example
+from edgebert.data.conll_files import TaggedSentence
+from edgebert.data.datasets import Dataset, Example
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
-from edgebert.evaluation import KerasPredictor, evaluate, open_predictor, predict
-from edgebert.exporting import export
+from edgebert.evaluation.predictors import KerasPredictor, evaluate, open_predictor, predict
+from edgebert.exporting.artifact import export
 from edgebert.finetuning import finetune
-from edgebert.inspection import inspect_model
-from edgebert.litert_model import LiteRtModel
-from edgebert.model import TaskModel, open_model
+from edgebert.models.inspection import inspect_model
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.ner import NamedEntities, entity_metrics
 from edgebert.tasks.pos import PartsOfSpeech
 from edgebert.tasks.tokens import NO_TARGET
-from edgebert.tokenizer import Tokenizer
 
 NER, POS = NamedEntities(), PartsOfSpeech()
 COLUMNS, SETTINGS = DataSettings(), FinetuneSettings()

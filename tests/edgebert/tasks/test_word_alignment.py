@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.vocabulary import Vocabulary, read_vocabulary
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
 from edgebert.tasks.word_alignment import Aligned, align, joined_places, part_starts
-from edgebert.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")

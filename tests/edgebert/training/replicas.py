@@ -23,9 +23,9 @@ import numpy as np
 from converters.checkpoint import BertConfig
 from converters.vocabulary import Vocabulary
 from edgebert.distillation import distill
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import EdgebertError
 from edgebert.finetuning import finetune
-from edgebert.native_noise import load_keras
 from edgebert.settings import (
     DataSettings,
     DeviceSettings,
@@ -33,8 +33,8 @@ from edgebert.settings import (
     FinetuneSettings,
     TaskSettings,
 )
+from edgebert.system.native_noise import load_keras
 from edgebert.tasks import task_named
-from edgebert.tokenizer import Tokenizer
 from edgebert.training.record import TrainingResult
 from tests.conftest import TINY_TOKENS
 from tests.tiny_tasks import random_task_model, write_task_file

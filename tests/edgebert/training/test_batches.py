@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgebert import encoded_rows
-from edgebert.encoded_rows import PAD_MULTIPLE, EncodedRows, encode_rows
-from edgebert.model import TaskModel
-from edgebert.tokenizer import pad
+from edgebert.encoding import encoded_rows
+from edgebert.encoding.encoded_rows import PAD_MULTIPLE, EncodedRows, encode_rows
+from edgebert.encoding.tokenizer import pad
+from edgebert.models.task_model import TaskModel
 from edgebert.training.batches import count_batches, epoch_batches, sorted_batches
 
 TEXTS = ["good", "a very nice film today", "", "lights off", "the music is great and not boring"]

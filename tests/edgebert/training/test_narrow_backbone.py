@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from converters.compaction import LayerStructure, layer_widths
-from edgebert.model import TaskModel
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import FinetuneSettings
 from edgebert.tasks.classification import Classification
 

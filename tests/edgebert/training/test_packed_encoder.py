@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import keras_hub
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, BertConfig
+from converters.formats import keras_hub
 from tests.conftest import random_checkpoint
 
 tf = pytest.importorskip("tensorflow")

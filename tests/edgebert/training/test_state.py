@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgebert.errors import ModelError, UsageError
-from edgebert.model import TaskModel
+from edgebert.models.task_model import TaskModel
 from edgebert.training import state
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 from tests.edgebert.separable import separable

@@ -1,7 +1,7 @@
 /**
  * WordPiece tokenization: text in, token ids with their places in the text out.
  *
- * It gives what `edgebert.tokenizer` gives in Python, for any text, and tests hold it to that.
+ * It gives what `edgebert.encoding.tokenizer` gives in Python, for any text, and tests hold it to that.
  *
  *     const tokenizer = createTokenizer(settings, tokens);
  *     const { tokenIds, segmentIds } = tokenizer.encode("play some music", 32);

@@ -1,0 +1,223 @@
+"""Hugging Face folders, in and out: config.json and safetensors (never a pickle)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save
+
+from converters import heads
+from converters.checkpoint import TANH, Checkpoint, check_weights, without_unread_pooler
+from converters.errors import ConversionError, HeadError
+from converters.formats.huggingface_families import (
+    BERT,
+    Family,
+    config_of_head,
+    family_for,
+    family_of,
+    write_config,
+)
+from converters.formats.huggingface_families import read_config as bert_config
+from converters.formats.huggingface_heads import (
+    FoundHead,
+    encoder_rows,
+    head_rows,
+    name_of,
+    read_head,
+)
+from converters.formats.weight_names import LAYER
+
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+
+
+def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
+    """Reads a BERT, DistilBERT or ELECTRA with its head, whichever of `converters.heads`.
+
+    Weights in F32, F16 or BF16, in one safetensors file or in shards.
+
+    Args:
+        folder: with config.json and the weights.
+        as_base: a head that can't be read is left out, which a note says, instead of refused.
+
+    Raises:
+        ConversionError: the folder has no config.json or no safetensors, the config is no BERT,
+            the file is cut short, arrays are missing or have another shape, or the head is not as
+            config.json says.
+    """
+    folder = Path(folder)
+    raw = read_config(folder)
+    family = family_of(raw)
+    config = bert_config(raw, as_base, str(folder / "config.json"))
+    arrays = {_bare_name(name, family): array for name, array in _read_arrays(folder).items()}
+    if name_of(LAYER[0].of_layer(config.num_layers), family) in arrays:
+        raise ConversionError(
+            f"{folder}: config.json says {config.num_layers} layers, the weights have more. Next: "
+            "check that they belong to one model."
+        )
+    notes: tuple[str, ...] = ()
+    try:
+        head = read_head(raw, arrays, family)
+    except HeadError as error:
+        if not as_base:
+            raise ConversionError(f"{folder}: {error}") from error
+        head, notes = FoundHead(), (f"{folder}: its head is left out: {error}",)
+    config = config_of_head(config, family, head.name)
+    names = {row.neutral: name_of(row, family) for row in encoder_rows(family, config.num_layers)}
+    weights = {neutral: arrays[name] for neutral, name in names.items() if name in arrays}
+    if not family.has_segments:
+        shape = (config.num_segments, config.hidden_size)
+        weights["embeddings.segment"] = np.zeros(shape, np.float32)
+    weights = without_unread_pooler(weights | head.weights, head.name)
+    checkpoint = Checkpoint(config, weights, head.labels, str(folder), notes, head.problem)
+    check_weights(checkpoint)
+    return checkpoint
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of config.json.
+
+    Raises:
+        ConversionError: no folder, no config.json, or no JSON object in it.
+    """
+    if not folder.is_dir():
+        raise ConversionError(
+            f"{folder} is no folder. Expected a Hugging Face model folder with config.json, "
+            "model.safetensors and vocab.txt. Next: give the folder, no file in it and no hub name."
+        )
+    path = folder / "config.json"
+    if not path.is_file():
+        found = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) or "nothing"
+        raise ConversionError(f"{folder} has no config.json. Received a folder with: {found}.")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConversionError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(raw, dict):
+        raise ConversionError(f"{path} must hold a JSON object. Received: {type(raw).__name__}.")
+    return raw
+
+
+def _bare_name(name: str, family: Family) -> str:
+    """Takes off the prefix of task models and the names of LayerNorm in old files."""
+    name = name.removeprefix(family.prefix)
+    if name.endswith("LayerNorm.gamma"):
+        return name.removesuffix("gamma") + "weight"
+    if name.endswith("LayerNorm.beta"):
+        return name.removesuffix("beta") + "bias"
+    return name
+
+
+def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for path in _weight_files(folder):
+        arrays.update(read_safetensors(path))
+    return arrays
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if (folder / WEIGHTS_FILE).is_file():
+        return [folder / WEIGHTS_FILE]
+    index = folder / INDEX_FILE
+    if index.is_file():
+        try:
+            names = sorted(
+                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConversionError(f"{index} has no 'weight_map' from array to file.") from error
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            raise ConversionError(
+                f"{folder}: {INDEX_FILE} names files that are not here: {', '.join(missing)}."
+            )
+        return [folder / name for name in names]
+    if (folder / "pytorch_model.bin").is_file():
+        raise ConversionError(
+            f"{folder} has only pytorch_model.bin, a pickle, which can run code when it is read; "
+            f"expected {WEIGHTS_FILE}. Next: open it once where you trust it, with "
+            "AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)."
+        )
+    raise ConversionError(f"{folder} has no {WEIGHTS_FILE} and no {INDEX_FILE}.")
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Reads the float arrays of a safetensors file as float32; integer arrays are left out.
+
+    Raises:
+        ConversionError: the file is cut short or no safetensors, or has floats of another kind.
+    """
+    try:
+        entries = deserialize(path.read_bytes())
+    except SafetensorError as error:
+        raise ConversionError(
+            f"{path} can't be read as safetensors ({error}); it holds {path.stat().st_size} bytes. "
+            "Next: it is likely cut short; copy or download it again."
+        ) from error
+    arrays = {}
+    for name, entry in entries:
+        kind = entry["dtype"]
+        if kind in _INTEGERS:
+            continue
+        if kind not in _FLOATS:
+            raise ConversionError(
+                f"{path}: {name} has dtype {kind}; expected F32, F16 or BF16. "
+                "Next: save the model again in one of these."
+            )
+        arrays[name] = _FLOATS[kind](entry["data"]).reshape(entry["shape"])
+    return arrays
+
+
+def _bfloat16(data: bytes) -> np.ndarray:
+    """A bfloat16 is the upper half of a float32."""
+    return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+
+
+_FLOATS = {
+    "F32": lambda data: np.frombuffer(data, "<f4"),
+    "F16": lambda data: np.frombuffer(data, "<f2").astype(np.float32),
+    "BF16": _bfloat16,
+}
+_INTEGERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
+
+
+def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
+    """The model.safetensors of a checkpoint, float32, with Hugging Face's names.
+
+    What an encoder has that its head does not read stays, as far as the class has it: a masked LM's
+    pooler is there for whoever fine-tunes it.
+    """
+    family, head = family_for(checkpoint), checkpoint.head
+    weights = dict(checkpoint.weights)
+    if not family.has_segments:
+        segment = weights.pop("embeddings.segment")
+        weights["embeddings.position"] = weights["embeddings.position"] + segment[0]
+    if family is BERT and checkpoint.config.pooler_activation != TANH:
+        weights = {name: array for name, array in weights.items() if not name.startswith("pooler.")}
+    is_bare = head in (heads.ENCODER, heads.SENTENCE)
+    prefix = "" if is_bare else family.prefix
+    names = {
+        row.neutral: prefix + name_of(row, family)
+        for row in encoder_rows(family, checkpoint.config.num_layers)
+    } | {row.neutral: name_of(row, family) for row in head_rows(family, head)}
+    arrays = {
+        name: np.ascontiguousarray(weights[neutral], np.float32)
+        for neutral, name in names.items()
+        if neutral in weights
+    }
+    return save(arrays, metadata={"format": "pt"})
+
+
+def write_folder(checkpoint: Checkpoint, folder: Path, pad_token_id: int = 0) -> None:
+    """Writes config.json and model.safetensors into a folder that is there.
+
+    Raises:
+        ConversionError: no class of Hugging Face's computes what the checkpoint does.
+    """
+    content = write_config(checkpoint, family_for(checkpoint), pad_token_id)
+    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
+    (folder / WEIGHTS_FILE).write_bytes(safetensors_bytes(checkpoint))

@@ -1,0 +1,195 @@
+"""The heads of Hugging Face's classes: which one a folder has, its arrays, labels and problem.
+
+What config.json says and what the weights have must fit; where they don't, the encoder may still do
+as a base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from converters import heads
+from converters.errors import HeadError
+from converters.formats.huggingface_families import BERT, PRETRAINING, Family
+from converters.formats.weight_names import HEADS, POOLER, Row, rows
+
+Arrays = Mapping[str, np.ndarray]
+"""The arrays of a file by Hugging Face's name, less the family's prefix."""
+
+
+@dataclass(frozen=True)
+class FoundHead:
+    """The head of a folder.
+
+    Attributes:
+        name: of `converters.heads`.
+        weights: its arrays by neutral name.
+        labels: of a classifier, in the order of its outputs.
+        problem: what a classifier's logits are.
+    """
+
+    name: str = heads.ENCODER
+    weights: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    labels: tuple[str, ...] = ()
+    problem: str = heads.SINGLE_LABEL
+
+
+def encoder_rows(family: Family, num_layers: int) -> Iterator[Row]:
+    """The rows of the family's encoder: BERT's pooler is a part of it."""
+    for row in rows(num_layers, heads.ENCODER):
+        if family is BERT or row not in POOLER:
+            yield row
+
+
+def head_rows(family: Family, head: str) -> tuple[Row, ...]:
+    """The rows of what stands beside the family's encoder."""
+    pooler = POOLER if family is not BERT and head == heads.CLASSIFIER else ()
+    return (*pooler, *HEADS.get(head, ()))
+
+
+def name_of(row: Row, family: Family) -> str:
+    """The array's name, less the family's prefix; empty where the family has no such array."""
+    return str(getattr(row, family.column))
+
+
+def read_head(raw: Mapping[str, Any], arrays: Arrays, family: Family) -> FoundHead:
+    """The head that config.json says and that the weights have.
+
+    Args:
+        raw: the content of config.json. Where it names no class, the arrays tell the head.
+        arrays: of the weights.
+        family: of the model.
+
+    Raises:
+        HeadError: the head is of a class that is not read, its arrays are missing, or config.json
+            says something else of it than the arrays.
+    """
+    classes = raw.get("architectures") or ()
+    unread = [name for name in classes if name in family.unread_classes]
+    if unread:
+        raise HeadError(f"it is a {unread[0]}, whose head is not read.")
+    named = next((name for name in classes if name in family.classes), "")
+    head = family.classes[named] if named else _head_in(arrays, family)
+    weights = _arrays_of(head, arrays, family)
+    mark = HEADS[head][0] if head in HEADS else None
+    if mark is not None and mark.neutral not in weights:
+        raise HeadError(
+            f"config.json says {named}, but the weights have no '{name_of(mark, family)}'. Next: "
+            "save the fine-tuned model again, head included."
+        )
+    found = FoundHead(head, weights)
+    return _READERS[head](found, raw, arrays, family) if head in _READERS else found
+
+
+def _arrays_of(head: str, arrays: Arrays, family: Family) -> dict[str, np.ndarray]:
+    names = {row.neutral: name_of(row, family) for row in head_rows(family, head)}
+    return {neutral: arrays[name] for neutral, name in names.items() if name in arrays}
+
+
+def _head_in(arrays: Arrays, family: Family) -> str:
+    """The head that the arrays are of. A classifier of tokens has no pooler."""
+    for head, its_rows in HEADS.items():
+        if name_of(its_rows[0], family) in arrays and (
+            head != heads.CLASSIFIER or name_of(POOLER[0], family) in arrays
+        ):
+            return head
+    return heads.ENCODER
+
+
+def _classifier(
+    found: FoundHead, raw: Mapping[str, Any], arrays: Arrays, family: Family
+) -> FoundHead:
+    count = len(found.weights["classifier.kernel"])
+    problem = raw.get("problem_type") or (heads.REGRESSION if count == 1 else heads.SINGLE_LABEL)
+    fits = {
+        heads.SINGLE_LABEL: count > 1,
+        heads.MULTI_LABEL: count > 0,
+        heads.REGRESSION: count == 1,
+    }
+    if not fits.get(problem, False):
+        raise HeadError(
+            f"expected a problem_type of {', '.join(heads.PROBLEMS)}, a regression with one "
+            f"output, a single label with several. Received: problem_type {problem!r} and "
+            f"{count} outputs."
+        )
+    labels = () if problem == heads.REGRESSION else _labels(raw, count)
+    return FoundHead(found.name, found.weights, labels, problem)
+
+
+def _token_classifier(
+    found: FoundHead, raw: Mapping[str, Any], arrays: Arrays, family: Family
+) -> FoundHead:
+    labels = _labels(raw, len(found.weights["token_classifier.kernel"]))
+    return FoundHead(found.name, found.weights, labels)
+
+
+def _labels(raw: Mapping[str, Any], count: int) -> tuple[str, ...]:
+    names = raw.get("id2label") or {str(i): f"LABEL_{i}" for i in range(count)}
+    if not isinstance(names, dict) or set(names) != {str(i) for i in range(count)}:
+        raise HeadError(
+            f"config.json: id2label must name the outputs 0 to {count - 1}. Received: "
+            f"{len(names)} entries, {', '.join(sorted(map(str, names))[:8])}."
+        )
+    labels = tuple(str(names[str(i)]) for i in range(count))
+    if len(set(labels)) != count:
+        raise HeadError(
+            f"config.json: id2label has {count} entries, {len(set(labels))} of them different; "
+            "two outputs must not have one label."
+        )
+    return labels
+
+
+def _spans(found: FoundHead, raw: Mapping[str, Any], arrays: Arrays, family: Family) -> FoundHead:
+    count = len(found.weights["spans.kernel"])
+    if count != 2:
+        raise HeadError(
+            f"expected a question answerer with two outputs, start and end. Received: {count} in "
+            f"'{name_of(HEADS[heads.SPANS][0], family)}'."
+        )
+    return found
+
+
+def _masked_lm(
+    found: FoundHead, raw: Mapping[str, Any], arrays: Arrays, family: Family
+) -> FoundHead:
+    """A masked LM whose output kernel is the embedding table (Press and Wolf 2017)."""
+    weights = dict(found.weights)
+    bias = arrays.get(f"{family.decoder}.bias")
+    if bias is not None and not np.array_equal(weights.setdefault("masked_lm.bias", bias), bias):
+        raise HeadError(
+            f"'{family.decoder}.bias' and 'cls.predictions.bias' differ, which are one array."
+        )
+    table = arrays.get(_EMBEDDING_TABLE)
+    decoder = arrays.get(f"{family.decoder}.weight", None if _is_untied(raw) else table)
+    if decoder is None or table is None or not np.array_equal(decoder, table):
+        raise HeadError(
+            f"expected a masked LM whose '{family.decoder}.weight' is its embedding table. "
+            "Received: a decoder of its own (untied). Next: use it as a base for fine-tuning."
+        )
+    is_pretraining = f"{family.stem}{PRETRAINING}" in (raw.get("architectures") or ())
+    own = [name for name in weights if name.startswith("next_sentence.")]
+    if is_pretraining and not own:
+        raise HeadError(
+            f"config.json says {family.stem}{PRETRAINING}, but the weights have no "
+            "'cls.seq_relationship.weight'. Next: save the model again, both heads included."
+        )
+    if not is_pretraining and name_of(POOLER[0], family) not in arrays:
+        weights = {name: array for name, array in weights.items() if name not in own}
+    return FoundHead(found.name, weights)
+
+
+def _is_untied(raw: Mapping[str, Any]) -> bool:
+    return raw.get("tie_word_embeddings", True) is False
+
+
+_EMBEDDING_TABLE = "embeddings.word_embeddings.weight"
+_READERS: dict[str, Callable[[FoundHead, Mapping[str, Any], Arrays, Family], FoundHead]] = {
+    heads.CLASSIFIER: _classifier,
+    heads.TOKEN_CLASSIFIER: _token_classifier,
+    heads.SPANS: _spans,
+    heads.MASKED_LM: _masked_lm,
+}

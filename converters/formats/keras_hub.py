@@ -1,0 +1,106 @@
+"""keras-hub's `BertBackbone`, in and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig
+from converters.formats.weight_names import SENTENCE, Row, from_keras_hub, rows, to_keras_hub
+
+if TYPE_CHECKING:
+    import keras
+
+
+def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
+    """A `keras_hub.models.BertBackbone` of this shape, with fresh weights.
+
+    keras-hub fixes three things that a checkpoint may have otherwise: the approximate (tanh) GELU,
+    LayerNorm's epsilon and the pooler's tanh. They are set to what the checkpoint was trained with.
+    """
+    import keras
+    import keras_hub
+
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=config.vocab_size,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        hidden_dim=config.hidden_size,
+        intermediate_dim=config.intermediate_size,
+        dropout=config.dropout if dropout is None else dropout,
+        max_sequence_length=config.max_positions,
+        num_segments=config.num_segments,
+    )
+    backbone.get_layer("embeddings_layer_norm").epsilon = config.layer_norm_epsilon
+    inner = activation(config.activation, keras)
+    for layer in backbone.transformer_layers:
+        layer._feedforward_intermediate_dense.activation = inner
+        layer._self_attention_layer_norm.epsilon = config.layer_norm_epsilon
+        layer._feedforward_layer_norm.epsilon = config.layer_norm_epsilon
+    backbone.pooled_dense.activation = activation(config.pooler_activation, keras)
+    return backbone
+
+
+def activation(name: str, keras: Any) -> Any:
+    """The function of one of the activations of `converters.checkpoint`."""
+    return {
+        GELU_EXACT: _gelu_exact,
+        GELU_TANH: lambda x: keras.ops.gelu(x, approximate=True),
+        RELU: keras.activations.relu,
+        TANH: keras.activations.tanh,
+    }[name]
+
+
+def _gelu_exact(x: Any) -> Any:
+    import keras
+
+    return keras.ops.gelu(x, approximate=False)
+
+
+def variables(model: keras.Model, num_layers: int) -> dict[str, tuple[Row, Any]]:
+    """The variables of a Keras model that holds a BertBackbone, by neutral name."""
+    by_path = {_tail(variable.path): variable for variable in model.weights}
+    return {
+        row.neutral: (row, by_path[row.keras_hub])
+        for row in (*rows(num_layers), *SENTENCE)
+        if row.keras_hub in by_path
+    }
+
+
+def _tail(path: str) -> str:
+    """The path without the name of a surrounding model."""
+    parts = path.split("/")
+    for start, part in enumerate(parts):
+        if part in _FIRST or part.startswith("transformer_layer_"):
+            return "/".join(parts[start:])
+    return path
+
+
+_FIRST = {row.keras_hub.split("/")[0] for row in (*rows(0), *SENTENCE)}
+
+
+def load_weights(
+    model: keras.Model, weights: dict[str, np.ndarray], num_layers: int, head_size: int
+) -> set[str]:
+    """Puts neutral arrays into a Keras model.
+
+    Returns:
+        the neutral names of the model's variables that `weights` has nothing for (they keep their
+        fresh values).
+    """
+    missing = set()
+    for name, (row, variable) in variables(model, num_layers).items():
+        if name in weights:
+            variable.assign(to_keras_hub(weights[name], row.transform, head_size))
+        else:
+            missing.add(name)
+    return missing
+
+
+def read_weights(model: keras.Model, num_layers: int) -> dict[str, np.ndarray]:
+    """The neutral arrays of a Keras model, float32."""
+    return {
+        name: from_keras_hub(np.asarray(variable, np.float32), row.transform)
+        for name, (row, variable) in variables(model, num_layers).items()
+    }

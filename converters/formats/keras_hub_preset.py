@@ -1,0 +1,249 @@
+"""keras-hub preset folders of BERT, in and out: what `save_to_preset` writes.
+
+keras-hub's BERT always has the tanh GELU, a LayerNorm epsilon of 1e-12 and a tanh pooler; a preset
+has no place to say otherwise. What stands behind its backbone is in `keras_hub_tasks`. The
+configuration is read as data: nothing that a folder names is imported or run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.checkpoint import (
+    GELU_TANH,
+    RELU,
+    TANH,
+    BertConfig,
+    Checkpoint,
+    check_weights,
+    without_unread_pooler,
+)
+from converters.errors import ConversionError, HeadError
+from converters.formats.huggingface_families import read_sizes
+from converters.formats.keras_hub import build_backbone, load_weights, read_weights
+from converters.formats.keras_hub_tasks import (
+    PresetHead,
+    head_differences,
+    head_problems,
+    load,
+    not_read,
+    read_head,
+    write_head,
+)
+from converters.wordpiece import Vocabulary
+
+CONFIG_FILE, TASK_FILE, TOKENIZER_FILE = "config.json", "task.json", "tokenizer.json"
+PREPROCESSOR_FILE, METADATA_FILE = "preprocessor.json", "metadata.json"
+WEIGHTS_FILE, SHARDED_FILE = "model.weights.h5", "model.weights.json"
+VOCABULARY_FILE = "assets/tokenizer/vocabulary.txt"
+EPSILON = 1e-12
+_BACKBONE, _TOKENIZER = "BertBackbone", "BertTokenizer"
+_PACKAGES = ("keras_hub", "keras_nlp")
+_SIZES = {
+    "vocab_size": "vocabulary_size",
+    "hidden_size": "hidden_dim",
+    "num_layers": "num_layers",
+    "num_heads": "num_heads",
+    "intermediate_size": "intermediate_dim",
+    "max_positions": "max_sequence_length",
+    "num_segments": "num_segments",
+}
+_SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
+
+
+def is_preset(folder: Path) -> bool:
+    """Whether config.json is keras-hub's: it says the class that it configures."""
+    try:
+        raw = json.loads((folder / CONFIG_FILE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(raw, dict) and "registered_name" in raw
+
+
+def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
+    """Reads a `BertBackbone`, or one of the task models of `keras_hub_tasks`.
+
+    A classifier's labels are the lines of labels.txt; without it LABEL_0 and so on.
+
+    Args:
+        folder: a preset.
+        as_base: a head that can't be read is left out, which a note says, instead of refused.
+
+    Raises:
+        ConversionError: it is of another class, or a file is missing or damaged.
+    """
+    folder = Path(folder)
+    raw = _read_object(folder / CONFIG_FILE, (_BACKBONE,))
+    values, problems = read_sizes(raw, _SIZES)
+    if problems:
+        raise ConversionError(f"{folder / CONFIG_FILE}: {'; '.join(problems)}.")
+    dropout = float(raw.get("dropout", 0.1))
+    config = BertConfig(**values, activation=GELU_TANH, layer_norm_epsilon=EPSILON, dropout=dropout)
+    backbone = build_backbone(config)
+    weights_file = folder / WEIGHTS_FILE
+    weights_file = weights_file if weights_file.is_file() else folder / SHARDED_FILE
+    load(backbone.load_weights, backbone.weights, weights_file)
+    weights = read_weights(backbone, config.num_layers)
+    expected = _parameter_count(folder)
+    if expected not in (None, backbone.count_params()):
+        raise not_read(
+            weights_file,
+            f"{METADATA_FILE} says {expected} parameters, {CONFIG_FILE} {backbone.count_params()}",
+        )
+    head, notes = _read_head(folder, backbone, as_base)
+    checkpoint = Checkpoint(
+        replace(config, **head.config),
+        weights | head.weights,
+        head.labels,
+        str(folder),
+        notes,
+        head.problem,
+        head.sentence,
+    )
+    weights = without_unread_pooler(checkpoint.weights, checkpoint.head)
+    checkpoint = checkpoint.with_weights(weights)
+    check_weights(checkpoint)
+    return checkpoint
+
+
+def _read_head(folder: Path, backbone: Any, as_base: bool) -> tuple[PresetHead, tuple[str, ...]]:
+    """The head, and a note where one is left out."""
+    path = folder / TASK_FILE
+    if not path.is_file():
+        return PresetHead(), ()
+    name = str(_read_json(path).get("class_name"))
+    try:
+        return read_head(name, _read_object(path, (name,)), folder, backbone), ()
+    except HeadError as error:
+        if not as_base:
+            raise ConversionError(f"{path}: {error}") from error
+        return PresetHead(), (f"{folder} is a {name}: its head is left out: {error}",)
+
+
+def read_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of a preset.
+
+    Raises:
+        ConversionError: the preset has none, or its tokenizer is no BERT's.
+    """
+    path = folder / TOKENIZER_FILE
+    if not path.is_file():
+        raise ConversionError(
+            f"{folder} has no {TOKENIZER_FILE}: a backbone alone was saved. Next: save its "
+            f"tokenizer too, with BertTokenizer.save_to_preset({str(folder)!r})."
+        )
+    raw = _read_object(path, (_TOKENIZER,))
+    if not (folder / VOCABULARY_FILE).is_file():
+        raise ConversionError(f"{folder} has no {VOCABULARY_FILE}.")
+    if not raw.get("split", True):
+        raise ConversionError(f"{path}: its tokenizer does not split text into words.")
+    text = (folder / VOCABULARY_FILE).read_text(encoding="utf-8")
+    return Vocabulary(
+        tuple(text.removesuffix("\n").split("\n")),
+        lowercase=bool(raw.get("lowercase", False)),
+        strip_accents=bool(raw.get("strip_accents", False)),
+        split_chinese_characters=bool(raw.get("split_on_cjk", True)),
+        unknown_token=str(raw.get("oov_token", "[UNK]")),
+        continuing_prefix=str(raw.get("suffix_indicator", "##")),
+    )
+
+
+def read_max_length(folder: Path) -> int | None:
+    """The length that a preset's preprocessor pads texts to; None where it has no preprocessor."""
+    path = folder / PREPROCESSOR_FILE
+    config = _read_json(path).get("config") if path.is_file() else None
+    length = config.get("sequence_length") if isinstance(config, dict) else None
+    return length if isinstance(length, int) and length > 0 else None
+
+
+def write_folder(
+    checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, max_length: int
+) -> None:
+    """Writes a preset: of a task model of keras-hub's with its preprocessor, or of a backbone.
+
+    An activation or an epsilon that keras-hub's BERT has otherwise is not written: whoever calls
+    has to measure what that changes. A model without a pooler gets zeros for it.
+
+    Raises:
+        ConversionError: a preset can't say what the checkpoint or its tokenizer does.
+    """
+    _refuse(checkpoint, vocabulary)
+    import keras_hub
+
+    config = checkpoint.config
+    backbone = build_backbone(config)
+    weights = dict(checkpoint.weights)
+    size = config.hidden_size
+    weights.setdefault("pooler.kernel", np.zeros((size, size), np.float32))
+    weights.setdefault("pooler.bias", np.zeros(size, np.float32))
+    load_weights(backbone, weights, config.num_layers, config.head_size)
+    strip = vocabulary.strip_accents
+    tokenizer = keras_hub.models.BertTokenizer(
+        vocabulary=list(vocabulary.tokens),
+        lowercase=vocabulary.lowercase,
+        strip_accents=vocabulary.lowercase if strip is None else strip,
+    )
+    write_head(checkpoint, backbone, tokenizer, folder, max_length)
+
+
+def differences(checkpoint: Checkpoint) -> list[str]:
+    """What keras-hub's BERT computes otherwise than the checkpoint says."""
+    config, found = checkpoint.config, []
+    if config.activation != GELU_TANH:
+        found.append("its GELU is the tanh approximation, the model's is exact")
+    if config.layer_norm_epsilon != EPSILON:
+        found.append(f"its LayerNorm epsilon is {EPSILON}, the model's {config.layer_norm_epsilon}")
+    return found + head_differences(checkpoint)
+
+
+def _refuse(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
+    config = checkpoint.config
+    problems = head_problems(checkpoint)
+    if config.activation == RELU:
+        problems.append("keras-hub's BERT has GELU, the model ReLU")
+    if config.pooler_activation != TANH and "pooler.kernel" in checkpoint.weights:
+        problems.append(f"keras-hub's pooler has tanh, the model's {config.pooler_activation}")
+    if set(vocabulary.special_tokens) != set(_SPECIAL_TOKENS):
+        problems.append(
+            f"keras-hub's special tokens are {', '.join(_SPECIAL_TOKENS)}, the model's "
+            f"{', '.join(vocabulary.special_tokens)}"
+        )
+    if not vocabulary.split_chinese_characters:
+        problems.append("keras-hub's tokenizer splits Chinese characters, the model's does not")
+    if problems:
+        raise ConversionError(f"A keras-hub preset can't hold this model: {'; '.join(problems)}.")
+
+
+def _parameter_count(folder: Path) -> int | None:
+    """How many numbers the backbone had that was saved; None where that is not said."""
+    path = folder / METADATA_FILE
+    count = _read_json(path).get("parameter_count") if path.is_file() else None
+    return count if isinstance(count, int) else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConversionError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(raw, dict):
+        raise ConversionError(f"{path} must hold a JSON object. Received: {type(raw).__name__}.")
+    return raw
+
+
+def _read_object(path: Path, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of a serialized object of one of these classes of keras-hub."""
+    raw = _read_json(path)
+    package = str(raw.get("registered_name", "")).split(">")[0]
+    config = raw.get("config")
+    if package not in _PACKAGES or raw.get("class_name") not in classes or type(config) is not dict:
+        raise ConversionError(
+            f"{path}: expected keras-hub's {' or '.join(classes)}. "
+            f"Received: {raw.get('registered_name')!r}."
+        )
+    return config

@@ -1,0 +1,285 @@
+"""The task models that keras-hub has for BERT, in and out: what stands behind their backbone.
+
+| keras-hub | head | note |
+| --- | --- | --- |
+| `BertTextClassifier` | `classifier` | with a sigmoid several labels; one output is a score |
+| `BertMaskedLM` | `masked-lm` | its head has the exact GELU and an epsilon of 1e-5, always |
+| `BertTextEmbedder` | `sentence` | one pooling, no dense layers |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters import heads
+from converters.checkpoint import GELU_EXACT, Checkpoint
+from converters.errors import ConversionError, HeadError
+from converters.formats.label_file import read_labels, write_labels
+
+TASK_WEIGHTS_FILE = "task.weights.h5"
+MASKED_LM_EPSILON = 1e-5
+CLASSIFIERS = ("BertTextClassifier", "BertClassifier")
+MASKED_LM, EMBEDDER = "BertMaskedLM", "BertTextEmbedder"
+_POOLINGS = ("mean", "cls", "max")
+_LINEAR, _SOFTMAX, _SIGMOID = "linear", "softmax", "sigmoid"
+_LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError)
+"""What Keras and h5py raise for a file that is cut short or of another shape."""
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PresetHead:
+    """The head of a preset.
+
+    Attributes:
+        weights: its arrays by neutral name.
+        labels: of a classifier, in the order of its outputs.
+        problem: what a classifier's logits are.
+        sentence: how a vector is made of a text.
+        config: fields of `BertConfig` that the head has otherwise.
+    """
+
+    weights: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    labels: tuple[str, ...] = ()
+    problem: str = heads.SINGLE_LABEL
+    sentence: heads.SentenceHead | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+def read_head(name: str, settings: Json, folder: Path, backbone: Any) -> PresetHead:
+    """The head of a task model that was saved with `save_to_preset`.
+
+    Args:
+        name: of its class.
+        settings: its configuration.
+        folder: the preset.
+        backbone: keras-hub's, of the preset's shape.
+
+    Raises:
+        HeadError: the class is not known, or its settings are not read.
+        ConversionError: its weights are missing or damaged.
+    """
+    if name not in _READERS:
+        raise HeadError(
+            f"expected one of {', '.join(_READERS)}. Received: {name}, whose head is not read; as "
+            "a base for fine-tuning it would do."
+        )
+    return _READERS[name](settings, folder, backbone)
+
+
+def _read_classifier(settings: Json, folder: Path, backbone: Any) -> PresetHead:
+    import keras_hub
+
+    count, activation = settings.get("num_classes"), settings.get("activation")
+    activation = activation.get("config") if isinstance(activation, dict) else activation
+    problem = _problem(count, activation or _LINEAR)
+    classifier = keras_hub.models.BertTextClassifier(backbone, count)
+    dense = classifier.output_dense
+    load(classifier.load_task_weights, dense.weights, folder / TASK_WEIGHTS_FILE)
+    labels = () if problem == heads.REGRESSION else read_labels(folder, dense.bias.shape[0])
+    return PresetHead(_dense("classifier", dense), labels, problem)
+
+
+def _problem(count: Any, activation: Any) -> str:
+    """What the outputs of a classifier are."""
+    if isinstance(count, int) and count > 0:
+        if activation == _SIGMOID:
+            return heads.MULTI_LABEL
+        if count > 1 and activation in (_LINEAR, _SOFTMAX):
+            return heads.SINGLE_LABEL
+        if activation == _LINEAR:
+            return heads.REGRESSION
+    raise HeadError(
+        "expected a classifier with logits, softmax or sigmoid, or a regression with one output. "
+        f"Received: num_classes {count} and activation {activation!r}."
+    )
+
+
+def _read_masked_lm(settings: Json, folder: Path, backbone: Any) -> PresetHead:
+    import keras_hub
+
+    model = keras_hub.models.BertMaskedLM(backbone)
+    arrays = _masked_lm_variables(model)
+    load(model.load_task_weights, arrays.values(), folder / TASK_WEIGHTS_FILE)
+    weights = {name: np.asarray(variable, np.float32) for name, variable in arrays.items()}
+    kernel = weights["masked_lm.dense.kernel"]
+    weights["masked_lm.dense.kernel"] = np.ascontiguousarray(kernel.T)
+    own = {"masked_lm_activation": GELU_EXACT, "masked_lm_epsilon": MASKED_LM_EPSILON}
+    return PresetHead(weights, config=own)
+
+
+def _read_embedder(settings: Json, folder: Path, backbone: Any) -> PresetHead:
+    pooling, normalize = settings.get("pooling_mode", "mean"), settings.get("normalize", True)
+    if pooling not in _POOLINGS or not isinstance(normalize, bool):
+        raise HeadError(
+            f"expected a pooling_mode of {', '.join(_POOLINGS)} and to normalize or not. "
+            f"Received: {pooling!r} and {normalize!r}."
+        )
+    return PresetHead(sentence=heads.SentenceHead((pooling,), (), normalize))
+
+
+_READERS: dict[str, Callable[[Json, Path, Any], PresetHead]] = {
+    **dict.fromkeys(CLASSIFIERS, _read_classifier),
+    MASKED_LM: _read_masked_lm,
+    EMBEDDER: _read_embedder,
+}
+
+
+def write_head(
+    checkpoint: Checkpoint, backbone: Any, tokenizer: Any, folder: Path, max_length: int
+) -> None:
+    """Writes a task model with its preprocessor as a preset; an encoder with its tokenizer.
+
+    Args:
+        checkpoint: keras-hub has a class for its head: see `head_problems`.
+        backbone: keras-hub's, with the checkpoint's weights.
+        tokenizer: keras-hub's.
+        folder: where to.
+        max_length: that texts are padded to, in tokens.
+    """
+    if checkpoint.head == heads.ENCODER:
+        backbone.save_to_preset(str(folder))
+        tokenizer.save_to_preset(str(folder))
+        return
+    _WRITERS[checkpoint.head](checkpoint, backbone, tokenizer, max_length).save_to_preset(
+        str(folder)
+    )
+    if checkpoint.labels:
+        write_labels(checkpoint.labels, folder)
+
+
+def head_problems(checkpoint: Checkpoint) -> list[str]:
+    """What keras-hub has no class for."""
+    if checkpoint.head not in (heads.ENCODER, *_WRITERS):
+        return [
+            f"keras-hub has {', '.join((CLASSIFIERS[0], MASKED_LM, EMBEDDER))} for a BERT, the "
+            f"model's head is '{checkpoint.head}'"
+        ]
+    sentence = checkpoint.sentence
+    if sentence is None:
+        return []
+    problems = []
+    if len(sentence.pooling) > 1 or sentence.pooling[0] not in _POOLINGS:
+        problems.append(
+            f"{EMBEDDER} has one pooling of {', '.join(_POOLINGS)}, the model "
+            f"{' and '.join(sentence.pooling)}"
+        )
+    if sentence.activations:
+        problems.append(f"{EMBEDDER} has no dense layers, the model {len(sentence.activations)}")
+    return problems
+
+
+def head_differences(checkpoint: Checkpoint) -> list[str]:
+    """What keras-hub's head computes otherwise than the checkpoint says."""
+    config, found = checkpoint.config, []
+    if checkpoint.head != heads.MASKED_LM:
+        return []
+    if config.transform_activation != GELU_EXACT:
+        found.append("the GELU of its masked LM's head is exact, the model's is not")
+    if config.transform_epsilon != MASKED_LM_EPSILON:
+        found.append(
+            f"the LayerNorm epsilon of its masked LM's head is {MASKED_LM_EPSILON}, the model's "
+            f"{config.transform_epsilon}"
+        )
+    return found
+
+
+def _classifier(checkpoint: Checkpoint, backbone: Any, tokenizer: Any, max_length: int) -> Any:
+    import keras_hub
+
+    kernel, bias = (checkpoint.weights[f"classifier.{part}"] for part in ("kernel", "bias"))
+    classifier = keras_hub.models.BertTextClassifier(
+        backbone,
+        len(bias),
+        preprocessor=keras_hub.models.BertTextClassifierPreprocessor(
+            tokenizer, sequence_length=max_length
+        ),
+        activation=_SIGMOID if checkpoint.problem == heads.MULTI_LABEL else None,
+        dropout=checkpoint.config.dropout,
+    )
+    classifier.output_dense.kernel.assign(kernel.T)
+    classifier.output_dense.bias.assign(bias)
+    return classifier
+
+
+def _masked_lm(checkpoint: Checkpoint, backbone: Any, tokenizer: Any, max_length: int) -> Any:
+    import keras_hub
+
+    preprocessor = keras_hub.models.BertMaskedLMPreprocessor(tokenizer, sequence_length=max_length)
+    model = keras_hub.models.BertMaskedLM(backbone, preprocessor=preprocessor)
+    for name, variable in _masked_lm_variables(model).items():
+        array = checkpoint.weights[name]
+        variable.assign(array.T if name.endswith("kernel") else array)
+    return model
+
+
+def _embedder(checkpoint: Checkpoint, backbone: Any, tokenizer: Any, max_length: int) -> Any:
+    import keras_hub
+
+    assert checkpoint.sentence is not None
+    return keras_hub.models.BertTextEmbedder(
+        backbone,
+        preprocessor=keras_hub.models.BertTextEmbedderPreprocessor(
+            tokenizer, sequence_length=max_length
+        ),
+        pooling_mode=checkpoint.sentence.pooling[0],
+        normalize=checkpoint.sentence.normalize,
+    )
+
+
+_WRITERS: dict[str, Callable[[Checkpoint, Any, Any, int], Any]] = {
+    heads.CLASSIFIER: _classifier,
+    heads.MASKED_LM: _masked_lm,
+    heads.SENTENCE: _embedder,
+}
+
+
+def _dense(name: str, layer: Any) -> dict[str, np.ndarray]:
+    kernel = np.ascontiguousarray(np.asarray(layer.kernel, np.float32).T)
+    return {f"{name}.kernel": kernel, f"{name}.bias": np.asarray(layer.bias, np.float32)}
+
+
+def _masked_lm_variables(model: Any) -> dict[str, Any]:
+    """The variables of a `BertMaskedLM`'s head, by neutral name."""
+    head = model.masked_lm_head
+    return {
+        "masked_lm.dense.kernel": head._intermediate_dense.kernel,
+        "masked_lm.dense.bias": head._intermediate_dense.bias,
+        "masked_lm.norm.scale": head._intermediate_layer_norm.gamma,
+        "masked_lm.norm.bias": head._intermediate_layer_norm.beta,
+        "masked_lm.bias": head._bias,
+    }
+
+
+def load(read: Callable[[str], None], variables: Iterable[Any], path: Path) -> None:
+    """Loads a file into variables, and makes sure that it had all of them: Keras only warns.
+
+    Raises:
+        ConversionError: the file is not there, damaged, or lacks some.
+    """
+    if not path.is_file():
+        raise ConversionError(f"{path.parent} has no {path.name}.")
+    variables = list(variables)
+    for variable in variables:
+        variable.assign(np.full(variable.shape, np.nan, np.float32))
+    try:
+        read(str(path))
+    except _LOADING_ERRORS as error:
+        raise not_read(path, str(error).strip().split("\n")[0]) from error
+    missing = [variable.path for variable in variables if np.isnan(np.asarray(variable)).any()]
+    if missing:
+        raise not_read(path, f"{len(missing)} arrays are missing: {', '.join(missing)}")
+
+
+def not_read(path: Path, reason: str) -> ConversionError:
+    """The error for a file of weights that does not fit its preset."""
+    return ConversionError(
+        f"{path} can't be read ({reason}). Next: it is cut short, or of another model than "
+        "config.json; copy it again."
+    )

@@ -1,0 +1,152 @@
+"""Recognises what a model folder holds, and reads it: ONE table, a row a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from converters.checkpoint import Checkpoint, without_head
+from converters.errors import ConversionError
+from converters.formats import huggingface, keras_hub_preset, tf1
+from converters.formats import sentence_transformers as sentences
+from converters.vocabulary import Vocabulary, read_vocabulary
+
+HUGGING_FACE = "Hugging Face folder"
+SENTENCE_TRANSFORMERS = "sentence-transformers folder"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What a folder holds.
+
+    Attributes:
+        format: the name of its row in `FORMATS`.
+        max_length: the longest text in tokens that the model is meant for; None where the folder
+            does not say it.
+        facts: what the folder says beside the encoder and its head, ready for JSON.
+    """
+
+    format: str
+    checkpoint: Checkpoint
+    vocabulary: Vocabulary
+    max_length: int | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of folder.
+
+    Attributes:
+        marks: the files that it is known by, in words.
+        holds: whether a folder is of this kind.
+        read: reads the folder; True leaves a head out that is not read, and says so in a note of
+            the checkpoint, instead of refusing it.
+        by_tensorflow: whether TensorFlow does the reading.
+    """
+
+    name: str
+    marks: str
+    holds: Callable[[Path], bool]
+    read: Callable[[Path, bool], ModelFolder]
+    by_tensorflow: bool = False
+
+
+def recognise(folder: Path | str) -> Format:
+    """The format of a folder: the first of the table that it is of.
+
+    Raises:
+        ConversionError: it is no folder, or of no format.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ConversionError(f"{folder} is no folder. Expected a model folder: {_expected()}.")
+    for known in FORMATS:
+        if known.holds(folder):
+            return known
+    found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
+    raise ConversionError(
+        f"{folder} has no config.json and is no model folder that we know: {_expected()}. "
+        f"Received a folder with: {found}."
+    )
+
+
+def _expected() -> str:
+    return "; ".join(f"a {known.name} ({known.marks})" for known in FORMATS)
+
+
+def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
+    checkpoint = huggingface.read_folder(folder, as_base)
+    return ModelFolder(HUGGING_FACE, checkpoint, read_vocabulary(folder))
+
+
+def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
+    modules = sentences.read_modules(folder)
+    encoder = huggingface.read_folder(modules.encoder, as_base)
+    checkpoint = modules.attach(encoder if modules.head is None else without_head(encoder))
+    vocabulary = read_vocabulary(modules.encoder)
+    if modules.lowercase and not vocabulary.lowercase:
+        accents = vocabulary.strip_accents or False
+        vocabulary = replace(vocabulary, lowercase=True, strip_accents=accents)
+    return ModelFolder(
+        SENTENCE_TRANSFORMERS,
+        replace(checkpoint, source=str(folder)),
+        vocabulary,
+        modules.max_length,
+        modules.facts(),
+    )
+
+
+def _read_keras_hub(folder: Path, as_base: bool) -> ModelFolder:
+    vocabulary = keras_hub_preset.read_vocabulary(folder)
+    checkpoint = keras_hub_preset.read_folder(folder, as_base)
+    max_length = keras_hub_preset.read_max_length(folder)
+    return ModelFolder("keras-hub preset", checkpoint, vocabulary, max_length)
+
+
+def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
+    checkpoint = tf1.read_folder(folder, as_base)
+    vocabulary = read_vocabulary(folder)
+    if not (folder / "tokenizer_config.json").is_file():
+        case = "is lower-cased" if vocabulary.lowercase else "keeps its case"
+        has = "no word has" if vocabulary.lowercase else "words have"
+        note = (
+            f"{folder} does not say do_lower_case: text {case}, since {has} upper-case letters in "
+            "vocab.txt."
+        )
+        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
+    return ModelFolder("Google TF1 checkpoint", checkpoint, vocabulary)
+
+
+FORMATS = (
+    Format(
+        SENTENCE_TRANSFORMERS,
+        "modules.json",
+        lambda folder: (folder / sentences.MODULES_FILE).is_file(),
+        _read_sentence_transformers,
+    ),
+    Format(
+        "keras-hub preset",
+        "config.json of keras-hub, model.weights.h5, tokenizer.json",
+        keras_hub_preset.is_preset,
+        _read_keras_hub,
+        by_tensorflow=True,
+    ),
+    Format(
+        HUGGING_FACE,
+        "config.json, model.safetensors, vocab.txt",
+        lambda folder: (folder / "config.json").is_file(),
+        _read_huggingface,
+    ),
+    Format(
+        "Google TF1 checkpoint",
+        "bert_config.json, bert_model.ckpt.*, vocab.txt",
+        lambda folder: (
+            bool(tf1.checkpoint_prefixes(folder)) or (folder / tf1.CONFIG_FILE).is_file()
+        ),
+        _read_tf1,
+        by_tensorflow=True,
+    ),
+)

@@ -1,0 +1,347 @@
+"""sentence-transformers folders, in and out: modules.json and what the modules that it names need.
+
+The encoder is a Hugging Face folder; what stands behind it (pooling, dense layers, normalization)
+is a `SentenceHead`, and the arrays `sentence.dense.N.kernel` and `.bias`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from converters.checkpoint import Checkpoint
+from converters.errors import ConversionError
+from converters.formats.huggingface import WEIGHTS_FILE, read_safetensors
+from converters.formats.weight_names import MAX_SENTENCE_DENSE
+from converters.heads import IDENTITY, SentenceHead
+
+MODULES_FILE = "modules.json"
+_PACKAGE = "sentence_transformers"
+_TRANSFORMER = "Transformer"
+_SETTINGS_FILE = "sentence_bert_config.json"
+_PROMPTS_FILE = "config_sentence_transformers.json"
+_NO_LIMIT = 10**9
+_MODE = "pooling_mode"
+_FEATURE = "sentence_embedding"
+# By the names of flags, in the order in which their results stand side by side.
+_POOLINGS_BY_FLAG = {
+    "cls_token": "cls",
+    "max_tokens": "max",
+    "mean_tokens": "mean",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "weightedmean_tokens": "weighted_mean",
+    "lasttoken": "last",
+}
+# By the names of newer releases, which stand in a list in an order of their own.
+_POOLINGS_BY_NAME = {
+    "cls": "cls",
+    "max": "max",
+    "mean": "mean",
+    "mean_sqrt_len_tokens": "mean_sqrt_len",
+    "weightedmean": "weighted_mean",
+    "lasttoken": "last",
+}
+_ACTIVATIONS = {
+    "tanh": "torch.nn.modules.activation.Tanh",
+    IDENTITY: "torch.nn.modules.linear.Identity",
+    "relu": "torch.nn.modules.activation.ReLU",
+    "gelu": "torch.nn.modules.activation.GELU",
+}
+_ACTIVATIONS_BY_CLASS = {path.rpartition(".")[2]: name for name, path in _ACTIVATIONS.items()}
+
+
+@dataclass(frozen=True)
+class SentenceModules:
+    """What modules.json says.
+
+    Attributes:
+        encoder: the folder of the Transformer.
+        head: what stands behind it; None where nothing does.
+        weights: arrays of the dense layers, by neutral name.
+        max_length: the most tokens of a text that are read; None where it is not said.
+        lowercase: whether text is lower-cased before the tokenizer sees it.
+        notes: what is not done as the folder says, a sentence each.
+    """
+
+    encoder: Path
+    head: SentenceHead | None = None
+    weights: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    max_length: int | None = None
+    lowercase: bool = False
+    notes: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """What can be said in JSON of the head; nothing where there is none."""
+        if self.head is None:
+            return {}
+        kernels = [array for name, array in self.weights.items() if name.endswith(".kernel")]
+        dense = [
+            {"inputs": kernel.shape[1], "outputs": kernel.shape[0], "activation": activation}
+            for kernel, activation in zip(kernels, self.head.activations, strict=True)
+        ]
+        return {
+            "pooling": list(self.head.pooling),
+            "dense": dense,
+            "normalize": self.head.normalize,
+        }
+
+    def attach(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The encoder's checkpoint with the head behind it.
+
+        Raises:
+            ConversionError: a dense layer does not take what stands before it.
+        """
+        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, *self.notes))
+        if self.head is None:
+            return checkpoint
+        size = checkpoint.config.hidden_size * len(self.head.pooling)
+        for i in range(len(self.head.activations)):
+            outputs, inputs = self.weights[f"sentence.dense.{i}.kernel"].shape
+            if inputs != size:
+                raise ConversionError(
+                    f"{self.encoder}: dense layer {i} behind the pooling takes {inputs} numbers. "
+                    f"Received: {size}, from {', '.join(self.head.pooling)} pooling and the layers "
+                    "before. Next: check that the modules belong to one model."
+                )
+            size = outputs
+        weights = {**checkpoint.weights, **self.weights}
+        return replace(checkpoint, weights=weights, sentence=self.head)
+
+
+def read_modules(folder: Path | str) -> SentenceModules:
+    """Reads modules.json, and what its modules have beside the encoder.
+
+    Raises:
+        ConversionError: modules.json is damaged, has a module that is not known (all are named) or
+            an order that is not known, or a module's own files are not as expected.
+    """
+    folder = Path(folder)
+    path = folder / MODULES_FILE
+    modules = _read_json(path, list)
+    kinds = [_kind(module, path) for module in modules]
+    unknown = [str(module["type"]) for module, kind in zip(modules, kinds, strict=True) if not kind]
+    if unknown:
+        raise ConversionError(
+            f"{path} has modules that are not known: {', '.join(unknown)}. Expected "
+            f"{_TRANSFORMER}, {', '.join(_READERS)} of {_PACKAGE}. Next: use the "
+            "folder of its Transformer alone, if the encoder is what you want."
+        )
+    if not kinds or kinds[0] != _TRANSFORMER or _TRANSFORMER in kinds[1:]:
+        raise ConversionError(
+            f"{path}: expected one {_TRANSFORMER}, in the first place. Received: "
+            f"{', '.join(kinds) or 'nothing'}."
+        )
+    _check_order(kinds[1:], path)
+    encoder = folder / modules[0].get("path", "")
+    settings = _optional_json(encoder / _SETTINGS_FILE)
+    # Newer releases keep it with the tokenizer, whose library says "none" with an enormous number.
+    length = settings.get("max_seq_length") or _optional_json(
+        encoder / "tokenizer_config.json"
+    ).get("model_max_length")
+    read = SentenceModules(
+        encoder,
+        SentenceHead((), (), False) if len(kinds) > 1 else None,
+        max_length=length if isinstance(length, int) and 0 < length < _NO_LIMIT else None,
+        lowercase=settings.get("do_lower_case") is True,
+        notes=_prompt_notes(folder),
+    )
+    for module, kind in zip(modules[1:], kinds[1:], strict=True):
+        read = _READERS[kind](folder / module.get("path", ""), read)
+    return read
+
+
+def _kind(module: Any, path: Path) -> str:
+    """A module's class without its package; empty where it is none that is known."""
+    if not isinstance(module, dict) or not isinstance(module.get("type"), str):
+        raise ConversionError(f"{path}: expected modules with a 'type'. Received: {module!r}.")
+    package, _, kind = module["type"].rpartition(".")
+    known = package.split(".")[0] == _PACKAGE and kind in (_TRANSFORMER, *_READERS)
+    return kind if known else ""
+
+
+def _check_order(kinds: list[str], path: Path) -> None:
+    dense = kinds.count("Dense")
+    ends = kinds[1 + dense :]
+    in_order = kinds[: 1 + dense] == ["Pooling", *["Dense"] * dense] and ends in ([], ["Normalize"])
+    if kinds and (not in_order or dense > MAX_SENTENCE_DENSE):
+        raise ConversionError(
+            f"{path}: expected, behind the {_TRANSFORMER}, one Pooling, at most "
+            f"{MAX_SENTENCE_DENSE} Dense and at most one Normalize, in this order. "
+            f"Received: {', '.join(kinds)}."
+        )
+
+
+def _prompt_notes(folder: Path) -> tuple[str, ...]:
+    content = _optional_json(folder / _PROMPTS_FILE)
+    name, prompts = content.get("default_prompt_name"), content.get("prompts")
+    if not name or not isinstance(prompts, dict):
+        return ()
+    return (
+        f"{folder} puts {prompts.get(name)!r} before every text ({name}): edgebert does not, so "
+        "put it there yourself.",
+    )
+
+
+def _optional_json(path: Path) -> dict[str, Any]:
+    return dict(_read_json(path, dict)) if path.is_file() else {}
+
+
+def _pooling(folder: Path, read: SentenceModules) -> SentenceModules:
+    path = folder / "config.json"
+    raw = _read_json(path, dict)
+    named = raw.get(_MODE)
+    if named is None:
+        prefix = f"{_MODE}_"
+        flags = [key.removeprefix(prefix) for key in raw if key.startswith(prefix) and raw[key]]
+        known = list(_POOLINGS_BY_FLAG)
+        asked = sorted(flags, key=lambda flag: known.index(flag) if flag in known else len(known))
+        table = _POOLINGS_BY_FLAG
+    else:
+        asked, table = ([named] if isinstance(named, str) else list(named)), _POOLINGS_BY_NAME
+    unknown = [mode for mode in asked if mode not in table]
+    if unknown or not asked:
+        raise ConversionError(
+            f"{path}: expected poolings out of {', '.join(table)}. "
+            f"Received: {', '.join(map(str, unknown)) or 'none'}."
+        )
+    return _with_head(read, pooling=tuple(table[mode] for mode in asked))
+
+
+def _dense(folder: Path, read: SentenceModules) -> SentenceModules:
+    path = folder / "config.json"
+    raw = _read_json(path, dict)
+    activation = str(raw.get("activation_function", "Tanh")).rpartition(".")[2]
+    if activation not in _ACTIVATIONS_BY_CLASS:
+        raise ConversionError(
+            f"{path}: activation_function must be one of {', '.join(_ACTIVATIONS_BY_CLASS)}. "
+            f"Received: {raw['activation_function']!r}."
+        )
+    _refuse_other_features(raw, path)
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise ConversionError(f"{folder} has no {WEIGHTS_FILE}, which its dense layer stands in.")
+    arrays = read_safetensors(folder / WEIGHTS_FILE)
+    kernel, bias = arrays.get("linear.weight"), arrays.get("linear.bias")
+    shape = (raw.get("out_features"), raw.get("in_features"))
+    if kernel is None or kernel.shape != shape or (bias is None) is bool(raw.get("bias", True)):
+        found = {name: list(array.shape) for name, array in arrays.items()}
+        raise ConversionError(f"{folder}: expected linear.weight {list(shape)}. Received: {found}.")
+    assert read.head is not None
+    name = f"sentence.dense.{len(read.head.activations)}"
+    if bias is None:
+        bias = np.zeros(len(kernel), np.float32)
+    weights = {**read.weights, f"{name}.kernel": kernel, f"{name}.bias": bias}
+    activations = (*read.head.activations, _ACTIVATIONS_BY_CLASS[activation])
+    return replace(_with_head(read, activations=activations), weights=weights)
+
+
+def _normalize(folder: Path, read: SentenceModules) -> SentenceModules:
+    path = folder / "config.json"
+    if path.is_file():
+        _refuse_other_features(_read_json(path, dict), path)
+    return _with_head(read, normalize=True)
+
+
+def _refuse_other_features(raw: dict[str, Any], path: Path) -> None:
+    """Newer releases let a module read something else than the sentence's vector."""
+    other = [
+        f"{key} {raw[key]!r}"
+        for key, known in (
+            ("module_input_name", (None, _FEATURE)),
+            ("module_output_name", (None, _FEATURE)),
+            ("use_residual", (None, False)),
+        )
+        if raw.get(key) not in known
+    ]
+    if other:
+        raise ConversionError(
+            f"{path}: expected a module that turns {_FEATURE!r} into {_FEATURE!r}, without a "
+            f"residual. Received: {', '.join(other)}."
+        )
+
+
+def _with_head(read: SentenceModules, **changes: Any) -> SentenceModules:
+    assert read.head is not None
+    return replace(read, head=replace(read.head, **changes))
+
+
+_READERS: dict[str, Callable[[Path, SentenceModules], SentenceModules]] = {
+    "Pooling": _pooling,
+    "Dense": _dense,
+    "Normalize": _normalize,
+}
+
+
+def write_modules(checkpoint: Checkpoint, folder: Path, max_length: int) -> None:
+    """Makes a Hugging Face folder one of sentence-transformers, for any release of it.
+
+    Args:
+        checkpoint: with a sentence head.
+        folder: has the encoder.
+        max_length: the most tokens of a text that are read.
+    """
+    head = checkpoint.sentence
+    assert head is not None
+    modules = [_TRANSFORMER, "Pooling", *["Dense"] * len(head.activations)]
+    modules += ["Normalize"] if head.normalize else []
+    content = [
+        {
+            "idx": i,
+            "name": str(i),
+            "path": f"{i}_{kind}" if i else "",
+            "type": f"{_PACKAGE}.models.{kind}",
+        }
+        for i, kind in enumerate(modules)
+    ]
+    _write_json(folder / MODULES_FILE, content)
+    _write_json(folder / _SETTINGS_FILE, {"max_seq_length": max_length, "do_lower_case": False})
+    size = checkpoint.config.hidden_size
+    _write_json(folder / "1_Pooling" / "config.json", _pooling_config(head.pooling, size))
+    for i, activation in enumerate(head.activations):
+        name = f"sentence.dense.{i}"
+        kernel, bias = (checkpoint.weights[f"{name}.{part}"] for part in ("kernel", "bias"))
+        config = {
+            "in_features": kernel.shape[1],
+            "out_features": kernel.shape[0],
+            "bias": True,
+            "activation_function": _ACTIVATIONS[activation],
+        }
+        _write_json(folder / f"{i + 2}_Dense" / "config.json", config)
+        arrays = {
+            "linear.weight": np.ascontiguousarray(kernel, np.float32),
+            "linear.bias": np.ascontiguousarray(bias, np.float32),
+        }
+        save_file(arrays, folder / f"{i + 2}_Dense" / WEIGHTS_FILE)
+
+
+def _pooling_config(pooling: tuple[str, ...], size: int) -> dict[str, Any]:
+    """Flags, which every release reads; a list where they have another order than the flags do."""
+    if pooling == tuple(name for name in _POOLINGS_BY_FLAG.values() if name in pooling):
+        flags = {f"{_MODE}_{flag}": name in pooling for flag, name in _POOLINGS_BY_FLAG.items()}
+        return {"word_embedding_dimension": size, **flags}
+    names = {name: mode for mode, name in _POOLINGS_BY_NAME.items()}
+    return {"word_embedding_dimension": size, _MODE: [names[name] for name in pooling]}
+
+
+def _read_json(path: Path, kind: type) -> Any:
+    if not path.is_file():
+        raise ConversionError(f"{path} is not there, but {MODULES_FILE} needs it.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConversionError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(content, kind):
+        raise ConversionError(
+            f"{path}: expected a JSON {kind.__name__}. Received: {type(content).__name__}."
+        )
+    return content
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,194 @@
+"""Google's TF1 folders (google-research/bert), in: bert_config.json, bert_model.ckpt.*, vocab.txt.
+
+Read are the encoder and the heads of run_classifier.py, run_squad.py and run_pretraining.py.
+Optimizer slots are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters import heads
+from converters.checkpoint import (
+    GELU_TANH,
+    RELU,
+    BertConfig,
+    Checkpoint,
+    check_weights,
+    without_unread_pooler,
+)
+from converters.errors import ConversionError
+from converters.formats.huggingface_families import BERT, read_sizes
+from converters.formats.label_file import read_labels
+from converters.formats.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
+
+CONFIG_FILE = "bert_config.json"
+
+# Google's own modeling.py computes "gelu" by its tanh approximation.
+_ACTIVATIONS = {"gelu": GELU_TANH, "relu": RELU}
+_PROGRAMS = {
+    heads.CLASSIFIER: "run_classifier.py",
+    heads.SPANS: "run_squad.py",
+    heads.MASKED_LM: "run_pretraining.py",
+}
+"""The heads of Google's programs. The first that a checkpoint has is read: what was fine-tuned goes
+before what it was fine-tuned from."""
+_LABELS = CLASSIFIER[0].tf1
+
+
+def checkpoint_prefixes(folder: Path) -> list[str]:
+    """The TF1 checkpoints of a folder: the names of their files less `.index`."""
+    return sorted(path.name.removesuffix(".index") for path in folder.glob("*.index"))
+
+
+def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
+    """Reads an encoder with the head of run_classifier.py, run_squad.py or run_pretraining.py.
+
+    A classifier's labels are the lines of labels.txt; without it LABEL_0 and so on. One that has
+    one output gives a score.
+
+    Args:
+        folder: with bert_config.json and one checkpoint.
+        as_base: a head that lacks tensors is left out, which a note says, instead of refused.
+
+    Raises:
+        ConversionError: a file is missing, damaged, or no BERT's; all missing tensors are listed.
+    """
+    folder = Path(folder)
+    config = _read_config(folder / CONFIG_FILE)
+    reader = _open(folder)
+    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    head, notes = _head_in(shapes, config, folder, as_base)
+    if LAYER[0].of_layer(config.num_layers).tf1 in shapes:
+        raise ConversionError(
+            f"{folder}: {CONFIG_FILE} says {config.num_layers} layers, the checkpoint has more. "
+            "Next: check that they belong to one model."
+        )
+    wanted = [row for row in rows(config.num_layers, head) if row.tf1 in shapes]
+    weights = {row.neutral: turn_tf1(_read_tensor(reader, row, folder), row) for row in wanted}
+    labels: tuple[str, ...] = ()
+    problem = heads.SINGLE_LABEL
+    if head == heads.CLASSIFIER and shapes[_LABELS][0] == 1:
+        problem = heads.REGRESSION
+        notes = (*notes, f"{folder}: its classifier has one output, which is taken as a score.")
+    elif head == heads.CLASSIFIER:
+        labels = read_labels(folder, shapes[_LABELS][0])
+    weights = without_unread_pooler(weights, head)
+    checkpoint = Checkpoint(config, weights, labels, str(folder), notes, problem)
+    check_weights(checkpoint)
+    return checkpoint
+
+
+def _read_config(path: Path) -> BertConfig:
+    if not path.is_file():
+        raise ConversionError(
+            f"{path.parent} has a TF1 checkpoint but no {CONFIG_FILE}. Next: copy it from the "
+            "release that the model was trained from."
+        )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConversionError(f"{path} is no JSON: {error}.") from error
+    if not isinstance(raw, dict):
+        raise ConversionError(f"{path} must hold a JSON object. Received: {type(raw).__name__}.")
+    values, problems = read_sizes(raw, BERT.sizes)
+    activation = str(raw.get("hidden_act", "gelu")).lower()
+    if activation not in _ACTIVATIONS:
+        problems.append(
+            f"hidden_act must be one of {', '.join(_ACTIVATIONS)}. "
+            f"Received: {raw.get('hidden_act')!r}"
+        )
+    if problems:
+        raise ConversionError(f"{path} is no BERT that we can read: {'; '.join(problems)}.")
+    return BertConfig(
+        **values,
+        num_segments=raw.get("type_vocab_size", 16),
+        activation=_ACTIVATIONS[activation],
+        dropout=float(raw.get("hidden_dropout_prob", 0.1)),
+    )
+
+
+def _open(folder: Path) -> Any:
+    """TensorFlow's reader of the folder's one checkpoint."""
+    found = checkpoint_prefixes(folder)
+    if len(found) != 1:
+        raise ConversionError(
+            f"{folder}: expected the files of one TF1 checkpoint (NAME.index and "
+            f"NAME.data-00000-of-00001). Received: {', '.join(found) or 'none'}. Next: leave the "
+            "files of one in the folder, with bert_config.json and vocab.txt beside them."
+        )
+    prefix = folder / found[0]
+    if not list(folder.glob(f"{found[0]}.data-*")):
+        raise ConversionError(f"{prefix}.index is there, but no {found[0]}.data-* beside it.")
+    import tensorflow as tf
+
+    try:
+        return tf.train.load_checkpoint(str(prefix))
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise _damaged(prefix, error) from error
+
+
+def _read_tensor(reader: Any, row: Row, folder: Path) -> np.ndarray:
+    import tensorflow as tf
+
+    try:
+        return np.asarray(reader.get_tensor(row.tf1), np.float32)
+    # A short data file raises IndexError: TensorFlow maps its OutOfRange to that.
+    except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
+        raise _damaged(folder / f"{checkpoint_prefixes(folder)[0]} ({row.tf1})", error) from error
+
+
+def _damaged(what: Path, error: Exception) -> ConversionError:
+    return ConversionError(
+        f"{what} can't be read as a TF1 checkpoint ({error}). Next: a file is likely cut short; "
+        "copy or download it again."
+    )
+
+
+def _head_in(
+    shapes: Mapping[str, Any], config: BertConfig, folder: Path, as_base: bool
+) -> tuple[str, tuple[str, ...]]:
+    """The head to read, and a note on each that is left out.
+
+    Raises:
+        ConversionError: tensors are missing; all are listed.
+    """
+    found = [head for head in _PROGRAMS if any(row.tf1 in shapes for row in HEADS[head])]
+    head = found[0] if found else heads.ENCODER
+    left_out = found[1:]
+    missing = _missing(shapes, config, head)
+    if missing and as_base and not _missing(shapes, config, heads.ENCODER):
+        head, left_out = heads.ENCODER, found
+    elif missing:
+        raise ConversionError(
+            f"{folder}: {len(missing)} tensors are missing: {', '.join(missing)}. Received: "
+            f"{len(shapes)} tensors, such as {', '.join(sorted(shapes)[:3])}. Next: check that "
+            f"{CONFIG_FILE} and the checkpoint belong to one model."
+        )
+    return head, tuple(
+        f"{folder} has a head of {_PROGRAMS[other]}: it is left out." for other in left_out
+    )
+
+
+def _missing(shapes: Mapping[str, Any], config: BertConfig, head: str) -> list[str]:
+    """The tensors of a model with this head that are not there.
+
+    A pooler may be missing where nothing reads it, and the head for the next sentence is there or
+    not.
+    """
+    next_sentence = [row for row in HEADS.get(head, ()) if row.neutral.startswith("next_sentence.")]
+    optional = set() if head == heads.CLASSIFIER else set(POOLER)
+    if any(row.tf1 in shapes for row in next_sentence):
+        optional = set()
+    else:
+        optional |= set(next_sentence)
+    return [
+        row.tf1
+        for row in rows(config.num_layers, head)
+        if row.tf1 not in shapes and row not in optional
+    ]

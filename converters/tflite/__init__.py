@@ -1,0 +1,1 @@
+"""Builds the `.tflite`: the encoder graph, weight storage, quantizer and metadata."""

@@ -1,0 +1,18 @@
+"""The activations of a checkpoint as operators of the inference graph."""
+
+from __future__ import annotations
+
+from converters.checkpoint import GELU_TANH, RELU, TANH
+from converters.heads import IDENTITY
+from converters.tflite.subgraph_builder import SubgraphBuilder, Tensor
+
+
+def activate(sub: SubgraphBuilder, x: Tensor, activation: str, name: str) -> Tensor:
+    """At most one operator, for an activation of `converters.checkpoint` or `converters.heads`."""
+    if activation == IDENTITY:
+        return x
+    if activation == RELU:
+        return sub.relu(x, name)
+    if activation == TANH:
+        return sub.tanh(x, name)
+    return sub.gelu(x, activation == GELU_TANH, name)

@@ -1,0 +1,271 @@
+"""Reads and writes what travels inside a `.tflite` beside its graph.
+
+Three places in the file hold it, and the readers of other people know all three:
+
+- the buffer named `TFLITE_METADATA`: TFLite Metadata, a flatbuffer of its own (schema
+  metadata_schema.fbs 1.5.0, identifier M001). MediaPipe's TextClassifier and the Task Library's
+  BertNLClassifier read from it which tokenizer runs and what the tensors and classes are called;
+- any other named buffer, such as a JSON manifest;
+- a ZIP archive behind the last byte of the graph: the files that the metadata names.
+
+Nothing here unpacks the graph: tables are followed by offset, and `add_metadata_buffers` carries
+the old file along as one block. So it costs one copy of the weights and no interpreter.
+
+The schemas are public: https://github.com/google-ai-edge/mediapipe (metadata_schema.fbs) and
+https://github.com/google-ai-edge/LiteRT (schema.fbs).
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import flatbuffers
+
+from converters.errors import ConversionError
+from converters.tflite.flatbuffer import Flatbuffer, write_bytes, write_vector
+from converters.tflite.metadata_schema import associated_file_names, unpack_metadata
+
+METADATA_BUFFER = "TFLITE_METADATA"
+MODEL_IDENTIFIER = b"TFL3"
+_ARCHIVE_DATE = (1980, 1, 1, 0, 0, 0)
+# What `zipfile` raises on bytes that only look like the end of an archive.
+_NOT_AN_ARCHIVE = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
+
+# Field numbers of the model schema: tables Model, Metadata and Buffer.
+_MODEL_VERSION, _MODEL_BUFFERS, _MODEL_METADATA = 0, 4, 6
+_MODEL_FIELDS = 10
+_MODEL_TABLE_VECTORS = (1, 2, 4, 6, 7)
+_METADATA_NAME, _METADATA_INDEX = 0, 1
+_BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_FIELDS = 0, 1, 3
+
+
+def read_metadata_buffer(model: bytes, name: str) -> bytes | None:
+    """The contents of a named metadata buffer, or None where the file has none of that name.
+
+    Raises:
+        ConversionError: `model` is no `.tflite` or is cut short.
+    """
+    return _Model(model).metadata_buffers().get(name)
+
+
+def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
+    """The same `.tflite` with named metadata buffers added, in place of those of the same name.
+
+    A flatbuffer refers forward only, so a new root goes in front and points into the old file,
+    which follows it as one block, unchanged and aligned as it was. The bytes of a buffer that
+    is replaced stay in the block, unreachable. Associated files are kept.
+
+    Args:
+        model: the file.
+        buffers: contents by name, for example `METADATA_BUFFER` with those of `task_metadata`.
+
+    Raises:
+        ConversionError: `model` is no `.tflite`, is cut short, keeps weights outside its
+            flatbuffer (files beyond 2 GB do), or has fields of a schema newer than this code.
+    """
+    old = _Model(model)
+    old.check_movable()
+    size_bytes = len(old.data) + sum(map(len, buffers.values()))
+    builder = flatbuffers.Builder(size_bytes + 4096)
+    # Builder offsets count from the end of the file: position p of the old file is `origin - p`.
+    origin = write_bytes(builder, bytes(old.data)) - 4
+    tables = [origin - position for position in old.tables(_MODEL_BUFFERS)]
+    entries = [
+        origin - position
+        for position in old.tables(_MODEL_METADATA)
+        if old.metadata_name(position) not in buffers
+    ]
+    for name, contents in buffers.items():
+        data, key = write_bytes(builder, contents), builder.CreateString(name)
+        builder.StartObject(_BUFFER_FIELDS)
+        builder.PrependUOffsetTRelativeSlot(_BUFFER_DATA, data, 0)
+        tables.append(builder.EndObject())
+        builder.StartObject(2)
+        builder.PrependUOffsetTRelativeSlot(_METADATA_NAME, key, 0)
+        builder.PrependUint32Slot(_METADATA_INDEX, len(tables) - 1, 0)
+        entries.append(builder.EndObject())
+    fields = {
+        slot: origin - old.follow(position)
+        for slot, position in old.root_fields()
+        if slot != _MODEL_VERSION
+    }
+    fields[_MODEL_BUFFERS] = write_vector(builder, tables)
+    fields[_MODEL_METADATA] = write_vector(builder, entries)
+    builder.StartObject(_MODEL_FIELDS)
+    builder.PrependUint32Slot(_MODEL_VERSION, old.version(), 0)
+    for slot, offset in fields.items():
+        builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
+    builder.Finish(builder.EndObject(), MODEL_IDENTIFIER)
+    edited = bytes(builder.Output())
+    files = _read_archive(model)
+    return append_associated_files(edited, files) if files else edited
+
+
+def append_associated_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
+    """The `.tflite` with `files` in a ZIP archive behind it, where the readers look for them.
+
+    The files are stored uncompressed, as MediaPipe demands, with offsets that count from the
+    start of the whole file, and with one fixed date: the same input gives the same bytes. Files
+    that the model already carries are kept, those of the same name replaced.
+
+    Args:
+        model: the file.
+        files: contents by file name, without folders.
+
+    Raises:
+        ConversionError: `model` is no `.tflite` or is cut short.
+    """
+    graph = _Model(model).data
+    stream = io.BytesIO()
+    stream.write(graph)
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name, contents in {**_read_archive(model), **files}.items():
+            entry = zipfile.ZipInfo(name, _ARCHIVE_DATE)
+            entry.create_system = 3  # Unix, whatever system this runs on
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, contents)
+    return stream.getvalue()
+
+
+def read_associated_files(model: bytes) -> dict[str, bytes]:
+    """The associated files by name; none where the model has no archive and names no file.
+
+    Raises:
+        ConversionError: `model` is no `.tflite` or is cut short, the archive is damaged, or a
+            file that the metadata names is missing.
+    """
+    metadata = _Model(model).metadata_buffers().get(METADATA_BUFFER)
+    files = _read_archive(model)
+    named = set() if metadata is None else associated_file_names(unpack_metadata(metadata))
+    if missing := sorted(named - set(files)):
+        raise ConversionError(
+            f"The metadata names the associated files {', '.join(sorted(named))}, which a ZIP "
+            f"archive at the end of the file should hold. Received: no {', '.join(missing)}. "
+            "Next: fetch or export the file again; its end was cut off or rewritten."
+        )
+    return files
+
+
+def describe_metadata(model: bytes) -> dict[str, Any]:
+    """What the file says of itself, as plain dicts, lists and strings.
+
+    Returns:
+        `metadata`: the TFLite Metadata by the schema's field names (fields that are not set are
+        left out); `buffers`: size in bytes of each named metadata buffer; `associated_files`:
+        size in bytes of each file in the archive.
+
+    Raises:
+        ConversionError: `model` is no `.tflite`, is cut short, or has no TFLite Metadata.
+    """
+    buffers = _Model(model).metadata_buffers()
+    if METADATA_BUFFER not in buffers:
+        raise ConversionError(
+            f"Expected a .tflite with TFLite Metadata in a buffer named {METADATA_BUFFER}. "
+            f"Received: {', '.join(sorted(buffers)) or 'no metadata buffer'}. "
+            "Next: export the model with its vocabulary and labels."
+        )
+    return {
+        "metadata": unpack_metadata(buffers[METADATA_BUFFER]),
+        "buffers": {name: len(contents) for name, contents in buffers.items()},
+        "associated_files": {
+            name: len(contents) for name, contents in read_associated_files(model).items()
+        },
+    }
+
+
+def _archive_start(model: bytes) -> int | None:
+    """Where the archive starts, in bytes; None where there is none that can be read."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            start = min((entry.header_offset for entry in archive.infolist()), default=-1)
+    except _NOT_AN_ARCHIVE:
+        return None
+    return start if start > 0 else None
+
+
+def _read_archive(model: bytes) -> dict[str, bytes]:
+    if _archive_start(model) is None:
+        return {}
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        try:
+            return {entry.filename: archive.read(entry) for entry in _stored(archive)}
+        except (*_NOT_AN_ARCHIVE, RuntimeError, EOFError) as error:
+            raise ConversionError(
+                "Expected a readable ZIP archive of associated files at the end of the .tflite. "
+                f"Received: a damaged one ({error}). Next: fetch or export the file again."
+            ) from error
+
+
+def _stored(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    entries = archive.infolist()
+    compressed = [e.filename for e in entries if e.compress_type != zipfile.ZIP_STORED]
+    if compressed:
+        raise ConversionError(
+            "Expected associated files stored uncompressed, as MediaPipe reads them. "
+            f"Received: compressed {', '.join(compressed)}. Next: export the model again."
+        )
+    return entries
+
+
+class _Model(Flatbuffer):
+    """The graph's flatbuffer of a `.tflite`, without the archive behind it."""
+
+    def __init__(self, model: bytes) -> None:
+        super().__init__(memoryview(model)[: _archive_start(model)], MODEL_IDENTIFIER, "a .tflite")
+        for slot in _MODEL_TABLE_VECTORS:
+            for table in self.tables(slot):
+                if (end := self.inline_end(table)) > len(self.data):
+                    raise self.out_of_bounds(end)
+        for buffer in self.tables(_MODEL_BUFFERS):
+            if data := self.field(buffer, _BUFFER_DATA):
+                self.vector(data, 1)
+
+    def tables(self, slot: int) -> list[int]:
+        """Positions of the tables of one of the root's vectors."""
+        field = self.field(self.root, slot)
+        return [] if field is None else [self.follow(item) for item in self.vector(field, 4)]
+
+    def root_fields(self) -> Iterator[tuple[int, int]]:
+        for slot in range(_MODEL_FIELDS):
+            if field := self.field(self.root, slot):
+                yield slot, field
+
+    def version(self) -> int:
+        field = self.field(self.root, _MODEL_VERSION)
+        return 0 if field is None else int(self.scalar("I", field))
+
+    def metadata_name(self, entry: int) -> str:
+        field = self.field(entry, _METADATA_NAME)
+        return "" if field is None else self.string(field)
+
+    def metadata_buffers(self) -> dict[str, bytes]:
+        buffers = self.tables(_MODEL_BUFFERS)
+        found = {}
+        for entry in self.tables(_MODEL_METADATA):
+            field = self.field(entry, _METADATA_INDEX)
+            index = 0 if field is None else int(self.scalar("I", field))
+            if index >= len(buffers):
+                raise self.out_of_bounds(index)
+            data = self.field(buffers[index], _BUFFER_DATA)
+            found[self.metadata_name(entry)] = b"" if data is None else self.contents(data)
+        return found
+
+    def check_movable(self) -> None:
+        """Raises where the file can't move as a block: absolute offsets or unknown fields."""
+        layout = self.root - int(self.scalar("i", self.root))
+        problems = []
+        if self.scalar("H", layout) > 4 + 2 * _MODEL_FIELDS:
+            problems.append("the root table has fields of a newer schema")
+        offsets = (self.field(table, _BUFFER_OFFSET) for table in self.tables(_MODEL_BUFFERS))
+        if any(self.scalar("Q", offset) > 1 for offset in offsets if offset is not None):
+            problems.append("weights lie outside the flatbuffer")
+        if problems:
+            raise ConversionError(
+                "Expected a .tflite below 2 GB of schema version 3. "
+                f"Received: {'; '.join(problems)}. Next: give the metadata to the program that "
+                "writes the file."
+            )

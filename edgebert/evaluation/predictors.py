@@ -1,0 +1,196 @@
+"""The same metrics for a Keras model and for a `.tflite`, through one predict interface.
+
+A predictor takes encodings and gives what its head gives (`converters.heads`), one array a text:
+logits, hidden states or a vector. Whether they come from Keras or from a file on a phone makes no
+difference to anything above this room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from edgebert.data.datasets import Dataset
+from edgebert.encoding.encoded_rows import PAD_MULTIPLE, Inputs
+from edgebert.encoding.tokenizer import Encoding, Tokenizer, pad
+from edgebert.errors import ModelError
+from edgebert.models import hub
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel, open_model
+from edgebert.tasks import ENCODER, task_named
+from edgebert.tasks.examples import features_of
+from edgebert.tasks.examples import task_of as task_of
+from edgebert.tasks.task import Decoding
+
+
+class Predictor(Protocol):
+    """Anything that can be evaluated."""
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def max_length(self) -> int:
+        """The longest encoding that it takes, in tokens."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """What it does: a task of `edgebert.tasks`, or `encoder`."""
+        ...
+
+    @property
+    def decoding(self) -> Decoding:
+        """What its answers depend on beside its outputs."""
+        ...
+
+    def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
+        """What the head gives for each encoding, padding taken off, float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a predictor did on a data set."""
+
+    model: str
+    data: str
+    data_sha256: str
+    rows: int
+    metrics: dict[str, float]
+    truncated_rows: int
+    task: str = "classification"
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], Any]:
+    """The model as one graph for every batch and length: Keras would trace each shape anew."""
+    import tensorflow as tf
+
+    any_ids = tf.TensorSpec([None, None], tf.int32)
+    inputs = dict.fromkeys(keras_model.input, any_ids)
+
+    @tf.function(input_signature=[inputs], autograph=False)
+    def call(values: Any) -> Any:
+        return keras_model(values, training=False)
+
+    return lambda values: tf.nest.map_structure(np.asarray, call(values))
+
+
+class KerasPredictor:
+    """Predicts with the Keras model of a `TaskModel`, in batches of similar length."""
+
+    def __init__(self, model: TaskModel) -> None:
+        self.model = model
+        self._run = _any_shape(model.keras_model())
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.model.tokenizer
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.model.labels
+
+    @property
+    def max_length(self) -> int:
+        return self.model.max_length
+
+    @property
+    def task(self) -> str:
+        return self.model.task
+
+    @property
+    def decoding(self) -> Decoding:
+        return self.model.decoding
+
+    def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
+        """What the head gives for each encoding, in their order."""
+        order = np.argsort([len(encoding) for encoding in encodings], kind="stable")
+        found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(encodings)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            batch = [encodings[i] for i in chosen]
+            length = -(-max(map(len, batch)) // PAD_MULTIPLE) * PAD_MULTIPLE
+            inputs = pad(
+                batch,
+                min(length, self.model.checkpoint.config.max_positions),
+                self.tokenizer.pad_id,
+            )
+            for i, part in zip(chosen, self._outputs(inputs, batch), strict=True):
+                found[i] = part
+        return found
+
+    def _outputs(self, inputs: Inputs, batch: Sequence[Encoding]) -> list[np.ndarray]:
+        if self.task == ENCODER:
+            rows = zip(self._run(inputs), batch, strict=True)
+            return [row[: len(encoding)] for row, encoding in rows]
+        task = task_named(self.task)
+        return task.split_outputs(self._run(task.inputs(inputs, batch)), batch)
+
+
+def open_predictor(path: Path | str, threads: int = 1) -> Predictor:
+    """A model folder, a `.tflite`, or a model's name on a hub, ready to predict."""
+    path = Path(path)
+    if path.is_dir() or (not path.exists() and hub.is_name(str(path))):
+        return KerasPredictor(open_model(path))
+    if not path.exists():
+        raise ModelError(f"{path} does not exist. Expected a model folder or a .tflite file.")
+    return LiteRtModel.open(path, threads)
+
+
+def predict(
+    predictor: Predictor, texts: Sequence[Any], batch_size: int = 32
+) -> list[dict[str, Any]]:
+    """Answers texts, in their order.
+
+    Args:
+        predictor: with any task.
+        texts: each a text, a tuple of texts where the task wants several, or an example of the
+            task's reader.
+        batch_size: encodings at once.
+
+    Returns:
+        The answers of the task, ready for JSON: for a classifier `text`, `label`, `probability`
+        and `probabilities`.
+
+    Raises:
+        UsageError: the model has no task, or texts are not as many as the task wants.
+    """
+    features = features_of(predictor, texts, predictor.max_length)
+    outputs = predictor.outputs(features.encodings, batch_size)
+    task, labels = task_of(predictor), predictor.labels
+    return task.answers(outputs, features, labels, predictor.decoding)
+
+
+def evaluate(
+    predictor: Predictor, dataset: Dataset, name: str = "", batch_size: int = 32
+) -> Evaluation:
+    """The task's metrics on labelled data.
+
+    Raises:
+        UsageError: the model has no task.
+        DataError: the data has labels that the model does not know.
+    """
+    task, decoding = task_of(predictor), predictor.decoding
+    task.require_known(dataset, predictor.labels)
+    features = task.features(predictor.tokenizer, dataset.examples, predictor.max_length, decoding)
+    outputs = predictor.outputs(features.encodings, batch_size)
+    return Evaluation(
+        model=name,
+        data=dataset.name,
+        data_sha256=dataset.sha256,
+        rows=len(dataset),
+        metrics=task.metrics(outputs, features, predictor.labels, decoding),
+        truncated_rows=features.truncated,
+        task=task.name,
+    )

@@ -1,0 +1,245 @@
+"""The parity certificate: the same texts through Keras, the float graph and the final file."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgebert.data.datasets import Dataset, read_dataset, sample_set
+from edgebert.errors import UsageError
+from edgebert.evaluation.predictors import KerasPredictor
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel
+from edgebert.quantization.recipes import Agreement, agreement
+from edgebert.tasks import ENCODER
+from edgebert.tasks.examples import encodings_of, task_of
+from edgebert.tasks.task import Features, Task
+
+SHOWN_TEXTS = 4
+SHOWN_NUMBERS = 8
+SAMPLE_ROWS = 40
+
+HARD_TEXTS = (
+    "",
+    "a",
+    "Café RÉSUMÉ naïve Zürich",
+    "don't stop — it's 99.9% #great @home (really?!)",
+    "日本語 и русский текст العربية",
+    "😀 emoji 👩‍👩‍👧 and symbols ™ © ½",
+    "antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis",
+    "tabs\tand\nlines\u00a0and\u200bspaces",
+    "the quick brown fox jumps over the lazy dog " * 8,
+)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What the comparison found.
+
+    Attributes:
+        texts: how many were compared.
+        token_ids_equal: the vocabulary in the file gives the model's own token ids, on every text.
+        float_max_error: largest absolute difference between the Keras model and the float graph
+            (log probabilities where the head gives distributions, its numbers elsewhere; of a
+            score, whose unit may be any, as a share of the largest one where that is over 1).
+        final: agreement of the final file with the Keras model (heads that give distributions).
+        final_max_error: the largest difference for the final file; a score's in its own unit.
+        final_cosine: smallest cosine of a vector to the Keras model's (heads that give vectors, a
+            bare encoder's rows).
+        shown: for a few texts, the ids and what each of the three said.
+    """
+
+    texts: int
+    token_ids_equal: bool
+    float_max_error: float
+    final_max_error: float
+    final: Agreement | None
+    final_cosine: float | None
+    shown: tuple[dict[str, Any], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        content = dict(self.__dict__)
+        content["final"] = self.final.to_dict() if self.final else None
+        content["shown"] = list(self.shown)
+        return content
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How a file does on labelled data beside the float model.
+
+    Attributes:
+        data: name of the data.
+        data_sha256: of its file.
+        rows: examples of it.
+        metric: the task's own: what `drop_points` is of.
+        metrics: of the file.
+        float_metrics: of the float model.
+        drop_points: hundredths of the metric that the file loses.
+        agreement: of the two models' distributions; None where the head gives none.
+    """
+
+    data: str
+    data_sha256: str
+    rows: int
+    metric: str
+    metrics: dict[str, float]
+    float_metrics: dict[str, float]
+    drop_points: float
+    agreement: Agreement | None
+
+    @property
+    def value(self) -> float:
+        """The file's metric."""
+        return self.metrics[self.metric]
+
+    @property
+    def float_value(self) -> float:
+        """The float model's."""
+        return self.float_metrics[self.metric]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.__dict__,
+            "agreement": self.agreement.to_dict() if self.agreement else None,
+        }
+
+
+class FloatReference:
+    """The float model that files are held against; its outputs are computed once.
+
+    Args:
+        model: the float model.
+        labelled: data with what is to be predicted, that no choice was made on.
+
+    Raises:
+        UsageError: labelled data for a bare encoder.
+        DataError: labels that the model does not know.
+    """
+
+    def __init__(self, model: TaskModel, labelled: Dataset | None = None) -> None:
+        self.labelled = labelled
+        if labelled is not None:
+            task_of(model).require_known(labelled, model.labels)
+        self._model = model
+        self._known: dict[str, tuple[Features, list[np.ndarray]]] = {}
+
+    @functools.cached_property
+    def predictor(self) -> KerasPredictor:
+        """The Keras model, built when it is first asked for."""
+        return KerasPredictor(self._model)
+
+    def compare(self, final: LiteRtModel) -> Quality:
+        """The task's metrics and the agreement of a file on the labelled data.
+
+        Raises:
+            UsageError: there is no labelled data.
+        """
+        if self.labelled is None:
+            raise UsageError("Expected labelled data to compare on. Received: none.")
+        task, model, length = task_of(self._model), self._model, final.max_length
+        decoding = {**model.decoding, **final.decoding}
+        key = json.dumps([length, decoding])
+        if key not in self._known:
+            features = task.features(model.tokenizer, self.labelled.examples, length, decoding)
+            self._known[key] = features, self.predictor.outputs(features.encodings)
+        features, reference = self._known[key]
+        outputs = final.outputs(features.encodings)
+        metrics, float_metrics = (
+            task.metrics(each, features, model.labels, model.decoding)
+            for each in (outputs, reference)
+        )
+        return Quality(
+            data=self.labelled.name,
+            data_sha256=self.labelled.sha256,
+            rows=len(self.labelled),
+            metric=task.metric,
+            metrics=metrics,
+            float_metrics=float_metrics,
+            drop_points=100 * (float_metrics[task.metric] - metrics[task.metric]),
+            agreement=_agreement(task, reference, outputs),
+        )
+
+
+def default_texts() -> list[str]:
+    """Varied sentences of the bundled sample, and texts that tokenizers get wrong."""
+    sample = read_dataset(sample_set().test).texts
+    step = max(1, len(sample) // SAMPLE_ROWS)
+    return [*HARD_TEXTS, *sample[::step][:SAMPLE_ROWS]]
+
+
+def certify(
+    keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, examples: Sequence[Any]
+) -> Certificate:
+    """Runs texts or examples through all three and compares; varied ones of our own when empty."""
+    given: Sequence[Any] = list(examples) or _varied(keras)
+    in_folder, encodings = (encodings_of(each, given, final.max_length) for each in (keras, final))
+    same_ids = all(a.token_ids == b.token_ids for a, b in zip(in_folder, encodings, strict=True))
+    reference, in_float, in_final = (
+        [output.astype(np.float64) for output in each.outputs(encodings)]
+        for each in (keras, float_graph, final)
+    )
+    task = None if keras.task == ENCODER else task_of(keras)
+    float_agreement = _agreement(task, reference, in_float)
+    final_agreement = _agreement(task, reference, in_final)
+    shown = tuple(
+        {"token_ids": list(encodings[i].token_ids)}
+        | {
+            name: _first_numbers(task, outputs[i])
+            for name, outputs in (
+                ("keras", reference),
+                ("float_graph", in_float),
+                ("final", in_final),
+            )
+        }
+        for i in range(min(SHOWN_TEXTS, len(encodings)))
+    )
+    if float_agreement and final_agreement:
+        errors = float_agreement.max_logit_error, final_agreement.max_logit_error
+        cosine = None
+    else:
+        vectors = reference[0].shape[-1] > 1  # one number has no direction
+        unit = 1.0 if vectors else max(1.0, float(np.abs(reference).max()))
+        errors = _largest_error(reference, in_float) / unit, _largest_error(reference, in_final)
+        cosine = min(map(_smallest_cosine, reference, in_final)) if vectors else None
+    return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
+
+
+def _varied(predictor: KerasPredictor) -> Sequence[Any]:
+    """Varied texts of our own, as the task's examples."""
+    if predictor.task == ENCODER:
+        return default_texts()
+    return task_of(predictor).check_examples(default_texts())
+
+
+def _agreement(
+    task: Task[Any] | None, reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
+) -> Agreement | None:
+    """Of the distributions; None where the outputs are none."""
+    if task is None or task.log_probabilities(reference[0]) is None:
+        return None
+    a, b = (
+        [found for output in each if (found := task.log_probabilities(output)) is not None]
+        for each in (reference, outputs)
+    )
+    return agreement(a, b)
+
+
+def _first_numbers(task: Task[Any] | None, output: np.ndarray) -> list[float]:
+    found = None if task is None else task.log_probabilities(output)
+    values = output if found is None else found
+    return [round(float(x), 5) for x in np.ravel(values)[:SHOWN_NUMBERS]]
+
+
+def _largest_error(reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> float:
+    return max(float(np.abs(a - b).max()) for a, b in zip(reference, outputs, strict=True))
+
+
+def _smallest_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return float(((a * b).sum(-1) / norms).min())

@@ -1,0 +1,250 @@
+"""A `.tflite` of ours, opened through the runtime: text in, answer out.
+
+The file carries everything (vocabulary, tokenizer's rules, labels, lengths), so nothing but the
+path is needed. Inputs are bound by name. Of several lengths the shortest that fits is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters import heads
+from converters.errors import ConversionError
+from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
+from converters.tflite.metadata import read_associated_files, read_metadata_buffer
+from converters.vocabulary import Vocabulary
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
+from edgebert.errors import ModelError
+from edgebert.models.litert_runtime import Runtime, Signature, open_runtime
+from edgebert.tasks import ENCODER, task_named
+from edgebert.tasks.classification import log_softmax
+
+MANIFEST_NAME = "EDGEBERT_MANIFEST"
+MANIFEST_FORMAT = 1
+VOCABULARY_FILE = "vocab.txt"
+DYNAMIC_SIGNATURE = "tokens_dynamic"
+SMALLEST_PROBABILITY = 1e-38
+"""The task of a model that has none."""
+_INDEPENDENT = ("multi-label",)
+"""Tasks whose probabilities are one a label, and don't sum to 1."""
+_PER_TOKEN = (heads.ENCODER, heads.TOKEN_CLASSIFIER, heads.SPANS)
+
+
+def read_manifest(path: Path, data: bytes | None = None) -> dict[str, Any]:
+    """The manifest that our exporter wrote into the file.
+
+    Args:
+        path: the file.
+        data: its bytes, where they were read already.
+
+    Raises:
+        ModelError: the file is cut short, no `.tflite`, or has no manifest.
+    """
+    try:
+        found = read_metadata_buffer(_bytes_of(path) if data is None else data, MANIFEST_NAME)
+    except ConversionError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if found is None:
+        raise ModelError(
+            f"{path} has no edgebert metadata, so its vocabulary and labels are unknown. "
+            "Next: export it with `edgebert export`; `edgebert profile` and `edgebert inspect` "
+            "take any .tflite."
+        )
+    manifest = json.loads(found)
+    if manifest.get("format") != MANIFEST_FORMAT:
+        raise ModelError(
+            f"{path}: expected a manifest of format {MANIFEST_FORMAT}. "
+            f"Received: {manifest.get('format')}. Next: export it again with this version."
+        )
+    return dict(manifest)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def _vocabulary(path: Path, data: bytes, manifest: dict[str, Any]) -> Vocabulary:
+    try:
+        files = read_associated_files(data)
+    except ConversionError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if VOCABULARY_FILE not in files:
+        raise ModelError(f"{path} has no {VOCABULARY_FILE} inside. Next: export it again.")
+    tokens = tuple(files[VOCABULARY_FILE].decode("utf-8").removesuffix("\n").split("\n"))
+    vocabulary = Vocabulary.from_settings(manifest["tokenizer"], tokens)
+    if vocabulary.sha256 != manifest["vocabulary_sha256"]:
+        raise ModelError(
+            f"{path}: its {VOCABULARY_FILE} is not the one that was exported (SHA-256 "
+            f"{vocabulary.sha256[:12]}, expected {manifest['vocabulary_sha256'][:12]}). "
+            "Next: export it again."
+        )
+    return vocabulary
+
+
+class _Slot:
+    """One length: input arrays kept from call to call, and the signature that takes them."""
+
+    def __init__(self, run: Signature, length: int, pad_id: int) -> None:
+        self._run, self._pad_id = run, pad_id
+        self.resize(length)
+
+    def resize(self, length: int) -> None:
+        self.length = length
+        self._inputs = {
+            "token_ids": np.full((1, length), self._pad_id, np.int32),
+            "padding_mask": np.zeros((1, length), np.int32),
+            "segment_ids": np.zeros((1, length), np.int32),
+        }
+
+    def __call__(self, encoding: Encoding) -> dict[str, np.ndarray]:
+        used = len(encoding)
+        token_ids, padding_mask, segment_ids = self._inputs.values()
+        token_ids[0, :used] = encoding.token_ids
+        token_ids[0, used:] = self._pad_id
+        padding_mask[0, :used] = 1
+        padding_mask[0, used:] = 0
+        segment_ids[0, :used] = encoding.segment_ids
+        segment_ids[0, used:] = 0
+        return self._run(self._inputs)
+
+
+class LiteRtModel:
+    """A predictor over a `.tflite` file."""
+
+    def __init__(
+        self, runtime: Runtime, manifest: dict[str, Any], vocabulary: Vocabulary, path: Path
+    ) -> None:
+        self.path, self.manifest = path, manifest
+        self.tokenizer = Tokenizer(vocabulary, segments=manifest["config"]["num_segments"] > 1)
+        self.labels: tuple[str, ...] = tuple(manifest["labels"])
+        self.max_length = int(manifest["max_length"])
+        self.task = str(manifest["task"])
+        self.decoding: dict[str, Any] = dict(manifest.get("decoding", {}))
+        self._head = heads.ENCODER if self.task == ENCODER else task_named(self.task).head
+        self._output = str(manifest["output"])
+        self._runtime = runtime
+        self._lengths = [int(n) for n in manifest["lengths"]]
+        self._slots: dict[str, _Slot] = {}
+
+    @classmethod
+    def open(cls, path: Path, threads: int = 1) -> LiteRtModel:
+        """Opens a file that `edgebert export` wrote.
+
+        Raises:
+            ModelError: it is damaged or has no manifest.
+        """
+        data = _bytes_of(path)
+        manifest = read_manifest(path, data)
+        vocabulary = _vocabulary(path, data, manifest)
+        runtime = open_runtime(path, threads, fixed_lengths=bool(manifest["lengths"]))
+        return cls(runtime, manifest, vocabulary, path)
+
+    def _signature_of(self, tokens: int) -> tuple[str, int]:
+        """The key of the shortest signature that so many tokens fit in, and its length."""
+        if not self._lengths:
+            return DYNAMIC_SIGNATURE, tokens
+        for length in self._lengths:
+            if tokens <= length:
+                return f"tokens_{length}", length
+        raise ModelError(
+            f"{self.path} takes at most {self._lengths[-1]} tokens. Received: {tokens}."
+        )
+
+    def _slot(self, tokens: int) -> _Slot:
+        key, length = self._signature_of(tokens)
+        if key not in self._slots:
+            run = self._runtime.signature(key)
+            self._slots[key] = _Slot(run, length, self.tokenizer.pad_id)
+        slot = self._slots[key]
+        if slot.length != length:
+            slot.resize(length)
+        return slot
+
+    def run(self, encoding: Encoding) -> np.ndarray:
+        """What the file gives for one text, padding taken off, float32.
+
+        `[labels]` of a classifier, `[tokens, ...]` of a model that says something of each token (a
+        span's start and end stand side by side), a vector of one that says it of the text, and of
+        a masked LM `[masks, vocab_size]`, as many rows as the file has, used or not.
+        """
+        return self.output_of(self._slot(len(encoding))(encoding), len(encoding))
+
+    def output_of(self, named: Mapping[str, np.ndarray], tokens: int) -> np.ndarray:
+        """What the head says of a text of so many tokens, out of the file's outputs by name."""
+        if self._head == heads.SPANS:
+            rows = np.stack([named[name][0] for name in SPAN_OUTPUTS], -1)
+        else:
+            (output,) = named.values()
+            rows = output[0]
+        return rows[:tokens] if self._head in _PER_TOKEN else rows
+
+    def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
+        """What the head gives for each text; the file's batch is always one."""
+        return [self.read(self.run(encoding), encoding) for encoding in encodings]
+
+    def read(self, output: np.ndarray, encoding: Encoding) -> np.ndarray:
+        """What the head gives, of what the file gave for a text."""
+        output = self.unscaled(output)
+        if self._head != heads.MASKED_LM:
+            return output
+        (read,) = task_named(self.task).split_outputs({LOGITS: output[None]}, [encoding])
+        return read
+
+    def unscaled(self, output: np.ndarray) -> np.ndarray:
+        """Log probabilities of probabilities, log odds of those that don't exclude each other.
+
+        Other outputs are what the head gives.
+        """
+        if self._output != PROBABILITIES:
+            return output
+        shares = output.astype(np.float64)
+        logs = np.log(np.maximum(shares, SMALLEST_PROBABILITY))
+        if self.task not in _INDEPENDENT:
+            return logs
+        return logs - np.log(np.maximum(1 - shares, SMALLEST_PROBABILITY))
+
+    def scores(self, encodings: Sequence[Encoding], batch_size: int = 1) -> np.ndarray:
+        """Log probabilities of a classifier, float64 `[texts, labels]`."""
+        return self.log_probabilities(np.stack([self.run(encoding) for encoding in encodings]))
+
+    def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Of a classifier's outputs, float64 `[texts, labels]`, whichever of the two it gives."""
+        return log_softmax(self.unscaled(outputs))
+
+    def call_of(self, encoding: Encoding) -> tuple[str, dict[str, list[int]]]:
+        """The signature that a text takes, and its inputs by name, padded to its length."""
+        used = len(encoding)
+        key, length = self._signature_of(used)
+        padding = length - used
+        return key, {
+            "token_ids": [*encoding.token_ids, *[self.tokenizer.pad_id] * padding],
+            "padding_mask": [1] * used + [0] * padding,
+            "segment_ids": [*encoding.segment_ids, *[0] * padding],
+        }
+
+    def answer(self, example: Any) -> dict[str, Any]:
+        """The task's answer to one example: see `Task.answers`.
+
+        Raises:
+            ModelError: it is a bare encoder.
+        """
+        task = task_named(self.task)
+        features = task.features(self.tokenizer, [example], self.max_length, self.decoding)
+        outputs = self.outputs(features.encodings)
+        return task.answers(outputs, features, self.labels, self.decoding)[0]
+
+    def classify(self, text: str) -> tuple[str, float]:
+        """The label of one text and its probability, of a classifier, by the shortest way."""
+        row = self.run(self.tokenizer.encode(text, max_length=self.max_length))
+        best = int(row.argmax())
+        if self._output == PROBABILITIES:
+            return self.labels[best], float(row[best])
+        return self.labels[best], float(np.exp(log_softmax(row[None])[0, best]))

@@ -1,0 +1,167 @@
+"""Students: smaller shapes of a teacher, with its layers, heads, neurons and dimensions to start.
+
+A student that starts from its teacher's own weights learns in a fraction of the passes that one
+with random weights takes (Sanh et al. 2019, section 3, for layers).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.checkpoint import BertConfig, Checkpoint
+from converters.layer_choice import drop_layers, spread_layers
+from edgebert.errors import UsageError
+from edgebert.models.task_model import TaskModel
+
+PRESETS = {
+    "half-depth": "layers=1/2",
+    "third-depth": "layers=1/3",
+    "half-width": "hidden=1/2,neurons=1/2",
+    "tiny": "layers=1/2,hidden=1/2,neurons=1/4",
+}
+"""Named shapes, as shares of the teacher's."""
+_KEYS = {"layers": "num_layers", "hidden": "hidden_size", "neurons": "intermediate_size"}
+_OUTPUT_LAYERS = ("classifier", "token_classifier", "spans", "next_sentence")
+_WHOLE = ("masked_lm.bias",)
+"""What has no hidden dimension."""
+_SHARE = re.compile(r"(\d+)/(\d+)")
+
+
+def student_config(teacher: BertConfig, shape: str) -> BertConfig:
+    """Reads `layers=3,hidden=192,neurons=768` (or shares such as `layers=1/2`), or a preset.
+
+    Heads keep their size, so their number follows from the hidden size.
+
+    Raises:
+        UsageError: every problem is listed: no such preset or key, no number, wider than the
+            teacher, a hidden size that is no multiple of the size of a head.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for part in PRESETS.get(shape, shape).split(","):
+        key, _, text = part.strip().partition("=")
+        if key not in _KEYS:
+            problems.append(f"'{part.strip()}' is no part of a shape")
+            continue
+        whole = int(getattr(teacher, _KEYS[key]))
+        found = _SHARE.fullmatch(text)
+        if found and int(found[2]):
+            value = whole * int(found[1]) // int(found[2])
+        elif text.isdigit():
+            value = int(text)
+        else:
+            problems.append(f"{key}: expected a whole number or a share. Received: {text!r}")
+            continue
+        if not 1 <= value <= whole:
+            problems.append(f"{key}: expected from 1 to the teacher's {whole}. Received: {value}")
+        values[_KEYS[key]] = value
+    hidden = values.get("hidden_size", teacher.hidden_size)
+    if hidden % teacher.head_size:
+        problems.append(
+            f"hidden: expected a multiple of {teacher.head_size}, the size of a head. "
+            f"Received: {hidden}"
+        )
+    if problems:
+        raise UsageError(
+            f"--student takes a model folder, one of {', '.join(PRESETS)}, or a shape such as "
+            f"layers=3,hidden=192,neurons=768. " + "; ".join(problems) + "."
+        )
+    return replace(teacher, **values, num_heads=hidden // teacher.head_size)
+
+
+def make_student(teacher: TaskModel, shape: str) -> TaskModel:
+    """A student of this shape that starts from the teacher's weights.
+
+    Layers are taken evenly; of dimensions, heads and neurons those with the largest weights. A
+    narrower student keeps its teacher's head for the dimensions that it has.
+
+    Raises:
+        UsageError: see `student_config`.
+    """
+    config = student_config(teacher.checkpoint.config, shape)
+    if teacher.checkpoint.sentence is not None and config.hidden_size != _hidden_size(teacher):
+        raise UsageError(
+            "hidden: a student of a model that makes vectors keeps its teacher's "
+            f"{_hidden_size(teacher)} dimensions. Received: {config.hidden_size}. Next: give fewer "
+            "layers or neurons, such as layers=1/2."
+        )
+    kept_layers = spread_layers(teacher.checkpoint.config.num_layers, config.num_layers)
+    checkpoint = drop_layers(teacher.checkpoint, kept_layers)
+    kept = _largest(_dimension_weights(checkpoint), config.hidden_size)
+    scale = np.float32(np.sqrt(checkpoint.config.hidden_size / config.hidden_size))
+    weights = {}
+    for name, array in checkpoint.weights.items():
+        weights[name] = _narrowed(name, array, checkpoint, config, kept, scale)
+    student = replace(checkpoint, config=config, weights=weights)
+    entry = {"stage": "student", "shape": shape}
+    return replace(teacher, checkpoint=student, history=(*teacher.history, entry))
+
+
+def _hidden_size(model: TaskModel) -> int:
+    return model.checkpoint.config.hidden_size
+
+
+def _narrowed(
+    name: str,
+    array: np.ndarray,
+    checkpoint: Checkpoint,
+    config: BertConfig,
+    hidden: npt.NDArray[np.intp],
+    scale: np.float32,
+) -> np.ndarray:
+    """The rows and columns of one array that the student keeps."""
+    own, size = checkpoint.weights, config.head_size
+    base, _, part = name.rpartition(".")
+    if name.startswith("layers."):
+        layer = ".".join(name.split(".")[:2])
+        output = own[f"{layer}.attention.output.kernel"]
+        energy = np.square(output).sum(0).reshape(-1, size).sum(1)
+        heads = _largest(energy, config.num_heads)
+        columns = (heads[:, None] * size + np.arange(size)).ravel()
+        outer = np.square(own[f"{layer}.feed_forward.output.kernel"]).sum(0)
+        neurons = _largest(outer, config.intermediate_size)
+        if base.endswith(("query", "key", "value")):
+            rows, reads = columns, hidden
+        elif base.endswith("attention.output"):
+            rows, reads = hidden, columns
+        elif base.endswith("inner"):
+            rows, reads = neurons, hidden
+        elif base.endswith("feed_forward.output"):
+            rows, reads = hidden, neurons
+        else:
+            rows, reads = hidden, hidden
+        array = array[rows]
+        if part != "kernel":
+            return array
+        array = array[:, reads]
+        # Fewer terms of the sum over the hidden size: keep its size.
+        return array * scale if reads is hidden and len(hidden) < own[name].shape[1] else array
+    if base in _OUTPUT_LAYERS:
+        return array[:, hidden] * scale if part == "kernel" else array
+    if base in ("pooler", "masked_lm.dense"):
+        return array[np.ix_(hidden, hidden)] * scale if part == "kernel" else array[hidden]
+    if name in _WHOLE:
+        return array
+    return array[..., hidden]
+
+
+def _dimension_weights(checkpoint: Checkpoint) -> np.ndarray:
+    """How much is written into and read from each hidden dimension: float64 `[hidden]`."""
+    total = np.zeros(checkpoint.config.hidden_size)
+    for name, array in checkpoint.weights.items():
+        if name.endswith(("query.kernel", "key.kernel", "value.kernel", "inner.kernel")):
+            norm = np.square(array).sum(0)
+            total += norm / norm.sum()
+        elif name.endswith("output.kernel"):
+            norm = np.square(array).sum(1)
+            total += norm / norm.sum()
+    return total
+
+
+def _largest(values: np.ndarray, count: int) -> npt.NDArray[np.intp]:
+    return np.sort(np.argsort(-values, kind="stable")[:count])

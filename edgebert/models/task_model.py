@@ -1,0 +1,258 @@
+"""`TaskModel`: a BERT with its tokenizer, labels and history; a folder on disk.
+
+The folder is a Hugging Face checkpoint (config.json, model.safetensors, vocab.txt and the
+tokenizer's files) plus our `edgebert.json`, so `transformers` opens what we trained and a BERT that
+was trained elsewhere is a `TaskModel` with no history. Weights are held as the neutral
+`Checkpoint`; the Keras model is built from it where a stage trains or judges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converters import heads
+from converters.checkpoint import Checkpoint, without_unread_pooler
+from converters.compaction import expand
+from converters.errors import ConversionError
+from converters.formats import huggingface
+from converters.formats.model_folder import HUGGING_FACE, recognise
+from converters.formats.sentence_transformers import MODULES_FILE, write_modules
+from converters.vocabulary import write_vocabulary
+from edgebert.data.tagging_schemes import OUTSIDE, as_iob2
+from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.errors import ModelError
+from edgebert.models import hub
+from edgebert.system import native_noise
+from edgebert.system.storage import atomic_folder
+from edgebert.tasks import ENCODER, task_named
+
+if TYPE_CHECKING:
+    import keras
+
+SIDECAR = "edgebert.json"
+SIDECAR_FORMAT = 1
+OPENED = "open"
+"""The stage in a model's history that says what folder of somebody else it comes from."""
+
+
+@dataclass(frozen=True)
+class TaskModel:
+    """A BERT ready for the next stage.
+
+    Attributes:
+        checkpoint: shape, weights, labels and head.
+        tokenizer: the checkpoint's own.
+        max_length: the longest text in tokens that the model is meant for, [CLS] and [SEP] counted.
+        history: one dict a stage that the model went through: name, settings, metrics.
+        task: the name of what it does, a task of `edgebert.tasks`, or `encoder`; when empty, what
+            its head is for.
+        decoding: what its answers depend on beside its outputs; the task knows the keys.
+    """
+
+    checkpoint: Checkpoint
+    tokenizer: Tokenizer
+    max_length: int
+    history: tuple[dict[str, Any], ...] = field(default=())
+    task: str = ""
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.task:
+            object.__setattr__(self, "task", task_of_head(self.checkpoint))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.checkpoint.labels
+
+    def keras_model(self, dropout: float = 0.0, seed: int = 0) -> keras.Model:
+        """Builds the Keras model on keras-hub's `BertBackbone` and loads the weights.
+
+        Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`.
+        Output: what the head gives (`converters.heads`), padded: logits `[batch, labels]` of a
+        classifier, `sequence_output` `[batch, length, hidden]` of a bare encoder.
+
+        Args:
+            dropout: of hidden states, attention and head.
+            seed: of weights that the checkpoint does not have, and of the dropout.
+        """
+        keras = native_noise.load_keras()
+        from converters.formats import keras_hub
+
+        config = self.checkpoint.config
+        keras.utils.set_random_seed(seed)
+        backbone = keras_hub.build_backbone(config, dropout)
+        if self.task == ENCODER:
+            model = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
+        else:
+            task = task_named(self.task)
+            outputs = task.num_outputs(self.labels)
+            model = task.add_head(backbone, self.checkpoint, outputs, dropout, seed)
+        weights = self.checkpoint.weights
+        keras_hub.load_weights(model, weights, config.num_layers, config.head_size)
+        return model
+
+    def updated(
+        self, model: keras.Model, labels: tuple[str, ...], stage: dict[str, Any], **changes: Any
+    ) -> TaskModel:
+        """The `TaskModel` after a stage: weights taken from the Keras model, history one longer.
+
+        Args:
+            model: was built from this `TaskModel`; what is structurally zero here is zero there.
+            labels: of the head.
+            stage: the history's new entry.
+            **changes: other attributes that the stage sets.
+        """
+        from converters.formats import keras_hub
+
+        narrow = keras_hub.read_weights(model, self.checkpoint.config.num_layers)
+        checkpoint = replace(
+            self.checkpoint, weights=expand(narrow, self.checkpoint), labels=labels
+        )
+        weights = without_unread_pooler(checkpoint.weights, checkpoint.head)
+        if checkpoint.head == heads.MASKED_LM and not checkpoint.has_next_sentence:
+            # Nothing trains it: one that the base did not have is still as it was drawn.
+            own = self.checkpoint.weights
+            weights = {k: v for k, v in weights.items() if k in own or not k.startswith("pooler.")}
+        checkpoint = checkpoint.with_weights(weights)
+        return replace(self, checkpoint=checkpoint, history=(*self.history, stage), **changes)
+
+    def save(self, folder: Path | str) -> Path:
+        """Writes the folder: whole or, if anything fails, not at all.
+
+        Raises:
+            ModelError: no class of Hugging Face's computes what the model does.
+        """
+        folder = Path(folder)
+        sidecar = {
+            "format": SIDECAR_FORMAT,
+            "task": self.task,
+            "labels": list(self.labels),
+            "max_length": self.max_length,
+            "decoding": dict(self.decoding),
+            "history": list(self.history),
+        }
+        with atomic_folder(folder) as temporary:
+            try:
+                huggingface.write_folder(self.checkpoint, temporary, self.tokenizer.pad_id)
+            except ConversionError as error:
+                raise ModelError(f"{folder}: {error}") from error
+            if self.checkpoint.sentence is not None:
+                write_modules(self.checkpoint, temporary, self.max_length)
+            write_vocabulary(
+                self.tokenizer.vocabulary, temporary, self.checkpoint.config.max_positions
+            )
+            (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n")
+        if self.checkpoint.sentence is None:
+            # Of a model that stood here before: it would make this one a sentence-transformers'.
+            (folder / MODULES_FILE).unlink(missing_ok=True)
+        return folder
+
+
+def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
+    """Opens a TaskModel folder, or a BERT classifier or encoder of somebody else.
+
+    The folder may be Hugging Face's, sentence-transformers', a keras-hub preset or Google's TF1
+    files (see `converters.formats.model_folder`). What is no folder may be a name on Hugging Face's
+    hub, `owner/name` or `owner/name@revision`, or a keras-hub preset such as
+    `bert_tiny_en_uncased`; both are fetched once and then kept in a cache. Where a model that is
+    not ours comes from is the first entry of its history.
+
+    Args:
+        folder: the folder or the name.
+        as_base: the model is what a new head is trained on: a head that is not read is left out,
+            which a note of the checkpoint says, instead of refused.
+
+    Raises:
+        ModelError: it is no such folder, a file is damaged, the vocabulary and the embedding table
+            have different sizes, or the hub can't be reached.
+    """
+    folder, facts = _local_folder(folder)
+    try:
+        known = recognise(folder)
+        if known.by_tensorflow:
+            native_noise.load_keras()
+        read = known.read(folder, as_base)
+    except ConversionError as error:
+        raise ModelError(str(error)) from error
+    checkpoint = read.checkpoint
+    if read.vocabulary.size != checkpoint.config.vocab_size:
+        raise ModelError(
+            f"{folder}: the vocabulary has {read.vocabulary.size} tokens and the embedding table "
+            f"{checkpoint.config.vocab_size} rows; they must agree. Next: put the vocabulary that "
+            "the model was trained with into the folder."
+        )
+    sidecar = _read_sidecar(folder)
+    limit = checkpoint.config.max_positions
+    history = tuple(sidecar.get("history", ()))
+    if facts or checkpoint.notes or (read.format != HUGGING_FACE and not sidecar):
+        entry = {"stage": OPENED, "format": read.format, **facts, **read.facts}
+        history = (*history, {**entry, "notes": list(checkpoint.notes)})
+    return TaskModel(
+        checkpoint,
+        Tokenizer(read.vocabulary, segments=checkpoint.config.num_segments > 1),
+        min(int(sidecar.get("max_length", read.max_length or limit)), limit),
+        history,
+        _task_in(sidecar, checkpoint),
+        sidecar.get("decoding", {}),
+    )
+
+
+def task_of_head(checkpoint: Checkpoint) -> str:
+    """What a model whose folder says no more than its head is taken to do."""
+    if checkpoint.head == heads.CLASSIFIER:
+        return _PROBLEM_TASKS[checkpoint.problem]
+    if checkpoint.head == heads.TOKEN_CLASSIFIER:
+        tags = {as_iob2(label)[:2] for label in checkpoint.labels}
+        return "ner" if tags <= {"B-", "I-", OUTSIDE} else "pos"
+    return _HEAD_TASKS[checkpoint.head]
+
+
+_PROBLEM_TASKS = {
+    heads.SINGLE_LABEL: "classification",
+    heads.MULTI_LABEL: "multi-label",
+    heads.REGRESSION: "regression",
+}
+_HEAD_TASKS = {
+    heads.ENCODER: ENCODER,
+    heads.SPANS: "qa",
+    heads.SENTENCE: "embeddings",
+    heads.MASKED_LM: "masked-lm",
+}
+
+
+def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> str:
+    """The task that the folder names, if the head is that task's; empty: what the head is for."""
+    name = str(sidecar.get("task", ""))
+    if name in ("", ENCODER):
+        return ""
+    task = task_named(name)
+    fits = (task.head, task.problem) == (checkpoint.head, checkpoint.problem)
+    return name if fits else ""
+
+
+def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:
+    """The folder on this machine, and where it comes from if it was fetched."""
+    path, name = Path(folder), str(folder)
+    if path.exists():
+        return path, {}
+    return hub.fetch(name) or (path, {})
+
+
+def _read_sidecar(folder: Path) -> dict[str, Any]:
+    path = folder / SIDECAR
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} is no JSON: {error}. Next: delete it or restore it.") from error
+    if not isinstance(content, dict) or content.get("format") != SIDECAR_FORMAT:
+        raise ModelError(
+            f"{path}: expected an object with format {SIDECAR_FORMAT}. "
+            f"Received: {str(content)[:80]}. Next: it is of another version of edgebert."
+        )
+    return content

@@ -1,0 +1,1 @@
+"""Chooses how weights and activations are stored: recipes, calibration, sensitivity analysis."""

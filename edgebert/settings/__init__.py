@@ -1,0 +1,35 @@
+"""Every default of every stage, as frozen dataclasses. No TensorFlow may enter here.
+
+One field is one setting: its name is the TOML key, the Python argument and (with dashes) the
+command-line flag, and its `help` is the text of all three.
+"""
+
+from edgebert.settings.compression import (
+    PruneSettings,
+    SearchSettings,
+    StructureSettings,
+    VocabularySettings,
+)
+from edgebert.settings.exporting import ExportSettings
+from edgebert.settings.fields import broken_rules, from_table
+from edgebert.settings.profiling import ProfileSettings, TargetSettings
+from edgebert.settings.task import TASKS, DataSettings, TaskSettings
+from edgebert.settings.training import DeviceSettings, DistillSettings, FinetuneSettings
+
+__all__ = [
+    "TASKS",
+    "DataSettings",
+    "DeviceSettings",
+    "DistillSettings",
+    "ExportSettings",
+    "FinetuneSettings",
+    "ProfileSettings",
+    "PruneSettings",
+    "SearchSettings",
+    "StructureSettings",
+    "TargetSettings",
+    "TaskSettings",
+    "VocabularySettings",
+    "broken_rules",
+    "from_table",
+]

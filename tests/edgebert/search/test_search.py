@@ -1,0 +1,384 @@
+"""A search on tiny models, its front by properties, and what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converters.checkpoint import BertConfig
+from converters.vocabulary import Vocabulary
+from edgebert.cli import cli
+from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.errors import QualityGateError, UsageError
+from edgebert.finetuning import finetune
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel, open_model
+from edgebert.pruning.latency_table import LatencyTable
+from edgebert.search import search, timing, trials
+from edgebert.search.choosing import aimed_speedup, speedup_between, worth_training
+from edgebert.search.front import (
+    Budgets,
+    Point,
+    best,
+    closest,
+    dominates,
+    pareto_front,
+    read_budgets,
+)
+from edgebert.search.moves import BASELINE, Moves, read_plan
+from edgebert.search.result import Candidate, front_of, say_missed
+from edgebert.settings import FinetuneSettings, SearchSettings
+from tests.conftest import random_checkpoint
+from tests.edgebert.separable import separable
+
+SMALL = SearchSettings(
+    speedups="1.3", distill_epochs=1, tokens=16, latency_texts=4, max_rows=32, max_drop=-50.0
+)
+"""No model gains 50 points, so the pruned ones are trained too."""
+TABLE = LatencyTable(
+    device="made up",
+    recipe="int8",
+    tokens=16,
+    base_ms=1.0,
+    empty_layer_ms=0.1,
+    attention=((0, 0.0), (2, 1.0)),
+    feed_forward=((0, 0.0), (48, 2.0)),
+    last_attention=((0, 0.0), (2, 0.5)),
+    last_feed_forward=((0, 0.0), (48, 0.2)),
+)
+ROWS = st.integers(0, 4).map(float)
+POINTS = st.lists(st.builds(Point, ROWS, ROWS, ROWS), max_size=30)
+
+
+@given(POINTS)
+def test_the_front_is_what_nothing_dominates(points: list[Point]) -> None:
+    front = pareto_front(points)
+    for place, point in enumerate(points):
+        dominated = any(dominates(other, point) for other in points)
+        assert dominated == (place not in front)
+    assert bool(front) == bool(points)
+
+
+@given(POINTS)
+def test_what_is_off_the_front_is_dominated_by_a_member(points: list[Point]) -> None:
+    front = pareto_front(points)
+    for place in set(range(len(points))) - set(front):
+        assert any(dominates(points[member], points[place]) for member in front)
+
+
+@dataclass(frozen=True)
+class One:
+    size_bytes: int
+    latency_ms: float
+    points_lost: float
+    latency_ratio: float
+
+
+@given(
+    st.lists(st.builds(One, st.integers(1, 9), ROWS, ROWS, ROWS), min_size=1),
+    st.builds(
+        Budgets,
+        st.none() | st.integers(1, 9),
+        st.none() | st.floats(0.5, 4),
+        st.none(),
+        st.none() | st.floats(0, 4),
+    ),
+)
+def test_a_winner_meets_every_budget(ones: list[One], budgets: Budgets) -> None:
+    place = best(ones, budgets)
+    if place is None:
+        assert all(budgets.over(one) for one in ones)
+        nearest = budgets.distance(ones[closest(ones, budgets)])
+        assert 0 < nearest <= min(map(budgets.distance, ones))
+        return
+    winner = ones[place]
+    assert not budgets.over(winner)
+    if budgets.drop_points is None:
+        fitting = [one for one in ones if not budgets.over(one)]
+        assert winner.points_lost == min(one.points_lost for one in fitting)
+
+
+def test_budgets_are_read_as_they_are_written() -> None:
+    assert read_budgets("8MB", "0.22x", 1.0) == (Budgets(8_000_000, None, 0.22, 1.0), [])
+    assert read_budgets("900k", "3.5 ms", 100.0) == (Budgets(900_000, 3.5, None, None), [])
+    assert read_budgets("", "2", 100.0) == (Budgets(None, 2.0, None, None), [])
+    assert len(read_budgets("big", "fast", 101.0)[1]) == 3
+
+
+def test_a_plan_has_the_baseline_first_and_each_trial_once() -> None:
+    moves = read_plan(SearchSettings()).cheap()
+    assert moves[0] == BASELINE
+    assert len(set(moves)) == len(moves) == 24
+    only = read_plan(SearchSettings(vocabulary="trimmed", embeddings="int4", speedups="2"))
+    assert [one.text for one in only.cheap()] == [
+        "int8 rows",
+        "vocabulary trimmed, int4 rows",
+        "pruned 2x, vocabulary trimmed, int4 rows",
+    ]
+
+
+def test_bad_settings_are_all_told_at_once() -> None:
+    settings = SearchSettings(
+        max_size="x", max_latency="y", speedups="2,z,0.5", embeddings="int2", distill_epochs=-1
+    )
+    with pytest.raises(UsageError) as caught:
+        read_plan(settings)
+    for name in ("max_size", "max_latency", "'z'", "above 1", "int2", "distill_epochs"):
+        assert name in str(caught.value)
+
+
+def candidate(speedup: float, ratio: float, lost: float, size: int, **moves: Any) -> Candidate:
+    """A file that was never made."""
+    done = Moves(speedup, **moves)
+    return Candidate(
+        done.text, done, Path("x"), {}, lost, size, size, 2 * ratio, ratio, (), 100, 0.0
+    )
+
+
+CHEAP = [
+    candidate(1, 1.0, 0.0, 20),
+    candidate(2, 0.5, 0.5, 16),
+    candidate(3, 0.36, 3.0, 14),
+    candidate(4, 0.27, 15.0, 12),
+    candidate(4, 0.40, 15.0, 13, embedding="int4"),
+]
+
+
+def test_what_misses_the_drop_and_may_meet_the_rest_is_trained() -> None:
+    assert worth_training(CHEAP, Budgets()) == [2, 3, 4]
+    assert worth_training(CHEAP, Budgets(drop_points=1.0)) == [3, 4]
+    assert worth_training(CHEAP, Budgets(drop_points=1.0, latency_ratio=0.3)) == [4]
+    assert worth_training(CHEAP, Budgets(size_bytes=8)) == []
+
+
+def test_a_latency_budget_is_aimed_at() -> None:
+    aimed = aimed_speedup(CHEAP[:4], Budgets(latency_ratio=0.32))
+    assert aimed is not None
+    assert 3 < aimed < 4
+    assert aimed == aimed_speedup(CHEAP[:4], Budgets(latency_ms=0.64))
+    for ratio in (0.29, 0.1, 2.0):
+        assert aimed_speedup(CHEAP[:4], Budgets(latency_ratio=ratio)) is None
+    assert aimed_speedup(CHEAP[:4], Budgets(drop_points=1.0)) is None
+
+
+def test_a_speedup_between_is_tried_where_there_is_room() -> None:
+    assert speedup_between({1: 0.0, 2: 0.5, 4: 3.0, 8: 0.9}, 1.0) is None
+    assert speedup_between({1: 0.0, 2: 0.5, 8: 3.0}, 1.0) == 4
+    assert speedup_between({2: 0.5, 2.1: 3.0}, 1.0) is None
+    assert speedup_between({2: 0.5}, 0.1) is None
+
+
+def test_what_came_closest_is_named_with_all_it_misses() -> None:
+    said = say_missed(front_of(CHEAP), Budgets(size_bytes=11, drop_points=1.0))
+    assert "pruned 2x" in said
+    assert "0.000 MB against" in said
+    said = say_missed(CHEAP, Budgets(latency_ms=0.5, drop_points=14.0))
+    assert "pruned 4x" in said
+    assert "0.540 ms against 0.500 ms; 15.00 points lost against 14.00" in said
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that has learnt the made-up texts, as a folder."""
+    config = BertConfig(
+        vocab_size=tiny_vocabulary.size,
+        hidden_size=16,
+        num_layers=2,
+        num_heads=2,
+        intermediate_size=48,
+        max_positions=40,
+    )
+    encoder = TaskModel(random_checkpoint(config), Tokenizer(tiny_vocabulary), max_length=40)
+    out = tmp_path_factory.mktemp("search") / "trained"
+    settings = FinetuneSettings(epochs=2, learning_rate=3e-3, max_length=24, dropout=0.0)
+    finetune(encoder, separable(160, 1), separable(40, 2), settings, out)
+    return out
+
+
+def steady(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Latencies that are the same in every run, and the stages that asked for them."""
+    asked: list[str] = []
+
+    def measure(
+        baseline: str,
+        files: Mapping[str, Path],
+        texts: Sequence[str],
+        passes: int,
+        openings: int,
+        progress: Any,
+        stage: str,
+    ) -> timing.Latencies:
+        asked.append(stage)
+        base = files[baseline].stat().st_size
+        ratios = {key: path.stat().st_size / base for key, path in files.items()}
+        return {key: {"ratio": ratio, "ms": ratio} for key, ratio in ratios.items()}
+
+    monkeypatch.setattr(timing, "measure", measure)
+    monkeypatch.setattr(trials, "measure_latency_table", lambda *given, **named: TABLE)
+    return asked
+
+
+class KilledError(Exception):
+    pass
+
+
+def killer(kept: int) -> Any:
+    """Raises when so many trials are on disk."""
+    seen = 0
+
+    def progress(stage: str, done: int, total: int, **facts: Any) -> None:
+        nonlocal seen
+        if "trials" in stage:
+            seen += 1
+            if seen == kept:
+                raise KilledError
+
+    return progress
+
+
+def found(result: Any) -> list[tuple[Any, ...]]:
+    return [(c.key, c.metrics, c.size_bytes, c.latency_ratio) for c in result.front]
+
+
+@pytest.fixture(scope="module")
+def whole(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A search that nothing stopped, with steady latencies."""
+    with pytest.MonkeyPatch.context() as patch:
+        steady(patch)
+        out = tmp_path_factory.mktemp("search") / "whole"
+        return search(open_model(trained), separable(160, 1), separable(40, 2), SMALL, out)
+
+
+def test_a_search_tries_cheap_and_trained_moves(whole: Any) -> None:
+    assert len(whole.candidates) == 12
+    assert sum(one.moves.distilled for one in whole.candidates) == 4
+    assert whole.baseline.moves == BASELINE
+    assert all(one.path.is_file() for one in whole.candidates)
+    assert whole.winner is None
+    assert "points lost against -50.00" in whole.missed
+    with pytest.raises(QualityGateError, match="Closest"):
+        whole.require_winner()
+    written = json.loads((whole.out / "front.json").read_text())
+    assert [one["key"] for one in written["front"]] == [one.key for one in whole.front]
+
+
+@pytest.mark.parametrize("kept", [3, 10])
+def test_a_killed_search_goes_on_to_the_same_front(
+    trained: Path, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    steady(monkeypatch)
+    data = separable(160, 1), separable(40, 2)
+    with pytest.raises(KilledError):
+        search(open_model(trained), *data, SMALL, tmp_path, progress=killer(kept))
+    finished = {path: path.read_bytes() for path in (tmp_path / "trials").iterdir()}
+    assert len(finished) == kept
+    with pytest.raises(UsageError, match="--resume"):
+        search(open_model(trained), *data, SMALL, tmp_path)
+    resumed = search(open_model(trained), *data, SMALL, tmp_path, resume=True)
+    assert found(resumed) == found(whole)
+    assert all(path.read_bytes() == content for path, content in finished.items())
+
+
+def test_another_budget_tries_nothing_again(
+    trained: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = steady(monkeypatch)
+    before = {path: path.stat().st_mtime_ns for path in (whole.out / "trials").iterdir()}
+    settings = replace(SMALL, max_size="1GB", max_drop=-40.0)
+    data = separable(160, 1), separable(40, 2)
+    search(open_model(trained), *data, settings, whole.out, resume=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert asked == []
+    with pytest.raises(UsageError, match="dev"):
+        search(open_model(trained), data[0], separable(40, 3), SMALL, whole.out, resume=True)
+
+
+def test_a_winner_is_tested_once_and_exported(trained: Path, tmp_path: Path) -> None:
+    """Real latencies; nothing is trained."""
+    settings = replace(SMALL, distill_epochs=0, max_drop=60.0, vocabulary="trimmed", speedups="")
+    data, test = (separable(160, 1), separable(40, 2)), separable(30, 4)
+    result = search(open_model(trained), *data, settings, tmp_path, test)
+    winner = result.require_winner()
+    assert result.winner_path is not None
+    assert result.winner_path.read_bytes() == winner.path.read_bytes()
+    assert LiteRtModel.open(result.winner_path).classify("a great movie")[0] in ("positive",)
+    assert open_model(tmp_path / "winner").tokenizer.vocabulary.size == winner.vocabulary
+    assert result.test is not None
+    assert set(result.test) == {"data", "float", "baseline", "winner"}
+    assert result.baseline.latency_ratio == 1.0
+    assert worth_training(result.candidates, result.budgets) == []
+
+
+def test_what_is_left_out_is_said(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady(monkeypatch)
+    settings = replace(
+        SMALL, vocabulary="whole", speedups="500", distill_epochs=0, max_candidates=3
+    )
+    data = separable(160, 1), separable(40, 2)
+    result = search(open_model(trained), *data, settings, tmp_path)
+    assert [one.moves.text for one in result.candidates] == ["int8 rows", "int4 rows"]
+    assert "--max-candidates" in result.notes[0]
+    assert "500 times faster" in result.notes[1]
+    settings = replace(settings, max_minutes=1e-9, embeddings="int8", vocabulary="both")
+    result = search(open_model(trained), *data, settings, tmp_path, resume=True)
+    assert len(result.candidates) == 1
+    assert any("--max-minutes" in note for note in result.notes)
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "160"}).invoke(cli, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    folder = tmp_path_factory.mktemp("data")
+    flags: list[object] = []
+    for part, rows, seed in (("train", 160, 1), ("dev", 40, 2), ("test", 30, 4)):
+        lines = [f"{one.text}\t{one.label}" for one in separable(rows, seed).examples]
+        path = folder / f"{part}.tsv"
+        path.write_text("\n".join(["text\tlabel", *lines]) + "\n")
+        flags += [f"--{part}", path]
+    return tuple(flags)
+
+
+def test_the_command_shows_the_front(
+    trained: Path, files: tuple[object, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "found"
+    quick = ("--speedups", "", "--latency-texts", 4, "--vocabulary", "whole")
+    command = ("search", trained, "-o", out, *files, *quick)
+    result = call(*command, "--max-drop", 60)
+    assert result.exit_code == 0, result.output
+    assert "points lost" in result.stdout
+    assert "* " in result.stdout
+    assert str(out / "winner.tflite") in result.stdout
+    assert "test accuracy (30 rows)" in result.stdout
+    assert (out / "front.png").read_bytes().startswith(b"\x89PNG")
+    result = call(*command, "--max-size", "1kB", "--resume", "--json")
+    assert result.exit_code == 3
+    assert "MB against 0.001 MB" in result.stderr
+    content = json.loads(result.stdout)
+    assert content["winner"] is None
+    assert content["front"]
+    assert not (out / "winner.tflite").exists()
+
+
+def test_the_command_refuses_bad_flags(
+    trained: Path, files: tuple[object, ...], tmp_path: Path
+) -> None:
+    bad = ("--max-size", "huge", "--max-latency", "quick", "--speedups", "0.5")
+    result = call("search", trained, "-o", tmp_path / "o", *files, *bad)
+    assert result.exit_code == 2
+    for name in ("max_size", "max_latency", "speedups"):
+        assert name in result.stderr
+    assert not (tmp_path / "o").exists()
