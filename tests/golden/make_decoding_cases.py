@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from converters import heads
-from converters.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
+from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
 from converters.vocabulary import Vocabulary
-from edgebert import semantic_index
-from edgebert.litert_model import MANIFEST_FORMAT, LiteRtModel
+from edgebert.evaluation.predictors import semantic_index
+from edgebert.models.litert_model import MANIFEST_FORMAT, LiteRtModel
 from edgebert.tasks import task_named
 
 OUTPUT = Path(__file__).with_name("decoding_cases.json")
@@ -210,7 +210,7 @@ class GivenOutputs:
         self.windows: list[dict[str, Any]] = []
 
     def signature(self, key: str) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
-        """As `edgebert.litert_runtime.Runtime` has it."""
+        """As `edgebert.models.litert_runtime.Runtime` has it."""
         return self._run
 
     def _run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
