@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edgebert.tasks.labelled_rows import LabelledRows
     from edgebert.tasks.task import Task, TrainingRows
     from edgebert.training.distilling import Teacher
-    from edgebert.training.judging import EncodedSplit
+    from edgebert.training.evaluator import EncodedSplit
 
 STAGE = "distill"
 _NO_TEACHERS = {ENCODER: "a bare encoder", "masked-lm": "a masked LM"}

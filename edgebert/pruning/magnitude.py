@@ -38,7 +38,7 @@ from edgebert.training.state import TrainingFolder, describe_data, describe_mode
 
 if TYPE_CHECKING:
     from edgebert.tasks.task import Task
-    from edgebert.training.judging import EncodedSplit
+    from edgebert.training.evaluator import EncodedSplit
 
 STAGE = "prune"
 _GZIP_LEVEL = 6

@@ -30,7 +30,7 @@ from edgebert.tasks.mask_filling import MASK, filled, likeliest, log_softmax
 from edgebert.tasks.masked_rows import (
     JUDGE_SEED,
     NEXT_SENTENCE,
-    JudgedTexts,
+    EvaluationTexts,
     MaskedRows,
     asked,
 )
@@ -43,7 +43,7 @@ from edgebert.tasks.task import Decoding, Features, Task, TrainingRows
 if TYPE_CHECKING:
     import keras
 
-JUDGED_PLACES = 8
+EVALUATED_PLACES = 8
 """Of a row of running text, so many places are judged at most, as a file answers few at once."""
 SCORES = np.dtype([("log_probability", "f4"), ("hit", "?"), ("next_sentence_hit", "f4")])
 """What is kept of a judged place, instead of a number for every token of the vocabulary."""
@@ -131,12 +131,12 @@ class MaskedLM(Task[MaskedFeatures]):
             decoding.get("mask_share", defaults.mask_share),
             decoding.get("whole_words", defaults.whole_words),
         )
-        most = min(JUDGED_PLACES, decoding.get("masks", JUDGED_PLACES))
+        most = min(EVALUATED_PLACES, decoding.get("masks", EVALUATED_PLACES))
         tokens = tokenizer.vocabulary.tokens
         if len(examples) and isinstance(examples[0], Document):
             in_pairs = bool(decoding.get("next_sentence")) and len(examples) > 1
             corpus = pack_corpus(tokenizer, examples, max_length, in_pairs)
-            encodings: Sequence[Encoding] = JudgedTexts(corpus, masking, most)
+            encodings: Sequence[Encoding] = EvaluationTexts(corpus, masking, most)
             return MaskedFeatures(examples, encodings, corpus.owners, 0, tokens, masking, corpus)
         mask = tokenizer.vocabulary.mask_token
         texts = [example.text.replace(MASK, mask) for example in examples]
@@ -327,7 +327,7 @@ def _masks(encoding: Encoding) -> tuple[int, ...]:
 
 
 def _masked_words(text: str) -> str:
-    words = list(_WORD.finditer(text))[::_ASKED_EVERY][:JUDGED_PLACES]
+    words = list(_WORD.finditer(text))[::_ASKED_EVERY][:EVALUATED_PLACES]
     for word in reversed(words):
         text = text[: word.start()] + MASK + text[word.end() :]
     return text if words else f"{text} {MASK}"

@@ -14,7 +14,7 @@ from edgebert.encoding.encoded_rows import Inputs
 from edgebert.encoding.tokenizer import Encoding
 from edgebert.tasks.corpus_rows import CorpusRows
 from edgebert.tasks.masking import Ids, MaskedEncoding, Masking, padded_places
-from edgebert.tasks.task import JUDGED
+from edgebert.tasks.task import EVALUATION
 
 NEXT_SENTENCE = "next_sentence"
 PLACES = "mask_places"
@@ -24,7 +24,7 @@ _UNSEEN = 0.1
 _COUNTED_AT_ONCE = 1 << 24
 
 
-class JudgedTexts(Sequence[Encoding]):
+class EvaluationTexts(Sequence[Encoding]):
     """The rows of a corpus as a model is judged on them: fixed places, all [MASK].
 
     Args:
@@ -118,7 +118,7 @@ class MaskedRows:
     def _drawn(self, row: int, epoch: int) -> tuple[Ids, Ids, Ids]:
         """What the model sees of a row, the places, and what stood there."""
         ids, _ = self.corpus.tokens(row)
-        if epoch == JUDGED:
+        if epoch == EVALUATION:
             judged = self.judged[row]
             assert isinstance(judged, MaskedEncoding)
             places = np.array(judged.masks, np.int32)

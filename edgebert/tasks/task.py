@@ -37,8 +37,8 @@ Decoding = Mapping[str, Any]
 edgebert.json and in the file's manifest. Each task says in `decoding` which keys it has."""
 
 
-JUDGED = -1
-"""Instead of an epoch's number: the rows as a model is judged on them, always the same."""
+EVALUATION = -1
+"""Epoch number that selects the rows as they are evaluated: the same at every call."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class TrainingRows(Protocol):
         Args:
             rows: their numbers, `[batch]`.
             longest: the columns are at most so many.
-            epoch: from 0, or `JUDGED`. The same rows of the same epoch give the same arrays,
+            epoch: from 0, or `EVALUATION`. The same rows of the same epoch give the same arrays,
                 always: what is random is drawn from the seed, the epoch and the row's number.
 
         Returns:

@@ -26,7 +26,7 @@ from edgebert.tasks import task_named
 from edgebert.tasks.task import Task, TrainingRows
 from edgebert.training.batches import count_batches
 from edgebert.training.devices import Devices, OneDevice
-from edgebert.training.judging import Judge, Run
+from edgebert.training.evaluator import Evaluator, Run
 from edgebert.training.loop import EpochScore, StatefulCallback, TrainingLoop
 from edgebert.training.narrow_backbone import NarrowBackbone
 from edgebert.training.optimizer import SparseAdamW, WarmupLinear
@@ -115,7 +115,7 @@ def total_steps(rows: int, settings: FinetuneSettings) -> int:
 def train(
     model: keras.Model,
     data: TrainingRows,
-    dev: Judge,
+    dev: Evaluator,
     settings: FinetuneSettings,
     folder: TrainingFolder,
     progress: Progress,

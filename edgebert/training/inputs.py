@@ -10,7 +10,7 @@ from edgebert.errors import refuse
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import DeviceSettings, FinetuneSettings, broken_rules
 from edgebert.tasks.task import Decoding, Task
-from edgebert.training.judging import EncodedSplit
+from edgebert.training.evaluator import EncodedSplit
 
 _SHORTEST = 3
 

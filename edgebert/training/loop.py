@@ -24,7 +24,7 @@ from edgebert.system.progress import Progress
 from edgebert.tasks.task import TrainingRows
 from edgebert.training.batches import count_batches, epoch_batches
 from edgebert.training.devices import NOISE, Devices, from_chief
-from edgebert.training.judging import Judge
+from edgebert.training.evaluator import Evaluator
 from edgebert.training.state import Arrays, TrainingFolder
 
 SAVE_EVERY_SECONDS = 600.0
@@ -83,7 +83,7 @@ class TrainingLoop(keras.callbacks.Callback):
         self,
         model: keras.Model,
         data: TrainingRows,
-        dev: Judge,
+        dev: Evaluator,
         settings: FinetuneSettings,
         folder: TrainingFolder,
         progress: Progress,

@@ -19,10 +19,10 @@ from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.mask_filling import filled
-from edgebert.tasks.masked_lm import JUDGED_PLACES, MaskedFeatures, MaskedLM
+from edgebert.tasks.masked_lm import EVALUATED_PLACES, MaskedFeatures, MaskedLM
 from edgebert.tasks.masked_rows import PLACES, MaskedRows
 from edgebert.tasks.masking import MaskedEncoding
-from edgebert.tasks.task import JUDGED
+from edgebert.tasks.task import EVALUATION
 
 TASK = MaskedLM()
 ON, OFF = {"next_sentence": True}, {"next_sentence": False}
@@ -64,7 +64,7 @@ def test_places_are_drawn_anew_each_epoch_and_are_the_same_again(
     np.testing.assert_array_equal(first[0][PLACES][1, :size], alone[0][PLACES][0])
 
 
-@pytest.mark.parametrize("epoch", [0, JUDGED])
+@pytest.mark.parametrize("epoch", [0, EVALUATION])
 def test_targets_are_what_stood_there(corpus: Path, tokenizer: Tokenizer, epoch: int) -> None:
     rows = rows_of(corpus, tokenizer, ON)
     inputs, targets, weights = rows.batch(np.arange(len(rows)), 24, epoch)
@@ -76,7 +76,7 @@ def test_targets_are_what_stood_there(corpus: Path, tokenizer: Tokenizer, epoch:
         assert (targets["logits"][row][len(used) :] == -1).all()
         changed = np.flatnonzero(inputs["token_ids"][row] != whole[row])
         assert set(changed) <= set(used)
-        if epoch == JUDGED:
+        if epoch == EVALUATION:
             assert (inputs["token_ids"][row][used] == rows.masking.mask_id).all()
     np.testing.assert_array_equal(targets["next_sentence"], 1 - rows.corpus.follows)
     assert weights.tolist() == [1.0] * len(rows)
@@ -85,7 +85,7 @@ def test_targets_are_what_stood_there(corpus: Path, tokenizer: Tokenizer, epoch:
 def test_a_judge_and_a_predictor_ask_the_same(corpus: Path, tokenizer: Tokenizer) -> None:
     features = features_of(corpus, tokenizer, ON)
     rows = TASK.rows(features, (), ON, SETTINGS, tokenizer)
-    inputs, targets, _ = rows.batch(np.array([2]), 24, JUDGED)
+    inputs, targets, _ = rows.batch(np.array([2]), 24, EVALUATION)
     encoding = features.encodings[2]
     assert isinstance(encoding, MaskedEncoding)
     assert inputs["token_ids"][0, : len(encoding)].tolist() == list(encoding.token_ids)
@@ -97,7 +97,7 @@ def test_a_row_is_judged_at_a_few_places(tokenizer: Tokenizer, tmp_path: Path) -
     path = tmp_path / "long.txt"
     path.write_text("play music now please " * 8 + "\n" + "stop set turn on " * 8)
     data = TASK.read(path, DataSettings(), "required")
-    for masks, most in ((None, JUDGED_PLACES), (2, 2), (100, JUDGED_PLACES)):
+    for masks, most in ((None, EVALUATED_PLACES), (2, 2), (100, EVALUATED_PLACES)):
         decoding = {"mask_share": 0.9} | ({} if masks is None else {"masks": masks})
         features = TASK.features(tokenizer, data.examples, 40, decoding)
         for encoding in features.encodings:

@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgebert.encoding.encoded_rows import Inputs
-from edgebert.tasks.task import JUDGED, Decoding, Features, Task, TrainingRows
+from edgebert.tasks.task import EVALUATION, Decoding, Features, Task, TrainingRows
 from edgebert.training.batches import sorted_batches
 
 Run = Callable[[Inputs], Any]
 
 
-class Judge(Protocol):
+class Evaluator(Protocol):
     """Judges a model after each epoch."""
 
     @property
@@ -91,7 +91,7 @@ class EncodedSplit:
         found: dict[int, np.ndarray] = {}
         losses = 0.0
         for batch in sorted_batches(self.rows.lengths, batch_size):
-            inputs, targets, _ = self.rows.batch(batch, longest, JUDGED)
+            inputs, targets, _ = self.rows.batch(batch, longest, EVALUATION)
             outputs = run(inputs)
             losses += float(self.loss(targets, outputs)) * len(batch)
             numbers = self.task.encodings_of_rows(self.features, batch)
