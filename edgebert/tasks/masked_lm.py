@@ -284,12 +284,15 @@ class MaskedLM(Task[MaskedFeatures]):
         names = {MASK, features.tokens[features.masking.mask_id]}
         typed = re.compile("|".join(map(re.escape, names)))
         found = []
-        for example, output in zip(features.examples, outputs, strict=True):
+        for example, output, encoding in zip(
+            features.examples, outputs, features.encodings, strict=True
+        ):
+            is_chosen = isinstance(encoding, MaskedEncoding) and encoding.chosen
             masks: list[dict[str, Any]] = [
                 {"start": match.start(), "end": match.end(), "tokens": []}
                 for match in typed.finditer(example.text)
             ]
-            for mask, row in zip(masks, output, strict=False):
+            for mask, row in zip(masks, () if is_chosen else output, strict=False):
                 mask["tokens"] = likeliest(row, features.tokens)
             found.append(
                 {"text": example.text, "filled": filled(example.text, masks), "masks": masks}
@@ -316,7 +319,7 @@ def _typed(encoding: Encoding, masking: Masking, most: int, answered: int | None
     if not len(masks):
         generator = np.random.default_rng([JUDGE_SEED, *encoding.token_ids])
         segments = np.array(encoding.segment_ids, np.int32)
-        return replace(asked(ids, segments, masking, generator, most), hidden=())
+        return replace(asked(ids, segments, masking, generator, most), hidden=(), chosen=True)
     return MaskedEncoding(
         encoding.token_ids, encoding.segment_ids, encoding.offsets, tuple(masks.tolist())
     )

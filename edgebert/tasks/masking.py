@@ -27,11 +27,13 @@ class MaskedEncoding(Encoding):
         hidden: the ids that stood there; empty where nobody knows them.
         follows: 1 where the second text follows the first, 0 where it is of elsewhere, -1 where
             there is no second text.
+        chosen: whether the places were chosen, since a typed text has no [MASK] among its tokens.
     """
 
     masks: tuple[int, ...] = ()
     hidden: tuple[int, ...] = ()
     follows: int = -1
+    chosen: bool = False
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ def test_the_cases_reach_what_they_are_for() -> None:
     assert no_answer == {True, False}
     given = {len(case["answer"]["labels"]) for case in by_task["multi-label"]}
     assert {0, 1, 4} <= given
+    behind_cut = [case for case in by_task["masked-lm"] if "behind the cut" in case["name"]]
+    assert any(case["answer"]["masks"][0]["tokens"] == [] for case in behind_cut)
     outputs = {models[case["model"]]["output"] for case in cases}
     assert outputs == {"probabilities", "logits", "score", "embedding"}
     assert any("\ud800" in text for case in cases for text in case["texts"])
