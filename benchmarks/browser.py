@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks import models
 from edgebert.exporting.artifact import export
 from edgebert.profiling.browser.litertjs import NpmPackage, fetch, find_litertjs
-from edgebert.profiling.browser.seat import Room
+from edgebert.profiling.browser.page_session import PageSessions
 from edgebert.profiling.browser.server import PageServer, Resource
 from edgebert.profiling.measurement import median_interval
 from edgebert.settings import ExportSettings
@@ -81,10 +81,10 @@ def main() -> None:
         settings = ExportSettings(lengths=",".join(map(str, LENGTHS)))
         ours = export(models.minilm_classifier(), Path(scratch) / "ours.tflite", settings)
         sizes = f"{ours.size_bytes / 1e6:.1f} MB and {peer.stat().st_size / 1e6:.1f} MB"
-        room = Room(0, lambda seat: None)  # nobody joins: the page is driven from here
+        sessions = PageSessions(0, lambda page: None)  # nobody joins: the page is driven from here
         content = resources(ours.path, peer, not arguments.no_relaxed_simd)
         with (
-            PageServer(content, room, lambda seat: {}) as server,
+            PageServer(content, sessions, lambda page: {}) as server,
             Chromium(chromium) as browser,
         ):
             page = browser.open(server.url)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edgebert.errors import EdgebertError
     from edgebert.profiling.device_check import DeviceCheck
     from edgebert.profiling.measurement import Measurement
-    from edgebert.profiling.target import Job, Outcome, Target, Typed
+    from edgebert.profiling.target import Job, Outcome, Target, TextInput
     from edgebert.system.progress import Progress
 
 
@@ -169,16 +169,16 @@ def profile(
 
 def _texts(
     models: Sequence[Path], path: Path, columns: DataSettings, most: int
-) -> tuple[Typed, ...]:
+) -> tuple[TextInput, ...]:
     """Random ones of a file's texts, as somebody types them."""
     from edgebert.data.datasets import take
     from edgebert.profiling.plan import task_of_files
-    from edgebert.profiling.target import as_typed
+    from edgebert.profiling.target import as_text_input
     from edgebert.tasks.examples import read_examples, typed_of
 
     task = task_of_files(models)
     chosen = take(read_examples(task, path, columns), most, seed=0)
-    return tuple(as_typed(typed_of(task, example)) for example in chosen.examples)
+    return tuple(as_text_input(typed_of(task, example)) for example in chosen.examples)
 
 
 def _labelled(models: Sequence[Path], path: Path, columns: DataSettings, most: int) -> Dataset:

@@ -280,12 +280,12 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
     A load that other stages of this run left behind is no warning.
     """
     from edgebert.profiling.session import BUSY_BEFORE
-    from edgebert.profiling.target import as_typed, profile
+    from edgebert.profiling.target import as_text_input, profile
 
     assert session.config.profile is not None
     plans = session.config.exports
     chosen = take(session.test, PROFILED_TEXTS, seed=0)
-    texts = [as_typed(session.task.typed(example)) for example in chosen.examples]
+    texts = [as_text_input(session.task.typed(example)) for example in chosen.examples]
     measurements = profile(
         [session.tflite(plan) for plan in plans], session.config.profile, texts, session.progress
     )

@@ -40,11 +40,11 @@ def measure_cold_starts(
 
     def once(weight_cache: str) -> dict[str, Any]:
         with start() as process:
-            process.ask("extend", program=extension)
-            return process.ask("cold_start", **request, weight_cache=weight_cache)
+            process.request("extend", program=extension)
+            return process.request("cold_start", **request, weight_cache=weight_cache)
 
     with start() as keeper:
-        path = keeper.ask("scratch")["path"]
+        path = keeper.request("scratch")["path"]
         once(path)
         pairs = [(once(""), once(path)) for _ in range(STARTS)]
     plain, cached = zip(*pairs, strict=True)

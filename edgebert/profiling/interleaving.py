@@ -1,7 +1,7 @@
-"""Gives every contender its turns, so that a machine's moods fall on all of them alike.
+"""Gives every case its turns, so that a machine's moods fall on all of them alike.
 
-A contender is one model in one configuration. Its calls are timed in short blocks: A B, B A, A B...
-so that a drift of the clock speed favours nobody. Each contender is started afresh several times,
+A case is one model in one configuration. Its calls are timed in short blocks: A B, B A, A B...
+so that a drift of the clock speed favours nobody. Each case is started afresh several times,
 since where memory lands makes one process faster than the next; the last start goes on until the
 median is known well enough or the time is up.
 """
@@ -35,7 +35,7 @@ BUSY_CPU_SHARE = 0.9
 
 
 @dataclass
-class Contender:
+class BenchmarkCase:
     """One model in one configuration: how to start it, what to call, and what came of it.
 
     Attributes:
@@ -111,17 +111,17 @@ class Contender:
     def begin(self, process: Runner, settings: ProfileSettings) -> None:
         """Loads the model in a fresh process, makes the first call, and warms up."""
         self._process, began = process, perf_counter()
-        self._loads.append(process.ask("load", **self.load))
-        self._first_calls.append(process.ask("first_call", **self.call))
+        self._loads.append(process.request("load", **self.load))
+        self._first_calls.append(process.request("first_call", **self.call))
         limits = {"warmup": settings.warmup_runs, "max_seconds": settings.max_seconds / MIN_BLOCKS}
-        process.ask("run", **self.call, **limits)
+        process.request("run", **self.call, **limits)
         self.seconds += perf_counter() - began
 
     def run_block(self, settings: ProfileSettings) -> None:
         """Times one block of calls."""
         began = perf_counter()
         share = settings.max_seconds / MIN_BLOCKS
-        response = self._process.ask(
+        response = self._process.request(
             "run",
             **self.call,
             warmup=BLOCK_WARMUP,
@@ -135,7 +135,7 @@ class Contender:
 
     def end(self) -> None:
         """Asks for the memory; the process may go."""
-        self._memories.append(self._process.ask("memory"))
+        self._memories.append(self._process.request("memory"))
 
     def done(self, settings: ProfileSettings) -> bool:
         """Whether the median is known well enough."""
@@ -170,10 +170,10 @@ class Contender:
         return found
 
 
-def measure_in_turn(
-    contenders: Sequence[Contender], settings: ProfileSettings, progress: Progress = silent
+def measure_interleaved(
+    cases: Sequence[BenchmarkCase], settings: ProfileSettings, progress: Progress = silent
 ) -> None:
-    """Fills every contender's figures.
+    """Fills every case's figures.
 
     Contenders take part in every round until their time is up, so block i of each was made in the
     same round. Rounds end when all medians are known well enough.
@@ -183,34 +183,34 @@ def measure_in_turn(
     """
     turn = 0
     for start in range(STARTS):
-        running = [c for c in contenders if c.seconds < settings.max_seconds]
+        running = [c for c in cases if c.seconds < settings.max_seconds]
         with ExitStack() as stack:
-            for contender in _order(running, start):
-                _tell(progress, contender)
-                contender.begin(stack.enter_context(contender.start()), settings)
+            for case in _order(running, start):
+                _tell(progress, case)
+                case.begin(stack.enter_context(case.start()), settings)
             planned = range(math.ceil(MIN_BLOCKS / STARTS))
             for block in planned if start < STARTS - 1 else itertools.count():
                 able = [c for c in running if c.seconds < settings.max_seconds or not c.blocks]
                 if not able or (block not in planned and all(c.done(settings) for c in able)):
                     break
-                for contender in _order(able, turn):
-                    contender.run_block(settings)
-                    _tell(progress, contender)
+                for case in _order(able, turn):
+                    case.run_block(settings)
+                    _tell(progress, case)
                 turn += 1
-            for contender in running:
-                contender.end()
-    for contender in contenders:
-        blocks = len(contender.blocks)
-        progress(contender.label, blocks, blocks, p50_ms=contender.latency.p50_ms)
+            for case in running:
+                case.end()
+    for case in cases:
+        blocks = len(case.blocks)
+        progress(case.label, blocks, blocks, p50_ms=case.latency.p50_ms)
 
 
-def _tell(progress: Progress, contender: Contender) -> None:
+def _tell(progress: Progress, case: BenchmarkCase) -> None:
     """Blocks made so far; how many it takes is not known before the median is."""
-    blocks = len(contender.blocks)
-    facts = {"p50_ms": contender.latency.p50_ms} if blocks else {}
-    progress(contender.label, blocks, max(MIN_BLOCKS, blocks + 1), **facts)
+    blocks = len(case.blocks)
+    facts = {"p50_ms": case.latency.p50_ms} if blocks else {}
+    progress(case.label, blocks, max(MIN_BLOCKS, blocks + 1), **facts)
 
 
-def _order(contenders: Sequence[Contender], turn: int) -> list[Contender]:
+def _order(cases: Sequence[BenchmarkCase], turn: int) -> list[BenchmarkCase]:
     """The given order on even turns, the reverse on odd ones."""
-    return list(contenders) if turn % 2 == 0 else list(reversed(contenders))
+    return list(cases) if turn % 2 == 0 else list(reversed(cases))

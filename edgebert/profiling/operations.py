@@ -76,7 +76,7 @@ def time_operations(
         EdgebertError: the runtime has no profiler, or failed.
     """
     limits = {"warmup": WARMUP_CALLS, "runs": CALLS, "max_seconds": SECONDS}
-    answer = process.ask("operations", **call, **limits)
+    answer = process.request("operations", **call, **limits)
     plain = float(answer["plain_ms"])
     times = name_operations(subgraph, with_cut_off(answer["operations"], 1000 * plain))
     total = sum(time.latency_ms for time in times)

@@ -27,7 +27,7 @@ class Runner(Protocol):
         """Sends a request and waits for its response, which may be `{"error", "kind"}`."""
         ...
 
-    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+    def request(self, op: str, **fields: Any) -> dict[str, Any]:
         """As `exchange`, but an error response raises."""
         ...
 
@@ -95,16 +95,16 @@ class RunnerProcess:
         finally:
             overdue.cancel()
         if not line:
-            raise EdgebertError(self._obituary(op))
+            raise EdgebertError(self._exit_message(op))
         try:
             return dict(json.loads(line))
         except ValueError as error:
             raise EdgebertError(
                 f"{self.label}: the benchmark program answers '{op}' by a line of JSON. "
-                f"Received: {line[:200]!r}.{self._last_words()}"
+                f"Received: {line[:200]!r}.{self._stderr_tail()}"
             ) from error
 
-    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+    def request(self, op: str, **fields: Any) -> dict[str, Any]:
         """As `exchange`, but an error response raises.
 
         Raises:
@@ -144,17 +144,17 @@ class RunnerProcess:
         self._overdue = True
         self._process.kill()
 
-    def _obituary(self, op: str) -> str:
+    def _exit_message(self, op: str) -> str:
         code = self._process.wait()
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         if self._overdue:
             how = f"no answer for {ANSWER_TIMEOUT_SECONDS:g} s"
         return (
             f"{self.label}: the benchmark program ended while it was asked for '{op}'. "
-            f"Received: {how}.{self._last_words()}"
+            f"Received: {how}.{self._stderr_tail()}"
         )
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         self._stderr.seek(0)
         lines = self._stderr.read().decode("utf-8", "replace").splitlines()[-STDERR_LINES:]
         return " Its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgebert.errors import ModelError, UsageError
-from edgebert.profiling.closer_look import CloserLook
 from edgebert.profiling.device_check import DeviceCheck, HostReference
-from edgebert.profiling.interleaving import Contender, measure_in_turn
+from edgebert.profiling.extra_measurements import ExtraMeasurements
+from edgebert.profiling.interleaving import BenchmarkCase, measure_interleaved
 from edgebert.profiling.machine_warnings import BUSY_BEFORE as BUSY_BEFORE
 from edgebert.profiling.machine_warnings import counted, machine_warnings
 from edgebert.profiling.measurement import Device, Kind, Measurement
@@ -31,7 +31,7 @@ from edgebert.profiling.plan import (
 )
 from edgebert.profiling.process import Runner
 from edgebert.profiling.sustained import chosen
-from edgebert.profiling.target import Job, Outcome, Typed, as_typed
+from edgebert.profiling.target import Job, Outcome, TextInput, as_text_input
 from edgebert.settings import ProfileSettings
 from edgebert.system.progress import Progress
 
@@ -146,12 +146,12 @@ def _check(
     calls, stage = reference.calls(), f"check {file.name}"
     outputs: list[dict[str, Any]] = []
     with machine.start_runner(stage) as process:
-        process.ask("load", model=machine.place(file), threads=1)
+        process.request("load", model=machine.place(file), threads=1)
         for key, group in groupby(calls, key=lambda call: call[0]):
             inputs = [values for _, values in group]
             for start in range(0, len(inputs), at_once):
                 part = inputs[start : start + at_once]
-                answer = process.ask("predict", signature=key, inputs=part)["outputs"]
+                answer = process.request("predict", signature=key, inputs=part)["outputs"]
                 outputs += [
                     {name: np.array(values, np.float32) for name, values in output.items()}
                     for output in answer
@@ -191,16 +191,16 @@ class _Session:
         self._runtime = _runtime(facts)
         extended = settings.operations or settings.cold_start
         extension = machine.place(runner_extension()) if extended else ""
-        self._look = CloserLook(settings, progress, extension)
+        self._look = ExtraMeasurements(settings, progress, extension)
 
     def model_only(self, plan: Sequence[Configuration], threads: int) -> list[Measurement]:
         """Times configurations of one length in turn."""
-        contenders = [self._contender(configuration, threads) for configuration in plan]
-        measure_in_turn(contenders, self._settings, self._progress)
+        cases = [self._case(configuration, threads) for configuration in plan]
+        measure_interleaved(cases, self._settings, self._progress)
         measurements = []
-        for contender, c in zip(contenders, plan, strict=True):
-            own = self._measurement(contender, c.file, threads, "model", c.signature, c.length)
-            measurements.append(self._look.at_model(contender, own))
+        for case, c in zip(cases, plan, strict=True):
+            own = self._measurement(case, c.file, threads, "model", c.signature, c.length)
+            measurements.append(self._look.at_model(case, own))
         return measurements
 
     def without_pause(self, measurements: list[Measurement], plan: Sequence[Configuration]) -> None:
@@ -209,13 +209,13 @@ class _Session:
         for c in plan:
             keys = [(m.name, m.threads, m.signature, m.length, m.texts) for m in measurements]
             place = keys.index((c.file.name, threads, c.signature, c.length, 0))
-            contender = self._contender(c, threads)
-            measurements[place] = self._look.under_load(contender, measurements[place])
+            case = self._case(c, threads)
+            measurements[place] = self._look.under_load(case, measurements[place])
 
-    def _contender(self, configuration: Configuration, threads: int) -> Contender:
+    def _case(self, configuration: Configuration, threads: int) -> BenchmarkCase:
         file, signature = configuration.file, configuration.signature
         label = f"{file.name}, {signature or 'graph'}, {counted(threads, 'thread')}"
-        return Contender(
+        return BenchmarkCase(
             label,
             partial(self._machine.start_runner, label),
             {"model": self._machine.place(file), "threads": threads},
@@ -223,14 +223,14 @@ class _Session:
         )
 
     def end_to_end(
-        self, files: Sequence[ModelFile], threads: int, texts: Sequence[Typed]
+        self, files: Sequence[ModelFile], threads: int, texts: Sequence[TextInput]
     ) -> list[Measurement]:
         """Times text in, answer out, of files of one task in turn."""
-        contenders = []
+        cases = []
         for file in files:
             label = f"{file.name}, end to end, {counted(threads, 'thread')}"
-            contenders.append(
-                Contender(
+            cases.append(
+                BenchmarkCase(
                     label,
                     partial(self._machine.start_end_to_end, label),
                     {"model": self._machine.place(file), "threads": threads, "texts": list(texts)},
@@ -238,16 +238,16 @@ class _Session:
                     round_calls=len(texts),
                 )
             )
-        measure_in_turn(contenders, self._settings, self._progress)
+        measure_interleaved(cases, self._settings, self._progress)
         measurements = []
-        for contender, file in zip(contenders, files, strict=True):
-            own = self._measurement(contender, file, threads, "end_to_end", texts=len(texts))
-            measurements.append(self._look.at_text(contender, own))
+        for case, file in zip(cases, files, strict=True):
+            own = self._measurement(case, file, threads, "end_to_end", texts=len(texts))
+            measurements.append(self._look.at_text(case, own))
         return measurements
 
     def _measurement(
         self,
-        contender: Contender,
+        case: BenchmarkCase,
         file: ModelFile,
         threads: int,
         kind: Kind,
@@ -257,7 +257,7 @@ class _Session:
     ) -> Measurement:
         warnings = [
             *machine_warnings(self._device, self._environment, threads),
-            *contender.warnings(self._settings, threads),
+            *case.warnings(self._settings, threads),
         ]
         if kind == "model" and self._settings.end_to_end:
             warnings += _why_no_text(self._machine, file)
@@ -272,12 +272,12 @@ class _Session:
             length=length,
             kind=kind,
             texts=texts,
-            load_ms=contender.load_ms,
-            first_call_ms=contender.first_call_ms,
-            latency=contender.latency,
-            peak_memory_bytes=contender.peak_memory_bytes,
-            model_memory_bytes=contender.model_memory_bytes,
-            energy_mj=contender.energy_mj,
+            load_ms=case.load_ms,
+            first_call_ms=case.first_call_ms,
+            latency=case.latency,
+            peak_memory_bytes=case.peak_memory_bytes,
+            model_memory_bytes=case.model_memory_bytes,
+            energy_mj=case.energy_mj,
             warnings=tuple(warnings),
         )
 
@@ -329,7 +329,7 @@ def _inspect(
     signatures, problems = {}, []
     for file in files:
         with machine.start_runner(file.name) as process:
-            facts = facts or process.ask("hello")
+            facts = facts or process.request("hello")
             loaded = process.exchange("load", model=machine.place(file))
             if "error" in loaded:
                 problems.append(f"{file.path}: {loaded['error']}")
@@ -344,7 +344,7 @@ def _inspect(
     return facts, signatures
 
 
-def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[Typed] | None) -> None:
+def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[TextInput] | None) -> None:
     """Raises where settings make no sense.
 
     Raises:
@@ -365,7 +365,9 @@ def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[Typed] | None
         raise UsageError(f"profile expects that {'; '.join(broken)}. Received: {settings}.")
 
 
-def _typical_lengths(files: Sequence[ModelFile], texts: Sequence[Typed] | None) -> dict[str, int]:
+def _typical_lengths(
+    files: Sequence[ModelFile], texts: Sequence[TextInput] | None
+) -> dict[str, int]:
     """By the names of files that answer texts, the median length of what they read in tokens."""
     from edgebert.models.litert_model import LiteRtModel
     from edgebert.tasks.examples import encodings_of
@@ -379,11 +381,11 @@ def _typical_lengths(files: Sequence[ModelFile], texts: Sequence[Typed] | None) 
     return lengths
 
 
-def sample_texts(task: str = CLASSIFICATION) -> list[Typed]:
+def sample_texts(task: str = CLASSIFICATION) -> list[TextInput]:
     """What somebody would ask a task, out of the sample set's test split, the same every time."""
     from edgebert.data.datasets import read_dataset, sample_set, take
     from edgebert.tasks import task_named
 
     texts = list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)
     kind = task_named(task)
-    return [as_typed(kind.typed(example)) for example in kind.check_examples(texts)]
+    return [as_text_input(kind.typed(example)) for example in kind.check_examples(texts)]

@@ -43,7 +43,7 @@ def run_without_pause(
     points: list[SustainedPoint] = []
     elapsed = 0.0
     while elapsed < seconds:
-        answer = process.ask("run", **call, **limits)
+        answer = process.request("run", **call, **limits)
         elapsed += answer["wall_ms"] / 1000
         points.append(_point(elapsed, answer))
         tell(points)

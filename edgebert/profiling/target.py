@@ -34,11 +34,11 @@ TARGETS = {
 }
 
 
-Typed = str | tuple[str, ...]
+TextInput = str | tuple[str, ...]
 """What somebody types for one answer: a text, or several where the task wants them."""
 
 
-def as_typed(texts: Sequence[str]) -> Typed:
+def as_text_input(texts: Sequence[str]) -> TextInput:
     """One text alone, several as they are."""
     return texts[0] if len(texts) == 1 else tuple(texts)
 
@@ -57,7 +57,7 @@ class Job:
 
     models: tuple[Path, ...]
     settings: ProfileSettings
-    texts: tuple[Typed, ...] | None = None
+    texts: tuple[TextInput, ...] | None = None
     check: Dataset | None = None
 
 
@@ -104,7 +104,7 @@ def open_target(name: str, settings: TargetSettings = TargetSettings()) -> Targe
 def profile(
     models: Sequence[Path | str],
     settings: ProfileSettings = ProfileSettings(),
-    texts: Sequence[Typed] | None = None,
+    texts: Sequence[TextInput] | None = None,
     progress: Progress = silent,
     target: str = "cpu",
     target_settings: TargetSettings = TargetSettings(),

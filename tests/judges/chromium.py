@@ -95,7 +95,7 @@ class Chromium:
             stack.callback(self._end)
             self._requests = stack.enter_context(os.fdopen(our_write, "wb", buffering=0))
             self._reader.start()
-            self.ask("Browser.getVersion")
+            self.send_command("Browser.getVersion")
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Chromium:
@@ -127,15 +127,19 @@ class Chromium:
             beside: a page whose profile it shares, as another tab of the same browser.
         """
         context = beside and beside.profile
-        context = context or self.ask("Target.createBrowserContext")["browserContextId"]
-        target = self.ask("Target.createTarget", url="about:blank", browserContextId=context)
+        context = context or self.send_command("Target.createBrowserContext")["browserContextId"]
+        target = self.send_command(
+            "Target.createTarget", url="about:blank", browserContextId=context
+        )
         target_id = target["targetId"]
-        session = self.ask("Target.attachToTarget", targetId=target_id, flatten=True)["sessionId"]
+        session = self.send_command("Target.attachToTarget", targetId=target_id, flatten=True)[
+            "sessionId"
+        ]
         page = Page(self, session, target_id, context)
         self._listeners[session] = page.hear
         for domain in ("Page", "Runtime", "Network", "Log"):
-            page.ask(f"{domain}.enable")
-        page.ask(
+            page.send_command(f"{domain}.enable")
+        page.send_command(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
@@ -143,13 +147,13 @@ class Chromium:
             mobile=mobile,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        page.ask("Emulation.setEmulatedMedia", features=[scheme])
+        page.send_command("Emulation.setEmulatedMedia", features=[scheme])
         if before:
-            page.ask("Page.addScriptToEvaluateOnNewDocument", source=before)
-        page.ask("Page.navigate", url=url)
+            page.send_command("Page.addScriptToEvaluateOnNewDocument", source=before)
+        page.send_command("Page.navigate", url=url)
         return page
 
-    def ask(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
+    def send_command(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
         """Sends a DevTools command and waits for its result.
 
         Raises:
@@ -211,9 +215,9 @@ class Page:
         self.requests: list[str] = []
         self.problems: list[str] = []
 
-    def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """As `Chromium.ask`, for this page."""
-        return self._browser.ask(method, self._session, **parameters)
+    def send_command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """As `Chromium.send_command`, for this page."""
+        return self._browser.send_command(method, self._session, **parameters)
 
     def hear(self, method: str, event: dict[str, Any]) -> None:
         """Takes an event of the page in; called by the browser's reader."""
@@ -234,7 +238,7 @@ class Page:
         Raises:
             PageError: it threw.
         """
-        answer = self.ask(
+        answer = self.send_command(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
         )
         if "exceptionDetails" in answer:
@@ -262,19 +266,21 @@ class Page:
     def press(self, keys: str) -> None:
         """Types text by key strokes into whatever has the focus."""
         for key in keys:
-            self.ask("Input.dispatchKeyEvent", type="char", text=key)
+            self.send_command("Input.dispatchKeyEvent", type="char", text=key)
 
     def reload(self) -> None:
         """Loads the page again."""
-        self.ask("Page.reload")
+        self.send_command("Page.reload")
 
     def close(self) -> None:
         """Closes the tab, as a person does."""
-        self._browser.ask("Target.closeTarget", targetId=self._target)
+        self._browser.send_command("Target.closeTarget", targetId=self._target)
 
     def screenshot(self, path: Path, whole: bool = True) -> Path:
         """Writes a PNG of the page: all of it, or what fits the window."""
-        image = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        image = self.send_command(
+            "Page.captureScreenshot", format="png", captureBeyondViewport=whole
+        )
         path.write_bytes(base64.b64decode(image["data"]))
         return path
 

@@ -273,7 +273,7 @@ class AppSession:
         adb, last, since = self._phone.adb, "", time.monotonic()
         while True:
             # The process first: a result that is read after its end is the last one.
-            answers = adb.ask({"process": f"pidof {PACKAGE}", "result": command})
+            answers = adb.query({"process": f"pidof {PACKAGE}", "result": command})
             text = answers["result"]
             if text != last:
                 last, since = text, time.monotonic()

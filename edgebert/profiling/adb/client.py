@@ -112,7 +112,7 @@ class Adb:
             raise EdgebertError(self._lost(output))
         return int(code), text
 
-    def ask(self, commands: Mapping[str, str]) -> dict[str, str]:
+    def query(self, commands: Mapping[str, str]) -> dict[str, str]:
         """Outputs of several commands by name, in one call; empty where a command failed."""
         parts = [
             f"echo; echo {_ANSWER_MARK}{name}; ({command}) 2>/dev/null"

@@ -85,7 +85,7 @@ def read_thermal(adb: Adb) -> Thermal:
     Raises:
         EdgebertError: the phone is gone.
     """
-    heat = adb.ask(_HEAT)
+    heat = adb.query(_HEAT)
     level = re.search(r"^Thermal Status: ([0-6])\s*$", heat["thermal"], re.MULTILINE)
     frequencies = [int(khz) for khz in re.findall(r"^\d+$", heat["frequencies"], re.MULTILINE)]
     return Thermal(
@@ -144,7 +144,7 @@ def read_phone(adb: Adb, cpu_mask: str = "") -> PhoneState:
     Raises:
         EdgebertError: the phone is gone.
     """
-    facts = adb.ask(_FACTS)
+    facts = adb.query(_FACTS)
     properties = dict(re.findall(r"^\[([^\]]+)\]: \[(.*)\]\r?$", facts["properties"], re.MULTILINE))
     maker, model = (properties.get(f"ro.product.{key}", "") for key in ("manufacturer", "model"))
     chip = [properties.get(f"ro.soc.{key}", "") for key in ("manufacturer", "model")]

@@ -20,10 +20,10 @@ from typing import Any
 from edgebert.errors import EdgebertError, ModelError, UsageError
 from edgebert.profiling.browser.certificate import find_certificate
 from edgebert.profiling.browser.device import browser_name, device_name, system_name
+from edgebert.profiling.browser.device_run import BrowserJob, DeviceRun
 from edgebert.profiling.browser.litertjs import LiteRtJs, find_litertjs
-from edgebert.profiling.browser.seat import Room, Seat, SeatLostError
+from edgebert.profiling.browser.page_session import PageLostError, PageSession, PageSessions
 from edgebert.profiling.browser.server import PageServer, Resource
-from edgebert.profiling.browser.visit import Errand, Visit
 from edgebert.profiling.cpu import CpuTarget
 from edgebert.profiling.device_check import HostReference
 from edgebert.profiling.plan import (
@@ -95,7 +95,7 @@ class BrowserTarget:
         litertjs = find_litertjs(self._settings.litertjs)
         texts = sum(f.task == CLASSIFICATION and job.settings.end_to_end for f in files)
         long_runs = len(files) if job.settings.sustained_seconds else 0
-        errand = Errand(
+        browser_job = BrowserJob(
             job=_for_a_person(job, plan, files),
             settings=self._settings,
             files=files,
@@ -104,21 +104,21 @@ class BrowserTarget:
             version=litertjs.version,
             stages=(len(plan) + texts, long_runs + len(references)),
         )
-        return _Session(errand, litertjs, progress).run(self._announce)
+        return _Session(browser_job, litertjs, progress).run(self._announce)
 
 
 class _Session:
     """A page that is given out, and what comes back until all are done."""
 
-    def __init__(self, errand: Errand, litertjs: LiteRtJs, progress: Progress) -> None:
-        self._errand, self._litertjs = errand, litertjs
-        self._settings, self._progress = errand.settings, progress
+    def __init__(self, browser_job: BrowserJob, litertjs: LiteRtJs, progress: Progress) -> None:
+        self._browser_job, self._litertjs = browser_job, litertjs
+        self._settings, self._progress = browser_job.settings, progress
         self._changed = threading.Condition()
         self._names: dict[str, str] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._failures: list[Exception] = []
         self._left: list[str] = []
-        self._room = Room(self._settings.phones, self._begin)
+        self._sessions = PageSessions(self._settings.phones, self._begin)
 
     def run(self, announce: Announce) -> Outcome:
         """Serves until the results are here.
@@ -132,8 +132,8 @@ class _Session:
         """
         settings = self._settings
         server = PageServer(
-            _resources(self._errand.files, self._litertjs),
-            self._room,
+            _resources(self._browser_job.files, self._litertjs),
+            self._sessions,
             self._welcome,
             settings.lan,
             settings.port,
@@ -144,13 +144,13 @@ class _Session:
                 announce(server, settings)
                 self._wait()
         finally:
-            self._room.close()
+            self._sessions.close()
         return self._outcome(server.url)
 
-    def _welcome(self, seat: Seat) -> dict[str, Any]:
+    def _welcome(self, page: PageSession) -> dict[str, Any]:
         """What a page needs to know before it is asked for anything."""
         return {
-            "device": self._names[seat.facts.device],
+            "device": self._names[page.facts.device],
             "webgpu": self._settings.webgpu,
             "models": [
                 {
@@ -159,27 +159,27 @@ class _Session:
                     "size_bytes": file.size_bytes,
                     "classifier": file.task == CLASSIFICATION,
                 }
-                for file in self._errand.files
+                for file in self._browser_job.files
             ],
         }
 
-    def _begin(self, seat: Seat) -> None:
+    def _begin(self, page: PageSession) -> None:
         """A device has joined: its run has a thread of its own."""
         with self._changed:
-            name = device_name(seat.facts)
-            others = [n for device, n in self._names.items() if device != seat.facts.device]
+            name = device_name(page.facts)
+            others = [n for device, n in self._names.items() if device != page.facts.device]
             count = sum(other == name or other.startswith(f"{name} (") for other in others)
-            self._names.setdefault(seat.facts.device, f"{name} ({count + 1})" if count else name)
-            name = self._names[seat.facts.device]
-        _say(f"{name} joined: {browser_name(seat.facts)} on {system_name(seat.facts)}")
+            self._names.setdefault(page.facts.device, f"{name} ({count + 1})" if count else name)
+            name = self._names[page.facts.device]
+        _say(f"{name} joined: {browser_name(page.facts)} on {system_name(page.facts)}")
         target = TARGET if self._settings.phones == 1 else f"{TARGET}:{name}"
-        visit = Visit(seat, self._errand, name, target)
-        threading.Thread(target=self._run, args=(seat, visit, name), daemon=True).start()
+        device_run = DeviceRun(page, self._browser_job, name, target)
+        threading.Thread(target=self._run, args=(page, device_run, name), daemon=True).start()
 
-    def _run(self, seat: Seat, visit: Visit, name: str) -> None:
+    def _run(self, page: PageSession, device_run: DeviceRun, name: str) -> None:
         try:
-            outcome = visit.run(self._told)
-        except SeatLostError as lost:
+            outcome = device_run.run(self._told)
+        except PageLostError as lost:
             happened = f"{name} left before it was done: {lost}"
             with self._changed:
                 self._left.append(happened)
@@ -189,9 +189,9 @@ class _Session:
             with self._changed:
                 self._failures.append(error)
                 self._changed.notify_all()
-            seat.close(str(error))
+            page.close(str(error))
         else:
-            self._room.finish(seat)
+            self._sessions.finish(page)
             with self._changed:
                 self._outcomes[name] = outcome
                 self._changed.notify_all()
@@ -209,7 +209,7 @@ class _Session:
             while len(self._outcomes) + len(self._failures) < self._settings.phones:
                 self._changed.wait(LOOK_SECONDS)
                 now = len(self._names) + len(self._outcomes) + len(self._left)
-                if self._room.busy() or now != changes:
+                if self._sessions.busy() or now != changes:
                     quiet_since, changes = monotonic(), now
                 if monotonic() - quiet_since > self._settings.wait_seconds:
                     return

@@ -13,7 +13,7 @@ from typing import Any, Self
 from edgebert.errors import EdgebertError
 from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.browser.device import system_name
-from edgebert.profiling.browser.seat import Seat
+from edgebert.profiling.browser.page_session import PageSession
 from edgebert.profiling.measurement import Kind
 from edgebert.profiling.plan import CLASSIFICATION, ModelFile
 
@@ -26,23 +26,23 @@ CallKey = tuple[str, int, Kind, str | None]
 
 
 class PageRunner:
-    """One contender's view of a page. Nothing is started or ended: the page stays as it is.
+    """One case's view of a page. Nothing is started or ended: the page stays as it is.
 
     Args:
-        seat: the page.
+        page: the page.
         machine: to which it belongs.
         kind: of its calls.
     """
 
-    def __init__(self, seat: Seat, machine: PageMachine, kind: Kind) -> None:
-        self._seat, self._machine, self._kind = seat, machine, kind
+    def __init__(self, page: PageSession, machine: PageMachine, kind: Kind) -> None:
+        self._page, self._machine, self._kind = page, machine, kind
         self._loaded: dict[str, Any] = {}
 
     def exchange(self, op: str, **fields: Any) -> dict[str, Any]:
         """As `Runner.exchange`.
 
         Raises:
-            SeatLostError: the page is gone.
+            PageLostError: the page is gone.
         """
         if op == "hello":
             return self._machine.hello()
@@ -54,7 +54,7 @@ class PageRunner:
             }
         seconds = 2 * float(fields.get("max_seconds", 0.0))  # warming up, and timed
         seconds += START_SECONDS if op in ("load", "first_call") else 0.0
-        answer = self._seat.ask(op, seconds, **{**self._loaded, **fields})
+        answer = self._page.request(op, seconds, **{**self._loaded, **fields})
         if op == "load" and "error" not in answer:
             key = (fields["model"], self._loaded["threads"])
             self._machine.loaded[key] = (answer["build"], answer["runs_on"])
@@ -65,7 +65,7 @@ class PageRunner:
             self._machine.note(call, answer["calls_per_sample"])
         return answer
 
-    def ask(self, op: str, **fields: Any) -> dict[str, Any]:
+    def request(self, op: str, **fields: Any) -> dict[str, Any]:
         """As `Runner.ask`.
 
         Raises:
@@ -88,14 +88,14 @@ class PageRunner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing: what a page has loaded serves the next contender too."""
+        """Nothing: what a page has loaded serves the next case too."""
 
 
 class PageMachine:
     """A page as a `Machine`.
 
     Args:
-        seat: the page.
+        page: the page.
         name: of the device.
         target: the measurements' `target`.
         version: of LiteRT.js.
@@ -108,7 +108,7 @@ class PageMachine:
 
     def __init__(
         self,
-        seat: Seat,
+        page: PageSession,
         name: str,
         target: str,
         version: str,
@@ -117,7 +117,7 @@ class PageMachine:
         self.name, self.target, self.signatures = name, target, signatures
         self.loaded: dict[tuple[str, int], tuple[str, str]] = {}
         self.calls_per_sample: dict[CallKey, int] = {}
-        self._seat, self._version = seat, version
+        self._page, self._version = page, version
 
     def place(self, file: ModelFile) -> str:
         """How the page names a file: by its hash."""
@@ -129,11 +129,11 @@ class PageMachine:
 
     def start_runner(self, label: str) -> PageRunner:
         """The page, for calls of the graph."""
-        return PageRunner(self._seat, self, "model")
+        return PageRunner(self._page, self, "model")
 
     def start_end_to_end(self, label: str) -> PageRunner:
         """The page, for text in, answer out."""
-        return PageRunner(self._seat, self, "end_to_end")
+        return PageRunner(self._page, self, "end_to_end")
 
     def note(self, key: CallKey, calls: int) -> None:
         """Remembers how many calls were timed together."""
@@ -141,7 +141,7 @@ class PageMachine:
 
     def hello(self) -> dict[str, Any]:
         """As the runner's `hello`."""
-        facts: Facts = self._seat.facts
+        facts: Facts = self._page.facts
         return {
             "device": {
                 "name": self.name,

@@ -1,4 +1,4 @@
-"""The web server of a session: the page and what it loads, and the requests and answers of seats.
+"""The web server of a session: the page and what it loads, and the requests and answers of pages.
 
 Everything lies below a random token that only this session has. Who doesn't know it gets 404, who
 sends what makes no sense gets 400; nothing is read from the disk but files that were named when the
@@ -27,7 +27,7 @@ from typing import Any
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.browser.answers import Answer, BadAnswerError, Facts
 from edgebert.profiling.browser.certificate import Certificate
-from edgebert.profiling.browser.seat import NotAdmittedError, Room, Seat
+from edgebert.profiling.browser.page_session import NotAdmittedError, PageSession, PageSessions
 
 TOKEN_BYTES = 16
 LARGEST_BODY_BYTES = 4 << 20
@@ -70,8 +70,8 @@ class PageServer:
 
     Args:
         resources: by path below the token; "" is the page.
-        room: who may join.
-        welcome: what a page is given when it joins, beside its seat.
+        sessions: who may join.
+        welcome: what a page is given when it joins, beside its page.
         lan: listen on this machine's address in the network, and not on loopback.
         port: 0 takes a free one.
         certificate: makes the certificate of an address; None serves without TLS.
@@ -89,8 +89,8 @@ class PageServer:
     def __init__(
         self,
         resources: Mapping[str, Resource],
-        room: Room,
-        welcome: Callable[[Seat], dict[str, Any]],
+        sessions: PageSessions,
+        welcome: Callable[[PageSession], dict[str, Any]],
         lan: bool = False,
         port: int = 0,
         certificate: Callable[[str], Certificate] | None = None,
@@ -98,7 +98,7 @@ class PageServer:
         self._token = secrets.token_urlsafe(TOKEN_BYTES)
         self.address = lan_address() if lan else LOOPBACK
         self.certificate = certificate(self.address) if certificate else None
-        site = _Site(resources, room, welcome, self._token)
+        site = _Site(resources, sessions, welcome, self._token)
         try:
             self._server = _Server((self.address, port), site, self.certificate)
         except (OSError, OverflowError) as error:
@@ -152,11 +152,16 @@ class _Site:
     def __init__(
         self,
         resources: Mapping[str, Resource],
-        room: Room,
-        welcome: Callable[[Seat], dict[str, Any]],
+        sessions: PageSessions,
+        welcome: Callable[[PageSession], dict[str, Any]],
         token: str,
     ) -> None:
-        self.resources, self.room, self.welcome, self.token = resources, room, welcome, token
+        self.resources, self.sessions, self.welcome, self.token = (
+            resources,
+            sessions,
+            welcome,
+            token,
+        )
         self.headers = {
             "Content-Security-Policy": _content_security_policy(resources[""].content),
             # The next three make a page cross-origin isolated: a finer clock, and threads.
@@ -273,15 +278,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _join(self, body: bytes) -> dict[str, Any]:
         site = self.server.site
-        seat = site.room.join(Facts.parse(_json(body)))
-        return {"seat": seat.id, **site.welcome(seat)}
+        page = site.sessions.join(Facts.parse(_json(body)))
+        return {"seat": page.id, **site.welcome(page)}
 
     def _answer(self, name: str, what: str, body: bytes) -> dict[str, Any]:
-        seat = self.server.site.room.seat(name)
+        page = self.server.site.sessions.page(name)
         if what == "left":
-            seat.close("the page was closed")
+            page.close("the page was closed")
             return {}
-        return seat.take(Answer.parse(_json(body)), POLL_SECONDS)
+        return page.take(Answer.parse(_json(body)), POLL_SECONDS)
 
     def _inner_path(self) -> str | None:
         """The path below the token, None where the token is not this session's."""

@@ -18,7 +18,7 @@ from edgebert.system.progress import Progress
 
 CHUNK_BYTES = 1 << 18
 SPARE_BYTES = 1 << 20
-"""Room for the benchmark program beside the models."""
+"""Disk space for the benchmark program, in addition to the models."""
 
 UPLOAD_SECONDS = 300.0
 """How long the board may take to write and read what has been sent."""

@@ -257,7 +257,7 @@ class Connection:
         if self._keeper.poll() is None:
             return None
         return EdgebertError(
-            f"The connection to {self._destination} was lost. Received:{self._last_words()}\n"
+            f"The connection to {self._destination} was lost. Received:{self._stderr_tail()}\n"
             "Next: see that the board has power and network, and measure again. The board removes "
             f"{self.folder} by itself once it notices."
         )
@@ -345,7 +345,7 @@ class Connection:
     def _refused(self) -> EdgebertError:
         assert self._keeper is not None
         code = self._keeper.wait()
-        words = self._last_words()
+        words = self._stderr_tail()
         plain = ["ssh", *self._options, self._destination]
         commands = {
             "ssh": shlex.join(plain),
@@ -358,7 +358,7 @@ class Connection:
             f"Next: {fixes[0].format(**commands)}."
         )
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         lines = [line.strip() for line in _content(self._said).splitlines()]
         kept = [line for line in lines if line.strip("@ ")][-LAST_LINES:]
         if not kept:

@@ -173,7 +173,7 @@ def assert_looks_right(page: Page, folder: Path) -> None:
     backgrounds = []
     for scheme in ("light", "dark"):
         feature = {"name": "prefers-color-scheme", "value": scheme}
-        page.ask("Emulation.setEmulatedMedia", features=[feature])
+        page.send_command("Emulation.setEmulatedMedia", features=[feature])
         pixels = np.asarray(Image.open(page.screenshot(folder / "page.png")).convert("L"), float)
         backgrounds.append(np.median(pixels))
         ink = np.abs(pixels - backgrounds[-1]) > 100

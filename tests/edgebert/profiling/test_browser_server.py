@@ -39,7 +39,12 @@ from edgebert.profiling.browser.answers import (
 )
 from edgebert.profiling.browser.certificate import find_certificate
 from edgebert.profiling.browser.device import browser_name, device_name, make_device, system_name
-from edgebert.profiling.browser.seat import NotAdmittedError, Room, Seat, SeatLostError
+from edgebert.profiling.browser.page_session import (
+    NotAdmittedError,
+    PageLostError,
+    PageSession,
+    PageSessions,
+)
 from edgebert.profiling.browser.server import LARGEST_BODY_BYTES, PageServer, Resource, lan_address
 from edgebert.profiling.cpu import with_package_path
 from edgebert.profiling.target import open_target
@@ -88,16 +93,16 @@ JSON = st.recursive(
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room(2, lambda seat: None)
+def sessions() -> PageSessions:
+    return PageSessions(2, lambda page: None)
 
 
 @pytest.fixture
-def server(room: Room, tmp_path: Path) -> Iterator[PageServer]:
+def server(sessions: PageSessions, tmp_path: Path) -> Iterator[PageServer]:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
     resources = {"": Resource(PAGE), "models/abc.tflite": Resource(secret, lasting=True)}
-    with PageServer(resources, room, lambda seat: {"welcome": seat.facts.device}) as started:
+    with PageServer(resources, sessions, lambda page: {"welcome": page.facts.device}) as started:
         yield started
 
 
@@ -170,16 +175,16 @@ def test_bodies_have_a_size(server: PageServer) -> None:
         assert ask(server, "POST", path, body)[0] == 400
 
 
-def test_a_page_joins_and_answers(server: PageServer, room: Room) -> None:
+def test_a_page_joins_and_answers(server: PageServer, sessions: PageSessions) -> None:
     status, joined = post(server, "join", asdict(FACTS))
     assert (status, joined["welcome"]) == (200, "d1")
-    seat = room.seat(joined["seat"])
+    page = sessions.page(joined["seat"])
     answers: list[dict[str, Any]] = []
 
     def measure() -> None:
-        answers.append(seat.ask("memory"))
-        with pytest.raises(SeatLostError, match="session is over"):
-            seat.ask("memory")
+        answers.append(page.request("memory"))
+        with pytest.raises(PageLostError, match="session is over"):
+            page.request("memory")
 
     asking = threading.Thread(target=measure)
     asking.start()
@@ -190,64 +195,66 @@ def test_a_page_joins_and_answers(server: PageServer, room: Room) -> None:
     answer = {**nothing, "number": 1, "hidden": True, "body": GOOD_ANSWERS["memory"]}
     assert post(server, path, answer)[1]["number"] == 2
     assert post(server, path, answer)[1]["number"] == 2  # sent twice: nothing is lost or doubled
-    room.close()
+    sessions.close()
     assert post(server, path, {**answer, "number": 2})[0] == 410
     asking.join(timeout=10)
     assert answers == [GOOD_ANSWERS["memory"]]
-    assert seat.was_hidden
+    assert page.was_hidden
 
 
-def test_nonsense_closes_the_seat_that_it_came_from(server: PageServer, room: Room) -> None:
-    seats = [
-        room.seat(post(server, "join", {**asdict(FACTS), "device": name})[1]["seat"])
+def test_nonsense_closes_the_seat_that_it_came_from(
+    server: PageServer, sessions: PageSessions
+) -> None:
+    pages = [
+        sessions.page(post(server, "join", {**asdict(FACTS), "device": name})[1]["seat"])
         for name in ("d1", "d2")
     ]
     errors: list[str] = []
 
     def measure() -> None:
         try:
-            seats[0].ask("memory")
-        except SeatLostError as error:
+            pages[0].request("memory")
+        except PageLostError as error:
             errors.append(str(error))
 
     asking = threading.Thread(target=measure)
     asking.start()
     nothing = {"number": 0, "hidden": False, "error": "", "body": None}
-    assert post(server, f"seats/{seats[0].id}/next", nothing)[1]["op"] == "memory"
+    assert post(server, f"seats/{pages[0].id}/next", nothing)[1]["op"] == "memory"
     status, said = post(
-        server, f"seats/{seats[0].id}/next", {**nothing, "number": 1, "body": {"rss": -1}}
+        server, f"seats/{pages[0].id}/next", {**nothing, "number": 1, "body": {"rss": -1}}
     )
     assert (status, "makes no sense" in said["message"]) == (400, True)
     asking.join(timeout=10)
     assert "makes no sense" in errors[0]
-    assert (seats[0].closed, seats[1].closed) == (True, False)
-    assert post(server, f"seats/{seats[1].id}x/next", nothing)[0] == 410
+    assert (pages[0].closed, pages[1].closed) == (True, False)
+    assert post(server, f"seats/{pages[1].id}x/next", nothing)[0] == 410
     assert post(server, "seats/../next", nothing)[0] == 404
 
 
-def test_a_room_has_places(room: Room) -> None:
-    first, second = (room.join(replace(FACTS, device=name)) for name in "ab")
+def test_a_session_takes_a_limited_number_of_pages(sessions: PageSessions) -> None:
+    first, second = (sessions.join(replace(FACTS, device=name)) for name in "ab")
     with pytest.raises(NotAdmittedError, match=r"2 devices.*--phones"):
-        room.join(replace(FACTS, device="c"))
+        sessions.join(replace(FACTS, device="c"))
     second.close("the page was closed")
-    third = room.join(replace(FACTS, device="c"))
-    again = room.join(replace(FACTS, device="c"))  # loaded again: the new page has the place
+    third = sessions.join(replace(FACTS, device="c"))
+    again = sessions.join(replace(FACTS, device="c"))  # loaded again: the new page has the place
     assert (third.closed, again.closed) == (True, False)
-    room.finish(first)
+    sessions.finish(first)
     with pytest.raises(NotAdmittedError, match="measured already"):
-        room.join(replace(FACTS, device="a"))
-    assert room.busy()
+        sessions.join(replace(FACTS, device="a"))
+    assert sessions.busy()
     again.close("done")
-    assert not room.busy()
+    assert not sessions.busy()
 
 
 def test_a_page_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgebert.profiling.browser.seat.LOST_SECONDS", 0.05)
-    seat = Seat(FACTS)
-    with pytest.raises(SeatLostError, match=r"not been heard from for 0\.15 s"):
-        seat.ask("memory", 0.1)
+    monkeypatch.setattr("edgebert.profiling.browser.page_session.LOST_SECONDS", 0.05)
+    page = PageSession(FACTS)
+    with pytest.raises(PageLostError, match=r"not been heard from for 0\.15 s"):
+        page.request("memory", 0.1)
     with pytest.raises(NotAdmittedError, match="not been heard from"):
-        seat.take(Answer(0, False, "", None), 1.0)
+        page.take(Answer(0, False, "", None), 1.0)
 
 
 @given(JSON)
@@ -379,12 +386,12 @@ def test_a_certificate_is_kept_for_its_owner_alone(
 
 
 def test_a_client_that_trusts_the_certificate_is_served_over_tls(
-    room: Room, tmp_path: Path
+    sessions: PageSessions, tmp_path: Path
 ) -> None:
     with PageServer(
         {"": Resource(b"hello")},
-        room,
-        lambda seat: {},
+        sessions,
+        lambda page: {},
         certificate=lambda address: find_certificate(address, tmp_path),
     ) as server:
         trusting = ssl.create_default_context(cafile=str(server.certificate.path))
@@ -402,11 +409,11 @@ def test_a_client_that_trusts_the_certificate_is_served_over_tls(
 
 
 def test_loopback_alone_unless_the_network_is_asked_for(
-    server: PageServer, room: Room, monkeypatch: pytest.MonkeyPatch
+    server: PageServer, sessions: PageSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert server.url.startswith(f"http://127.0.0.1:{server.port}/")
     monkeypatch.setattr(browser_server, "lan_address", lambda: "127.0.0.9")
-    with PageServer({"": Resource(b"")}, room, lambda seat: {}, lan=True) as far:
+    with PageServer({"": Resource(b"")}, sessions, lambda page: {}, lan=True) as far:
         assert far.url.startswith(f"http://127.0.0.9:{far.port}/")
         with (
             pytest.raises(ConnectionRefusedError),
@@ -418,12 +425,12 @@ def test_loopback_alone_unless_the_network_is_asked_for(
         lan_address()
 
 
-def test_settings_that_make_no_sense(server: PageServer, room: Room) -> None:
+def test_settings_that_make_no_sense(server: PageServer, sessions: PageSessions) -> None:
     settings = TargetSettings(phones=0, wait_seconds=0.0, port=70000)
     with pytest.raises(UsageError, match=r"phones: .*wait_seconds: .*port: .*takes no address"):
         open_target("browser:phone", settings)
     with pytest.raises(UsageError, match="free port"):
-        PageServer({"": Resource(b"")}, room, lambda seat: {}, port=server.port)
+        PageServer({"": Resource(b"")}, sessions, lambda page: {}, port=server.port)
 
 
 def test_the_address_is_shown_with_a_qr_code(

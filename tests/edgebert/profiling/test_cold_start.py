@@ -35,9 +35,9 @@ def test_starts_of_both_kinds(tiny: TinyClassifier, monkeypatch: pytest.MonkeyPa
 def test_longer_texts_need_a_larger_arena(dynamic: TinyClassifier) -> None:
     def arena(length: int) -> int | None:
         with START() as process:
-            process.ask("extend", program=EXTENSION)
+            process.request("extend", program=EXTENSION)
             request = {"model": str(dynamic.path), "signature": "tokens_dynamic", "length": length}
-            answer = process.ask("cold_start", **request)
+            answer = process.request("cold_start", **request)
             assert answer["cache"] == 0
             return answer["arena"]
 
@@ -59,7 +59,7 @@ def test_medians_and_turns() -> None:
         def __exit__(self, *error: object) -> None:
             asked.append("end")
 
-        def ask(self, op: str, **fields: object) -> dict:
+        def request(self, op: str, **fields: object) -> dict:
             asked.append(op if op != "cold_start" else f"start {fields['weight_cache']}")
             cached = fields.get("weight_cache") == "/cache"
             return (
@@ -86,7 +86,7 @@ def test_medians_and_turns() -> None:
 def test_the_cache_goes_with_the_process_that_holds_it(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with RunnerProcess(RUNNER, "keeper", environment) as keeper:
-        path = Path(keeper.ask("scratch")["path"])
+        path = Path(keeper.request("scratch")["path"])
         path.write_bytes(b"weights")
         assert path.read_bytes() == b"weights"
         assert list(tmp_path.iterdir()) == []

@@ -85,9 +85,9 @@ def test_the_end_to_end_program_classifies(with_text: Path) -> None:
     texts = ["wind", "rain. sunny rain"]
     with RunnerProcess(cpu.END_TO_END, "text", cpu.with_package_path(os.environ)) as process:
         assert "texts were expected" in process.exchange("run")["error"]
-        process.ask("load", model=str(with_text), threads=1, texts=texts)
-        outputs = process.ask("predict")["outputs"]
-        assert len(process.ask("run", runs=2)["latencies_ms"]) == 4
+        process.request("load", model=str(with_text), threads=1, texts=texts)
+        outputs = process.request("predict")["outputs"]
+        assert len(process.request("run", runs=2)["latencies_ms"]) == 4
     predictor = open_predictor(with_text)
     assert [(o["label"], o["score"]) for o in outputs] == [predictor.classify(t) for t in texts]
 
@@ -194,7 +194,7 @@ def test_turns_alternate_and_every_start_is_fresh(quick: ProfileSettings) -> Non
             self.name = name
             journal.append((name, "start"))
 
-        def ask(self, op: str, **fields: object) -> dict:
+        def request(self, op: str, **fields: object) -> dict:
             journal.append((self.name, "block" if fields.get("min_seconds") else op))
             return {
                 "load": {"load_ms": 1.0, "rss_before": 10},
@@ -209,19 +209,19 @@ def test_turns_alternate_and_every_start_is_fresh(quick: ProfileSettings) -> Non
         def __exit__(self, *error: object) -> None:
             journal.append((self.name, "end"))
 
-    contenders = [
-        interleaving.Contender(name, lambda name=name: Recorder(name), {}, {}) for name in "AB"
+    cases = [
+        interleaving.BenchmarkCase(name, lambda name=name: Recorder(name), {}, {}) for name in "AB"
     ]
-    interleaving.measure_in_turn(contenders, replace(quick, max_seconds=60.0))
+    interleaving.measure_interleaved(cases, replace(quick, max_seconds=60.0))
     blocks = "".join(name for name, what in journal if what == "block")
     assert blocks == "ABBA" * (interleaving.MIN_BLOCKS // 2)
     for name in "AB":
         own = [what for who, what in journal if who == name]
         one_start = ["start", "load", "first_call", "run", *["block"] * 4, "memory", "end"]
         assert own == one_start * interleaving.STARTS
-    assert contenders[0].latency.stable
-    assert (contenders[0].load_ms, contenders[0].first_call_ms) == (1.0, 2.0)
-    assert (contenders[0].peak_memory_bytes, contenders[0].model_memory_bytes) == (30, 20)
+    assert cases[0].latency.stable
+    assert (cases[0].load_ms, cases[0].first_call_ms) == (1.0, 2.0)
+    assert (cases[0].peak_memory_bytes, cases[0].model_memory_bytes) == (30, 20)
 
 
 def test_the_time_is_kept_and_others_stop_when_they_are_sure(quick: ProfileSettings) -> None:
@@ -234,7 +234,7 @@ def test_the_time_is_kept_and_others_stop_when_they_are_sure(quick: ProfileSetti
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def ask(self, op: str, **fields: object) -> dict:
+        def request(self, op: str, **fields: object) -> dict:
             if fields.get("min_seconds"):
                 asked[self.name] += 1
                 time.sleep(clock[self.name])
@@ -256,10 +256,10 @@ def test_the_time_is_kept_and_others_stop_when_they_are_sure(quick: ProfileSetti
         def __exit__(self, *error: object) -> None:
             return
 
-    contenders = [interleaving.Contender(name, partial(Steady, name), {}, {}) for name in clock]
+    cases = [interleaving.BenchmarkCase(name, partial(Steady, name), {}, {}) for name in clock]
     settings = replace(quick, max_seconds=1.0)
-    interleaving.measure_in_turn(contenders, settings)
-    sure, wild = contenders
+    interleaving.measure_interleaved(cases, settings)
+    sure, wild = cases
     assert asked["wild"] in (3, 4)  # blocks of 0.3 s in 1 s
     assert asked["sure"] == interleaving.MIN_BLOCKS
     assert (sure.latency.stable, wild.latency.stable) == (True, False)

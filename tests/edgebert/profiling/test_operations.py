@@ -125,7 +125,7 @@ class Answering:
     def __init__(self, plain_ms: float, events: list[dict]) -> None:
         self.answer = {"plain_ms": plain_ms, "operations": events}
 
-    def ask(self, op: str, **fields: object) -> dict:
+    def request(self, op: str, **fields: object) -> dict:
         assert (op, fields["signature"]) == ("operations", "tokens_8")
         return self.answer
 
@@ -144,9 +144,9 @@ def test_the_runtime_tells_each_operation(
     runner_process: RunnerProcess, tiny: TinyClassifier, dynamic: TinyClassifier
 ) -> None:
     program = str(operations.runner_extension().path)
-    assert "operations" in runner_process.ask("extend", program=program)["requests"]
+    assert "operations" in runner_process.request("extend", program=program)["requests"]
     for made, key, length in ((tiny, "tokens_16", 16), (dynamic, "tokens_dynamic", 11)):
-        runner_process.ask("load", model=str(made.path))
+        runner_process.request("load", model=str(made.path))
         subgraph = operations.subgraphs_of(made.path)[key]
         call = {"signature": key, "length": length}
         times, _ = operations.time_operations(runner_process, call, subgraph)
@@ -166,8 +166,8 @@ def test_the_runtime_tells_each_operation(
 def test_a_file_with_no_signature_is_told_too(
     runner_process: RunnerProcess, no_signature: TinyClassifier
 ) -> None:
-    runner_process.ask("extend", program=str(operations.runner_extension().path))
-    runner_process.ask("load", model=str(no_signature.path))
+    runner_process.request("extend", program=str(operations.runner_extension().path))
+    runner_process.request("load", model=str(no_signature.path))
     subgraph = operations.subgraphs_of(no_signature.path)[""]
     times, _ = operations.time_operations(runner_process, {"signature": ""}, subgraph)
     assert len(times) == len(subgraph.operators)
@@ -179,7 +179,7 @@ def test_an_older_runtime_says_what_is_needed(
     source = Path(operations.runner_extension().path).read_text(encoding="utf-8")
     program = tmp_path / "newer.py"
     program.write_text(source.replace("OLDEST = (2, 2)", "OLDEST = (99, 0)"), encoding="utf-8")
-    runner_process.ask("extend", program=str(program))
+    runner_process.request("extend", program=str(program))
     with pytest.raises(EdgebertError, match=r"on 64 bits was expected\. Received: \d.*pip install"):
-        runner_process.ask("operations", signature="")
+        runner_process.request("operations", signature="")
     assert not (tmp_path / "__pycache__").exists()

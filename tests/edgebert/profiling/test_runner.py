@@ -25,7 +25,7 @@ RUNNER = Path(runner.__file__)
 
 
 def test_hello_tells_the_machine_and_the_runtime(runner_process: RunnerProcess) -> None:
-    facts = runner_process.ask("hello")
+    facts = runner_process.request("hello")
     assert facts["runtime"]["name"] == "ai-edge-litert"
     assert facts["runtime"]["version"][0].isdigit()
     assert facts["device"]["cpu"] and facts["device"]["cores"] >= 1
@@ -35,7 +35,7 @@ def test_hello_tells_the_machine_and_the_runtime(runner_process: RunnerProcess) 
 
 
 def test_load_lists_signatures(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
-    loaded = runner_process.ask("load", model=str(tiny.path))
+    loaded = runner_process.request("load", model=str(tiny.path))
     assert loaded["load_ms"] > 0
     assert set(loaded["signatures"]) == {"tokens_8", "tokens_16"}
     entry = loaded["signatures"]["tokens_16"]
@@ -50,29 +50,29 @@ def test_load_lists_signatures(runner_process: RunnerProcess, tiny: TinyClassifi
 def test_run_times_as_many_calls_as_asked(
     runner_process: RunnerProcess, tiny: TinyClassifier
 ) -> None:
-    runner_process.ask("load", model=str(tiny.path))
-    assert runner_process.ask("first_call", signature="tokens_8")["first_call_ms"] > 0
-    result = runner_process.ask("run", signature="tokens_16", warmup=3, runs=17)
+    runner_process.request("load", model=str(tiny.path))
+    assert runner_process.request("first_call", signature="tokens_8")["first_call_ms"] > 0
+    result = runner_process.request("run", signature="tokens_16", warmup=3, runs=17)
     assert len(result["latencies_ms"]) == 17
     assert min(result["latencies_ms"]) > 0
     assert result["wall_ms"] >= sum(result["latencies_ms"])
 
 
 def test_run_goes_on_for_min_seconds(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
-    runner_process.ask("load", model=str(tiny.path))
-    result = runner_process.ask("run", signature="tokens_8", runs=1, min_seconds=0.02)
+    runner_process.request("load", model=str(tiny.path))
+    result = runner_process.request("run", signature="tokens_8", runs=1, min_seconds=0.02)
     assert len(result["latencies_ms"]) > 1
     assert result["wall_ms"] >= 20
 
 
 def test_run_stops_at_max_seconds(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
-    runner_process.ask("load", model=str(tiny.path))
-    result = runner_process.ask("run", signature="tokens_8", runs=10**9, max_seconds=0.02)
+    runner_process.request("load", model=str(tiny.path))
+    result = runner_process.request("run", signature="tokens_8", runs=10**9, max_seconds=0.02)
     assert 1 <= len(result["latencies_ms"]) < 10**6
 
 
 def test_predict_binds_inputs_by_name(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
-    runner_process.ask("load", model=str(tiny.path))
+    runner_process.request("load", model=str(tiny.path))
     rng = np.random.default_rng(3)
     batch = []
     for _ in range(3):
@@ -80,7 +80,7 @@ def test_predict_binds_inputs_by_name(runner_process: RunnerProcess, tiny: TinyC
         batch.append(
             {"segment_ids": [0] * 8, "padding_mask": [[1] * 5 + [0] * 3], "token_ids": ids}
         )
-    outputs = runner_process.ask("predict", signature="tokens_8", inputs=batch)["outputs"]
+    outputs = runner_process.request("predict", signature="tokens_8", inputs=batch)["outputs"]
     assert len(outputs) == 3
     for inputs, output in zip(batch, outputs, strict=True):
         expected = tiny.logits(inputs["token_ids"], inputs["padding_mask"][0])
@@ -91,28 +91,28 @@ def test_predict_binds_inputs_by_name(runner_process: RunnerProcess, tiny: TinyC
 def test_a_dynamic_signature_runs_at_any_length(
     runner_process: RunnerProcess, dynamic: TinyClassifier
 ) -> None:
-    entry = runner_process.ask("load", model=str(dynamic.path))["signatures"]["tokens_dynamic"]
+    entry = runner_process.request("load", model=str(dynamic.path))["signatures"]["tokens_dynamic"]
     assert (entry["length"], entry["dynamic"]) == (None, True)
     for length in (5, 12, 5):
         ids, ones = list(range(length)), [1] * length
         inputs = {"token_ids": ids, "padding_mask": ones, "segment_ids": ones}
-        output = runner_process.ask("predict", inputs=[inputs])["outputs"][0]
+        output = runner_process.request("predict", inputs=[inputs])["outputs"][0]
         np.testing.assert_allclose(output["logits"], dynamic.logits(ids, ones), atol=1e-5)
-        assert len(runner_process.ask("run", length=length, runs=2)["latencies_ms"]) == 2
+        assert len(runner_process.request("run", length=length, runs=2)["latencies_ms"]) == 2
     assert "needs a length" in runner_process.exchange("run")["error"]
 
 
 def test_a_file_with_no_signature_runs(
     runner_process: RunnerProcess, no_signature: TinyClassifier
 ) -> None:
-    loaded = runner_process.ask("load", model=str(no_signature.path))
+    loaded = runner_process.request("load", model=str(no_signature.path))
     assert list(loaded["signatures"]) == [""]
     assert loaded["signatures"][""]["length"] == 8
-    assert runner_process.ask("first_call")["first_call_ms"] > 0
-    assert len(runner_process.ask("run", signature="", runs=3)["latencies_ms"]) == 3
+    assert runner_process.request("first_call")["first_call_ms"] > 0
+    assert len(runner_process.request("run", signature="", runs=3)["latencies_ms"]) == 3
     ids, ones = list(range(8)), [1] * 8
     inputs = {"token_ids": ids, "padding_mask": ones, "segment_ids": ones}
-    (output,) = runner_process.ask("predict", inputs=[inputs])["outputs"]
+    (output,) = runner_process.request("predict", inputs=[inputs])["outputs"]
     np.testing.assert_allclose(
         next(iter(output.values())), no_signature.logits(ids, ones), atol=1e-5
     )
@@ -143,8 +143,8 @@ def test_memory_is_that_of_this_process(
     runner_process: RunnerProcess, tiny: TinyClassifier
 ) -> None:
     ballast = np.ones(1 << 26, np.uint8)  # a child must not inherit its parent's peak
-    loaded = runner_process.ask("load", model=str(tiny.path))
-    memory = runner_process.ask("memory")
+    loaded = runner_process.request("load", model=str(tiny.path))
+    memory = runner_process.request("memory")
     assert loaded["rss_before"] <= memory["peak_rss"] < 150 << 20
     assert memory["rss"] <= memory["peak_rss"]
     assert ballast.sum() == 1 << 26
@@ -166,9 +166,9 @@ def test_memory_is_that_of_this_process(
 def test_bad_requests_are_answered_and_the_program_goes_on(
     runner_process: RunnerProcess, tiny: TinyClassifier, request_fields: dict, part: str
 ) -> None:
-    runner_process.ask("load", model=str(tiny.path))
+    runner_process.request("load", model=str(tiny.path))
     assert part in runner_process.exchange(**request_fields)["error"]
-    assert len(runner_process.ask("run", signature="tokens_8")["latencies_ms"]) == 1
+    assert len(runner_process.request("run", signature="tokens_8")["latencies_ms"]) == 1
 
 
 def test_calls_need_a_loaded_model(runner_process: RunnerProcess) -> None:
@@ -327,8 +327,8 @@ def test_sensors_give_the_hottest_zone_and_the_fastest_core(tmp_path: Path) -> N
 def test_a_summary_stands_for_the_latencies(
     runner_process: RunnerProcess, tiny: TinyClassifier
 ) -> None:
-    runner_process.ask("load", model=str(tiny.path))
-    answer = runner_process.ask("run", signature="tokens_8", runs=20, summary=True)
+    runner_process.request("load", model=str(tiny.path))
+    answer = runner_process.request("run", signature="tokens_8", runs=20, summary=True)
     assert answer["calls"] == 20
     assert 0 < answer["p50_ms"] <= answer["p90_ms"]
     assert {"temperature_c", "frequency_mhz", "wall_ms", "energy_mj"} < set(answer)
@@ -340,9 +340,9 @@ def test_the_program_keeps_to_its_cores(tiny: TinyClassifier) -> None:
     core = runner.allowed_cores()[-1]
     command = [sys.executable, "-P", str(RUNNER), "--cpu-mask", f"{1 << core:x}"]
     with RunnerProcess(command, "pinned") as process:
-        assert process.ask("hello")["device"]["cores"] == 1
-        process.ask("load", model=str(tiny.path), threads=2)
-        process.ask("run", signature="tokens_8", runs=5)
+        assert process.request("hello")["device"]["cores"] == 1
+        process.request("load", model=str(tiny.path), threads=2)
+        process.request("run", signature="tokens_8", runs=5)
         status = Path(f"/proc/{process._process.pid}/status").read_text(encoding="utf-8")
     (allowed,) = [line for line in status.splitlines() if line.startswith("Cpus_allowed_list")]
     assert allowed.split()[1] == str(core)
@@ -356,7 +356,7 @@ def test_cores_that_are_not_there_are_refused() -> None:
         RunnerProcess(command, "pinned") as process,
         pytest.raises(EdgebertError, match=rf"cores \[{beyond}\] were expected\. Received: only"),
     ):
-        process.ask("hello")
+        process.request("hello")
     assert os.sched_getaffinity(0)  # the parent's are as they were
 
 
@@ -370,7 +370,7 @@ def test_further_requests_come_from_a_file(runner_process: RunnerProcess, tmp_pa
         encoding="utf-8",
     )
     assert "'op' is one of" in runner_process.exchange("double", value=4)["error"]
-    assert runner_process.ask("extend", program=str(program)) == {"requests": ["double"]}
-    assert runner_process.ask("double", value=4) == {"twice": 8, "has": True}
+    assert runner_process.request("extend", program=str(program)) == {"requests": ["double"]}
+    assert runner_process.request("double", value=4) == {"twice": 8, "has": True}
     assert "double" in runner_process.exchange("nothing")["error"]
     assert list(tmp_path.iterdir()) == [program]

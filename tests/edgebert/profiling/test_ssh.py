@@ -126,7 +126,7 @@ def test_the_cores_can_be_chosen(board: LoopbackBoard, job: Job) -> None:
         board.machine(cpu_mask=f"{1 << 500:x}") as machine,
         machine.start_runner("pinned") as process,
     ):
-        process.ask("hello")
+        process.request("hello")
 
 
 @pytest.mark.parametrize("mask", ["big", "0", "-1", "f0 "])
@@ -260,7 +260,7 @@ def test_a_program_that_the_board_kills(board: LoopbackBoard, long_job: Job) -> 
 def test_a_runner_ends_with_its_local_end(board: LoopbackBoard, job: Job) -> None:
     with board.machine() as machine:
         with machine.start_runner("mine") as process:
-            assert process.ask("hello")["device"]["cores"] >= 1
+            assert process.request("hello")["device"]["cores"] >= 1
             assert board.processes()
         deadline = time.monotonic() + GONE_SECONDS
         while board.processes() and time.monotonic() < deadline:

@@ -28,7 +28,7 @@ def curve(*p50_ms: float) -> list[SustainedPoint]:
 
 
 def test_the_curve_of_a_run(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
-    runner_process.ask("load", model=str(tiny.path))
+    runner_process.request("load", model=str(tiny.path))
     told: list[int] = []
     points = run_without_pause(
         runner_process, {"signature": "tokens_8"}, 0.2, lambda so_far: told.append(len(so_far))
@@ -49,7 +49,7 @@ def test_stretches_are_tenths_or_minutes(seconds: float, count: int) -> None:
 
 def test_a_page_that_gives_each_call_has_a_curve_too() -> None:
     class Page:
-        def ask(self, op: str, **fields: object) -> dict:
+        def request(self, op: str, **fields: object) -> dict:
             return {"latencies_ms": [1.0, 2.0, 3.0], "wall_ms": 500.0, "cpu_ms": None}
 
     points = run_without_pause(Page(), {}, 1.0, lambda so_far: None)

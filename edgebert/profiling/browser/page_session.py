@@ -1,4 +1,4 @@
-"""Who is in a session: each page that joined has a seat, through which it is asked and answers.
+"""Who is in a session: each page that joined has a page, through which it is asked and answers.
 
 A page can't be called, so it asks for requests: it posts its answer to the last one and gets the
 next. Numbers make a post that is sent twice harmless.
@@ -22,15 +22,15 @@ LOST_SECONDS = 60.0
 LAST_REQUEST = "done"
 
 
-class SeatLostError(EdgebertError):
+class PageLostError(EdgebertError):
     """The page is gone: closed, opened anew, or not heard from."""
 
 
 class NotAdmittedError(EdgebertError):
-    """A page is told that it has no seat, or no seat any more."""
+    """A page is told that it has no page, or no page any more."""
 
 
-class Seat:
+class PageSession:
     """One page.
 
     Args:
@@ -62,7 +62,7 @@ class Seat:
         """Has the page show how far it is, with the next request."""
         self._progress = progress
 
-    def ask(self, op: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
+    def request(self, op: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
         """Sends a request and waits for the answer, which may be `{"error", "kind"}`.
 
         Args:
@@ -71,7 +71,7 @@ class Seat:
             fields: of the request.
 
         Raises:
-            SeatLostError: the page is gone, or answered what makes no sense.
+            PageLostError: the page is gone, or answered what makes no sense.
         """
         with self._state:
             self._number += 1
@@ -84,7 +84,7 @@ class Seat:
                     self.close(f"it has not been heard from for {LOST_SECONDS + seconds:g} s")
                 self._state.wait(left)
             if self._answered != self._number:
-                raise SeatLostError(self._closed)
+                raise PageLostError(self._closed)
             return self._answer
 
     def take(self, answer: Answer, seconds: float) -> dict[str, Any]:
@@ -95,8 +95,8 @@ class Seat:
             seconds: to wait for a request at most.
 
         Raises:
-            NotAdmittedError: the seat is closed.
-            BadAnswerError: the answer makes no sense; the seat is closed by it.
+            NotAdmittedError: the page is closed.
+            BadAnswerError: the answer makes no sense; the page is closed by it.
         """
         with self._state:
             self._heard = monotonic()
@@ -130,31 +130,31 @@ class Seat:
             self._state.notify_all()
 
 
-class Room:
-    """All the seats of a session.
+class PageSessions:
+    """All the pages of a session.
 
     Args:
         places: how many pages may measure, all in all.
-        on_join: called with every new seat, in the thread of the page's own request.
+        on_join: called with every new page, in the thread of the page's own request.
     """
 
-    def __init__(self, places: int, on_join: Callable[[Seat], None]) -> None:
+    def __init__(self, places: int, on_join: Callable[[PageSession], None]) -> None:
         self._places, self._on_join = places, on_join
         self._lock = threading.Lock()
-        self._seats: dict[str, Seat] = {}
+        self._pages: dict[str, PageSession] = {}
         self._finished: set[str] = set()
 
-    def join(self, facts: Facts) -> Seat:
-        """A seat for a page. A browser has one: the page that was opened last.
+    def join(self, facts: Facts) -> PageSession:
+        """A page for a page. A browser has one: the page that was opened last.
 
         Raises:
             NotAdmittedError: all places are taken, or this device is done.
         """
         with self._lock:
-            for seat in self._of(facts.device):
-                if seat.id in self._finished:
+            for page in self._of(facts.device):
+                if page.id in self._finished:
                     raise NotAdmittedError("This device has been measured already.")
-                seat.close("the page was opened again on the same device")
+                page.close("the page was opened again on the same device")
             taken = len(self._finished) + sum(not s.closed for s in self._open())
             if taken >= self._places:
                 raise NotAdmittedError(
@@ -162,40 +162,40 @@ class Room:
                     f"{'device' if self._places == 1 else 'devices'}, and they are here already. "
                     "To measure more, start edgebert with a higher --phones."
                 )
-            seat = Seat(facts)
-            self._seats[seat.id] = seat
-        self._on_join(seat)
-        return seat
+            page = PageSession(facts)
+            self._pages[page.id] = page
+        self._on_join(page)
+        return page
 
-    def seat(self, name: str) -> Seat:
-        """The seat of that id.
+    def page(self, name: str) -> PageSession:
+        """The page of that id.
 
         Raises:
             NotAdmittedError: there is none.
         """
         with self._lock:
-            if name not in self._seats:
-                raise NotAdmittedError("This page has no seat in the session. Load it again.")
-            return self._seats[name]
+            if name not in self._pages:
+                raise NotAdmittedError("This page has no page in the session. Load it again.")
+            return self._pages[name]
 
-    def finish(self, seat: Seat) -> None:
+    def finish(self, page: PageSession) -> None:
         """The page's results are here; its place stays taken."""
         with self._lock:
-            self._finished.add(seat.id)
+            self._finished.add(page.id)
 
     def busy(self) -> bool:
         """Whether some page is at work."""
         with self._lock:
-            return any(not seat.closed for seat in self._open())
+            return any(not page.closed for page in self._open())
 
     def close(self) -> None:
-        """Ends all seats."""
+        """Ends all pages."""
         with self._lock:
-            for seat in self._seats.values():
-                seat.close("the session is over")
+            for page in self._pages.values():
+                page.close("the session is over")
 
-    def _open(self) -> list[Seat]:
-        return [seat for name, seat in self._seats.items() if name not in self._finished]
+    def _open(self) -> list[PageSession]:
+        return [page for name, page in self._pages.items() if name not in self._finished]
 
-    def _of(self, device: str) -> list[Seat]:
-        return [seat for seat in self._seats.values() if seat.facts.device == device]
+    def _of(self, device: str) -> list[PageSession]:
+        return [page for page in self._pages.values() if page.facts.device == device]

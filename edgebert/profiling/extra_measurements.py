@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgebert.errors import EdgebertError
 from edgebert.profiling.cold_start import measure_cold_starts
-from edgebert.profiling.interleaving import Contender
+from edgebert.profiling.interleaving import BenchmarkCase
 from edgebert.profiling.measurement import Measurement, OperationTime, SustainedPoint
 from edgebert.profiling.operations import subgraphs_of, time_operations
 from edgebert.profiling.sustained import run_without_pause, slowdown_warning, stretches
@@ -23,7 +23,7 @@ TEXT_ROUNDS, TEXT_SECONDS = 15, 3.0
 
 
 @dataclass
-class CloserLook:
+class ExtraMeasurements:
     """Adds to measurements what the settings ask for.
 
     Attributes:
@@ -36,67 +36,67 @@ class CloserLook:
     progress: Progress
     extension: str = ""
 
-    def at_model(self, contender: Contender, measured: Measurement) -> Measurement:
+    def at_model(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
         """Operations and starts of a model that was just measured."""
         if self.settings.operations:
             measured = self._tried(
-                "Times by operation are unknown", self._operations, contender, measured
+                "Times by operation are unknown", self._operations, case, measured
             )
         if self.settings.cold_start:
             measured = self._tried(
-                "Starts with a weight cache were not timed", self._cold_start, contender, measured
+                "Starts with a weight cache were not timed", self._cold_start, case, measured
             )
         return measured
 
-    def at_text(self, contender: Contender, measured: Measurement) -> Measurement:
+    def at_text(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
         """How much of the time from text to answer is the tokenizer's."""
         if not self.settings.operations:
             return measured
         return self._tried(
-            "The tokenizer's share is unknown", self._tokenizer_share, contender, measured
+            "The tokenizer's share is unknown", self._tokenizer_share, case, measured
         )
 
-    def under_load(self, contender: Contender, measured: Measurement) -> Measurement:
+    def under_load(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
         """A run without a pause. It heats the machine: nothing should be measured after it."""
-        return self._tried("It was not run without a pause", self._sustained, contender, measured)
+        return self._tried("It was not run without a pause", self._sustained, case, measured)
 
     def _tried(
         self,
         failed: str,
-        look: Callable[[Contender, Measurement], Measurement],
-        contender: Contender,
+        look: Callable[[BenchmarkCase, Measurement], Measurement],
+        case: BenchmarkCase,
         measured: Measurement,
     ) -> Measurement:
         try:
-            return look(contender, measured)
+            return look(case, measured)
         except EdgebertError as error:
             return _warned(measured, [f"{failed}. Received: {error}"])
 
-    def _operations(self, contender: Contender, measured: Measurement) -> Measurement:
-        label = f"{contender.label}, operations"
+    def _operations(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
+        label = f"{case.label}, operations"
         self.progress(label, 0, 1)
         subgraph = subgraphs_of(Path(measured.model))[measured.signature or ""]
-        with contender.start() as process:
-            process.ask("extend", program=self.extension)
-            process.ask("load", **contender.load)
-            times, doubts = time_operations(process, contender.call, subgraph)
+        with case.start() as process:
+            process.request("extend", program=self.extension)
+            process.request("load", **case.load)
+            times, doubts = time_operations(process, case.call, subgraph)
         self.progress(label, 1, 1)
         return _warned(replace(measured, operations=times), doubts)
 
-    def _cold_start(self, contender: Contender, measured: Measurement) -> Measurement:
-        label = f"{contender.label}, starts"
+    def _cold_start(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
+        label = f"{case.label}, starts"
         self.progress(label, 0, 1)
-        request = {**contender.load, **contender.call}
-        cold, arena_bytes = measure_cold_starts(contender.start, request, self.extension)
+        request = {**case.load, **case.call}
+        cold, arena_bytes = measure_cold_starts(case.start, request, self.extension)
         self.progress(label, 1, 1, load_ms=cold.load_ms, cached_load_ms=cold.cached_load_ms)
         return replace(
             measured, cold_start=cold, weights_bytes=cold.cache_bytes, arena_bytes=arena_bytes
         )
 
-    def _tokenizer_share(self, contender: Contender, measured: Measurement) -> Measurement:
-        with contender.start() as process:
-            process.ask("load", **contender.load)
-            answer = process.ask("operations", runs=TEXT_ROUNDS, max_seconds=TEXT_SECONDS)
+    def _tokenizer_share(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
+        with case.start() as process:
+            process.request("load", **case.load)
+            answer = process.request("operations", runs=TEXT_ROUNDS, max_seconds=TEXT_SECONDS)
         tokenizer_ms, whole_ms = answer["tokenizer_ms"], answer["whole_ms"]
         times = (
             OperationTime("tokenizer", "WORDPIECE", tokenizer_ms),
@@ -104,17 +104,17 @@ class CloserLook:
         )
         return replace(measured, operations=times)
 
-    def _sustained(self, contender: Contender, measured: Measurement) -> Measurement:
-        label, seconds = f"{contender.label}, without a pause", self.settings.sustained_seconds
+    def _sustained(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
+        label, seconds = f"{case.label}, without a pause", self.settings.sustained_seconds
 
         def tell(points: Sequence[SustainedPoint]) -> None:
             total = max(stretches(seconds), len(points))
             self.progress(label, len(points), total, p50_ms=points[-1].p50_ms)
 
-        with contender.start() as process:
-            process.ask("load", **contender.load)
-            process.ask("first_call", **contender.call)
-            points = run_without_pause(process, contender.call, seconds, tell)
+        with case.start() as process:
+            process.request("load", **case.load)
+            process.request("first_call", **case.call)
+            points = run_without_pause(process, case.call, seconds, tell)
         slowdown = slowdown_warning(points)
         return _warned(replace(measured, sustained=points), [slowdown] if slowdown else [])
 

@@ -9,8 +9,8 @@ from typing import Any
 from edgebert.errors import EdgebertError, ModelError
 from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.browser.device import browser_name, make_device
+from edgebert.profiling.browser.page_session import LAST_REQUEST, PageSession
 from edgebert.profiling.browser.runner import RUNTIME, CallKey, PageMachine
-from edgebert.profiling.browser.seat import LAST_REQUEST, Seat
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.plan import ModelFile
@@ -27,7 +27,7 @@ NO_THREADS_ON_GPU = (
 
 
 @dataclass(frozen=True)
-class Errand:
+class BrowserJob:
     """What every device of a session is asked for.
 
     Attributes:
@@ -49,35 +49,36 @@ class Errand:
     stages: tuple[int, int]
 
 
-class Visit:
+class DeviceRun:
     """A device's run.
 
     Args:
-        seat: its page.
-        errand: what it is asked for.
+        page: its page.
+        browser_job: The job of the session.
         name: of the device, unlike all others of the session.
         target: the measurements' `target`.
     """
 
-    def __init__(self, seat: Seat, errand: Errand, name: str, target: str) -> None:
-        self._seat, self._errand, self._name = seat, errand, name
-        version = f"{errand.version}, WebGPU" if errand.settings.webgpu else errand.version
-        self._machine = PageMachine(seat, name, target, version, errand.signatures)
+    def __init__(self, page: PageSession, browser_job: BrowserJob, name: str, target: str) -> None:
+        self._page, self._browser_job, self._name = page, browser_job, name
+        settings, version = browser_job.settings, browser_job.version
+        version = f"{version}, WebGPU" if settings.webgpu else version
+        self._machine = PageMachine(page, name, target, version, browser_job.signatures)
         self._runtime = f"{RUNTIME} {version}"
-        asked, possible = errand.job.settings.threads, seat.facts.threads
-        self._threads = asked if possible and not errand.settings.webgpu else (1,)
+        requested, possible = browser_job.job.settings.threads, page.facts.threads
+        self._threads = requested if possible and not settings.webgpu else (1,)
         self._stages: set[str] = set()
 
     def run(self, progress: Progress) -> Outcome:
         """Measures, and checks where the job says so.
 
         Raises:
-            SeatLostError: the page is gone.
+            PageLostError: the page is gone.
             ModelError: its runtime doesn't take a file.
             EdgebertError: the page failed; with its own words.
         """
-        facts, job = self._seat.facts, self._errand.job
-        if self._errand.settings.webgpu and not facts.webgpu:
+        facts, job = self._page.facts, self._browser_job.job
+        if self._browser_job.settings.webgpu and not facts.webgpu:
             raise EdgebertError(_no_webgpu(facts))
 
         def told(stage: str, done: int, total: int, **details: Any) -> None:
@@ -90,22 +91,24 @@ class Visit:
         measurements = tuple(self._finished(m) for m in outcome.measurements)
         checks = tuple(
             self._check(file, reference, told)
-            for file, reference in zip(self._errand.files, self._errand.references, strict=False)
+            for file, reference in zip(
+                self._browser_job.files, self._browser_job.references, strict=False
+            )
         )
-        self._seat.ask(LAST_REQUEST, **_summary(measurements, checks))
+        self._page.request(LAST_REQUEST, **_summary(measurements, checks))
         return Outcome(measurements, checks)
 
     def _load_all(self) -> None:
         """Loads every file once, so that what the page's runtime does not take is said at once."""
         problems = []
-        for file in self._errand.files:
+        for file in self._browser_job.files:
             runner = self._machine.start_runner(file.name)
             loaded = runner.exchange("load", model=file.sha256, threads=self._threads[0])
             if "error" in loaded:
                 problems.append(f"{file.name}: {loaded['error'].rstrip('.')}")
         if problems:
             raise ModelError(
-                f"{self._runtime} in {browser_name(self._seat.facts)} does not take what this "
+                f"{self._runtime} in {browser_name(self._page.facts)} does not take what this "
                 f"machine's runtime takes. Received: {'; '.join(problems)}. Next: export the model "
                 "by edgebert export with another --recipe, or measure in another browser."
             )
@@ -114,22 +117,22 @@ class Visit:
         """Tells the page how far it is, of everything."""
         if done == total:
             self._stages.add(stage)
-        repeated, once = self._errand.stages
+        repeated, once = self._browser_job.stages
         current = done / total if stage not in self._stages else 0.0
         share = (len(self._stages) + current) / (repeated * len(self._threads) + once)
         doing = stage if stage.startswith("check ") else f"measure {stage}"
-        self._seat.tell(stage=doing.capitalize(), share=min(1.0, share))
+        self._page.tell(stage=doing.capitalize(), share=min(1.0, share))
 
     def _check(self, file: ModelFile, reference: HostReference, progress: Progress) -> DeviceCheck:
         """Labelled text through the page's own tokenizer and the model."""
         runner, stage = self._machine.start_end_to_end(file.name), f"check {file.name}"
         texts = list(reference.data.texts)
-        runner.ask("load", model=file.sha256, threads=self._threads[0], texts=texts[:1])
+        runner.request("load", model=file.sha256, threads=self._threads[0], texts=texts[:1])
         outputs: list[list[float]] = []
         token_ids: list[list[int]] = []
         for start in range(0, len(texts), CHECKED_AT_ONCE):
             part = texts[start : start + CHECKED_AT_ONCE]
-            answer = runner.ask("classify", texts=part)
+            answer = runner.request("classify", texts=part)
             outputs += answer["outputs"]
             token_ids += answer["token_ids"]
             progress(stage, len(outputs), len(texts))
@@ -139,7 +142,7 @@ class Visit:
             "name": file.name,
             "sha256": file.sha256,
             "target": self._machine.target,
-            "device": f"{self._name}, {browser_name(self._seat.facts)}",
+            "device": f"{self._name}, {browser_name(self._page.facts)}",
             "runtime": self._runtime,
         }
         return reference.compare(outputs, facts, token_ids)
@@ -152,13 +155,13 @@ class Visit:
         if grouped > 1:  # of calls that were timed together only the mean is known
             latency = replace(latency, p90_ms=None, p99_ms=None, spread=None)
         build, place = self._machine.loaded[m.sha256, m.threads]
-        device = make_device(self._seat.facts, self._name, build)
+        device = make_device(self._page.facts, self._name, build)
         warnings = (*m.warnings, *self._warnings(grouped, place))
         return replace(m, latency=latency, device=device, warnings=warnings)
 
     def _warnings(self, grouped: int, place: str) -> list[str]:
-        facts, asked, found = self._seat.facts, self._errand.job.settings, []
-        webgpu = self._errand.settings.webgpu
+        facts, asked, found = self._page.facts, self._browser_job.job.settings, []
+        webgpu = self._browser_job.settings.webgpu
         if self._threads != asked.threads:
             found.append(NO_THREADS_ON_GPU if webgpu else _no_threads(facts))
         if webgpu and place != "webgpu":
@@ -182,7 +185,7 @@ class Visit:
                 "This browser's WebAssembly has no relaxed SIMD, so LiteRT.js ran its slower "
                 "build. Next: update the browser, or measure in another one too."
             )
-        if self._seat.was_hidden:
+        if self._page.was_hidden:
             found.append(
                 "The page was in the background during the run, where browsers slow it down. "
                 "Next: keep it in front, with the screen on, and measure again."
