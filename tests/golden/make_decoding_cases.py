@@ -19,7 +19,7 @@ import numpy as np
 from converters import heads
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
 from converters.vocabulary import Vocabulary
-from edgebert.evaluation.predictors import semantic_index
+from edgebert.evaluation import semantic_index
 from edgebert.models.litert_model import MANIFEST_FORMAT, LiteRtModel
 from edgebert.tasks import task_named
 
