@@ -157,7 +157,7 @@ def profile(
         for note in changes_notes(comparison, compare_path.name):
             click.echo(f"compare: {note}", err=True)
         missed += filter(None, [failure_text(comparison, compare_path.name)])
-        if fail_above is not None and not comparison.judged:
+        if fail_above is not None and not comparison.conclusive:
             missed.append(
                 f"--fail-above expects measurements of this machine in {compare_path}. Received "
                 "none that can be judged. Next: see the lines above."

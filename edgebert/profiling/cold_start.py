@@ -1,8 +1,8 @@
-"""Starts of a model in fresh processes, with and without XNNPACK's weight cache on disk.
+"""Cold starts of a model in fresh processes, with and without XNNPACK's weight cache on disk.
 
-XNNPACK packs a model's weights before the first call. With a cache it packs them once, ever: later
-starts map the file. Starts of both kinds take turns. The model's file is in the system's page cache
-all the while, as after a first start since boot; emptying that cache would need root.
+XNNPACK packs a model's weights before the first call. With a weight cache it packs them once; later
+starts map the cache file. Starts of both kinds alternate. The model's file stays in the system's
+page cache, as after the first start since boot. Emptying the page cache would require root.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ STARTS = 5
 def measure_cold_starts(
     start: Callable[[], Runner], request: Mapping[str, Any], extension: str
 ) -> tuple[ColdStart, int | None]:
-    """Starts a model again and again.
+    """Starts a model several times, alternately without and with a weight cache.
 
-    The cache is a file without a name, held by one more process: it is gone with that process, so
-    nothing stays behind, whatever happens.
+    The cache is an unnamed temporary file of a separate process. It disappears when that process
+    ends, so no file is left behind.
 
     Args:
-        start: starts a fresh runner.
-        request: fields that name the model, the threads and the call.
-        extension: path of the runner's extension on the machine.
+        start: Starts a fresh runner.
+        request: Fields that name the model, the threads and the call.
+        extension: Path of the runner's extension on the machine.
 
     Returns:
-        The medians, and the bytes of heap that the first call took while the weights were in the
-        cache's file: what tensors of one call need. None where the C library does not tell.
+        The medians, and the heap memory in bytes that the first call allocated while the weights
+        were in the cache file: the tensors of one call. None if the C library does not report it.
 
     Raises:
-        EdgebertError: the machine has no such runtime, or a process failed.
+        EdgebertError: The machine lacks the runtime, or a process failed.
     """
 
     def once(weight_cache: str) -> dict[str, Any]:

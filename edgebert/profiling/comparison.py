@@ -1,9 +1,10 @@
-"""Measurements of now against old ones of the same places: what became slower, and how surely.
+"""Comparison of new measurements with old ones: what became slower, and with which confidence.
 
-A median counts as slower only where the two 95 % confidence intervals don't overlap, and only on
-the machine that the old one was made on. A gate is missed only where the fastest stretch is beyond
-the limit too, since other programs can make calls slower but never faster, and where a second
-measurement says the same: one busy moment is not enough to fail a build.
+Two measurements are compared if they have the same place: target, threads, length, kind and model.
+A median counts as slower only if the two 95 % confidence intervals do not overlap, and only on the
+same machine. The gate fails only if the fastest block exceeds the limit too, since other programs
+make calls slower and never faster, and only if a second measurement confirms it. A short load peak
+is not enough to fail a build.
 """
 
 from __future__ import annotations
@@ -20,38 +21,38 @@ FORMAT = "edgebert-comparison"
 FORMAT_VERSION = 1
 
 MACHINE = ("name", "cpu", "cores", "architecture")
-"""Facts of a `Device` that make it another machine. Another system or runtime is only told."""
+"""Fields of a `Device` that identify the machine. Another system or runtime is only reported."""
 
 SETUP = ("delegate", "cpu_mask", "wasm_build")
-"""The `details` of a `Device` that say how a model was run on it: another one is another place."""
+"""The `details` of a `Device` that define how it ran the model. They identify the machine, too."""
 
-NOT_TWICE = ("browser", "cloud")
-"""Targets where a second measurement takes a person, or money."""
+NO_SECOND_MEASUREMENT = ("browser", "cloud")
+"""Targets where a second measurement needs a person, or costs money."""
 
 Verdict = Literal["faster", "within noise", "slower", "TOO SLOW", "unsure", "other machine"]
-JUDGED: tuple[Verdict, ...] = ("faster", "within noise", "slower", "TOO SLOW")
+CONCLUSIVE: tuple[Verdict, ...] = ("faster", "within noise", "slower", "TOO SLOW")
 
 
 @dataclass(frozen=True)
 class Change:
-    """One place, then and now.
+    """The old and the new measurement of one place.
 
     Attributes:
-        name: the model now.
-        old_name: the model then.
-        target: as in the `Measurement`; `threads`, `length` and `kind` likewise.
-        old_ms: the median then.
-        new_ms: the median now.
-        ratio: of the medians; over 1 is slower.
-        ratio_low: the least that both confidence intervals allow; None where one is unknown.
-        ratio_high: the most.
-        best_ratio: of the fastest blocks' medians, or calls where there is one block: what other
-            programs on the machine disturb least.
-        size_ratio: of the files' sizes; None where the old is 0.
-        memory_ratio: of the peak memories; None where unknown.
-        verdict: "unsure" has too few calls to tell; "TOO SLOW" is slower, and above the limit.
-        differences: of the machine, its system and the runtime, each in words.
-        other_ratio: of the other measurement, where there were two: the less slow one counts.
+        name: Name of the new model.
+        old_name: Name of the old model.
+        target: Target, as in the `Measurement`; the same for `threads`, `length` and `kind`.
+        old_ms: Old median.
+        new_ms: New median.
+        ratio: New median divided by the old one. Above 1 is slower.
+        ratio_low: Smallest ratio within both confidence intervals. None if one is unknown.
+        ratio_high: Largest ratio within both confidence intervals.
+        best_ratio: Ratio of the fastest blocks' medians, or of the fastest calls for a single
+            block. Other programs on the machine affect it least.
+        size_ratio: Ratio of the file sizes. None if the old size is 0.
+        memory_ratio: Ratio of the peak memories. None if unknown.
+        verdict: "unsure" means too few calls. "TOO SLOW" means slower and above the limit.
+        differences: Differences of the machine, its system and the runtime, in words.
+        other_ratio: Ratio of the second measurement, if there was one. The faster one counts.
     """
 
     name: str
@@ -75,13 +76,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All places.
+    """The comparison of all places.
 
     Attributes:
-        changes: of places that both have, in the order of the new ones.
-        limit: by what share a median may be slower; None judges nothing.
-        added: new measurements that the old ones have no place for.
-        gone: old measurements whose place was not measured now.
+        changes: Places that both have, in the order of the new measurements.
+        limit: Allowed slowdown of a median, as a share. None applies no limit.
+        added: New measurements of places that the old ones do not have.
+        gone: Old measurements of places that were not measured again.
     """
 
     changes: tuple[Change, ...]
@@ -91,16 +92,16 @@ class Comparison:
 
     @property
     def too_slow(self) -> tuple[Change, ...]:
-        """What misses the limit."""
+        """The changes that exceed the limit."""
         return tuple(change for change in self.changes if change.verdict == "TOO SLOW")
 
     @property
-    def judged(self) -> bool:
-        """Whether anything could be told from noise, on the same machine."""
-        return any(change.verdict in JUDGED for change in self.changes)
+    def conclusive(self) -> bool:
+        """Whether at least one place has a verdict on the same machine."""
+        return any(change.verdict in CONCLUSIVE for change in self.changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `added` and `gone` by their places alone."""
+        """Converts to plain JSON types. `added` and `gone` contain only the places."""
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -119,15 +120,16 @@ def _place_to_dict(m: Measurement) -> dict[str, Any]:
 def compare(
     old: Sequence[Measurement], new: Sequence[Measurement], limit: float | None = None
 ) -> Comparison:
-    """Holds measurements against old ones of the same target, threads, length, kind and model.
+    """Compares measurements with old ones of the same target, threads, length, kind and model.
 
-    A model is the old one of its name, else the one of its bytes, else, among as many that are
-    left, the one in its position. Of several old ones, those of this machine count, then the last.
+    A model is matched by its name, then by its SHA-256, and then, if equally many old and new
+    models remain, by its position. Among several old measurements, one of the same machine is
+    preferred, then the latest.
 
     Args:
-        old: what to compare with.
-        new: what was measured now.
-        limit: 0.1 lets a median be slower by 10 %.
+        old: The old measurements.
+        new: The new measurements.
+        limit: Allowed slowdown: 0.1 allows a median to be 10 % slower.
     """
     was = _old_names(old, new)
     changes, added, used = [], [], []
@@ -153,7 +155,7 @@ def _place(m: Measurement) -> tuple[object, ...]:
 def _old_names(
     old: Sequence[Measurement], new: Sequence[Measurement]
 ) -> dict[tuple[str, str], str]:
-    """For each target and model of now its name then."""
+    """The old name of each model, by target and new name."""
     names: dict[tuple[str, str], str] = {}
     for target in dict.fromkeys(m.target for m in new):
         then = {m.name: m.sha256 for m in old if m.target == target}
@@ -173,7 +175,7 @@ def _old_names(
 
 
 def setup_of(m: Measurement) -> dict[str, str]:
-    """How the model was run, by name; empty for most targets."""
+    """How the device ran the model, by name. Empty for most targets."""
     return {name: value for name in SETUP if (value := m.device.details.get(name))}
 
 
@@ -246,7 +248,7 @@ def _fastest(latency: Latency) -> float:
 
 
 def _is_known(latency: Latency) -> bool:
-    """Whether there are enough blocks, or calls of the only block, for a confidence interval."""
+    """Whether there are enough blocks (or calls of a single block) for a confidence interval."""
     blocks = len(latency.block_medians_ms)
     return (blocks if blocks > 1 else latency.runs) >= FEWEST_BLOCKS
 
@@ -262,17 +264,17 @@ def compare_twice(
     job: Job,
     progress: Progress = silent,
 ) -> tuple[Comparison, tuple[Measurement, ...]]:
-    """As `compare`, but what is too slow is measured once more, and counts if it is so again.
+    """Compares, and measures places that are too slow a second time to confirm them.
 
     Args:
-        old: what to compare with.
-        outcomes: of the job, with the targets that they are from.
-        limit: as for `compare`.
-        job: what was measured.
-        progress: of the second measurement.
+        old: The old measurements.
+        outcomes: The outcomes of the job, each with its target.
+        limit: Allowed slowdown, as for `compare`.
+        job: The job that was measured.
+        progress: Receives the progress of the second measurement.
 
     Returns:
-        The comparison, and what was measured again.
+        The comparison, and the measurements of the second run.
     """
     first = compare(old, [m for _, outcome in outcomes for m in outcome.measurements], limit)
     repeated: list[Measurement] = []
@@ -281,16 +283,17 @@ def compare_twice(
         slow = [
             change
             for change in first.too_slow
-            if change.target in names and change.target.partition(":")[0] not in NOT_TWICE
+            if change.target in names
+            and change.target.partition(":")[0] not in NO_SECOND_MEASUREMENT
         ]
         if slow:
-            repeated += target.profile(again(job, slow), progress).measurements
+            repeated += target.profile(repeated_job(job, slow), progress).measurements
     second = compare(old, repeated, limit)
     return confirm(first, second), tuple(repeated)
 
 
-def again(job: Job, slow: Sequence[Change]) -> Job:
-    """The job that measures once more what was too slow, and no more than that needs."""
+def repeated_job(job: Job, slow: Sequence[Change]) -> Job:
+    """The job that measures only the places that were too slow a second time."""
     lengths = {change.length for change in slow if change.kind == "model"} - {None}
     threads = {change.threads for change in slow}
     settings = replace(
@@ -306,7 +309,7 @@ def again(job: Job, slow: Sequence[Change]) -> Job:
 
 
 def confirm(first: Comparison, second: Comparison) -> Comparison:
-    """What was too slow stays so only where it is so in a second comparison too."""
+    """Keeps the verdict "TOO SLOW" only if the second comparison confirms it."""
     found = {_change_place(change): change for change in second.changes}
 
     def confirmed(change: Change) -> Change:

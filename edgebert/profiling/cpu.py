@@ -1,7 +1,7 @@
-"""The `cpu` target: this machine's processor, through fresh Python processes.
+"""The `cpu` target: this machine's processor, measured in fresh Python processes.
 
-No priority is raised, and nothing is pinned unless `cpu_mask` says so: the figures are those that a
-program here would get.
+The processes run at normal priority and are pinned to cores only if `cpu_mask` is set, so the
+figures are those of an ordinary program.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ END_TO_END = (sys.executable, "-P", "-m", "edgebert.profiling.end_to_end")
 
 
 def open_target(address: str, settings: TargetSettings) -> CpuTarget:
-    """The target of `--target cpu`.
+    """Opens the target of `--target cpu`.
 
     Raises:
-        UsageError: an address, which this machine has none of; cores that it has not.
+        UsageError: An address was given, or the mask names cores that this machine lacks.
     """
     if address:
         raise UsageError(f"--target cpu is this machine. Received: cpu:{address}. Next: give cpu.")
@@ -58,7 +58,7 @@ class CpuTarget:
     """This machine.
 
     Args:
-        cpu_mask: the cores to run on, as taskset's mask in hex; all of them when empty.
+        cpu_mask: The cores to run on, as a hexadecimal mask like taskset's. Empty means all cores.
     """
 
     target = TARGET
@@ -68,7 +68,7 @@ class CpuTarget:
         self._pinning = ("--cpu-mask", cpu_mask) if cpu_mask else ()
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
-        """As `Target.profile`."""
+        """Implements `Target.profile`."""
         outcome = measure(self, job, progress)
         if not self._cpu_mask:
             return outcome
@@ -79,24 +79,24 @@ class CpuTarget:
         return replace(outcome, measurements=tuple(pinned))
 
     def place(self, file: ModelFile) -> str:
-        """Where the runner finds a file: where it is."""
+        """The file's own path: the runner is on this machine."""
         return str(file.path)
 
     def runs_text(self, file: ModelFile) -> bool:
-        """Always: this machine has edgebert."""
+        """Always True: edgebert is installed on this machine."""
         return True
 
     def start_runner(self, label: str) -> RunnerProcess:
-        """A fresh benchmark program."""
+        """Starts a fresh benchmark program."""
         return RunnerProcess((*RUNNER, *self._pinning), label)
 
     def start_end_to_end(self, label: str) -> RunnerProcess:
-        """A fresh program that times text in, answer out."""
+        """Starts a fresh program that times text in, answer out."""
         command = (*END_TO_END, *self._pinning)
         return RunnerProcess(command, label, with_package_path(os.environ))
 
 
 def with_package_path(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables with which a fresh Python finds this very edgebert."""
+    """The environment variables, with the folder of this edgebert first on PYTHONPATH."""
     paths = [str(PACKAGE_ROOT), environment.get("PYTHONPATH", "")]
     return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -1,10 +1,10 @@
-"""Text in, answer out: the sibling of `runner` that times the product's own path.
+"""Text in, answer out: the counterpart of `runner` that times edgebert's own inference path.
 
-`python -m edgebert.profiling.end_to_end` speaks the runner's protocol, so that its blocks can be
-interleaved with others. `load` takes {"model", "threads", "texts"}; `first_call` times the first
-text, and `run` goes through all the texts for each of its runs: tokenize, pick the length, run the
-model, read the answer. A text is a string, or a list of them where the task wants several.
-`operations` tells how much of that the tokenizer takes.
+`python -m edgebert.profiling.end_to_end` implements the runner's protocol, so that its blocks can
+be interleaved with others. `load` takes {"model", "threads", "texts"}. `first_call` times the first
+text. `run` processes all texts once per run: tokenize, pick the length, run the model, decode the
+answer. A text is a string, or a list of strings for tasks that read several. `operations` returns
+the tokenizer's share of the time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from edgebert.profiling.plan import CLASSIFICATION
 
 
 class TextService(runner.Service):
-    """Answers for one model of ours at a time."""
+    """Serves requests for one edgebert model at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class TextService(runner.Service):
         task = task_named(model.task)
         examples = as_examples(task, [_typed(text) for text in request["texts"]])
         length = model.max_length
-        if task.name == CLASSIFICATION:  # a label alone, without the answer's other parts
+        if task.name == CLASSIFICATION:  # only the label, without the other parts of the answer
             self._calls = [partial(model.classify, example.text) for example in examples]
             encode = partial(model.tokenizer.encode, max_length=length)
             self._encodings = [partial(encode, example.text) for example in examples]
@@ -59,7 +59,7 @@ class TextService(runner.Service):
         return runner.time_calls(self._loaded(), request)
 
     def _op_operations(self, request: dict[str, Any]) -> dict[str, Any]:
-        """What of a text's time is the tokenizer's: medians of rounds, mean of the texts."""
+        """Times of the tokenizer and of the whole call: medians of rounds, mean of the texts."""
         steps = {"tokenizer_ms": self._encodings, "whole_ms": self._loaded()}
         rounds: dict[str, list[list[float]]] = {name: [] for name in steps}
         stop = monotonic() + float(request.get("max_seconds") or "inf")
@@ -71,7 +71,7 @@ class TextService(runner.Service):
         return {name: mean(map(median, zip(*rounds[name], strict=True))) for name in steps}
 
     def _op_predict(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Answers to the loaded texts; of a classifier labels and scores."""
+        """Answers for the loaded texts; for a classifier, labels and scores."""
         results = [call() for call in self._loaded()]
         return {
             "outputs": [

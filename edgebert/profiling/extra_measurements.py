@@ -1,6 +1,6 @@
-"""What is measured beside the latency where it is asked for: operations, starts, a long run.
+"""Optional measurements in addition to the latency: operation profiling, cold starts, long runs.
 
-A machine that can't do one of them is told of in a warning; the latency stands.
+If a machine does not support one of them, the measurement gets a warning and keeps its latency.
 """
 
 from __future__ import annotations
@@ -14,61 +14,61 @@ from edgebert.profiling.cold_start import measure_cold_starts
 from edgebert.profiling.interleaving import BenchmarkCase
 from edgebert.profiling.measurement import Measurement, OperationTime, SustainedPoint
 from edgebert.profiling.operations import subgraphs_of, time_operations
-from edgebert.profiling.sustained import run_without_pause, slowdown_warning, stretches
+from edgebert.profiling.sustained import run_sustained, slowdown_warning, stretches
 from edgebert.settings import ProfileSettings
 from edgebert.system.progress import Progress
 
 TEXT_ROUNDS, TEXT_SECONDS = 15, 3.0
-"""How often all texts are gone through to see the tokenizer's share, and for how long at most."""
+"""Rounds over all texts to measure the tokenizer's share, and their time limit."""
 
 
 @dataclass
 class ExtraMeasurements:
-    """Adds to measurements what the settings ask for.
+    """Adds the optional measurements that the settings request.
 
     Attributes:
-        settings: of the profile.
-        progress: told of each part.
-        extension: path of the runner's extension on the machine; "" where nothing needs it.
+        settings: Settings of the profile.
+        progress: Receives the progress of each part.
+        extension: Path of the runner's extension on the machine. Empty if it is not needed.
     """
 
     settings: ProfileSettings
     progress: Progress
     extension: str = ""
 
-    def at_model(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
-        """Operations and starts of a model that was just measured."""
+    def add_to_model(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
+        """Adds the operation profile and the cold starts to the measurement of a graph."""
         if self.settings.operations:
             measured = self._tried(
                 "Times by operation are unknown", self._operations, case, measured
             )
         if self.settings.cold_start:
             measured = self._tried(
-                "Starts with a weight cache were not timed", self._cold_start, case, measured
+                "Cold starts with a weight cache were not timed", self._cold_start, case, measured
             )
         return measured
 
-    def at_text(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
-        """How much of the time from text to answer is the tokenizer's."""
+    def add_to_text(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
+        """Adds the tokenizer's share of the time from text to answer."""
         if not self.settings.operations:
             return measured
         return self._tried(
             "The tokenizer's share is unknown", self._tokenizer_share, case, measured
         )
 
-    def under_load(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
-        """A run without a pause. It heats the machine: nothing should be measured after it."""
-        return self._tried("It was not run without a pause", self._sustained, case, measured)
+    def add_sustained(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
+        """Adds a sustained run. It heats the machine, so it must be the last measurement."""
+        return self._tried("The sustained run failed", self._sustained, case, measured)
 
     def _tried(
         self,
         failed: str,
-        look: Callable[[BenchmarkCase, Measurement], Measurement],
+        measure: Callable[[BenchmarkCase, Measurement], Measurement],
         case: BenchmarkCase,
         measured: Measurement,
     ) -> Measurement:
         try:
-            return look(case, measured)
+            return measure(case, measured)
         except EdgebertError as error:
             return _warned(measured, [f"{failed}. Received: {error}"])
 
@@ -105,16 +105,16 @@ class ExtraMeasurements:
         return replace(measured, operations=times)
 
     def _sustained(self, case: BenchmarkCase, measured: Measurement) -> Measurement:
-        label, seconds = f"{case.label}, without a pause", self.settings.sustained_seconds
+        label, seconds = f"{case.label}, sustained", self.settings.sustained_seconds
 
-        def tell(points: Sequence[SustainedPoint]) -> None:
+        def report(points: Sequence[SustainedPoint]) -> None:
             total = max(stretches(seconds), len(points))
             self.progress(label, len(points), total, p50_ms=points[-1].p50_ms)
 
         with case.start() as process:
             process.request("load", **case.load)
             process.request("first_call", **case.call)
-            points = run_without_pause(process, case.call, seconds, tell)
+            points = run_sustained(process, case.call, seconds, report)
         slowdown = slowdown_warning(points)
         return _warned(replace(measured, sustained=points), [slowdown] if slowdown else [])
 

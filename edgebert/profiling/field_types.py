@@ -1,4 +1,4 @@
-"""Whether objects that were read from JSON hold what their dataclass says: for files of others."""
+"""Checks whether the fields of a dataclass that was read from JSON have the declared types."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ _LONGEST_SHOWN = 40
 
 
 def misfits(value: Any) -> list[str]:
-    """Fields of a dataclass object, and of those in it, whose values are of another type.
+    """Lists the fields of a dataclass object, and of nested ones, whose values have a wrong type.
 
-    A whole number is a float too; numbers that are not finite, or beyond `LARGEST`, fit nowhere.
+    An int is valid for a float. A number that is not finite, or larger than `LARGEST`, is never
+    valid.
 
     Returns:
-        For each such field a line: its name, and what was received.
+        One line for each invalid field: its name and the received value.
     """
     return list(_misfits(value, type(value), ""))
 

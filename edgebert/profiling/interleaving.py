@@ -1,9 +1,9 @@
-"""Gives every case its turns, so that a machine's moods fall on all of them alike.
+"""Interleaves timed blocks, so that clock drift affects every configuration equally.
 
-A case is one model in one configuration. Its calls are timed in short blocks: A B, B A, A B...
-so that a drift of the clock speed favours nobody. Each case is started afresh several times,
-since where memory lands makes one process faster than the next; the last start goes on until the
-median is known well enough or the time is up.
+A benchmark case is one model in one configuration. Its calls are timed in short blocks, in the
+order A B, B A, A B, ..., so that a drift of the clock frequency cancels out. Each case starts in
+several fresh processes, since the memory layout of a process changes its speed. The last start
+continues until the median is stable or the time limit is reached.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ BUSY_CPU_SHARE = 0.9
 
 @dataclass
 class BenchmarkCase:
-    """One model in one configuration: how to start it, what to call, and what came of it.
+    """One model in one configuration: how to start and call it, and the results so far.
 
     Attributes:
-        label: for messages and progress.
-        start: starts a fresh process.
-        load: fields of the runner's `load`.
-        call: fields of the runner's `first_call` and `run` that name the call.
-        round_calls: timed calls that the runner makes for each of its `runs`.
-        blocks: latencies in ms, block by block.
-        seconds: time spent so far.
+        label: Name in messages and progress.
+        start: Starts a fresh process.
+        load: Fields of the runner's `load` request.
+        call: Fields of the runner's `first_call` and `run` requests that select the call.
+        round_calls: Timed calls that the runner makes for each of its `runs`.
+        blocks: Latencies in ms, one list for each block.
+        seconds: Time spent so far.
     """
 
     label: str
@@ -59,31 +59,32 @@ class BenchmarkCase:
     _first_calls: list[dict[str, Any]] = field(default_factory=list)
     _runs: list[dict[str, Any]] = field(default_factory=list)
     _memories: list[dict[str, Any]] = field(default_factory=list)
+    _process: Runner | None = None
 
     @property
     def latency(self) -> Latency:
-        """All blocks so far, summed up."""
+        """Statistics of all blocks so far."""
         return summarize(self.blocks)
 
     @property
     def load_ms(self) -> float:
-        """Median of the starts."""
+        """Median load time of the starts."""
         return float(median(load["load_ms"] for load in self._loads))
 
     @property
     def first_call_ms(self) -> float:
-        """Median of the starts."""
+        """Median time of the first call of the starts."""
         return float(median(call["first_call_ms"] for call in self._first_calls))
 
     @property
     def peak_memory_bytes(self) -> int | None:
-        """Largest of the starts; None where the system doesn't tell."""
+        """Largest peak of the starts. None if the system does not report it."""
         peaks = [memory["peak_rss"] for memory in self._memories]
         return None if None in peaks else int(max(peaks))
 
     @property
     def model_memory_bytes(self) -> int | None:
-        """The largest growth from before the model was loaded to the peak."""
+        """Largest growth of resident memory from before the load to the peak."""
         peaks = [memory["peak_rss"] for memory in self._memories]
         before = [load["rss_before"] for load in self._loads]
         if None in (*peaks, *before):
@@ -92,16 +93,16 @@ class BenchmarkCase:
 
     @property
     def energy_mj(self) -> float | None:
-        """Energy of one call, of the whole processor; None where the runner can't tell."""
+        """Energy of one call, of the whole processor. None if the runner cannot measure it."""
         if any(run.get("energy_mj") is None for run in self._runs):
             return None
         return sum(float(run["energy_mj"]) for run in self._runs) / sum(map(len, self.blocks))
 
     @property
     def cpu_share(self) -> float | None:
-        """CPU time over wall time while calls were timed; one thread alone has about 1.
+        """CPU time divided by wall time of the timed calls; about 1 for one undisturbed thread.
 
-        None where the runner can't tell.
+        None if the runner cannot measure it.
         """
         if any(run["cpu_ms"] is None for run in self._runs):
             return None
@@ -109,7 +110,7 @@ class BenchmarkCase:
         return cpu_ms / sum(float(run["wall_ms"]) for run in self._runs)
 
     def begin(self, process: Runner, settings: ProfileSettings) -> None:
-        """Loads the model in a fresh process, makes the first call, and warms up."""
+        """Loads the model in a fresh process, makes the first call and the warm-up calls."""
         self._process, began = process, perf_counter()
         self._loads.append(process.request("load", **self.load))
         self._first_calls.append(process.request("first_call", **self.call))
@@ -118,7 +119,8 @@ class BenchmarkCase:
         self.seconds += perf_counter() - began
 
     def run_block(self, settings: ProfileSettings) -> None:
-        """Times one block of calls."""
+        """Times one block of calls in the process of the last `begin`."""
+        assert self._process is not None, "run_block follows begin"
         began = perf_counter()
         share = settings.max_seconds / MIN_BLOCKS
         response = self._process.request(
@@ -134,21 +136,23 @@ class BenchmarkCase:
         self.seconds += perf_counter() - began
 
     def end(self) -> None:
-        """Asks for the memory; the process may go."""
+        """Reads the memory of the process, which may end afterwards."""
+        assert self._process is not None, "end follows begin"
         self._memories.append(self._process.request("memory"))
+        self._process = None
 
     def done(self, settings: ProfileSettings) -> bool:
-        """Whether the median is known well enough."""
+        """Whether enough calls were timed and the median is stable."""
         runs = sum(map(len, self.blocks))
         enough = len(self.blocks) >= MIN_BLOCKS and runs >= settings.min_runs
         return enough and self.latency.stable
 
     def warnings(self, settings: ProfileSettings, threads: int) -> list[str]:
-        """What makes its figures doubtful, each with what to do."""
+        """Reasons to doubt the figures, each with the next step."""
         latency, share, found = self.latency, self.cpu_share, []
         if threads == 1 and share is not None and share < BUSY_CPU_SHARE:
             found.append(
-                f"It had the processor for only {share:.0%} of the time: other programs "
+                f"The process had the processor for only {share:.0%} of the time: other programs "
                 "were running. Next: close them and measure again."
             )
         if latency.runs < settings.min_runs:
@@ -158,28 +162,32 @@ class BenchmarkCase:
             )
         if len(self.blocks) < FEWEST_BLOCKS:
             found.append(
-                f"{settings.max_seconds:g} s were too short to tell how sure the median is. "
-                "Next: raise --max-seconds."
+                f"{settings.max_seconds:g} s were too short to estimate the uncertainty of the "
+                "median. Next: raise --max-seconds."
             )
         elif not latency.stable:
-            found.append(
-                f"The median of {latency.runs} calls is known to within "
-                f"{latency.uncertainty:.1%} only ({STABLE_HALF_WIDTH:.0%} is stable). "
-                "Next: close other programs, or raise --max-seconds."
-            )
+            found.append(unstable_warning(latency, "close other programs, or raise --max-seconds"))
         return found
+
+
+def unstable_warning(latency: Latency, next_step: str) -> str:
+    """The warning for a median whose confidence interval is too wide."""
+    return (
+        f"The uncertainty of the median of {latency.runs} calls is {latency.uncertainty:.1%} "
+        f"(stable: at most {STABLE_HALF_WIDTH:.0%}). Next: {next_step}."
+    )
 
 
 def measure_interleaved(
     cases: Sequence[BenchmarkCase], settings: ProfileSettings, progress: Progress = silent
 ) -> None:
-    """Fills every case's figures.
+    """Measures all cases and stores the results in them.
 
-    Contenders take part in every round until their time is up, so block i of each was made in the
-    same round. Rounds end when all medians are known well enough.
+    A case takes part in every round until its time limit, so block i of every case comes from the
+    same round. The rounds end when all medians are stable.
 
     Raises:
-        EdgebertError: a process failed. All processes are ended, also on Ctrl-C.
+        EdgebertError: A process failed. All processes are ended, also after Ctrl-C.
     """
     turn = 0
     for start in range(STARTS):
@@ -205,12 +213,12 @@ def measure_interleaved(
 
 
 def _tell(progress: Progress, case: BenchmarkCase) -> None:
-    """Blocks made so far; how many it takes is not known before the median is."""
+    """Reports the number of blocks so far. The total is an estimate until the median is stable."""
     blocks = len(case.blocks)
     facts = {"p50_ms": case.latency.p50_ms} if blocks else {}
     progress(case.label, blocks, max(MIN_BLOCKS, blocks + 1), **facts)
 
 
 def _order(cases: Sequence[BenchmarkCase], turn: int) -> list[BenchmarkCase]:
-    """The given order on even turns, the reverse on odd ones."""
+    """The given order on even turns, the reverse order on odd turns."""
     return list(cases) if turn % 2 == 0 else list(reversed(cases))

@@ -1,4 +1,4 @@
-"""What is wrong with a machine before anything is measured on it, each with what to do."""
+"""Warnings about the state of a machine before the measurement, each with the next step."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgebert.profiling.measurement import Device
+from edgebert.system.plurals import counted
 
 HIGH_LOAD_PER_CORE = 0.5
 BUSY_BEFORE = "The machine was busy before"
 
 ALIKE_CORES = 1.1
-"""Cores whose highest frequencies differ by no more than this factor are of one kind."""
+"""Cores whose highest frequencies differ by at most this factor count as one kind."""
 
 
 def machine_warnings(device: Device, environment: Mapping[str, Any], threads: int) -> list[str]:
-    """What makes every measurement on the machine doubtful.
+    """Reasons to doubt every measurement on the machine.
 
     Args:
-        device: the machine.
-        environment: of the runner's `hello`, before any load of our own.
-        threads: that the models are given.
+        device: The machine.
+        environment: The `environment` of the runner's `hello`, read before the measurement.
+        threads: Thread count of the models.
     """
     load, cores, found = device.load_average, device.cores, []
     if load is not None and load > HIGH_LOAD_PER_CORE * cores:
@@ -35,18 +36,18 @@ def machine_warnings(device: Device, environment: Mapping[str, Any], threads: in
         )
     if environment.get("energy_denied"):
         found.append(
-            "Energy is unknown: this user may not read the processor's counters. Next, until the "
-            "machine starts anew: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj"
+            "Energy is unknown: this user may not read the processor's counters. Next: sudo chmod "
+            "a+r /sys/class/powercap/intel-rapl:*/energy_uj (lasts until the next boot)."
         )
     mixed = mixed_cores(environment.get("core_mhz", {}))
     return [*found, mixed] if mixed else found
 
 
 def mixed_cores(core_mhz: Mapping[str, float]) -> str | None:
-    """What to say where cores of different kinds were used.
+    """The warning for a machine with cores of different kinds; None if all are of one kind.
 
     Args:
-        core_mhz: the highest frequency by the core's number.
+        core_mhz: Highest frequency in MHz, by the number of the core.
     """
     fastest = max(core_mhz.values(), default=0.0)
     big = [int(core) for core, mhz in core_mhz.items() if mhz * ALIKE_CORES >= fastest]
@@ -55,12 +56,7 @@ def mixed_cores(core_mhz: Mapping[str, float]) -> str | None:
         return None
     mask = sum(1 << core for core in big)
     return (
-        f"Its cores are of different kinds, {len(big)} up to {fastest:.0f} MHz and {len(slow)} up "
-        f"to {max(slow):.0f} MHz, and the system may move the work between them. "
-        f"Next: give --cpu-mask {mask:x} for the fast ones."
+        f"The machine has cores of different kinds, {len(big)} up to {fastest:.0f} MHz and "
+        f"{len(slow)} up to {max(slow):.0f} MHz, and the system may move the work between them. "
+        f"Next: give --cpu-mask {mask:x} for the fast cores."
     )
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 core`, `2 cores`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

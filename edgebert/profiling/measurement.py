@@ -1,6 +1,6 @@
-"""What a measurement is, on every target: how fast, how sure, how large, where, and with what.
+"""The measurement of a model, the same for every target: latency, its uncertainty, size, device.
 
-Plain objects that go to JSON and back. Nothing here runs a model.
+Plain dataclasses that convert to JSON and back. Nothing here runs a model.
 """
 
 from __future__ import annotations
@@ -22,35 +22,37 @@ FORMAT_VERSION = 1
 
 CONFIDENCE = 0.95
 FEWEST_BLOCKS = 6
-"""With fewer values, not even the smallest and the largest enclose the median that surely."""
+"""With fewer values, even the range from smallest to largest has a lower confidence."""
 
 EXACT_COUNT = 500
-"""Up to so many values the binomial is summed up; beyond, the normal distribution is as good."""
+"""Up to this many values the binomial distribution is summed; above it is approximated by the
+normal distribution."""
 
 STABLE_HALF_WIDTH = 0.02
-"""A median is stable when its confidence interval reaches no further than this share of it."""
+"""A median is stable if half the width of its confidence interval is at most this share of it."""
 
 Kind = Literal["model", "end_to_end"]
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Times of many calls, in ms.
+    """Statistics of many timed calls, in ms.
 
     Attributes:
-        runs: timed calls in all.
-        p50_ms: median of all calls; `p90_ms`, `p99_ms` likewise (linear interpolation). The last
-            two and `spread` are None where a tool gives a summary and not each call.
-        mean_ms: mean of all calls.
-        min_ms: the fastest call.
-        max_ms: the slowest call.
-        spread: call to call: interquartile range of the calls, as a share of the median.
-        block_spread: run to run: interquartile range of the blocks' medians, as a share of the
-            median; 0 where there is one block.
-        median_low_ms: the median's 95 % confidence interval, from order statistics of the blocks'
-            medians (of the calls where there is one block).
-        median_high_ms: its upper end.
-        block_medians_ms: the median of each block of calls, in the order they were made.
+        runs: Number of timed calls.
+        p50_ms: Median of all calls. `p90_ms` and `p99_ms` are the other percentiles (linear
+            interpolation). Both and `spread` are None if a tool reports only a summary.
+        mean_ms: Mean of all calls.
+        min_ms: Fastest call.
+        max_ms: Slowest call.
+        spread: Interquartile range of the calls, as a share of the median (variation between
+            calls).
+        block_spread: Interquartile range of the blocks' medians, as a share of the median
+            (variation between runs). 0 for a single block.
+        median_low_ms: Lower end of the median's 95 % confidence interval, from order statistics of
+            the blocks' medians (of the calls for a single block).
+        median_high_ms: Upper end of the interval.
+        block_medians_ms: Median of each block of calls, in the order of time.
     """
 
     runs: int
@@ -68,30 +70,30 @@ class Latency:
 
     @property
     def uncertainty(self) -> float:
-        """Half the confidence interval's width, as a share of the median."""
-        return _share((self.median_high_ms - self.median_low_ms) / 2, self.p50_ms)
+        """Half the width of the confidence interval, as a share of the median."""
+        return ratio_or_zero((self.median_high_ms - self.median_low_ms) / 2, self.p50_ms)
 
     @property
     def stable(self) -> bool:
-        """Whether enough calls were made to know the median within `STABLE_HALF_WIDTH`."""
+        """Whether the uncertainty of the median is at most `STABLE_HALF_WIDTH`."""
         units = len(self.block_medians_ms) if len(self.block_medians_ms) > 1 else self.runs
         return units >= FEWEST_BLOCKS and self.uncertainty <= STABLE_HALF_WIDTH
 
 
 @dataclass(frozen=True)
 class Device:
-    """The machine that was measured.
+    """The measured machine.
 
     Attributes:
-        name: of the board or phone; empty where the system has none.
-        cpu: model of the processor, or the system on chip.
-        cores: cores that the process could use; 0 where unknown.
-        architecture: as `uname -m` names it.
-        os: operating system with its version.
-        cpu_features: instruction sets that decide which kernels run.
-        load_average: over the last minute before the measurement; None where unknown.
-        governor: frequency governor; None where the system doesn't tell.
-        details: further facts of a target, by name.
+        name: Name of the board or phone. Empty if the system has none.
+        cpu: Model of the processor, or of the system on chip.
+        cores: Number of cores that the process could use. 0 if unknown.
+        architecture: Architecture, as in `uname -m`.
+        os: Operating system and its version.
+        cpu_features: Instruction sets that decide which kernels run.
+        load_average: Load average of the last minute before the measurement. None if unknown.
+        governor: Frequency governor. None if unknown.
+        details: Further facts by name, depending on the target.
     """
 
     name: str
@@ -107,13 +109,13 @@ class Device:
 
 @dataclass(frozen=True)
 class OperationTime:
-    """One operation of the graph, or several of a kind together.
+    """Time of one operation of the graph, or of several of one kind.
 
     Attributes:
-        layer: the part of the model that it belongs to, such as `layers.0.attention.query`.
-        operation: kind of the operation, such as FULLY_CONNECTED.
-        latency_ms: of one call of the graph, mean.
-        calls: how often one call of the graph runs it.
+        layer: Layer of the model, such as `layers.0.attention.query`.
+        operation: Kind of the operation, such as FULLY_CONNECTED.
+        latency_ms: Mean time in one call of the graph.
+        calls: Number of executions in one call of the graph.
     """
 
     layer: str
@@ -124,15 +126,17 @@ class OperationTime:
 
 @dataclass(frozen=True)
 class SustainedPoint:
-    """A stretch of a run without a pause.
+    """One stretch of a sustained run.
 
     Attributes:
-        seconds: at which it ended, from the start.
-        calls: made in it.
-        p50_ms: median of them; `p90_ms` likewise, None where a tool doesn't give it.
-        temperature_c: at its end, degrees Celsius, of the hottest sensor; None where unknown.
-        frequency_mhz: at its end, of the fastest core; None where unknown.
-        thermal_state: as the device's system names it, such as "light"; empty where unknown.
+        seconds: End of the stretch, in seconds from the start of the run.
+        calls: Number of calls in the stretch.
+        p50_ms: Median of the calls. `p90_ms` is None if a tool does not report it.
+        temperature_c: Temperature of the hottest sensor at the end, degrees Celsius. None if
+            unknown.
+        frequency_mhz: Frequency of the fastest core at the end. None if unknown.
+        thermal_state: Thermal state in the words of the device's system, such as "light". Empty if
+            unknown.
     """
 
     seconds: float
@@ -146,14 +150,14 @@ class SustainedPoint:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Starts in fresh processes, medians in ms; `cached` is with XNNPACK's weight cache on disk.
+    """Starts in fresh processes, without and with XNNPACK's weight cache on disk; medians in ms.
 
     Attributes:
-        load_ms: making the interpreter or the compiled model.
-        first_call_ms: the first call.
-        cached_load_ms: the same with the cache written before.
-        cached_first_call_ms: the same with the cache written before.
-        cache_bytes: size of the cache's file.
+        load_ms: Time to create the interpreter or the compiled model.
+        first_call_ms: Time of the first call.
+        cached_load_ms: `load_ms` with an existing cache file.
+        cached_first_call_ms: `first_call_ms` with an existing cache file.
+        cache_bytes: Size of the cache file.
     """
 
     load_ms: float
@@ -164,46 +168,49 @@ class ColdStart:
 
 
 def utc_now() -> str:
-    """The moment, ISO 8601, UTC, to the second."""
+    """The current time, ISO 8601, UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One model in one configuration on one device.
+    """The measurement of one model in one configuration on one device.
 
     Attributes:
-        model: path of the file.
-        name: short name, unique among the models measured together.
-        sha256: of the file.
-        size_bytes: of the file.
-        gzip_bytes: of the file, gzip'd: about what an app store ships.
-        target: "cpu", or what was given to --target.
-        device: the machine.
-        runtime: name and version of the runtime.
-        session: the same for all measurements that were interleaved with each other.
-        threads: of the runtime.
-        signature: its key; None for a file without, and for `end_to_end`.
-        length: in tokens; None where there is none, and for `end_to_end`.
-        kind: "model" times one call of the graph, "end_to_end" text in to label out.
-        texts: different texts that were timed; 0 for `model`.
-        load_ms: making the interpreter, or the predictor, in a fresh process (median of starts).
-        first_call_ms: the first call in a fresh process, which plans memory and packs weights.
-        latency: steady state.
-        peak_memory_bytes: largest resident memory of the whole process; None where unknown.
-        model_memory_bytes: how much of it came with the model.
-        warnings: what makes the figures doubtful, each with what to do.
-        weights_bytes: weights as XNNPACK packs them, once for all signatures; rows of embedding
-            tables stay in the file. None where unknown.
-        arena_bytes: what the first call took of the heap beside weights: tensors of one call. None
-            where unknown.
-        energy_mj: energy of one call in millijoules, of all processor packages, with what they use
-            when idle; None where unknown.
-        operations: time by operation, in the order of the graph; empty where it was not asked for.
-        sustained: the curve of a run without a pause; empty where it was not asked for.
-        cold_start: starts with and without a weight cache; None where it was not asked for.
-        measured: when, ISO 8601, UTC: now. Empty in files of before there was such a field.
-            Measurements that differ in nothing else are equal.
+        model: Path of the file.
+        name: Short name, unique among the models of the job.
+        sha256: SHA-256 of the file.
+        size_bytes: Size of the file.
+        gzip_bytes: Size of the file after gzip: approximately its download size in an app store.
+        target: "cpu", or the value of --target.
+        device: The machine.
+        runtime: Name and version of the runtime.
+        session: Identifier, equal for all measurements that were interleaved with each other.
+        threads: Thread count of the runtime.
+        signature: Key of the signature. None for a file without signatures and for `end_to_end`.
+        length: Length in tokens. None if the inputs have none, and for `end_to_end`.
+        kind: "model" times one call of the graph, "end_to_end" times text in, answer out.
+        texts: Number of different texts that were timed. 0 for `model`.
+        load_ms: Time to create the interpreter, or the predictor, in a fresh process (median of
+            the starts).
+        first_call_ms: Time of the first call in a fresh process, which plans memory and packs
+            weights.
+        latency: Latency in the steady state.
+        peak_memory_bytes: Peak resident memory of the whole process. None if unknown.
+        model_memory_bytes: The part of the peak that was allocated after the load began. None if
+            unknown.
+        warnings: Reasons to doubt the figures, each with the next step.
+        weights_bytes: Weights packed by XNNPACK, shared by all signatures, without the rows of
+            embedding tables, which stay in the file. None if unknown.
+        arena_bytes: Heap memory of the first call without the weights: tensors of one call. None
+            if unknown.
+        energy_mj: Energy of one call in millijoules, of all processor packages, including their
+            idle energy. None if unknown.
+        operations: Time by operation, in the order of the graph. Empty if not requested.
+        sustained: Points of the sustained run. Empty if not requested.
+        cold_start: Starts with and without a weight cache. None if not requested.
+        measured: Time of the measurement, ISO 8601, UTC. Empty in files from before this field
+            existed. It does not count in comparisons with `==`.
     """
 
     model: str
@@ -236,11 +243,11 @@ class Measurement:
 
     @property
     def stable(self) -> bool:
-        """Whether the median is known well enough; a warning says so when it is not."""
+        """Whether the median is stable. Otherwise there is a warning."""
         return self.latency.stable
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, with `stable` and `uncertainty` for readers that don't compute."""
+        """Converts to plain JSON types, with the derived values `stable` and `uncertainty`."""
         table = dataclasses.asdict(self)
         table["latency"] |= {
             "stable": self.latency.stable,
@@ -277,46 +284,15 @@ class Measurement:
             ) from error
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A model against the first one, for the same target, threads, length and kind.
-
-    Attributes:
-        name: the model.
-        baseline: the first model.
-        latency: ratio of the medians; under 1 is faster than the baseline.
-        latency_low: its 95 % confidence interval; with `latency_high` None when `paired` is False.
-        size: ratio of the sizes on disk.
-        gzip: ratio of the gzip'd sizes.
-        memory: ratio of the peak memories; None where unknown.
-        paired: the median of block against block, both measured in turn; otherwise (measured
-            apart) the ratio of the two medians.
-    """
-
-    name: str
-    baseline: str
-    target: str
-    threads: int
-    length: int | None
-    kind: Kind
-    latency: float
-    latency_low: float | None
-    latency_high: float | None
-    size: float
-    gzip: float
-    memory: float | None
-    paired: bool
-
-
 def summarize(blocks: Sequence[Sequence[float]]) -> Latency:
-    """Sums up timed calls.
+    """Computes the statistics of timed calls.
 
     Args:
-        blocks: latencies in ms, a sequence for each block of calls made in a row. One block is
-            fine; several, made at different moments, tell how far runs differ.
+        blocks: Latencies in ms, one sequence for each block of successive calls. Several blocks
+            from different times show the variation between runs.
 
     Raises:
-        ValueError: there is no latency at all.
+        ValueError: There is no latency.
     """
     filled = [np.asarray(block, np.float64) for block in blocks if len(block)]
     if not filled:
@@ -334,8 +310,8 @@ def summarize(blocks: Sequence[Sequence[float]]) -> Latency:
         mean_ms=float(calls.mean()),
         min_ms=float(calls.min()),
         max_ms=float(calls.max()),
-        spread=_share(p75 - p25, p50),
-        block_spread=_share(float(block_p75 - block_p25), p50),
+        spread=ratio_or_zero(p75 - p25, p50),
+        block_spread=ratio_or_zero(float(block_p75 - block_p25), p50),
         median_low_ms=low,
         median_high_ms=high,
         block_medians_ms=tuple(medians.tolist()),
@@ -343,14 +319,15 @@ def summarize(blocks: Sequence[Sequence[float]]) -> Latency:
 
 
 def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
-    """Which order statistics of `count` values enclose their distribution's median.
+    """The ranks of the order statistics that bound the median's confidence interval.
 
-    Each value lies below the median with probability 1/2, so the number that do is binomial: no
-    assumption on the distribution's shape (Conover, Practical Nonparametric Statistics, 3.2).
+    Each value is below the median with probability 1/2, so the number of values below it is
+    binomial. This needs no assumption on the shape of the distribution (Conover, Practical
+    Nonparametric Statistics, 3.2).
 
     Returns:
-        Zero-based ranks (low, high), the narrowest symmetric pair with at least the confidence;
-        None when even the smallest and the largest value don't reach it (fewer than 6 at 95 %).
+        Zero-based ranks (low, high): the narrowest symmetric pair with at least the confidence.
+        None if the range from smallest to largest does not reach it (fewer than 6 values at 95 %).
     """
     if count > EXACT_COUNT:
         reach = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(count)
@@ -368,66 +345,19 @@ def interval_ranks(count: int, confidence: float = CONFIDENCE) -> tuple[int, int
 def median_interval(
     values: Sequence[float] | np.ndarray, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """Confidence interval of the median; smallest and largest value when there are too few."""
+    """Confidence interval of the median; the smallest and largest value if there are too few."""
     ordered = np.sort(np.asarray(values, np.float64))
     low, high = interval_ranks(ordered.size, confidence) or (0, ordered.size - 1)
     return float(ordered[low]), float(ordered[high])
 
 
-def ratios(measurements: Sequence[Measurement]) -> tuple[Ratio, ...]:
-    """Each model against the first one, for each target, threads, length and kind both have.
-
-    Blocks of measurements that were made in turn (one `session`) are compared pair by pair, so a
-    machine that slows down in between slows both sides of a pair; the ratio is the pairs' median.
-    """
-    baselines: dict[tuple[Any, ...], Measurement] = {}
-    for m in measurements:
-        if m.name == measurements[0].name:
-            baselines.setdefault(_group(m), m)
-    return tuple(
-        _ratio(m, baselines[_group(m)])
-        for m in measurements
-        if _group(m) in baselines and m is not baselines[_group(m)]
-    )
-
-
-def _group(m: Measurement) -> tuple[Any, ...]:
-    return (m.target, m.threads, m.length, m.kind)
-
-
-def _ratio(m: Measurement, baseline: Measurement) -> Ratio:
-    pairs = list(zip(m.latency.block_medians_ms, baseline.latency.block_medians_ms, strict=False))
-    paired = m.session == baseline.session and all(theirs > 0 for _, theirs in pairs)
-    quotients = [ours / theirs for ours, theirs in pairs] if paired else []
-    low, high = median_interval(quotients) if quotients else (None, None)
-    memory = None
-    if m.peak_memory_bytes and baseline.peak_memory_bytes:
-        memory = m.peak_memory_bytes / baseline.peak_memory_bytes
-    return Ratio(
-        name=m.name,
-        baseline=baseline.name,
-        target=m.target,
-        threads=m.threads,
-        length=m.length,
-        kind=m.kind,
-        latency=float(np.median(quotients))
-        if quotients
-        else _share(m.latency.p50_ms, baseline.latency.p50_ms),
-        latency_low=low,
-        latency_high=high,
-        size=_share(m.size_bytes, baseline.size_bytes),
-        gzip=_share(m.gzip_bytes, baseline.gzip_bytes),
-        memory=memory,
-        paired=paired,
-    )
-
-
-def _share(part: float, whole: float) -> float:
+def ratio_or_zero(part: float, whole: float) -> float:
+    """The quotient, or 0 for a denominator of 0."""
     return part / whole if whole else 0.0
 
 
 def _fields(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
-    """A dataclass's fields out of a table; JSON's lists become tuples."""
+    """Selects a dataclass's fields from a table; JSON lists become tuples."""
     names = {field.name for field in dataclasses.fields(kind)}
     return {
         name: tuple(value) if isinstance(value, list) else value

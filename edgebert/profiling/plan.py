@@ -1,6 +1,6 @@
-"""What is to be measured: which files, and which signature of each at which length.
+"""The measurement plan: the files, and the signatures and lengths to measure of each.
 
-Everything is checked before anything is timed, and all problems are said at once.
+All inputs are checked before anything is timed. One error reports all problems.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgebert.encoding.lengths import DEFAULT_LENGTHS
 from edgebert.errors import ModelError, UsageError
 from edgebert.settings import ProfileSettings
+from edgebert.system.plurals import counted
 
 OUR_SIGNATURES = "tokens_"
 ENCODER = "encoder"
 CLASSIFICATION = "classification"
 """The task that browser pages and the demo app answer, not only run."""
-DEFAULT_LENGTHS = (16, 32, 64, 128)
 GZIP_WINDOW = 31
 CHUNK_BYTES = 1 << 20
 
@@ -30,13 +31,14 @@ class ModelFile:
     """A `.tflite` on disk.
 
     Attributes:
-        path: where it is.
-        name: short and unique among the files read together.
-        size_bytes: its size.
-        gzip_bytes: its size gzip'd (level 6).
-        sha256: of its bytes.
-        task: what it does, by our manifest: a task's name, or `encoder`; "" for other files.
-        max_length: the longest text in tokens that it takes, by our manifest; None for others.
+        path: Path of the file.
+        name: Short name, unique among the files of the job.
+        size_bytes: Size of the file.
+        gzip_bytes: Size after gzip (level 6).
+        sha256: SHA-256 of the file, in hex.
+        task: Task name in edgebert's manifest, or `encoder`. Empty for files of other programs.
+        max_length: Maximum length in tokens in edgebert's manifest. None for files of other
+            programs.
     """
 
     path: Path
@@ -49,12 +51,12 @@ class ModelFile:
 
     @property
     def answers(self) -> bool:
-        """Whether it is a file of ours that answers texts."""
+        """Whether the file is an edgebert model that answers texts."""
         return self.task not in ("", ENCODER)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a `Measurement` says of its file, by the names of its fields."""
+        """The fields of a `Measurement` that describe the file."""
         return {
             "model": str(self.path),
             "name": self.name,
@@ -69,9 +71,9 @@ class Configuration:
     """One signature of one file at one length.
 
     Attributes:
-        file: the model.
-        signature: its key; None for a file without signatures.
-        length: in tokens; None where inputs have no token length.
+        file: The model.
+        signature: Key of the signature. None for a file without signatures.
+        length: Length in tokens. None for inputs without a token length.
     """
 
     file: ModelFile
@@ -80,16 +82,20 @@ class Configuration:
 
     @property
     def call(self) -> dict[str, Any]:
-        """The runner's fields that name this call."""
+        """The fields of a runner's request that select this call."""
         return {"signature": self.signature or "", "length": self.length}
+
+    def label(self, threads: int) -> str:
+        """Name of the configuration in messages and progress."""
+        return f"{self.file.name}, {self.signature or 'graph'}, {counted(threads, 'thread')}"
 
 
 def read_model_files(paths: Sequence[Path]) -> tuple[ModelFile, ...]:
-    """Sizes and hashes of the files.
+    """Reads sizes, hashes and manifests of the files.
 
     Raises:
-        UsageError: no file was given, or one twice.
-        ModelError: files that are missing, folders, or unreadable; all at once.
+        UsageError: No file was given, or one file was given twice.
+        ModelError: Files are missing, folders, or unreadable. One error lists all of them.
     """
     if not paths:
         raise UsageError("profile expects at least one .tflite file. Received: none.")
@@ -129,7 +135,7 @@ def _read_model_file(path: Path, name: str) -> ModelFile:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    """What our exporter wrote into the file; nothing for other files."""
+    """The manifest that edgebert's exporter wrote; empty for files of other programs."""
     from edgebert.models.litert_model import read_manifest
 
     try:
@@ -155,7 +161,7 @@ def task_of_files(paths: Sequence[Path]) -> str:
 
 
 def short_names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """The files' stems, with as many parent folders before each as tell them apart."""
+    """The files' stems, prefixed with as many parent folders as needed to be unique."""
     spelled = [path.resolve().with_suffix("").parts for path in paths]
     if len(set(spelled)) < len(spelled):
         spelled = [path.resolve().parts for path in paths]
@@ -170,15 +176,15 @@ def configurations(
     signatures: Mapping[str, Mapping[str, Mapping[str, Any]]],
     settings: ProfileSettings,
 ) -> tuple[Configuration, ...]:
-    """Every signature at every length that the settings ask for, in the order of the lengths.
+    """Every signature at every requested length, sorted by length.
 
     Args:
-        files: the models, in the order given.
-        signatures: by file name, what the runner's `load` says of the file's signatures.
-        settings: `lengths` picks among fixed lengths and is what dynamic signatures are run at.
+        files: The models, in the given order.
+        signatures: The signatures that the runner's `load` returned, by file name.
+        settings: `lengths` selects among fixed lengths, and sets the lengths of dynamic signatures.
 
     Raises:
-        UsageError: a length that no file has, a file that has none of the lengths.
+        UsageError: No file has one of the lengths, or a file has none of them.
     """
     known = {file.name: _our_signatures(signatures[file.name]) for file in files}
     fixed = {entry["length"] for own in known.values() for entry in own.values()} - {None}
@@ -192,14 +198,14 @@ def configurations(
 
 
 def _our_signatures(entries: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """Those named as edgebert names them, where there are any."""
+    """The signatures with edgebert's names, if there are any; otherwise all of them."""
     return {k: e for k, e in entries.items() if k.startswith(OUR_SIGNATURES)} or entries
 
 
 def _lengths(
     file: ModelFile, entry: Mapping[str, Any], fixed: set[int], settings: ProfileSettings
 ) -> list[int | None]:
-    """At which lengths a signature is run."""
+    """The lengths at which a signature is measured."""
     if entry["dynamic"]:
         lengths = settings.lengths or sorted(fixed) or DEFAULT_LENGTHS
         return [n for n in lengths if file.max_length is None or n <= file.max_length]
@@ -216,13 +222,16 @@ def _refuse_gaps(
     problems = []
     for length in settings.lengths:
         if length not in {configuration.length for configuration in chosen}:
-            problems.append(f"length {length} is in none of the files")
+            problems.append(f"no file has length {length}")
     for file in files:
         if file not in {configuration.file for configuration in chosen}:
-            problems.append(f"{file.name} has none of the lengths asked for")
+            problems.append(f"{file.name} has none of the requested lengths")
     if problems:
         has = "; ".join(
             f"{name} has {', '.join(str(entry['length'] or key) for key, entry in own.items())}"
             for name, own in known.items()
         )
-        raise UsageError(f"lengths are those of the files: {has}. Received: {'; '.join(problems)}.")
+        raise UsageError(
+            f"--lengths expects lengths that the files have: {has}. "
+            f"Received: {'; '.join(problems)}."
+        )

@@ -1,6 +1,6 @@
-"""Talks to a benchmark program in a process of its own: one JSON line out, one JSON line back.
+"""Client of a benchmark program in its own process: one JSON line per request and per response.
 
-The command may be a local Python or anything that carries stdin and stdout to one elsewhere.
+The command starts a local Python, or forwards stdin and stdout to a Python on another machine.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ STDERR_LINES = 12
 
 
 class Runner(Protocol):
-    """A benchmark program that can be asked, wherever it runs. Leaving its `with` block ends it."""
+    """A benchmark program that takes requests. Leaving its `with` block ends it."""
 
     def exchange(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Sends a request and waits for its response, which may be `{"error", "kind"}`."""
+        """Sends a request and returns its response, which may be `{"error", "kind"}`."""
         ...
 
     def request(self, op: str, **fields: Any) -> dict[str, Any]:
-        """As `exchange`, but an error response raises."""
+        """Sends a request and returns its response. Raises for an error response."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -42,15 +42,15 @@ class Runner(Protocol):
 
 
 class RunnerProcess:
-    """A running benchmark program. Leaving the `with` block ends it, whatever happened.
+    """A running benchmark program. Leaving the `with` block always ends it.
 
     Args:
-        command: program and arguments.
-        label: how messages call it, such as the model's name.
-        environment: environment variables; this process's own when None.
+        command: Program and arguments.
+        label: Name of the program in messages, such as the model's name.
+        environment: Environment variables. None takes those of this process.
 
     Raises:
-        EdgebertError: the program can't be started.
+        EdgebertError: The program cannot be started.
     """
 
     def __init__(
@@ -70,16 +70,16 @@ class RunnerProcess:
         except OSError as error:
             self._stderr.close()
             raise EdgebertError(
-                f"{label}: the benchmark program can't be started. Received: {error}. "
+                f"{label}: the benchmark program cannot be started. Received: {error}. "
                 f"Next: see that {command[0]} can be run."
             ) from error
 
     def exchange(self, op: str, **fields: Any) -> dict[str, Any]:
-        """Sends a request and waits for its response, which may be `{"error", "kind"}`.
+        """Sends a request and returns its response, which may be `{"error", "kind"}`.
 
         Raises:
-            EdgebertError: the program ended, or answered nothing for `ANSWER_TIMEOUT_SECONDS`, or
-                no JSON; with the last lines that it wrote on stderr.
+            EdgebertError: The program ended, did not respond within `ANSWER_TIMEOUT_SECONDS`, or
+                its response is no JSON. The message has the last lines of its stderr.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None
@@ -100,15 +100,15 @@ class RunnerProcess:
             return dict(json.loads(line))
         except ValueError as error:
             raise EdgebertError(
-                f"{self.label}: the benchmark program answers '{op}' by a line of JSON. "
-                f"Received: {line[:200]!r}.{self._stderr_tail()}"
+                f"{self.label}: expected one line of JSON from the benchmark program in response "
+                f"to '{op}'. Received: {line[:200]!r}.{self._stderr_tail()}"
             ) from error
 
     def request(self, op: str, **fields: Any) -> dict[str, Any]:
-        """As `exchange`, but an error response raises.
+        """Sends a request and returns its response. Raises for an error response.
 
         Raises:
-            EdgebertError: the request failed in the program, or the program itself did.
+            EdgebertError: The request failed in the program, or the program itself failed.
         """
         response = self.exchange(op, **fields)
         if "error" in response:
@@ -119,7 +119,7 @@ class RunnerProcess:
         return response
 
     def close(self) -> None:
-        """Ends the program. It keeps nothing that would need an orderly end."""
+        """Kills the program. It holds no state that needs a clean shutdown."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._stderr):
@@ -150,7 +150,7 @@ class RunnerProcess:
         if self._overdue:
             how = f"no answer for {ANSWER_TIMEOUT_SECONDS:g} s"
         return (
-            f"{self.label}: the benchmark program ended while it was asked for '{op}'. "
+            f"{self.label}: the benchmark program ended during '{op}'. "
             f"Received: {how}.{self._stderr_tail()}"
         )
 

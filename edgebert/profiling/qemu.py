@@ -215,7 +215,7 @@ class QemuTarget:
         root = Path(given) if given else arm64_root(emulator.prove, progress)
         target = f"{TARGET}:{emulator.cpu}"
         with emulator.python(root) as python:
-            found = check(_Guest(target, python), job, progress, at_once=1)
+            found = check(_Guest(target, python), job, progress, batch_size=1)
         return Outcome(
             checks=tuple(
                 replace(one, device=emulator.name, notes=(*one.notes, NO_LATENCY)) for one in found

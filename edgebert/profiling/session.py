@@ -1,12 +1,13 @@
-"""A job on one machine that runs the benchmark program: this one, or a board behind ssh.
+"""A profiling job on one machine that runs the benchmark program: this machine, or a board (ssh).
 
-Files take turns; each configuration is started afresh several times.
+The timed blocks of the files are interleaved. Each configuration starts in several fresh processes.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from statistics import median
@@ -19,7 +20,7 @@ from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.extra_measurements import ExtraMeasurements
 from edgebert.profiling.interleaving import BenchmarkCase, measure_interleaved
 from edgebert.profiling.machine_warnings import BUSY_BEFORE as BUSY_BEFORE
-from edgebert.profiling.machine_warnings import counted, machine_warnings
+from edgebert.profiling.machine_warnings import machine_warnings
 from edgebert.profiling.measurement import Device, Kind, Measurement
 from edgebert.profiling.operations import runner_extension
 from edgebert.profiling.plan import (
@@ -30,55 +31,56 @@ from edgebert.profiling.plan import (
     read_model_files,
 )
 from edgebert.profiling.process import Runner
-from edgebert.profiling.sustained import chosen
+from edgebert.profiling.sustained import sustained_configurations
 from edgebert.profiling.target import Job, Outcome, TextInput, as_text_input
 from edgebert.settings import ProfileSettings
+from edgebert.system.plurals import counted
 from edgebert.system.progress import Progress
 
 DEFAULT_TEXTS = 64
-CHECKED_AT_ONCE = 16
+CHECK_BATCH_SIZE = 16
 
 
 class RunnerMachine(Protocol):
-    """Where the benchmark program can be started.
+    """A machine that can start the benchmark program.
 
     Attributes:
-        target: the measurements' and checks' `target`.
+        target: The `target` of its measurements and checks.
     """
 
     target: str
 
     def place(self, file: ModelFile) -> str:
-        """The file's path there."""
+        """The file's path on the machine. Copies the file there if necessary."""
         ...
 
     def start_runner(self, label: str) -> Runner:
-        """A fresh benchmark program."""
+        """Starts a fresh benchmark program."""
         ...
 
 
 class Machine(RunnerMachine, Protocol):
-    """Where latency can be measured."""
+    """A machine on which latency can be measured."""
 
     def runs_text(self, file: ModelFile) -> bool:
-        """Whether text in, answer out can be timed there."""
+        """Whether the machine can time text in, answer out with this file."""
         ...
 
     def start_end_to_end(self, label: str) -> Runner:
-        """A fresh program that times text in, answer out, where that can be."""
+        """Starts a fresh program that times text in, answer out."""
         ...
 
 
 def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
-    """Does a job on a machine.
+    """Runs a job on a machine.
 
     Returns:
-        For each thread count: each length with the models in turn, then end to end.
+        For each thread count: the models at each length, then end to end.
 
     Raises:
-        UsageError: settings that make no sense, lengths that no file has.
-        ModelError: a file is missing, cut short, or not a `.tflite`.
-        EdgebertError: a benchmark process failed; with its last lines.
+        UsageError: The settings are invalid, or no file has a requested length.
+        ModelError: A file is missing, truncated, or not a `.tflite` file.
+        EdgebertError: A benchmark process failed. The message has the last lines of its stderr.
     """
     settings, texts = job.settings, job.texts
     refuse_bad_settings(settings, texts)
@@ -88,7 +90,7 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     plan = configurations(files, signatures, settings)
     with_text = [file for file in files if settings.end_to_end and file.answers]
     with_text = [file for file in with_text if machine.runs_text(file)]
-    session = _Session(machine, settings, facts, progress)
+    session = _MeasurementSession(machine, settings, facts, progress)
     measurements: list[Measurement] = []
     for threads in settings.threads:
         for _, group in groupby(plan, key=lambda configuration: configuration.length):
@@ -98,7 +100,9 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
             measurements += session.end_to_end(alike, threads, texts or sample_texts(task))
     if settings.sustained_seconds:
         typical = {} if settings.lengths else _typical_lengths(files, texts)
-        session.without_pause(measurements, chosen(plan, settings.lengths, typical))
+        session.add_sustained(
+            measurements, sustained_configurations(plan, settings.lengths, typical)
+        )
     checks = [
         _check(machine, file, reference, facts, progress)
         for file, reference in zip(files, references, strict=False)
@@ -107,27 +111,27 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
 
 
 def check(
-    machine: RunnerMachine, job: Job, progress: Progress, at_once: int = CHECKED_AT_ONCE
+    machine: RunnerMachine, job: Job, progress: Progress, batch_size: int = CHECK_BATCH_SIZE
 ) -> tuple[DeviceCheck, ...]:
-    """Runs a job's labelled text on a machine, and times nothing.
+    """Runs a job's labelled texts on a machine, without timing.
 
     Args:
-        machine: where it runs.
-        job: without a `check` there is nothing to do.
-        progress: told after every request.
-        at_once: texts in one request.
+        machine: The machine that runs the models.
+        job: The job. Without a `check` nothing runs.
+        progress: Receives the progress after every request.
+        batch_size: Number of texts in one request.
 
     Raises:
-        UsageError: a file answers nothing.
-        ModelError: a file is missing, cut short, or not a `.tflite` of ours.
-        DataError: the data has labels that a model does not know.
-        EdgebertError: a benchmark process failed; with its last lines.
+        UsageError: A file has no task.
+        ModelError: A file is missing, truncated, or not exported by edgebert.
+        DataError: The data has labels that a model does not know.
+        EdgebertError: A benchmark process failed. The message has the last lines of its stderr.
     """
     files = read_model_files(job.models)
     references = _references(job, files)
     facts, _ = _inspect(machine, files)
     pairs = zip(files, references, strict=False)
-    return tuple(_check(machine, *pair, facts, progress, at_once) for pair in pairs)
+    return tuple(_check(machine, *pair, facts, progress, batch_size) for pair in pairs)
 
 
 def _references(job: Job, files: Sequence[ModelFile]) -> list[HostReference]:
@@ -140,17 +144,17 @@ def _check(
     reference: HostReference,
     facts: dict[str, Any],
     progress: Progress,
-    at_once: int = CHECKED_AT_ONCE,
+    batch_size: int = CHECK_BATCH_SIZE,
 ) -> DeviceCheck:
-    """Runs labelled text on the machine and holds what comes back against this one's."""
+    """Runs labelled texts on the machine and compares the outputs with those of this machine."""
     calls, stage = reference.calls(), f"check {file.name}"
     outputs: list[dict[str, Any]] = []
     with machine.start_runner(stage) as process:
         process.request("load", model=machine.place(file), threads=1)
         for key, group in groupby(calls, key=lambda call: call[0]):
             inputs = [values for _, values in group]
-            for start in range(0, len(inputs), at_once):
-                part = inputs[start : start + at_once]
+            for start in range(0, len(inputs), batch_size):
+                part = inputs[start : start + batch_size]
                 answer = process.request("predict", signature=key, inputs=part)["outputs"]
                 outputs += [
                     {name: np.array(values, np.float32) for name, values in output.items()}
@@ -171,10 +175,26 @@ def _check(
     )
 
 
-class _Session:
-    """Measurements made one after the other on the machine as it was found.
+@dataclass(frozen=True)
+class _Subject:
+    """What a benchmark case measures: fields of the resulting `Measurement`."""
 
-    `facts` is the runner's `hello`, asked before any load of our own.
+    file: ModelFile
+    threads: int
+    kind: Kind
+    signature: str | None = None
+    length: int | None = None
+    texts: int = 0
+
+
+class _MeasurementSession:
+    """All measurements of a job on one machine.
+
+    Args:
+        machine: The machine that is measured.
+        settings: How latency is measured.
+        facts: The runner's `hello`, read before the measurement loads the machine.
+        progress: Receives the progress.
     """
 
     def __init__(
@@ -191,41 +211,41 @@ class _Session:
         self._runtime = _runtime(facts)
         extended = settings.operations or settings.cold_start
         extension = machine.place(runner_extension()) if extended else ""
-        self._look = ExtraMeasurements(settings, progress, extension)
+        self._extra = ExtraMeasurements(settings, progress, extension)
 
     def model_only(self, plan: Sequence[Configuration], threads: int) -> list[Measurement]:
-        """Times configurations of one length in turn."""
+        """Times configurations of one length, interleaved."""
         cases = [self._case(configuration, threads) for configuration in plan]
         measure_interleaved(cases, self._settings, self._progress)
         measurements = []
         for case, c in zip(cases, plan, strict=True):
-            own = self._measurement(case, c.file, threads, "model", c.signature, c.length)
-            measurements.append(self._look.at_model(case, own))
+            subject = _Subject(c.file, threads, "model", c.signature, c.length)
+            own = self._measurement(case, subject)
+            measurements.append(self._extra.add_to_model(case, own))
         return measurements
 
-    def without_pause(self, measurements: list[Measurement], plan: Sequence[Configuration]) -> None:
-        """Runs configurations for long, each after the other, and adds to their measurements."""
+    def add_sustained(self, measurements: list[Measurement], plan: Sequence[Configuration]) -> None:
+        """Adds a sustained run of each configuration to its measurement."""
         threads = self._settings.threads[0]
         for c in plan:
             keys = [(m.name, m.threads, m.signature, m.length, m.texts) for m in measurements]
             place = keys.index((c.file.name, threads, c.signature, c.length, 0))
             case = self._case(c, threads)
-            measurements[place] = self._look.under_load(case, measurements[place])
+            measurements[place] = self._extra.add_sustained(case, measurements[place])
 
     def _case(self, configuration: Configuration, threads: int) -> BenchmarkCase:
-        file, signature = configuration.file, configuration.signature
-        label = f"{file.name}, {signature or 'graph'}, {counted(threads, 'thread')}"
+        label = configuration.label(threads)
         return BenchmarkCase(
             label,
             partial(self._machine.start_runner, label),
-            {"model": self._machine.place(file), "threads": threads},
+            {"model": self._machine.place(configuration.file), "threads": threads},
             configuration.call,
         )
 
     def end_to_end(
         self, files: Sequence[ModelFile], threads: int, texts: Sequence[TextInput]
     ) -> list[Measurement]:
-        """Times text in, answer out, of files of one task in turn."""
+        """Times text in, answer out with files of one task, interleaved."""
         cases = []
         for file in files:
             label = f"{file.name}, end to end, {counted(threads, 'thread')}"
@@ -241,37 +261,28 @@ class _Session:
         measure_interleaved(cases, self._settings, self._progress)
         measurements = []
         for case, file in zip(cases, files, strict=True):
-            own = self._measurement(case, file, threads, "end_to_end", texts=len(texts))
-            measurements.append(self._look.at_text(case, own))
+            own = self._measurement(case, _Subject(file, threads, "end_to_end", texts=len(texts)))
+            measurements.append(self._extra.add_to_text(case, own))
         return measurements
 
-    def _measurement(
-        self,
-        case: BenchmarkCase,
-        file: ModelFile,
-        threads: int,
-        kind: Kind,
-        signature: str | None = None,
-        length: int | None = None,
-        texts: int = 0,
-    ) -> Measurement:
+    def _measurement(self, case: BenchmarkCase, subject: _Subject) -> Measurement:
         warnings = [
-            *machine_warnings(self._device, self._environment, threads),
-            *case.warnings(self._settings, threads),
+            *machine_warnings(self._device, self._environment, subject.threads),
+            *case.warnings(self._settings, subject.threads),
         ]
-        if kind == "model" and self._settings.end_to_end:
-            warnings += _why_no_text(self._machine, file)
+        if subject.kind == "model" and self._settings.end_to_end:
+            warnings += _no_end_to_end_warning(self._machine, subject.file)
         return Measurement(
-            **file.facts,
+            **subject.file.facts,
             target=self._machine.target,
             device=self._device,
             runtime=self._runtime,
             session=self._id,
-            threads=threads,
-            signature=signature,
-            length=length,
-            kind=kind,
-            texts=texts,
+            threads=subject.threads,
+            signature=subject.signature,
+            length=subject.length,
+            kind=subject.kind,
+            texts=subject.texts,
             load_ms=case.load_ms,
             first_call_ms=case.first_call_ms,
             latency=case.latency,
@@ -282,23 +293,23 @@ class _Session:
         )
 
 
-def _why_no_text(machine: Machine, file: ModelFile) -> list[str]:
-    """Says why the model alone was timed; nothing where that isn't so."""
+def _no_end_to_end_warning(machine: Machine, file: ModelFile) -> list[str]:
+    """The warning that only the graph was timed; empty if end to end was timed too."""
     if not file.answers:
         return [
-            "Text in, answer out was not timed: the file holds no vocabulary and task of "
+            "Text in, answer out was not timed: the file contains no vocabulary and task of "
             "edgebert. Next: export a model with a task with `edgebert export`."
         ]
     if machine.runs_text(file):
         return []
     return [
         f"Text in, answer out is not timed on {machine.target} for the task {file.task}. "
-        "Next: give --no-end-to-end to leave this line out."
+        "Next: give --no-end-to-end to suppress this warning."
     ]
 
 
 def make_device(facts: dict[str, Any]) -> Device:
-    """The `Device` of a runner's `hello`."""
+    """The `Device` that a runner's `hello` describes."""
     device, environment = facts["device"], facts["environment"]
     return Device(
         name=device["name"],
@@ -320,10 +331,13 @@ def _runtime(facts: dict[str, Any]) -> str:
 def _inspect(
     machine: RunnerMachine, files: Sequence[ModelFile]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The runner's `hello`, and each file's signatures by the file's name.
+    """Loads every file once.
+
+    Returns:
+        The runner's `hello`, and the signatures by the file's name.
 
     Raises:
-        ModelError: the runtime doesn't take some of the files; all at once.
+        ModelError: The runtime rejects files. One error lists all of them.
     """
     facts: dict[str, Any] = {}
     signatures, problems = {}, []
@@ -337,22 +351,22 @@ def _inspect(
                 signatures[file.name] = loaded["signatures"]
     if problems:
         raise ModelError(
-            f"The runtime ({_runtime(facts)}) expects a whole .tflite. "
+            f"The runtime ({_runtime(facts)}) expects a complete .tflite file. "
             f"Received: {'; '.join(problems)}. "
-            "Next: it is likely cut short, or made for a newer runtime; export it again."
+            "Next: the file is probably truncated, or made for a newer runtime; export it again."
         )
     return facts, signatures
 
 
 def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[TextInput] | None) -> None:
-    """Raises where settings make no sense.
+    """Checks the settings.
 
     Raises:
-        UsageError: with all the rules that are broken.
+        UsageError: Rules are broken. The message lists all of them.
     """
     rules = {
         "threads are 1 or more": bool(settings.threads) and min(settings.threads) >= 1,
-        "threads are named once each": len(set(settings.threads)) == len(settings.threads),
+        "each thread count is given once": len(set(settings.threads)) == len(settings.threads),
         "lengths are 1 or more": min(settings.lengths, default=1) >= 1,
         "warmup_runs is 0 or more": settings.warmup_runs >= 0,
         "min_runs is 1 or more": settings.min_runs >= 1,
@@ -368,7 +382,7 @@ def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[TextInput] | 
 def _typical_lengths(
     files: Sequence[ModelFile], texts: Sequence[TextInput] | None
 ) -> dict[str, int]:
-    """By the names of files that answer texts, the median length of what they read in tokens."""
+    """Median length in tokens of the texts, by the name of each file that answers texts."""
     from edgebert.models.litert_model import LiteRtModel
     from edgebert.tasks.examples import encodings_of
 
@@ -382,7 +396,7 @@ def _typical_lengths(
 
 
 def sample_texts(task: str = CLASSIFICATION) -> list[TextInput]:
-    """What somebody would ask a task, out of the sample set's test split, the same every time."""
+    """Typical inputs of a task from the sample set's test split, the same ones on every call."""
     from edgebert.data.datasets import read_dataset, sample_set, take
     from edgebert.tasks import task_named
 

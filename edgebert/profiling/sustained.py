@@ -1,4 +1,4 @@
-"""A run without a pause: what a device's heat makes of the latency."""
+"""Sustained runs: calls without a pause, to measure how heat changes the latency."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from edgebert.profiling.process import Runner
 
 LONGEST_STRETCH_SECONDS = 60.0
 STRETCHES = 10
-"""A short run has so many stretches; a long one has one a minute."""
+"""Number of stretches of a short run. A long run has one stretch per minute."""
 
 SMALLEST_SLOWDOWN = 0.05
 NOISE_FACTOR = 3.0
-"""A slowdown counts when it is over so many times what one stretch differs from the next."""
+"""A slowdown counts if it exceeds this multiple of the difference between successive stretches."""
 
 
-def run_without_pause(
+def run_sustained(
     process: Runner,
     call: Mapping[str, Any],
     seconds: float,
-    tell: Callable[[Sequence[SustainedPoint]], None],
+    report: Callable[[Sequence[SustainedPoint]], None],
 ) -> tuple[SustainedPoint, ...]:
-    """Calls a model again and again.
+    """Calls a model without a pause.
 
     Args:
-        process: a runner that has the model loaded and made the first call.
-        call: the runner's fields that name the call.
-        seconds: how long at least.
-        tell: is given the curve so far after each stretch.
+        process: A runner that has loaded the model and made the first call.
+        call: The runner's fields that select the call.
+        seconds: Minimum duration.
+        report: Receives the points so far after each stretch.
 
     Raises:
-        EdgebertError: the process failed.
+        EdgebertError: The process failed.
     """
     stretch = seconds / stretches(seconds)
     limits = {"summary": True, "min_seconds": stretch, "max_seconds": stretch}
@@ -46,12 +46,12 @@ def run_without_pause(
         answer = process.request("run", **call, **limits)
         elapsed += answer["wall_ms"] / 1000
         points.append(_point(elapsed, answer))
-        tell(points)
+        report(points)
     return tuple(points)
 
 
 def _point(seconds: float, answer: Mapping[str, Any]) -> SustainedPoint:
-    """Of a runner's answer; a page in the runner's place gives each call and no sensors."""
+    """The point of a runner's answer. A browser page returns single calls and no sensor values."""
     if "latencies_ms" in answer:
         latency = summarize([answer["latencies_ms"]])
         return SustainedPoint(seconds, latency.runs, latency.p50_ms, latency.p90_ms)
@@ -66,12 +66,12 @@ def _point(seconds: float, answer: Mapping[str, Any]) -> SustainedPoint:
 
 
 def stretches(seconds: float) -> int:
-    """Into how many stretches a run is cut."""
+    """Number of stretches of a run with the given duration."""
     return max(STRETCHES, math.ceil(seconds / LONGEST_STRETCH_SECONDS))
 
 
 def slowdown_warning(points: Sequence[SustainedPoint]) -> str | None:
-    """What to say where the last third of a run was clearly slower than its beginning."""
+    """The warning for a run whose last third was clearly slower than its beginning."""
     first, last = points[0], points[-1]
     end = median(point.p50_ms for point in points[-max(1, len(points) // 3) :])
     noise = median([abs(b.p50_ms / a.p50_ms - 1) for a, b in pairwise(points)] or [0.0])
@@ -86,24 +86,25 @@ def slowdown_warning(points: Sequence[SustainedPoint]) -> str | None:
         )
         if before is not None and after is not None
     ]
-    told = ", ".join(changes) or "temperature and frequency unknown"
+    sensors = ", ".join(changes) or "temperature and frequency unknown"
     return (
-        f"It slowed down by {slowdown:.0%} in {last.seconds:.0f} s without a pause: p50 "
-        f"{first.p50_ms:.3g} ms at first, {end:.3g} ms at the end ({told}). "
-        "Next: expect the later figure in long use, or see what else was running."
+        f"The model slowed down by {slowdown:.0%} in {last.seconds:.0f} s without a pause: p50 "
+        f"{first.p50_ms:.3g} ms at first, {end:.3g} ms at the end ({sensors}). "
+        "Next: expect the later figure in long use, or check which other programs were running."
     )
 
 
-def chosen(
+def sustained_configurations(
     plan: Sequence[Configuration], lengths: Sequence[int], typical: Mapping[str, int]
 ) -> list[Configuration]:
-    """Which configuration of each file is run without a pause.
+    """Selects the configuration of each file for the sustained run.
 
     Args:
-        plan: all that are measured, in the order of their lengths.
-        lengths: those asked for; the first one is taken.
-        typical: without `lengths`, the usual length of a text by the file's name: the shortest
-            configuration that it fits in is taken, the first one of files that are not in here.
+        plan: All measured configurations, in the order of their lengths.
+        lengths: The requested lengths. The first one is selected.
+        typical: Typical length of a text in tokens, by the file's name; used without `lengths`.
+            The shortest configuration that fits it is selected. A file without an entry gets its
+            first configuration.
     """
     by_file: dict[str, list[Configuration]] = {}
     for configuration in plan:

@@ -1,9 +1,9 @@
-"""What a target is: something that takes models and gives measurements, wherever it runs them.
+"""Profiling targets: a target takes models, runs them on a device and returns measurements.
 
 cpu                       this machine
 ssh:user@host[:port]      a Linux board
-adb[:serial]              an Android phone, or all that are attached
-browser                   any phone's browser
+adb[:serial]              one Android phone, or all attached phones
+browser                   the browser of any phone
 qemu-arm64                ARM kernels on this machine, emulated
 cloud:"pixel 7"           a phone of a device cloud, through Google's LiteRT CLI
 """
@@ -23,7 +23,7 @@ from edgebert.profiling.measurement import Measurement
 from edgebert.settings import ProfileSettings, TargetSettings
 from edgebert.system.progress import Progress, silent
 
-# The part of a target's name before the colon: the module that has its `open_target`.
+# The part of a target's name before the colon, and the module that defines its `open_target`.
 TARGETS = {
     "cpu": "edgebert.profiling.cpu",
     "ssh": "edgebert.profiling.ssh",
@@ -35,24 +35,24 @@ TARGETS = {
 
 
 TextInput = str | tuple[str, ...]
-"""What somebody types for one answer: a text, or several where the task wants them."""
+"""The input of one answer: one text, or several for tasks that read several."""
 
 
 def as_text_input(texts: Sequence[str]) -> TextInput:
-    """One text alone, several as they are."""
+    """A single text as a string, several texts as a tuple."""
     return texts[0] if len(texts) == 1 else tuple(texts)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a target is asked for.
+    """A profiling job for a target.
 
     Attributes:
-        models: `.tflite` files; the first is what ratios compare the others with.
-        settings: how latency is measured. A target that can't do a part of it says so in the
-            measurements' warnings.
-        texts: what is timed from text to answer, as somebody types it; the sample set's when None.
-        check: labelled data that is run on the target and here; None checks nothing.
+        models: `.tflite` files. The first one is the baseline of the ratios.
+        settings: How latency is measured. A target that does not support a setting adds a warning
+            to its measurements.
+        texts: Inputs to time from text to answer. None takes texts of the bundled sample set.
+        check: Labelled data to run on the target and on this machine. None runs no check.
     """
 
     models: tuple[Path, ...]
@@ -63,36 +63,37 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job."""
+    """The results of a job."""
 
     measurements: tuple[Measurement, ...] = ()
     checks: tuple[DeviceCheck, ...] = ()
 
 
 class Target(Protocol):
-    """A place where models run."""
+    """A device, or a group of devices, that runs models."""
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
-        """Measures, and checks where the job says so.
+        """Measures the models, and runs the check if the job has one.
+
+        Files that were created on the target are removed afterwards, also after Ctrl-C.
 
         Raises:
-            UsageError: settings that make no sense, or that this target can't do at all.
-            ModelError: a file is missing, damaged, or not taken by the target's runtime.
-            EdgebertError: the target failed, with its own words and what to do next. What it made
-                on the target is removed, also on Ctrl-C.
+            UsageError: The settings are invalid, or this target does not support them.
+            ModelError: A file is missing or damaged, or the target's runtime rejects it.
+            EdgebertError: The target failed. The message has its own error and the next step.
         """
         ...
 
 
 def open_target(name: str, settings: TargetSettings = TargetSettings()) -> Target:
-    """The target of a name.
+    """Opens the target with the given name.
 
     Args:
-        name: as in the list above.
-        settings: what only some targets look at.
+        name: Name of the target, as listed in the module's docstring.
+        settings: Settings that apply to some targets only.
 
     Raises:
-        UsageError: there is no such target, or its name lacks a part.
+        UsageError: There is no such target, or a part of the name is missing.
     """
     kind, _, address = name.partition(":")
     if kind not in TARGETS:
@@ -109,6 +110,6 @@ def profile(
     target: str = "cpu",
     target_settings: TargetSettings = TargetSettings(),
 ) -> tuple[Measurement, ...]:
-    """Measures `.tflite` files side by side on a target: see `Target.profile`."""
+    """Measures `.tflite` files side by side on one target: see `Target.profile`."""
     job = Job(tuple(map(Path, models)), settings, None if texts is None else tuple(texts))
     return open_target(target, target_settings).profile(job, progress).measurements

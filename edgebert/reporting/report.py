@@ -11,7 +11,8 @@ from typing import Any
 
 from edgebert.errors import DataError
 from edgebert.profiling.device_check import DeviceCheck
-from edgebert.profiling.measurement import Measurement, ratios
+from edgebert.profiling.measurement import Measurement
+from edgebert.profiling.ratios import ratios
 from edgebert.reporting.places import Place, common_place, latest, place_of
 from edgebert.system.storage import atomic_write
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import isfinite
 
+from edgebert.system.plurals import counted as counted
+
 NOTHING = "–"
 """Stands where there is no figure."""
 
@@ -56,11 +58,6 @@ def moment_text(moment: str) -> str:
 def threads_text(threads: int) -> str:
     """So many threads."""
     return counted(threads, "thread")
-
-
-def counted(count: int, noun: str) -> str:
-    """So many of something: `1 file`, `2 files`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def capitalized(text: str) -> str:

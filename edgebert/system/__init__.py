@@ -1,1 +1,1 @@
-"""The terminal, the file system and native libraries: progress, atomic writes, log noise."""
+"""Terminal progress, plurals, atomic file writes and the log noise of native libraries."""

@@ -570,7 +570,7 @@ def test_all_that_needs_no_phone_is_said_before(tiny: TinyClassifier, truncated:
     check_data = Dataset("weather", (Example("rain", "storm"),), Path("weather.tsv"), "0" * 64)
     with pytest.raises(ModelError, match="cut short"):
         open_target("adb").profile(Job((truncated,), SETTINGS))
-    with pytest.raises(UsageError, match="length 99 is in none of the files"):
+    with pytest.raises(UsageError, match="no file has length 99"):
         open_target("adb").profile(Job((tiny.path,), replace(SETTINGS, lengths=(99,))))
     with pytest.raises(UsageError, match=r"--check on adb runs the task in the demo app"):
         open_target("adb").profile(Job((tiny.path,), SETTINGS, check=check_data))

@@ -78,7 +78,7 @@ def test_one_block_is_judged_by_its_calls() -> None:
 def test_another_machine_is_not_judged_but_another_runtime_is() -> None:
     old, new = timed("a", 1.0), timed("a", 2.0, device=Device("", "other", 2, "x86_64", "Linux"))
     comparison = compare([old], [new], 0.1)
-    assert comparison.changes[0].verdict == "other machine" and not comparison.judged
+    assert comparison.changes[0].verdict == "other machine" and not comparison.conclusive
     assert comparison.changes[0].differences == ("cpu is other, was a processor",)
     newer = replace(timed("a", 2.0), runtime="ai-edge-litert 2.4.0")
     (change,) = compare([old], [newer], 0.1).changes

@@ -16,8 +16,9 @@ import pytest
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
 from edgebert.profiling import cpu, interleaving, machine_warnings
-from edgebert.profiling.measurement import Measurement, ratios
+from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.process import RunnerProcess
+from edgebert.profiling.ratios import ratios
 from edgebert.profiling.target import profile
 from edgebert.settings import ProfileSettings
 
@@ -95,7 +96,7 @@ def test_the_end_to_end_program_classifies(with_text: Path) -> None:
 def test_bad_files_are_errors(
     quick: ProfileSettings, tiny: TinyClassifier, truncated: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=r"truncated\.tflite: .*not a valid Flatbuffer.*cut short"):
+    with pytest.raises(ModelError, match=r"truncated\.tflite: .*not a valid Flatbuffer.*truncated"):
         profile([tiny.path, truncated], quick)
     with pytest.raises(ModelError, match=r"none\.tflite"):
         profile([tmp_path / "none.tflite"], quick)
@@ -105,7 +106,7 @@ def test_bad_settings_are_said_all_at_once(quick: ProfileSettings, tiny: TinyCla
     settings = replace(quick, threads=(0, 0), min_runs=0, max_seconds=0.0, lengths=(0,))
     with pytest.raises(UsageError) as caught:
         profile([tiny.path], settings, texts=[])
-    for part in ("threads are 1", "once each", "min_runs", "max_seconds", "lengths", "one text"):
+    for part in ("threads are 1", "given once", "min_runs", "max_seconds", "lengths", "one text"):
         assert part in str(caught.value)
 
 

@@ -42,4 +42,4 @@ def test_cores_of_two_kinds_name_the_fast_ones() -> None:
     told = mixed_cores(core_mhz)
     assert told is not None
     assert "2 up to 2400 MHz and 4 up to 1800 MHz" in told
-    assert told.endswith("give --cpu-mask 30 for the fast ones.")
+    assert told.endswith("give --cpu-mask 30 for the fast cores.")

@@ -19,9 +19,9 @@ from edgebert.profiling.measurement import (
     Measurement,
     interval_ranks,
     median_interval,
-    ratios,
     summarize,
 )
+from edgebert.profiling.ratios import ratios
 
 times = st.floats(1e-3, 1e5)
 blocks_of_times = st.lists(st.lists(times, min_size=1, max_size=9), min_size=1, max_size=12)

@@ -114,6 +114,6 @@ def test_lengths_that_no_file_has_are_refused_all_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         planned([A, B], {"a": FIXED, "b": {"tokens_32": entry(32)}}, (8, 99))
     message = str(caught.value)
-    assert "length 99 is in none" in message
-    assert "b has none of the lengths" in message
+    assert "no file has length 99" in message
+    assert "b has none of the requested lengths" in message
     assert "a has 8, 16; b has 32" in message

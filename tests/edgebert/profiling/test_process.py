@@ -14,7 +14,7 @@ Program = Callable[[str], RunnerProcess]
 
 
 def test_a_program_that_cannot_start() -> None:
-    with pytest.raises(EdgebertError, match=r"mine: .*can't be started.*/no/such/program"):
+    with pytest.raises(EdgebertError, match=r"mine: .*cannot be started.*/no/such/program"):
         RunnerProcess(["/no/such/program"], "mine")
 
 

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.cpu import with_package_path
-from edgebert.profiling.measurement import Measurement, ratios
+from edgebert.profiling.measurement import Measurement
+from edgebert.profiling.ratios import ratios
 from edgebert.profiling.ssh import Address, SshTarget, open_target, parse_address
 from edgebert.profiling.ssh import connection as ssh_connection
 from edgebert.profiling.target import Job, profile
@@ -253,7 +254,7 @@ def test_a_program_that_the_board_kills(board: LoopbackBoard, long_job: Job) -> 
         os.kill(max(board.processes(), key=cpu_seconds), signal.SIGKILL)
 
     WhenBusy(board, kill)
-    with pytest.raises(EdgebertError, match=r"tiny, tokens_8.*asked for 'run'.*exit code 137"):
+    with pytest.raises(EdgebertError, match=r"tiny, tokens_8.*during 'run'.*exit code 137"):
         board.profile(long_job)
 
 

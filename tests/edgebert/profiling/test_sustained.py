@@ -13,10 +13,10 @@ from edgebert.profiling.plan import Configuration, ModelFile
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.sustained import (
     STRETCHES,
-    chosen,
-    run_without_pause,
+    run_sustained,
     slowdown_warning,
     stretches,
+    sustained_configurations,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def curve(*p50_ms: float) -> list[SustainedPoint]:
 def test_the_curve_of_a_run(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
     runner_process.request("load", model=str(tiny.path))
     told: list[int] = []
-    points = run_without_pause(
+    points = run_sustained(
         runner_process, {"signature": "tokens_8"}, 0.2, lambda so_far: told.append(len(so_far))
     )
     assert told == list(range(1, len(points) + 1))
@@ -52,7 +52,7 @@ def test_a_page_that_gives_each_call_has_a_curve_too() -> None:
         def request(self, op: str, **fields: object) -> dict:
             return {"latencies_ms": [1.0, 2.0, 3.0], "wall_ms": 500.0, "cpu_ms": None}
 
-    points = run_without_pause(Page(), {}, 1.0, lambda so_far: None)
+    points = run_sustained(Page(), {}, 1.0, lambda so_far: None)
     assert points == (
         SustainedPoint(0.5, 3, 2.0, pytest.approx(2.8)),
         SustainedPoint(1.0, 3, 2.0, pytest.approx(2.8)),
@@ -95,7 +95,7 @@ def test_which_length_is_run() -> None:
     plan = [Configuration(f, f"tokens_{n}", n) for n in (16, 32, 64) for f in (small, large)]
 
     def lengths(asked: tuple[int, ...], typical: dict[str, int]) -> dict[str, int | None]:
-        return {c.file.name: c.length for c in chosen(plan, asked, typical)}
+        return {c.file.name: c.length for c in sustained_configurations(plan, asked, typical)}
 
     assert lengths((64, 16), {}) == {"small": 64, "large": 64}
     assert lengths((), {"small": 17, "large": 32}) == {"small": 32, "large": 32}
@@ -105,4 +105,4 @@ def test_which_length_is_run() -> None:
 
 def test_a_file_without_lengths_is_run_as_it_is() -> None:
     plan = [Configuration(file_of("image"), None, None)]
-    assert chosen(plan, (), {}) == plan
+    assert sustained_configurations(plan, (), {}) == plan
