@@ -18,14 +18,14 @@ from edgebert.cli.options import json_option, print_json
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for report.html, report.md and report.json.",
 )
-@click.option("--title", default="", help="Title; the run's name, or a general one, without it.")
+@click.option("--title", default="", help="Title of the report. Default: the name of the run.")
 @json_option
 def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: bool) -> None:
-    """Merge what other commands wrote into one report: one HTML file, Markdown and JSON.
+    """Merge the results of other commands into one report: one HTML file, Markdown and JSON.
 
-    SOURCES are files that `edgebert profile -o` or `edgebert run` wrote, the --json of `evaluate`,
-    `export` and `inspect`, .tflite files, and folders of such. Accuracy, size and latency of a file
-    are joined by its SHA-256.
+    SOURCES are files from `edgebert profile -o` or `edgebert run`, the --json output of `evaluate`,
+    `export` and `inspect`, .tflite files, and folders with such files. Accuracy, size and latency
+    of a file are joined by its SHA-256.
 
     \b
     edgebert report laptop.json phone.json -o report/
@@ -38,7 +38,7 @@ def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: boo
 
     read, passed_over = read_sources(sources)
     for line in passed_over:
-        click.echo(f"passed over {line}", err=True)
+        click.echo(f"skipped {line}", err=True)
     named = ["--title", title] if title else []
     put = ["-o", str(out)] if out else []
     command = shlex.join(["edgebert", "report", *map(str, sources), *put, *named])

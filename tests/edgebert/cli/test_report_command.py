@@ -68,12 +68,12 @@ def test_report_refuses_all_bad_files_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_report_says_what_it_passed_over(tmp_path: Path) -> None:
+def test_report_lists_skipped_files(tmp_path: Path) -> None:
     write(tmp_path / "a.json", [measured("int8", 2.0)])
     (tmp_path / "package.json").write_text("{}")
     result = call("report", tmp_path)
     assert result.exit_code == 0
-    assert "passed over" in result.stderr and "package.json" in result.stderr
+    assert "skipped" in result.stderr and "package.json" in result.stderr
 
 
 @pytest.fixture
