@@ -1,9 +1,9 @@
-"""Rounds a kernel so that its outputs stay near, not its weights: GPTQ.
+"""GPTQ: rounds a kernel such that the error of its outputs is small, not that of its weights.
 
 Frantar et al. 2023, "GPTQ: Accurate post-training quantization for generative pre-trained
-transformers" (https://arxiv.org/abs/2210.17323). Columns are rounded one after the other, and what
-a column's rounding does to the outputs is taken off the columns that are still to come, by the
-second moments of the kernel's inputs.
+transformers" (https://arxiv.org/abs/2210.17323). Columns are rounded one after another. Each
+rounding error is compensated in the columns that follow, by the second moments of the kernel's
+inputs.
 """
 
 from __future__ import annotations
@@ -19,31 +19,32 @@ from converters.tflite.quantized_matrix import (
 )
 
 DAMPING = 0.05
-"""Added to the moments' diagonal, as a share of its mean: what keeps few texts from being learnt
-by heart. Of 0.01 to 1, 0.03 to 0.1 were best on SST-2 and CLINC150 with 256 texts."""
+"""Added to the diagonal of the moments, as a share of its mean, against overfitting to few texts.
+Of 0.01 to 1, 0.03 to 0.1 were best on SST-2 and CLINC150 with 256 texts."""
 _BATCH = 64
 
 
 def quantize_int4_with_feedback(
     matrix: np.ndarray, moments: np.ndarray, block: int = 0, damping: float = DAMPING
 ) -> QuantizedMatrix:
-    """Symmetric int4 with the smallest error of `inputs @ matrix.T` that column order finds.
+    """Symmetric int4 with a small error of `inputs @ matrix.T`.
 
-    Scales are those of `quantize_int4`, chosen before the first column is rounded, so that columns
-    can go in the order of how much their inputs weigh.
+    Scales are those of `quantize_int4`, chosen before the first column is rounded. Columns are
+    rounded in descending order of the second moments of their inputs.
 
     Args:
         matrix: float `[outputs, inputs]`.
         moments: float `[inputs, inputs]`, the mean of `x x^T` over the kernel's inputs.
-        block: inputs that share a scale, float16 in the file; 0 for one scale an output.
+        block: inputs that share a scale, float16 in the file; 0 for one scale per output.
+        damping: added to the diagonal of the moments, as a share of its mean.
 
     Raises:
-        ConversionError: the moments are of another kernel, or not finite.
+        ConversionError: the moments have another shape than the kernel, or are not finite.
     """
     inputs = matrix.shape[1]
     if moments.shape != (inputs, inputs) or not np.isfinite(moments).all():
         raise ConversionError(
-            f"moments of a kernel with {inputs} inputs are finite, [{inputs}, {inputs}]. "
+            f"Expected finite moments [{inputs}, {inputs}] for a kernel with {inputs} inputs. "
             f"Received: {list(moments.shape)}."
         )
     nearest = quantize_int4(matrix, block)
@@ -69,7 +70,16 @@ def _feedback(moments: np.ndarray) -> np.ndarray:
 
 
 def _round_in_turn(matrix: np.ndarray, scales: np.ndarray, feedback: np.ndarray) -> np.ndarray:
-    """Integers of every column, int8 `[outputs, inputs]`; columns are in the order of rounding."""
+    """Rounds the columns from left to right: int8 `[outputs, inputs]`.
+
+    Errors are compensated at once within a batch of columns, and for all later columns after each
+    batch, which is one matrix product.
+
+    Args:
+        matrix: float `[outputs, inputs]`.
+        scales: float32 `[outputs, inputs]`.
+        feedback: upper triangular, float64 `[inputs, inputs]`.
+    """
     left = matrix.astype(np.float64)
     values = np.empty(matrix.shape, np.int8)
     columns = matrix.shape[1]

@@ -1,8 +1,8 @@
-"""Reads flatbuffers by position, checking every offset, and writes what the builder leaves out.
+"""Reads flatbuffers by position with bounds checks, and writes vectors of floats and bytes.
 
-This room knows the flatbuffer encoding (https://flatbuffers.dev/internals/) and no schema: a
-table's fields are asked for by number. Files come from anywhere and may be cut short, so nothing
-is read past the end and every failure is a `ConversionError`.
+This module knows the flatbuffer encoding (https://flatbuffers.dev/internals/) and no schema: the
+fields of a table are numbers. Files may be cut short or damaged, so every offset is checked and
+every failure is a `ConversionError`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ import flatbuffers
 
 from converters.errors import ConversionError
 
+FILE_IDENTIFIER = b"TFL3"
+"""Bytes 4 to 8 of every `.tflite`."""
 VECTOR_ALIGNMENT = 16
-"""What the model schema asks of the data of a buffer (force_align), in bytes."""
+"""Alignment of the data of a buffer in bytes, as the model schema requires (force_align)."""
 
 
 class Flatbuffer:
-    """Bounds-checked reading of a flatbuffer, by position in bytes, without a copy of it.
+    """Reads a flatbuffer in place, by position in bytes.
 
     Args:
         data: the file.
-        identifier: the four bytes that files of the kind carry at position 4.
-        what: what the file should be, for messages.
+        identifier: the file identifier, bytes 4 to 8.
+        what: the kind of file, for messages.
 
     Raises:
-        ConversionError: the identifier is another; in every method, an offset leaves the file.
+        ConversionError: the identifier differs; in every method, an offset leaves the file.
     """
 
     def __init__(self, data: bytes | memoryview, identifier: bytes, what: str) -> None:
@@ -39,37 +41,37 @@ class Flatbuffer:
             raise ConversionError(
                 f"Expected {what} (identifier {identifier.decode()}). Received: "
                 f"{len(self.data)} bytes with the identifier {received!r}. "
-                "Next: check that the file is a .tflite and came over whole."
+                "Next: check that the file is a .tflite and was copied completely."
             )
         self.root = self.follow(0)
 
     def out_of_bounds(self, position: int) -> ConversionError:
-        """The error to raise for an offset that leaves the file."""
+        """The error for an offset that leaves the file."""
         return ConversionError(
             f"Expected {self.what} whose offsets stay within the file. Received: an offset to "
-            f"byte {position} of {len(self.data)}. Next: fetch or export the file again; it is "
-            "cut short or damaged."
+            f"byte {position} of {len(self.data)}. Next: copy or export the file again; it is cut "
+            "short or damaged."
         )
 
     def scalar(self, code: str, position: int) -> Any:
-        """The number at `position`, by its `struct` code (little-endian)."""
+        """The number at `position`, little-endian, by its `struct` code."""
         if not 0 <= position <= len(self.data) - struct.calcsize("<" + code):
             raise self.out_of_bounds(position)
         return struct.unpack_from("<" + code, self.data, position)[0]
 
     def follow(self, position: int) -> int:
-        """Where the offset at `position` leads."""
+        """The position that the offset at `position` refers to."""
         target = position + int(self.scalar("I", position))
         if target >= len(self.data):
             raise self.out_of_bounds(target)
         return target
 
     def inline_end(self, table: int) -> int:
-        """Where the table itself ends, without what it refers to."""
+        """The end of the table itself, without the data that it refers to."""
         return table + int(self.scalar("H", table - int(self.scalar("i", table)) + 2))
 
     def field(self, table: int, slot: int) -> int | None:
-        """Position of a table's field, or None where it is not set."""
+        """Position of a field of a table; None where the field is not set."""
         layout = table - int(self.scalar("i", table))
         if 4 + 2 * slot >= self.scalar("H", layout):
             return None
@@ -77,7 +79,7 @@ class Flatbuffer:
         return table + offset if offset else None
 
     def vector(self, field: int, item_bytes: int) -> range:
-        """Positions of the items of the vector that the field at `field` leads to."""
+        """Positions of the items of the vector that the field refers to."""
         start = self.follow(field) + 4
         end = start + item_bytes * int(self.scalar("I", start - 4))
         if end > len(self.data):
@@ -85,12 +87,12 @@ class Flatbuffer:
         return range(start, end, item_bytes)
 
     def contents(self, field: int) -> bytes:
-        """The bytes of the vector that the field at `field` leads to."""
+        """The bytes of the vector that the field refers to."""
         span = self.vector(field, 1)
         return bytes(self.data[span.start : span.stop])
 
     def string(self, field: int) -> str:
-        """The text that the field at `field` leads to; damaged UTF-8 shows as U+FFFD."""
+        """The text that the field refers to; damaged UTF-8 becomes U+FFFD."""
         return self.contents(field).decode("utf-8", "replace")
 
 
@@ -103,7 +105,7 @@ def write_floats(builder: flatbuffers.Builder, values: Sequence[float]) -> int:
 
 
 def write_vector(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
-    """Writes a vector of tables, given their offsets, and returns its offset."""
+    """Writes a vector of tables by their offsets, and returns its offset."""
     builder.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         builder.PrependUOffsetTRelative(offset)

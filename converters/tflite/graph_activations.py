@@ -8,7 +8,14 @@ from converters.tflite.subgraph_builder import SubgraphBuilder, Tensor
 
 
 def activate(sub: SubgraphBuilder, x: Tensor, activation: str, name: str) -> Tensor:
-    """At most one operator, for an activation of `converters.checkpoint` or `converters.heads`."""
+    """Applies an activation of `converters.checkpoint` or `converters.heads`: one operator or none.
+
+    Args:
+        sub: the signature.
+        x: float32, any shape.
+        activation: its name.
+        name: of the result.
+    """
     if activation == IDENTITY:
         return x
     if activation == RELU:

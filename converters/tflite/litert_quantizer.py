@@ -1,9 +1,8 @@
-"""Static quantization of a float `.tflite` of ours, by ai-edge-quantizer.
+"""Static quantization of an exported float `.tflite` by ai-edge-quantizer.
 
-What Google's quantizer knows is which operators take integers and how scales of neighbours hang
-together. This room brings it our files: signatures share their constants and their tensor names,
-which it refuses, so names are made unique for it and put back afterwards, and scales that several
-signatures have in common are written once.
+The library knows which operators take integers and which neighbours need equal scales. It refuses
+tensor names that several signatures share, so this module makes names unique before, restores them
+afterwards, and writes scales that several signatures share once.
 """
 
 from __future__ import annotations
@@ -15,21 +14,18 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from converters import heads
 from converters.errors import ConversionError
-from converters.tflite.graph_builder import FILE_IDENTIFIER, AlignedBuffer
+from converters.tflite.model_tables import AlignedBuffer, SharedQuantization
+from converters.tflite.tflite_file import model_bytes, model_object
 
 WEIGHT_BITS = 8
 _SEPARATOR = "|"
 _NOT_IN_INTEGERS = {8: (), 16: ("SQUARED_DIFFERENCE",)}
-"""Operators without a kernel for activations of so many bits; they stay in float."""
-
+"""By activation bits: operators that the runtime has no integer kernel for; they stay in float."""
 
 _FC = ("FULLY_CONNECTED",)
 _NORM = ("MEAN", "SQUARED_DIFFERENCE", "RSQRT", "ADD", "SUB", "MUL")
@@ -52,12 +48,12 @@ _HEAD_GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True)
 class OperatorGroup:
-    """Operators that are made static together.
+    """Operators that are quantized statically together.
 
     Attributes:
-        name: for people.
+        name: for reports.
         operators: names of the format's operators.
-        outputs: a regular expression that the whole name of an output tensor matches.
+        outputs: a regular expression that matches the whole name of an output tensor.
     """
 
     name: str
@@ -65,7 +61,7 @@ class OperatorGroup:
     outputs: str
 
     def takes(self, operator: str, output: str) -> bool:
-        """Whether an operator of that name and output belongs to the group."""
+        """Whether an operator with this name and this output tensor belongs to the group."""
         return operator in self.operators and re.fullmatch(self.outputs, output) is not None
 
 
@@ -79,12 +75,12 @@ def quantize_statically(
 
     Args:
         body: a float graph; its embedding table may be quantized already.
-        ranges: least and largest value of every activation, by tensor name.
-        groups: what is made static.
+        ranges: smallest and largest value of every activation, by tensor name.
+        groups: the operators that are quantized statically.
         activation_bits: 8 (asymmetric) or 16 (symmetric).
 
     Returns:
-        The `.tflite`, its inputs and outputs as they were.
+        The `.tflite` with the same inputs and outputs.
 
     Raises:
         ConversionError: ai-edge-quantizer is not installed, or refuses the graph.
@@ -98,15 +94,15 @@ def quantize_statically(
     operation = qtyping.TFLOperationName
     named = _with_unique_names(body)
     with _quiet():
-        judge = quantizer.Quantizer(named)
-        judge.add_dynamic_config(".*", operation.FULLY_CONNECTED, WEIGHT_BITS)
+        google = quantizer.Quantizer(named)
+        google.add_dynamic_config(".*", operation.FULLY_CONNECTED, WEIGHT_BITS)
         for group in groups:
             for name in (n for n in group.operators if n not in _NOT_IN_INTEGERS[activation_bits]):
-                judge.add_static_config(
+                google.add_static_config(
                     _scope(group), operation(name), activation_bits, WEIGHT_BITS
                 )
         try:
-            result = judge.quantize(
+            result = google.quantize(
                 _statistics(named, ranges) if groups else None,
                 enable_progress_bar=False,
                 enable_progress_report=False,
@@ -118,8 +114,8 @@ def quantize_statically(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps off the terminal: that the table is quantized already, that signatures share biases,
-    and a bar that can't be turned off.
+    """Suppresses the library's warnings (the table is quantized already, signatures share biases)
+    and a progress bar that has no switch.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -136,31 +132,21 @@ def _scope(group: OperatorGroup) -> str:
     return f"{re.escape(_SEPARATOR)}(?:{group.outputs});"
 
 
-def _model(body: bytes) -> Any:
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(body, 0))
-
-
-def _bytes(model: Any) -> bytes:
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
-    return bytes(builder.Output())
-
-
 def _with_unique_names(body: bytes) -> bytes:
-    """Every tensor's name begins with its subgraph's number."""
-    model = _model(body)
+    """Adds the number of its subgraph to the front of every tensor's name."""
+    model = model_object(body)
     for number, subgraph in enumerate(model.subgraphs):
         for tensor in subgraph.tensors:
             tensor.name = f"{number}{_SEPARATOR}".encode() + tensor.name
-    return _bytes(model)
+    return model_bytes(model)
 
 
 def _statistics(
     body: bytes, ranges: Mapping[str, tuple[float, float]]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """What the quantizer's own calibration would return, from ranges by the plain name."""
+    """Ranges in the format of the library's own calibration."""
     found: dict[str, dict[str, np.ndarray]] = {}
-    for subgraph in _model(body).subgraphs:
+    for subgraph in model_object(body).subgraphs:
         for tensor in subgraph.tensors:
             name = tensor.name.decode()
             plain = name.split(_SEPARATOR, 1)[1]
@@ -174,46 +160,34 @@ def _statistics(
     return found
 
 
-class _WrittenOnce(schema.QuantizationParametersT):
-    """Scales that several tensors point at, in one table of the file."""
-
-    def __init__(self, parameters: Any) -> None:
-        self.__dict__.update(vars(parameters))
-        self._offset: int | None = None
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the schema's own name)
-        if self._offset is None:
-            self._offset = super().Pack(builder)
-        return self._offset
-
-
 def _with_shared_scales(body: bytes) -> bytes:
-    """The plain names again, one table for the scales of a buffer that signatures share, and the
-    buffers' bytes in their own tables: the quantizer puts them behind the flatbuffer, where older
-    readers and the associated files of the metadata do not expect them.
+    """Restores tensor names, writes shared scales once, and moves buffers into the flatbuffer.
+
+    The library puts the bytes of buffers behind the flatbuffer. Older readers do not find them
+    there, and the associated files of the metadata need that place.
     """
-    model = _model(body)
+    model = model_object(body)
     for number, buffer in enumerate(model.buffers):
         data = buffer.data
         if buffer.offset > 1:
             data = np.frombuffer(body, np.uint8, int(buffer.size), int(buffer.offset))
         if data is not None and len(data):
             model.buffers[number] = AlignedBuffer(np.asarray(data, np.uint8))
-    known: dict[tuple[int, bytes], _WrittenOnce] = {}
+    known: dict[tuple[int, bytes], SharedQuantization] = {}
     for subgraph in model.subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = tensor.name.split(_SEPARATOR.encode(), 1)[-1]
             scale = getattr(tensor.quantization, "scale", None)
             if scale is not None and tensor.buffer:
                 key = (tensor.buffer, np.asarray(scale, np.float32).tobytes())
-                tensor.quantization = known.setdefault(key, _WrittenOnce(tensor.quantization))
-    return _bytes(model)
+                tensor.quantization = known.setdefault(key, SharedQuantization(tensor.quantization))
+    return model_bytes(model)
 
 
 def bert_groups(num_layers: int, head: str) -> tuple[OperatorGroup, ...]:
-    """The groups of a graph that `build_inference_graph` made, in the order of the model.
+    """The groups of a graph of `build_inference_graph`, in the order of the model.
 
-    Embeddings and the mask are left out: what they read are token ids.
+    Embeddings and the mask are in no group: they read token ids.
 
     Args:
         num_layers: of the encoder.

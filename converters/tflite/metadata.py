@@ -26,11 +26,10 @@ from typing import Any
 import flatbuffers
 
 from converters.errors import ConversionError
-from converters.tflite.flatbuffer import Flatbuffer, write_bytes, write_vector
+from converters.tflite.flatbuffer import FILE_IDENTIFIER, Flatbuffer, write_bytes, write_vector
 from converters.tflite.metadata_schema import associated_file_names, unpack_metadata
 
 METADATA_BUFFER = "TFLITE_METADATA"
-MODEL_IDENTIFIER = b"TFL3"
 _ARCHIVE_DATE = (1980, 1, 1, 0, 0, 0)
 # What `zipfile` raises on bytes that only look like the end of an archive.
 _NOT_AN_ARCHIVE = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
@@ -99,7 +98,7 @@ def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
     builder.PrependUint32Slot(_MODEL_VERSION, old.version(), 0)
     for slot, offset in fields.items():
         builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
-    builder.Finish(builder.EndObject(), MODEL_IDENTIFIER)
+    builder.Finish(builder.EndObject(), FILE_IDENTIFIER)
     edited = bytes(builder.Output())
     files = _read_archive(model)
     return append_associated_files(edited, files) if files else edited
@@ -215,7 +214,7 @@ class _Model(Flatbuffer):
     """The graph's flatbuffer of a `.tflite`, without the archive behind it."""
 
     def __init__(self, model: bytes) -> None:
-        super().__init__(memoryview(model)[: _archive_start(model)], MODEL_IDENTIFIER, "a .tflite")
+        super().__init__(memoryview(model)[: _archive_start(model)], FILE_IDENTIFIER, "a .tflite")
         for slot in _MODEL_TABLE_VECTORS:
             for table in self.tables(slot):
                 if (end := self.inline_end(table)) > len(self.data):

@@ -1,8 +1,7 @@
-"""Matrices in 8 or 4 bits: how their values and scales are chosen, and how nibbles are packed.
+"""Matrices in 8 or 4 bits: the choice of values and scales, and the packing of 4-bit values.
 
-All quantization here is symmetric (the zero point is 0), over the last axis: one scale a row, or
-one scale a block of consecutive columns of a row. This room knows numbers; what is stored in which
-of these ways is decided elsewhere.
+All quantization here is symmetric (the zero point is 0), over the last axis: one scale per row, or
+one scale per block of consecutive columns of a row.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from converters.errors import ConversionError
 
 INT4_LOWEST, INT4_HIGHEST = -8, 7
 INT4_BLOCKS = (32, 16, 8)
-"""Columns that may share a scale, the first that divides the width is taken; else a whole row."""
+"""Block sizes in columns: the first that divides the width is used, else the whole row."""
 
 _CLIPS = np.linspace(0.5, 1.1, 13, dtype=np.float32)
-"""Scales that the search tries, as multiples of the one that reaches a block's largest value."""
+"""Candidates of the scale search, as multiples of the scale that represents the largest value."""
 _CHUNK_ELEMENTS = 1 << 20
 _SMALLEST_SCALE = np.float32(2.0**-17)
-"""The smallest that float16 holds with eight significant bits."""
+"""The smallest float16 with eight significant bits."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,9 @@ class QuantizedMatrix:
 
     Attributes:
         values: int8 `[rows, columns]`; with 4 bits they are from -8 to 7.
-        scales: float32 `[rows]`, or float16 `[rows, columns / block]` where there are blocks.
+        scales: float32 `[rows]`, or float16 `[rows, columns / block]` with blocks.
         bits: 8 or 4.
-        block: columns that share a scale; 0 for one scale a row.
+        block: columns that share a scale; 0 for one scale per row.
     """
 
     values: np.ndarray
@@ -42,11 +41,11 @@ class QuantizedMatrix:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the values and scales as a file holds them."""
+        """Bytes of the values and scales in a file."""
         return (self.values.size * self.bits + 7) // 8 + self.scales.nbytes
 
     def dequantized(self) -> np.ndarray:
-        """What a runtime computes with, float32 `[rows, columns]`."""
+        """The values times their scales, float32 `[rows, columns]`."""
         rows, columns = self.values.shape
         scales = self.scales.astype(np.float32).reshape(rows, -1, 1)
         blocks = self.values.reshape(rows, scales.shape[1], -1).astype(np.float32)
@@ -54,14 +53,14 @@ class QuantizedMatrix:
 
 
 def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Symmetric int8 with a scale a row, narrow range [-127, 127] (Jacob et al. 2018).
+    """Symmetric int8 with one scale per row, narrow range [-127, 127] (Jacob et al. 2018).
 
     Args:
         matrix: float `[rows, columns]`.
 
     Returns:
         int8 `[rows, columns]` and float32 scales `[rows]`, `matrix ~ values * scales[:, None]`.
-        A row of zeros, or of numbers so small that their scale would be none, has scale 1.
+        A row of zeros, or of numbers too small for a normal float32 scale, has scale 1.
     """
     scales = np.abs(matrix).max(axis=1).astype(np.float32) / np.float32(127)
     scales = np.where(scales >= np.finfo(np.float32).tiny, scales, np.float32(1))
@@ -69,19 +68,19 @@ def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def quantize_int4(matrix: np.ndarray, block: int = 0) -> QuantizedMatrix:
-    """Symmetric int4 in [-8, 7], each scale the one with the smallest squared error that is found.
+    """Symmetric int4 in [-8, 7], with scales chosen by their squared error.
 
-    Rounding to the nearest of 16 values leaves most of them unused where the scale reaches the
-    largest value of its block: clipping a few large values is better for all the others (Banner
-    et al. 2019, "Post training 4-bit quantization of convolutional networks"). Scales are searched
-    on a grid below the largest value and then set to the least-squares optimum of their integers.
+    If a scale represents the largest value of its block, most of the 16 levels are unused. Clipping
+    the few largest values reduces the error of all others (Banner et al. 2019, "Post training 4-bit
+    quantization of convolutional networks"). Scales are searched on a grid around the largest value
+    and then set to the least-squares optimum for their integers.
 
     Args:
         matrix: float `[rows, columns]`.
-        block: columns that share a scale, float16 in the file; 0 for one float32 scale a row.
+        block: columns that share a scale, float16 in the file; 0 for one float32 scale per row.
 
     Raises:
-        ConversionError: `block` does not divide the columns, or a scale would not fit float16.
+        ConversionError: `block` does not divide the columns, or a scale is too large for its type.
     """
     rows, columns = matrix.shape
     size = block or columns
@@ -106,23 +105,23 @@ def quantize_int4(matrix: np.ndarray, block: int = 0) -> QuantizedMatrix:
 
 
 def block_scales(scales: np.ndarray) -> np.ndarray:
-    """Scales of blocks as files and runtimes hold them: float16 with bfloat16's 8 significant bits.
+    """Rounds scales of blocks to float16 with 8 significant bits.
 
-    The file's type is float16, and XNNPACK packs them as bfloat16: what both can hold is kept.
+    The type in the file is float16, and XNNPACK packs scales as bfloat16: the result is exact in
+    both.
     """
     significand, exponent = np.frexp(np.asarray(scales, np.float32))
     return np.ldexp(np.rint(significand * 256) / 256, exponent).astype(np.float16)
 
 
 def _best_int4_scales(blocks: np.ndarray) -> np.ndarray:
-    """The scale of every block with the smallest squared error that is found.
+    """The scale of every block with the smallest squared error of the search.
 
     Args:
         blocks: float32 `[..., size]`.
 
     Returns:
-        float32 `[..., 1]`; 1 for a block of zeros, or of numbers so small that their scale would be
-        none.
+        float32 `[..., 1]`; 1 for a block of zeros, or of numbers below the smallest scale.
     """
     reach = np.abs(blocks).max(axis=-1, keepdims=True) / np.float32(INT4_HIGHEST)
     usable = reach * _CLIPS[0] >= _SMALLEST_SCALE
@@ -159,22 +158,22 @@ def _check_range(matrix: np.ndarray, in_blocks: bool) -> None:
     limit = float(np.finfo(dtype).max) * INT4_HIGHEST / 2
     if not largest <= limit:
         raise ConversionError(
-            f"int4 scales in {np.dtype(dtype)} take values up to {limit:.3g}. "
+            f"int4 with scales in {np.dtype(dtype)} stores values up to {limit:.3g}. "
             f"Received: {largest:.3g}. Next: store this matrix in int8."
         )
 
 
 def int4_block(columns: int) -> int:
-    """How many columns share a scale: the first of `INT4_BLOCKS` that divides them, or all."""
+    """The number of columns that share a scale: the first divisor in `INT4_BLOCKS`, or all."""
     return next((block for block in INT4_BLOCKS if columns % block == 0), columns)
 
 
 def pack_nibbles(values: np.ndarray) -> np.ndarray:
-    """Two values a byte, the first in the low four bits: how the format stores INT4.
+    """Packs two values into a byte, the first in the low four bits, as the format stores INT4.
 
     Args:
-        values: integers from -8 to 7, any shape; they are packed in their order, and an odd number
-            of them leaves the last four bits 0.
+        values: integers from -8 to 7, any shape; for an odd number of them the last four bits are
+            0.
 
     Returns:
         uint8 `[ceil(size / 2)]`.

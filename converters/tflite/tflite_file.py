@@ -1,4 +1,4 @@
-"""Reads the structure of any `.tflite`: signatures, operators, tensors; it copies no weights."""
+"""Reads the structure of any `.tflite`: signatures, operators, tensors; weights are not copied."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.errors import ConversionError
-
-IDENTIFIER = b"TFL3"
+from converters.tflite.flatbuffer import FILE_IDENTIFIER
 
 
 def _names(kind: type) -> dict[int, str]:
@@ -27,7 +26,7 @@ _TYPES = _names(schema.TensorType)
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A tensor of a subgraph: `size_bytes` is that of a constant, 0 of an activation."""
+    """A tensor of a subgraph; `size_bytes` is 0 for an activation."""
 
     name: str
     dtype: str
@@ -38,7 +37,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class OperatorInfo:
-    """An operator: its name and the numbers of its tensors (-1: an optional one left out)."""
+    """An operator: its name and the indices of its tensors (-1: an optional tensor is absent)."""
 
     name: str
     version: int
@@ -48,7 +47,7 @@ class OperatorInfo:
 
 @dataclass(frozen=True)
 class SubgraphInfo:
-    """A subgraph, with the signature that leads to it ("" where there is none)."""
+    """A subgraph with its signature's key ("" for a subgraph without a signature)."""
 
     signature: str
     inputs: dict[str, int]
@@ -57,13 +56,22 @@ class SubgraphInfo:
     operators: tuple[OperatorInfo, ...]
 
     def operator_counts(self) -> dict[str, int]:
-        """How often each operator occurs, the most frequent first."""
+        """Occurrences of each operator, the most frequent first."""
         return dict(Counter(operator.name for operator in self.operators).most_common())
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A whole file."""
+    """The structure of a file.
+
+    Attributes:
+        description: of the flatbuffer.
+        size_bytes: of the file.
+        sha256: of the file, hex.
+        subgraphs: in the order of the file.
+        constant_bytes: bytes of all constants by type, the largest first; shared ones count once.
+        select_ops: names of custom and Select TF operators, sorted.
+    """
 
     description: str
     size_bytes: int
@@ -77,11 +85,11 @@ def read_model(data: bytes) -> ModelInfo:
     """Reads the structure.
 
     Raises:
-        ConversionError: the bytes are no `.tflite`, or are cut short.
+        ConversionError: the bytes are not a `.tflite`, or are cut short.
     """
-    if data[4:8] != IDENTIFIER:
+    if data[4:8] != FILE_IDENTIFIER:
         raise ConversionError(
-            f"Expected a .tflite, whose bytes 4 to 8 are {IDENTIFIER!r}. Received: "
+            f"Expected a .tflite, whose bytes 4 to 8 are {FILE_IDENTIFIER!r}. Received: "
             f"{data[4:8]!r} in {len(data)} bytes. Next: check that this is the exported file."
         )
     try:
@@ -183,17 +191,27 @@ def _numbers(array: Any, count: int) -> Any:
 
 
 def one_subgraph(data: bytes, index: int) -> bytes:
-    """A file with one subgraph of several as its only one, for tools that look at the first alone.
+    """A file whose only subgraph is one of `data`, for tools that read the first subgraph only.
 
     Signatures and metadata are left out.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    model = model_object(data)
     model.subgraphs = [model.subgraphs[index]]
     model.signatureDefs, model.metadata = [], []
     used = {0, *(tensor.buffer for tensor in model.subgraphs[0].tensors)}
     for number, buffer in enumerate(model.buffers):
         if number not in used:
             buffer.data = None
-    builder = flatbuffers.Builder(len(data))
-    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    return model_bytes(model)
+
+
+def model_object(data: bytes) -> Any:
+    """The file as the schema's mutable object."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+
+
+def model_bytes(model: Any) -> bytes:
+    """The file of the schema's mutable object."""
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
     return bytes(builder.Output())

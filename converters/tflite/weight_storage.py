@@ -1,6 +1,6 @@
 """How the arrays of a checkpoint are stored in a file: the precision of kernels and of tables.
 
-A `Precision` is data that somebody else decided on; this room turns it into constants of a graph.
+A `Precision` is data. This module turns it into constants of a graph.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.tflite.graph_builder import GraphBuilder
+from converters.tflite.model_tables import Constant, ModelTables
 from converters.tflite.quantized_matrix import (
     QuantizedMatrix,
     block_scales,
@@ -20,7 +20,7 @@ from converters.tflite.quantized_matrix import (
     quantize_int4,
     quantize_rows,
 )
-from converters.tflite.subgraph_builder import Constant, SubgraphBuilder, Tensor
+from converters.tflite.subgraph_builder import SubgraphBuilder, Tensor
 
 KERNEL_PRECISIONS = ("float32", "float16", "dynamic-int8", "weight-int8")
 EMBEDDING_PRECISIONS = ("float32", "float16", "int8", "int4")
@@ -33,11 +33,11 @@ class Precision:
     """How weights are stored. Biases, LayerNorms and positions stay in float32.
 
     Attributes:
-        kernels: what matmul kernels are stored as, one of `KERNEL_PRECISIONS`.
-        embeddings: what the embedding table is stored as, one of `EMBEDDING_PRECISIONS`.
-        by_kernel: kernels that were quantized already, by their neutral name without `.kernel`;
-            the runtime quantizes their inputs as they come, as with `dynamic-int8`. Kernels that
-            are computed in one (query, key and value of a layer) are all here, or none is.
+        kernels: how matmul kernels are stored, one of `KERNEL_PRECISIONS`.
+        embeddings: how the embedding table is stored, one of `EMBEDDING_PRECISIONS`.
+        by_kernel: kernels that are quantized already, by their neutral name without `.kernel`. The
+            runtime quantizes their inputs at run time, as with `dynamic-int8`. Either all kernels
+            of one matmul (query, key and value of a layer) are here, or none.
     """
 
     kernels: str = "dynamic-int8"
@@ -55,37 +55,43 @@ class Dense(NamedTuple):
 
 
 class WeightStorage:
-    """Puts arrays into a graph as a `Precision` says. The same name again is the same constant."""
+    """Adds arrays to a file with a `Precision`. A name that is there already is not added again."""
 
-    def __init__(self, graph: GraphBuilder, precision: Precision) -> None:
-        self._graph, self._precision = graph, precision
+    def __init__(self, tables: ModelTables, precision: Precision) -> None:
+        self._tables, self._precision = tables, precision
 
     def vector(self, name: str, value: np.ndarray | float) -> Constant:
         """float32 `[n]`."""
-        return self._graph.constant(name, np.atleast_1d(np.asarray(value, np.float32)))
+        return self._tables.constant(name, np.atleast_1d(np.asarray(value, np.float32)))
 
     def table(self, name: str, value: np.ndarray) -> Constant:
         """An embedding table, `[rows, width]`.
 
         Raises:
-            ConversionError: an odd width in int4.
+            ConversionError: the width is odd and the precision is int4.
         """
         kind = self._precision.embeddings
         if kind == "int8":
-            return self._graph.quantized(name, QuantizedMatrix(*quantize_rows(value)))
+            return self._tables.quantized(name, QuantizedMatrix(*quantize_rows(value)))
         if kind == "int4":
-            return self._graph.quantized(name, _int4_rows(value))
-        return self._graph.constant(name, value.astype(np.dtype(kind)))
+            return self._tables.quantized(name, _int4_rows(value))
+        return self._tables.constant(name, value.astype(np.dtype(kind)))
 
     def dense(self, sub: SubgraphBuilder, x: Tensor, layers: Sequence[Dense], name: str) -> Tensor:
         """One FULLY_CONNECTED for several dense layers that read the same input.
 
+        Args:
+            sub: the signature.
+            x: float32 `[n, inputs]`.
+            layers: their outputs are side by side in the result.
+            name: of the result, float32 `[n, outputs]`.
+
         Raises:
-            ConversionError: some of the layers were quantized already and others were not, or in
-                another way.
+            ConversionError: only some of the layers are quantized already, or not all in the same
+                way.
         """
         kernel_name = f"{name}/kernel"
-        kernel = self._graph.find(kernel_name) or self._kernel(kernel_name, layers)
+        kernel = self._tables.find(kernel_name) or self._kernel(kernel_name, layers)
         bias = self.vector(
             f"{name}/bias", np.concatenate([layer.bias * layer.factor for layer in layers])
         )
@@ -99,40 +105,43 @@ class WeightStorage:
     def tied(
         self, sub: SubgraphBuilder, x: Tensor, table: Constant, layer: Dense, name: str
     ) -> Tensor:
-        """A FULLY_CONNECTED whose kernel is an embedding table: the file's own, if that can be.
+        """A FULLY_CONNECTED whose kernel is the embedding table of the file.
 
-        Nibbles can be multiplied as they are looked up where their blocks are those that XNNPACK
-        takes; elsewhere the layer has a kernel of its own.
+        An int4 table is used where the arithmetic is in int8 and XNNPACK supports its block size.
+        Otherwise the layer gets a kernel of its own.
 
         Args:
-            table: of `table`.
-            layer: its kernel in float is the table's.
+            sub: the signature.
+            x: float32 `[n, width]`.
+            table: a result of `table`.
+            layer: its kernel is the float table.
+            name: of the result, float32 `[n, rows]`.
         """
         in_float = self._precision.kernels != "dynamic-int8"
         if table.bits == 4 and (in_float or not table.block or table.block % _INT4_KERNEL_BLOCK):
             return self.dense(sub, x, [layer], name)
-        self._graph.sources[table.name] = ()
+        self._tables.sources[table.name] = ()
         bias = self.vector(f"{name}/bias", layer.bias)
         if table.dtype == np.float16 or (table.quantized and in_float):
             return sub.fully_connected(x, sub.dequantize(table, f"{name}/kernel"), bias, name)
         return sub.fully_connected(x, table, bias, name)
 
     def _kernel(self, name: str, layers: Sequence[Dense]) -> Constant:
-        self._graph.sources[name] = tuple(layer.name for layer in layers)
+        self._tables.sources[name] = tuple(layer.name for layer in layers)
         stored = [self._precision.by_kernel.get(layer.name) for layer in layers]
         ready = [matrix for matrix in stored if matrix is not None]
         if ready:
             if len(ready) < len(layers):
                 raise ConversionError(
-                    f"{', '.join(layer.name for layer in layers)} are computed in one and are "
-                    f"quantized alike. Received: {len(ready)} of {len(layers)}."
+                    f"{', '.join(layer.name for layer in layers)} are one matmul: expected all of "
+                    f"them quantized. Received: {len(ready)} of {len(layers)}."
                 )
-            return self._graph.quantized(name, _joined(ready, layers))
+            return self._tables.quantized(name, _joined(ready, layers))
         value = np.concatenate([layer.kernel * layer.factor for layer in layers])
         kind = self._precision.kernels
         if kind in ("float32", "float16"):
-            return self._graph.constant(name, value.astype(np.dtype(kind)))
-        return self._graph.quantized(name, QuantizedMatrix(*quantize_rows(value)))
+            return self._tables.constant(name, value.astype(np.dtype(kind)))
+        return self._tables.quantized(name, QuantizedMatrix(*quantize_rows(value)))
 
 
 def _joined(matrices: Sequence[QuantizedMatrix], layers: Sequence[Dense]) -> QuantizedMatrix:
@@ -162,7 +171,7 @@ def _joined(matrices: Sequence[QuantizedMatrix], layers: Sequence[Dense]) -> Qua
 
 
 def _int4_rows(table: np.ndarray) -> QuantizedMatrix:
-    """Rows with a scale a block. The runtime's lookup takes rows that start at a whole byte."""
+    """int4 rows with one scale per block. The runtime's lookup reads rows from whole bytes."""
     width = table.shape[1]
     if width % 2:
         raise ConversionError(

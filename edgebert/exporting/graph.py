@@ -100,7 +100,9 @@ def graph_of(
         ModelError: the checkpoint can't be laid out.
     """
     try:
-        return build_inference_graph(checkpoint, lengths, precision, output, "edgebert").finish()
+        return build_inference_graph(
+            checkpoint, lengths, precision, output, description="edgebert"
+        ).finish()
     except ConversionError as error:
         raise ModelError(str(error)) from error
 

@@ -141,7 +141,12 @@ def _float_graph(
 ) -> bytes:
     in_float = Precision("float32", precision.embeddings)
     return build_inference_graph(
-        calibration.checkpoint, lengths, in_float, output, "edgebert", MASKED_SCORE
+        calibration.checkpoint,
+        lengths,
+        in_float,
+        output,
+        description="edgebert",
+        masked_score=MASKED_SCORE,
     ).finish()
 
 

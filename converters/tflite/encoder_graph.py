@@ -1,0 +1,299 @@
+"""The BERT encoder as operators of the format: the shared constants, and one signature over them.
+
+`EncoderGraph` holds the constants of a checkpoint. `EncoderSignature` is one signature over them:
+its subgraph, its token length and its inputs. Methods take and return tensors of that subgraph.
+Neutral names (`layers.0.attention.query`) are those of the checkpoint; names with slashes
+(`layer_0/attention/query`) are those of tensors in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from converters.checkpoint import Checkpoint
+from converters.tflite.graph_activations import activate
+from converters.tflite.graph_builder import GraphBuilder
+from converters.tflite.model_tables import Constant
+from converters.tflite.subgraph_builder import DYNAMIC, Tensor
+from converters.tflite.weight_storage import Dense, WeightStorage
+
+TOKEN_IDS, PADDING_MASK, SEGMENT_IDS = "token_ids", "padding_mask", "segment_ids"
+INPUTS = (TOKEN_IDS, PADDING_MASK, SEGMENT_IDS)
+
+
+def signature_key(length: int) -> str:
+    """The name of the signature for a length: `tokens_32`, or `tokens_dynamic`."""
+    return "tokens_dynamic" if length == DYNAMIC else f"tokens_{length}"
+
+
+class Mask(NamedTuple):
+    """The padding mask of a signature, as its input and in the forms that operators read.
+
+    Attributes:
+        tokens: the input: 1 for a token, 0 for padding, int32 `[1, length]`.
+        present: the same, float32 `[1, 1, length]`.
+        bias: 0 for a token, a large negative number for padding, float32 `[1, 1, length]`.
+    """
+
+    tokens: Tensor
+    present: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of the last layer that the head reads, where it does not read all of them.
+
+    Attributes:
+        count: number of rows.
+        select: gives them, `[count, hidden_size]`, for all rows `[length, hidden_size]` and a name.
+    """
+
+    count: int
+    select: Callable[[Tensor, str], Tensor]
+
+
+class EncoderGraph:
+    """The constants of one checkpoint in one file, which all signatures share.
+
+    Attributes:
+        checkpoint: what is exported.
+        file: the file.
+        storage: adds arrays to the file with the chosen precision.
+        positions: rows of the position table in the file.
+        masked_score: subtracted from the attention scores of padding.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        file: GraphBuilder,
+        storage: WeightStorage,
+        positions: int,
+        masked_score: float,
+    ) -> None:
+        self.checkpoint, self.config = checkpoint, checkpoint.config
+        self.weights = checkpoint.weights
+        self.file, self.storage = file, storage
+        self.positions, self.masked_score = positions, masked_score
+
+    def token_table(self) -> Constant:
+        """The token embeddings, `[vocab_size, hidden_size]`."""
+        return self.storage.table("embeddings/token_table", self.weights["embeddings.token"])
+
+    def position_table(self) -> Constant:
+        """The position embeddings plus the first segment's, float32 `[positions, hidden_size]`."""
+        rows = self.weights["embeddings.position"][: self.positions]
+        rows = rows + self.weights["embeddings.segment"][0]
+        return self.file.constant("embeddings/position_table", rows.astype(np.float32))
+
+    def dense_weights(self, neutral: str, factor: float = 1.0) -> Dense:
+        """A dense layer of the checkpoint, multiplied by a factor."""
+        kernel, bias = self.weights[f"{neutral}.kernel"], self.weights[f"{neutral}.bias"]
+        return Dense(neutral, kernel, bias, factor)
+
+    def vector(self, name: str, neutral: str) -> Constant:
+        """An array of rank 1 of the checkpoint, float32."""
+        return self.storage.vector(name, self.weights[neutral])
+
+    def heads_of_layer(self, i: int) -> int:
+        """Attention heads that layer `i` has; pruning may leave none."""
+        return int(self.weights[f"layers.{i}.attention.query.kernel"].shape[0]) // (
+            self.config.head_size
+        )
+
+
+class EncoderSignature:
+    """One signature: a subgraph for one token length.
+
+    Attributes:
+        graph: the constants that it shares with other signatures.
+        sub: its subgraph.
+        length: its token length; `DYNAMIC` for a free one.
+        token_ids: input, int32 `[1, length]`.
+        padding_mask: input, int32 `[1, length]`, 1 for a token, 0 for padding.
+        segment_ids: input, int32 `[1, length]`.
+    """
+
+    def __init__(self, graph: EncoderGraph, length: int) -> None:
+        self.graph, self.length = graph, length
+        self.sub = graph.file.subgraph(signature_key(length))
+        self.token_ids, self.padding_mask, self.segment_ids = (
+            self.sub.input(name, [1, length]) for name in INPUTS
+        )
+
+    def embeddings(self) -> Tensor:
+        """The sum of the token, position and segment embeddings, normalized."""
+        sub, segment = self.sub, self.graph.weights["embeddings.segment"]
+        ids = sub.reshape(self.token_ids, [-1], [self.length], "embeddings/token_ids")
+        x = self._token_rows(ids)
+        x = sub.add(x, self._position_rows(ids), "embeddings/add_position")
+        if len(segment) > 1:
+            x = sub.add(x, self._segment_rows(segment), "embeddings/add_segment")
+        return self.layer_norm(x, "embeddings.norm", "embeddings/norm")
+
+    def _token_rows(self, ids: Tensor) -> Tensor:
+        name, table = "embeddings/token", self.graph.token_table()
+        if table.dtype != np.float16:
+            return self.sub.embedding_lookup(ids, table, name)
+        return self.sub.dequantize(self.sub.gather(ids, table, f"{name}/rows"), name)
+
+    def _position_rows(self, ids: Tensor) -> Tensor | Constant:
+        sub, file, table = self.sub, self.graph.file, self.graph.position_table()
+        if self.length == self.graph.positions:
+            return table
+        if self.length != DYNAMIC:
+            size = [self.length, self.graph.config.hidden_size]
+            return sub.slice(table, [0, 0], size, size, "embeddings/position")
+        # The positions 0, 1, 2, ... of a free length: a running sum of ones.
+        zeros = sub.mul(ids, file.constant("zero", np.zeros(1, np.int32)), "embeddings/zeros")
+        ones = sub.add(zeros, file.constant("one", np.ones(1, np.int32)), "embeddings/ones")
+        positions = sub.cumsum(ones, "embeddings/position_ids")
+        return sub.embedding_lookup(positions, table, "embeddings/position")
+
+    def _segment_rows(self, segment: np.ndarray) -> Tensor:
+        """The segment embeddings minus the first row, which the position table includes.
+
+        With two segments the rows are segment id times (row 1 - row 0): no lookup is needed.
+        """
+        sub, name = self.sub, "embeddings/segment"
+        if len(segment) == 2:
+            column = sub.reshape(self.segment_ids, [-1, 1], [self.length, 1], f"{name}_ids")
+            column = sub.cast(column, np.float32, f"{name}_is_1")
+            difference = (segment[1] - segment[0])[None].astype(np.float32)
+            return sub.mul(column, self.graph.file.constant(f"{name}_difference", difference), name)
+        flat = sub.reshape(self.segment_ids, [-1], [self.length], f"{name}_ids")
+        table = (segment - segment[0]).astype(np.float32)
+        return sub.embedding_lookup(flat, self.graph.file.constant(f"{name}_table", table), name)
+
+    def mask(self) -> Mask:
+        """The padding mask in the forms that attention and heads read."""
+        sub, storage = self.sub, self.graph.storage
+        row = sub.reshape(self.padding_mask, [1, 1, -1], [1, 1, self.length], "mask/row")
+        present = sub.cast(row, np.float32, "mask/float")
+        absent = sub.sub(present, storage.vector("mask/one", 1.0), "mask/minus_one")
+        score = storage.vector("mask/masked_score", self.graph.masked_score)
+        return Mask(self.padding_mask, present, sub.mul(absent, score, "mask/bias"))
+
+    def encode(self, x: Tensor, mask: Mask, rows: Rows | None) -> Tensor:
+        """All layers.
+
+        Args:
+            x: the embeddings, `[length, hidden_size]`.
+            mask: of this signature.
+            rows: the rows of the last layer to compute; None for all.
+
+        Returns:
+            The hidden states of the last layer, `[length or rows.count, hidden_size]`.
+        """
+        last = self.graph.config.num_layers - 1
+        for i in range(last + 1):
+            x = self._layer(x, mask.bias, i, rows if i == last else None)
+        return x
+
+    def _layer(self, x: Tensor, bias: Tensor, i: int, rows: Rows | None) -> Tensor:
+        sub, name, neutral = self.sub, f"layer_{i}", f"layers.{i}"
+        residual = x if rows is None else rows.select(x, name)
+        output, neutral_output = f"{name}/attention/output", f"{neutral}.attention.output"
+        if self.graph.heads_of_layer(i):
+            context = self._attention(x, residual, bias, i, rows)
+            update = self.dense(context, neutral_output, output)
+            residual = sub.add(update, residual, f"{name}/attention/residual")
+        else:
+            bias_alone = self.graph.vector(f"{output}/bias", f"{neutral_output}.bias")
+            residual = sub.add(residual, bias_alone, f"{name}/attention/residual")
+        x = self.layer_norm(residual, f"{neutral}.attention.norm", f"{name}/attention/norm")
+        return self._feed_forward(x, f"{name}/feed_forward", f"{neutral}.feed_forward")
+
+    def _attention(
+        self, x: Tensor, queries_from: Tensor, bias: Tensor, i: int, rows: Rows | None
+    ) -> Tensor:
+        """Softmax attention (Vaswani et al. 2017, 3.2): `[rows, heads * head_size]`.
+
+        The factor 1/sqrt(head_size) is part of the query's weights. Queries, keys and values are
+        one matmul; where only some rows are read, queries are a matmul of their own.
+        """
+        sub, config, name = self.sub, self.graph.config, f"layer_{i}/attention"
+        heads, size = self.graph.heads_of_layer(i), config.head_size
+        neutral = f"layers.{i}.attention"
+        q = self.graph.dense_weights(f"{neutral}.query", size**-0.5)
+        k, v = (self.graph.dense_weights(f"{neutral}.{part}") for part in ("key", "value"))
+        storage, length = self.graph.storage, self.length
+        if rows is None:
+            count, part = length, f"{name}/query_key_value"
+            joined = storage.dense(sub, x, [q, k, v], part)
+            query, key, value = self._split_heads(joined, 3, heads, part)
+        else:
+            count, part = rows.count, f"{name}/key_value"
+            query = storage.dense(sub, queries_from, [q], f"{name}/query")
+            (query,) = self._split_heads(query, 1, heads, f"{name}/query")
+            key, value = self._split_heads(storage.dense(sub, x, [k, v], part), 2, heads, part)
+        scores = sub.batch_matmul(query, key, [heads, count, length], f"{name}/scores", adj_y=True)
+        scores = sub.add(scores, bias, f"{name}/masked_scores")
+        weights = sub.softmax(scores, f"{name}/probabilities")
+        context = sub.batch_matmul(weights, value, [heads, count, size], f"{name}/context")
+        if count != 1:
+            context = sub.transpose(context, [1, 0, 2], f"{name}/context_rows")
+        width = heads * size
+        return sub.reshape(context, [-1, width], [count, width], f"{name}/context_flat")
+
+    def _split_heads(self, x: Tensor, parts: int, heads: int, name: str) -> list[Tensor]:
+        """`[rows, parts * heads * head_size]` -> `parts` times `[heads, rows, head_size]`.
+
+        For example, 3 parts of 2 heads of size 4: a row has 24 numbers, 8 for each part. It becomes
+        6 rows of 4; rows 0 and 1 are the query's heads, 2 and 3 the key's, 4 and 5 the value's.
+        """
+        sub, rows, size = self.sub, x.shape[0], self.graph.config.head_size
+        if rows == 1 and parts == 1:
+            return [sub.reshape(x, [heads, 1, size], [heads, 1, size], f"{name}_heads")]
+        count = parts * heads
+        x = sub.reshape(x, [-1, count, size], [rows, count, size], f"{name}_heads")
+        x = sub.transpose(x, [1, 0, 2], f"{name}_by_head")
+        return [x] if parts == 1 else sub.split(x, 0, parts, name)
+
+    def _feed_forward(self, x: Tensor, name: str, neutral: str) -> Tensor:
+        """Two dense layers with a residual and LayerNorm; pruning may leave only the bias."""
+        if self.graph.weights[f"{neutral}.inner.kernel"].shape[0]:
+            inner = self.dense(x, f"{neutral}.inner", f"{name}/inner")
+            inner = activate(self.sub, inner, self.graph.config.activation, f"{name}/activation")
+            update: Tensor | Constant = self.dense(inner, f"{neutral}.output", f"{name}/output")
+        else:
+            update = self.graph.vector(f"{name}/output/bias", f"{neutral}.output.bias")
+        residual = self.sub.add(x, update, f"{name}/residual")
+        return self.layer_norm(residual, f"{neutral}.norm", f"{name}/norm")
+
+    def dense(self, x: Tensor, neutral: str, name: str) -> Tensor:
+        """One dense layer of the checkpoint: `[n, inputs]` -> `[n, outputs]`."""
+        return self.graph.storage.dense(self.sub, x, [self.graph.dense_weights(neutral)], name)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """BERT's pooler on the row of [CLS]: `[1, hidden_size]`."""
+        x = self.dense(x, "pooler", "pooler/dense")
+        return activate(self.sub, x, self.graph.config.pooler_activation, "pooler/activation")
+
+    def layer_norm(
+        self, x: Tensor, neutral: str, name: str, epsilon: float | None = None
+    ) -> Tensor:
+        """Layer normalization (Ba et al. 2016) in operators that XNNPACK supports.
+
+        Args:
+            x: float32 `[n, hidden_size]`.
+            neutral: the checkpoint's name of its scale and bias.
+            name: of the result.
+            epsilon: added to the variance; None for the encoder's.
+        """
+        sub, storage = self.sub, self.graph.storage
+        mean = sub.mean(x, 1, f"{name}/mean")
+        squares = sub.squared_difference(x, mean, f"{name}/squares")
+        variance = sub.mean(squares, 1, f"{name}/variance")
+        encoders = self.graph.config.layer_norm_epsilon
+        constant = "layer_norm_epsilon" if epsilon in (None, encoders) else f"{name}/epsilon"
+        added = storage.vector(constant, encoders if epsilon is None else epsilon)
+        inverse = sub.rsqrt(sub.add(variance, added, f"{name}/stable"), f"{name}/inverse")
+        x = sub.mul(sub.sub(x, mean, f"{name}/centred"), inverse, f"{name}/normal")
+        x = sub.mul(x, self.graph.vector(f"{name}/scale", f"{neutral}.scale"), f"{name}/scaled")
+        return sub.add(x, self.graph.vector(f"{name}/bias", f"{neutral}.bias"), name)
