@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
+from converters.json_files import JsonFormat
 from converters.wordpiece import (
     AddedToken,
     Vocabulary,
@@ -58,6 +59,10 @@ _BERT_MODELS = (
 )
 _BERT_TOKENIZERS = frozenset(f"{model}Tokenizer" for model in _BERT_MODELS)
 _ANY_TOKENIZERS = frozenset(["PreTrainedTokenizer", "TokenizersBackend"])
+
+_TOKENIZER_FILE = JsonFormat(
+    "a file of a BERT tokenizer", "take it from the checkpoint's own release again"
+)
 
 Json = dict[str, Any]
 FoundToken = tuple[AddedToken, int | None]
@@ -170,14 +175,7 @@ def _read_json(path: Path) -> Json:
     """Returns the object in a JSON file; an empty one where there is no file."""
     if not path.exists():
         return {}
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise tokenizer_error(str(path), [f"invalid JSON: {error}"]) from error
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise tokenizer_error(str(path), [f"a JSON {kind} where an object was expected"])
-    return content
+    return _TOKENIZER_FILE.read(path)
 
 
 def _unsupported_parts(config: Json, fast: Json) -> list[str]:

@@ -30,9 +30,12 @@ from converters.formats.huggingface_heads import (
     read_head,
 )
 from converters.formats.weight_names import LAYER
+from converters.json_files import JsonFormat
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_CONFIG = JsonFormat("the configuration of a model", "download config.json again")
+_INDEX = JsonFormat("an index of safetensors files", "download it again")
 
 
 def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
@@ -93,13 +96,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         found = ", ".join(sorted(p.name for p in folder.iterdir())[:12]) or "nothing"
         raise ConversionError(f"{folder} has no config.json. Received a folder with: {found}.")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConversionError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(raw, dict):
-        raise ConversionError(f"{path} must hold a JSON object. Received: {type(raw).__name__}.")
-    return raw
+    return _CONFIG.read(path)
 
 
 def _bare_name(name: str, family: Family) -> str:
@@ -124,12 +121,15 @@ def _weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS_FILE]
     index = folder / INDEX_FILE
     if index.is_file():
-        try:
-            names = sorted(
-                set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        weight_map = _INDEX.read(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(
+            isinstance(name, str) for name in weight_map.values()
+        ):
+            raise ConversionError(
+                f"{index}: expected a 'weight_map' from array to file. "
+                f"Received: {str(weight_map)[:80]}. Next: download it again."
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConversionError(f"{index} has no 'weight_map' from array to file.") from error
+        names = sorted(set(weight_map.values()))
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise ConversionError(

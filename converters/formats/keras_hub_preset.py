@@ -7,7 +7,6 @@ configuration is read as data: nothing that a folder names is imported or run.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +34,7 @@ from converters.formats.keras_hub_tasks import (
     read_head,
     write_head,
 )
+from converters.json_files import JsonFormat
 from converters.wordpiece import Vocabulary
 
 CONFIG_FILE, TASK_FILE, TOKENIZER_FILE = "config.json", "task.json", "tokenizer.json"
@@ -42,6 +42,7 @@ PREPROCESSOR_FILE, METADATA_FILE = "preprocessor.json", "metadata.json"
 WEIGHTS_FILE, SHARDED_FILE = "model.weights.h5", "model.weights.json"
 VOCABULARY_FILE = "assets/tokenizer/vocabulary.txt"
 EPSILON = 1e-12
+_PRESET = JsonFormat("a file of a keras-hub preset", "save or download the preset again")
 _BACKBONE, _TOKENIZER = "BertBackbone", "BertTokenizer"
 _PACKAGES = ("keras_hub", "keras_nlp")
 _SIZES = {
@@ -59,10 +60,9 @@ _SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 def is_preset(folder: Path) -> bool:
     """Whether config.json is keras-hub's: it says the class that it configures."""
     try:
-        raw = json.loads((folder / CONFIG_FILE).read_bytes())
-    except (OSError, ValueError):
+        return "registered_name" in _PRESET.read(folder / CONFIG_FILE)
+    except ConversionError:
         return False
-    return isinstance(raw, dict) and "registered_name" in raw
 
 
 def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
@@ -116,7 +116,7 @@ def _read_head(folder: Path, backbone: Any, as_base: bool) -> tuple[PresetHead, 
     path = folder / TASK_FILE
     if not path.is_file():
         return PresetHead(), ()
-    name = str(_read_json(path).get("class_name"))
+    name = str(_PRESET.read(path).get("class_name"))
     try:
         return read_head(name, _read_object(path, (name,)), folder, backbone), ()
     except HeadError as error:
@@ -156,7 +156,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 def read_max_length(folder: Path) -> int | None:
     """The length that a preset's preprocessor pads texts to; None where it has no preprocessor."""
     path = folder / PREPROCESSOR_FILE
-    config = _read_json(path).get("config") if path.is_file() else None
+    config = _PRESET.read(path).get("config") if path.is_file() else None
     length = config.get("sequence_length") if isinstance(config, dict) else None
     return length if isinstance(length, int) and length > 0 else None
 
@@ -222,23 +222,13 @@ def _refuse(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
 def _parameter_count(folder: Path) -> int | None:
     """How many numbers the backbone had that was saved; None where that is not said."""
     path = folder / METADATA_FILE
-    count = _read_json(path).get("parameter_count") if path.is_file() else None
+    count = _PRESET.read(path).get("parameter_count") if path.is_file() else None
     return count if isinstance(count, int) else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConversionError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(raw, dict):
-        raise ConversionError(f"{path} must hold a JSON object. Received: {type(raw).__name__}.")
-    return raw
 
 
 def _read_object(path: Path, classes: tuple[str, ...]) -> dict[str, Any]:
     """The configuration of a serialized object of one of these classes of keras-hub."""
-    raw = _read_json(path)
+    raw = _PRESET.read(path)
     package = str(raw.get("registered_name", "")).split(">")[0]
     config = raw.get("config")
     if package not in _PACKAGES or raw.get("class_name") not in classes or type(config) is not dict:

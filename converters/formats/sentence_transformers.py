@@ -20,9 +20,11 @@ from converters.errors import ConversionError
 from converters.formats.huggingface import WEIGHTS_FILE, read_safetensors
 from converters.formats.weight_names import MAX_SENTENCE_DENSE
 from converters.heads import IDENTITY, SentenceHead
+from converters.json_files import JsonFormat
 
 MODULES_FILE = "modules.json"
 _PACKAGE = "sentence_transformers"
+_MODULE = JsonFormat("a file of a sentence-transformers folder", "save or download it again")
 _TRANSFORMER = "Transformer"
 _SETTINGS_FILE = "sentence_bert_config.json"
 _PROMPTS_FILE = "config_sentence_transformers.json"
@@ -331,10 +333,7 @@ def _pooling_config(pooling: tuple[str, ...], size: int) -> dict[str, Any]:
 def _read_json(path: Path, kind: type) -> Any:
     if not path.is_file():
         raise ConversionError(f"{path} is not there, but {MODULES_FILE} needs it.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConversionError(f"{path} is no JSON: {error}.") from error
+    content = _MODULE.read_value(path)
     if not isinstance(content, kind):
         raise ConversionError(
             f"{path}: expected a JSON {kind.__name__}. Received: {type(content).__name__}."

@@ -6,7 +6,6 @@ Optimizer slots are skipped.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,10 @@ from converters.errors import ConversionError
 from converters.formats.huggingface_families import BERT, read_sizes
 from converters.formats.label_file import read_labels
 from converters.formats.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
+from converters.json_files import JsonFormat
 
 CONFIG_FILE = "bert_config.json"
+_CONFIG = JsonFormat("the configuration of a BERT", "copy it from the model's release again")
 
 # Google's own modeling.py computes "gelu" by its tanh approximation.
 _ACTIVATIONS = {"gelu": GELU_TANH, "relu": RELU}
@@ -90,12 +91,7 @@ def _read_config(path: Path) -> BertConfig:
             f"{path.parent} has a TF1 checkpoint but no {CONFIG_FILE}. Next: copy it from the "
             "release that the model was trained from."
         )
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ConversionError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(raw, dict):
-        raise ConversionError(f"{path} must hold a JSON object. Received: {type(raw).__name__}.")
+    raw = _CONFIG.read(path)
     values, problems = read_sizes(raw, BERT.sizes)
     activation = str(raw.get("hidden_act", "gelu")).lower()
     if activation not in _ACTIVATIONS:

@@ -1,6 +1,7 @@
-"""Which column of a data file has what: named by the user, or found by the names people give them.
+"""Finds the columns of text, second text and label in a data file.
 
-Names are compared without regard to case or to white space around them.
+The user names them, or they are found by their usual names. Names are compared without case and
+without white space at the ends.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ PAIR_COLUMNS = (
     ("text", "text_pair"),
     ("text", "pair"),
 )
-"""The columns of a pair's two texts, as GLUE, SICK and Hugging Face's data sets call them."""
+"""Usual names of the two columns of a text pair, from GLUE, SICK and Hugging Face data sets."""
 
 _SHOWN_PROBLEMS = 5
 _SHOWN_COLUMNS = 20
@@ -50,38 +51,43 @@ _SHOWN_PAIRS = 4
 
 @dataclass
 class Problems:
-    """What is wrong with a file: the first few, and how many."""
+    """The problems of a file: the first few in words, and the number of all."""
 
     shown: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, line: int | str, problem: str) -> None:
-        """Notes what is wrong with a line, or at a place that has another name."""
+        """Adds a problem.
+
+        Args:
+            line: the line number, or another name of the place.
+            problem: what is wrong there.
+        """
         self.count += 1
         if self.count <= _SHOWN_PROBLEMS:
             place = f"line {line}" if isinstance(line, int) else line
             self.shown.append(f"{place}: {problem}")
 
     def listed(self) -> str:
-        """The problems as the end of a message: how many, the first few, and what to do."""
+        """The end of an error message: the number of problems, the first few and the next step."""
         shown = "".join(f"\n  {problem}" for problem in self.shown)
         more = self.count - len(self.shown)
         return (
             f"Received {self.count} problem{'s' if self.count > 1 else ''}:{shown}"
             + (f"\n  and {more} more" if more else "")
-            + "\nNext: mend these lines; nothing was taken from the file."
+            + "\nNext: correct these lines; nothing was read from the file."
         )
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is read of each row.
+class RowSpec:
+    """The expected content of each row.
 
     Attributes:
-        kind: what the label is.
-        labels: whether every row must have one.
-        pairs: whether every row must have two texts; otherwise it has two where the columns' names
-            say so.
+        kind: the kind of label.
+        labels: whether every row must have a label.
+        pairs: whether every row must have two texts. If False, rows have two texts where the file
+            has two columns with the usual names of a pair.
     """
 
     kind: LabelKind
@@ -94,8 +100,8 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The columns' names; None where there is none of the kind."""
+class Columns:
+    """The names of the columns; None for a column that the file does not have."""
 
     text: str
     pair: str | None
@@ -103,31 +109,33 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class ColumnChoice:
-    """Chooses columns.
+class ColumnFinder:
+    """Finds the columns of a file.
 
     Attributes:
         where: the file, for messages.
-        named: what the user named; what is empty is found.
-        wanted: what is read.
+        named: the column names that the user gave; empty names are found.
+        spec: the expected content of a row.
     """
 
     where: str
     named: DataSettings
-    wanted: Wanted
+    spec: RowSpec
 
-    def choose(self, columns: Sequence[str], earlier: Problems) -> Chosen | None:
-        """Says which column has what.
+    def find(self, columns: Sequence[str], earlier: Problems) -> Columns | None:
+        """Finds the columns of text, second text and label.
 
         Args:
-            columns: the names in the file.
-            earlier: problems of the lines before.
+            columns: the column names of the file.
+            earlier: problems of earlier lines.
 
         Returns:
-            None where it is not clear but lines before had problems, which may be why.
+            The columns; None if they are not clear and earlier lines had problems, which may be
+            the reason.
 
         Raises:
-            DataError: it is not clear; the message has the columns found and the flags to use.
+            DataError: The columns are not clear; the message lists the columns of the file and the
+                flags that name them.
         """
         problems: list[str] = []
         text, pair = self._texts(columns, problems)
@@ -138,16 +146,16 @@ class ColumnChoice:
             found = ", ".join(repr(column[:40]) for column in columns[:_SHOWN_COLUMNS])
             raise DataError(
                 f"{self.where}: expected {' and '.join(problems)}. Received the columns: {found}. "
-                "Next: name the columns with these flags; in a TSV or CSV the first line has to be "
-                "their names."
+                "Next: name the columns with these flags; the first line of a TSV or CSV must hold "
+                "the column names."
             )
-        return Chosen(text, pair, label)
+        return Columns(text, pair, label)
 
     def _texts(self, columns: Sequence[str], problems: list[str]) -> tuple[str, str | None]:
         named = self.named
         if not named.text_column and not named.pair_column:
             couple = pair_columns(columns)
-            if couple or self.wanted.pairs:
+            if couple or self.spec.pairs:
                 if couple is None:
                     names = "; ".join(" and ".join(pair) for pair in PAIR_COLUMNS[:_SHOWN_PAIRS])
                     problems.append(
@@ -159,31 +167,32 @@ class ColumnChoice:
         firsts = [first for first, _ in PAIR_COLUMNS] if named.pair_column else []
         text = _column(others, named.text_column, (*TEXT_COLUMNS, *firsts))
         if text is None:
-            wanted = _wanted(named.text_column, TEXT_COLUMNS)
-            problems.append(f"{wanted} for the text (--text-column names another)")
-        if not named.pair_column and not self.wanted.pairs:
+            expected = _expected(named.text_column, TEXT_COLUMNS)
+            problems.append(f"{expected} for the text (--text-column names another)")
+        if not named.pair_column and not self.spec.pairs:
             return text or "", None
         seconds = [second for first, second in PAIR_COLUMNS if first == _plain(text or "")]
         pair = _column([c for c in columns if c != text], named.pair_column, seconds)
         if pair is None:
-            wanted = _wanted(named.pair_column, seconds or [couple[1] for couple in PAIR_COLUMNS])
-            problems.append(f"{wanted} for the second text (--pair-column names another)")
+            usual = seconds or [couple[1] for couple in PAIR_COLUMNS]
+            expected = _expected(named.pair_column, usual)
+            problems.append(f"{expected} for the second text (--pair-column names another)")
         return text or "", pair
 
     def _label(self, columns: Sequence[str], problems: list[str]) -> str | None:
-        kind, named = self.wanted.kind, self.named.label_column
-        if self.wanted.labels == "none":
+        kind, named = self.spec.kind, self.named.label_column
+        if self.spec.labels == "none":
             return None
         label = label_column(columns, kind, named)
-        unclear = self.wanted.labels == "required" or named or _matches(columns, kind.every_name)
+        unclear = self.spec.labels == "required" or named or _matches(columns, kind.every_name)
         if label is None and unclear:
-            wanted = _wanted(named, kind.every_name)
-            problems.append(f"{wanted} for the {kind.noun} (--label-column names another)")
+            expected = _expected(named, kind.every_name)
+            problems.append(f"{expected} for the {kind.noun} (--label-column names another)")
         return label
 
 
 def pair_columns(columns: Sequence[str]) -> tuple[str, str] | None:
-    """The columns of a pair's two texts; None where no names, or the names of several, fit."""
+    """The two columns of a text pair; None unless exactly one pair of usual names is there."""
     by_name = {_plain(column): column for column in columns}
     found = [
         (by_name[first], by_name[second])
@@ -194,12 +203,12 @@ def pair_columns(columns: Sequence[str]) -> tuple[str, str] | None:
 
 
 def label_column(columns: Sequence[str], kind: LabelKind, named: str = "") -> str | None:
-    """The column that has a label of a kind; None where it is not clear.
+    """The column of a label; None if it is not clear.
 
     Args:
-        columns: the names in the file.
-        kind: names that come first are looked for first.
-        named: the one that it must be.
+        columns: the column names of the file.
+        kind: the kind of label, whose first group of names has precedence.
+        named: the name that the user gave; empty searches for the names of `kind`.
     """
     for names in [()] if named else kind.names:
         if named or _matches(columns, names):
@@ -220,7 +229,7 @@ def _column(columns: Sequence[str], named: str, names: Sequence[str]) -> str | N
     return found[0] if len(found) == 1 else None
 
 
-def _wanted(named: str, names: Sequence[str]) -> str:
+def _expected(named: str, names: Sequence[str]) -> str:
     if named:
         return f"the column {named!r}"
     if len(names) == 1:

@@ -1,25 +1,23 @@
-"""Sentences whose words have tags: CoNLL columns and JSONL, or all that is wrong with the file.
+"""Reads sentences of tagged words from CoNLL columns and JSONL.
 
-CoNLL columns: a word a line, its columns divided by tabs (or, in a file without them, by spaces), a
-blank line after each sentence. The word is in the first column and the tag in the last; other
-columns are named by their numbers from 1. Left out are:
+CoNLL columns: one word per line, columns separated by tabs (by spaces in a file without tabs), and
+an empty line after each sentence. The word is in the first column and the tag in the last; the
+caller can select other columns by their number from 1. In a `.conllu` the default columns are 2
+(FORM) and 4 (UPOS). The reader skips:
 
 - lines that begin with `-DOCSTART-`;
-- comments as CoNLL-U has them: lines before a sentence's first word that begin with `# ` and have
-  not as many columns as the others, or, where spaces divide columns, read `# name = value`. So a
-  word `#` or `#hashtag` stays a word;
-- in a `.conllu`: ranges (`3-4`) and empty nodes (`8.1`). There the word is in column 2 and the tag
-  in column 4 (UPOS) where nothing else is said.
+- comments of CoNLL-U: lines before the first word of a sentence that begin with `# ` and have
+  another number of columns than the others, or, in a file with spaces, the form `# name = value`.
+  A word `#` or `#hashtag` is a word;
+- in a `.conllu`, ranges (`3-4`) and empty nodes (`8.1`).
 
-JSONL: an object a line with a list of `tokens` and one of `tags`, as long. Files are UTF-8 and may
-have `.gz` after their names. `-` is the standard input, JSONL where it starts with `{`.
+JSONL: one object per line with two lists of equal length, `tokens` and `tags`. Files are UTF-8, and
+`.gz` may follow their names. `-` is the standard input; it is JSONL if it starts with `{`.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -27,15 +25,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import InvalidJsonError, json_type, parse_json
+from edgebert.data.characters import replace_lone_surrogates
+from edgebert.data.columns import Problems
 from edgebert.data.datasets import Dataset
-from edgebert.data.table_files import (
+from edgebert.data.files import (
     STANDARD_INPUT,
-    LabelUse,
-    Problems,
-    json_type,
+    dataset_name,
+    describe,
+    ending_of,
     numbered_lines,
     open_bytes,
+    read_errors,
+    without_line_end,
 )
+from edgebert.data.labels import LabelUse
 from edgebert.data.tagging_schemes import to_iob2
 from edgebert.errors import DataError, UsageError
 
@@ -46,16 +50,15 @@ _CONLLU_COLUMNS = ("2", "4")
 _NO_WORD = re.compile(r"[0-9]+[-.][0-9]+")
 _COMMENT = re.compile(r"# *(\S+ *=|newdoc|newpar)")
 _SPACES = re.compile("[ \t]+")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedSentence:
-    """Words with their tags; None where a word has none.
+    """Words with their tags.
 
     Attributes:
-        words: as the file has them; none is empty, and one may hold white space.
-        tags: as many.
+        words: the words of the file, none of them empty; a word may contain white space.
+        tags: one tag per word; None for a missing tag.
     """
 
     words: tuple[str, ...]
@@ -63,13 +66,13 @@ class TaggedSentence:
 
     @property
     def text(self) -> str:
-        """The words with a space between two, which is what a model reads."""
+        """The words separated by spaces: the input text of a model."""
         return " ".join(self.words)
 
 
 @dataclass(frozen=True)
 class _RawSentence:
-    """Words and tags, and the line of each word."""
+    """Words, their tags and their line numbers."""
 
     words: tuple[str, ...]
     tags: tuple[str | None, ...]
@@ -86,78 +89,79 @@ def read_tagged(
     """Reads a file of tagged sentences.
 
     Args:
-        path: of CoNLL columns, or a .jsonl; `-` is the standard input.
-        text_column: the number of the column that has the word, from 1, or the key of a JSONL's
-            list; empty for the first column, or a key of `TOKEN_KEYS`.
-        label_column: the same of the tag; empty for the last column, or a key of `TAG_KEYS`.
-        labels: `required`: every word has a tag; `optional`: they may have none; `none`: tags are
-            not looked at.
-        entities: tags are of one of the schemes in `edgebert.data.tagging_schemes`, and are turned
-            into IOB2.
+        path: a file of CoNLL columns, or a .jsonl; `-` is the standard input.
+        text_column: Number of the word's column, from 1, or the JSONL key of the words. Empty uses
+            the first column, or a key of `TOKEN_KEYS`.
+        label_column: Number of the tag's column, or the JSONL key of the tags. Empty uses the last
+            column, or a key of `TAG_KEYS`.
+        labels: `required`: every word has a tag; `optional`: a word may have a tag; `none`: tags
+            are ignored.
+        entities: whether tags have a scheme of `edgebert.data.tagging_schemes` and are converted
+            to IOB2.
 
     Raises:
-        DataError: the file can't be read, has ragged columns, words without a tag, or tags of no
-            scheme. Up to five problems are listed with their lines, and how many there are.
-        UsageError: a column is named that CoNLL columns can't have.
+        DataError: The file can't be read, rows have different numbers of columns, words have no
+            tag, or tags have no known scheme. The first five problems are listed with their
+            lines, and the number of all.
+        UsageError: A column of a CoNLL file is not named by a number from 1.
     """
     path = Path(path)
-    where = "standard input" if path == STANDARD_INPUT else str(path)
+    where = describe(path)
     problems = Problems()
-    try:
+    with read_errors(path):
         stream, sha256 = open_bytes(path)
         with closing(stream):
             lines = [
-                (number, line.removesuffix("\n").removesuffix("\r"))
+                (number, without_line_end(line))
                 for number, line in numbered_lines(stream, problems)
             ]
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{where} can't be read: {error}. Next: check the path, and that it was copied whole."
-        ) from error
     columns = _Columns(where, text_column, label_column, labels)
     read = _json_sentences if _is_jsonl(path, lines) else _column_sentences
     raw = list(read(lines, columns, problems, path))
     examples = _examples(raw, entities and labels != "none", problems)
     if problems.count:
-        wanted = "a word" if labels == "none" else "a word and a tag"
+        expected = "a word" if labels == "none" else "a word and a tag"
         if read is _json_sentences:
-            wanted = "a list of words" + ("" if labels == "none" else " and one of tags, as long,")
-        raise DataError(f"{where}: expected UTF-8 with {wanted} in every line. {problems.listed()}")
+            expected = "a list of words" + (
+                "" if labels == "none" else " and a list of tags of the same length"
+            )
+        raise DataError(
+            f"{where}: expected UTF-8 with {expected} in every line. {problems.listed()}"
+        )
     if not examples:
         raise DataError(f"{where}: expected at least one sentence. Received: none.")
-    name = "stdin" if path == STANDARD_INPUT else path.name.split(".")[0] or path.name
-    return Dataset(name, examples, path, sha256)
+    return Dataset(dataset_name(path), examples, path, sha256)
 
 
 def has_tokens(path: Path) -> bool:
-    """Whether a JSONL has lists of tokens rather than texts; unreadable files count as having."""
+    """Whether a JSONL has lists of tokens instead of texts; True for a file that can't be read."""
     try:
-        stream, _ = open_bytes(path)
-        with closing(stream):
-            first = json.loads(next((line for line in stream if line.strip()), b"{}"))
-    except (OSError, EOFError, zlib.error, ValueError):
+        with read_errors(path):
+            stream, _ = open_bytes(path)
+            with closing(stream):
+                first = parse_json(next((line for line in stream if line.strip()), b"{}"))
+    except (DataError, InvalidJsonError):
         return True
     return not isinstance(first, dict) or any(key in first for key in TOKEN_KEYS)
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns or keys the caller named, and what it wants of the tags."""
+    """The columns or keys that the caller named, and the use of the tags."""
 
     where: str
     text: str
     label: str
     labels: LabelUse
 
-    def places(self, width: int, path: Path) -> tuple[int, int | None]:
-        """The places from 0 of the word and the tag in lines of so many columns.
+    def indexes(self, width: int, path: Path) -> tuple[int, int | None]:
+        """The indexes from 0 of the word and of the tag in lines of `width` columns.
 
         Raises:
-            DataError: there are not so many columns.
-            UsageError: a column is no number.
+            DataError: There are fewer columns.
+            UsageError: A column is not named by a number.
         """
-        conllu = path.name.lower().removesuffix(".gz").endswith(".conllu")
-        word, tag = _CONLLU_COLUMNS if conllu else ("1", str(width))
+        word, tag = _CONLLU_COLUMNS if ending_of(path) == ".conllu" else ("1", str(width))
         word, tag = self.text or word, self.label or tag
         for flag, column in (("--text-column", word), ("--label-column", tag)):
             if not (column.isascii() and column.isdigit()) or int(column) < 1:
@@ -168,9 +172,9 @@ class _Columns:
         if self.labels == "none" or (self.labels == "optional" and width == 1):
             tag = ""
         if int(word) > width or int(tag or 1) > width or word == tag:
-            wanted = "a word" if not tag else "a word and its tag"
+            expected = "a word" if not tag else "a word and its tag"
             raise DataError(
-                f"{self.where}: expected {wanted} in columns {word}{tag and f' and {tag}'}. "
+                f"{self.where}: expected {expected} in columns {word}{tag and f' and {tag}'}. "
                 f"Received: {width} column{'s' if width > 1 else ''} in most lines. Next: name the "
                 "columns by their numbers with --text-column and --label-column."
             )
@@ -189,7 +193,7 @@ _Lines = Sequence[tuple[int, str]]
 
 def _is_jsonl(path: Path, lines: _Lines) -> bool:
     if path != STANDARD_INPUT:
-        return path.name.lower().removesuffix(".gz").endswith(".jsonl")
+        return ending_of(path) == ".jsonl"
     return next((line for _, line in lines if line.strip()), "").startswith("{")
 
 
@@ -203,8 +207,8 @@ def _column_sentences(
     tabs = 2 * sum("\t" in line for line in words) > len(words)
     split = (lambda line: line.split("\t")) if tabs else (lambda line: _SPACES.split(line.strip()))
     width = Counter(len(split(line)) for line in words).most_common(1)[0][0]
-    word, tag = columns.places(width, path)
-    skips_ids = path.name.lower().removesuffix(".gz").endswith(".conllu")
+    word, tag = columns.indexes(width, path)
+    skips_ids = ending_of(path) == ".conllu"
 
     found: list[tuple[str, str | None, int]] = []
     for number, line in [*lines, (0, "")]:
@@ -236,8 +240,8 @@ def _json_sentences(
         if not line.strip():
             continue
         try:
-            content = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            content = parse_json(line)
+        except InvalidJsonError as error:
             problems.add(number, f"invalid JSON: {error}")
             continue
         if isinstance(content, dict):
@@ -261,7 +265,7 @@ def _json_sentences(
 
 
 def _texts(value: Any, key: str, number: int, problems: Problems) -> tuple[str, ...] | None:
-    """A list of texts, none empty, or None and what is wrong with it."""
+    """A list of non-empty texts; None, with a problem added, for any other value."""
     if not isinstance(value, list) or not value:
         received = "an empty one" if value == [] else "none"
         if value is not None and not isinstance(value, list):
@@ -273,14 +277,14 @@ def _texts(value: Any, key: str, number: int, problems: Problems) -> tuple[str, 
         what = "an empty text" if wrong == "" else f"a JSON {json_type(wrong)}"
         problems.add(number, f"{key}: expected texts in the list. Received: {what}")
         return None
-    return tuple(_LONE_SURROGATE.sub("\ufffd", item) for item in value)
+    return tuple(replace_lone_surrogates(item) for item in value)
 
 
 def _examples(
     raw: Sequence[_RawSentence], entities: bool, problems: Problems
 ) -> tuple[TaggedSentence, ...]:
     tags: Iterable[tuple[str | None, ...]] = [sentence.tags for sentence in raw]
-    # A line that was left out would make faults of the tags around it.
+    # After a skipped line, the tags around it would look invalid.
     if entities and not problems.count and all(tag is not None for each in tags for tag in each):
         turned, faults = to_iob2([[tag for tag in each if tag is not None] for each in tags])
         for fault in faults:

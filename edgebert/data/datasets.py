@@ -1,15 +1,16 @@
-"""Labelled text: reads the files that people have, checks their labels, splits them.
+"""Data sets of labelled text: reads files, checks labels, splits and samples.
 
-Formats, by the file's name, each maybe with `.gz` after it:
+The ending of the file name gives the format; `.gz` may follow it:
 
-- `.tsv`: a header, columns divided by tabs, no quoting (a quotation mark is text);
-- `.csv`: a header, columns divided by commas, quoting as spreadsheets write it;
-- `.jsonl`: one JSON object a line;
-- `.txt`: one text a line, no labels.
+- `.tsv`: a header, columns separated by tabs, no quoting (a quotation mark is text);
+- `.csv`: a header, columns separated by commas, quoting as in spreadsheets;
+- `.jsonl`: one JSON object per line;
+- `.txt`: one text per line, no labels.
 
-`-` is the standard input: JSONL where its first line starts with `{`, else one text a line. Files
-are UTF-8 (a byte order mark is skipped). Empty lines are no rows, but an empty line between the
-texts of a `.txt` is an empty text. Texts stay as they are; white space around labels is dropped.
+`-` is the standard input: JSONL if its first line starts with `{`, otherwise one text per line.
+Files are UTF-8; a byte order mark is skipped. Empty lines are not rows, except that an empty line
+between the texts of a `.txt` is an empty text. Texts are not changed; white space around labels is
+removed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.data.columns import Wanted
-from edgebert.data.disk_rows import changed
+from edgebert.data.columns import RowSpec
+from edgebert.data.disk_rows import map_rows
+from edgebert.data.files import dataset_name
 from edgebert.data.labels import ONE_LABEL, LabelUse
-from edgebert.data.table_files import STANDARD_INPUT, read_rows
+from edgebert.data.table_files import read_rows
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
 
@@ -39,7 +41,7 @@ _SHOWN_LABELS = 20
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A text, or a pair of texts, and its label; None where there is none."""
+    """A text, or a pair of texts, with its label; None for a missing label or second text."""
 
     text: str
     label: str | None = None
@@ -48,15 +50,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples of a task: texts with their labels, or what else its reader gives.
+    """The examples of a task.
 
     Attributes:
-        name: for reports: the file's name without its endings, and what was taken of it.
-        examples: in the file's order; `Example` of labelled text, a dataclass in any case. A
-            sequence that reads them when they are asked for has a method `subset`.
-        path: the file they come from; `-` for the standard input.
-        sha256: of the file's bytes (as packed, in a `.gz`), in hex.
-        task: the name of the task whose reader read it; empty where any may use it.
+        name: name for reports: the file name without endings, and the part that was taken.
+        examples: dataclass objects in the order of the file; `Example` for labelled text. A
+            sequence that reads examples on access has a method `subset`.
+        path: the file; `-` for the standard input.
+        sha256: SHA-256 of the file as it is stored, in hex.
+        task: name of the task whose reader read the file; empty if every task can use it.
     """
 
     name: str
@@ -68,11 +70,11 @@ class Dataset:
     @cached_property
     def texts(self) -> Sequence[str]:
         """The texts."""
-        return changed(self.examples, lambda example: example.text)
+        return map_rows(self.examples, lambda example: example.text)
 
     @cached_property
     def labels(self) -> tuple[str | None, ...]:
-        """The labels, one an example; None of examples that have no one label."""
+        """The label of each example; None for examples without a single label."""
         once: dict[Any, Any] = {}
         labels = (getattr(example, "label", None) for example in self.examples)
         return tuple(once.setdefault(label, label) for label in labels)
@@ -83,7 +85,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class SampleSet:
-    """The files of the bundled sample set."""
+    """Paths of the bundled sample set."""
 
     train: Path
     dev: Path
@@ -101,32 +103,31 @@ def read_dataset(
 
     Args:
         path: a .tsv, .csv, .jsonl or .txt, maybe with .gz after it, or `-` for the standard input.
-        text_column: the column that has the text. None takes the one that is named text, sentence,
-            utterance, review, query, question, content, message, comment or tweet; or, where there
-            are the columns of a pair (sentence1 and sentence2, premise and hypothesis and others:
-            `dataset_columns.PAIR_COLUMNS`), the first of these.
-        label_column: the column that has the label. None takes the one that is named label, intent,
-            category or class.
-        labels: `required`: every row has one. `optional`: a row may have one. `none`: they are not
-            looked at.
-        pair_column: the column that has a pair's second text. None takes that of the pair's
-            columns; where only `text_column` is named, the examples are single texts.
+        text_column: Column of the text. None finds a column named text, sentence, utterance,
+            review, query, question, content, message, comment or tweet, or the first of the two
+            columns of a pair (such as sentence1 and sentence2: `columns.PAIR_COLUMNS`).
+        label_column: Column of the label. None finds a column named label, intent, category or
+            class.
+        labels: `required`: every row has a label. `optional`: a row may have one. `none`: labels
+            are ignored.
+        pair_column: Column of the second text of a pair. None finds the second of the two columns
+            of a pair; if only `text_column` is given, the examples are single texts.
 
     Raises:
-        DataError: the file is missing, empty, not UTF-8, of no known format, its columns are
-            unclear, or rows have no text, no label or too many columns. Up to five problems are
-            listed with their lines, and how many there are.
-        UsageError: `labels` is none of its values, or columns are named where there are none.
+        DataError: The file is missing, empty, not UTF-8 or of an unknown format, its columns are
+            unclear, or rows have no text, no label or too many columns. The first five problems
+            are listed with their lines, and the number of all.
+        UsageError: `labels` has an unknown value, or columns are named for a file without columns.
     """
     columns = DataSettings(text_column or "", pair_column or "", label_column or "")
-    read = read_table(path, columns, Wanted(ONE_LABEL, labels), Example)
+    read = read_table(path, columns, RowSpec(ONE_LABEL, labels), Example)
     return replace(read, task="classification" if read.examples[0].pair is None else "pairs")
 
 
 def read_table(
     path: Path | str,
     columns: DataSettings,
-    wanted: Wanted,
+    spec: RowSpec,
     make: Callable[[str, Any, str | None], Any],
     task: str = "",
 ) -> Dataset:
@@ -134,25 +135,24 @@ def read_table(
 
     Args:
         path: as for `read_dataset`.
-        columns: the columns that are named; the others are found by their names.
-        wanted: what is read of a row.
-        make: makes an example of a text, its label (as the kind of label has it, None where there
-            is none) and the second text of a pair.
-        task: the name of the task whose examples they are.
+        columns: names of columns; a column with an empty name is found by the usual names.
+        spec: the texts and the label of a row.
+        make: makes an example from a text, its label (None if missing) and the second text of a
+            pair (None for single texts).
+        task: name of the task of the examples.
 
     Raises:
         DataError: as for `read_dataset`.
         UsageError: as for `read_dataset`.
     """
     path = Path(path)
-    rows, sha256 = read_rows(path, columns, wanted)
-    name = "stdin" if path == STANDARD_INPUT else path.name.split(".")[0] or path.name
-    examples = changed(rows, lambda row: make(row[0], row[2], row[1]))
-    return Dataset(name, examples, path, sha256, task)
+    rows, sha256 = read_rows(path, columns, spec)
+    examples = map_rows(rows, lambda row: make(row[0], row[2], row[1]))
+    return Dataset(dataset_name(path), examples, path, sha256, task)
 
 
 def label_names(dataset: Dataset) -> tuple[str, ...]:
-    """Returns the labels that occur, each once: sorted, as numbers where all are integers.
+    """The labels of a data set, each once; sorted by number if all are integers, else by text.
 
     Raises:
         DataError: an example has no label.
@@ -161,7 +161,7 @@ def label_names(dataset: Dataset) -> tuple[str, ...]:
 
 
 def sorted_labels(names: Iterable[str]) -> tuple[str, ...]:
-    """Labels in the order that models have them: sorted, as numbers where all are integers."""
+    """Labels in the order of model outputs: sorted by number if all are integers, else by text."""
     names = set(names)
     if all(_INTEGER.fullmatch(name) for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
@@ -169,10 +169,10 @@ def sorted_labels(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def encode_labels(dataset: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int32]:
-    """Returns the place of each example's label in `labels`: int32 `[examples]`.
+    """The index in `labels` of each example's label: int32 `[examples]`.
 
     Raises:
-        DataError: an example has no label, or one that is not in `labels`.
+        DataError: An example has no label, or a label that is not in `labels`.
     """
     places = {label: place for place, label in enumerate(labels)}
     counts = _labels_of(dataset)
@@ -183,15 +183,15 @@ def encode_labels(dataset: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int
 def refuse_unknown_labels(
     dataset: Dataset, counts: Mapping[str, int], labels: Sequence[str]
 ) -> None:
-    """Holds the labels of a data set against a model's.
+    """Checks that a model knows the labels of a data set.
 
     Args:
-        dataset: where they are from.
-        counts: how often it has each label.
-        labels: those that the model knows.
+        dataset: the data set, for its name.
+        counts: number of examples of each label.
+        labels: labels of the model.
 
     Raises:
-        DataError: it has others; they are listed.
+        DataError: The data set has other labels; they are listed.
     """
     known = set(labels)
     unknown = {label: count for label, count in counts.items() if label not in known}
@@ -199,28 +199,28 @@ def refuse_unknown_labels(
         listed = _listed([f"{label!r} ({count}x)" for label, count in sorted(unknown.items())])
         raise DataError(
             f"{dataset.name}: expected labels that the model knows: "
-            f"{_listed([repr(label) for label in labels])}. Received, too: {listed}. "
-            "Next: train with these labels, or take their rows out."
+            f"{_listed([repr(label) for label in labels])}. Received also: {listed}. "
+            "Next: train a model with these labels, or remove their rows."
         )
 
 
 def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Splits a dataset in two with the same share of every label; the file's order is kept.
+    """Splits a data set in two, stratified by label; both parts keep the order of the file.
 
-    Of each label at least one example stays in the first part. Examples without a label count as
-    one label of their own, those with several by the rarest of them.
+    The first part keeps at least one example of each label. Examples without a label form one
+    stratum. Examples with several labels belong to the stratum of their rarest label.
 
     Args:
         dataset: at least two examples.
-        dev_fraction: the share of the second part, between 0 and 1.
-        seed: the same seed gives the same split, on every machine.
+        dev_fraction: share of the second part, between 0 and 1.
+        seed: the same seed gives the same split on every machine.
 
     Returns:
-        The rest, and the part that is `dev_fraction` of all.
+        The first part, and the second part with `dev_fraction` of the examples.
 
     Raises:
         UsageError: `dev_fraction` is not between 0 and 1.
-        DataError: there are too few examples for that share.
+        DataError: There are too few examples for that share.
     """
     if not 0 < dev_fraction < 1:
         raise UsageError(f"dev_fraction: expected between 0 and 1. Received: {dev_fraction}.")
@@ -233,8 +233,8 @@ def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dat
     sizes = _dev_sizes([len(group) for group in groups], dev_fraction)
     if not sum(sizes):
         raise DataError(
-            f"{dataset.name}: expected enough examples to split {dev_fraction:g} of them off. "
-            f"Received: {len(dataset)} of {len(groups)} labels. Next: give a dev file."
+            f"{dataset.name}: expected enough examples for a dev part of {dev_fraction:g}. "
+            f"Received: {len(dataset)} examples of {len(groups)} labels. Next: give a dev file."
         )
     chosen = np.zeros(len(dataset), bool)
     for group, size in zip(groups, sizes, strict=True):
@@ -247,12 +247,12 @@ def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dat
 
 
 def take(dataset: Dataset, rows: int, seed: int) -> Dataset:
-    """Takes a random subset of `rows` examples, in the file's order; all where there are no more.
+    """A random subset of `rows` examples in the order of the file; all examples if there are fewer.
 
     Args:
-        dataset: where from.
-        rows: how many, at least 1.
-        seed: the same seed gives the same subset, on every machine.
+        dataset: the data set.
+        rows: number of examples, at least 1.
+        seed: the same seed gives the same subset on every machine.
 
     Raises:
         UsageError: `rows` is less than 1.
@@ -266,9 +266,9 @@ def take(dataset: Dataset, rows: int, seed: int) -> Dataset:
 
 
 def sample_set() -> SampleSet:
-    """Returns the files of the bundled sample set: what people say to a voice assistant.
+    """The files of the bundled sample set: commands to a voice assistant with their intents.
 
-    Columns: text, label (the intent), template (the sentence that the text was made from).
+    Columns: text, label (the intent), template (the id of the template of the text).
     """
     return SampleSet(*(_SAMPLES / f"{part}.tsv" for part in ("train", "dev", "test")))
 
@@ -285,7 +285,7 @@ def _labels_of(dataset: Dataset) -> Counter[str]:
 
 
 def _strata(dataset: Dataset) -> Sequence[str | None]:
-    """The label of each example, of several the rarest."""
+    """The stratum of each example: its label, or the rarest of its labels."""
     lists = [getattr(example, "labels", None) for example in dataset.examples]
     if not any(lists):
         return dataset.labels
@@ -297,7 +297,7 @@ def _strata(dataset: Dataset) -> Sequence[str | None]:
 
 
 def _dev_sizes(sizes: Sequence[int], fraction: float) -> list[int]:
-    """Shares round(fraction of all) out among groups, the largest remainders first."""
+    """Distributes round(fraction * total) over the groups by the largest remainder method."""
     wanted = [fraction * size for size in sizes]
     most = [size - 1 for size in sizes]
     taken = [min(int(share), limit) for share, limit in zip(wanted, most, strict=True)]

@@ -1,8 +1,8 @@
-"""Rows that are too many for memory: in files without names, read when they are asked for.
+"""Rows of data sets that are too large for memory, in temporary files.
 
-What is small stays in memory as it is. What is not is appended to a file that has no name, so it is
-gone when nobody holds it any more, however the process ends. Such files stand in the folder for
-temporary files (the environment's TMPDIR), which must be on a disk to be of use.
+Few rows stay in memory. Many rows are appended to an unnamed temporary file and read on access. The
+operating system removes the file when the process ends, in whatever way. Such files are in the
+folder for temporary files (TMPDIR), which must be on a disk for this to save memory.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ U = TypeVar("U")
 N = TypeVar("N", bound=np.generic)
 
 IN_MEMORY_BYTES = 128 * 2**20
-"""Rows that are estimated to take more than this go to disk."""
+"""Estimated size above which rows are written to disk."""
 
 
 class RowsOnDisk(Sequence[T], Generic[T]):
-    """Rows of a file.
+    """Rows of a temporary file, read on access.
 
     Args:
-        file: what holds it open.
-        starts: where each row begins, int64 `[rows]`.
-        sizes: bytes of each row, int32 `[rows]`.
-        make: makes what is handed out of what was written.
+        file: the open file.
+        starts: byte offset of each row, int64 `[rows]`.
+        sizes: size of each row in bytes, int32 `[rows]`.
+        make: turns a stored value into the row that is returned.
     """
 
     def __init__(
@@ -58,28 +58,28 @@ class RowsOnDisk(Sequence[T], Generic[T]):
         if isinstance(index, slice):
             return self.subset(np.arange(len(self))[index])
         size, start = int(self._sizes[index]), int(self._starts[index])
-        # Read at a place: threads may share the file.
+        # pread keeps no file position, so threads can share the file.
         return self._make(marshal.loads(os.pread(self._file.fileno(), size, start)))
 
     def __iter__(self) -> Iterator[T]:
         return (self[i] for i in range(len(self)))
 
     def subset(self, rows: npt.NDArray[np.intp]) -> RowsOnDisk[T]:
-        """Some of the rows, by their numbers; nothing is read."""
+        """A subset of the rows by their numbers; reads nothing."""
         return RowsOnDisk(self._file, self._starts[rows], self._sizes[rows], self._make)
 
-    def then(self, change: Callable[[T], U]) -> RowsOnDisk[U]:
-        """The same rows, each changed when it is handed out."""
+    def map(self, change: Callable[[T], U]) -> RowsOnDisk[U]:
+        """The same rows, with a function applied to each on access."""
         make = self._make
         return RowsOnDisk(self._file, self._starts, self._sizes, lambda row: change(make(row)))
 
 
-def kept(rows: Iterable[R], bytes_of: Callable[[R], int]) -> list[R] | RowsOnDisk[R]:
-    """Rows in memory where they are few, on disk where they are many.
+def store_rows(rows: Iterable[R], bytes_of: Callable[[R], int]) -> list[R] | RowsOnDisk[R]:
+    """Keeps few rows in memory and writes many to disk.
 
     Args:
-        rows: of texts, numbers, None, tuples, lists and dicts of such.
-        bytes_of: about how much memory a row takes.
+        rows: rows of texts, numbers, None, and tuples, lists and dicts of these.
+        bytes_of: estimates the memory of a row in bytes.
     """
     held: list[R] = []
     size, rest = 0, iter(rows)
@@ -90,7 +90,7 @@ def kept(rows: Iterable[R], bytes_of: Callable[[R], int]) -> list[R] | RowsOnDis
             break
     else:
         return held
-    file: Any = tempfile.TemporaryFile()  # noqa: SIM115 (the rows hold it)
+    file: Any = tempfile.TemporaryFile()  # noqa: SIM115 (RowsOnDisk keeps it open)
     sizes = array("i")
     for some in (held, rest):
         for row in some:
@@ -103,28 +103,28 @@ def kept(rows: Iterable[R], bytes_of: Callable[[R], int]) -> list[R] | RowsOnDis
     return RowsOnDisk(file, starts, lengths, lambda row: row)
 
 
-def changed(rows: Sequence[R], change: Callable[[R], U]) -> Sequence[U]:
-    """Each row changed: at once where they are in memory, else when it is handed out."""
-    return rows.then(change) if isinstance(rows, RowsOnDisk) else tuple(map(change, rows))
+def map_rows(rows: Sequence[R], change: Callable[[R], U]) -> Sequence[U]:
+    """Applies a function to each row: at once for rows in memory, on access for rows on disk."""
+    return rows.map(change) if isinstance(rows, RowsOnDisk) else tuple(map(change, rows))
 
 
 class NumbersOnDisk(Generic[N]):
-    """Numbers appended to a file, and mapped into memory when all are there.
+    """Numbers that are appended to a temporary file and then mapped into memory.
 
     Args:
-        dtype: of the numbers.
+        dtype: NumPy type of the numbers.
     """
 
     def __init__(self, dtype: type[N]) -> None:
         self._dtype = np.dtype(dtype)
-        self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115 (the map holds it)
+        self._file: Any = tempfile.TemporaryFile()  # noqa: SIM115 (the memory map keeps it open)
 
     def add(self, values: npt.NDArray[N]) -> None:
         """Appends numbers."""
         self._file.write(np.ascontiguousarray(values, self._dtype).tobytes())
 
     def mapped(self) -> npt.NDArray[N]:
-        """All of them, `[numbers]`, to be read."""
+        """All numbers as a read-only array `[numbers]`."""
         self._file.flush()
         if not self._file.tell():
             return np.zeros(0, self._dtype)

@@ -1,22 +1,22 @@
-"""What may stand where a row's label is: one label, a list of labels, a number."""
+"""The kinds of label that a row can have: one label, a list of labels, a score."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from converters.json_files import json_type
+from edgebert.data.characters import replace_lone_surrogates
+
 LabelUse = Literal["required", "optional", "none"]
-"""Whether every row must have a label, may have one, or labels are not looked at."""
+"""Whether every row must have a label, may have one, or labels are ignored."""
 
 LABEL_COLUMNS = ("label", "intent", "category", "class")
 LABEL_LIST_COLUMNS = ("labels", "intents", "categories", "classes", "tags", "topics")
 SCORE_COLUMNS = ("score", "similarity", "rating")
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,11 @@ class LabelKind:
     """One kind of label.
 
     Attributes:
-        title: what a row has to have, for messages.
-        names: groups of names that its column may have; the first group of which a column is there
-            decides.
-        parse: gives what a row has, of the value in the file (text, or a JSON value; None where
-            there is none) and the separator of lists. None is a missing label.
-
-    `parse` raises `ValueError` with what is wrong.
+        title: the label in messages, such as "a score".
+        names: groups of usual column names; the first group with a column in the file counts.
+        parse: turns a value of the file (text or a JSON value, None if missing) and the separator
+            of lists into the label; returns None for a missing label and raises `ValueError` with
+            the problem for a wrong one.
     """
 
     title: str
@@ -46,17 +44,6 @@ class LabelKind:
     def every_name(self) -> tuple[str, ...]:
         """The names of all groups."""
         return tuple(name for group in self.names for name in group)
-
-
-def whole_characters(text: str) -> str:
-    """The text with U+FFFD for halves of characters, which JSON can hold and UTF-8 can't."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
-
-
-def json_type(value: Any) -> str:
-    """What JSON calls a value."""
-    names = {dict: "object", list: "array", str: "text", bool: "boolean", type(None): "null"}
-    return names.get(type(value), "number")
 
 
 def _one(value: Any, separator: str) -> str | None:
@@ -96,17 +83,18 @@ def _score(value: Any, separator: str) -> float | None:
 
 
 def _text(label: Any) -> str | None:
-    """Numbers and booleans of JSON become the texts that JSON has for them."""
+    """The label as text; JSON numbers and booleans as JSON writes them."""
     if label is None:
         return None
-    return whole_characters(label if isinstance(label, str) else json.dumps(label)).strip() or None
+    text = label if isinstance(label, str) else json.dumps(label)
+    return replace_lone_surrogates(text).strip() or None
 
 
 ONE_LABEL = LabelKind("a label", (LABEL_COLUMNS,), _one)
-"""Text; numbers and booleans of JSON become the texts that JSON has for them."""
+"""A text; JSON numbers and booleans count as the text that JSON writes for them."""
 
 LABEL_LIST = LabelKind("labels", (LABEL_LIST_COLUMNS, LABEL_COLUMNS), _several)
-"""A JSON array, or text with a separator between the labels; an empty one is no label at all."""
+"""A JSON array, or a text with a separator between labels; an empty one has no labels."""
 
 SCORE = LabelKind("a score", (SCORE_COLUMNS, ("label",)), _score)
 """A finite number."""

@@ -1,42 +1,40 @@
-"""Question answering data: SQuAD's JSON (v1.1 and v2.0) and JSONL in, questions out.
+"""Reads question answering data: SQuAD's JSON (v1.1 and v2.0) and JSONL.
 
-Formats, by the file's name, each maybe with `.gz` after it:
+The ending of the file name gives the format; `.gz` may follow it:
 
-- `.json`: SQuAD's own (Rajpurkar et al. 2016 and 2018): articles of paragraphs, each a `context`
-  with its `qas`;
-- `.jsonl`: one object a line with `question`, `context` and `answers`, for people's own data.
+- `.json`: SQuAD (Rajpurkar et al. 2016 and 2018): articles of paragraphs, each with a `context` and
+  its `qas`;
+- `.jsonl`: one object per line with `question`, `context` and `answers`.
 
-`-` is the standard input: either of the two. Answers are objects with `text` and `answer_start`
-(in characters, Python's), or texts alone where each occurs once in its context. A question without
-answers is one that its context does not answer. An answer with `"exact": false` is right as a text
-though its place may be another than the annotator's: it is scored, and looked for where its start
-is wrong.
+`-` is the standard input in either format. Answers are objects with `text` and `answer_start` (in
+Unicode code points), or only texts if each occurs once in its context. A question without answers
+is one that the context does not answer. An answer with `"exact": false` has the right text, but its
+start may be wrong: it counts for the score, and if the text is not at `answer_start`, its first
+occurrence is used.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import InvalidJsonError, json_type, parse_json
+from edgebert.data.characters import replace_lone_surrogates
 from edgebert.data.columns import Problems
-from edgebert.data.labels import json_type
-from edgebert.data.table_files import STANDARD_INPUT, LabelUse, open_bytes
+from edgebert.data.files import STANDARD_INPUT, describe, ending_of, open_bytes, read_errors
+from edgebert.data.labels import LabelUse
 from edgebert.errors import DataError
 
 ENDINGS = (".json", ".jsonl")
 _SHOWN_CHARACTERS = 40
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _EXPECTED = {dict: "an object", list: "an array", str: "a text", int: "a whole number"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A text out of a context, and the character at which it starts there."""
+    """A span of a context: its text and its first character."""
 
     text: str
     start: int
@@ -47,11 +45,11 @@ class Question:
     """A question on a context.
 
     Attributes:
-        id: the file's, or the line of a JSONL; empty for one that somebody typed.
-        question: what is asked.
-        context: the text that has the answer, or has not.
-        answers: what annotators gave; the first is learnt. Empty where there is none.
-        is_impossible: whether it is known that the context does not answer the question.
+        id: id in the file, or line number in a JSONL; empty for typed input.
+        question: text of the question.
+        context: text that may contain the answer.
+        answers: answers of the annotators; training uses the first. Empty if there are none.
+        is_impossible: whether the context is known not to answer the question.
     """
 
     id: str
@@ -62,13 +60,13 @@ class Question:
 
     @property
     def text(self) -> str:
-        """What is asked."""
+        """The question."""
         return self.question
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What the keys of a JSONL are called."""
+    """The names of the keys of a JSONL."""
 
     question: str = "question"
     context: str = "context"
@@ -82,19 +80,19 @@ def read_questions(
 
     Args:
         path: a .json or .jsonl, maybe with .gz after it, or `-` for the standard input.
-        labels: `required`: every question has answers, or says that it has none. `optional`: it
-            may. `none`: answers are not looked at.
-        keys: of a JSONL.
+        labels: `required`: every question has answers or is marked as impossible. `optional`: a
+            question may have answers. `none`: answers are ignored.
+        keys: names of the keys of a JSONL.
 
     Returns:
-        The questions in the file's order, and the SHA-256 of the file's bytes in hex.
+        The questions in the order of the file, and the SHA-256 of the file in hex.
 
     Raises:
-        DataError: the file is missing, cut short, empty, no JSON, or keys are missing, values have
-            another type, answers are not in their context at their start, or `is_impossible`
-            contradicts the answers. Up to five problems are listed, and how many there are.
+        DataError: The file is missing, truncated, empty or no JSON, keys are missing, values have
+            another type, answers are not at their start in the context, or `is_impossible`
+            contradicts the answers. The first five problems are listed, and the number of all.
     """
-    where = "standard input" if path == STANDARD_INPUT else str(path)
+    where = describe(path)
     data, sha256 = _bytes_of(path, where)
     problems = Problems()
     text = _decoded(data, where)
@@ -107,7 +105,7 @@ def read_questions(
     if problems.count:
         raise DataError(
             f"{where}: expected questions with their contexts and answers, in SQuAD's format or "
-            f"one JSON object a line. {problems.listed()}"
+            f"one JSON object per line. {problems.listed()}"
         )
     if not questions:
         raise DataError(f"{where}: expected at least one question. Received: none.")
@@ -115,21 +113,15 @@ def read_questions(
 
 
 def _bytes_of(path: Path, where: str) -> tuple[bytes, str]:
-    if path != STANDARD_INPUT:
-        ending = Path(path.name.lower().removesuffix(".gz")).suffix
-        if ending not in ENDINGS:
-            raise DataError(
-                f"{where}: expected a name that ends in {' or '.join(ENDINGS)}, maybe with .gz "
-                f"after it. Received: {path.name!r}. Next: name the file after its format."
-            )
-    try:
+    if path != STANDARD_INPUT and ending_of(path) not in ENDINGS:
+        raise DataError(
+            f"{where}: expected a file name that ends in {' or '.join(ENDINGS)}, or in one of "
+            f"these and .gz. Received: {path.name!r}. Next: rename the file after its format."
+        )
+    with read_errors(path):
         stream, sha256 = open_bytes(path)
         with stream:
             return stream.read(), sha256
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{where} can't be read: {error}. Next: check the path, and that it was copied whole."
-        ) from error
 
 
 def _decoded(data: bytes, where: str) -> str:
@@ -144,22 +136,22 @@ def _decoded(data: bytes, where: str) -> str:
 
 def _is_jsonl(path: Path, text: str) -> bool:
     if path != STANDARD_INPUT:
-        return path.name.lower().removesuffix(".gz").endswith(".jsonl")
+        return ending_of(path) == ".jsonl"
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+        content = parse_json(text)
+    except InvalidJsonError:
         return True
     return not (isinstance(content, dict) and "data" in content)
 
 
 def _articles(text: str, where: str) -> list[Any]:
-    """What is in SQuAD's outermost object."""
+    """The articles in SQuAD's outermost object."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except InvalidJsonError as error:
         raise DataError(
             f"{where}: expected JSON in SQuAD's format. Received: {error}. Next: check that the "
-            "file is whole; one object a line is a .jsonl."
+            "file is complete; a file with one object per line must end in .jsonl."
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         received = (
@@ -169,14 +161,14 @@ def _articles(text: str, where: str) -> list[Any]:
         )
         raise DataError(
             f"{where}: expected SQuAD's format, an object whose 'data' is an array of articles. "
-            f"Received: {received}. Next: one object a line is a .jsonl."
+            f"Received: {received}. Next: name a file with one object per line .jsonl."
         )
     articles: list[Any] = content["data"]
     return articles
 
 
 def _squad_rows(articles: list[Any], problems: Problems) -> Iterator[tuple[str, Any]]:
-    """Yields SQuAD's questions, each with its context, and where they stand."""
+    """Yields the place in the file and the object of each question, with its context added."""
     for i, article in enumerate(articles):
         for j, paragraph in _items(article, "paragraphs", f"data[{i}]", problems):
             context = _member(paragraph, "context", str, j, problems)
@@ -188,7 +180,7 @@ def _squad_rows(articles: list[Any], problems: Problems) -> Iterator[tuple[str, 
 
 
 def _items(parent: Any, key: str, place: str, problems: Problems) -> Iterator[tuple[str, Any]]:
-    """What is in an array of an object, each with its place."""
+    """Yields the place and the value of each item of an array in an object."""
     for number, item in enumerate(_member(parent, key, list, place, problems) or ()):
         yield f"{place}.{key}[{number}]", item
 
@@ -199,8 +191,8 @@ def _jsonl_rows(text: str, keys: Keys, problems: Problems) -> Iterator[tuple[str
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            row = parse_json(line)
+        except InvalidJsonError as error:
             problems.add(f"line {number}", f"invalid JSON: {error}")
             continue
         if isinstance(row, dict):
@@ -209,7 +201,7 @@ def _jsonl_rows(text: str, keys: Keys, problems: Problems) -> Iterator[tuple[str
 
 
 def _member(parent: Any, key: str, kind: type, place: str, problems: Problems) -> Any:
-    """A value of an object; None where there is none of that type, which is noted."""
+    """A value of an object; None, with a problem added, if it is missing or of another type."""
     if not isinstance(parent, dict):
         problems.add(place, f"a JSON {json_type(parent)} where an object was expected")
     elif key not in parent:
@@ -232,7 +224,7 @@ def _question(place: str, row: Any, labels: LabelUse, problems: Problems) -> Que
         text = _member(row, key, str, place, problems)
         if text is not None and not text.strip():
             problems.add(place, f"the {key} is empty")
-        texts[key] = _LONE_SURROGATE.sub("\ufffd", text or "")
+        texts[key] = replace_lone_surrogates(text or "")
     answers: tuple[Answer, ...] = ()
     impossible = False
     if labels == "required" or (labels == "optional" and "answers" in row):
@@ -245,13 +237,13 @@ def _question(place: str, row: Any, labels: LabelUse, problems: Problems) -> Que
 
 
 def _is_impossible(place: str, row: dict[str, Any], answered: bool, problems: Problems) -> bool:
-    said = row.get("is_impossible", not answered)
-    if type(said) is not bool:
-        problems.add(place, f"'is_impossible' is a JSON {json_type(said)}, not a boolean")
-    elif said == answered:
+    value = row.get("is_impossible", not answered)
+    if type(value) is not bool:
+        problems.add(place, f"'is_impossible' is a JSON {json_type(value)}, not a boolean")
+    elif value == answered:
         there_are = "there are answers" if answered else "there are no answers"
-        problems.add(place, f"'is_impossible' is {str(said).lower()}, and {there_are}")
-    return said is True
+        problems.add(place, f"'is_impossible' is {str(value).lower()}, and {there_are}")
+    return value is True
 
 
 def _answers(place: str, row: dict[str, Any], context: str, problems: Problems) -> Iterator[Answer]:
@@ -261,14 +253,14 @@ def _answers(place: str, row: dict[str, Any], context: str, problems: Problems) 
         text = _member(answer, "text", str, at, problems)
         if text is None:
             continue
-        text = _LONE_SURROGATE.sub("\ufffd", text)
+        text = replace_lone_surrogates(text)
         start = _start(at, answer, text, context, problems)
         if start is not None:
             yield Answer(text, start)
 
 
 def _raw_answers(place: str, row: dict[str, Any], problems: Problems) -> list[Any]:
-    """The answers as an array; `datasets` keeps SQuAD's as an object of two arrays."""
+    """The answers as an array; the library `datasets` stores an object of two arrays instead."""
     raw = row.get("answers")
     if not isinstance(raw, dict):
         return _member(row, "answers", list, place, problems) or []
@@ -289,7 +281,7 @@ def _raw_answers(place: str, row: dict[str, Any], problems: Problems) -> list[An
 def _start(
     place: str, answer: dict[str, Any], text: str, context: str, problems: Problems
 ) -> int | None:
-    """Where an answer starts in its context; None where it can't be said, which is noted."""
+    """The first character of an answer in its context; None, with a problem added, if unclear."""
     shown = repr(text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "...")
     found = context.find(text)
     if not text.strip():
@@ -300,7 +292,7 @@ def _start(
         if context.find(text, found + 1) < 0:
             return found
         problems.add(
-            place, f"{shown} is more than once in its context: 'answer_start' must say where"
+            place, f"{shown} occurs more than once in its context: 'answer_start' is needed"
         )
     else:
         start: int | None = _member(answer, "answer_start", int, place, problems)

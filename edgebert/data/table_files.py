@@ -1,113 +1,82 @@
-"""The formats of text files: bytes in, rows of texts and label out, or all that is wrong.
+"""Reads TSV, CSV, JSONL and plain text into rows of texts and labels.
 
-One reader a format; each yields rows as they stand in the file, and one judge of rows for all of
-them. Line numbers count from 1, byte offsets from 0 (after unpacking, in a `.gz`).
+Each format has one reader, which yields the rows of the file unchanged. One function checks the
+rows of all formats.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import gzip
-import hashlib
-import io
-import json
-import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from edgebert.data.columns import Chosen, ColumnChoice, Wanted
-from edgebert.data.columns import Problems as Problems
-from edgebert.data.disk_rows import kept
-from edgebert.data.labels import LabelUse as LabelUse
-from edgebert.data.labels import json_type as json_type
-from edgebert.data.labels import whole_characters
+from converters.json_files import InvalidJsonError, json_type, parse_json
+from edgebert.data.characters import replace_lone_surrogates
+from edgebert.data.columns import ColumnFinder, Columns, Problems, RowSpec
+from edgebert.data.disk_rows import store_rows
+from edgebert.data.files import (
+    STANDARD_INPUT,
+    describe,
+    ending_of,
+    numbered_lines,
+    open_bytes,
+    read_errors,
+    without_line_end,
+)
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
 
-STANDARD_INPUT = Path("-")
 _PEEKED_BYTES = 4096
-_LONGEST_LINE_BYTES = 65_536
 _OBJECT_BYTES = 250
 
 RawRow = tuple[int, Any, Any, Any]
-"""Line number, text, second text and label as the file has them; None where there is none."""
+"""Line number, text, second text and label as in the file; None for a missing value."""
 
 Row = tuple[str, str | None, Any]
-"""Text, second text and label; None where there is none."""
+"""Text, second text and label; None for a missing value."""
 
-_Reader = Callable[[Iterable[tuple[int, str]], ColumnChoice, Problems], Iterator[RawRow]]
+_Reader = Callable[[Iterable[tuple[int, str]], ColumnFinder, Problems], Iterator[RawRow]]
 
 
-def read_rows(path: Path, columns: DataSettings, wanted: Wanted) -> tuple[Sequence[Row], str]:
-    """Reads a file. Where it is large its rows are kept on disk: see `edgebert.data.disk_rows`.
+def read_rows(path: Path, columns: DataSettings, spec: RowSpec) -> tuple[Sequence[Row], str]:
+    """Reads a file. The rows of a large file are kept on disk: see `edgebert.data.disk_rows`.
 
     Args:
         path: the file; `-` is the standard input.
-        columns: the columns that are named; the others are found by their names.
-        wanted: what is read of a row.
+        columns: names of columns; a column with an empty name is found by the usual names.
+        spec: the texts and the label of a row.
 
     Returns:
         The rows, and the SHA-256 of the file's bytes in hex.
 
     Raises:
-        DataError: the file can't be read as what it should be; up to five problems are listed, and
-            how many there are.
-        UsageError: `labels` is none of its values, or columns are named where there are none.
+        DataError: The file can't be read, or rows have problems; the first five and their number
+            are listed.
+        UsageError: `labels` has an unknown value, or columns are named for a file without columns.
     """
-    where = "standard input" if path == STANDARD_INPUT else str(path)
-    if wanted.labels not in ("required", "optional", "none"):
-        raise UsageError(
-            f"labels: expected required, optional or none. Received: {wanted.labels!r}."
-        )
+    where = describe(path)
+    if spec.labels not in ("required", "optional", "none"):
+        raise UsageError(f"labels: expected required, optional or none. Received: {spec.labels!r}.")
     if not columns.label_separator:
         raise UsageError("label_separator: expected at least one character. Received: none.")
-    choice = ColumnChoice(where, columns, wanted)
+    finder = ColumnFinder(where, columns, spec)
     problems = Problems()
-    try:
+    with read_errors(path):
         stream, sha256 = open_bytes(path)
         with closing(stream):
             read = _reader(path, stream, where)
-            raw_rows = read(numbered_lines(stream, problems), choice, problems)
-            rows = kept(_judged(raw_rows, choice, problems), _row_bytes)
+            raw_rows = read(numbered_lines(stream, problems), finder, problems)
+            rows = store_rows(_checked_rows(raw_rows, finder, problems), _row_bytes)
             size = stream.tell()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(
-            f"{where} can't be read: {error}. Next: check the path, and that it was copied whole."
-        ) from error
     if problems.count:
-        raise DataError(f"{where}: expected UTF-8 with {wanted} in every row. {problems.listed()}")
+        raise DataError(f"{where}: expected UTF-8 with {spec} in every row. {problems.listed()}")
     if not rows:
-        received = "a header or empty lines and nothing else" if size else "an empty file"
+        received = "only a header or empty lines" if size else "an empty file"
         raise DataError(f"{where}: expected at least one row of text. Received: {received}.")
     return rows, sha256
-
-
-def first_lines(path: Path, count: int) -> list[str]:
-    """The first lines of a file, packed or not, without their ends; none if it can't be read."""
-    try:
-        packed = path.suffix.lower() == ".gz"
-        with closing(cast(BinaryIO, gzip.open(path) if packed else path.open("rb"))) as stream:
-            lines = [stream.readline(_LONGEST_LINE_BYTES) for _ in range(count)]
-    except (OSError, EOFError, zlib.error):
-        return []
-    texts = (line.decode("utf-8", "replace").rstrip("\r\n") for line in lines if line)
-    return [text.removeprefix("\ufeff") for text in texts]
-
-
-def open_bytes(path: Path) -> tuple[BinaryIO, str]:
-    """A file's bytes, unpacked where its name ends in `.gz`, and the SHA-256 of it as it lies."""
-    if path == STANDARD_INPUT:
-        data = sys.stdin.buffer.read()
-        return io.BytesIO(data), hashlib.sha256(data).hexdigest()
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if path.suffix.lower() == ".gz":
-        return cast(BinaryIO, gzip.open(path)), sha256
-    return path.open("rb"), sha256
 
 
 def _reader(path: Path, stream: BinaryIO, where: str) -> _Reader:
@@ -115,71 +84,55 @@ def _reader(path: Path, stream: BinaryIO, where: str) -> _Reader:
         start = stream.read(_PEEKED_BYTES).removeprefix(codecs.BOM_UTF8).lstrip()
         stream.seek(0)
         return _jsonl_rows if start.startswith(b"{") else _text_rows
-    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    ending = ending_of(path)
     if ending not in _READERS:
         raise DataError(
-            f"{where}: expected a name that ends in {', '.join(_READERS)}, maybe with .gz after "
-            f"it. Received: {path.name!r}. Next: name the file after its format."
+            f"{where}: expected a file name that ends in {', '.join(_READERS)}, or in one of these "
+            f"and .gz. Received: {path.name!r}. Next: rename the file after its format."
         )
     return _READERS[ending]
 
 
-def numbered_lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, str]]:
-    """Yields numbered lines with their ends, but for the empty ones at the end of the file."""
-    offset, empty = 0, []
-    for number, line in enumerate(stream, 1):
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            start = offset + error.start
-            problems.add(number, f"not UTF-8 (byte 0x{line[error.start]:02x} at offset {start})")
-        else:
-            if text in ("\n", "\r\n", ""):
-                empty.append((number, text))
-            else:
-                yield from empty
-                empty.clear()
-                yield number, text
-        offset += len(line)
-
-
 def _text_rows(
-    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
+    lines: Iterable[tuple[int, str]], finder: ColumnFinder, problems: Problems
 ) -> Iterator[RawRow]:
-    named, wanted = choice.named, choice.wanted
-    if wanted.labels == "required" or wanted.pairs:
-        lacks = "labels" if wanted.labels == "required" else "second texts"
+    named, spec = finder.named, finder.spec
+    if spec.labels == "required" or spec.pairs:
+        missing = "labels" if spec.labels == "required" else "second texts"
         raise DataError(
-            f"{choice.where}: expected {wanted} in every row. Received: one text a line, which has "
-            f"no {lacks}. Next: give a .tsv, .csv or .jsonl with columns for them."
+            f"{finder.where}: expected {spec} in every row. Received: one text per line, without "
+            f"{missing}. Next: use a .tsv, .csv or .jsonl with columns for them."
         )
     is_named = named.text_column or named.pair_column
-    if is_named or (named.label_column and wanted.labels != "none"):
-        raise UsageError(f"{choice.where} has one text a line: there are no columns to name.")
+    if is_named or (named.label_column and spec.labels != "none"):
+        raise UsageError(
+            f"{finder.where}: expected no column names, since the file has one text per line and "
+            "no columns. Next: leave the column options out."
+        )
     for number, line in lines:
-        yield number, _without_end(line), None, None
+        yield number, without_line_end(line), None, None
 
 
 def _tsv_rows(
-    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
+    lines: Iterable[tuple[int, str]], finder: ColumnFinder, problems: Problems
 ) -> Iterator[RawRow]:
-    texts = ((number, _without_end(line)) for number, line in lines)
+    texts = ((number, without_line_end(line)) for number, line in lines)
     split = ((number, text.split("\t") if text else []) for number, text in texts)
-    return _table_rows(split, choice, problems, "a tab in a text? TSV is read without quoting")
+    return _table_rows(split, finder, problems, "TSV has no quoting, so a text can't have a tab")
 
 
 def _csv_rows(
-    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
+    lines: Iterable[tuple[int, str]], finder: ColumnFinder, problems: Problems
 ) -> Iterator[RawRow]:
     return _table_rows(
-        _csv_records(lines, problems), choice, problems, "a comma in a text needs quotes around it"
+        _csv_records(lines, problems), finder, problems, "a text with a comma needs quotes"
     )
 
 
 def _csv_records(
     lines: Iterable[tuple[int, str]], problems: Problems
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yields records with the number of their first line; a quoted field may span lines."""
+    """Yields the first line number and the fields of each record; a quoted field may span lines."""
     numbers: list[int] = []
 
     def texts() -> Iterator[str]:
@@ -201,44 +154,44 @@ def _csv_records(
 
 
 def _table_rows(
-    records: Iterator[tuple[int, list[str]]], choice: ColumnChoice, problems: Problems, hint: str
+    records: Iterator[tuple[int, list[str]]], finder: ColumnFinder, problems: Problems, hint: str
 ) -> Iterator[RawRow]:
     header = next((fields for _, fields in records if fields), [])
     names = [name.strip() for name in header]
-    chosen = choice.choose(names, problems) if header else None
+    columns = finder.find(names, problems) if header else None
     for number, fields in records:
-        if chosen is None or not (fields or len(names) == 1):
+        if columns is None or not (fields or len(names) == 1):
             continue
         if len(fields or [""]) != len(names):
             why = f" ({hint})" if len(fields) > len(names) else ""
             problems.add(number, f"{len(fields)} columns, the header has {len(names)}{why}")
             continue
         row = dict(zip(names, fields or [""], strict=True))
-        yield _raw_row(number, row, chosen)
+        yield _raw_row(number, row, columns)
 
 
 def _jsonl_rows(
-    lines: Iterable[tuple[int, str]], choice: ColumnChoice, problems: Problems
+    lines: Iterable[tuple[int, str]], finder: ColumnFinder, problems: Problems
 ) -> Iterator[RawRow]:
     keys: dict[str, None] = {}
-    objects = kept(_json_objects(lines, keys, problems), lambda item: item[2])
-    chosen = choice.choose(list(keys), problems) if objects else None
-    if chosen is None:
+    objects = store_rows(_json_objects(lines, keys, problems), lambda item: item[2])
+    columns = finder.find(list(keys), problems) if objects else None
+    if columns is None:
         return
     for number, row, _ in objects:
-        yield _raw_row(number, row, chosen)
+        yield _raw_row(number, row, columns)
 
 
 def _json_objects(
     lines: Iterable[tuple[int, str]], keys: dict[str, None], problems: Problems
 ) -> Iterator[tuple[int, dict[str, Any], int]]:
-    """Yields line number, object, and about the bytes that it takes; notes all keys."""
+    """Yields line number, object and its estimated size in bytes; collects all keys in `keys`."""
     for number, line in lines:
         if not line.strip():
             continue
         try:
-            content = json.loads(line, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            content = parse_json(line, constants=False)
+        except InvalidJsonError as error:
             problems.add(number, f"invalid JSON: {error}")
             continue
         if isinstance(content, dict):
@@ -248,14 +201,15 @@ def _json_objects(
             problems.add(number, f"a JSON {json_type(content)} where an object was expected")
 
 
-def _raw_row(number: int, row: dict[str, Any], chosen: Chosen) -> RawRow:
-    pair, label = (None if name is None else row.get(name) for name in (chosen.pair, chosen.label))
-    # A pair that lacks its second text is no single text.
-    pair = "" if chosen.pair is not None and pair is None else pair
-    return number, row.get(chosen.text), pair, label
+def _raw_row(number: int, row: dict[str, Any], columns: Columns) -> RawRow:
+    pair, label = (
+        None if name is None else row.get(name) for name in (columns.pair, columns.label)
+    )
+    # A missing second text of a pair is a problem: it does not make the row a single text.
+    pair = "" if columns.pair is not None and pair is None else pair
+    return number, row.get(columns.text), pair, label
 
 
-# By the ending of the file's name.
 _READERS: dict[str, _Reader] = {
     ".tsv": _tsv_rows,
     ".csv": _csv_rows,
@@ -264,17 +218,20 @@ _READERS: dict[str, _Reader] = {
 }
 
 
-def _judged(rows: Iterable[RawRow], choice: ColumnChoice, problems: Problems) -> Iterator[Row]:
+def _checked_rows(
+    rows: Iterable[RawRow], finder: ColumnFinder, problems: Problems
+) -> Iterator[Row]:
     for number, text, pair, raw_label in rows:
         try:
             _check_text(text, "text")
             if pair is not None:
                 _check_text(pair, "second text")
-            label = _label(raw_label, choice)
+            label = _label(raw_label, finder)
         except ValueError as error:
             problems.add(number, str(error))
         else:
-            yield whole_characters(text), None if pair is None else whole_characters(pair), label
+            text = replace_lone_surrogates(text)
+            yield text, None if pair is None else replace_lone_surrogates(pair), label
 
 
 def _row_bytes(row: Row) -> int:
@@ -288,17 +245,9 @@ def _check_text(text: Any, what: str) -> None:
         raise ValueError(f"empty {what}")
 
 
-def _label(raw: Any, choice: ColumnChoice) -> Any:
-    wanted = choice.wanted
-    label = wanted.kind.parse(raw, choice.named.label_separator)
-    if label is None and wanted.labels == "required":
-        raise ValueError(f"missing {wanted.kind.noun}")
+def _label(raw: Any, finder: ColumnFinder) -> Any:
+    spec = finder.spec
+    label = spec.kind.parse(raw, finder.named.label_separator)
+    if label is None and spec.labels == "required":
+        raise ValueError(f"missing {spec.kind.noun}")
     return label
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
-
-
-def _without_end(line: str) -> str:
-    return line.removesuffix("\n").removesuffix("\r")

@@ -109,7 +109,7 @@ class EncodingsOnDisk(Sequence[Encoding]):
         return (self[i] for i in range(len(self)))
 
 
-def kept_encodings(parts: Iterable[Sequence[Encoding]], pad_id: int) -> Sequence[Encoding]:
+def store_encodings(parts: Iterable[Sequence[Encoding]], pad_id: int) -> Sequence[Encoding]:
     """Encodings in memory where they are few, on disk where they are many.
 
     Args:

@@ -6,7 +6,6 @@ path is needed. Inputs are bound by name. Of several lengths the shortest that f
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from converters import heads
 from converters.errors import ConversionError
+from converters.json_files import JsonFormat
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
 from converters.tflite.metadata import read_associated_files, read_metadata_buffer
 from converters.vocabulary import Vocabulary
@@ -26,6 +26,9 @@ from edgebert.tasks.classification import log_softmax
 
 MANIFEST_NAME = "EDGEBERT_MANIFEST"
 MANIFEST_FORMAT = 1
+_MANIFEST = JsonFormat(
+    "a manifest", "export it again with this version", ModelError, versions=(MANIFEST_FORMAT,)
+)
 VOCABULARY_FILE = "vocab.txt"
 DYNAMIC_SIGNATURE = "tokens_dynamic"
 SMALLEST_PROBABILITY = 1e-38
@@ -55,13 +58,7 @@ def read_manifest(path: Path, data: bytes | None = None) -> dict[str, Any]:
             "Next: export it with `edgebert export`; `edgebert profile` and `edgebert inspect` "
             "take any .tflite."
         )
-    manifest = json.loads(found)
-    if manifest.get("format") != MANIFEST_FORMAT:
-        raise ModelError(
-            f"{path}: expected a manifest of format {MANIFEST_FORMAT}. "
-            f"Received: {manifest.get('format')}. Next: export it again with this version."
-        )
-    return dict(manifest)
+    return _MANIFEST.parse(found, path)
 
 
 def _bytes_of(path: Path) -> bytes:

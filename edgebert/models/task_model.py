@@ -21,6 +21,7 @@ from converters.errors import ConversionError
 from converters.formats import huggingface
 from converters.formats.model_folder import HUGGING_FACE, recognise
 from converters.formats.sentence_transformers import MODULES_FILE, write_modules
+from converters.json_files import JsonFormat
 from converters.vocabulary import write_vocabulary
 from edgebert.data.tagging_schemes import OUTSIDE, as_iob2
 from edgebert.encoding.tokenizer import Tokenizer
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 
 SIDECAR = "edgebert.json"
 SIDECAR_FORMAT = 1
+_SIDECAR_FORMAT = JsonFormat(
+    "an object that `save` wrote",
+    "save the model again with this version of edgebert, or delete the file",
+    ModelError,
+    versions=(SIDECAR_FORMAT,),
+)
 OPENED = "open"
 """The stage in a model's history that says what folder of somebody else it comes from."""
 
@@ -244,15 +251,4 @@ def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:
 
 def _read_sidecar(folder: Path) -> dict[str, Any]:
     path = folder / SIDECAR
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} is no JSON: {error}. Next: delete it or restore it.") from error
-    if not isinstance(content, dict) or content.get("format") != SIDECAR_FORMAT:
-        raise ModelError(
-            f"{path}: expected an object with format {SIDECAR_FORMAT}. "
-            f"Received: {str(content)[:80]}. Next: it is of another version of edgebert."
-        )
-    return content
+    return _SIDECAR_FORMAT.read(path) if path.is_file() else {}

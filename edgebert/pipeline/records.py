@@ -14,12 +14,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import JsonFormat, json_value
+from edgebert.errors import DataError
 from edgebert.system.storage import atomic_write
 from edgebert.training.state import FOLDER as TRAINING
 
 RECORD = "stage.json"
 STARTED = ".started.json"
 FORMAT = 1
+_RECORD_FORMAT = JsonFormat(
+    "the record of a stage", "run the stage again", DataError, "", (FORMAT,)
+)
 _SHOWN_CHANGES = 3
 
 
@@ -56,17 +61,18 @@ def inputs_hash(inputs: Mapping[str, Any]) -> str:
 
 def json_types(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Inputs as they are after a trip through JSON: tuples are lists."""
-    return dict(json.loads(json.dumps(inputs)))
+    return dict(json_value(inputs))
 
 
 def read_record(folder: Path) -> Record | None:
     """The record of a stage; None where there is none that this version can read."""
     try:
-        content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT or content.pop("hash") != inputs_hash(content["inputs"]):
+        content = _RECORD_FORMAT.read(folder / RECORD)
+        del content["format"]
+        if content.pop("hash") != inputs_hash(content["inputs"]):
             return None
         return Record(**content)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (DataError, LookupError, TypeError):
         return None
 
 

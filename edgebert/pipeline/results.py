@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
-from pathlib import Path
 from typing import Any
 
 from converters.heads import CLASSIFIER
+from converters.json_files import JsonFormat
 from edgebert import __version__
+from edgebert.errors import DataError
 from edgebert.exporting.artifact import gzip_size, manifest_path
 from edgebert.pipeline.config import PRUNED, ExportPlan
 from edgebert.pipeline.session import (
@@ -27,6 +27,7 @@ from edgebert.reporting.report import ACCURACY, Report, Row, Score, StageFact
 from edgebert.reporting.units import metric_words, ratio_text, share_text
 
 KERAS = "Keras"
+_STAGE_FILE = JsonFormat("a result of a stage", "run the stage again with --force", DataError)
 _PACKAGES = (
     "ai-edge-litert",
     "keras",
@@ -65,12 +66,12 @@ def _keras_row(session: Session, model: str) -> Row:
 
 def _file_row(session: Session, plan: ExportPlan) -> Row:
     path = session.tflite(plan)
-    manifest = _json(manifest_path(path))
+    manifest = _STAGE_FILE.read(manifest_path(path))
     data = path.read_bytes()
     final = manifest["parity"]["final"] or {}
     measurements: tuple[Measurement, ...] = ()
     if session.config.profile is not None:
-        stored = _json(session.config.out / PROFILED_FOLDER / f"{plan.name}.json")
+        stored = _STAGE_FILE.read_value(session.config.out / PROFILED_FOLDER / f"{plan.name}.json")
         measurements = tuple(map(Measurement.from_dict, stored))
     return Row(
         name=plan.name,
@@ -89,7 +90,7 @@ def _file_row(session: Session, plan: ExportPlan) -> Row:
 
 
 def _evaluation(session: Session, name: str) -> dict[str, Any]:
-    return dict(_json(session.config.out / EVALUATED_FOLDER / f"{name}.json"))
+    return _STAGE_FILE.read(session.config.out / EVALUATED_FOLDER / f"{name}.json")
 
 
 def _score(session: Session, name: str) -> Score:
@@ -204,10 +205,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _sha256(data: bytes) -> str:

@@ -8,7 +8,6 @@ CLI does what it does, signed in as whoever runs it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import InvalidJsonError, parse_json
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.adb.output import (
     CallTimes,
@@ -307,8 +307,8 @@ def _portal_reports(output: str) -> dict[str, ToolReport]:
     """Out of the JSON that ends the Portal's output, where it has LiteRT's own result fields."""
     _, completed, rest = output.partition(_COMPLETED)
     try:
-        response = json.loads(rest) if completed else {}
-    except ValueError:
+        response = parse_json(rest) if completed else {}
+    except InvalidJsonError:
         response = {}
     return dict(_portal_results(response, ""))
 

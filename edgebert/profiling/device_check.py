@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.json_files import JsonFormat
 from edgebert.data.datasets import Dataset
 from edgebert.errors import DataError, UsageError
 from edgebert.models.litert_model import LiteRtModel
@@ -25,6 +26,13 @@ from edgebert.tasks.examples import features_of, task_of
 
 FORMAT = "edgebert-device-check"
 FORMAT_VERSION = 2
+_JSON = JsonFormat(
+    "a device check",
+    "check again with this version of edgebert",
+    DataError,
+    FORMAT,
+    versions=(1, FORMAT_VERSION),
+)
 _RENAMED = {"accuracy": "value", "host_accuracy": "host_value"}
 """Fields of version 1, which knew classifiers alone."""
 LARGEST_SCORE_ERROR = 1e-3
@@ -116,12 +124,7 @@ class DeviceCheck:
         Raises:
             DataError: another format or version; fields are missing.
         """
-        kind, version = table.get("format"), table.get("version")
-        if kind != FORMAT or version not in (1, FORMAT_VERSION):
-            raise DataError(
-                f"A device check ({FORMAT}, version {FORMAT_VERSION}) was expected. Received: "
-                f"{kind!r}, version {version!r}. Next: check again with this version of edgebert."
-            )
+        _JSON.require(table)
         names = cls.__dataclass_fields__
         renamed = {_RENAMED.get(name, name): value for name, value in table.items()}
         values = {name: value for name, value in renamed.items() if name in names}

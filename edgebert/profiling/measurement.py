@@ -15,10 +15,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from converters.json_files import JsonFormat
 from edgebert.errors import DataError
 
 FORMAT = "edgebert-measurements"
 FORMAT_VERSION = 1
+_JSON = JsonFormat(
+    "a measurement",
+    "measure again with this version of edgebert",
+    DataError,
+    FORMAT,
+    versions=(FORMAT_VERSION,),
+)
 
 CONFIDENCE = 0.95
 FEWEST_BLOCKS = 6
@@ -262,12 +270,7 @@ class Measurement:
         Raises:
             DataError: another format or a newer version; fields are missing.
         """
-        kind, version = table.get("format"), table.get("version")
-        if kind != FORMAT or version != FORMAT_VERSION:
-            raise DataError(
-                f"A measurement ({FORMAT}, version {FORMAT_VERSION}) was expected. Received: "
-                f"{kind!r}, version {version!r}. Next: measure again with this version of edgebert."
-            )
+        _JSON.require(table)
         try:
             values = {"measured": "", **_fields(cls, table)}
             values["device"] = Device(**_fields(Device, table["device"]))

@@ -7,7 +7,6 @@ machine's CPU, or read from JSON that was measured elsewhere.
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
 import tempfile
@@ -23,6 +22,7 @@ import numpy.typing as npt
 from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.compaction import LayerWidth
 from converters.heads import CLASSIFIER, TOKEN_CLASSIFIER
+from converters.json_files import JsonFormat
 from converters.tflite.inference_graph import (
     LOGITS,
     Precision,
@@ -33,6 +33,13 @@ from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import open_runtime
 
 FORMAT = 1
+_TABLE = JsonFormat(
+    "a latency table, `structure.latency_table` of the output of `edgebert prune "
+    "--target-speedup ... --json` on the target",
+    "leave it out, and the latencies are measured here",
+    ModelError,
+    versions=(FORMAT,),
+)
 ROUNDS = 25
 _VOCABULARY = 64
 _HEAD_SHARES = (0, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 3 / 4, 1)
@@ -100,20 +107,18 @@ def read_latency_table(path: Path | str) -> LatencyTable:
         ModelError: the file is no such table.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if content.pop("format") != FORMAT:
-            raise ValueError("another format")
+        content = _TABLE.read(Path(path))
+        del content["format"]
         curves = {
             name: tuple((int(width), float(ms)) for width, ms in value)
             for name, value in content.items()
             if isinstance(value, list)
         }
         return LatencyTable(**{**content, **curves})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise ModelError(
-            f"{path} is no latency table ({error}). Expected `structure.latency_table` of what "
-            "`edgebert prune --target-speedup ... --json` prints on the target. Next: leave it "
-            "out, and it is measured here."
+            f"{path}: expected {_TABLE.name}. Received: other fields ({error}). "
+            f"Next: {_TABLE.next_step}."
         ) from error
 
 

@@ -6,12 +6,12 @@ cost of what is left of the model.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import json_value
 from edgebert.data.datasets import Dataset, split_dataset
 from edgebert.distillation import check_students, distill
 from edgebert.errors import UsageError
@@ -140,7 +140,7 @@ def _made_before(folder: Path, asked: dict[str, Any]) -> TaskModel | None:
     entry = _last(model, STAGE)
     if entry is None or "asked" not in entry:
         return None
-    require_same_run(entry["asked"], json.loads(json.dumps(asked)), str(folder))
+    require_same_run(entry["asked"], json_value(asked), str(folder))
     return model
 
 

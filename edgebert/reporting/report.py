@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import JsonFormat
 from edgebert.errors import DataError
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement
@@ -18,6 +19,13 @@ from edgebert.system.storage import atomic_write
 
 FORMAT = "edgebert-report"
 FORMAT_VERSION = 1
+_JSON = JsonFormat(
+    "a report",
+    "make it again with this version of edgebert",
+    DataError,
+    FORMAT,
+    versions=(FORMAT_VERSION,),
+)
 ACCURACY = "accuracy"
 
 
@@ -192,12 +200,7 @@ class Report:
         Raises:
             DataError: another format or a newer version; fields are missing.
         """
-        kind, version = table.get("format"), table.get("version")
-        if kind != FORMAT or version != FORMAT_VERSION:
-            raise DataError(
-                f"A report ({FORMAT}, version {FORMAT_VERSION}) was expected. Received: {kind!r}, "
-                f"version {version!r}. Next: make it again with this version of edgebert."
-            )
+        _JSON.require(table)
         try:
             return cls(
                 name=table["name"],

@@ -8,13 +8,13 @@ ours says itself how it was made. What belongs to one file is joined by the file
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import InvalidJsonError, parse_json
 from edgebert.errors import DataError, EdgebertError, ModelError
 from edgebert.models.litert_model import read_manifest
 from edgebert.profiling.comparison import FORMAT as COMPARISON_FORMAT
@@ -157,8 +157,8 @@ def _tables(data: bytes) -> list[Any]:
     """
     try:
         text = data.decode("utf-8")
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except (UnicodeDecodeError, InvalidJsonError) as error:
         ours = _OURS in data.decode("utf-8", "replace")
         raise (DataError if ours else NotOursError)(
             f"it is no whole JSON ({error}). Next: it is likely cut short; write it again."

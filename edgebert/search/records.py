@@ -16,11 +16,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import JsonFormat, json_value
 from edgebert.errors import ModelError, UsageError
 from edgebert.system.storage import atomic_write
 from edgebert.training.state import require_same_run
 
 SEARCH = "search.json"
+_RECORD_FORMAT = JsonFormat(
+    "a record of a search", "delete it; that step is then run again", ModelError
+)
 
 
 class SearchFolder:
@@ -38,7 +42,7 @@ class SearchFolder:
 
     def __init__(self, path: Path | str, identity: Mapping[str, Any], resume: bool) -> None:
         self.path = Path(path)
-        self.identity = json.loads(json.dumps(identity))
+        self.identity = json_value(identity)
         known = self._read(self.path / SEARCH)
         if known is None:
             self._write(self.path / SEARCH, self.identity)
@@ -75,7 +79,7 @@ class SearchFolder:
         path = self.path / f"{name}.json"
         content = self._read(path)
         if content is None:
-            content = json.loads(json.dumps(make()))
+            content = json_value(make())
             self._write(path, content)
         assert content is not None
         return content
@@ -92,13 +96,4 @@ class SearchFolder:
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any] | None:
-        if not path.is_file():
-            return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(
-                f"{path} is no JSON ({error}). Expected a record of a search. "
-                "Next: delete it; that step is then taken again."
-            ) from error
-        return dict(content)
+        return _RECORD_FORMAT.read(path) if path.is_file() else None

@@ -1,7 +1,7 @@
-"""Every default of every stage, as frozen dataclasses. No TensorFlow may enter here.
+"""Frozen dataclasses with the settings of every stage and their defaults; imports no TensorFlow.
 
 One field is one setting: its name is the TOML key, the Python argument and (with dashes) the
-command-line flag, and its `help` is the text of all three.
+command-line flag. Its `help` is the text of all three.
 """
 
 from edgebert.settings.compression import (

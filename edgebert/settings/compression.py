@@ -11,107 +11,123 @@ from edgebert.settings.fields import setting
 class PruneSettings:
     """Magnitude pruning with recovery fine-tuning (Zhu and Gupta 2017; N:M as in Mishra 2021)."""
 
-    method: str = setting("magnitude", "What the mask is made of.", ("magnitude", "n-m"))
-    sparsity: float = setting(0.5, "Share of zeros at the end (magnitude).")
-    pattern: str = setting("2:4", "Non-zeros kept in each group along the inputs (n-m).")
-    schedule: str = setting(
-        "polynomial", "How the sparsity grows over the steps.", ("polynomial", "constant")
+    method: str = setting(
+        "magnitude", "Pruning method: by weight magnitude, or an N:M pattern.", ("magnitude", "n-m")
     )
-    initial_sparsity: float = setting(0.0, "Sparsity at the first pruned step (polynomial).")
-    begin: float = setting(0.0, "Share of the steps before pruning starts.")
-    end: float = setting(0.6, "Share of the steps at which the final sparsity is reached.")
-    frequency: int = setting(25, "Steps between two updates of the masks.")
-    include_embeddings: bool = setting(False, "Prune the embedding tables too.")
-    include_head: bool = setting(False, "Prune the pooler and the classifier too.")
-    epochs: int = setting(2, "Passes of recovery fine-tuning; 0 masks once and trains nothing.")
-    batch_size: int = setting(32, "Rows a step.")
-    learning_rate: float = setting(5e-5, "Peak learning rate of the recovery.")
-    max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
+    sparsity: float = setting(0.5, "Final share of zero weights (magnitude).")
+    pattern: str = setting("2:4", "Non-zero weights of each group of inputs, such as 2:4 (n-m).")
+    schedule: str = setting(
+        "polynomial", "Growth of the sparsity over the training steps.", ("polynomial", "constant")
+    )
+    initial_sparsity: float = setting(0.0, "Sparsity at the first pruning step (polynomial).")
+    begin: float = setting(0.0, "Share of the training steps before pruning starts.")
+    end: float = setting(
+        0.6, "Share of the training steps after which the final sparsity is reached."
+    )
+    frequency: int = setting(25, "Training steps between two mask updates.")
+    include_embeddings: bool = setting(False, "Also prune the embedding tables.")
+    include_head: bool = setting(False, "Also prune the pooler and the classifier.")
+    epochs: int = setting(2, "Epochs of recovery training; 0 prunes once without training.")
+    batch_size: int = setting(32, "Training rows per step.")
+    learning_rate: float = setting(5e-5, "Peak learning rate of the recovery training.")
+    max_rows: int = setting(0, "Train on this many random rows; 0 uses all rows.")
     seed: int = setting(42, "Seed of the shuffling and the dropout.")
 
 
 @dataclass(frozen=True)
 class VocabularySettings:
-    """Vocabulary trimming: which rows of the embedding table stay."""
+    """Vocabulary trimming: selects the rows of the embedding table to keep."""
 
-    min_count: int = setting(1, "Times that the corpus must use a token to keep it.")
+    min_count: int = setting(
+        1, "Minimum number of occurrences in the corpus for a token to be kept."
+    )
     keep_tokens: int = setting(
         0,
-        "Tokens to keep in all; 0 keeps what the corpus uses and what spells everything else.",
+        "Total number of tokens to keep; 0 keeps the tokens of the corpus and the pieces needed to "
+        "spell any other word.",
     )
     fill: str = setting(
         "likeness",
-        "What --keep-tokens takes beyond the corpus's own tokens: those that the embedding table "
-        "says are like them, or the first of the vocabulary, which in BERT's are the most frequent "
-        "ones.",
+        "Tokens that --keep-tokens adds to those of the corpus: their nearest neighbours in the "
+        "embedding table, or the first tokens of the vocabulary (in BERT's, the most frequent).",
         ("likeness", "frequency"),
     )
     characters: str = setting(
         "all",
-        "Single characters that stay in any case: all, so that no text becomes unknown, or those "
-        "of ASCII, signs and the corpus's scripts.",
+        "Single characters that are always kept: all, so that no text becomes [UNK], or only "
+        "ASCII, punctuation and the scripts of the corpus.",
         ("all", "scripts"),
     )
     common_pieces: int = setting(
-        256, "Pieces such as '##ing' that stay in any case: so many, the vocabulary's first."
+        256, "Number of word pieces such as '##ing' that are always kept, the vocabulary's first."
     )
 
 
 @dataclass(frozen=True)
 class StructureSettings:
-    """Structured pruning with no training (van der Ouderaa et al. 2023; Kwon et al. 2022)."""
+    """Structured pruning without training (van der Ouderaa et al. 2023; Kwon et al. 2022)."""
 
     target_speedup: float = setting(
-        0.0, "Take out heads and neurons until the model is so many times faster, such as 2.5."
+        0.0,
+        "Remove attention heads and neurons until the model is this many times faster, such as "
+        "2.5.",
     )
-    heads: int = setting(0, "Keep so many heads a layer on average; 0 keeps all.")
-    neurons: int = setting(0, "Keep so many feed-forward neurons a layer on average; 0 keeps all.")
-    layers: int = setting(0, "Keep so many layers; 0 keeps all.")
+    heads: int = setting(0, "Attention heads to keep, per layer on average; 0 keeps all.")
+    neurons: int = setting(0, "Feed-forward neurons to keep, per layer on average; 0 keeps all.")
+    layers: int = setting(0, "Layers to keep; 0 keeps all.")
     layer_choice: str = setting(
-        "importance", "Which layers stay.", ("importance", "first", "last", "alternate")
+        "importance",
+        "How the layers to keep are chosen.",
+        ("importance", "first", "last", "alternate"),
     )
-    calibration_rows: int = setting(1024, "Random training texts that the prices are measured on.")
-    shots: int = setting(3, "Steps in which heads and neurons go, prices measured anew in each.")
+    calibration_rows: int = setting(
+        1024, "Number of random training texts for the importance scores."
+    )
+    shots: int = setting(3, "Pruning steps; the importance scores are measured again in each.")
     tokens: int = setting(
-        0, "Text length of the latencies, in tokens; 0 takes the calibration text's median."
+        0, "Text length of the latencies, in tokens; 0 uses the median of the calibration texts."
     )
     latency_table: str = setting(
-        "", "JSON of latencies by width, measured on the target; measured here when empty."
+        "", "JSON file of latencies by layer width, measured on the target; empty measures here."
     )
     seed: int = setting(42, "Seed of the calibration sample.")
 
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """What a search tries, what it may cost, and what the result may cost."""
+    """Search space, search budget and limits of the result."""
 
-    max_size: str = setting("", "Largest file, such as 8MB.")
+    max_size: str = setting("", "Maximum file size, such as 8MB.")
     max_latency: str = setting(
         "",
-        "Longest time from text to answer on this machine: milliseconds such as 3.5, or a share of "
-        "the unpruned dynamic-int8 file's such as 0.22x.",
+        "Maximum latency from text to answer on this machine: milliseconds such as 3.5, or a share "
+        "of the latency of the unpruned dynamic-int8 file, such as 0.22x.",
     )
     max_drop: float = setting(
         100.0,
-        "Most points of the task's metric on the dev data to lose against the float model; 100 is "
-        "no limit.",
+        "Maximum loss against the float model on the dev data, in points of the task's metric; 100 "
+        "is no limit.",
     )
-    speedups: str = setting("2,3,4.5,6,9", "Speedups that structured pruning aims at.")
+    speedups: str = setting("2,3,4.5,6,9", "Target speedups of structured pruning to try.")
     vocabulary: str = setting("both", "Vocabularies to try.", ("both", "whole", "trimmed"))
-    embeddings: str = setting("int8,int4", "Precisions of the embedding rows to try.")
+    embeddings: str = setting("int8,int4", "Precisions of the embedding table to try.")
     distill_epochs: int = setting(
-        4, "Passes over the training rows when a pruned model learns; 0 trains nothing."
+        4, "Epochs of distillation for each pruned model; 0 trains nothing."
     )
-    max_rows: int = setting(0, "Distill on so many random rows; 0 takes all.")
+    max_rows: int = setting(0, "Distill on this many random rows; 0 uses all rows.")
     refine: int = setting(
-        1, "Further speedups to distill, between one that meets --max-drop and one that misses it."
+        1,
+        "Number of further speedups to try between one that meets --max-drop and one that does "
+        "not.",
     )
     tokens: int = setting(
-        0, "Text length of the latencies, in tokens; 0 takes random dev texts and their median."
+        0,
+        "Text length of the latencies, in tokens; 0 measures random dev texts and takes the "
+        "median.",
     )
-    latency_texts: int = setting(48, "Dev texts that latencies are measured on.")
-    max_candidates: int = setting(48, "Most files to export.")
+    latency_texts: int = setting(48, "Number of dev texts for the latency measurement.")
+    max_candidates: int = setting(48, "Maximum number of files to export.")
     max_minutes: float = setting(
-        0.0, "Begin no further trial after so many minutes of trials; 0 is no limit."
+        0.0, "Start no further trial after this many minutes; 0 is no limit."
     )
-    seed: int = setting(42, "Seed of the samples and of the distillation.")
+    seed: int = setting(42, "Seed of the sampling and of the distillation.")

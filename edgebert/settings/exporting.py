@@ -9,7 +9,7 @@ from edgebert.settings.fields import setting
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """How the `.tflite` is laid out."""
+    """Weight precision, signatures and outputs of the `.tflite`."""
 
     recipe: str = setting(
         "dynamic-int8",
@@ -26,38 +26,46 @@ class ExportSettings:
     )
     embedding: str = setting(
         "recipe",
-        "Precision of the embedding tables; 'recipe' takes what the recipe says.",
+        "Precision of the embedding tables; 'recipe' uses that of the recipe.",
         ("recipe", "float32", "float16", "int8", "int4"),
     )
     lengths: str = setting(
         "",
-        "Token lengths, one signature each, such as 16,32,64,128 (what empty means, up to the "
-        "model's longest); 'auto' picks them from the texts of --lengths-from.",
+        "Token lengths such as 16,32,64,128, one signature each; 'auto' chooses them for the texts "
+        "of --lengths-from. Empty uses the default of the task, up to the model's maximum length.",
     )
-    length: int = setting(0, "One fixed token length instead of --lengths.")
-    dynamic_length: bool = setting(False, "One signature with a free length instead of --lengths.")
-    max_signatures: int = setting(8, "Most signatures that '--lengths auto' may make.")
-    max_length: int = setting(0, "Longest length to export; 0 takes the model's own.")
-    masks: int = setting(8, "masked-lm: [MASK] tokens of a text that the file answers, the first.")
-    output: str = setting("probabilities", "What a classifier gives.", ("probabilities", "logits"))
+    length: int = setting(0, "Export one signature of this token length, instead of --lengths.")
+    dynamic_length: bool = setting(
+        False, "Export one signature for any token length, instead of --lengths."
+    )
+    max_signatures: int = setting(8, "Maximum number of signatures for '--lengths auto'.")
+    max_length: int = setting(
+        0, "Maximum token length to export; 0 uses the model's maximum length."
+    )
+    masks: int = setting(
+        8, "masked-lm: maximum number of [MASK] tokens per text that get predictions."
+    )
+    output: str = setting("probabilities", "Outputs of a classifier.", ("probabilities", "logits"))
     max_drop: float = setting(
         100.0,
-        "Write nothing and exit with 3 where more points of the task's metric are lost on --data.",
+        "Maximum loss on --data against the model before export, in points of the task's metric; "
+        "beyond it no file is written and the exit code is 3.",
     )
     int4_share: float = setting(
         0.75,
-        "Largest share of the kernels' weights in 4 bits (int4); those that the outputs depend on "
-        "most stay in int8.",
+        "Maximum share of kernel weights in 4 bits (int4); the kernels that the outputs are most "
+        "sensitive to stay in int8.",
     )
     int4_block: int = setting(
         0,
-        "Inputs of a kernel that share a scale (int4): 0 for one scale an output, which is fastest "
-        "and runs on older runtimes too; 64 is nearer to float, slower, and needs LiteRT 2.1.",
+        "Inputs of a kernel that share one scale (int4). 0 is one scale per output: fastest, and "
+        "runs on older runtimes. 64 is more accurate, slower, and needs LiteRT 2.1.",
     )
     max_error: float = setting(
         0.0,
-        "Largest error of the outputs on the calibration text, squared error over squared signal "
-        "(int4, static-*): what outputs depend on most is kept finer; 0 takes the recipe's own.",
+        "Maximum error of the outputs on the calibration texts, as squared error over squared "
+        "signal (int4, static-*). The most sensitive parts get a higher precision until the error "
+        "is below it; 0 uses the recipe's default.",
     )
-    calibration_rows: int = setting(256, "Calibration texts to draw (int4, static-*).")
-    calibration_seed: int = setting(42, "Seed of the calibration texts.")
+    calibration_rows: int = setting(256, "Number of calibration texts (int4, static-*).")
+    calibration_seed: int = setting(42, "Seed of the calibration sample.")

@@ -1,4 +1,4 @@
-"""One field of a settings dataclass: its help text, its choices, and how values are checked."""
+"""Fields of the settings dataclasses: help texts, choices, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ S = TypeVar("S")
 
 
 def setting(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
-    """A dataclass field with the help text and the choices that the command line shows."""
+    """A dataclass field with a default, a help text and, where it has them, choices."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
 def broken_rules(settings: Any, rules: Iterable[tuple[str, bool, str]]) -> list[str]:
-    """What is wrong with settings.
+    """Lists the rules that settings break.
 
     Args:
-        settings: a dataclass of this module.
-        rules: name of a field, whether the rule holds, and what is expected of the field.
+        settings: a settings dataclass.
+        rules: for each rule the name of the field, whether the rule holds, and the expected value
+            in words.
+
+    Returns:
+        One line for each broken rule, with what was expected and what was received.
     """
     return [
         f"{name}: expected {expected}. Received: {getattr(settings, name)}"
@@ -33,8 +37,14 @@ def broken_rules(settings: Any, rules: Iterable[tuple[str, bool, str]]) -> list[
 def from_table(kind: type[S], table: dict[str, Any], where: str) -> S:
     """Makes settings from a TOML table or a dict of flags.
 
+    Args:
+        kind: the settings dataclass.
+        table: values by name; dashes in names count as underscores.
+        where: the table or command, for messages.
+
     Raises:
-        UsageError: unknown keys, values of another type, values that are no choice; all at once.
+        UsageError: Keys are unknown, values have the wrong type or are not among the choices. All
+            problems are listed.
     """
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     problems, values = [], {}

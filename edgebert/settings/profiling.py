@@ -1,4 +1,4 @@
-"""Settings of the latency measurement and of its targets."""
+"""Settings of the latency measurement and of the targets."""
 
 from __future__ import annotations
 
@@ -9,66 +9,70 @@ from edgebert.settings.fields import setting
 
 @dataclass(frozen=True)
 class ProfileSettings:
-    """How latency is measured."""
+    """Settings of the latency measurement."""
 
-    threads: tuple[int, ...] = setting((1,), "Thread counts to sweep.")
-    lengths: tuple[int, ...] = setting((), "Token lengths to time; all of the file's when empty.")
-    warmup_runs: int = setting(10, "Calls before the clock counts.")
-    min_runs: int = setting(50, "Fewest timed calls.")
-    max_seconds: float = setting(10.0, "Longest time a model and configuration.")
-    end_to_end: bool = setting(True, "Also time text in, answer out.")
+    threads: tuple[int, ...] = setting((1,), "Thread counts to measure.")
+    lengths: tuple[int, ...] = setting(
+        (), "Token lengths to measure; empty measures all lengths of the file."
+    )
+    warmup_runs: int = setting(10, "Warm-up calls, which are not timed.")
+    min_runs: int = setting(50, "Minimum number of timed calls.")
+    max_seconds: float = setting(10.0, "Maximum time per model and configuration, in seconds.")
+    end_to_end: bool = setting(True, "Also measure the latency from text to answer.")
     operations: bool = setting(
-        False, "Also time each operation of the graph, by layer, and the tokenizer's share."
+        False, "Also measure each operation of the graph, by layer, and the tokenizer."
     )
     sustained_seconds: float = setting(
-        0.0, "Also run without a pause for so long, to see the curve of the latency; 0 does not."
+        0.0,
+        "Run without a pause for this many seconds and record latency over time. 0 turns this off.",
     )
     cold_start: bool = setting(
         False,
-        "Also time starts with and without XNNPACK's weight cache on disk, and tell weights from "
-        "tensors in memory.",
+        "Also measure start-up with and without XNNPACK's weight cache on disk, and the memory of "
+        "weights and of tensors.",
     )
 
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """What only some targets look at; the flag's help names the target."""
+    """Settings of single targets; each help text names its targets."""
 
     bootstrap: bool = setting(
-        False, "ssh: make a virtual environment with ai-edge-litert on the board where it has none."
+        False, "ssh: create a virtual environment with ai-edge-litert on a board that has none."
     )
-    remote_python: str = setting("", "ssh: the board's Python; found when empty.")
+    remote_python: str = setting("", "ssh: path of Python on the board; empty searches for it.")
     ssh_config: str = setting(
-        "", "ssh: configuration file instead of ~/.ssh/config, as of `ssh -F`."
+        "", "ssh: configuration file instead of ~/.ssh/config, passed to `ssh -F`."
     )
     benchmark_binary: str = setting(
-        "", "adb: TensorFlow's benchmark_model, a file here or (with a leading /data) on the phone."
+        "",
+        "adb: path of TensorFlow's benchmark_model on this machine or, if it starts with /data, on "
+        "the phone.",
     )
     fetch_benchmark_binary: bool = setting(
         False, "adb: download LiteRT's prebuilt benchmark_model for the phone's ABI."
     )
     app: bool = setting(False, "adb: measure in the demo app, from text to answer.")
     delegate: str = setting(
-        "cpu", "adb, cloud: where the graph runs on the phone.", ("cpu", "gpu", "nnapi")
+        "cpu", "adb, cloud: delegate that runs the graph on the phone.", ("cpu", "gpu", "nnapi")
     )
     cpu_mask: str = setting(
-        "", "cpu, ssh, adb: the cores to run on, as taskset's mask in hex, such as f0."
+        "", "cpu, ssh, adb: cores to run on, as a hexadecimal mask for taskset, such as f0."
     )
     litertjs: str = setting(
-        "", "browser: folder of @litertjs/core; fetched once through npm when empty."
+        "", "browser: folder of @litertjs/core; empty downloads it once through npm."
     )
     arm64_root: str = setting(
         "",
-        "qemu-arm64: folder of an arm64 Linux whose Python has numpy and ai-edge-litert; made once "
-        "when empty.",
+        "qemu-arm64: root folder of an arm64 Linux whose Python has numpy and ai-edge-litert; "
+        "empty creates one once.",
     )
-    lan: bool = setting(
-        False, "browser: be reachable from the network, not from this machine only."
-    )
+    lan: bool = setting(False, "browser: listen on the network, not only on this machine.")
     https: bool = setting(
-        False, "browser: serve over TLS with a certificate of our own, so that threads work."
+        False,
+        "browser: serve over TLS with a self-signed certificate, which threads need on a network.",
     )
-    port: int = setting(0, "browser: the port to listen on; 0 takes a free one.")
+    port: int = setting(0, "browser: port to listen on; 0 uses a free port.")
     webgpu: bool = setting(False, "browser: run on WebGPU instead of wasm.")
-    phones: int = setting(1, "browser: wait for the results of so many devices.")
-    wait_seconds: float = setting(600.0, "browser: give up after so long without a result.")
+    phones: int = setting(1, "browser: number of devices to wait for.")
+    wait_seconds: float = setting(600.0, "browser: time limit without a new result, in seconds.")

@@ -10,22 +10,22 @@ from edgebert.settings.fields import setting
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where text and labels stand in a data file."""
+    """Columns of a data file."""
 
     text_column: str = setting(
         "",
-        "Column (or JSON key) of the text; found by name when empty. Of words in CoNLL columns its "
-        "number, from 1.",
+        "Column (or JSON key) of the text; empty finds it by name. In CoNLL files the number of "
+        "the word's column, from 1.",
     )
     pair_column: str = setting(
-        "", "Column (or JSON key) of a pair's second text; found by name when empty."
+        "", "Column (or JSON key) of the second text of a pair; empty finds it by name."
     )
     label_column: str = setting(
         "",
-        "Column (or JSON key) of the label; found by name when empty. Of tags in CoNLL columns its "
-        "number, from 1.",
+        "Column (or JSON key) of the label; empty finds it by name. In CoNLL files the number of "
+        "the tag's column, from 1.",
     )
-    label_separator: str = setting("|", "What divides several labels in one column.")
+    label_separator: str = setting("|", "Separator of several labels in one column.")
 
 
 TASKS = (
@@ -39,46 +39,53 @@ TASKS = (
     "embeddings",
     "masked-lm",
 )
-"""The names of the tasks, one class each in `edgebert.tasks`."""
+"""Names of the tasks; each has one class in `edgebert.tasks`."""
 
 
 @dataclass(frozen=True)
 class TaskSettings:
-    """What a model is to do. Settings that the task does not have are not looked at."""
+    """The task of a model. Settings of other tasks are ignored."""
 
     task: str = setting(
         "auto",
-        "What the model is to do; 'auto' sees it in the base model and the training file.",
+        "Task of the model; 'auto' detects it from the base model and the training file.",
         ("auto", *TASKS),
     )
     stride: int = setting(
-        128, "qa: tokens from one window over a long context to the next (Devlin et al. 2019)."
+        128,
+        "qa: tokens between the starts of two windows over a long context (Devlin et al. 2019).",
     )
-    max_answer_tokens: int = setting(30, "qa: longest answer, in tokens.")
-    max_question_tokens: int = setting(64, "qa: longer questions are cut to so many tokens.")
+    max_answer_tokens: int = setting(30, "qa: maximum length of an answer, in tokens.")
+    max_question_tokens: int = setting(
+        64, "qa: maximum length of a question, in tokens; longer questions are cut."
+    )
     labelled_parts: str = setting(
         "all",
-        "ner, pos: where a word has punctuation inside, such as don't, learn its tag for all its "
-        "parts, as typed text is split into them, or for the first alone (Devlin et al. 2019).",
+        "ner, pos: parts of a word with punctuation inside, such as don't, that learn the tag of "
+        "the word: all, since free text is split there, or the first (Devlin et al. 2019).",
         ("all", "first"),
     )
     next_sentence: str = setting(
         "auto",
-        "masked-lm: also learn whether a second text follows the first; 'auto' does where the text "
-        "has documents.",
+        "masked-lm: also train next sentence prediction; 'auto' turns it on for texts with "
+        "document boundaries.",
         ("auto", "on", "off"),
     )
-    mask_share: float = setting(0.15, "masked-lm: share of the tokens that are hidden.")
-    whole_words: bool = setting(False, "masked-lm: hide whole words instead of tokens.")
+    mask_share: float = setting(0.15, "masked-lm: share of the tokens to mask.")
+    whole_words: bool = setting(False, "masked-lm: mask whole words instead of tokens.")
     threshold: float = setting(
         0.0,
-        "multi-label: least probability of a label that is given; 0 chooses the one that is best "
-        "on the dev text.",
+        "multi-label: minimum probability of a predicted label; 0 chooses the best value on the "
+        "dev data.",
     )
     pooling: str = setting(
         "mean",
-        "embeddings: what is made of a text's tokens. A base that makes vectors already keeps its "
-        "own way.",
+        "embeddings: pooling of the token vectors into one vector. A base model that already makes "
+        "sentence vectors keeps its own pooling.",
         POOLINGS,
     )
-    normalize: bool = setting(True, "embeddings: give vectors length 1. As for pooling.")
+    normalize: bool = setting(
+        True,
+        "embeddings: normalize vectors to length 1. A base model that already makes sentence "
+        "vectors keeps its own setting.",
+    )

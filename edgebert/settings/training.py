@@ -11,7 +11,7 @@ from edgebert.settings.fields import setting
 def _precision() -> Any:
     return setting(
         "float32",
-        "Arithmetic of the training step; weights stay in float32.",
+        "Number format of the training step; weights stay in float32.",
         ("float32", "bfloat16", "float16"),
     )
 
@@ -19,24 +19,24 @@ def _precision() -> Any:
 def _quantization_aware() -> Any:
     return setting(
         "none",
-        "Train with kernels and embedding rows rounded to so many bits and activations to 8, so "
-        "that rounding them in the file costs less.",
+        "Quantization-aware training: round kernels and embeddings to this precision and "
+        "activations to int8 while training, so that the quantized file loses less accuracy.",
         ("none", "int8", "int4"),
     )
 
 
 @dataclass(frozen=True)
 class DeviceSettings:
-    """Where a training run computes. The batch size stays that of all devices together."""
+    """Devices of a training run. The batch size is the total over all devices."""
 
     strategy: str = setting(
         "none",
-        "Share each batch among all devices of this machine (mirrored), or among the hosts that "
-        "TF_CONFIG names (multi-worker).",
+        "Split each batch over all devices of this machine (mirrored), or over the hosts that "
+        "TF_CONFIG lists (multi-worker).",
         ("none", "mirrored", "multi-worker"),
     )
     worker_wait_seconds: float = setting(
-        300.0, "multi-worker: give up when other hosts have not answered for so long."
+        300.0, "multi-worker: time limit for the other hosts to answer, in seconds."
     )
 
 
@@ -44,52 +44,64 @@ class DeviceSettings:
 class FinetuneSettings:
     """Fine-tuning with AdamW, warm-up and linear decay (Devlin et al. 2019, appendix A.3)."""
 
-    epochs: int = setting(3, "Passes over the training rows.")
-    batch_size: int = setting(32, "Rows a step.")
+    epochs: int = setting(3, "Number of passes over the training rows.")
+    batch_size: int = setting(32, "Training rows per step.")
     learning_rate: float = setting(5e-5, "Peak learning rate.")
-    warmup_ratio: float = setting(0.1, "Share of the steps in which the learning rate rises.")
-    weight_decay: float = setting(0.01, "AdamW's weight decay (biases and LayerNorm left out).")
-    clip_norm: float = setting(1.0, "Largest global norm of a gradient.")
-    dropout: float = setting(0.1, "Dropout of hidden states, attention and head.")
+    warmup_ratio: float = setting(
+        0.1, "Share of the training steps in which the learning rate rises."
+    )
+    weight_decay: float = setting(0.01, "Weight decay of AdamW; biases and LayerNorm have none.")
+    clip_norm: float = setting(1.0, "Maximum global norm of the gradients.")
+    dropout: float = setting(0.1, "Dropout rate of hidden states, attention and head.")
     max_length: int = setting(
-        0, "Longest text in tokens, [CLS] and [SEP] included; 0 takes the task's default."
+        0, "Maximum text length in tokens, with [CLS] and [SEP]; 0 uses the task's default."
     )
     class_weights: str = setting(
-        "none", "Weigh classes by their inverse frequency.", ("none", "balanced")
+        "none",
+        "Class weights in the loss: none, or the inverse frequency of each class.",
+        ("none", "balanced"),
     )
-    patience: int = setting(2, "Stop after so many epochs with no better dev score; 0 never stops.")
+    patience: int = setting(
+        2, "Stop after this many epochs without a better dev score; 0 never stops early."
+    )
     precision: str = _precision()
     quantization_aware: str = _quantization_aware()
-    max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
+    max_rows: int = setting(0, "Train on this many random rows; 0 uses all rows.")
     dev_fraction: float = setting(
-        0.1, "Share of the training rows held out when no dev file is given."
+        0.1, "Share of the training rows that is held out if there is no dev file."
     )
-    seed: int = setting(42, "Seed of the head, the shuffling and the dropout.")
+    seed: int = setting(42, "Seed of the head's initial weights, the shuffling and the dropout.")
 
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """Distillation: what a student learns of its teacher, and for how long."""
+    """Distillation of a teacher into a student."""
 
     method: str = setting(
         "hidden-states",
-        "What is learnt beside the soft labels.",
+        "Training targets in addition to the teacher's soft labels.",
         ("soft-labels", "hidden-states", "distilbert", "tinybert", "minilm"),
     )
-    temperature: float = setting(2.0, "Softens the teacher's probabilities.")
-    hard_weight: float = setting(0.1, "Share of the loss that the true labels have.")
-    epochs: int = setting(4, "Passes over the training rows.")
-    batch_size: int = setting(32, "Rows a step.")
+    temperature: float = setting(
+        2.0, "Temperature of the softmax in the soft-label loss; higher is softer."
+    )
+    hard_weight: float = setting(0.1, "Weight of the true labels in the loss, from 0 to 1.")
+    epochs: int = setting(4, "Number of passes over the training rows.")
+    batch_size: int = setting(32, "Training rows per step.")
     learning_rate: float = setting(2e-4, "Peak learning rate.")
-    warmup_ratio: float = setting(0.1, "Share of the steps in which the learning rate rises.")
-    dropout: float = setting(0.0, "Dropout of hidden states, attention and head.")
-    max_length: int = setting(0, "Longest text in tokens; 0 takes the student's own.")
+    warmup_ratio: float = setting(
+        0.1, "Share of the training steps in which the learning rate rises."
+    )
+    dropout: float = setting(0.0, "Dropout rate of hidden states, attention and head.")
+    max_length: int = setting(
+        0, "Maximum text length in tokens; 0 uses the student's maximum length."
+    )
     precision: str = _precision()
     quantization_aware: str = _quantization_aware()
     augment: int = setting(
         0,
-        "Changed copies of each text (words masked, replaced by like ones, split, dropped), "
-        "which the teacher labels too.",
+        "Number of augmented copies of each text (words masked, replaced by similar words, split "
+        "or dropped), which the teacher labels.",
     )
-    max_rows: int = setting(0, "Train on so many random rows; 0 takes all.")
-    seed: int = setting(42, "Seed of a new head, the shuffling and the dropout.")
+    max_rows: int = setting(0, "Train on this many random rows; 0 uses all rows.")
+    seed: int = setting(42, "Seed of a new head's weights, the shuffling and the dropout.")

@@ -10,10 +10,9 @@ import numpy as np
 
 from converters import heads
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES
-from edgebert.data.columns import Wanted
+from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, Example, encode_labels, label_names, read_table
-from edgebert.data.labels import ONE_LABEL
-from edgebert.data.table_files import LabelUse
+from edgebert.data.labels import ONE_LABEL, LabelUse
 from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings
@@ -34,7 +33,7 @@ class Classification(TextTask):
     file_outputs = (PROBABILITIES, LOGITS)
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        return read_table(path, columns, Wanted(ONE_LABEL, labels), Example)
+        return read_table(path, columns, RowSpec(ONE_LABEL, labels), Example)
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
         return label_names(train)

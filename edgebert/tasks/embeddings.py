@@ -20,7 +20,7 @@ from converters.checkpoint import Checkpoint
 from converters.heads import SentenceHead
 from converters.tflite.inference_graph import EMBEDDING
 from edgebert.data.datasets import Dataset
-from edgebert.data.table_files import LabelUse
+from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError

@@ -20,7 +20,7 @@ from converters.checkpoint import Checkpoint
 from converters.tflite.graph_heads import LOGITS
 from edgebert.data.corpus_files import Corpus, Document, read_corpus
 from edgebert.data.datasets import Dataset, Example, read_dataset
-from edgebert.data.table_files import LabelUse
+from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import Inputs
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError

@@ -12,10 +12,9 @@ import numpy as np
 
 from converters import heads
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES
-from edgebert.data.columns import Wanted
+from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, read_table, refuse_unknown_labels, sorted_labels
-from edgebert.data.labels import LABEL_LIST
-from edgebert.data.table_files import LabelUse
+from edgebert.data.labels import LABEL_LIST, LabelUse
 from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
@@ -58,7 +57,7 @@ class MultiLabel(TextTask):
     file_outputs = (PROBABILITIES, LOGITS)
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        wanted = Wanted(LABEL_LIST, labels)
+        wanted = RowSpec(LABEL_LIST, labels)
         return read_table(path, columns, wanted, MultiLabelExample, self.name)
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:

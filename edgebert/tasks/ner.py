@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgebert.data.datasets import Dataset
-from edgebert.data.tagging_schemes import OUTSIDE, as_iob2, inside, parts, spans
+from edgebert.data.tagging_schemes import OUTSIDE, as_iob2, inside, spans, split_tag
 from edgebert.settings import TaskSettings
 from edgebert.tasks.task import Decoding
 from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
@@ -28,11 +28,11 @@ class NamedEntities(TokenTask):
     entities = True
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
-        types = sorted({parts(tag)[1] for tag in tags_of(train)} - {""})
+        types = sorted({split_tag(tag)[1] for tag in tags_of(train)} - {""})
         return (OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
 
     def known_by(self, tag: str) -> str:
-        return parts(tag)[1] or OUTSIDE
+        return split_tag(tag)[1] or OUTSIDE
 
     def tag_of_later_part(self, tag: str) -> str:
         return inside(tag)

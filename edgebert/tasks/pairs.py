@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgebert.data.columns import Wanted
+from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, Example, read_table
-from edgebert.data.labels import ONE_LABEL
-from edgebert.data.table_files import LabelUse
+from edgebert.data.labels import ONE_LABEL, LabelUse
 from edgebert.settings import DataSettings
 from edgebert.tasks.classification import Classification, f1_score, label_numbers
 from edgebert.tasks.task import Decoding, Features
@@ -25,7 +24,7 @@ class Pairs(Classification):
     texts = 2
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        return read_table(path, columns, Wanted(ONE_LABEL, labels, pairs=True), Example, self.name)
+        return read_table(path, columns, RowSpec(ONE_LABEL, labels, pairs=True), Example, self.name)
 
     def check_examples(self, texts: Sequence[str]) -> list[Example]:
         return pairs_of(self, texts)

@@ -16,8 +16,9 @@ from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import LOGITS
 from edgebert.data.datasets import Dataset
+from edgebert.data.files import STANDARD_INPUT
+from edgebert.data.labels import LabelUse
 from edgebert.data.squad_files import Keys, Question, read_questions
-from edgebert.data.table_files import STANDARD_INPUT, LabelUse
 from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError, refuse

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import InvalidJsonError, parse_json
 from edgebert.data.columns import TEXT_COLUMNS, label_column, pair_columns
+from edgebert.data.files import STANDARD_INPUT, first_lines
 from edgebert.data.labels import (
     LABEL_COLUMNS,
     LABEL_LIST,
@@ -25,7 +26,6 @@ from edgebert.data.labels import (
     SCORE,
     SCORE_COLUMNS,
 )
-from edgebert.data.table_files import STANDARD_INPUT, first_lines
 from edgebert.settings import DataSettings
 
 _LINES = 40
@@ -161,8 +161,8 @@ def _objects(lines: Sequence[str]) -> _Start:
     rows = []
     for line in lines:
         try:
-            content = json.loads(line)
-        except (ValueError, RecursionError):
+            content = parse_json(line)
+        except InvalidJsonError:
             continue
         if isinstance(content, dict):
             rows.append(content)

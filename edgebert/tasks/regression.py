@@ -13,10 +13,9 @@ import numpy.typing as npt
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import SCORE as SCORE_OUTPUT
-from edgebert.data.columns import Wanted
+from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, read_table
-from edgebert.data.labels import SCORE
-from edgebert.data.table_files import LabelUse
+from edgebert.data.labels import SCORE, LabelUse
 from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
@@ -53,7 +52,7 @@ class Regression(TextTask):
     file_outputs = (SCORE_OUTPUT,)
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        return read_table(path, columns, Wanted(SCORE, labels), ScoredExample, self.name)
+        return read_table(path, columns, RowSpec(SCORE, labels), ScoredExample, self.name)
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
         """None: it has no labels."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.data.columns import Wanted
+from converters.json_files import InvalidJsonError, parse_json
+from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, read_table
+from edgebert.data.files import STANDARD_INPUT, first_lines
 from edgebert.data.labels import SCORE, LabelUse
-from edgebert.data.table_files import STANDARD_INPUT, first_lines
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs
 from edgebert.errors import DataError
 from edgebert.settings import DataSettings
@@ -59,7 +59,7 @@ def read_sentences(path: Path | str, columns: DataSettings, labels: LabelUse, ta
     Raises:
         DataError: it can't be read as that, or some rows have a score and others have none.
     """
-    wanted = Wanted(SCORE, "none" if labels == "none" else "optional", labels == "required")
+    wanted = RowSpec(SCORE, "none" if labels == "none" else "optional", labels == "required")
     data = read_table(path, columns, wanted, _example, task)
     if labels != "none" and NEGATIVE_COLUMN in _column_names(Path(path)):
         named = replace(columns, pair_column=NEGATIVE_COLUMN)
@@ -86,8 +86,8 @@ def _column_names(path: Path) -> list[str]:
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
     if ending == ".jsonl":
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = parse_json(line)
+        except InvalidJsonError:
             return []
         return list(row) if isinstance(row, dict) else []
     fields = next(csv.reader([line]), []) if ending == ".csv" else line.split("\t")

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from converters.checkpoint import Checkpoint, config_to_train, without_unread_pooler
 from converters.heads import PREFIXES, SINGLE_LABEL, is_head_weight
 from edgebert.data.datasets import Dataset
-from edgebert.data.table_files import LabelUse
+from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import Inputs
 from edgebert.encoding.lengths import DEFAULT_LENGTHS
 from edgebert.encoding.tokenizer import Encoding, Tokenizer

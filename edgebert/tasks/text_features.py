@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edgebert.encoding.encoded_rows import ENCODED_AT_ONCE, kept_encodings
+from edgebert.encoding.encoded_rows import ENCODED_AT_ONCE, store_encodings
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError
 from edgebert.tasks.task import Features
@@ -41,7 +41,7 @@ def encode_texts(tokenizer: Tokenizer, examples: Sequence[HasTexts], max_length:
 
     starts = range(0, len(examples), ENCODED_AT_ONCE)
     parts = (encode(list(examples[start : start + ENCODED_AT_ONCE])) for start in starts)
-    encodings = kept_encodings(parts, tokenizer.pad_id)
+    encodings = store_encodings(parts, tokenizer.pad_id)
     owners = np.arange(len(examples), dtype=np.int32)
     return Features(examples, encodings, owners, sum(truncated))
 

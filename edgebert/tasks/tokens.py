@@ -17,7 +17,8 @@ from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES
 from edgebert.data.conll_files import TaggedSentence, has_tokens, read_tagged
 from edgebert.data.datasets import Dataset, Example, read_dataset
-from edgebert.data.table_files import STANDARD_INPUT, LabelUse
+from edgebert.data.files import STANDARD_INPUT
+from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs, rows_of
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError, UsageError

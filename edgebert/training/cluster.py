@@ -7,7 +7,6 @@ addresses of all workers, and `task`, which of them this one is.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import socket
 import time
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from converters.json_files import InvalidJsonError, parse_json
 from edgebert.errors import EdgebertError, UsageError
 
 VARIABLE = "TF_CONFIG"
@@ -50,8 +50,8 @@ def read_cluster(environment: Mapping[str, str]) -> Cluster:
     if not text.strip():
         raise _useless("it is not set")
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = parse_json(text)
+    except InvalidJsonError as error:
         raise _useless(f"no JSON: {error}") from error
     cluster, task = (_part(content, name) for name in ("cluster", "task"))
     problems = [

@@ -21,6 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
+from converters.json_files import json_value, parse_json
 from edgebert.data.datasets import Dataset
 from edgebert.errors import ModelError, UsageError
 from edgebert.models.task_model import TaskModel
@@ -52,7 +53,7 @@ class TrainingFolder:
 
     def __init__(self, out: Path | str, identity: Mapping[str, Any]) -> None:
         self.path = Path(out) / FOLDER
-        self.identity = json.loads(json.dumps(identity))
+        self.identity = json_value(identity)
 
     def read(self) -> SavedState | None:
         """The state, or None where there is none.
@@ -67,7 +68,7 @@ class TrainingFolder:
         try:
             with safe_open(path, "np") as file:
                 metadata = file.metadata()
-            content = {key: json.loads(metadata[key]) for key in ("identity", "facts")}
+            content = {key: parse_json(metadata[key]) for key in ("identity", "facts")}
             require_same_run(content["identity"], self.identity, str(self.path))
             return SavedState(load_file(path), content["facts"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Expands the templates of the assistant intents into `train.tsv`, `dev.tsv` and `test.tsv`.
 
-Run as `python -m edgebert.data.samples.build_assistant_intents`. Every choice is an order by
-SHA-256 of a seed and a text, so the files are the same bytes on every machine and Python version.
+Run as `python -m edgebert.data.samples.build_assistant_intents`. Every random choice sorts
+by the SHA-256 of a seed and a text, so the files are identical on every machine and Python version.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TEMPLATES_PATH = FOLDER / "templates.toml"
 SEED = "edgebert assistant intents 1"
 HEADER = ("text", "label", "template")
 
-# Rows of each intent in each split, and the share of its templates that each held-out split gets.
+# Rows of each intent in each split, and the share of templates of each held-out split.
 ROWS_PER_INTENT = {"train": 112, "dev": 24, "test": 24}
 HELD_OUT_SHARE = {"dev": 0.15, "test": 0.15}
 
-# Which lists of a slot's values each split may use.
+# The lists of slot values that each split uses.
 VALUE_LISTS = {
     "train": ("any", "train"),
     "dev": ("any", "held_out"),
@@ -41,9 +41,9 @@ class Template:
     """One sentence pattern.
 
     Attributes:
-        template_id: intent and place in the file, such as `set_alarm/07`.
-        intent: the label of every utterance made from it.
-        text: the pattern, slots in braces, such as `wake me up at {time}`.
+        template_id: intent and number in the file, such as `set_alarm/07`.
+        intent: label of its utterances.
+        text: pattern with slots in braces, such as `wake me up at {time}`.
     """
 
     template_id: str
@@ -81,7 +81,7 @@ class TemplateBook:
 
 @dataclass(frozen=True)
 class Row:
-    """One utterance, with its label and the template that it was made from."""
+    """One utterance with its label and its template."""
 
     text: str
     label: str
@@ -89,7 +89,7 @@ class Row:
 
 
 def comparison_key(text: str) -> str:
-    """The text's lower-cased letters and digits: two texts with one key count as the same."""
+    """The letters and digits of a text in lower case; texts with equal keys count as duplicates."""
     return "".join(character for character in text.lower() if character.isalnum())
 
 
@@ -101,8 +101,8 @@ def read_templates(path: Path = TEMPLATES_PATH) -> TemplateBook:
             (list `templates`).
 
     Raises:
-        DataError: slots that are unknown, unused or empty, or a pattern that is there twice; the
-            message lists all of them.
+        DataError: Slots are unknown, unused or empty, or a pattern occurs twice; all problems are
+            listed.
     """
     content = tomllib.loads(path.read_text(encoding="utf-8"))
     slots = {
@@ -166,13 +166,13 @@ def assign_splits(book: TemplateBook) -> dict[str, str]:
 def build_rows(book: TemplateBook) -> dict[str, list[Row]]:
     """Expands every template into its split, with `ROWS_PER_INTENT` rows of each intent.
 
-    No two rows of any splits share a `comparison_key`; held-out splits choose first.
+    No two rows of all splits share a `comparison_key`; held-out splits choose first.
 
     Returns:
         split -> its rows, shuffled.
 
     Raises:
-        DataError: some intents have too few templates or values for their rows.
+        DataError: Intents have too few templates or values for their rows.
     """
     split_of = assign_splits(book)
     rows: dict[str, list[Row]] = {split: [] for split in ROWS_PER_INTENT}
@@ -233,7 +233,7 @@ def _candidates(book: TemplateBook, template: Template, split: str) -> list[Row]
 
 
 def _deal(queues: Sequence[list[Row]], wanted: int, taken: set[str]) -> list[Row]:
-    """Takes a new row of each queue in turn until there are `wanted`; adds keys to `taken`."""
+    """Takes new rows from the queues in turn until there are `wanted`; adds keys to `taken`."""
     chosen: list[Row] = []
     waiting = [iter(queue) for queue in queues]
     while waiting and len(chosen) < wanted:

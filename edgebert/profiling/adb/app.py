@@ -46,6 +46,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from converters.json_files import JsonFormat
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.adb.device import Thermal, heat_notes, read_thermal
 from edgebert.profiling.adb.output import last_lines
@@ -62,6 +63,13 @@ ACTION = f"{PACKAGE}.action.BENCHMARK"
 EXTERNAL = f"/sdcard/Android/data/{PACKAGE}/files/benchmark"
 INTERNAL = "files/benchmark"
 REQUEST, RESULT, VERSION = "edgebert-app-request", "edgebert-app-result", 1
+_RESULT_FORMAT = JsonFormat(
+    "a result of the app",
+    "build the app of the same version as edgebert",
+    EdgebertError,
+    RESULT,
+    versions=(VERSION,),
+)
 STARTS, BLOCKS = 3, 4
 """Starts of the app for each file, and blocks of calls in each."""
 
@@ -302,21 +310,14 @@ def _runtime(result: dict[str, Any]) -> str:
 
 
 def _parsed(text: str, key: str, label: str) -> dict[str, Any]:
-    try:
-        result = json.loads(text)
-        kind, version, own = result["format"], result["version"], result["id"]
-        state = result["state"]
-    except (ValueError, TypeError, KeyError) as error:
+    result = _RESULT_FORMAT.parse(text, label)
+    own, state = result.get("id"), result.get("state")
+    if own != key or state not in ("running", "done", "failed"):
         raise EdgebertError(
-            f"{label}: a result in JSON was expected from the app. Received: {text[:200]!r}."
-        ) from error
-    if (kind, version, own) != (RESULT, VERSION, key) or state not in ("running", "done", "failed"):
-        raise EdgebertError(
-            f"{label}: expected a result ({RESULT}, version {VERSION}) for {key}. Received: "
-            f"{kind!r}, version {version!r}, for {own!r}, in state {state!r}. Next: build the app "
-            "of the same version as edgebert."
+            f"{label}: expected a result for {key}. Received: one for {own!r}, in state {state!r}. "
+            "Next: build the app of the same version as edgebert."
         )
-    return dict(result)
+    return result
 
 
 def _checked(result: dict[str, Any], request: dict[str, Any], label: str) -> dict[str, Any]:

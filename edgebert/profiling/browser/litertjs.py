@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import shutil
 import subprocess
 import tarfile
@@ -17,12 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from converters.json_files import JsonFormat
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.system.storage import cache_folder
 
 FETCH_SECONDS = 300.0
 STDERR_CHARACTERS = 600
 WASM_FILES = "litert_wasm_*.js", "litert_wasm_*.wasm"
+_PACKAGE_FILE = JsonFormat("the package.json of an npm package", "install it again", UsageError)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _read(core: Path) -> LiteRtJs:
             f"Received: {core}, without {', '.join(lacking) or 'package.json'}. "
             f"Next: npm install {CORE.name}@{CORE.version}, and give node_modules/{CORE.name}."
         )
-    version = json.loads(package.read_text(encoding="utf-8")).get("version", "unknown")
+    version = _PACKAGE_FILE.read(package).get("version", "unknown")
     return LiteRtJs(str(version), files)
 
 

@@ -24,6 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from converters.json_files import InvalidJsonError, parse_json
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.browser.answers import Answer, BadAnswerError, Facts
 from edgebert.profiling.browser.certificate import Certificate
@@ -341,6 +342,6 @@ NOT_FOUND = (
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return parse_json(body)
+    except InvalidJsonError as error:
         raise BadAnswerError("expected JSON") from error

@@ -181,7 +181,7 @@ def test_all_problems_of_a_config_at_once(folder: Path) -> None:
 
 def test_a_config_that_is_no_json(folder: Path) -> None:
     (folder / "config.json").write_text("{")
-    with pytest.raises(ConversionError, match="is no JSON"):
+    with pytest.raises(ConversionError, match="Received: no JSON"):
         read_folder(folder)
 
 

@@ -235,5 +235,5 @@ def test_files_that_are_not_there(folder: Path) -> None:
     with pytest.raises(ConversionError, match=r"config\.json is not there"):
         read_modules(folder)
     (folder / "modules.json").write_text("[")
-    with pytest.raises(ConversionError, match="is no JSON"):
+    with pytest.raises(ConversionError, match="Received: no JSON"):
         read_modules(folder)

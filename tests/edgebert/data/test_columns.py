@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgebert.data.columns import PAIR_COLUMNS, Wanted
+from edgebert.data.columns import PAIR_COLUMNS, RowSpec
 from edgebert.data.datasets import Example, read_dataset, read_table
 from edgebert.data.labels import LABEL_LIST, ONE_LABEL, SCORE
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
 
-PAIRS = Wanted(ONE_LABEL, pairs=True)
+PAIRS = RowSpec(ONE_LABEL, pairs=True)
 NAMED = DataSettings()
 
 
@@ -30,13 +30,13 @@ def write(folder: Path, name: str, content: str) -> Path:
     return path
 
 
-def rows(path: Path, wanted: Wanted, columns: DataSettings = NAMED) -> list[tuple[Any, Any, Any]]:
+def rows(path: Path, wanted: RowSpec, columns: DataSettings = NAMED) -> list[tuple[Any, Any, Any]]:
     """Text, second text and label of each row."""
     read = read_table(path, columns, wanted, lambda text, label, pair: (text, pair, label))
     return list(read.examples)
 
 
-def refusal(path: Path, wanted: Wanted, columns: DataSettings = NAMED) -> str:
+def refusal(path: Path, wanted: RowSpec, columns: DataSettings = NAMED) -> str:
     with pytest.raises(DataError) as caught:
         rows(path, wanted, columns)
     return str(caught.value)
@@ -80,7 +80,7 @@ def test_pairs_that_are_written_are_read(
     table = data.draw(st.lists(st.tuples(text, text, text.map(str.strip)), min_size=1, max_size=5))
     path = write(tmp_path, f"pairs.{ending}", form([(*names, "label"), *table]))
     assert rows(path, PAIRS) == table
-    assert rows(path, Wanted(ONE_LABEL)) == table
+    assert rows(path, RowSpec(ONE_LABEL)) == table
 
 
 @pytest.mark.parametrize(("first", "second"), PAIR_COLUMNS)
@@ -148,9 +148,9 @@ def test_unclear_columns_of_pairs(
         ("a.tsv", "text1\ttext2\tlabel\none\ttwo\t\n", "line 2: missing label"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("wanted", [PAIRS, Wanted(ONE_LABEL)])
+@pytest.mark.parametrize("wanted", [PAIRS, RowSpec(ONE_LABEL)])
 def test_rows_that_lack_something(
-    tmp_path: Path, name: str, content: str, expected: str, wanted: Wanted
+    tmp_path: Path, name: str, content: str, expected: str, wanted: RowSpec
 ) -> None:
     message = refusal(write(tmp_path, name, content), wanted)
     assert expected in message and "and a label in every row" in message
@@ -158,9 +158,9 @@ def test_rows_that_lack_something(
 
 def test_one_text_a_line_has_no_pairs(tmp_path: Path) -> None:
     path = write(tmp_path, "a.txt", "one\n")
-    assert "no second texts" in refusal(path, replace(PAIRS, labels="none"))
-    with pytest.raises(UsageError, match="no columns to name"):
-        rows(path, Wanted(ONE_LABEL, "none"), DataSettings(pair_column="b"))
+    assert "without second texts" in refusal(path, replace(PAIRS, labels="none"))
+    with pytest.raises(UsageError, match="no column names"):
+        rows(path, RowSpec(ONE_LABEL, "none"), DataSettings(pair_column="b"))
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ def test_pairs_of_glue(data_dir: Path, name: str, count: int, label: str | None)
 )  # fmt: skip
 def test_lists_of_labels(tmp_path: Path, cell: str, labels: tuple[str, ...]) -> None:
     path = write(tmp_path, "a.jsonl", f'{{"text": "one", "labels": {cell}}}\n')
-    assert rows(path, Wanted(LABEL_LIST)) == [("one", None, labels)]
+    assert rows(path, RowSpec(LABEL_LIST)) == [("one", None, labels)]
 
 
 def test_lists_of_labels_in_tables(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\ttags\none\tb|a\ntwo\t\nthree\ta,b\n")
-    wanted = Wanted(LABEL_LIST)
+    wanted = RowSpec(LABEL_LIST)
     assert [label for _, _, label in rows(path, wanted)] == [("b", "a"), (), ("a,b",)]
     commas = DataSettings(label_separator=",")
     assert [label for _, _, label in rows(path, wanted, commas)] == [("b|a",), (), ("a", "b")]
@@ -207,10 +207,10 @@ def test_lists_of_labels_in_tables(tmp_path: Path) -> None:
 
 def test_a_column_of_labels_goes_before_one_of_a_label(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\tlabels\none\tx\ta|b\n")
-    assert rows(path, Wanted(LABEL_LIST))[0][2] == ("a", "b")
-    assert rows(path, Wanted(ONE_LABEL))[0][2] == "x"
+    assert rows(path, RowSpec(LABEL_LIST))[0][2] == ("a", "b")
+    assert rows(path, RowSpec(ONE_LABEL))[0][2] == "x"
     single = write(tmp_path, "b.tsv", "text\tlabel\none\tx\n")
-    assert rows(single, Wanted(LABEL_LIST))[0][2] == ("x",)
+    assert rows(single, RowSpec(LABEL_LIST))[0][2] == ("x",)
 
 
 @pytest.mark.parametrize(
@@ -226,13 +226,13 @@ def test_a_column_of_labels_goes_before_one_of_a_label(tmp_path: Path) -> None:
 )
 def test_broken_lists_of_labels(tmp_path: Path, cell: str, expected: str) -> None:
     path = write(tmp_path, "a.jsonl", f'{{"text": "one", "labels": {cell}}}\n')
-    message = refusal(path, Wanted(LABEL_LIST))
+    message = refusal(path, RowSpec(LABEL_LIST))
     assert expected in message and "a text and labels in every row" in message
 
 
 def test_a_list_where_one_label_is_wanted(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", '{"text": "one", "label": ["a"]}\n')
-    assert "--task multi-label" in refusal(path, Wanted(ONE_LABEL))
+    assert "--task multi-label" in refusal(path, RowSpec(ONE_LABEL))
 
 
 # Scores
@@ -246,20 +246,20 @@ def test_scores_that_are_written_are_read(tmp_path: Path, scores: list[float]) -
     tsv = write(tmp_path, "a.tsv", "text\tscore\n" + "".join(f"one\t {s!r}\n" for s in scores))
     lines = "".join(json.dumps({"text": "one", "score": score}) + "\n" for score in scores)
     for path in (tsv, write(tmp_path, "a.jsonl", lines)):
-        assert [label for _, _, label in rows(path, Wanted(SCORE))] == scores
+        assert [label for _, _, label in rows(path, RowSpec(SCORE))] == scores
 
 
 @pytest.mark.parametrize("name", ["score", "Similarity", " rating", "label"])
 def test_columns_of_scores(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, "a.tsv", f"sentence1\tsentence2\t{name}\na\tb\t2.5\n")
-    assert rows(path, Wanted(SCORE)) == [("a", "b", 2.5)]
+    assert rows(path, RowSpec(SCORE)) == [("a", "b", 2.5)]
 
 
 def test_a_score_goes_before_a_label(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\tscore\none\tgood\t2\n")
-    assert rows(path, Wanted(SCORE))[0][2] == 2.0
+    assert rows(path, RowSpec(SCORE))[0][2] == 2.0
     both = write(tmp_path, "b.tsv", "text\trating\tscore\none\t1\t2\n")
-    assert "one column that is named score, similarity, rating" in refusal(both, Wanted(SCORE))
+    assert "one column that is named score, similarity, rating" in refusal(both, RowSpec(SCORE))
 
 
 @pytest.mark.parametrize(
@@ -279,11 +279,11 @@ def test_a_score_goes_before_a_label(tmp_path: Path) -> None:
 )
 def test_broken_scores(tmp_path: Path, cell: str, problem: str) -> None:
     path = write(tmp_path, "a.jsonl", f'{{"text": "one", "score": {cell}}}\n')
-    message = refusal(path, Wanted(SCORE))
+    message = refusal(path, RowSpec(SCORE))
     assert problem in message and "a text and a score in every row" in message
 
 
 def test_scores_of_glue(data_dir: Path) -> None:
-    read = rows(data_dir / "stsb" / "train.tsv.gz", Wanted(SCORE))
+    read = rows(data_dir / "stsb" / "train.tsv.gz", RowSpec(SCORE))
     assert len(read) == 5749 and read[0][1:] == ("An air plane is taking off.", 5.0)
     assert 0 <= min(row[2] for row in read) < max(row[2] for row in read) == 5

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgebert.data.corpus_files import FLAT_SENTENCES, Corpus, Document, read_corpus
+from edgebert.data.corpus_files import CHUNK_SENTENCES, Corpus, Document, read_corpus
 from edgebert.data.datasets import split_dataset, take
 from edgebert.errors import DataError
 
@@ -44,10 +44,10 @@ def test_empty_lines_divide_documents(name: str, end: str, tmp_path: Path) -> No
 
 
 def test_flat_text_is_cut_into_stretches(tmp_path: Path) -> None:
-    count = 2 * FLAT_SENTENCES + 3
+    count = 2 * CHUNK_SENTENCES + 3
     corpus = corpus_of(written(tmp_path, "\n".join(f"line {i}" for i in range(count))))
     assert not corpus.has_documents
-    assert [len(document.sentences) for document in corpus] == [FLAT_SENTENCES, FLAT_SENTENCES, 3]
+    assert [len(document.sentences) for document in corpus] == [CHUNK_SENTENCES, CHUNK_SENTENCES, 3]
     assert [s for d in corpus for s in d.sentences] == [f"line {i}" for i in range(count)]
 
 
@@ -102,5 +102,5 @@ def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path: Path) -> Non
     path = written(tmp_path, "one\ntwo\n\nthree\nfour\n")
     corpus = corpus_of(path)
     path.write_text("one\n")
-    with pytest.raises(DataError, match="became shorter"):
+    with pytest.raises(DataError, match="fewer lines than before"):
         list(corpus)

@@ -54,7 +54,7 @@ def test_encode_labels() -> None:
 def test_unknown_labels() -> None:
     with pytest.raises(DataError) as caught:
         encode_labels(dataset("b", "x", "y", "x"), ("a", "b"))
-    assert "'a', 'b'. Received, too: 'x' (2x), 'y' (1x)" in str(caught.value)
+    assert "'a', 'b'. Received also: 'x' (2x), 'y' (1x)" in str(caught.value)
 
 
 @pytest.mark.parametrize("use", [label_names, lambda data: encode_labels(data, ("a",))])
@@ -109,7 +109,7 @@ def test_split_refuses() -> None:
     for fraction in (0, 1, -0.5, 2, float("nan")):
         with pytest.raises(UsageError, match="between 0 and 1"):
             split_dataset(dataset("a", "b"), fraction, 0)
-    with pytest.raises(DataError, match="2 of 2 labels"):
+    with pytest.raises(DataError, match="2 examples of 2 labels"):
         split_dataset(dataset("a", "b"), 0.5, 0)
 
 

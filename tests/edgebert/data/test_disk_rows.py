@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from converters.vocabulary import Vocabulary
 from edgebert.data import disk_rows
 from edgebert.data.datasets import Dataset, read_dataset, split_dataset, take
-from edgebert.data.disk_rows import NumbersOnDisk, RowsOnDisk, changed, kept
+from edgebert.data.disk_rows import NumbersOnDisk, RowsOnDisk, map_rows, store_rows
 from edgebert.encoding import encoded_rows
 from edgebert.encoding.encoded_rows import EncodingsOnDisk, encode_rows, rows_of
 from edgebert.encoding.tokenizer import Tokenizer
@@ -68,18 +68,18 @@ values = st.recursive(
 
 @given(st.lists(values, min_size=2))
 def test_rows_are_the_same_on_disk(rows: list[Any]) -> None:
-    found = kept(iter(rows), lambda row: disk_rows.IN_MEMORY_BYTES)
+    found = store_rows(iter(rows), lambda row: disk_rows.IN_MEMORY_BYTES)
     assert isinstance(found, RowsOnDisk)
     assert list(found) == rows
     assert [found[i] for i in range(-len(rows), len(rows))] == rows + rows
     assert list(found[1:]) == rows[1:]
-    assert list(changed(found, repr)) == list(changed(rows, repr))
+    assert list(map_rows(found, repr)) == list(map_rows(rows, repr))
     with pytest.raises(IndexError):
         found[len(rows)]
 
 
 def test_few_rows_stay_in_memory() -> None:
-    assert kept(iter(range(10)), lambda row: 1) == list(range(10))
+    assert store_rows(iter(range(10)), lambda row: 1) == list(range(10))
 
 
 def test_numbers_are_mapped() -> None:

@@ -70,7 +70,7 @@ def test_spans_of_any_tags_are_those_of_seqeval(tags: list[str]) -> None:
         (["B-PER", "o"], 1, "'o': expected O, or B-"),
         (["B-", "O"], 0, "'B-': expected O, or B-"),
         (["I", "O"], 0, "'I': expected O, or B-"),
-        (["S-PER", "O", "U-LOC"], 2, "'U-LOC' of BILOU in a file that has tags of IOBES"),
+        (["S-PER", "O", "U-LOC"], 2, "'U-LOC' of BILOU in a file with tags of IOBES"),
     ],
 )
 def test_faults_say_which_word(tags: list[str], word: int, problem: str) -> None:

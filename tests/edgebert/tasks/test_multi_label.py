@@ -198,7 +198,7 @@ def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
 
 def test_labels_that_the_model_does_not_know() -> None:
     data = dataset(MultiLabelExample("a", ("music", "rain")), MultiLabelExample("b", ("rain",)))
-    with pytest.raises(DataError, match=r"Received, too: 'rain' \(2x\)"):
+    with pytest.raises(DataError, match=r"Received also: 'rain' \(2x\)"):
         MULTI_LABEL.require_known(data, LABELS)
     MULTI_LABEL.require_known(dataset(MultiLabelExample("a", ())), LABELS)
 

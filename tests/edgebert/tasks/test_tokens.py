@@ -75,7 +75,7 @@ def test_unknown_labels_are_listed() -> None:
     data = dataset(("a b c", "B-PLACE I-PLACE B-DAY"), ("d", "B-NAME"))
     with pytest.raises(DataError, match=r"knows: 'DAY', 'O', 'THING'.*'NAME' \(1x\), 'PLACE' \(2x"):
         NER.require_known(data, LABELS)
-    with pytest.raises(DataError, match=r"'B-DAY', 'O'. Received, too: 'B-NAME' \(1x\), 'B-PLACE'"):
+    with pytest.raises(DataError, match=r"'B-DAY', 'O'. Received also: 'B-NAME' \(1x\), 'B-PLACE'"):
         POS.require_known(data, ("O", "B-DAY"))
     NER.require_known(dataset(("a", "B-DAY")), ("O", "S-DAY", "B-DAY", "E-DAY"))
 
