@@ -1,1 +1,3 @@
-"""Turns text into token ids: the tokenizer, padded rows, lengths, word splitting, augmentation."""
+"""Turns text into token ids: tokenizer, padded rows, token lengths, word splitting,
+augmentation.
+"""

@@ -1,9 +1,9 @@
-"""Changed copies of texts, for a teacher to label: what a small training set lacks is variety.
+"""Data augmentation for distillation: changed copies of texts, which the teacher labels.
 
-Words are masked, replaced by like ones, or all but a run of them is dropped (Tang et al. 2019,
-"Distilling Task-Specific Knowledge from BERT into Simple Neural Networks", section 3.2). Like words
-are the nearest ones in the model's own embedding table (Jiao et al. 2020, "TinyBERT", algorithm 1,
-takes GloVe's), and only words that the texts use are put in.
+Words are masked or replaced by similar words, or only a span of the words is kept (Tang et al.
+2019, "Distilling Task-Specific Knowledge from BERT into Simple Neural Networks", section 3.2).
+Similar words are nearest neighbours in the model's token embeddings (Jiao et al. 2020, "TinyBERT",
+algorithm 1, uses GloVe). Only words of the texts are candidates.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
 
-MASKED = 0.1
-"""Share of the words that become the mask token."""
-REPLACED = 0.3
-"""Share of the words that become a like one."""
-CUT = 0.25
-"""Share of the copies of which only a run of words is kept."""
+MASKED_SHARE = 0.1
+"""Share of the words that are replaced by the mask token."""
+REPLACED_SHARE = 0.3
+"""Share of the words that are replaced by a similar word."""
+CUT_SHARE = 0.25
+"""Share of the copies that keep only a span of the words."""
 NEIGHBOURS = 8
-"""So many of the likest words may take a word's place."""
+"""Number of nearest neighbours among which a replacement is drawn."""
 _AT_ONCE = 1024
 
 Span = tuple[int, int]
@@ -37,17 +37,17 @@ def augment(
     copies: int,
     seed: int,
 ) -> list[str]:
-    """Changed copies of texts; their meaning may change too, so they have no labels.
+    """Makes changed copies of texts, without labels, since the meaning may change.
 
     Args:
-        tokenizer: of the model that will label them.
-        embeddings: that model's token table, `[vocabulary, hidden]`.
+        tokenizer: tokenizer of the teacher.
+        embeddings: token embeddings of the teacher, float32 `[vocabulary, hidden]`.
         texts: any texts.
-        copies: of each text.
+        copies: number of copies of each text.
         seed: the same seed makes the same copies.
 
     Returns:
-        `copies` texts for each: first one copy of every text, then another.
+        `copies * len(texts)` texts: one copy of every text, then the next copy of every text.
 
     Raises:
         UsageError: `copies` is negative.
@@ -58,21 +58,24 @@ def augment(
         return []
     generator = np.random.default_rng(seed)
     encodings = tokenizer.encode_batch(texts)
-    near = like_words(tokenizer.vocabulary, embeddings, encodings)
+    neighbours = nearest_words(tokenizer.vocabulary, embeddings, encodings)
     found = [_words(encoding, tokenizer.vocabulary) for encoding in encodings]
     return [
-        _changed(text, words, near, tokenizer.vocabulary, generator)
+        _changed(text, words, neighbours, tokenizer.vocabulary, generator)
         for _ in range(copies)
         for text, words in zip(texts, found, strict=True)
     ]
 
 
-def like_words(
+def nearest_words(
     vocabulary: Vocabulary, embeddings: npt.NDArray[np.float32], encodings: Sequence[Encoding]
 ) -> dict[int, npt.NDArray[np.int64]]:
-    """The likest words of each word: ids of tokens by the id of a token, the likest first.
+    """The nearest neighbours of each word by cosine similarity: token ids, the nearest first.
 
-    Only whole words of letters that the encodings use are looked at.
+    Only whole words of letters that occur in the encodings count.
+
+    Returns:
+        For each token id the ids of its neighbours, int64 `[at most NEIGHBOURS]`.
     """
     used = {i for encoding in encodings for i in encoding.token_ids}
     ids = np.array(sorted(i for i in used if vocabulary.tokens[i].isalpha()), np.int64)
@@ -80,18 +83,18 @@ def like_words(
     if count < 1:
         return {}
     table = embeddings[ids] / np.maximum(np.linalg.norm(embeddings[ids], axis=1), 1e-9)[:, None]
-    near: dict[int, npt.NDArray[np.int64]] = {}
+    neighbours: dict[int, npt.NDArray[np.int64]] = {}
     for start in range(0, len(ids), _AT_ONCE):
-        likeness = table[start : start + _AT_ONCE] @ table.T
-        rows = np.arange(len(likeness))
-        likeness[rows, start + rows] = -np.inf
-        best = np.argsort(-likeness, axis=1, kind="stable")[:, :count]
-        near.update(zip(ids[start : start + _AT_ONCE].tolist(), ids[best], strict=True))
-    return near
+        similarity = table[start : start + _AT_ONCE] @ table.T
+        rows = np.arange(len(similarity))
+        similarity[rows, start + rows] = -np.inf
+        best = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+        neighbours.update(zip(ids[start : start + _AT_ONCE].tolist(), ids[best], strict=True))
+    return neighbours
 
 
 def _words(encoding: Encoding, vocabulary: Vocabulary) -> list[tuple[Span, int | None]]:
-    """Each word's place in the text and its token id, None where it has several pieces."""
+    """The character span and the token id of each word; None for a word of several pieces."""
     prefix = vocabulary.continuing_prefix
     words: list[tuple[Span, int | None]] = []
     for token_id, (start, end) in zip(encoding.token_ids, encoding.offsets, strict=True):
@@ -107,14 +110,14 @@ def _words(encoding: Encoding, vocabulary: Vocabulary) -> list[tuple[Span, int |
 def _changed(
     text: str,
     words: Sequence[tuple[Span, int | None]],
-    near: dict[int, npt.NDArray[np.int64]],
+    neighbours: dict[int, npt.NDArray[np.int64]],
     vocabulary: Vocabulary,
     generator: np.random.Generator,
 ) -> str:
     if not words:
         return text
     kept = range(len(words))
-    if generator.random() < CUT:
+    if generator.random() < CUT_SHARE:
         first, last = sorted(generator.integers(0, len(words), 2).tolist())
         kept = range(first, last + 1)
     chances = generator.random(len(words))
@@ -123,10 +126,10 @@ def _changed(
     for i in kept:
         (start, end), token_id = words[i]
         parts.append(text[place:start])
-        if chances[i] < MASKED:
+        if chances[i] < MASKED_SHARE:
             parts.append(vocabulary.mask_token)
-        elif chances[i] < MASKED + REPLACED and token_id in near:
-            parts.append(vocabulary.tokens[generator.choice(near[token_id])])
+        elif chances[i] < MASKED_SHARE + REPLACED_SHARE and token_id in neighbours:
+            parts.append(vocabulary.tokens[generator.choice(neighbours[token_id])])
         else:
             parts.append(text[start:end])
         place = end

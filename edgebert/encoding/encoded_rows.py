@@ -1,4 +1,4 @@
-"""Encoded texts as a training run holds them: flat arrays, and the batches that are cut of them."""
+"""Encoded texts in flat arrays, and the padded batches made from them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from edgebert.data.disk_rows import NumbersOnDisk
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 
 PAD_MULTIPLE = 8
-"""Lengths that a batch may have are multiples of this: few shapes, each prepared once."""
+"""Batch lengths are multiples of this, so that few shapes are compiled."""
 ENCODED_AT_ONCE = 8192
-"""Texts that are encoded together."""
+"""Texts that are encoded in one call of the tokenizer."""
 IN_MEMORY_TOKENS = 1_000_000
-"""Encodings of more tokens than this go to disk: as tuples they would take 170 MB."""
+"""Token count above which encodings are written to disk; as tuples they would take 170 MB."""
 
 Inputs = dict[str, npt.NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Encoded texts end to end in flat arrays, which is a tenth of what tuples take.
+    """Encoded texts, concatenated in flat arrays, which take a tenth of the memory of tuples.
 
     Attributes:
         token_ids: int32 `[tokens of all rows]`.
         segment_ids: int32 `[tokens of all rows]`.
         starts: int64 `[rows + 1]`; row `i` has the tokens `starts[i]` to `starts[i + 1]`.
-        pad_id: the token id that fills a row up.
+        pad_id: token id of the padding.
     """
 
     token_ids: npt.NDArray[np.int32]
@@ -45,15 +45,16 @@ class EncodedRows:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row, int64 `[rows]`."""
+        """Number of tokens of each row, int64 `[rows]`."""
         return np.diff(self.starts)
 
     def padded(self, rows: npt.NDArray[np.int64], longest: int) -> Inputs:
-        """The model's inputs for some rows.
+        """The padded model inputs of a batch.
 
         Args:
-            rows: their numbers, `[batch]`.
-            longest: the columns are a multiple of `PAD_MULTIPLE`, but at most so many.
+            rows: row numbers, int64 `[batch]`.
+            longest: maximum number of columns; below it, the number is a multiple of
+                `PAD_MULTIPLE`.
 
         Returns:
             int32 arrays `[batch, length]`: `token_ids`, `padding_mask`, `segment_ids`.
@@ -75,11 +76,11 @@ class EncodedRows:
 
 
 class EncodingsOnDisk(Sequence[Encoding]):
-    """Encodings in flat arrays, each made when it is asked for.
+    """Encodings that are stored in flat arrays and made on access.
 
     Args:
-        rows: what the model reads of them.
-        offsets: of all tokens, int32 `[tokens of all rows, 2]`.
+        rows: token ids and segment ids.
+        offsets: start and end of each token in its text, int32 `[tokens of all rows, 2]`.
     """
 
     def __init__(self, rows: EncodedRows, offsets: npt.NDArray[np.int32]) -> None:
@@ -110,11 +111,11 @@ class EncodingsOnDisk(Sequence[Encoding]):
 
 
 def store_encodings(parts: Iterable[Sequence[Encoding]], pad_id: int) -> Sequence[Encoding]:
-    """Encodings in memory where they are few, on disk where they are many.
+    """Keeps few encodings in memory and writes many to disk.
 
     Args:
-        parts: of them, one after the other.
-        pad_id: the token id that fills a row up.
+        parts: batches of encodings in order.
+        pad_id: token id of the padding.
     """
     held: list[Encoding] = []
     tokens, rest = 0, iter(parts)
@@ -141,12 +142,12 @@ def store_encodings(parts: Iterable[Sequence[Encoding]], pad_id: int) -> Sequenc
 
 
 def encode_rows(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> EncodedRows:
-    """Encodes texts into flat arrays, a part at a time.
+    """Encodes texts into flat arrays, `ENCODED_AT_ONCE` texts at a time.
 
     Args:
-        tokenizer: of the model.
-        texts: at least one.
-        max_length: longer texts are cut to so many tokens.
+        tokenizer: tokenizer of the model.
+        texts: at least one text.
+        max_length: maximum number of tokens per text; longer texts are cut.
     """
     return joined_rows(
         [
@@ -160,7 +161,7 @@ def encode_rows(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> 
 
 
 def rows_of(encodings: Sequence[Encoding], pad_id: int) -> EncodedRows:
-    """Encoded texts in flat arrays; those that are on disk stay there."""
+    """Converts encodings to flat arrays; encodings on disk stay there."""
     if isinstance(encodings, EncodingsOnDisk):
         return encodings.rows
     lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
@@ -173,7 +174,7 @@ def rows_of(encodings: Sequence[Encoding], pad_id: int) -> EncodedRows:
 
 
 def joined_rows(parts: Sequence[EncodedRows]) -> EncodedRows:
-    """The rows of all parts, one part after the other."""
+    """Concatenates the rows of all parts."""
     return EncodedRows(
         np.concatenate([part.token_ids for part in parts]),
         np.concatenate([part.segment_ids for part in parts]),

@@ -1,7 +1,8 @@
-"""Which token lengths a file gets: as they were asked for, or picked from a histogram of real text.
+"""Token lengths of a file's signatures: given by the user, or chosen from the lengths of texts.
 
-A fixed length pays for its padding; a further length costs some 45 kB in the file and, in a runtime
-that does not share packed weights, another packed copy in memory. So few, at the right places.
+Each text is padded to the next length, which costs time. Each further length costs about 45 kB in
+the file and, in a runtime that does not share packed weights, a further copy of them in memory. So
+a file should have few, well chosen lengths.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from edgebert.errors import UsageError
 
 DEFAULT_LENGTHS = (16, 32, 64, 128)
 STEP = 8
-"""Lengths are picked at multiples of this: matmul kernels work on blocks of rows, so a finer step
-would be padded inside the runtime all the same."""
+"""Chosen lengths are multiples of this. Matrix kernels work on blocks of rows, so the runtime would
+pad shorter steps anyway."""
 
 
 def parse_lengths(
     text: str, limit: int, default: tuple[int, ...] = DEFAULT_LENGTHS
 ) -> tuple[int, ...]:
-    """Reads `16,32,64`; an empty text gives the default, up to `limit`.
+    """Parses lengths such as `16,32,64`; an empty text gives `default`, cut at `limit`.
+
+    Args:
+        text: whole numbers separated by commas.
+        limit: maximum token length of the model.
+        default: the lengths for an empty text.
 
     Raises:
-        UsageError: no whole numbers, none, doubled ones, or a length over `limit`.
+        UsageError: The text has no whole numbers, duplicates, or lengths over `limit`.
     """
     if not text.strip():
         return tuple(sorted({min(n, limit) for n in default}))
@@ -30,37 +36,38 @@ def parse_lengths(
         lengths = [int(part) for part in text.split(",")]
     except ValueError:
         raise UsageError(
-            f"--lengths takes whole numbers with commas, such as 16,32,64, or 'auto'. "
+            f"--lengths: expected whole numbers separated by commas, such as 16,32,64, or 'auto'. "
             f"Received: {text!r}."
         ) from None
     wrong = [n for n in lengths if not 2 <= n <= limit]
     if wrong:
         raise UsageError(
             f"Lengths must be from 2 to {limit} tokens, the size of the model's position table. "
-            f"Received: {', '.join(map(str, wrong))}. Next: give --lengths within it."
+            f"Received: {', '.join(map(str, wrong))}. Next: change --lengths."
         )
     if len(set(lengths)) != len(lengths):
-        raise UsageError(f"--lengths has a length twice. Received: {text!r}.")
+        raise UsageError(f"--lengths: expected different lengths. Received: {text!r}.")
     return tuple(sorted(lengths))
 
 
 def pick_lengths(token_counts: np.ndarray, limit: int, most: int) -> tuple[int, ...]:
-    """Picks the lengths with the least padding for texts of these sizes.
+    """Chooses the lengths with the least padding for texts of the given token counts.
 
-    Exact, by dynamic programming over the multiples of `STEP`: among all sets of at most `most`
-    lengths that hold the longest text, the one with the smallest sum of padded lengths.
+    Dynamic programming over the multiples of `STEP` finds the optimum: of all sets of at most
+    `most` lengths that hold the longest text, the set with the smallest sum of padded lengths.
 
     Args:
-        token_counts: int `[texts]`, [CLS] and [SEP] included; longer ones count as `limit`.
-        limit: longest length allowed.
-        most: how many lengths at most.
+        token_counts: tokens of each text with [CLS] and [SEP], int `[texts]`; counts above `limit`
+            are cut to it.
+        limit: maximum length.
+        most: maximum number of lengths.
 
     Raises:
-        UsageError: no texts, or `most` under 1.
+        UsageError: There are no texts, or `most` is less than 1.
     """
     if len(token_counts) == 0 or most < 1:
         raise UsageError(
-            f"'--lengths auto' needs texts to look at and --max-signatures of 1 or more. "
+            f"'--lengths auto': expected at least one text and --max-signatures of at least 1. "
             f"Received: {len(token_counts)} texts, {most} signatures."
         )
     counts = np.minimum(np.maximum(token_counts, 2), limit)
@@ -68,6 +75,7 @@ def pick_lengths(token_counts: np.ndarray, limit: int, most: int) -> tuple[int, 
     candidates = np.unique(np.maximum(candidates, 2))
     texts = np.array([np.sum(counts <= length) for length in candidates])
     size = len(candidates)
+    # best[end]: least sum of padded lengths for the texts up to candidate `end`, which is chosen.
     best = (candidates * texts).astype(np.float64)
     came_from = [np.full(size, -1)]
     for _ in range(1, min(most, size)):

@@ -1,17 +1,16 @@
-"""WordPiece tokenization: text in, token ids with their places in the text out.
+"""WordPiece tokenization: text to token ids and character offsets.
 
-The rules and the tokens are a `Vocabulary`; the work is done by the `tokenizers` library, so ids
-are those of `transformers`' `BertTokenizer`. That holds for special tokens too: where a text has
-`[SEP]` or `[MASK]` literally, it becomes the special token. Whoever must not let a text do that has
-to take such literals out first.
+A `Vocabulary` holds the tokens and the rules, and the library `tokenizers` applies them, so ids
+equal those of `transformers`' `BertTokenizer`. This includes special tokens: the literal text
+`[SEP]` or `[MASK]` becomes the special token. Callers that must prevent this have to remove such
+literals from the text first.
 
-A `Tokenizer` has no state that a call changes, so threads may share one.
+No call changes a `Tokenizer`, so threads can share one.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,24 +19,22 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary, wordpiece_tokenizer
+from edgebert.data.characters import replace_lone_surrogates
 from edgebert.errors import UsageError
 
 if TYPE_CHECKING:
     import tokenizers
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_REPLACEMENT_CHARACTER = "\ufffd"
-
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A text, or a pair of texts, as a model takes it; never padded.
+    """The encoding of a text, or of a pair of texts, without padding.
 
     Attributes:
-        token_ids: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
-        segment_ids: 1 for the tokens of B and the [SEP] after it, 0 before.
-        offsets: each token's start and end in its text, in characters (Python's, which are Unicode
-            code points); (0, 0) for the tokens that frame the texts.
+        token_ids: ids of `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
+        segment_ids: 1 for the tokens of B and its [SEP], 0 for the others.
+        offsets: start and end of each token in its text, in Unicode code points; (0, 0) for [CLS]
+            and [SEP].
     """
 
     token_ids: tuple[int, ...]
@@ -48,11 +45,11 @@ class Encoding:
         return len(self.token_ids)
 
     def part(self, start: int, stop: int) -> Encoding:
-        """Some tokens of a single text's encoding, framed as the whole is.
+        """A window of the tokens of a single text, with the same [CLS] and [SEP].
 
         Args:
-            start: the first of them; 0 is the token after [CLS].
-            stop: the one after the last.
+            start: first token of the window; 0 is the token after [CLS].
+            stop: token after the last one of the window.
         """
         last = len(self) - 1
         kept = slice(min(1 + start, last), min(1 + stop, last))
@@ -65,20 +62,20 @@ class Encoding:
 
 
 class Tokenizer:
-    """Turns text into token ids by a vocabulary's rules.
+    """Encodes texts by the rules of a vocabulary.
 
-    Any `str` is taken: control characters vanish, a lone surrogate (half of a UTF-16 pair, which is
-    no character) counts as U+FFFD and vanishes too, an empty text gives `[CLS] [SEP]`.
+    Any `str` is valid. Control characters are removed. A lone surrogate (half of a UTF-16 pair)
+    counts as U+FFFD and is removed too. An empty text gives `[CLS] [SEP]`.
 
     Args:
         vocabulary: tokens and rules.
-        segments: whether segment ids tell the second text of a pair from the first. They are all 0
+        segments: whether the segment ids of the second text of a pair are 1. If False they are 0,
             for a model whose segment table has one row.
     """
 
     def __init__(self, vocabulary: Vocabulary, segments: bool = True) -> None:
-        # The library warns when a process forks after it used threads; one thread is fast enough
-        # (tens of thousands of sentences a second), and a user's own setting stands.
+        # The library warns when a process forks after the use of threads. One thread encodes tens
+        # of thousands of sentences per second. A setting of the user has precedence.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._vocabulary = vocabulary
         self._segments = segments
@@ -91,7 +88,7 @@ class Tokenizer:
 
     @property
     def pad_id(self) -> int:
-        """The token id that fills an input up."""
+        """The token id of the padding."""
         return self._vocabulary.id_of(self._vocabulary.pad_token)
 
     def encode(self, text: str, pair: str | None = None, max_length: int | None = None) -> Encoding:
@@ -100,18 +97,18 @@ class Tokenizer:
         Args:
             text: any text.
             pair: a second text, for tasks on pairs.
-            max_length: cuts the encoding to so many tokens, special ones included; [CLS] and [SEP]
-                stay. Of a pair, tokens are cut from the longer text first. None cuts nothing.
+            max_length: Maximum number of tokens, with [CLS] and [SEP], which are kept. In a pair,
+                the longer text is cut first. None cuts nothing.
 
         Raises:
-            UsageError: `max_length` leaves no room for the special tokens.
+            UsageError: `max_length` is less than the number of special tokens.
         """
         try:
             encoded = self._backend.encode(text, pair)
-        except TypeError:  # how the library answers lone surrogates
-            pair = pair if pair is None else _without_surrogates(pair)
-            encoded = self._backend.encode(_without_surrogates(text), pair)
-        return self._finished(encoded, max_length)
+        except TypeError:  # the library raises this for lone surrogates
+            pair = pair if pair is None else replace_lone_surrogates(pair)
+            encoded = self._backend.encode(replace_lone_surrogates(text), pair)
+        return self._to_encoding(encoded, max_length)
 
     def encode_batch(
         self,
@@ -119,15 +116,15 @@ class Tokenizer:
         max_length: int | None = None,
         pairs: Sequence[str] | None = None,
     ) -> list[Encoding]:
-        """Encodes texts, or pairs of texts: `encode` of each, in less time.
+        """Encodes texts, or pairs of texts; faster than `encode` for each.
 
         Args:
             texts: any texts.
             max_length: as for `encode`.
-            pairs: the second text of each pair, as many as `texts`.
+            pairs: the second text of each pair; the same number as `texts`.
 
         Raises:
-            UsageError: as for `encode`, or there are not as many `pairs` as `texts`.
+            UsageError: As for `encode`, or `pairs` and `texts` differ in number.
         """
         if pairs is not None and len(pairs) != len(texts):
             raise UsageError(
@@ -136,28 +133,28 @@ class Tokenizer:
         try:
             encoded = self._backend.encode_batch(_inputs(texts, pairs))
         except TypeError:
-            texts = [_without_surrogates(text) for text in texts]
-            pairs = pairs if pairs is None else [_without_surrogates(text) for text in pairs]
+            texts = [replace_lone_surrogates(text) for text in texts]
+            pairs = pairs if pairs is None else [replace_lone_surrogates(text) for text in pairs]
             encoded = self._backend.encode_batch(_inputs(texts, pairs))
-        return [self._finished(item, max_length) for item in encoded]
+        return [self._to_encoding(item, max_length) for item in encoded]
 
     def join(self, first: Encoding, second: Encoding) -> Encoding:
-        """The encoding of a pair, of its texts' own encodings: `[CLS] A [SEP] B [SEP]`."""
+        """Joins the encodings of two texts to that of the pair: `[CLS] A [SEP] B [SEP]`."""
         segments = self._segment_ids((0,) * len(first) + (1,) * (len(second) - 1))
         return Encoding(
             first.token_ids + second.token_ids[1:], segments, first.offsets + second.offsets[1:]
         )
 
     def count_lengths(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
-        """Returns how many tokens each text has, [CLS] and [SEP] included: int32 `[texts]`."""
+        """The number of tokens of each text, with [CLS] and [SEP]: int32 `[texts]`."""
         try:
             encoded = self._backend.encode_batch_fast(_inputs(texts, None))
         except TypeError:
-            texts = [_without_surrogates(text) for text in texts]
+            texts = [replace_lone_surrogates(text) for text in texts]
             encoded = self._backend.encode_batch_fast(_inputs(texts, None))
         return np.fromiter((len(item) for item in encoded), np.int32, len(encoded))
 
-    def _finished(self, encoded: tokenizers.Encoding, max_length: int | None) -> Encoding:
+    def _to_encoding(self, encoded: tokenizers.Encoding, max_length: int | None) -> Encoding:
         if max_length is not None and len(encoded) > max_length:
             return self._truncated(encoded, max_length)
         return Encoding(
@@ -168,12 +165,14 @@ class Tokenizer:
         return tuple(type_ids) if self._segments else (0,) * len(type_ids)
 
     def _truncated(self, encoded: tokenizers.Encoding, max_length: int) -> Encoding:
-        """Cuts as the library's `longest_first` does, which is a setting of the whole tokenizer."""
+        """Cuts like `longest_first` of the library, which has it only as a tokenizer-wide
+        setting.
+        """
         texts = encoded.n_sequences
         room = max_length - texts - 1
         if room < 0:
             raise UsageError(
-                f"Expected a max_length of at least {texts + 1}, for the special tokens. "
+                f"max_length: expected at least {texts + 1}, the number of special tokens. "
                 f"Received: {max_length}."
             )
         lengths = [encoded.sequence_ids.count(index) for index in range(texts)]
@@ -195,19 +194,19 @@ class Tokenizer:
 def pad(
     encodings: Sequence[Encoding], length: int, pad_id: int = 0
 ) -> dict[str, npt.NDArray[np.int32]]:
-    """Lays encodings out as the arrays that a model takes.
+    """Pads encodings to the input arrays of a model.
 
     Args:
         encodings: the rows, none longer than `length`.
-        length: columns of the arrays.
-        pad_id: the token id that fills a row up (`vocabulary.id_of(vocabulary.pad_token)`).
+        length: number of columns.
+        pad_id: token id of the padding (`vocabulary.id_of(vocabulary.pad_token)`).
 
     Returns:
-        int32 arrays `[encodings, length]`: `token_ids`, `padding_mask` (1 where there is a token, 0
-        where there is padding) and `segment_ids`.
+        int32 arrays `[encodings, length]`: `token_ids`, `padding_mask` (1 for tokens, 0 for
+        padding) and `segment_ids`.
 
     Raises:
-        UsageError: an encoding is longer than `length`.
+        UsageError: An encoding is longer than `length`.
     """
     longest = max((len(encoding) for encoding in encodings), default=0)
     if longest > length:
@@ -228,7 +227,7 @@ def pad(
 
 
 def _longest_first(lengths: Sequence[int], room: int) -> list[int]:
-    """Says how many tokens of each text stay, where all together may have `room`."""
+    """The number of tokens to keep of each text, `room` in total."""
     if len(lengths) == 1:
         return [min(lengths[0], room)]
     shorter, longer = sorted(lengths)
@@ -241,7 +240,3 @@ def _longest_first(lengths: Sequence[int], room: int) -> list[int]:
 
 def _inputs(texts: Iterable[str], pairs: Iterable[str] | None) -> list[str] | list[tuple[str, str]]:
     return list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
-
-
-def _without_surrogates(text: str) -> str:
-    return _LONE_SURROGATE.sub(_REPLACEMENT_CHARACTER, text)

@@ -1,9 +1,9 @@
-"""Training text whose words are split at random, as a smaller vocabulary would split them.
+"""Subword regularization: splits random words of training texts as a smaller vocabulary would.
 
 MaxMatch-Dropout (Hiraoka 2022, "MaxMatch-Dropout: Subword Regularization for WordPiece") drops
-tokens at random while WordPiece matches the longest. Here a token that is dropped gives way to what
-longest match makes of it without that token, which is how a trimmed vocabulary spells a word that
-it does not have. Rare words are dropped most: text that nobody has seen is made of those.
+random tokens during the longest match of WordPiece. Here a dropped token is replaced by the longest
+match of its text without that token, which is how a trimmed vocabulary spells a word that it does
+not have. Rare words are dropped most often, since unseen texts contain more of them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import refuse
 
 RARE = 20
-"""A word that occurs no more often than this counts as rare."""
+"""Maximum number of occurrences of a rare word."""
 _AT_ONCE = 8192
 
 
 def count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Says how often texts use each token, [CLS] and [SEP] included: int64 `[vocabulary]`."""
+    """Counts the occurrences of each token, with [CLS] and [SEP]: int64 `[vocabulary]`."""
     counts = np.zeros(tokenizer.vocabulary.size, np.int64)
     for start in range(0, len(texts), _AT_ONCE):
         encodings = tokenizer.encode_batch(texts[start : start + _AT_ONCE])
@@ -34,15 +34,15 @@ def count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.i
 
 
 def longest_match(token: str, ids: Mapping[str, int], prefix: str = "##") -> tuple[int, ...]:
-    """Spells a token with other tokens, the longest first.
+    """Spells a token with other tokens by greedy longest match.
 
     Args:
-        token: a word or, with the prefix, the end of one.
-        ids: the tokens that may be used; `token` itself is not, where it is among them.
-        prefix: the vocabulary's `continuing_prefix`.
+        token: a word or, with the prefix, the end of a word.
+        ids: ids of the tokens to use; `token` itself is ignored.
+        prefix: `continuing_prefix` of the vocabulary.
 
     Returns:
-        Ids of two or more pieces; none where nothing else spells the token.
+        Ids of two or more pieces; empty if no other tokens spell the token.
     """
     mark, body = _parts(token, prefix)
     found: list[int] = []
@@ -67,22 +67,22 @@ def split_rare_words(
     seed: int,
     max_length: int | None = None,
 ) -> list[Encoding]:
-    """Encodes texts with some of their tokens split into pieces, by chance.
+    """Encodes texts and splits random tokens into pieces.
 
-    A token that the corpus has `c` times is split with `probability` where it is rare, and with
-    `probability * RARE / c` where it is not: every word is split about equally often.
+    A token with `c` occurrences in the corpus is split with probability
+    `probability * RARE / max(c, RARE)`, so every word is split about equally often.
 
     Args:
-        tokenizer: of the model that is trained.
+        tokenizer: tokenizer of the student.
         texts: any texts.
-        counts: how often the training text uses each token (`count_tokens`), `[vocabulary]`.
-        probability: 0 splits nothing, 1 every rare word.
+        counts: occurrences of each token in the training texts (`count_tokens`), `[vocabulary]`.
+        probability: from 0, which splits nothing, to 1, which splits every rare word.
         seed: the same seed splits the same words.
-        max_length: longer encodings are cut to so many tokens; [SEP] stays.
+        max_length: maximum number of tokens; longer encodings are cut before [SEP].
 
     Raises:
-        UsageError: `probability` is not between 0 and 1, there are not as many counts as tokens, or
-            `max_length` leaves no room for the special tokens.
+        UsageError: `probability` is not between 0 and 1, `counts` does not fit the vocabulary, or
+            `max_length` is less than the number of special tokens.
     """
     vocabulary = tokenizer.vocabulary
     _check(vocabulary, counts, probability, max_length)
@@ -90,7 +90,7 @@ def split_rare_words(
     prefix = vocabulary.continuing_prefix
     chance = probability * RARE / np.maximum(counts, RARE)
     chance[[vocabulary.id_of(token.content) for token in vocabulary.whole_tokens]] = 0
-    spelt: dict[int, tuple[int, ...]] = {}
+    spellings: dict[int, tuple[int, ...]] = {}
     generator = np.random.default_rng(seed)
     encodings = []
     for encoding in tokenizer.encode_batch(texts):
@@ -98,10 +98,10 @@ def split_rare_words(
         places = np.flatnonzero(dropped).tolist()
         for place in places:
             token_id = encoding.token_ids[place]
-            if token_id not in spelt:
-                spelt[token_id] = longest_match(vocabulary.tokens[token_id], ids, prefix)
+            if token_id not in spellings:
+                spellings[token_id] = longest_match(vocabulary.tokens[token_id], ids, prefix)
         if places:
-            encoding = _with_pieces(encoding, places, spelt, vocabulary)
+            encoding = _with_pieces(encoding, places, spellings, vocabulary)
         encodings.append(_cut(encoding, max_length))
     return encodings
 
@@ -118,7 +118,7 @@ def _check(
     if counts.shape != (vocabulary.size,):
         problems.append(
             f"counts: expected one for each of {vocabulary.size} tokens. Received: shape "
-            f"{counts.shape}. Next: make them with count_tokens and the same tokenizer"
+            f"{counts.shape}. Next: count with count_tokens and the same tokenizer"
         )
     if max_length is not None and max_length < 2:
         problems.append(f"max_length: expected at least 2. Received: {max_length}")
@@ -128,13 +128,13 @@ def _check(
 def _with_pieces(
     encoding: Encoding,
     places: Sequence[int],
-    spelt: dict[int, tuple[int, ...]],
+    spellings: dict[int, tuple[int, ...]],
     vocabulary: Vocabulary,
 ) -> Encoding:
     ids, segments = list(encoding.token_ids), list(encoding.segment_ids)
     offsets = list(encoding.offsets)
     for place in reversed(places):
-        pieces = spelt[ids[place]]
+        pieces = spellings[ids[place]]
         if pieces:
             lengths = [
                 len(_parts(vocabulary.tokens[piece], vocabulary.continuing_prefix)[1])
@@ -147,7 +147,10 @@ def _with_pieces(
 
 
 def _piece_offsets(offsets: tuple[int, int], lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Places of the pieces; a word whose length the text rules changed has them in its end."""
+    """Character offsets of the pieces, cut at the end of the word.
+
+    The text rules can change the length of a word, so the pieces may not fit its characters.
+    """
     start, end = offsets
     edges = [min(start + edge, end) for edge in np.cumsum([0, *lengths]).tolist()]
     edges[-1] = end
@@ -155,7 +158,7 @@ def _piece_offsets(offsets: tuple[int, int], lengths: Sequence[int]) -> list[tup
 
 
 def _parts(token: str, prefix: str) -> tuple[str, str]:
-    """The continuing prefix, if the token has it, and the letters."""
+    """The continuing prefix, empty if the token has none, and the letters."""
     if len(token) > len(prefix) and token.startswith(prefix):
         return prefix, token[len(prefix) :]
     return "", token

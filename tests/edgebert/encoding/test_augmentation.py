@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from converters.vocabulary import Vocabulary
 from edgebert.encoding import augmentation
-from edgebert.encoding.augmentation import _words, augment, like_words
+from edgebert.encoding.augmentation import _words, augment, nearest_words
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
 
@@ -59,7 +59,7 @@ def test_the_likest_words_come_first(tokenizer: Tokenizer) -> None:
     lights, music, now = map(vocabulary.id_of, ("lights", "music", "now"))
     table[music] = table[lights] + 0.1 * table[music]
     table[now] = table[lights] + 0.5 * table[now]
-    near = like_words(vocabulary, table, tokenizer.encode_batch(TEXTS))
+    near = nearest_words(vocabulary, table, tokenizer.encode_batch(TEXTS))
     assert near[lights].tolist()[:2] == [music, now]
     assert lights not in near[lights]
     unused = set(range(vocabulary.size)) - set(near)

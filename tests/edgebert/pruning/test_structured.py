@@ -225,7 +225,7 @@ def test_a_latency_table_is_measured_and_survives_the_disk(
     assert read_latency_table(path) == table
     assert table.model_ms([LayerWidth(2, 24)] * 2) >= table.model_ms([LayerWidth(1, 0)] * 2) > 0
     path.write_text("{}")
-    with pytest.raises(ModelError, match="no latency table"):
+    with pytest.raises(ModelError, match="expected a latency table"):
         read_latency_table(path)
 
 
