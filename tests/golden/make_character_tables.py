@@ -1,11 +1,12 @@
-"""Makes characters.js: which characters WordPiece removes, splits at, strips and lowercases.
+"""Makes characters.js and CharacterTables.kt: which characters WordPiece removes, splits at, strips
+and lowercases.
 
 Unicode grows, and every language's own tables are of another version. `tokenizers` itself mixes
 four: its punctuation and accents are those of Unicode 8, its decompositions those of 12, its
 letters and lowercase those of its Rust compiler. So the tables are not taken from a standard; they
 are what the installed library answers when it is asked about each code point.
 
-    python tests/golden/make_character_tables.py
+    python -m tests.golden.make_character_tables
 
 A new release of `tokenizers` may change them: test_browser_tokenizer.py then names the first code
 point that differs, and this script brings the tables up to date.
@@ -23,11 +24,12 @@ from pathlib import Path
 import tokenizers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
+from tests.golden.kotlin_character_tables import KOTLIN_OUTPUT, Tables, kotlin_module, ranges
+
 OUTPUT = Path(__file__).parents[2] / "edgebert" / "profiling" / "browser" / "page" / "characters.js"
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 _AT_ONCE = 4096
 _LOWEST_MARK, _HIGHEST_MARK = "\u0334", "\u0345"  # of combining class 1 and 240
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HEAD = """\
 // What the `tokenizers` library ({version}) does with each character. Made by
 // tests/golden/make_character_tables.py, which says why; not to be edited.
@@ -38,7 +40,14 @@ _HEAD = """\
 
 
 def main() -> None:
-    """Asks the library and writes the module."""
+    """Asks the library and writes the modules."""
+    tables = ask()
+    OUTPUT.write_text(_javascript(tables), encoding="ascii")
+    KOTLIN_OUTPUT.write_text(kotlin_module(tables, tokenizers.__version__), encoding="ascii")
+
+
+def ask() -> Tables:
+    """What the installed library does with each code point."""
     decomposed = _changed(normalizers.NFD().normalize_str)
     cleaned = _changed(_bert_normalizer(clean_text=True))
     split = _changed(_bert_normalizer(handle_chinese_chars=True))
@@ -53,24 +62,28 @@ def main() -> None:
         "removed": ("are taken out", [code for code, text in cleaned.items() if not text]),
         "spaces": ("are white space", spaces),
         "punctuation": ("are words of their own", punctuation),
-        "chineseCharacters": ("are words of their own, if so set", split),
+        "chineseCharacters": ("are words of their own, if so set", list(split)),
         "marks": (
             "are taken off as accents",
             [code for code, text in stripped.items() if not text],
         ),
-        "decomposed": ("are taken apart (NFD) before accents are taken off", decomposed),
+        "decomposed": ("are taken apart (NFD) before accents are taken off", list(decomposed)),
         "wordCharacters": ("belong to words, for tokens that must stand alone", _words()),
     }
+    return Tables(sets, deltas, others, classes, decomposed)
+
+
+def _javascript(tables: Tables) -> str:
     parts = [_HEAD.format(version=tokenizers.__version__)]
-    for name, (meaning, codes) in sets.items():
+    for name, (meaning, codes) in tables.sets.items():
         parts.append(f"// These {meaning}.\nexport const {name} =\n{_wrapped(codes, 2)};\n")
     parts.append("// Lowercase: what is added to the code point: those for which it is.")
-    parts.append(f"export const lowercase = {_table(deltas)};\n")
+    parts.append(f"export const lowercase = {_table(tables.lowercase)};\n")
     parts.append("// Lowercase of more than one character.")
-    parts.append(f"export const longLowercase = {json.dumps(others)};\n")
+    parts.append(f"export const longLowercase = {json.dumps(tables.long_lowercase)};\n")
     parts.append("// Canonical combining class: its code points. All others have class 0.")
-    parts.append(f"export const combiningClasses = {_table(classes)};")
-    OUTPUT.write_text("\n".join(parts) + "\n", encoding="ascii")
+    parts.append(f"export const combiningClasses = {_table(tables.combining_classes)};")
+    return "\n".join(parts) + "\n"
 
 
 def _bert_normalizer(
@@ -176,34 +189,15 @@ def _words() -> list[int]:
     return found
 
 
-def _ranges(codes: Iterable[int]) -> str:
-    parts, last = [], 0
-    runs: list[tuple[int, int]] = []
-    for code in sorted(codes):
-        if runs and sum(runs[-1]) == code:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((code, 1))
-    for start, length in runs:
-        parts.append(_base_36(start - last) + (f":{_base_36(length)}" if length > 1 else ""))
-        last = start + length
-    return " ".join(parts)
-
-
-def _base_36(number: int) -> str:
-    digits = _DIGITS[number % 36]
-    return digits if number < 36 else _base_36(number // 36) + digits
-
-
 def _wrapped(codes: Iterable[int], indent: int) -> str:
-    lines = textwrap.wrap(_ranges(codes), 94 - indent, break_on_hyphens=False)
+    lines = textwrap.wrap(ranges(codes), 94 - indent, break_on_hyphens=False)
     return " +\n".join(f'{" " * indent}"{line} "' for line in lines)
 
 
 def _table(groups: dict[str, list[int]]) -> str:
     rows = []
     for key in sorted(groups, key=int):
-        content = _ranges(groups[key])
+        content = ranges(groups[key])
         row = f'  "{key}": "{content}",'
         if len(row) > 100:
             row = f'  "{key}":\n{_wrapped(groups[key], 4)},'

@@ -18,4 +18,27 @@ public class Encoding internal constructor(
 ) {
     /** Tokens, the framing ones included. */
     public val size: Int get() = tokenIds.size
+
+    internal companion object {
+        /** Puts `[CLS]` before the texts and `[SEP]` after each. */
+        fun of(tokenizer: Tokenizer, first: TokenList, second: TokenList?): Encoding {
+            val framed = first.size + 2
+            val size = framed + if (second == null) 0 else second.size + 1
+            val encoding = Encoding(IntArray(size), IntArray(size), IntArray(size), IntArray(size))
+            encoding.tokenIds[0] = tokenizer.clsId
+            encoding.copy(first, 1, tokenizer.sepId)
+            if (second != null) {
+                encoding.copy(second, framed, tokenizer.sepId)
+                encoding.segmentIds.fill(tokenizer.secondSegment, framed, size)
+            }
+            return encoding
+        }
+    }
+
+    private fun copy(tokens: TokenList, at: Int, sepId: Int) {
+        tokens.ids.copyInto(tokenIds, at, 0, tokens.size)
+        tokens.starts.copyInto(starts, at, 0, tokens.size)
+        tokens.ends.copyInto(ends, at, 0, tokens.size)
+        tokenIds[at + tokens.size] = sepId
+    }
 }

@@ -1,167 +1,182 @@
 package org.edgebert
 
+import java.util.concurrent.locks.ReentrantLock
+import kotlin.concurrent.withLock
+
 /**
  * A model of a task, over its file and an engine.
  *
  * Threads may share one: they take turns. [close] waits for a call that runs. A call after [close]
  * throws [IllegalStateException].
+ *
+ * @property file that it was made of.
  */
-public sealed class TextModel(
-    /** The file that it was made of. */
-    public val file: ModelFile,
-    engines: EngineFactory,
-) : AutoCloseable {
+public sealed class TextModel(public val file: ModelFile) : AutoCloseable {
+    private val lock = ReentrantLock(true)
+    private lateinit var engine: Engine
+    private val slots = arrayOfNulls<TokenInputs>(maxOf(1, file.lengths.size))
+    private var isClosed = false
+
+    internal val tokenizer: Tokenizer get() = file.tokenizer
+
+    // What a call works on, kept from call to call.
+    internal val first = TokenList()
+    internal val second = TokenList()
+
     /** Frees the runtime, after a call that runs has ended. A second call does nothing. */
-    final override fun close(): Unit = TODO()
+    final override fun close() {
+        lock.withLock {
+            if (isClosed) return
+            isClosed = true
+            engine.close()
+        }
+    }
+
+    /** Does a call's work while no other thread does. */
+    internal inline fun <T> locked(work: () -> T): T {
+        begin()
+        try {
+            return work()
+        } finally {
+            end()
+        }
+    }
+
+    internal fun begin() {
+        lock.lock()
+        if (isClosed) {
+            lock.unlock()
+            throw IllegalStateException("The model ${file.name} was closed. Next: open it again.")
+        }
+    }
+
+    internal fun end() = lock.unlock()
+
+    /** Runs the model on a text, or a pair of texts, that is cut to what the model reads. */
+    internal fun runOn(text: String, pair: String?): Map<String, FloatArray> {
+        tokenizer.splitPair(text, pair, file.maxLength, first, second)
+        return if (pair == null) {
+            run(first, 0, first.size)
+        } else {
+            run(first, 0, first.size, second, 0, second.size)
+        }
+    }
+
+    /** Runs the shortest signature that some tokens fit in, with `[CLS]` and `[SEP]` around them. */
+    internal fun run(tokens: TokenList, from: Int, to: Int): Map<String, FloatArray> {
+        val inputs = inputsFor(to - from + 2)
+        inputs.tokenIds[0] = tokenizer.clsId
+        tokens.ids.copyInto(inputs.tokenIds, 1, from, to)
+        inputs.tokenIds[to - from + 1] = tokenizer.sepId
+        inputs.segmentIds.fill(0)
+        return engine.run(signatureOf(inputs.length), inputs)
+    }
+
+    /** The same for a pair: `[CLS] A [SEP] B [SEP]`. */
+    internal fun run(
+        a: TokenList,
+        aFrom: Int,
+        aTo: Int,
+        b: TokenList,
+        bFrom: Int,
+        bTo: Int,
+    ): Map<String, FloatArray> {
+        val middle = aTo - aFrom + 2
+        val used = middle + bTo - bFrom + 1
+        val inputs = inputsFor(used)
+        inputs.tokenIds[0] = tokenizer.clsId
+        a.ids.copyInto(inputs.tokenIds, 1, aFrom, aTo)
+        inputs.tokenIds[middle - 1] = tokenizer.sepId
+        b.ids.copyInto(inputs.tokenIds, middle, bFrom, bTo)
+        inputs.tokenIds[used - 1] = tokenizer.sepId
+        inputs.segmentIds.fill(0)
+        inputs.segmentIds.fill(tokenizer.secondSegment, middle, used)
+        return engine.run(signatureOf(inputs.length), inputs)
+    }
+
+    /** What the file gives, of the outputs of [run]. */
+    internal fun outputOf(outputs: Map<String, FloatArray>): FloatArray =
+        outputs[file.output] ?: outputs.values.singleOrNull() ?: throw EngineException(
+            "${file.name}: expected the output ${file.output}. Received: ${outputs.keys.sorted()}.",
+        )
+
+    private fun signatureOf(length: Int): String =
+        if (file.lengths.isEmpty()) DYNAMIC_SIGNATURE else signatureNames.getValue(length)
+
+    private val signatureNames = file.lengths.associateWith { "tokens_$it" }
+
+    /** The inputs of the shortest signature that so many tokens fit in, with padding behind them. */
+    private fun inputsFor(used: Int): TokenInputs {
+        var slot = 0
+        var length = used
+        if (file.lengths.isNotEmpty()) {
+            while (file.lengths[slot] < used) slot++
+            length = file.lengths[slot]
+        }
+        val inputs = slots[slot]?.takeIf { it.length == length } ?: TokenInputs(length).also { slots[slot] = it }
+        inputs.tokenCount = used
+        inputs.tokenIds.fill(tokenizer.padId, used, length)
+        inputs.paddingMask.fill(1, 0, used)
+        inputs.paddingMask.fill(0, used, length)
+        return inputs
+    }
 
     public companion object {
+        private const val DYNAMIC_SIGNATURE = "tokens_dynamic"
+
         /**
          * The model of whatever task the file is for.
          *
          * @throws ModelException the file is a bare encoder, or of a task that is not known here.
+         * @throws EngineException the runtime does not take the file.
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextModel = TODO()
-    }
-}
+        public fun open(file: ModelFile, engines: EngineFactory): TextModel = when (file.task) {
+            in TextClassifier.TASKS -> TextClassifier.open(file, engines)
+            in TextScorer.TASKS -> TextScorer.open(file, engines)
+            in TokenTagger.TASKS -> TokenTagger.open(file, engines)
+            in QuestionAnswerer.TASKS -> QuestionAnswerer.open(file, engines)
+            in TextEmbedder.TASKS -> TextEmbedder.open(file, engines)
+            in MaskFiller.TASKS -> MaskFiller.open(file, engines)
+            else -> throw ModelException(
+                "${file.name}: expected a model of a task. Received: ${file.task}. Next: export a model of " +
+                    "one of the tasks of docs/tasks.md, or update the library.",
+            )
+        }
 
-/** Labels for a text or a pair of texts: classification, pairs and multi-label models. */
-public class TextClassifier private constructor(file: ModelFile, engines: EngineFactory) :
-    TextModel(file, engines) {
-    /** The labels, in the model's order. */
-    public val labels: List<String> get() = file.labels
-
-    /** Whether each label is decided for itself, so that a text may have several or none. */
-    public val isMultiLabel: Boolean get() = file.task == "multi-label"
-
-    /** Whether it reads pairs of texts and nothing else. */
-    public val needsPair: Boolean get() = file.task == "pairs"
-
-    /**
-     * Classifies a text, or a pair of texts. What is longer than the model reads is cut.
-     *
-     * @throws IllegalArgumentException the model reads pairs, and there is none.
-     */
-    @JvmOverloads
-    public fun classify(text: String, pair: String? = null): Classification = TODO()
-
-    public companion object {
-        /** @throws ModelException the file is of another task. */
-        @JvmStatic
-        @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextClassifier = TODO()
-    }
-}
-
-/** A number for a text or a pair of texts: regression models. */
-public class TextScorer private constructor(file: ModelFile, engines: EngineFactory) :
-    TextModel(file, engines) {
-    /** Whether it reads pairs of texts and nothing else. */
-    public val needsPair: Boolean get() = TODO()
-
-    /**
-     * Scores a text, or a pair of texts, in the unit of the training data.
-     *
-     * @throws IllegalArgumentException the model reads pairs, and there is none.
-     */
-    @JvmOverloads
-    public fun score(text: String, pair: String? = null): Double = TODO()
-
-    public companion object {
-        /** @throws ModelException the file is of another task. */
-        @JvmStatic
-        @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextScorer = TODO()
-    }
-}
-
-/** A tag for each word, and entities: named entity recognition and part-of-speech models. */
-public class TokenTagger private constructor(file: ModelFile, engines: EngineFactory) :
-    TextModel(file, engines) {
-    /** The tags, in the model's order. */
-    public val tags: List<String> get() = file.labels
-
-    /** Whether tags are those of entities. */
-    public val findsEntities: Boolean get() = file.task == "ner"
-
-    /** Tags the words of a text of any length, which is read in windows. */
-    public fun tag(text: String): Tagging = TODO()
-
-    /** Tags words that are split already; places count in the words joined by one space each. */
-    public fun tag(words: List<String>): Tagging = TODO()
-
-    public companion object {
-        /** @throws ModelException the file is of another task. */
-        @JvmStatic
-        @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TokenTagger = TODO()
-    }
-}
-
-/** The part of a context that answers a question: question answering models. */
-public class QuestionAnswerer private constructor(file: ModelFile, engines: EngineFactory) :
-    TextModel(file, engines) {
-    /**
-     * Answers a question by a context of any length, which is read in windows.
-     *
-     * @return the likeliest answers, the best one first; at least one. Where the context may have no
-     *   answer, that is one of them ([Answer.isNone]).
-     */
-    public fun answer(question: String, context: String): List<Answer> = TODO()
-
-    public companion object {
-        /** @throws ModelException the file is of another task. */
-        @JvmStatic
-        @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): QuestionAnswerer = TODO()
-    }
-}
-
-/** A vector of a text, near those of texts that mean the like: sentence embedding models. */
-public class TextEmbedder private constructor(file: ModelFile, engines: EngineFactory) :
-    TextModel(file, engines) {
-    /** The vector of a text, as the model gives it. What is longer than the model reads is cut. */
-    public fun embed(text: String): FloatArray = TODO()
-
-    /** The cosine of the vectors of two texts, from -1 to 1. */
-    public fun similarity(text: String, other: String): Double = TODO()
-
-    /** The vectors of texts, to be searched. It takes one call of the model a text. */
-    public fun index(texts: List<String>): TextIndex = TODO()
-
-    public companion object {
-        /** @throws ModelException the file is of another task. */
-        @JvmStatic
-        @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextEmbedder = TODO()
-    }
-}
-
-/** Texts and their vectors. Every cosine is computed, so nothing is missed. */
-public class TextIndex(
-    /** What is searched. */
-    public val texts: List<String>,
-    vectors: List<FloatArray>,
-) {
-    /** The texts nearest to a vector of [TextEmbedder.embed], the nearest first. */
-    @JvmOverloads
-    public fun search(query: FloatArray, top: Int = 5): List<Hit> = TODO()
-}
-
-/** Tokens for each `[MASK]` of a text: masked language models. */
-public class MaskFiller private constructor(file: ModelFile, engines: EngineFactory) :
-    TextModel(file, engines) {
-    /**
-     * Fills each `[MASK]` of a text on its own. A mask that the model does not read, since the text is
-     * too long or has more masks than the file answers, stays as it is.
-     */
-    public fun fill(text: String): FilledText = TODO()
-
-    public companion object {
-        /** @throws ModelException the file is of another task. */
-        @JvmStatic
-        @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): MaskFiller = TODO()
+        /**
+         * Opens a model for tasks that it must be for, and outputs that it must give.
+         *
+         * @throws ModelException the file is of another task, gives something else, or has settings that
+         *   are none.
+         */
+        internal fun <T : TextModel> opened(
+            file: ModelFile,
+            engines: EngineFactory,
+            tasks: List<String>,
+            outputs: List<String>,
+            make: () -> T,
+        ): T {
+            if (file.task !in tasks) {
+                throw ModelException(
+                    "${file.name}: expected a model of ${tasks.joinToString(" or ")}. Received: one of " +
+                        "${file.task}. Next: open it with TextModel.open, which takes every task.",
+                )
+            }
+            if (file.output !in outputs) {
+                throw ModelException(
+                    "${file.name}: expected a file that gives ${outputs.joinToString(" or ")}. Received: one that " +
+                        "gives ${file.output}. Next: export it again, or update the library.",
+                )
+            }
+            val model = try {
+                make()
+            } catch (error: ModelException) {
+                throw ModelException("${file.name} can't be used: ${error.message}. Next: export it again.", error)
+            }
+            (model as TextModel).engine = engines.create(file)
+            return model
+        }
     }
 }

@@ -1,18 +1,43 @@
 package org.edgebert
 
+import java.util.concurrent.atomic.AtomicReference
+
 /**
  * WordPiece: text in, token ids with their places in the text out, as `edgebert.tokenizer` gives
  * them. Threads may share one.
+ *
+ * What a text has literally, such as `[SEP]`, becomes that token.
  */
-public class Tokenizer internal constructor() {
-    /** How many tokens the vocabulary has. */
-    public val vocabularySize: Int get() = TODO()
+public class Tokenizer internal constructor(
+    private val vocabulary: Vocabulary,
+    settings: TokenizerSettings,
+    /** Whether the model tells the second text of a pair from the first one. */
+    private val hasSegments: Boolean,
+) {
+    private val tables = SplitterTables(vocabulary, settings)
+    private val continuingPrefix = settings.continuingPrefix
+    private val spare = AtomicReference<Splitter?>()
+
+    internal val clsId: Int = vocabulary.idOf(settings.clsToken)
+    internal val sepId: Int = vocabulary.idOf(settings.sepToken)
+    internal val maskId: Int = vocabulary.idOf(settings.maskToken)
+    internal val maskToken: String = settings.maskToken
 
     /** The token id that fills an input up. */
-    public val padId: Int get() = TODO()
+    public val padId: Int = vocabulary.idOf(settings.padToken)
+
+    /** How many tokens the vocabulary has. */
+    public val vocabularySize: Int get() = vocabulary.size
 
     /** The token of an id. */
-    public fun token(id: Int): String = TODO()
+    public fun token(id: Int): String = vocabulary[id]
+
+    /** Whether a token goes on with a word: it begins with the prefix `##`. */
+    internal fun continues(id: Int): Boolean =
+        continuingPrefix.isNotEmpty() && vocabulary.startsWith(id, continuingPrefix)
+
+    /** The segment id of the second text of a pair. */
+    internal val secondSegment: Int get() = if (hasSegments) 1 else 0
 
     /**
      * Encodes a text, or a pair of texts. Any text is taken: control characters vanish, and so do lone
@@ -23,6 +48,47 @@ public class Tokenizer internal constructor() {
      * @throws IllegalArgumentException [maxLength] leaves no room for the special tokens.
      */
     @JvmOverloads
-    public fun encode(text: String, pair: String? = null, maxLength: Int = Int.MAX_VALUE): Encoding =
-        TODO()
+    public fun encode(text: String, pair: String? = null, maxLength: Int = Int.MAX_VALUE): Encoding {
+        val first = TokenList()
+        val second = TokenList()
+        splitPair(text, pair, maxLength, first, second)
+        return Encoding.of(this, first, second.takeIf { pair != null })
+    }
+
+    /** Splits a text into tokens without the framing ones; it may stop when there are [limit]. */
+    internal fun split(text: String, limit: Int, into: TokenList) {
+        val splitter = spare.getAndSet(null) ?: Splitter(tables)
+        into.clear()
+        splitter.split(text, limit, into)
+        spare.set(splitter)
+    }
+
+    /** Splits a text, or a pair, and cuts it so that all tokens are [maxLength]. */
+    internal fun splitPair(
+        text: String,
+        pair: String?,
+        maxLength: Int,
+        first: TokenList,
+        second: TokenList,
+    ) {
+        val least = if (pair == null) 2 else 3
+        require(maxLength >= least) {
+            "Expected a maxLength of at least $least, for the special tokens. Received: $maxLength."
+        }
+        val room = maxLength - least
+        second.clear()
+        if (pair == null) {
+            split(text, room, first)
+            return first.cut(minOf(first.size, room))
+        }
+        split(text, Int.MAX_VALUE, first)
+        split(pair, Int.MAX_VALUE, second)
+        val isFirstShorter = first.size <= second.size
+        val shorter = if (isFirstShorter) first else second
+        val longer = if (isFirstShorter) second else first
+        if (first.size + second.size > room) {
+            shorter.cut(minOf(shorter.size, room / 2))
+            longer.cut(room - shorter.size)
+        }
+    }
 }

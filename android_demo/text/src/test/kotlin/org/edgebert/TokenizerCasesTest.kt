@@ -1,0 +1,55 @@
+package org.edgebert
+
+import java.io.File
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Assumptions.assumeTrue
+import org.junit.jupiter.api.DynamicTest
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.TestFactory
+
+/** The tokenizer gives what the `tokenizers` library gives. */
+class TokenizerCasesTest {
+    @TestFactory
+    fun `token ids, segment ids and offsets of hard texts`(): List<DynamicTest> {
+        val content = Golden.read("wordpiece_cases.json")
+        val tokenizers = (content["vocabularies"] as Map<*, *>).mapValues { Golden.tokenizer(it.value as Map<*, *>) }
+        val cases = Golden.objects(content["cases"])
+        assertTrue(cases.size > 600)
+        return cases.map { case ->
+            DynamicTest.dynamicTest("${case["vocabulary"]}: ${case["name"]}") {
+                check(case, tokenizers.getValue(case["vocabulary"]))
+            }
+        }
+    }
+
+    private fun check(case: Map<*, *>, tokenizer: Tokenizer) {
+        val text = case["text"] as String
+        val pair = case["pair"] as String?
+        val encoding = tokenizer.encode(text, pair, (case["max_length"] as Long?)?.toInt() ?: Int.MAX_VALUE)
+        assertEquals(Golden.ints(case["token_ids"]), encoding.tokenIds.toList())
+        assertEquals(Golden.ints(case["segment_ids"]), encoding.segmentIds.toList())
+        val units = listOf(Golden.unitsOf(text), Golden.unitsOf(pair.orEmpty()))
+        val expected = (case["offsets"] as List<*>).mapIndexed { index, offsets ->
+            val (start, end) = Golden.ints(offsets)
+            val of = units[encoding.segmentIds[index]]
+            if (end == 0) start to end else of[start] to of[end]
+        }
+        assertEquals(expected, encoding.starts.zip(encoding.ends))
+    }
+
+    @Test
+    fun `token ids with BERT's own vocabulary`() {
+        val file = Golden.data()?.let { File(it, "vocab/bert_uncased_vocab.txt") }
+        assumeTrue(file != null && file.isFile, "no vocabulary of BERT: set EDGEBERT_DATA to the data sets' folder")
+        val content = Golden.read("tokenizer_cases.json")
+        val settings = TokenizerSettings(Fields(mapOf("lowercase" to content["lowercase"]), ""))
+        val tokenizer = Tokenizer(Vocabulary.read(file!!.readBytes())!!, settings, true)
+        assertEquals((content["vocabulary_size"] as Long).toInt(), tokenizer.vocabularySize)
+        for (case in Golden.objects(content["cases"])) {
+            val length = (case["max_length"] as Long?)?.toInt() ?: Int.MAX_VALUE
+            val encoding = tokenizer.encode(case["text"] as String, null, length)
+            assertEquals(Golden.ints(case["token_ids"]), encoding.tokenIds.toList(), case["name"] as String)
+        }
+    }
+}
