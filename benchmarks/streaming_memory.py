@@ -73,7 +73,7 @@ def work(path: Path, on_disk: bool) -> None:
     load_keras()
     vocabulary = Vocabulary(tokens=TINY_TOKENS, lowercase=True)
     config = BertConfig(vocabulary.size, 16, 1, 2, 24, 40)
-    base = TaskModel(random_checkpoint(config), Tokenizer(vocabulary), max_length=40)
+    base = TaskModel(random_checkpoint(config), Tokenizer(vocabulary), 40, task_named("encoder"))
     peak = Peak()
     time.sleep(0.2)
     before = peak.bytes

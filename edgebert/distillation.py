@@ -23,8 +23,6 @@ from edgebert.models.task_model import TaskModel
 from edgebert.settings import DeviceSettings, DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress, silent
-from edgebert.tasks import ENCODER
-from edgebert.tasks.examples import task_of
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from edgebert.training.evaluator import EncodedSplit
 
 STAGE = "distill"
-_NO_TEACHERS = {ENCODER: "a bare encoder", "masked-lm": "a masked LM"}
 _SCORED_AT_ONCE = 64
 SPLIT = 0.1
 """Chance with which a rare word of a changed copy is split into pieces for the student."""
@@ -99,9 +96,9 @@ def distill(
         "teacher": describe_model(teacher),
     }
     train, dev = choose_rows(train, dev, recipe)
-    task = task_of(teacher)
+    task = teacher.task
     task.require_known(dev, teacher.labels)
-    if reads_unlabelled(teacher):
+    if teacher.task.distills_unlabelled:
         _known_targets(train, teacher.labels)
     else:
         task.require_known(train, teacher.labels)
@@ -127,7 +124,7 @@ def distill(
     with devices.scope():
         taught = fitting.build_frozen(teacher)
         data: TrainingRows
-        if reads_unlabelled(teacher):
+        if teacher.task.distills_unlabelled:
             data = taught_rows(teacher, taught, pupil, train, recipe, settings, report)
         else:
             data = split(pupil, train, recipe.max_length).rows
@@ -186,10 +183,10 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
             f"hidden_size: expected the teacher's {big.hidden_size}, since vectors are compared. "
             f"Received: {small.hidden_size}"
         )
-    if settings.augment and not reads_unlabelled(teacher):
+    if settings.augment and not teacher.task.distills_unlabelled:
         problems.append(
-            f"augment: expected 0 for the task {teacher.task}, whose labels changed copies would "
-            f"no longer fit. Received: {settings.augment}"
+            f"augment: expected 0 for the task {teacher.task.name}, whose labels changed copies "
+            f"would no longer fit. Received: {settings.augment}"
         )
     if settings.augment < 0:
         problems.append(f"augment: expected 0 copies or more. Received: {settings.augment}")
@@ -206,17 +203,12 @@ def refuse_teacher(teacher: TaskModel) -> None:
     Raises:
         UsageError: a bare encoder, a masked LM.
     """
-    if teacher.task in _NO_TEACHERS:
+    if not teacher.task.comparable:
         raise UsageError(
             "Expected a teacher with labels, tags, spans, scores or vectors. Received: "
-            f"{_NO_TEACHERS[teacher.task]}. Next: fine-tune it for such a task with "
+            f"{teacher.task.model_title()}. Next: fine-tune it for such a task with "
             "`edgebert finetune`."
         )
-
-
-def reads_unlabelled(teacher: TaskModel) -> bool:
-    """Whether it can teach on text that has no labels."""
-    return teacher.task == "classification"
 
 
 def _with_the_task(

@@ -59,8 +59,8 @@ def finetune(
         ModelError: the saved state is damaged.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
-    name = task.task if task.task != AUTO else train.task or task_of_file(train.path, base.task)
-    kind = task_named(name)
+    name = task.task if task.task != AUTO else train.task
+    kind = task_named(name) if name else task_of_file(train.path, base.task)
     task = kind.settled(task, train)
     limit = base.checkpoint.config.max_positions
     settings = replace(settings, max_length=settings.max_length or min(kind.max_length, limit))
@@ -129,4 +129,4 @@ def _prepared(
     labels = checkpoint.labels if keep_head else labels
     decoding = kind.decoding(task) | ({} if keep_head else kind.training_units(train))
     prepared = replace(checkpoint, labels=labels)
-    return replace(base, checkpoint=prepared, task=kind.name, decoding=decoding), keep_head
+    return replace(base, checkpoint=prepared, task=kind, decoding=decoding), keep_head

@@ -17,6 +17,7 @@ from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.models.task_model import TaskModel
+from edgebert.tasks import task_of_checkpoint
 from tests.judges import chromium as chromium_judge
 from tests.judges import mediapipe_classifier, sshd, task_library_answerer
 from tests.tiny_tasks import random_task_model, write_task_file
@@ -156,13 +157,14 @@ def tiny_config(tiny_vocabulary: Vocabulary) -> BertConfig:
 def tiny_model(tiny_config: BertConfig, tiny_vocabulary: Vocabulary) -> TaskModel:
     """A classifier with random weights and three labels."""
     checkpoint = random_checkpoint(tiny_config, ("negative", "neutral", "positive"))
-    return TaskModel(checkpoint, Tokenizer(tiny_vocabulary), max_length=40)
+    return TaskModel(checkpoint, Tokenizer(tiny_vocabulary), 40, task_of_checkpoint(checkpoint))
 
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tiny_config: BertConfig, tiny_vocabulary: Vocabulary) -> TaskModel:
     """A bare encoder with random weights and no pooler."""
-    return TaskModel(random_checkpoint(tiny_config), Tokenizer(tiny_vocabulary), max_length=40)
+    encoder = random_checkpoint(tiny_config)
+    return TaskModel(encoder, Tokenizer(tiny_vocabulary), 40, task_of_checkpoint(encoder))
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def random_task_model(
         random_task_checkpoint(config, task, seed),
         tokenizer,
         max_length=config.max_positions,
-        task=task,
+        task=task_named(task),
         decoding=task_named(task).decoding(TaskSettings(task=task)),
     )
 

@@ -54,17 +54,17 @@ def distill(
     """
     from edgebert.data.datasets import split_dataset
     from edgebert.distillation import distill as run_distill
-    from edgebert.distillation import reads_unlabelled, refuse_teacher
+    from edgebert.distillation import refuse_teacher
     from edgebert.evaluation.predictors import KerasPredictor, evaluate
     from edgebert.models.students import make_student
     from edgebert.models.task_model import open_model
     from edgebert.reporting.units import metric_text, metric_words
-    from edgebert.tasks.examples import task_of
+    from edgebert.tasks.examples import task_with_answers
 
     opened = open_model(teacher)
     refuse_teacher(opened)
-    task = task_of(opened)
-    train = task.read(train_path, columns, "optional" if reads_unlabelled(opened) else "required")
+    task = task_with_answers(opened)
+    train = task.read(train_path, columns, "optional" if task.distills_unlabelled else "required")
     dev, test = (
         None if path is None else task.read(path, columns, "required")
         for path in (dev_path, test_path)

@@ -57,15 +57,17 @@ def evaluate(
     """
     from edgebert.errors import QualityGateError, UsageError
     from edgebert.evaluation.predictors import evaluate as run_evaluate
-    from edgebert.evaluation.predictors import open_predictor, task_of
+    from edgebert.evaluation.predictors import open_predictor
+    from edgebert.tasks.examples import task_with_answers
 
     predictors = [open_predictor(path, threads) for path in models]
-    tasks = {task_of(predictor).name: task_of(predictor) for predictor in predictors}
+    tasks = list(dict.fromkeys(map(task_with_answers, predictors)))
     if len(tasks) > 1:
         raise UsageError(
-            f"Expected models of one task, which read the same data. Received: {', '.join(tasks)}."
+            "Expected models of one task, which read the same data. "
+            f"Received: {', '.join(task.name for task in tasks)}."
         )
-    (task,) = tasks.values()
+    (task,) = tasks
     dataset = task.read(data_path, columns, "required")
     results = [
         run_evaluate(predictor, dataset, str(path))

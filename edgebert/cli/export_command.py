@@ -82,16 +82,16 @@ def export(
     from edgebert.exporting.parity import FloatReference
     from edgebert.models.task_model import open_model
     from edgebert.system.progress import terminal_progress
-    from edgebert.tasks.examples import read_examples, task_of
+    from edgebert.tasks.examples import task_with_answers
 
     def examples(path: Path | None) -> Sequence[Any]:
-        return () if path is None else read_examples(opened.task, path, columns).examples
+        return () if path is None else opened.task.read(path, columns, "none").examples
 
     opened = open_model(model)
     say_what_was_opened(opened)
     labelled = None
     if data_path is not None:
-        labelled = task_of(opened).read(data_path, columns, "required")
+        labelled = task_with_answers(opened).read(data_path, columns, "required")
     length_texts = examples(lengths_from)
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)

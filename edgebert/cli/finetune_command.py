@@ -69,7 +69,7 @@ def finetune(
     opened = open_model(base, as_base=True)
     say_what_was_opened(opened)
     if task.task == "auto":
-        task = replace(task, task=task_of_file(train_path, opened.task, columns))
+        task = replace(task, task=task_of_file(train_path, opened.task, columns).name)
         click.echo(
             f"Task: {task.task}, as {train_path.name} looks (--task names another).", err=True
         )
@@ -91,7 +91,7 @@ def finetune(
         print_json(
             {
                 "path": str(out),
-                "task": result.model.task,
+                "task": result.model.task.name,
                 "metrics": result.metrics,
                 "best_epoch": result.best_epoch,
                 "epochs": list(result.epochs),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
-from converters.heads import ENCODER
 from edgebert.reporting.units import size_text as size_text
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def say_what_was_opened(model: TaskModel) -> None:
         config = model.checkpoint.config
         name = f" {entry['hub']}@{entry['revision'][:12]}" if "hub" in entry else ""
         click.echo(
-            f"Opened a {entry['format']}{name}: {model.task}, {config.num_layers} layers of "
+            f"Opened a {entry['format']}{name}: {model.task.name}, {config.num_layers} layers of "
             f"{config.hidden_size}.",
             err=True,
         )
@@ -169,9 +168,10 @@ def say_what_was_opened(model: TaskModel) -> None:
 
 def say_whose_head_is_left_out(model: TaskModel, task: Task[Any]) -> None:
     """That a base was trained for something else than it is to be trained for, on stderr."""
-    if model.checkpoint.head not in (ENCODER, task.head):
+    if model.task.has_answers and model.checkpoint.head != task.head:
         click.echo(
-            f"The base does {model.task}: its head is left out, {task.name} gets one of its own.",
+            f"The base does {model.task.name}: its head is left out, {task.name} gets one of "
+            "its own.",
             err=True,
         )
 

@@ -72,13 +72,14 @@ def predict(
     edgebert predict minilm/ --index notes.txt --index-cache notes.npz "when is the party?"
     """
     from edgebert.errors import UsageError
-    from edgebert.evaluation.predictors import open_predictor, task_of
+    from edgebert.evaluation.predictors import open_predictor
     from edgebert.evaluation.predictors import predict as run_predict
+    from edgebert.tasks.examples import task_with_answers
 
     if cache_path is not None and index_path is None:
         raise UsageError("--index-cache keeps the vectors of --index. Next: add --index FILE.")
     predictor = open_predictor(model, threads)
-    task = task_of(predictor)
+    task = task_with_answers(predictor)
     several = task.texts_of(predictor.decoding) > 1
     if index_path is not None:
         queries = list(texts)
@@ -110,11 +111,11 @@ def _search(
     as_json: bool,
 ) -> None:
     """Prints the texts of a file that are nearest to each query."""
-    from edgebert.evaluation.predictors import task_of
     from edgebert.evaluation.semantic_index import embed, open_index
     from edgebert.system.progress import terminal_progress
+    from edgebert.tasks.examples import task_with_answers
 
-    texts = task_of(predictor).read(index_path, columns, "none").texts
+    texts = task_with_answers(predictor).read(index_path, columns, "none").texts
     with terminal_progress() as progress:
         index = open_index(predictor, texts, cache_path, progress)
     found = index.search(embed(predictor, queries), top)

@@ -141,22 +141,15 @@ def _texts(
     from edgebert.data.datasets import take
     from edgebert.profiling.plan import task_of_files
     from edgebert.profiling.target import as_text_input
-    from edgebert.tasks.examples import read_examples, typed_of
 
     task = task_of_files(models)
-    chosen = take(read_examples(task, path, columns), most, seed=0)
-    return tuple(as_text_input(typed_of(task, example)) for example in chosen.examples)
+    chosen = take(task.read(path, columns, "none"), most, seed=0)
+    return tuple(as_text_input(task.typed(example)) for example in chosen.examples)
 
 
 def _labelled(models: Sequence[Path], path: Path, columns: DataSettings, most: int) -> Dataset:
     """A random selection of the rows of a labelled file, for the models' task."""
-    from edgebert.data.datasets import read_dataset, take
+    from edgebert.data.datasets import take
     from edgebert.profiling.plan import task_of_files
-    from edgebert.tasks import ENCODER, task_named
 
-    task = task_of_files(models)
-    if task == ENCODER:  # what is no model of ours is refused where it is opened
-        data = read_dataset(path, columns.text_column, columns.label_column, "optional")
-    else:
-        data = task_named(task).read(path, columns, "required")
-    return take(data, most, seed=0)
+    return take(task_of_files(models).read(path, columns, "required"), most, seed=0)

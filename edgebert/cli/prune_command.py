@@ -76,7 +76,7 @@ def prune(
     """
     from edgebert.data.datasets import read_dataset
     from edgebert.models.task_model import open_model
-    from edgebert.tasks.examples import read_examples, task_of
+    from edgebert.tasks.examples import task_with_answers
 
     structured = bool(
         structure.target_speedup or structure.heads or structure.neurons or structure.layers
@@ -84,7 +84,7 @@ def prune(
     structured = structured or corpus_path is not None
     _refuse_a_mixture(context, structured, teacher)
     opened = open_model(model)
-    task = task_of(opened)
+    task = task_with_answers(opened)
     train, dev, test = (
         None if path is None else task.read(path, columns, "required")
         for path in (train_path, dev_path, test_path)
@@ -101,7 +101,7 @@ def prune(
         corpus = (
             read_dataset(corpus_path, labels="none")
             if plain
-            else read_examples(opened.task, corpus_path, columns)
+            else task.read(corpus_path, columns, "none")
         )
     _prune_structure(
         (model, opened),
@@ -209,7 +209,6 @@ def _print_widths(result: RecoveryResult) -> None:
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
     from edgebert.reporting.units import metric_text, metric_words, share_text
-    from edgebert.tasks.examples import task_of
 
     entry = result.structure
     rows = tuple(
@@ -226,7 +225,7 @@ def _print_widths(result: RecoveryResult) -> None:
         )
     if result.trimmed:
         said.append(_trimming_text(result.trimmed))
-    metric = task_of(result.model).metric
+    metric = result.model.task.metric
     said.append(
         f"dev {metric_words(metric)} with no training: "
         f"{metric_text(metric, entry['metrics'][metric])}"

@@ -68,15 +68,15 @@ def quantize(
     from edgebert.models.task_model import open_model
     from edgebert.quantization.recipes import PLAIN_RECIPES, RECIPES
     from edgebert.system.progress import terminal_progress
-    from edgebert.tasks.examples import read_examples, task_of
+    from edgebert.tasks.examples import task_with_answers
 
     named = [name.strip() for name in recipes.split(",") if name.strip()]
     names = named or (list(RECIPES) if calibration else list(PLAIN_RECIPES))
     opened = open_model(model)
     texts: Sequence[Any] = ()
     if calibration is not None:
-        texts = read_examples(opened.task, calibration, columns).examples
-    dataset = task_of(opened).read(data_path, columns, "required")
+        texts = opened.task.read(calibration, columns, "none").examples
+    dataset = task_with_answers(opened).read(data_path, columns, "required")
     with terminal_progress() as progress:
         trials = run_quantize(
             opened, dataset, out, names, settings, dataset.examples, progress, texts

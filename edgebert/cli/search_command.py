@@ -49,12 +49,12 @@ def search(
     from edgebert.search import search as run_search
     from edgebert.search.moves import read_plan
     from edgebert.system.progress import terminal_progress
-    from edgebert.tasks.examples import task_of
+    from edgebert.tasks.examples import task_with_answers
 
     read_plan(settings)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts our graphs, and warns
     opened = open_model(model)
-    task = task_of(opened)
+    task = task_with_answers(opened)
     train, dev, test = (
         None if path is None else task.read(path, columns, "required")
         for path in (train_path, dev_path, test_path)

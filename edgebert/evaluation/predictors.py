@@ -21,10 +21,8 @@ from edgebert.errors import ModelError
 from edgebert.models import hub
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.tasks import ENCODER, task_named
-from edgebert.tasks.examples import features_of
-from edgebert.tasks.examples import task_of as task_of
-from edgebert.tasks.task import Decoding
+from edgebert.tasks.examples import features_of, task_with_answers
+from edgebert.tasks.task import Decoding, Task
 
 
 class Predictor(Protocol):
@@ -42,8 +40,8 @@ class Predictor(Protocol):
         ...
 
     @property
-    def task(self) -> str:
-        """What it does: a task of `edgebert.tasks`, or `encoder`."""
+    def task(self) -> Task[Any]:
+        """What it does."""
         ...
 
     @property
@@ -106,7 +104,7 @@ class KerasPredictor:
         return self.model.max_length
 
     @property
-    def task(self) -> str:
+    def task(self) -> Task[Any]:
         return self.model.task
 
     @property
@@ -131,11 +129,7 @@ class KerasPredictor:
         return found
 
     def _outputs(self, inputs: Inputs, batch: Sequence[Encoding]) -> list[np.ndarray]:
-        if self.task == ENCODER:
-            rows = zip(self._run(inputs), batch, strict=True)
-            return [row[: len(encoding)] for row, encoding in rows]
-        task = task_named(self.task)
-        return task.split_outputs(self._run(task.inputs(inputs, batch)), batch)
+        return self.task.split_outputs(self._run(self.task.inputs(inputs, batch)), batch)
 
 
 def open_predictor(path: Path | str, threads: int = 1) -> Predictor:
@@ -166,9 +160,9 @@ def predict(
     Raises:
         UsageError: the model has no task, or texts are not as many as the task wants.
     """
+    task, labels = task_with_answers(predictor), predictor.labels
     features = features_of(predictor, texts, predictor.max_length)
     outputs = predictor.outputs(features.encodings, batch_size)
-    task, labels = task_of(predictor), predictor.labels
     return task.answers(outputs, features, labels, predictor.decoding)
 
 
@@ -181,7 +175,7 @@ def evaluate(
         UsageError: the model has no task.
         DataError: the data has labels that the model does not know.
     """
-    task, decoding = task_of(predictor), predictor.decoding
+    task, decoding = task_with_answers(predictor), predictor.decoding
     task.require_known(dataset, predictor.labels)
     features = task.features(predictor.tokenizer, dataset.examples, predictor.max_length, decoding)
     outputs = predictor.outputs(features.encodings, batch_size)

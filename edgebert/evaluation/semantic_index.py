@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebert.errors import UsageError
-from edgebert.evaluation.predictors import KerasPredictor, Predictor, task_of
+from edgebert.evaluation.predictors import KerasPredictor, Predictor
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.system.progress import Progress, silent
 from edgebert.system.storage import atomic_write
 from edgebert.tasks.embeddings import Embeddings
+from edgebert.tasks.examples import task_with_answers
 from edgebert.tasks.sentence_pairs import unit_vectors
 
 _FORMAT = 1
@@ -79,7 +80,7 @@ def embed(
     Raises:
         UsageError: the model makes no vectors.
     """
-    task = task_of(predictor)
+    task = task_with_answers(predictor)
     if not isinstance(task, Embeddings):
         raise UsageError(
             f"Expected a model of embeddings. Received: one of {task.title}. Next: train one with "

@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgebert.tasks import task_named
+from edgebert.tasks.app_readers import AppReaders
+
 NONE = "no reader: run it through LiteRT"
-CLASSIFIERS = ("classification", "multi-label")
-_READERS = {
-    "classification": "MediaPipe TextClassifier, Task Library BertNLClassifier",
-    "multi-label": "MediaPipe TextClassifier, Task Library BertNLClassifier",
-    "qa": "Task Library BertQuestionAnswerer",
-    "embeddings": "MediaPipe TextEmbedder, Task Library TextEmbedder",
-}
 _ANY_LENGTH = 128
-_LENGTHS = {"qa": 384}
-"""The one length that a reader takes; the others take any one."""
+"""A length to export with, for readers that take any one."""
 TASK_LIBRARY_PRECISIONS = (
     ("float32", "float32"),
     ("float16", "float32"),
@@ -29,44 +24,46 @@ TASK_LIBRARY_PRECISIONS = (
 
 
 def readers_of(manifest: Mapping[str, Any]) -> str:
-    """The readers that have a task like the file's, and what else they want of it."""
-    readers = _READERS.get(manifest["task"])
-    if readers is None:
+    """The readers of the file's task, and the length that they need if the file has another."""
+    readers = task_named(manifest["task"]).app_readers
+    if not readers.names:
         return NONE
-    if not _is_of_its_length(manifest):
-        length = _LENGTHS.get(manifest["task"], _ANY_LENGTH)
-        return f"{readers}, where it has one length (--length {length}); this file through LiteRT"
-    return readers
+    if not _has_length(manifest, readers):
+        length = readers.length or _ANY_LENGTH
+        return (
+            f"{readers.names}, where it has one length (--length {length}); "
+            "this file through LiteRT"
+        )
+    return readers.names
 
 
-def _is_of_its_length(manifest: Mapping[str, Any]) -> bool:
+def _has_length(manifest: Mapping[str, Any], readers: AppReaders) -> bool:
+    """Whether a file has exactly one length, and it is one that the readers take."""
     lengths = list(manifest["lengths"])
-    return len(lengths) == 1 and lengths[0] == _LENGTHS.get(manifest["task"], lengths[0])
+    return len(lengths) == 1 and readers.length in (0, lengths[0])
 
 
 def notes_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """What a user of these readers should know of a file that they take."""
-    if manifest["task"] == "pairs":
-        return (
-            "MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "
-            "through LiteRT instead.",
-        )
-    if manifest["task"] not in _READERS or not _is_of_its_length(manifest):
+    readers = task_named(manifest["task"]).app_readers
+    if readers.note:
+        return (readers.note,)
+    if not readers.names or not _has_length(manifest, readers):
         return ()
     rules = manifest["tokenizer"]
-    reader = "The Task Library" if manifest["task"] == "qa" else "MediaPipe"
+    library = "The Task Library" if readers.task_library_only else "MediaPipe"
     precision = manifest["recipe"], manifest["precision"]["embeddings"]
-    if manifest["task"] == "qa" and precision not in TASK_LIBRARY_PRECISIONS:
+    if readers.task_library_only and precision not in TASK_LIBRARY_PRECISIONS:
         return (
             "The Task Library's runtime is of 2023 and does not know this file's operators: for "
             "it, export with --recipe weight-int8 --embedding float32, or with float32.",
         )
     if not rules["lowercase"] or rules["strip_accents"] is False:
         return (
-            f"{reader}'s tokenizer always lower-cases, and this model's does not: tokenize "
+            f"{library}'s tokenizer always lower-cases, and this model's does not: tokenize "
             "with the vocabulary in the file and run it through LiteRT instead.",
         )
     return (
-        f"{reader}'s tokenizer keeps accents, which this model takes off: there, normalize "
+        f"{library}'s tokenizer keeps accents, which this model takes off: there, normalize "
         "non-ASCII text (NFD, accents off) before you hand it over.",
     )

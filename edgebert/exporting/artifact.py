@@ -19,9 +19,9 @@ import numpy as np
 
 from converters.compaction import compact, layer_widths
 from converters.heads import MASKED_LM, MaskedTokens
-from converters.tflite.inference_graph import DYNAMIC_LENGTH, HIDDEN_STATES
+from converters.tflite.inference_graph import DYNAMIC_LENGTH
 from edgebert import __version__
-from edgebert.encoding.lengths import DEFAULT_LENGTHS, parse_lengths, pick_lengths
+from edgebert.encoding.lengths import parse_lengths, pick_lengths
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.exporting.app_readers import notes_of, readers_of
 from edgebert.exporting.graph import graph_of, lay_out
@@ -33,7 +33,7 @@ from edgebert.quantization.calibration import FLOAT
 from edgebert.settings import ExportSettings
 from edgebert.system.progress import Progress, silent
 from edgebert.system.storage import atomic_write
-from edgebert.tasks import ENCODER, task_named
+from edgebert.tasks import task_named
 from edgebert.tasks.examples import encodings_of
 
 AUTO = "auto"
@@ -57,8 +57,7 @@ class Artifact:
     @property
     def title(self) -> str:
         """What the file does, for people."""
-        task = self.manifest["task"]
-        return "bare encoder" if task == ENCODER else task_named(task).title
+        return task_named(self.manifest["task"]).title
 
     @property
     def readers(self) -> str:
@@ -174,9 +173,7 @@ def gzip_size(data: bytes) -> int:
 
 def choose_output(model: TaskModel, settings: ExportSettings) -> str:
     """What the file gives: what the settings ask for, if the task's head can give it."""
-    if model.task == ENCODER:
-        return HIDDEN_STATES
-    known = task_named(model.task).file_outputs
+    known = model.task.file_outputs
     return settings.output if settings.output in known else known[0]
 
 
@@ -219,9 +216,8 @@ def choose_lengths(
         return parse_lengths(str(settings.length), positions)
     longest = settings.max_length or min(model.max_length, positions)
     if settings.lengths != AUTO:
-        default = DEFAULT_LENGTHS if model.task == ENCODER else task_named(model.task).file_lengths
         limit = positions if settings.lengths else longest
-        return parse_lengths(settings.lengths, limit, default)
+        return parse_lengths(settings.lengths, limit, model.task.file_lengths)
     if not examples:
         raise UsageError(
             "--lengths auto needs text as the app will see it. "
@@ -242,11 +238,9 @@ def _manifest(
     longest = settings.max_length or min(model.max_length, config.max_positions)
     return {
         "format": MANIFEST_FORMAT,
-        "task": model.task,
+        "task": model.task.name,
         "labels": list(model.labels),
-        "decoding": dict(model.decoding)
-        if model.task == ENCODER
-        else task_named(model.task).whole_decoding(model.decoding),
+        "decoding": model.task.whole_decoding(model.decoding),
         "output": output,
         "lengths": [] if dynamic else list(lengths),
         "max_length": longest if dynamic else max(lengths),

@@ -16,8 +16,7 @@ from edgebert.evaluation.predictors import KerasPredictor
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel
 from edgebert.quantization.recipes import Agreement, agreement
-from edgebert.tasks import ENCODER
-from edgebert.tasks.examples import encodings_of, task_of
+from edgebert.tasks.examples import encodings_of, task_with_answers
 from edgebert.tasks.task import Features, Task
 
 SHOWN_TEXTS = 4
@@ -125,7 +124,7 @@ class FloatReference:
     def __init__(self, model: TaskModel, labelled: Dataset | None = None) -> None:
         self.labelled = labelled
         if labelled is not None:
-            task_of(model).require_known(labelled, model.labels)
+            task_with_answers(model).require_known(labelled, model.labels)
         self._model = model
         self._known: dict[str, tuple[Features, list[np.ndarray]]] = {}
 
@@ -142,7 +141,7 @@ class FloatReference:
         """
         if self.labelled is None:
             raise UsageError("Expected labelled data to compare on. Received: none.")
-        task, model, length = task_of(self._model), self._model, final.max_length
+        task, model, length = self._model.task, self._model, final.max_length
         decoding = {**model.decoding, **final.decoding}
         key = json.dumps([length, decoding])
         if key not in self._known:
@@ -177,14 +176,14 @@ def certify(
     keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, examples: Sequence[Any]
 ) -> Certificate:
     """Runs texts or examples through all three and compares; varied ones of our own when empty."""
-    given: Sequence[Any] = list(examples) or _varied(keras)
+    given: Sequence[Any] = list(examples) or keras.task.check_examples(default_texts())
     in_folder, encodings = (encodings_of(each, given, final.max_length) for each in (keras, final))
     same_ids = all(a.token_ids == b.token_ids for a, b in zip(in_folder, encodings, strict=True))
     reference, in_float, in_final = (
         [output.astype(np.float64) for output in each.outputs(encodings)]
         for each in (keras, float_graph, final)
     )
-    task = None if keras.task == ENCODER else task_of(keras)
+    task = keras.task
     float_agreement = _agreement(task, reference, in_float)
     final_agreement = _agreement(task, reference, in_final)
     shown = tuple(
@@ -210,18 +209,11 @@ def certify(
     return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
 
 
-def _varied(predictor: KerasPredictor) -> Sequence[Any]:
-    """Varied texts of our own, as the task's examples."""
-    if predictor.task == ENCODER:
-        return default_texts()
-    return task_of(predictor).check_examples(default_texts())
-
-
 def _agreement(
-    task: Task[Any] | None, reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
+    task: Task[Any], reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
 ) -> Agreement | None:
     """Of the distributions; None where the outputs are none."""
-    if task is None or task.log_probabilities(reference[0]) is None:
+    if task.log_probabilities(reference[0]) is None:
         return None
     a, b = (
         [found for output in each if (found := task.log_probabilities(output)) is not None]
@@ -230,8 +222,8 @@ def _agreement(
     return agreement(a, b)
 
 
-def _first_numbers(task: Task[Any] | None, output: np.ndarray) -> list[float]:
-    found = None if task is None else task.log_probabilities(output)
+def _first_numbers(task: Task[Any], output: np.ndarray) -> list[float]:
+    found = task.log_probabilities(output)
     values = output if found is None else found
     return [round(float(x), 5) for x in np.ravel(values)[:SHOWN_NUMBERS]]
 

@@ -6,7 +6,8 @@ path is needed. Inputs are bound by name. Of several lengths the shortest that f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import Runtime, Signature, open_runtime
-from edgebert.tasks import ENCODER, task_named
+from edgebert.tasks import task_named
 from edgebert.tasks.classification import log_softmax
+from edgebert.tasks.task import Features
 
 MANIFEST_NAME = "EDGEBERT_MANIFEST"
 MANIFEST_FORMAT = 1
@@ -32,9 +34,7 @@ _MANIFEST = JsonFormat(
 VOCABULARY_FILE = "vocab.txt"
 DYNAMIC_SIGNATURE = "tokens_dynamic"
 SMALLEST_PROBABILITY = 1e-38
-"""The task of a model that has none."""
-_INDEPENDENT = ("multi-label",)
-"""Tasks whose probabilities are one a label, and don't sum to 1."""
+"""Smaller probabilities are raised to this before their logarithm is taken."""
 _PER_TOKEN = (heads.ENCODER, heads.TOKEN_CLASSIFIER, heads.SPANS)
 
 
@@ -123,9 +123,8 @@ class LiteRtModel:
         self.tokenizer = Tokenizer(vocabulary, segments=manifest["config"]["num_segments"] > 1)
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self.max_length = int(manifest["max_length"])
-        self.task = str(manifest["task"])
+        self.task = task_named(str(manifest["task"]))
         self.decoding: dict[str, Any] = dict(manifest.get("decoding", {}))
-        self._head = heads.ENCODER if self.task == ENCODER else task_named(self.task).head
         self._output = str(manifest["output"])
         self._runtime = runtime
         self._lengths = [int(n) for n in manifest["lengths"]]
@@ -176,12 +175,12 @@ class LiteRtModel:
 
     def output_of(self, named: Mapping[str, np.ndarray], tokens: int) -> np.ndarray:
         """What the head says of a text of so many tokens, out of the file's outputs by name."""
-        if self._head == heads.SPANS:
+        if self.task.head == heads.SPANS:
             rows = np.stack([named[name][0] for name in SPAN_OUTPUTS], -1)
         else:
             (output,) = named.values()
             rows = output[0]
-        return rows[:tokens] if self._head in _PER_TOKEN else rows
+        return rows[:tokens] if self.task.head in _PER_TOKEN else rows
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
         """What the head gives for each text; the file's batch is always one."""
@@ -190,9 +189,9 @@ class LiteRtModel:
     def read(self, output: np.ndarray, encoding: Encoding) -> np.ndarray:
         """What the head gives, of what the file gave for a text."""
         output = self.unscaled(output)
-        if self._head != heads.MASKED_LM:
+        if self.task.head != heads.MASKED_LM:
             return output
-        (read,) = task_named(self.task).split_outputs({LOGITS: output[None]}, [encoding])
+        (read,) = self.task.split_outputs({LOGITS: output[None]}, [encoding])
         return read
 
     def unscaled(self, output: np.ndarray) -> np.ndarray:
@@ -204,7 +203,7 @@ class LiteRtModel:
             return output
         shares = output.astype(np.float64)
         logs = np.log(np.maximum(shares, SMALLEST_PROBABILITY))
-        if self.task not in _INDEPENDENT:
+        if self.task.problem != heads.MULTI_LABEL:
             return logs
         return logs - np.log(np.maximum(1 - shares, SMALLEST_PROBABILITY))
 
@@ -231,12 +230,28 @@ class LiteRtModel:
         """The task's answer to one example: see `Task.answers`.
 
         Raises:
-            ModelError: it is a bare encoder.
+            UsageError: The model is a bare encoder.
         """
-        task = task_named(self.task)
-        features = task.features(self.tokenizer, [example], self.max_length, self.decoding)
+        features = self.encode(example)
         outputs = self.outputs(features.encodings)
-        return task.answers(outputs, features, self.labels, self.decoding)[0]
+        return self.task.answers(outputs, features, self.labels, self.decoding)[0]
+
+    def encode(self, example: Any) -> Features:
+        """The features of one example."""
+        features: Features = self.task.features(
+            self.tokenizer, [example], self.max_length, self.decoding
+        )
+        return features
+
+    def timed_calls(self, example: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
+        """What latency is measured on: from text to answer, and its tokenizer's part.
+
+        A classifier of single texts gives a label alone, without the answer's other parts.
+        """
+        if not self.task.answers_with_label:
+            return partial(self.answer, example), partial(self.encode, example)
+        encode = partial(self.tokenizer.encode, example.text, max_length=self.max_length)
+        return partial(self.classify, example.text), encode
 
     def classify(self, text: str) -> tuple[str, float]:
         """The label of one text and its probability, of a classifier, by the shortest way."""

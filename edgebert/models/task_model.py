@@ -23,13 +23,13 @@ from converters.formats.model_folder import HUGGING_FACE, recognise
 from converters.formats.sentence_transformers import MODULES_FILE, write_modules
 from converters.json_files import JsonFormat
 from converters.vocabulary import write_vocabulary
-from edgebert.data.tagging_schemes import OUTSIDE, as_iob2
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models import hub
 from edgebert.system import native_noise
 from edgebert.system.storage import atomic_folder
-from edgebert.tasks import ENCODER, task_named
+from edgebert.tasks import task_named, task_of_checkpoint
+from edgebert.tasks.task import Decoding, Task
 
 if TYPE_CHECKING:
     import keras
@@ -54,22 +54,17 @@ class TaskModel:
         checkpoint: shape, weights, labels and head.
         tokenizer: the checkpoint's own.
         max_length: the longest text in tokens that the model is meant for, [CLS] and [SEP] counted.
+        task: what the model does; a bare encoder is a task, too.
         history: one dict a stage that the model went through: name, settings, metrics.
-        task: the name of what it does, a task of `edgebert.tasks`, or `encoder`; when empty, what
-            its head is for.
         decoding: what its answers depend on beside its outputs; the task knows the keys.
     """
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
     max_length: int
-    history: tuple[dict[str, Any], ...] = field(default=())
-    task: str = ""
-    decoding: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.task:
-            object.__setattr__(self, "task", task_of_head(self.checkpoint))
+    task: Task[Any]
+    history: tuple[dict[str, Any], ...] = ()
+    decoding: Decoding = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -92,12 +87,8 @@ class TaskModel:
         config = self.checkpoint.config
         keras.utils.set_random_seed(seed)
         backbone = keras_hub.build_backbone(config, dropout)
-        if self.task == ENCODER:
-            model = keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
-        else:
-            task = task_named(self.task)
-            outputs = task.num_outputs(self.labels)
-            model = task.add_head(backbone, self.checkpoint, outputs, dropout, seed)
+        outputs = self.task.num_outputs(self.labels)
+        model = self.task.add_head(backbone, self.checkpoint, outputs, dropout, seed)
         weights = self.checkpoint.weights
         keras_hub.load_weights(model, weights, config.num_layers, config.head_size)
         return model
@@ -136,7 +127,7 @@ class TaskModel:
         folder = Path(folder)
         sidecar = {
             "format": SIDECAR_FORMAT,
-            "task": self.task,
+            "task": self.task.name,
             "labels": list(self.labels),
             "max_length": self.max_length,
             "decoding": dict(self.decoding),
@@ -202,43 +193,18 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
         checkpoint,
         Tokenizer(read.vocabulary, segments=checkpoint.config.num_segments > 1),
         min(int(sidecar.get("max_length", read.max_length or limit)), limit),
-        history,
         _task_in(sidecar, checkpoint),
+        history,
         sidecar.get("decoding", {}),
     )
 
 
-def task_of_head(checkpoint: Checkpoint) -> str:
-    """What a model whose folder says no more than its head is taken to do."""
-    if checkpoint.head == heads.CLASSIFIER:
-        return _PROBLEM_TASKS[checkpoint.problem]
-    if checkpoint.head == heads.TOKEN_CLASSIFIER:
-        tags = {as_iob2(label)[:2] for label in checkpoint.labels}
-        return "ner" if tags <= {"B-", "I-", OUTSIDE} else "pos"
-    return _HEAD_TASKS[checkpoint.head]
-
-
-_PROBLEM_TASKS = {
-    heads.SINGLE_LABEL: "classification",
-    heads.MULTI_LABEL: "multi-label",
-    heads.REGRESSION: "regression",
-}
-_HEAD_TASKS = {
-    heads.ENCODER: ENCODER,
-    heads.SPANS: "qa",
-    heads.SENTENCE: "embeddings",
-    heads.MASKED_LM: "masked-lm",
-}
-
-
-def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> str:
-    """The task that the folder names, if the head is that task's; empty: what the head is for."""
+def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> Task[Any]:
+    """The task that the folder names, or, if the head is another one, the task of the head."""
     name = str(sidecar.get("task", ""))
-    if name in ("", ENCODER):
-        return ""
-    task = task_named(name)
-    fits = (task.head, task.problem) == (checkpoint.head, checkpoint.problem)
-    return name if fits else ""
+    if name and (task := task_named(name)).fits(checkpoint):
+        return task
+    return task_of_checkpoint(checkpoint)
 
 
 def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:

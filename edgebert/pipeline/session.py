@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from converters.heads import MASKED_LM
 from edgebert.data.datasets import Dataset, split_dataset
 from edgebert.errors import DataError, UsageError
 from edgebert.models.task_model import TaskModel, open_model
@@ -22,7 +21,7 @@ from edgebert.pipeline.config import (
 )
 from edgebert.settings import FinetuneSettings, TaskSettings
 from edgebert.system.progress import Progress
-from edgebert.tasks import ENCODER, task_named, task_of_file
+from edgebert.tasks import task_named, task_of_file
 from edgebert.tasks.task import Task
 
 FINETUNED_FOLDER = "1-finetuned"
@@ -55,20 +54,21 @@ class Session:
         """
         asked, base = self.config.task.task, self.model(BASE).task
         if self.config.finetune is None:
-            if base == ENCODER:
+            if not base.has_answers:
                 raise UsageError(
                     "Without [finetune] the base must be a model with a task. Received: a bare "
                     "encoder. Next: add a [finetune] section."
                 )
-            if asked not in (AUTO, base):
+            if asked not in (AUTO, base.name):
                 raise UsageError(
-                    f"task: without [finetune] it is the base's own, {base}. Received: {asked}. "
-                    "Next: leave it out, or add a [finetune] section."
+                    f"task: without [finetune] it is the base's own, {base.name}. Received: "
+                    f"{asked}. Next: leave it out, or add a [finetune] section."
                 )
-            return task_named(base)
+            return base
         data = self.config.data
-        name = task_of_file(data.train, base, data.columns) if asked == AUTO else asked
-        return task_named(name)
+        if asked != AUTO:
+            return task_named(asked)
+        return task_of_file(data.train, base, data.columns)
 
     @property
     def task_settings(self) -> TaskSettings:
@@ -160,7 +160,7 @@ class Session:
         self._check_labels(base)
         self._check_settings(base)
         if self.config.finetune is not None:
-            base = replace(base, max_length=self.finetune_settings.max_length, task=self.task.name)
+            base = replace(base, max_length=self.finetune_settings.max_length, task=self.task)
         self._check_exports(base)
 
     @property
@@ -233,7 +233,7 @@ def refuse_tasks(config: PipelineConfig, task: Task[Any]) -> None:
     narrow = [
         name for name in ("structure", "vocabulary", "distill") if getattr(config, name) is not None
     ]
-    if narrow and task.head == MASKED_LM:
+    if narrow and not task.comparable:
         raise UsageError(
             f"[{'] and ['.join(narrow)}]: expected a task with labels, tags, spans, scores or "
             f"vectors. Received: task {task.name}. Next: leave them out, and prune or distill what "

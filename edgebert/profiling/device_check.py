@@ -21,8 +21,7 @@ from edgebert.profiling.rounding import (
     number_error,
     rounding_error,
 )
-from edgebert.tasks import ENCODER
-from edgebert.tasks.examples import features_of, task_of
+from edgebert.tasks.examples import features_of
 
 FORMAT = "edgebert-device-check"
 FORMAT_VERSION = 2
@@ -151,12 +150,12 @@ class HostReference:
 
     def __init__(self, path: Path, data: Dataset) -> None:
         self.model = LiteRtModel.open(path)
-        if self.model.task == ENCODER:
+        if not self.model.task.has_answers:
             raise UsageError(
                 f"--check expects models with a task. Received: {path}, a bare encoder. "
                 "Next: leave --check out, or export a fine-tuned model."
             )
-        self.data, self.task = data, task_of(self.model)
+        self.data, self.task = data, self.model.task
         self.task.require_known(data, self.model.labels)
         self.features = features_of(self.model, data.examples, self.model.max_length)
         self.encodings = self.features.encodings

@@ -10,15 +10,14 @@ the tokenizer's share of the time.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
 from time import monotonic
 from typing import Any
 
-from edgebert.errors import UsageError
 from edgebert.profiling import runner
-from edgebert.profiling.plan import CLASSIFICATION
 
 
 class TextService(runner.Service):
@@ -26,30 +25,21 @@ class TextService(runner.Service):
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls: list[partial[Any]] = []
-        self._encodings: list[partial[Any]] = []
+        self._calls: list[Callable[[], Any]] = []
+        self._encodings: list[Callable[[], Any]] = []
 
     def _op_load(self, request: dict[str, Any]) -> dict[str, Any]:
         from edgebert.models.litert_model import LiteRtModel
-        from edgebert.tasks import ENCODER, task_named
-        from edgebert.tasks.examples import as_examples
+        from edgebert.tasks.examples import as_examples, task_with_answers
 
         path, threads = Path(request["model"]), int(request.get("threads", 1))
         before = runner.restart_peak()
         load_ms, model = runner.time_once(partial(LiteRtModel.open, path, threads))
-        if model.task == ENCODER:
-            raise UsageError("A model with a task was expected. Received: a bare encoder")
-        task = task_named(model.task)
+        task = task_with_answers(model)
         examples = as_examples(task, [_typed(text) for text in request["texts"]])
-        length = model.max_length
-        if task.name == CLASSIFICATION:  # only the label, without the other parts of the answer
-            self._calls = [partial(model.classify, example.text) for example in examples]
-            encode = partial(model.tokenizer.encode, max_length=length)
-            self._encodings = [partial(encode, example.text) for example in examples]
-        else:
-            self._calls = [partial(model.answer, example) for example in examples]
-            encode = partial(task.features, max_length=length, decoding=model.decoding)
-            self._encodings = [partial(encode, model.tokenizer, [each]) for each in examples]
+        calls = [model.timed_calls(example) for example in examples]
+        self._calls = [answer for answer, _ in calls]
+        self._encodings = [encode for _, encode in calls]
         return {"load_ms": load_ms, "rss_before": before, "rss_after": runner.status_bytes("VmRSS")}
 
     def _op_first_call(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +72,7 @@ class TextService(runner.Service):
             ]
         }
 
-    def _loaded(self) -> list[partial[Any]]:
+    def _loaded(self) -> list[Callable[[], Any]]:
         if not self._calls:
             raise runner.RequestError("A loaded model and texts were expected. Received: none.")
         return self._calls

@@ -17,11 +17,11 @@ from edgebert.encoding.lengths import DEFAULT_LENGTHS
 from edgebert.errors import ModelError, UsageError
 from edgebert.settings import ProfileSettings
 from edgebert.system.plurals import counted
+from edgebert.tasks import task_named
+from edgebert.tasks.task import Task
 
 OUR_SIGNATURES = "tokens_"
-ENCODER = "encoder"
-CLASSIFICATION = "classification"
-"""The task that browser pages and the demo app answer, not only run."""
+_ENCODER = task_named("encoder")
 GZIP_WINDOW = 31
 CHUNK_BYTES = 1 << 20
 
@@ -36,7 +36,8 @@ class ModelFile:
         size_bytes: Size of the file.
         gzip_bytes: Size after gzip (level 6).
         sha256: SHA-256 of the file, in hex.
-        task: Task name in edgebert's manifest, or `encoder`. Empty for files of other programs.
+        task: Task in edgebert's manifest; the bare encoder for files of other programs.
+        has_manifest: Whether edgebert exported the file.
         max_length: Maximum length in tokens in edgebert's manifest. None for files of other
             programs.
     """
@@ -46,13 +47,19 @@ class ModelFile:
     size_bytes: int
     gzip_bytes: int
     sha256: str
-    task: str
+    task: Task[Any]
+    has_manifest: bool
     max_length: int | None
 
     @property
     def answers(self) -> bool:
         """Whether the file is an edgebert model that answers texts."""
-        return self.task not in ("", ENCODER)
+        return self.task.has_answers
+
+    @property
+    def described(self) -> str:
+        """The file and its task, for error messages."""
+        return f"{self.name} ({self.task.name if self.has_manifest else 'not of edgebert'})"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -129,7 +136,8 @@ def _read_model_file(path: Path, name: str) -> ModelFile:
         size,
         packed + len(gzip.flush()),
         digest.hexdigest(),
-        task=manifest.get("task", ""),
+        task=_task_in(manifest),
+        has_manifest=bool(manifest),
         max_length=manifest.get("max_length"),
     )
 
@@ -144,20 +152,29 @@ def _manifest(path: Path) -> dict[str, Any]:
         return {}
 
 
-def task_of_files(paths: Sequence[Path]) -> str:
-    """The task whose data the files read; `encoder` where none of them has one.
+def _task_in(manifest: Mapping[str, Any]) -> Task[Any]:
+    """The task of a manifest; a bare encoder where there is none, or it is of another version."""
+    try:
+        return task_named(str(manifest.get("task", "")))
+    except ModelError:
+        return _ENCODER
+
+
+def task_of_files(paths: Sequence[Path]) -> Task[Any]:
+    """The task whose data the files read; a bare encoder where none of them has a task.
 
     Raises:
         UsageError: they have several.
     """
-    tasks = {str(_manifest(path).get("task", ENCODER)) for path in paths if path.is_file()}
-    tasks -= {ENCODER}
+    found = [_task_in(_manifest(path)) for path in paths if path.is_file()]
+    tasks = {task for task in found if task.has_answers}
     if len(tasks) > 1:
         raise UsageError(
             "Expected files of one task, since they read one file of texts. Received: "
-            f"{', '.join(sorted(tasks))}. Next: profile them one after the other."
+            f"{', '.join(sorted(task.name for task in tasks))}. "
+            "Next: profile them one after the other."
         )
-    return tasks.pop() if tasks else ENCODER
+    return tasks.pop() if tasks else _ENCODER
 
 
 def short_names(paths: Sequence[Path]) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from numpy.lib.recfunctions import structured_to_unstructured
 
 from edgebert.encoding.tokenizer import Encoding
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.tasks import task_named
 from edgebert.tasks.task import Task
 
 SEEDS = 2
@@ -74,7 +73,7 @@ def rounding_error(model: LiteRtModel, encodings: Sequence[Encoding]) -> float:
     Raises:
         OSError: the temporary folder has no room for the file.
     """
-    task, data = task_named(model.task), model.path.read_bytes()
+    task, data = model.task, model.path.read_bytes()
 
     def numbers(of: LiteRtModel) -> list[npt.NDArray[np.float64]]:
         return [compared_numbers(task, output) for output in of.outputs(encodings)]

@@ -24,7 +24,6 @@ from edgebert.profiling.machine_warnings import machine_warnings
 from edgebert.profiling.measurement import Device, Kind, Measurement
 from edgebert.profiling.operations import runner_extension
 from edgebert.profiling.plan import (
-    CLASSIFICATION,
     Configuration,
     ModelFile,
     configurations,
@@ -36,6 +35,7 @@ from edgebert.profiling.target import Job, Outcome, TextInput, as_text_input
 from edgebert.settings import ProfileSettings
 from edgebert.system.plurals import counted
 from edgebert.system.progress import Progress
+from edgebert.tasks.task import Task
 
 DEFAULT_TEXTS = 64
 CHECK_BATCH_SIZE = 16
@@ -303,7 +303,7 @@ def _no_end_to_end_warning(machine: Machine, file: ModelFile) -> list[str]:
     if machine.runs_text(file):
         return []
     return [
-        f"Text in, answer out is not timed on {machine.target} for the task {file.task}. "
+        f"Text in, answer out is not timed on {machine.target} for the task {file.task.name}. "
         "Next: give --no-end-to-end to suppress this warning."
     ]
 
@@ -395,11 +395,9 @@ def _typical_lengths(
     return lengths
 
 
-def sample_texts(task: str = CLASSIFICATION) -> list[TextInput]:
+def sample_texts(task: Task[Any]) -> list[TextInput]:
     """Typical inputs of a task from the sample set's test split, the same ones on every call."""
     from edgebert.data.datasets import read_dataset, sample_set, take
-    from edgebert.tasks import task_named
 
     texts = list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)
-    kind = task_named(task)
-    return [as_text_input(kind.typed(example)) for example in kind.check_examples(texts)]
+    return [as_text_input(task.typed(example)) for example in task.check_examples(texts)]

@@ -14,7 +14,6 @@ import numpy as np
 from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import quantize_rows
 from edgebert.data.datasets import Dataset
-from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.models.task_model import TaskModel
 from edgebert.pruning import schedules
@@ -31,7 +30,7 @@ from edgebert.pruning.masks import (
 from edgebert.settings import FinetuneSettings, PruneSettings
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress, silent
-from edgebert.tasks import ENCODER, task_named
+from edgebert.tasks.examples import task_with_answers
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
@@ -148,7 +147,7 @@ class _Job:
     @property
     def task(self) -> Task[Any]:
         """What the model does."""
-        return task_named(self.model.task)
+        return self.model.task
 
     def split(self, data: Dataset) -> EncodedSplit:
         """One part, encoded."""
@@ -172,11 +171,7 @@ def _recipe(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:
 def _check(
     model: TaskModel, settings: PruneSettings, recipe: FinetuneSettings, dev_is_given: bool
 ) -> None:
-    if model.task == ENCODER:
-        raise UsageError(
-            "Expected a model with a task to prune. Received: a bare encoder. "
-            "Next: fine-tune it with `edgebert finetune`."
-        )
+    task_with_answers(model)
     schedules.check_settings(settings)
     check_settings(model, recipe, dev_is_given)
 

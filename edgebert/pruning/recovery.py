@@ -189,5 +189,5 @@ def _recovered(
     )
     named = {field.name for field in fields(TaskSettings)} - {"threshold"}  # it is chosen anew
     known = {name: value for name, value in pruned.decoding.items() if name in named}
-    task = TaskSettings(**{**known, "task": pruned.task})
+    task = TaskSettings(**{**known, "task": pruned.task.name})
     return finetune(pruned, train, dev, recipe, out, resume, progress, task).model

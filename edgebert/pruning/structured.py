@@ -33,15 +33,13 @@ from edgebert.pruning.surgeon import ATTENTION, FEED_FORWARD, Removal, refitted,
 from edgebert.settings import StructureSettings, broken_rules
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress, silent
-from edgebert.tasks import ENCODER
-from edgebert.tasks.examples import encodings_of, task_of
+from edgebert.tasks.examples import encodings_of
 from edgebert.training.state import describe_data, describe_model
 
 STAGE = "prune-structure"
 NEURONS_AT_ONCE = 16
 """Neurons go in groups of this between two looks at the prices."""
 FEWEST_TEXTS = 16
-_NOT_PRICED = {ENCODER: "a bare encoder", "masked-lm": "a masked LM"}
 
 
 @dataclass(frozen=True)
@@ -137,10 +135,10 @@ def refuse_head(model: TaskModel) -> None:
     Raises:
         UsageError: a bare encoder, a masked LM.
     """
-    if model.task in _NOT_PRICED:
+    if not model.task.comparable:
         raise UsageError(
             "Expected a model whose labels, tags, spans, scores or vectors tell what a head or a "
-            f"neuron is worth. Received: {_NOT_PRICED[model.task]}. Next: fine-tune it for such a "
+            f"neuron is worth. Received: {model.task.model_title()}. Next: fine-tune it for such a "
             "task with `edgebert finetune`, and prune that."
         )
 
@@ -182,8 +180,8 @@ def calibration_rows(
     Raises:
         UsageError: there are fewer than `FEWEST_TEXTS` texts with words in them.
     """
-    kind = task_of(model)
-    usable = [any(text.strip() for text in kind.typed(each)) for each in calibration.examples]
+    typed = model.task.typed
+    usable = [any(text.strip() for text in typed(each)) for each in calibration.examples]
     if sum(usable) < FEWEST_TEXTS:
         raise UsageError(
             f"Expected at least {FEWEST_TEXTS} calibration texts, better "

@@ -25,8 +25,9 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.litert_runtime import load_tracing_interpreter, open_runtime
-from edgebert.models.task_model import TaskModel, task_of_head
+from edgebert.models.task_model import TaskModel
 from edgebert.settings import ExportSettings
+from edgebert.tasks import task_of_checkpoint
 from edgebert.tasks.examples import encodings_of
 
 FEWEST_TEXTS = 2
@@ -231,7 +232,7 @@ def outputs(
     """
     lengths = list(lengths or calibration.lengths)
     manifest = {
-        "task": task_of_head(calibration.checkpoint),
+        "task": task_of_checkpoint(calibration.checkpoint).name,
         "labels": calibration.checkpoint.labels,
         "output": calibration.output,
         "lengths": [] if DYNAMIC_LENGTH in lengths else lengths,

@@ -26,7 +26,6 @@ from edgebert.search.trials import Workshop
 from edgebert.settings import SearchSettings
 from edgebert.system.progress import Progress, silent
 from edgebert.system.storage import atomic_write
-from edgebert.tasks.examples import task_of
 from edgebert.training.state import describe_data, describe_model
 
 ROUNDS = {"cheap": (7, 1), "all": (9, 1), "finals": (21, 3)}
@@ -67,7 +66,7 @@ def search(
     refuse_head(model)
     for judged in (dev, test):
         if judged is not None:
-            task_of(model).require_known(judged, model.labels)
+            model.task.require_known(judged, model.labels)
     identity = {
         "model": describe_model(model),
         "train": describe_data(train),
@@ -84,7 +83,7 @@ class _Search:
         self._workshop, self._plan = workshop, plan
         self._settings, self._folder = workshop.settings, workshop.folder
         self._progress, self._notes = workshop.progress, list[str]()
-        self._metric = task_of(workshop.model).metric
+        self._metric = workshop.model.task.metric
         self._considered, self._tried = list[Moves](), list[Moves]()
         self._texts = timing.latency_texts(
             workshop.dev,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,10 +22,9 @@ from edgebert.data.datasets import Dataset, take
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel
 from edgebert.system.progress import Progress
-from edgebert.tasks.examples import as_examples, features_of, task_of, typed_of
+from edgebert.tasks.examples import as_examples, features_of
 
 GROUP = 8
-CLASSIFICATION = "classification"
 Latencies = dict[str, dict[str, float]]
 
 
@@ -38,7 +37,7 @@ def latency_texts(
         distance = np.abs(lengths_of(model, dev) - tokens)
         nearest = np.argsort(distance, kind="stable")[:texts]
         chosen = [dev.examples[place] for place in sorted(nearest)]
-    return tuple(typed_of(model.task, example) for example in chosen)
+    return tuple(model.task.typed(example) for example in chosen)
 
 
 def lengths_of(model: TaskModel, data: Dataset) -> npt.NDArray[np.int64]:
@@ -102,7 +101,11 @@ def _passes(
 ) -> list[tuple[str, list[list[float]]]]:
     """Milliseconds of every call, by model, pass and text; the models take turns."""
     keys = list(models)
-    examples = as_examples(task_of(models[keys[0]]), texts)
+    examples = as_examples(models[keys[0]].task, texts)
+    calls = {
+        key: [model.timed_calls(example)[0] for example in examples]
+        for key, model in models.items()
+    }
     done: dict[str, list[list[float]]] = {key: [] for key in keys}
     gc.collect()
     gc.disable()
@@ -110,7 +113,7 @@ def _passes(
         for number in range(-1, passes):
             turn = number % len(keys)
             for key in keys[turn:] + keys[:turn]:
-                times = [_call_ms(models[key], example) for example in examples]
+                times = [_call_ms(call) for call in calls[key]]
                 if number >= 0:
                     done[key].append(times)
     finally:
@@ -118,10 +121,7 @@ def _passes(
     return list(done.items())
 
 
-def _call_ms(model: LiteRtModel, example: Any) -> float:
+def _call_ms(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
-    if model.task == CLASSIFICATION:  # a label alone, without the answer's other parts
-        model.classify(example.text)
-    else:
-        model.answer(example)
+    call()
     return 1e3 * (time.perf_counter() - start)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters.checkpoint import Checkpoint
 from edgebert.errors import ModelError
 from edgebert.settings import DataSettings
 
 if TYPE_CHECKING:
     from edgebert.tasks.task import Task
 
-ENCODER = "encoder"
-
-# The name that a model's folder, a file's manifest and `--task` have for it: module and class.
+# By the name in a model's folder, a file's manifest and `--task`: the module and the class.
 _HOMES = {
+    "encoder": ("encoder", "Encoder"),
     "classification": ("classification", "Classification"),
     "pairs": ("pairs", "Pairs"),
     "multi-label": ("multi_label", "MultiLabel"),
@@ -28,31 +29,41 @@ _HOMES = {
 }
 
 
+@functools.cache
 def task_named(name: str) -> Task[Any]:
-    """The task of a name.
+    """The task of a name: the same object every time.
 
     Raises:
-        ModelError: there is none.
+        ModelError: No task has this name.
     """
     if name not in _HOMES:
         raise ModelError(
-            f"Expected a task that we know: {', '.join(_HOMES)}. Received: {name!r}. Next: the "
-            "model is of another version of edgebert, or it is a bare encoder: fine-tune it first."
+            f"Expected a known task: {', '.join(_HOMES)}. Received: {name!r}. "
+            "Next: use the version of edgebert that wrote the model."
         )
-    module, kind = _HOMES[name]
-    task: Task[Any] = getattr(importlib.import_module(f"edgebert.tasks.{module}"), kind)()
+    module, class_name = _HOMES[name]
+    task: Task[Any] = getattr(importlib.import_module(f"edgebert.tasks.{module}"), class_name)()
     return task
 
 
-def task_of_file(path: Path | str, base: str, columns: DataSettings = DataSettings()) -> str:
-    """The name of the task that a training file is for, as far as it can be seen.
+def task_of_checkpoint(checkpoint: Checkpoint) -> Task[Any]:
+    """The task of a checkpoint, by its head and its labels."""
+    from edgebert.tasks.recognition import task_of_head
+
+    return task_named(task_of_head(checkpoint))
+
+
+def task_of_file(
+    path: Path | str, base: Task[Any], columns: DataSettings = DataSettings()
+) -> Task[Any]:
+    """The most likely task of a training file.
 
     Args:
-        path: the file.
-        base: the task of the model that is to be trained.
-        columns: those that the user names.
+        path: The file.
+        base: The task of the model to train; it is taken wherever the file fits it.
+        columns: The columns that the user names.
     """
     from edgebert.tasks.recognition import tasks_of_file
 
     fitting = tasks_of_file(path, columns)
-    return base if base in fitting else fitting[0]
+    return base if base.name in fitting else task_named(fitting[0])

@@ -16,6 +16,7 @@ from edgebert.data.labels import ONE_LABEL, LabelUse
 from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings
+from edgebert.tasks.app_readers import CLASSIFIER_READERS
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features
 from edgebert.tasks.text_task import CLASSIFIER_LAYER as CLASSIFIER_LAYER
@@ -31,6 +32,10 @@ class Classification(TextTask):
     problem = heads.SINGLE_LABEL
     metric = "accuracy"
     file_outputs = (PROBABILITIES, LOGITS)
+    distills_unlabelled = True
+    answers_with_label = True
+    answered_by_apps = True
+    app_readers = CLASSIFIER_READERS
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         return read_table(path, columns, RowSpec(ONE_LABEL, labels), Example)

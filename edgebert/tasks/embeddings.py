@@ -25,6 +25,7 @@ from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.app_readers import AppReaders
 from edgebert.tasks.regression import pearson, spearman
 from edgebert.tasks.sentence_loss import sentence_loss
 from edgebert.tasks.sentence_pairs import (
@@ -53,6 +54,7 @@ class Embeddings(Task[SentenceFeatures]):
     head = heads.SENTENCE
     metric = "spearman"
     file_outputs = (EMBEDDING,)
+    app_readers = AppReaders("MediaPipe TextEmbedder, Task Library TextEmbedder")
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         return read_sentences(path, columns, labels, self.name)

@@ -75,6 +75,10 @@ class MaskedLM(Task[MaskedFeatures]):
     head = heads.MASKED_LM
     metric = "masked_accuracy"
     file_outputs = (LOGITS,)
+    comparable = False
+
+    def model_title(self) -> str:
+        return "a masked LM"
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         """Running text to learn or to judge on; without labels, texts with [MASK] in them.

@@ -19,6 +19,7 @@ from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.app_readers import CLASSIFIER_READERS
 from edgebert.tasks.classification import f1_score
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features, TrainingRows
@@ -55,6 +56,7 @@ class MultiLabel(TextTask):
     problem = heads.MULTI_LABEL
     metric = "micro_f1"
     file_outputs = (PROBABILITIES, LOGITS)
+    app_readers = CLASSIFIER_READERS
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         wanted = RowSpec(LABEL_LIST, labels)

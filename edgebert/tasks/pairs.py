@@ -11,6 +11,7 @@ from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, Example, read_table
 from edgebert.data.labels import ONE_LABEL, LabelUse
 from edgebert.settings import DataSettings
+from edgebert.tasks.app_readers import AppReaders
 from edgebert.tasks.classification import Classification, f1_score, label_numbers
 from edgebert.tasks.task import Decoding, Features
 from edgebert.tasks.text_task import pairs_of
@@ -22,6 +23,13 @@ class Pairs(Classification):
     name = "pairs"
     title = "classification of pairs of texts"
     texts = 2
+    distills_unlabelled = False
+    answers_with_label = False
+    answered_by_apps = False
+    app_readers = AppReaders(
+        note="MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "
+        "through LiteRT instead."
+    )
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         return read_table(path, columns, RowSpec(ONE_LABEL, labels, pairs=True), Example, self.name)

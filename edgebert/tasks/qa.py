@@ -23,6 +23,7 @@ from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError, refuse
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings, broken_rules
+from edgebert.tasks.app_readers import AppReaders
 from edgebert.tasks.classification import log_softmax, output_layer
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.spans import Span, SpanFeatures, answer_columns, best_spans, encode_questions
@@ -54,6 +55,9 @@ class QuestionAnswering(Task[SpanFeatures]):
     file_outputs = (LOGITS,)
     file_lengths = (64, 128, 256, 384)
     max_length = 384
+    app_readers = AppReaders(
+        "Task Library BertQuestionAnswerer", length=384, task_library_only=True
+    )
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         path = Path(path)

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters import heads
+from converters.checkpoint import Checkpoint
 from converters.json_files import InvalidJsonError, parse_json
 from edgebert.data.columns import TEXT_COLUMNS, label_column, pair_columns
 from edgebert.data.files import STANDARD_INPUT, first_lines
@@ -26,6 +28,7 @@ from edgebert.data.labels import (
     SCORE,
     SCORE_COLUMNS,
 )
+from edgebert.data.tagging_schemes import OUTSIDE, as_iob2
 from edgebert.settings import DataSettings
 
 _LINES = 40
@@ -42,6 +45,28 @@ PAIR_ALONE = ("embeddings", *PAIR)
 ENTITIES, WORD_CLASSES = ("ner", "pos"), ("pos", "ner")
 QUESTIONS = ("qa",)
 PLAIN_TEXT = ("masked-lm",)
+
+_PROBLEM_TASKS = {
+    heads.SINGLE_LABEL: "classification",
+    heads.MULTI_LABEL: "multi-label",
+    heads.REGRESSION: "regression",
+}
+_HEAD_TASKS = {
+    heads.ENCODER: "encoder",
+    heads.SPANS: "qa",
+    heads.SENTENCE: "embeddings",
+    heads.MASKED_LM: "masked-lm",
+}
+
+
+def task_of_head(checkpoint: Checkpoint) -> str:
+    """The name of the task of a checkpoint, by its head and its labels."""
+    if checkpoint.head == heads.CLASSIFIER:
+        return _PROBLEM_TASKS[checkpoint.problem]
+    if checkpoint.head == heads.TOKEN_CLASSIFIER:
+        tags = {as_iob2(label)[:2] for label in checkpoint.labels}
+        return "ner" if tags <= {"B-", "I-", OUTSIDE} else "pos"
+    return _HEAD_TASKS[checkpoint.head]
 
 
 @dataclass(frozen=True)

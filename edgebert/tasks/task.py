@@ -28,6 +28,7 @@ from edgebert.encoding.encoded_rows import Inputs
 from edgebert.encoding.lengths import DEFAULT_LENGTHS
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.app_readers import AppReaders
 
 if TYPE_CHECKING:
     import keras
@@ -106,6 +107,14 @@ class Task(ABC, Generic[F]):
         file_lengths: the token lengths that a `.tflite` has where none are asked for, as far as
             the model goes.
         max_length: the default of `--max-length`.
+        has_answers: Whether the model predicts anything; False for a bare encoder.
+        comparable: Whether the outputs of two models can be compared example by example, as
+            distillation and structured pruning do.
+        distills_unlabelled: Whether a student can learn from text without labels.
+        answers_with_label: Whether the answer to one text is one label, as
+            `LiteRtModel.classify` gives it.
+        answered_by_apps: Whether the browser page and the demo app turn outputs into answers.
+        app_readers: The ready-made readers on a phone that take a file of this task.
     """
 
     name: ClassVar[str]
@@ -117,6 +126,20 @@ class Task(ABC, Generic[F]):
     file_outputs: ClassVar[tuple[str, ...]]
     file_lengths: ClassVar[tuple[int, ...]] = DEFAULT_LENGTHS
     max_length: ClassVar[int] = 128
+    has_answers: ClassVar[bool] = True
+    comparable: ClassVar[bool] = True
+    distills_unlabelled: ClassVar[bool] = False
+    answers_with_label: ClassVar[bool] = False
+    answered_by_apps: ClassVar[bool] = False
+    app_readers: ClassVar[AppReaders] = AppReaders()
+
+    def model_title(self) -> str:
+        """A model of this task, for error messages: `a model for question answering`."""
+        return f"a model for {self.title}"
+
+    def fits(self, checkpoint: Checkpoint) -> bool:
+        """Whether a checkpoint has this task's head."""
+        return (self.head, self.problem) == (checkpoint.head, checkpoint.problem)
 
     # Data
 

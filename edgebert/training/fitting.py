@@ -22,7 +22,6 @@ from converters.heads import CLASSIFIER, is_head_weight
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import FinetuneSettings
 from edgebert.system.progress import Progress
-from edgebert.tasks import task_named
 from edgebert.tasks.task import Task, TrainingRows
 from edgebert.training.batches import count_batches
 from edgebert.training.devices import Devices, OneDevice
@@ -102,7 +101,7 @@ def build_frozen(model: TaskModel) -> keras.Model:
 
     Its layer `packed_encoder` is the `PackedEncoder`, `classifier` the head of a classifier.
     """
-    task = task_named(model.task)
+    task = model.task
     settings = FinetuneSettings(dropout=0.0)
     return build_model(model, task, task.num_outputs(model.labels), True, settings)
 

@@ -161,5 +161,5 @@ def describe_model(model: TaskModel) -> dict[str, Any]:
         "vocabulary_sha256": model.tokenizer.vocabulary.sha256,
         "labels": list(model.labels),
         "max_length": model.max_length,
-        "task": model.task,
+        "task": model.task.name,
     }

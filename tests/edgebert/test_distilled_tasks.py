@@ -50,7 +50,7 @@ def test_a_smaller_student_learns(
     losses = [epoch["loss"] for epoch in result.epochs]
     assert losses[-1] < losses[0]
     opened = open_model(tmp_path / "out")
-    assert (opened.task, opened.labels) == (task, teacher.labels)
+    assert (opened.task.name, opened.labels) == (task, teacher.labels)
     assert opened.checkpoint.config.num_layers == 1
     assert opened.checkpoint.problem == teacher.checkpoint.problem
 
@@ -61,7 +61,7 @@ def test_a_bare_encoder_becomes_a_student(
     teacher = tiny_task_model("ner")
     data = task_named("ner").read(tiny_task_file("ner", 2), DataSettings(), "required")
     result = distill(teacher, tiny_encoder, data, data, replace(QUICK, epochs=1), tmp_path / "out")
-    assert (result.model.task, result.model.labels) == ("ner", teacher.labels)
+    assert (result.model.task.name, result.model.labels) == ("ner", teacher.labels)
 
 
 def test_what_a_task_can_not_learn_of_is_refused(

@@ -12,6 +12,7 @@ from edgebert.evaluation.predictors import open_predictor, predict
 from edgebert.exporting.artifact import export
 from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings
+from edgebert.tasks import task_named
 from tests.judges import mediapipe_classifier
 
 TEXTS = [
@@ -37,7 +38,7 @@ def test_the_scores_are_ours(
         "classifier.bias": np.zeros(3, np.float32),
     }
     checkpoint = replace(model.checkpoint, weights=weights, labels=labels, sentence=None)
-    classifier = replace(model, checkpoint=checkpoint, task="classification")
+    classifier = replace(model, checkpoint=checkpoint, task=task_named("classification"))
     settings = ExportSettings(recipe=recipe, length=64)
     path = export(classifier, tmp_path / "m.tflite", settings, calibration_texts=TEXTS).path
     judged = mediapipe_classifier.classify(mediapipe_python, path, TEXTS)

@@ -51,7 +51,7 @@ def answerer(minilm_dir: Path) -> TaskModel:
     }
     decoding = task.decoding(TaskSettings(max_answer_tokens=LIBRARY_TOKENS))
     checkpoint = checkpoint.with_weights({**checkpoint.weights, **head})
-    return replace(model, checkpoint=checkpoint, task="qa", max_length=384, decoding=decoding)
+    return replace(model, checkpoint=checkpoint, task=task, max_length=384, decoding=decoding)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import numpy as np
 
 from converters.heads import POOLINGS, SentenceHead
 from edgebert.models.task_model import TaskModel, open_model
+from edgebert.tasks import task_named
 from tests.golden.checkpoints import CHECKPOINTS
 
 HERE = Path(__file__).parent
@@ -51,7 +52,9 @@ def sentence_model(case: str) -> TaskModel:
         weights[f"sentence.dense.{i}.bias"] = bias.astype(np.float32)
         size = DENSE_SIZE
     checkpoint = replace(model.checkpoint, weights=weights, sentence=head, labels=())
-    return replace(model, checkpoint=checkpoint, task="embeddings", max_length=MAX_LENGTH)
+    return replace(
+        model, checkpoint=checkpoint, task=task_named("embeddings"), max_length=MAX_LENGTH
+    )
 
 
 def written_files(folder: Path) -> dict[str, str]:

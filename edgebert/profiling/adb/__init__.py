@@ -17,7 +17,6 @@ from edgebert.profiling.adb.session import Phone, ToolSession, place_tool
 from edgebert.profiling.adb.tool import GraphInput, describe_graphs, read_graphs
 from edgebert.profiling.device_check import HostReference
 from edgebert.profiling.plan import (
-    CLASSIFICATION,
     Configuration,
     ModelFile,
     configurations,
@@ -124,11 +123,7 @@ class AdbTarget:
             )
         files = read_model_files(job.models)
         if self._settings.app:
-            others = [
-                f"{file.name} ({file.task or 'not of edgebert'})"
-                for file in files
-                if file.task != CLASSIFICATION
-            ]
+            others = [file.described for file in files if not file.task.answered_by_apps]
             if others:
                 raise UsageError(
                     "--app expects text classifiers of edgebert, which the demo app answers with. "
@@ -136,7 +131,7 @@ class AdbTarget:
                     "benchmark_model times the model alone."
                 )
             checked = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
-            texts = tuple(map(str, sample_texts() if job.texts is None else job.texts))
+            texts = tuple(map(str, sample_texts(files[0].task) if job.texts is None else job.texts))
             return _Task(job, files, (), {}, texts, tuple(checked))
         graphs = {file.name: read_graphs(file.path) for file in files}
         described: dict[str, Any] = {name: describe_graphs(own) for name, own in graphs.items()}

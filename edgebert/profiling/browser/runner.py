@@ -15,7 +15,7 @@ from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.browser.device import system_name
 from edgebert.profiling.browser.page_session import PageSession
 from edgebert.profiling.measurement import Kind
-from edgebert.profiling.plan import CLASSIFICATION, ModelFile
+from edgebert.profiling.plan import ModelFile
 
 RUNTIME = "LiteRT.js"
 START_SECONDS = 120.0
@@ -125,7 +125,7 @@ class PageMachine:
 
     def runs_text(self, file: ModelFile) -> bool:
         """The page answers as a text classifier does; other heads run without their text."""
-        return file.task == CLASSIFICATION
+        return file.task.answered_by_apps
 
     def start_runner(self, label: str) -> PageRunner:
         """The page, for calls of the graph."""

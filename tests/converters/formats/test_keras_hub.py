@@ -13,7 +13,8 @@ from converters.formats.keras_hub import read_weights
 from converters.formats.weight_names import HEADS, from_keras_hub, rows, to_keras_hub
 from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Tokenizer, pad
-from edgebert.models.task_model import ENCODER, TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
+from edgebert.tasks import task_named, task_of_checkpoint
 from tests.golden.reference import REFERENCE_CONFIG, TEXTS, random_weights, reference
 
 ACTIVATIONS = {"gelu": GELU_EXACT, "gelu_new": GELU_TANH, "relu": RELU}
@@ -53,7 +54,8 @@ def test_logits_equal_those_of_transformers(activation: str, tiny_vocabulary: Vo
     config = replace(REFERENCE_CONFIG, activation=ACTIVATIONS[activation])
     labels = tuple("abcde")
     checkpoint = Checkpoint(config, random_weights(config), labels)
-    model = TaskModel(checkpoint, Tokenizer(tiny_vocabulary), 32).keras_model()
+    tokenizer, task = Tokenizer(tiny_vocabulary), task_of_checkpoint(checkpoint)
+    model = TaskModel(checkpoint, tokenizer, 32, task).keras_model()
     expected, inputs = reference(f"random_{activation}_logits"), random_inputs()
     np.testing.assert_allclose(np.asarray(model(inputs)), expected, atol=1e-4)
 
@@ -69,7 +71,8 @@ def random_inputs() -> dict[str, np.ndarray]:
 
 def test_minilm_equals_transformers(minilm_dir: Path) -> None:
     model = open_model(minilm_dir)
-    encoder = replace(model, checkpoint=replace(model.checkpoint, sentence=None), task=ENCODER)
+    bare = replace(model.checkpoint, sentence=None)
+    encoder = replace(model, checkpoint=bare, task=task_named("encoder"))
     keras_model = encoder.keras_model()
     for i, text in enumerate(TEXTS):
         encoding = model.tokenizer.encode(text)

@@ -19,6 +19,7 @@ from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Tokenizer, pad
 from edgebert.errors import ModelError
 from edgebert.models.task_model import TaskModel, open_model
+from edgebert.tasks import task_of_checkpoint
 from tests.conftest import TINY_TOKENS, random_checkpoint
 from tests.converters.formats.test_huggingface import assert_same_checkpoint
 from tests.tiny_tasks import random_task_checkpoint, random_task_model
@@ -131,7 +132,7 @@ def test_several_labels_a_text(tmp_path: Path) -> None:
     classifier = keras_hub_classifier("sigmoid")
     classifier.save_to_preset(str(tmp_path))
     model = open_model(tmp_path)
-    assert model.task == "multi-label"
+    assert model.task.name == "multi-label"
     logits = np.asarray(model.keras_model()(batch(model)))
     expected = classifier.predict(list(TEXTS), verbose=0)
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), expected, atol=1e-4)
@@ -141,7 +142,7 @@ def test_one_output_is_a_score(tmp_path: Path) -> None:
     classifier = keras_hub_classifier(count=1)
     classifier.save_to_preset(str(tmp_path))
     model = open_model(tmp_path)
-    assert (model.task, model.labels) == ("regression", ())
+    assert (model.task.name, model.labels) == ("regression", ())
     expected = classifier.predict(list(TEXTS), verbose=0)
     np.testing.assert_allclose(np.asarray(model.keras_model()(batch(model))), expected, atol=1e-4)
 
@@ -158,7 +159,7 @@ def test_a_masked_lm_tells_the_tokens_that_keras_hub_does(tmp_path: Path) -> Non
     )
     theirs.save_to_preset(str(tmp_path))
     model = open_model(tmp_path)
-    assert (model.task, model.max_length) == ("masked-lm", 24)
+    assert (model.task.name, model.max_length) == ("masked-lm", 24)
     inputs = batch(model)
     places = np.tile(np.arange(24, dtype=np.int32), (len(TEXTS), 1))
     ours = np.asarray(model.keras_model()({**inputs, "mask_places": places})["logits"])
@@ -186,7 +187,7 @@ def test_an_embedder_gives_the_vectors_that_keras_hub_does(
     )
     theirs.save_to_preset(str(tmp_path))
     model = open_model(tmp_path)
-    assert model.task == "embeddings"
+    assert model.task.name == "embeddings"
     assert model.checkpoint.sentence == SentenceHead((pooling,), (), normalize)
     expected = theirs.predict(list(TEXTS), verbose=0)
     np.testing.assert_allclose(np.asarray(model.keras_model()(batch(model))), expected, atol=1e-4)
@@ -284,7 +285,7 @@ def test_an_encoder_without_a_pooler_is_written(
 
     checkpoint = random_checkpoint(replace(tiny_config, activation=GELU_TANH))
     write_folder(checkpoint, tiny_vocabulary, tmp_path, 24)
-    model = TaskModel(checkpoint, Tokenizer(tiny_vocabulary), 24)
+    model = TaskModel(checkpoint, Tokenizer(tiny_vocabulary), 24, task_of_checkpoint(checkpoint))
     theirs = keras_hub.models.Backbone.from_preset(str(tmp_path))(batch(model))
     expected = np.asarray(model.keras_model()(batch(model)))
     np.testing.assert_allclose(np.asarray(theirs["sequence_output"]), expected, atol=1e-4)

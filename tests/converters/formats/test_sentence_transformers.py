@@ -17,6 +17,7 @@ from converters.formats.sentence_transformers import read_modules
 from converters.heads import POOLINGS, SentenceHead
 from edgebert.errors import ModelError
 from edgebert.models.task_model import open_model
+from edgebert.tasks import task_of_checkpoint
 from tests.golden.checkpoints import CHECKPOINTS
 
 MODULES = "sentence_transformers.models"
@@ -72,7 +73,7 @@ def test_the_head_is_read(folder: Path) -> None:
 
 def test_it_opens_as_a_model_of_embeddings(folder: Path) -> None:
     model = open_model(folder)
-    assert (model.task, model.max_length) == ("embeddings", 9)
+    assert (model.task.name, model.max_length) == ("embeddings", 9)
     assert model.checkpoint.sentence == SentenceHead(("mean",), ("tanh",), normalize=True)
     np.testing.assert_array_equal(model.checkpoint.weights["sentence.dense.0.kernel"], KERNEL)
     (entry,) = model.history
@@ -92,7 +93,7 @@ def test_what_is_saved_comes_back(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):  # the second time into a folder that is there
         model.save(out)
     opened = open_model(out)
-    assert (opened.task, opened.max_length, opened.history) == ("embeddings", 9, model.history)
+    assert (opened.task.name, opened.max_length, opened.history) == ("embeddings", 9, model.history)
     assert opened.checkpoint.sentence == model.checkpoint.sentence
     assert opened.checkpoint.weights.keys() == model.checkpoint.weights.keys()
     for name, array in model.checkpoint.weights.items():
@@ -110,10 +111,9 @@ def test_every_pooling_comes_back(folder: Path, tmp_path: Path, pooling: tuple[s
 def test_another_model_in_the_same_place_has_no_modules(folder: Path, tmp_path: Path) -> None:
     model = open_model(folder)
     model.save(tmp_path / "out")
-    replace(model, checkpoint=replace(model.checkpoint, sentence=None), task="").save(
-        tmp_path / "out"
-    )
-    assert open_model(tmp_path / "out").task == "encoder"
+    bare = replace(model.checkpoint, sentence=None)
+    replace(model, checkpoint=bare, task=task_of_checkpoint(bare)).save(tmp_path / "out")
+    assert open_model(tmp_path / "out").task.name == "encoder"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_prompt_before_every_text_is_noted(folder: Path) -> None:
 def test_modules_of_a_newer_release_are_known_by_their_class(folder: Path) -> None:
     write_modules(folder, ("0_Transformer", "sentence_transformers.base.modules.x.Transformer"))
     assert read_modules(folder).head is None
-    assert open_model(folder).task == "encoder"
+    assert open_model(folder).task.name == "encoder"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from converters.errors import ConversionError
 from converters.formats.tf1 import read_folder
 from converters.formats.weight_names import rows, turn_tf1
 from edgebert.errors import ModelError
-from edgebert.models.task_model import ENCODER, TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
+from edgebert.tasks import task_named
 from edgebert.tasks.classification import log_softmax
 from tests.conftest import random_checkpoint
 from tests.converters.formats.test_huggingface import assert_same_checkpoint
@@ -81,14 +82,14 @@ def test_outputs_equal_those_of_modeling_py() -> None:
     np.testing.assert_allclose(logits, tf1_output("logits"), atol=1e-4)
     weights = {k: v for k, v in model.checkpoint.weights.items() if not heads.is_head_weight(k)}
     checkpoint = replace(model.checkpoint, weights=weights, labels=())
-    encoder = replace(model, checkpoint=checkpoint, task=ENCODER)
+    encoder = replace(model, checkpoint=checkpoint, task=task_named("encoder"))
     hidden = np.asarray(encoder.keras_model()(checkpoint_inputs()))
     np.testing.assert_allclose(hidden[TOKENS], tf1_output("hidden_states")[TOKENS], atol=1e-4)
 
 
 def test_spans_equal_those_of_run_squad(tmp_path: Path) -> None:
     model = open_model(SQUAD)
-    assert model.task == "qa"
+    assert model.task.name == "qa"
     assert not any(name.startswith("pooler.") for name in model.checkpoint.weights)
     for spans in (
         np.asarray(model.keras_model()(checkpoint_inputs())),
@@ -99,7 +100,7 @@ def test_spans_equal_those_of_run_squad(tmp_path: Path) -> None:
 
 def test_pretraining_heads_equal_those_of_run_pretraining() -> None:
     model = open_model(PRETRAINING)
-    assert model.task == "masked-lm"
+    assert model.task.name == "masked-lm"
     outputs = masked_lm_outputs(model.keras_model())
     tokens, following = (log_softmax(outputs[name]) for name in ("logits", "next_sentence"))
     np.testing.assert_allclose(tokens[TOKENS], tf1_output("masked_lm")[TOKENS], atol=1e-4)
@@ -120,14 +121,14 @@ def test_labels_come_from_their_file(google: Path) -> None:
         read_folder(google)
 
 
-@pytest.mark.parametrize("task", ["classification", "regression", "qa", "masked-lm", ENCODER])
+@pytest.mark.parametrize("task", ["classification", "regression", "qa", "masked-lm", "encoder"])
 def test_a_checkpoint_of_our_own_survives_the_trip(
     task: str, tiny_config: BertConfig, tmp_path: Path
 ) -> None:
     """Google's programs have a head for texts, for spans and for pre-training."""
     config = replace(tiny_config, activation=GELU_TANH)
     checkpoint = random_checkpoint(config)
-    if task != ENCODER:
+    if task != "encoder":
         checkpoint = random_task_checkpoint(config, task, seed=5)
     tensors = tf1_tensors(checkpoint)
     slots = {f"{name}/adam_m": array for name, array in tensors.items()}
@@ -155,10 +156,10 @@ def test_a_fixture_of_another_project_is_read() -> None:
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
     model = open_model(folder)
-    assert (model.task, model.checkpoint.has_next_sentence) == ("masked-lm", True)
+    assert (model.task.name, model.checkpoint.has_next_sentence) == ("masked-lm", True)
     assert model.checkpoint.config.num_heads == 4
     assert {"pooler.kernel", "pooler.bias"} <= model.checkpoint.weights.keys()
-    encoder = replace(model, task=ENCODER)
+    encoder = replace(model, task=task_named("encoder"))
     hidden = np.asarray(
         encoder.keras_model()(checkpoint_inputs() | {"token_ids": np.full((2, 12), 9)})
     )

@@ -16,9 +16,9 @@ from converters.vocabulary import Vocabulary
 from converters.wordpiece import AddedToken
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import ModelError
-from edgebert.models.task_model import TaskModel, open_model, task_of_head
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import TASKS, TaskSettings
-from edgebert.tasks import task_named
+from edgebert.tasks import task_named, task_of_checkpoint
 from tests.conftest import TINY_TOKENS
 from tests.tiny_tasks import random_task_checkpoint, random_task_model
 
@@ -131,7 +131,7 @@ def test_the_folder_names_its_task_where_the_head_fits(
     path = model_of(task, tiny_config, VOCABULARIES["uncased"]).save(tmp_path / "m")
     sidecar = path / "edgebert.json"
     sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "task": said}))
-    assert open_model(path).task == taken
+    assert open_model(path).task.name == taken
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -140,7 +140,7 @@ def test_without_our_file_the_head_says_the_task(
 ) -> None:
     path = model_of(task, tiny_config, VOCABULARIES["uncased"]).save(tmp_path / "m")
     (path / "edgebert.json").unlink()
-    assert open_model(path).task == {"pairs": "classification"}.get(task, task)
+    assert open_model(path).task.name == {"pairs": "classification"}.get(task, task)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_tags_of_entities_make_an_entity_recogniser(
     labels: tuple[str, ...], task: str, tiny_config: BertConfig
 ) -> None:
     checkpoint = replace(random_task_checkpoint(tiny_config, "ner"), labels=labels)
-    assert task_of_head(checkpoint) == task
+    assert task_of_checkpoint(checkpoint).name == task
 
 
 def test_what_no_class_of_hugging_face_computes_is_not_saved(
@@ -188,5 +188,5 @@ def test_any_task_can_be_trained_on_any_head_and_saved(
     checkpoint = replace(
         prepared, weights={**own.weights, **prepared.weights, **has_head}, labels=own.labels
     )
-    model = TaskModel(checkpoint, Tokenizer(tiny_vocabulary), 40, task=task)
-    assert open_model(model.save(tmp_path / "saved")).task == task
+    model = TaskModel(checkpoint, Tokenizer(tiny_vocabulary), 40, task_named(task))
+    assert open_model(model.save(tmp_path / "saved")).task.name == task

@@ -17,7 +17,7 @@ def test_a_saved_model_comes_back(tiny_model: TaskModel, tmp_path: Path) -> None
     history = ({"stage": "finetune", "metrics": {"accuracy": 0.5}},)
     replace(tiny_model, max_length=24, history=history).save(tmp_path / "m")
     opened = open_model(tmp_path / "m")
-    assert (opened.task, opened.max_length, opened.history) == ("classification", 24, history)
+    assert (opened.task.name, opened.max_length, opened.history) == ("classification", 24, history)
     assert opened.labels == tiny_model.labels
     assert opened.tokenizer.vocabulary == tiny_model.tokenizer.vocabulary
     for name, array in tiny_model.checkpoint.weights.items():
@@ -26,7 +26,7 @@ def test_a_saved_model_comes_back(tiny_model: TaskModel, tmp_path: Path) -> None
 
 def test_a_folder_of_somebody_else_opens(minilm_dir: Path) -> None:
     opened = open_model(minilm_dir)
-    assert (opened.task, opened.max_length) == ("embeddings", 256)
+    assert (opened.task.name, opened.max_length) == ("embeddings", 256)
     assert opened.history == (
         {
             "stage": "open",

@@ -89,7 +89,7 @@ def test_a_run_of_a_task(task: str, sections: str, tiny_encoder: TaskModel, tmp_
     report = pipeline.run(path, notice=told.append)
     assert_whole(report, task)
     model = open_model(tmp_path / "results" / "1-finetuned")
-    assert model.task == task
+    assert model.task.name == task
     assert model.history[-1]["started_from"]["task"]["task"] == task
     again = pipeline.run(path)
     assert all(stage.kept for stage in again.stages)

@@ -13,6 +13,7 @@ import pytest
 from edgebert.errors import ModelError, UsageError
 from edgebert.profiling.plan import ModelFile, configurations, read_model_files, short_names
 from edgebert.settings import ProfileSettings
+from edgebert.tasks import task_named
 
 if TYPE_CHECKING:
     from tests.edgebert.profiling.conftest import TinyClassifier
@@ -23,7 +24,9 @@ def entry(length: int | None, dynamic: bool = False) -> dict:
 
 
 def model_file(name: str, max_length: int | None = None) -> ModelFile:
-    return ModelFile(Path(f"{name}.tflite"), name, 1, 1, name, "", max_length)
+    return ModelFile(
+        Path(f"{name}.tflite"), name, 1, 1, name, task_named("encoder"), False, max_length
+    )
 
 
 A, B = model_file("a"), model_file("b")
@@ -42,12 +45,16 @@ def test_sizes_and_hash(tiny: TinyClassifier) -> None:
     assert (file.name, file.size_bytes) == ("tiny", len(data))
     assert file.gzip_bytes == len(gzip.compress(data, compresslevel=6))
     assert file.sha256 == hashlib.sha256(data).hexdigest()
-    assert (file.task, file.answers, file.max_length) == ("", False, None)
+    assert (file.described, file.answers, file.max_length) == (
+        f"{file.name} (not of edgebert)",
+        False,
+        None,
+    )
 
 
 def test_our_manifest_is_read(with_text: Path) -> None:
     (file,) = read_model_files([with_text])
-    assert (file.task, file.answers, file.max_length) == ("classification", True, 16)
+    assert (file.task.name, file.answers, file.max_length) == ("classification", True, 16)
 
 
 def test_all_bad_files_are_said_at_once(tiny: TinyClassifier, tmp_path: Path) -> None:

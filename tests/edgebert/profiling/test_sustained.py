@@ -18,6 +18,7 @@ from edgebert.profiling.sustained import (
     stretches,
     sustained_configurations,
 )
+from edgebert.tasks import task_named
 
 if TYPE_CHECKING:
     from tests.edgebert.profiling.conftest import TinyClassifier
@@ -87,7 +88,8 @@ def test_a_slowdown_is_told_with_the_heat() -> None:
 
 
 def file_of(name: str) -> ModelFile:
-    return ModelFile(Path(name), name, 1, 1, name, task="classification", max_length=64)
+    task = task_named("classification")
+    return ModelFile(Path(name), name, 1, 1, name, task, has_manifest=True, max_length=64)
 
 
 def test_which_length_is_run() -> None:

@@ -69,10 +69,10 @@ def test_heads_neurons_and_layers_go_and_the_rest_learns(
     )
     widths = layer_widths(result.model.checkpoint)
     assert [(width.heads, width.neurons) for width in widths] == [(1, 8)]
-    assert result.model.task == task
+    assert result.model.task.name == task
     assert task_named(task).metric in result.metrics
     reopened = open_model(tmp_path / "out")
-    assert (reopened.task, dict(reopened.decoding)) == (task, dict(result.model.decoding))
+    assert (reopened.task.name, dict(reopened.decoding)) == (task, dict(result.model.decoding))
 
 
 @pytest.mark.parametrize("task", ["encoder", "masked-lm"])
@@ -107,7 +107,7 @@ def test_tokens_of_all_texts_stay(
     data = task_named(task).read(tiny_task_file(task), DataSettings(), "required")
     trimmed = trim_vocabulary(model, typed_texts(model, data)).model
     assert trimmed.tokenizer.vocabulary.size < model.tokenizer.vocabulary.size
-    assert trimmed.task == task
+    assert trimmed.task.name == task
     longest = replace(model, checkpoint=trimmed.checkpoint, tokenizer=trimmed.tokenizer)
     for before, after in zip(
         *(encodings_of(each, data.examples, 40) for each in (model, longest)), strict=True

@@ -122,7 +122,9 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
 def test_what_can_not_be_pruned_is_refused(
     one_layer_encoder: TaskModel, classifier: TaskModel, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="Expected a model with a task to prune"):
+    with pytest.raises(
+        UsageError, match=r"Expected a model with a task\. Received: a bare encoder"
+    ):
         prune(one_layer_encoder, TRAIN, DEV, SETTINGS, tmp_path)
     with pytest.raises(UsageError, match="batch_size: expected at least 1"):
         prune(classifier, TRAIN, DEV, replace(SETTINGS, batch_size=0), tmp_path)

@@ -34,6 +34,7 @@ from edgebert.pruning.recovery import prune_with_recovery
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.surgeon import DAMPING, Curvature, refitted, removal
 from edgebert.settings import FinetuneSettings, PruneSettings, StructureSettings
+from edgebert.tasks import task_of_checkpoint
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")
@@ -304,7 +305,9 @@ def test_real_minilm_loses_little_without_training(minilm_dir: Path, data_dir: P
         labels=("0", "1"),
         sentence=None,
     )
-    model = replace(model, checkpoint=checkpoint, max_length=32, task="")
+    model = replace(
+        model, checkpoint=checkpoint, max_length=32, task=task_of_checkpoint(checkpoint)
+    )
     texts = read_dataset(data_dir / "clinc150" / "dev.tsv")
     settings = StructureSettings(heads=8, calibration_rows=128, shots=1)
     pruned = prune_structure(model, texts, settings).model

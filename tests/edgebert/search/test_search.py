@@ -36,6 +36,7 @@ from edgebert.search.front import (
 from edgebert.search.moves import BASELINE, Moves, read_plan
 from edgebert.search.result import Candidate, front_of, say_missed
 from edgebert.settings import FinetuneSettings, SearchSettings
+from edgebert.tasks import task_named
 from tests.conftest import random_checkpoint
 from tests.edgebert.separable import separable
 
@@ -196,7 +197,9 @@ def trained(tiny_vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactor
         intermediate_size=48,
         max_positions=40,
     )
-    encoder = TaskModel(random_checkpoint(config), Tokenizer(tiny_vocabulary), max_length=40)
+    encoder = TaskModel(
+        random_checkpoint(config), Tokenizer(tiny_vocabulary), 40, task_named("encoder")
+    )
     out = tmp_path_factory.mktemp("search") / "trained"
     settings = FinetuneSettings(epochs=2, learning_rate=3e-3, max_length=24, dropout=0.0)
     finetune(encoder, separable(160, 1), separable(40, 2), settings, out)

@@ -67,7 +67,7 @@ def test_what_is_saved_is_what_sentence_transformers_read(case: str, tmp_path: P
 
 def test_what_sentence_transformers_writes_opens_with_the_same_vectors() -> None:
     model = open_model(FOLDER)
-    assert (model.task, model.checkpoint.sentence) == ("embeddings", HEADS["all"])
+    assert (model.task.name, model.checkpoint.sentence) == ("embeddings", HEADS["all"])
     assert model.max_length == sentence_model("all").max_length
     np.testing.assert_allclose(
         vectors_of(KerasPredictor(model), TEXTS), golden_vectors("all"), atol=1e-5
@@ -299,7 +299,7 @@ def test_an_encoder_learns_scores(
     assert losses[-1] < losses[0]
     assert result.metrics["spearman"] > 0.8
     opened = open_model(tmp_path / "out")
-    assert (opened.task, opened.checkpoint.sentence) == (
+    assert (opened.task.name, opened.checkpoint.sentence) == (
         "embeddings",
         SentenceHead(("cls",), (), normalize=False),
     )

@@ -20,7 +20,6 @@ from edgebert.quantization.calibration import calibrate
 from edgebert.quantization.sensitivity import parts_of
 from edgebert.settings import TASKS, DataSettings, ExportSettings
 from edgebert.tasks import task_named
-from edgebert.tasks.examples import read_examples, typed_of
 
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 FACTS = {
@@ -52,7 +51,7 @@ def exported(
 
 
 def examples_of(task: str, file: Path) -> Sequence[Any]:
-    return read_examples(task, file).examples
+    return task_named(task).read(file, DataSettings(), "none").examples
 
 
 @every_task
@@ -84,7 +83,7 @@ def test_a_file_answers_as_its_model(
 def test_texts_of_the_sample_are_typed_and_answered(
     task: str, exported: Callable[[str], Artifact]
 ) -> None:
-    texts = sample_texts(task)[:3]
+    texts = sample_texts(task_named(task))[:3]
     service = TextService()
     loaded = service.answer({"op": "load", "model": str(exported(task).path), "texts": texts})
     assert "error" not in loaded
@@ -166,8 +165,8 @@ def test_a_device_is_held_against_this_machine(
 @every_task
 def test_what_was_typed_is_an_example_again(task: str, tiny_task_file: Files) -> None:
     for example in examples_of(task, tiny_task_file(task)):
-        typed = typed_of(task, example)
-        assert typed_of(task, task_named(task).example(*typed)) == typed
+        typed = task_named(task).typed(example)
+        assert task_named(task).typed(task_named(task).example(*typed)) == typed
 
 
 @every_task

@@ -182,7 +182,7 @@ def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     result = finetune(one_layer_encoder, train, dev, recipe, tmp_path / "model")
     assert result.metrics["micro_f1"] > 0.75  # all labels for every text: 0.57
     opened = open_model(tmp_path / "model")
-    assert (opened.task, opened.labels) == ("multi-label", LABELS)
+    assert (opened.task.name, opened.labels) == ("multi-label", LABELS)
     assert opened.checkpoint.problem == heads.MULTI_LABEL
     assert 0 < opened.decoding["threshold"] < 1
     assert evaluate(KerasPredictor(opened), dev).metrics == pytest.approx(

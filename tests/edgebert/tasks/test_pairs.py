@@ -48,7 +48,7 @@ def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     result = finetune(one_layer_encoder, train, dev, recipe, tmp_path / "model")
     assert result.metrics["accuracy"] > 0.95 and result.metrics["f1"] > 0.95
     opened = open_model(tmp_path / "model")
-    assert (opened.task, opened.labels) == ("pairs", ("no", "yes"))
+    assert (opened.task.name, opened.labels) == ("pairs", ("no", "yes"))
     predictor = KerasPredictor(opened)
     assert evaluate(predictor, dev).metrics["f1"] == result.metrics["f1"]
     first, second = predict(

@@ -292,7 +292,7 @@ def test_a_folder_and_a_file_give_the_same_answers(
     model, _ = trained
     folder = model.save(tmp_path / "model")
     opened = open_model(folder)
-    assert (opened.task, dict(opened.decoding)) == ("qa", dict(model.decoding))
+    assert (opened.task.name, dict(opened.decoding)) == ("qa", dict(model.decoding))
     path = export(opened, tmp_path / "m.tflite", ExportSettings(recipe="float32")).path
     texts = [("what is on", CONTEXT), ("who plays", LONG), ("", "movie"), ("what is nice", LONG)]
     ours = predict(open_predictor(folder), texts)

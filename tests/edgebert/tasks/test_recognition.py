@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgebert.settings import TASKS, DataSettings
-from edgebert.tasks import task_of_file
+from edgebert.tasks import task_named, task_of_file
 
 CONLL = "EU\tB-ORG\nrejects\tO\n\nPeter\tB-PER\n"
 UPOS = "From\tADP\nthe\tDET\n\nThis\tPRON\n"
@@ -57,7 +57,7 @@ def write(folder: Path, name: str, content: str) -> Path:
     ],
 )
 def test_the_task_of_a_file(tmp_path: Path, name: str, content: str, task: str) -> None:
-    assert task_of_file(write(tmp_path, name, content), "encoder") == task
+    assert task_of_file(write(tmp_path, name, content), task_named("encoder")).name == task
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_task_of_a_file(tmp_path: Path, name: str, content: str, task: str) 
 def test_a_base_keeps_its_task_where_the_file_allows_it(
     tmp_path: Path, content: str, base: str, task: str
 ) -> None:
-    assert task_of_file(write(tmp_path, "a.tsv", content), base) == task
+    assert task_of_file(write(tmp_path, "a.tsv", content), task_named(base)).name == task
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_columns_that_the_user_names(
     tmp_path: Path, header: str, columns: DataSettings, task: str
 ) -> None:
     path = write(tmp_path, "a.tsv", f"{header}\n1\t2\tyes\n")
-    assert task_of_file(path, "encoder", columns) == task
+    assert task_of_file(path, task_named("encoder"), columns).name == task
 
 
 def test_files_that_are_not_there() -> None:
-    assert task_of_file("-", "encoder") == "classification"
-    assert task_of_file("nowhere.tsv", "pairs") == "classification"
+    assert task_of_file("-", task_named("encoder")).name == "classification"
+    assert task_of_file("nowhere.tsv", task_named("pairs")).name == "classification"
 
 
 @settings(
@@ -113,15 +113,15 @@ def test_files_that_are_not_there() -> None:
 def test_any_bytes_have_a_task(tmp_path: Path, data: bytes, head: bytes, ending: str) -> None:
     path = tmp_path / f"a.{ending}"
     path.write_bytes(head + data)
-    assert task_of_file(path, "encoder") in TASKS
+    assert task_of_file(path, task_named("encoder")).name in TASKS
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_small_files_of_every_task(tiny_task_file: Callable[[str], Path], task: str) -> None:
     path = tiny_task_file(task)
-    assert task_of_file(path, task) == task
+    assert task_of_file(path, task_named(task)).name == task
     others = {"embeddings": "regression"}
-    assert task_of_file(path, "encoder") == others.get(task, task)
+    assert task_of_file(path, task_named("encoder")).name == others.get(task, task)
 
 
 @pytest.mark.parametrize(
@@ -140,4 +140,4 @@ def test_small_files_of_every_task(tiny_task_file: Callable[[str], Path], task: 
     ],
 )
 def test_real_files(data_dir: Path, name: str, task: str) -> None:
-    assert task_of_file(data_dir / name, "encoder") == task
+    assert task_of_file(data_dir / name, task_named("encoder")).name == task

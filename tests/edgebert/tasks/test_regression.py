@@ -110,7 +110,7 @@ def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path, pairs: bool) ->
     assert result.metrics["spearman"] > 0.8
     assert result.metrics["mean_squared_error"] < 50
     opened = open_model(tmp_path / "model")
-    assert (opened.task, opened.labels, opened.decoding) == (
+    assert (opened.task.name, opened.labels, opened.decoding) == (
         "regression",
         (),
         {"texts": 2 if pairs else 1},

@@ -41,7 +41,7 @@ def exported(
     settings = ExportSettings(recipe=recipe, lengths="16,40", max_drop=100.0)
     labelled = None
     if data is not None:
-        labelled = task_named(model.task).read(data, DataSettings(), "required")
+        labelled = model.task.read(data, DataSettings(), "required")
     return export(model, path, settings, reference=FloatReference(model, labelled))
 
 

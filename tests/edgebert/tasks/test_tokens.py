@@ -30,6 +30,7 @@ from edgebert.models.inspection import inspect_model
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks import task_named
 from edgebert.tasks.ner import NamedEntities, entity_metrics
 from edgebert.tasks.pos import PartsOfSpeech
 from edgebert.tasks.tokens import NO_TARGET
@@ -307,7 +308,7 @@ def test_it_learns_and_the_file_agrees(
     assert result.metrics[metric] > 0.9
     assert result.epochs[-1]["loss"] < 0.5 * result.epochs[0]["loss"]
     opened = open_model(tmp_path / "m")
-    assert opened.task == task and opened.decoding["alignment"] == "first-piece"
+    assert opened.task.name == task and opened.decoding["alignment"] == "first-piece"
     assert "pooler.kernel" not in opened.checkpoint.weights
     artifact = export(opened, tmp_path / "m.tflite", ExportSettings(recipe="float32"))
     assert artifact.certificate["float_max_error"] < 1e-4
@@ -423,7 +424,7 @@ def test_minilm_with_a_token_head(minilm_dir: Path, tmp_path: Path) -> None:
         "token_classifier.bias": np.zeros(len(LABELS), np.float32),
     }
     checkpoint = replace(checkpoint, weights=weights, labels=LABELS)
-    model = TaskModel(checkpoint, base.tokenizer, 64, task="ner")
+    model = TaskModel(checkpoint, base.tokenizer, 64, task_named("ner"))
     artifact = export(model, tmp_path / "m.tflite", ExportSettings(lengths="16,64"))
     assert artifact.certificate["float_max_error"] < 1e-4
     assert artifact.certificate["final"]["label_agreement"] > 0.9

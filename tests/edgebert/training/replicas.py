@@ -34,7 +34,6 @@ from edgebert.settings import (
     TaskSettings,
 )
 from edgebert.system.native_noise import load_keras
-from edgebert.tasks import task_named
 from edgebert.training.record import TrainingResult
 from tests.conftest import TINY_TOKENS
 from tests.tiny_tasks import random_task_model, write_task_file
@@ -67,8 +66,8 @@ def train(task: str, strategy: str, out: Path) -> dict[str, Any]:
     # Every worker writes its own: the same bytes.
     folder = out.parent / f"data-{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
-    data = write_task_file(folder, base.task, repeats=12 if task == "masked-lm" else 3)
-    read = task_named(base.task).read(data, DataSettings(), "required")
+    data = write_task_file(folder, base.task.name, repeats=12 if task == "masked-lm" else 3)
+    read = base.task.read(data, DataSettings(), "required")
     losses: list[float] = []
     stop_at = int(os.environ.get("TEST_STOP_AT", "0"))
 
@@ -85,7 +84,7 @@ def train(task: str, strategy: str, out: Path) -> dict[str, Any]:
     resume = "TEST_RESUME" in os.environ
     result: TrainingResult
     if task in TAUGHT:
-        student = random_task_model(config, Tokenizer(vocabulary), base.task, seed=1)
+        student = random_task_model(config, Tokenizer(vocabulary), base.task.name, seed=1)
         result = distill(base, student, read, read, LESSONS, out, resume, progress, where)
     else:
         kind = TaskSettings(task)

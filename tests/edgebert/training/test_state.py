@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,5 @@ def test_an_identity_tells_data_and_models_apart(tiny_model: TaskModel) -> None:
     assert described == describe_model(tiny_model)
     weights = dict(tiny_model.checkpoint.weights)
     weights["pooler.bias"] = weights["pooler.bias"] + 1
-    changed = TaskModel(
-        tiny_model.checkpoint.with_weights(weights), tiny_model.tokenizer, tiny_model.max_length
-    )
+    changed = replace(tiny_model, checkpoint=tiny_model.checkpoint.with_weights(weights))
     assert described["weights_sha256"] != describe_model(changed)["weights_sha256"]

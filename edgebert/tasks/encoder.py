@@ -1,0 +1,112 @@
+"""A bare encoder as a task: it reads texts and gives hidden states, and answers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from converters import heads
+from converters.checkpoint import Checkpoint
+from converters.tflite.inference_graph import HIDDEN_STATES
+from edgebert.data.datasets import Dataset, Example, read_dataset
+from edgebert.data.labels import LabelUse
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
+from edgebert.errors import UsageError
+from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.tasks.task import Decoding, Features, Task, TrainingRows
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Encoder(Task[Features]):
+    """An encoder without a head: the null object among the tasks.
+
+    It reads texts, builds its Keras model and exports a file. What needs labels, a loss or answers
+    raises a `UsageError`.
+    """
+
+    name = "encoder"
+    title = "bare encoder"
+    head = heads.ENCODER
+    metric = ""
+    file_outputs = (HIDDEN_STATES,)
+    has_answers = False
+    comparable = False
+
+    def model_title(self) -> str:
+        return "a bare encoder"
+
+    def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+        """Reads texts; labels are never required."""
+        use: LabelUse = "none" if labels == "none" else "optional"
+        return read_dataset(path, columns.text_column, columns.label_column, use)
+
+    def settled(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
+        self._refuse()
+
+    def features(
+        self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
+    ) -> Features:
+        """Encodes the first text of each example."""
+        encodings = tokenizer.encode_batch([example.text for example in examples], max_length)
+        return Features(examples, encodings, np.arange(len(examples), dtype=np.int32))
+
+    def example(self, *texts: str) -> Example:
+        if len(texts) != 1:
+            raise UsageError(f"Expected one text. Received: {len(texts)}.")
+        return Example(texts[0])
+
+    def rows(
+        self,
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+        settings: FinetuneSettings,
+        tokenizer: Tokenizer,
+    ) -> TrainingRows:
+        self._refuse()
+
+    def add_head(
+        self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
+    ) -> keras.Model:
+        """No head: the output is `sequence_output`, `[batch, length, hidden]`."""
+        import keras
+
+        return keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
+
+    def loss(self, labels: Sequence[str]) -> Any:
+        self._refuse()
+
+    def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
+        return [row[: len(encoding)] for row, encoding in zip(outputs, encodings, strict=True)]
+
+    def metrics(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> dict[str, float]:
+        self._refuse()
+
+    def answers(
+        self,
+        outputs: Sequence[np.ndarray],
+        features: Features,
+        labels: Sequence[str],
+        decoding: Decoding,
+    ) -> list[dict[str, Any]]:
+        self._refuse()
+
+    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise UsageError(
+            "Expected a model with a task. Received: a bare encoder, which has nothing to predict. "
+            "Next: fine-tune it with `edgebert finetune`."
+        )
