@@ -1,7 +1,7 @@
-"""The command line: one file a command, each loaded when it is called.
+"""The command line. Each command has one module, which is loaded when the command runs.
 
-stdout is the result (a table, or JSON with `--json`), stderr is progress and warnings. Nothing
-prompts. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a quality gate was missed, 130 interrupted.
+stdout has the result (a table, or JSON with `--json`), stderr has progress and warnings. Nothing
+prompts. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 missed quality gate, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from edgebert.errors import EdgebertError
 
 # name: one line of help. The command is the function of that name in edgebert.cli.<name>_command.
 COMMANDS = {
-    "run": "Run the whole pipeline of a TOML file, resumable.",
+    "run": "Run the whole pipeline of a TOML file. Can be resumed.",
     "finetune": "Fine-tune a BERT on labelled text.",
-    "prune": "Take out layers, heads, neurons, tokens or weights, with recovery training.",
-    "distill": "Teach a smaller BERT what a fine-tuned one knows.",
+    "prune": "Remove layers, heads, neurons, vocabulary or weights, with recovery training.",
+    "distill": "Train a smaller BERT on the outputs of a fine-tuned one.",
     "convert": "Write a model as a Hugging Face folder or a keras-hub preset.",
-    "quantize": "Try quantization recipes and compare them with the float model.",
-    "export": "Turn a model folder into one .tflite that carries all an app needs.",
-    "evaluate": "Score a model folder or a .tflite on labelled text.",
-    "predict": "Label text with a model folder or a .tflite.",
+    "quantize": "Export with several recipes and compare each with the float model.",
+    "export": "Convert a model folder into one .tflite with everything an app needs.",
+    "evaluate": "Measure the accuracy of model folders and .tflite files.",
+    "predict": "Predict with a model folder or a .tflite.",
     "profile": "Measure size, latency and memory of .tflite files.",
-    "report": "Merge measurements, checks and accuracies into one page, Markdown and JSON.",
-    "search": "Find the best trades of size, latency and accuracy, and one under a budget.",
-    "inspect": "Print what is inside a .tflite, and what XNNPACK takes of it.",
+    "report": "Merge measurements and accuracies into one HTML page, Markdown and JSON.",
+    "search": "Search the best trade-offs of size, latency and accuracy under a budget.",
+    "inspect": "Print the contents of a .tflite and how XNNPACK runs it.",
 }
 
 
 class LazyGroup(click.Group):
-    """Loads a command's module when the command runs, so that `--help` stays instant."""
+    """Loads the module of a command when the command runs. This keeps `--help` fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -71,7 +71,7 @@ def _failure(message: str, exit_code: int) -> click.ClickException:
 
 def _os_error_text(error: OSError) -> str:
     where = f" ({error.filename})" if error.filename else ""
-    return f"{error.strerror or error}{where}. Nothing half-written was left under a final name."
+    return f"{error.strerror or error}{where}. No incomplete file was left under its final name."
 
 
 @click.group(
@@ -80,8 +80,8 @@ def _os_error_text(error: OSError) -> str:
 )
 @click.version_option(__version__, prog_name="edgebert")
 def cli() -> None:
-    """From a BERT checkpoint to a small, fast .tflite that any mobile app can load, with a report
-    that proves its accuracy, size and latency.
+    """Convert a BERT checkpoint into a small, fast .tflite for mobile apps, with a report of its
+    accuracy, size and latency.
     """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgebert.cli.options import json_option, print_json, say_what_was_opened
+from edgebert.cli.options import json_option, print_json, print_origin
 
 
 @click.command()
@@ -16,31 +16,33 @@ from edgebert.cli.options import json_option, print_json, say_what_was_opened
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write; it must be new.",
+    help="Folder to write. It must not exist.",
 )
 @click.option(
     "--to",
     required=True,
     type=click.Choice(["hugging-face", "keras-hub"]),
-    help="The library that opens the folder.",
+    help="Library that will open the folder.",
 )
 @click.option(
     "--max-difference",
     type=click.FloatRange(min=0),
     default=1e-4,
     show_default=True,
-    help="The most that an output may change; exit with 3 and write nothing above it.",
+    help="Largest allowed difference of an output. Above it, nothing is written and the exit code "
+    "is 3.",
 )
 @json_option
 def convert(model: Path, out: Path, to: str, max_difference: float, as_json: bool) -> None:
-    """Write a model as the folder of another library, and measure that its outputs are the same.
+    """Write a model as the folder of another library and compare the outputs of both.
 
     MODEL is a model folder (Hugging Face, sentence-transformers, keras-hub preset, Google TF1), or
-    a name on Hugging Face's hub (owner/name@revision) where there is a network.
+    a name on the Hugging Face hub (owner/name@revision), which needs a network.
 
-    Models of all tasks become Hugging Face folders. keras-hub has text classifiers, masked LMs and
-    embedders; its BERT has the tanh approximation of GELU. A model that was trained with the exact
-    GELU gives slightly other outputs there, which --max-difference has to allow.
+    Models of all tasks can be written as Hugging Face folders. keras-hub supports text classifiers,
+    masked language models and embedders. BERT in keras-hub uses the tanh approximation of GELU: a
+    model that was trained with the exact GELU gives slightly different outputs there, and needs a
+    larger --max-difference.
 
     \b
     edgebert convert uncased_L-2_H-128_A-2/ -o bert-tiny/ --to hugging-face
@@ -50,7 +52,7 @@ def convert(model: Path, out: Path, to: str, max_difference: float, as_json: boo
     from edgebert.models.task_model import open_model
 
     opened = open_model(model)
-    say_what_was_opened(opened)
+    print_origin(opened)
     result = run_convert(opened, out, to, max_difference)
     if as_json:
         print_json(

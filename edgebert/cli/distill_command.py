@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgebert.cli.finetune_command import (
-    leaves_the_rest_to_the_chief,
+    is_worker,
     print_epochs,
     print_test,
     training_progress,
@@ -25,9 +25,9 @@ from edgebert.settings import DataSettings, DeviceSettings, DistillSettings, Fin
     "tiny), or a shape such as layers=3,hidden=192,neurons=768.",
 )
 @training_options(
-    train_help="Data that the teacher teaches on, in its task's format; for a classifier of texts "
-    "it may have labels or not.",
-    test_help="Labelled data that teacher and student are scored on at the end.",
+    train_help="Training data in the format of the teacher's task. A text classifier also takes "
+    "data without labels.",
+    test_help="Labelled data for the final score of teacher and student.",
 )
 @settings_options(DistillSettings)
 @settings_options(DataSettings, "columns")
@@ -46,7 +46,7 @@ def distill(
     where: DeviceSettings,
     as_json: bool,
 ) -> None:
-    """Teach a smaller BERT what a fine-tuned one knows.
+    """Train a smaller BERT (the student) on the outputs of a fine-tuned one (the teacher).
 
     \b
     edgebert distill tuned/ --student pruned/ -o student/ --train train.tsv --dev dev.tsv
@@ -73,14 +73,16 @@ def distill(
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
     if test is not None:
         task.require_known(test, opened.labels)
-    pupil = open_model(student) if Path(student).is_dir() else make_student(opened, student)
+    student_model = open_model(student) if Path(student).is_dir() else make_student(opened, student)
     with training_progress(out) as progress:
-        result = run_distill(opened, pupil, train, dev, settings, out, resume, progress, where)
-    if leaves_the_rest_to_the_chief(where, out):
+        result = run_distill(
+            opened, student_model, train, dev, settings, out, resume, progress, where
+        )
+    if is_worker(where, out):
         return
-    taught, tested = (
-        None if test is None else evaluate(KerasPredictor(judged), test, str(path))
-        for judged, path in ((opened, teacher), (result.model, out))
+    teacher_score, student_score = (
+        None if test is None else evaluate(KerasPredictor(scored), test, str(path))
+        for scored, path in ((opened, teacher), (result.model, out))
     )
     if as_json:
         print_json(
@@ -92,18 +94,18 @@ def distill(
                 "epochs": list(result.epochs),
                 "steps": result.steps,
                 "sentences_per_second": result.sentences_per_second,
-                "test": {"teacher": taught.to_dict(), "student": tested.to_dict()}
-                if taught and tested
+                "test": {"teacher": teacher_score.to_dict(), "student": student_score.to_dict()}
+                if teacher_score and student_score
                 else None,
             }
         )
         return
     print_epochs(str(out), result.epochs, result.best_epoch)
-    name, ours, theirs = task.metric, result.metrics, result.teacher_metrics
+    name = task.metric
     click.echo(
         f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second; dev "
-        f"{metric_words(name)} {metric_text(name, ours[name])}, the teacher's "
-        f"{metric_text(name, theirs[name])}"
+        f"{metric_words(name)} {metric_text(name, result.metrics[name])}, teacher "
+        f"{metric_text(name, result.teacher_metrics[name])}"
     )
-    for said, scored in (("teacher: ", taught), ("student: ", tested)):
-        print_test(scored, said)
+    print_test(teacher_score, "teacher: ")
+    print_test(student_score, "student: ")

@@ -19,15 +19,17 @@ from edgebert.settings import DataSettings
     "data_path",
     required=True,
     type=click.Path(path_type=Path, allow_dash=True),
-    help="Labelled data in the task's format, also .gz, or - for stdin.",
+    help="Labelled data in the format of the task, also as .gz. - reads stdin.",
 )
-@click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
+@click.option(
+    "--threads", default=1, show_default=True, help="Number of threads of the TFLite runtime."
+)
 @click.option(
     "--min-metric",
     "--min-accuracy",
     "min_metric",
     type=float,
-    help="Exit with 3 where a model's metric (accuracy, or the task's own) is below this (0 to 1).",
+    help="Exit with code 3 if the metric of the task (such as accuracy) is below this (0 to 1).",
 )
 @settings_options(DataSettings, "columns")
 @json_option
@@ -39,17 +41,19 @@ def evaluate(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Score model folders and .tflite files on the same labelled data.
+    """Measure the accuracy of model folders and .tflite files on the same labelled data.
+
+    The format of the data depends on the task of the model:
 
     \b
     classification    TSV, CSV or JSONL with a text and a label
-    pairs             the same with two texts, such as sentence1 and sentence2
+    pairs             TSV, CSV or JSONL with two texts and a label
     multi-label       JSONL with a text and a list of labels
-    regression        TSV, CSV or JSONL with two texts (or one) and a score
-    ner, pos          CoNLL columns: a word and its tag a line, sentences divided by an empty line
+    regression        TSV, CSV or JSONL with one or two texts and a score
+    ner, pos          CoNLL columns: one word and its tag per line, empty line between sentences
     qa                SQuAD JSON, 1.1 or 2.0
-    embeddings        TSV, CSV or JSONL with two texts and a score of their likeness
-    masked-lm         plain text, a sentence a line, documents divided by an empty line
+    embeddings        TSV, CSV or JSONL with two texts and a similarity score
+    masked-lm         plain text, one sentence per line, empty line between documents
 
     \b
     edgebert evaluate my-bert/ model.tflite --data test.tsv
@@ -64,8 +68,8 @@ def evaluate(
     tasks = list(dict.fromkeys(map(task_with_answers, predictors)))
     if len(tasks) > 1:
         raise UsageError(
-            "Expected models of one task, which read the same data. "
-            f"Received: {', '.join(task.name for task in tasks)}."
+            f"Expected models of one task. Received: {', '.join(task.name for task in tasks)}. "
+            "Next: evaluate the models of each task separately."
         )
     (task,) = tasks
     dataset = task.read(data_path, columns, "required")
@@ -87,7 +91,7 @@ def evaluate(
 
 
 def _hash(model: Path) -> dict[str, str]:
-    """Which bytes were scored, so that `edgebert report` knows the file again."""
+    """SHA-256 of a file, by which `edgebert report` recognizes it."""
     return {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()} if model.is_file() else {}
 
 
@@ -98,7 +102,7 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
     from edgebert.reporting.units import NOTHING, is_part, metric_text, metric_words
 
     def value(result: Any, name: str) -> str:
-        found = result.metrics.get(name)  # a file may have fewer heads than its folder
+        found = result.metrics.get(name)  # a file may have fewer outputs than its folder
         return NOTHING if found is None else metric_text(name, found)
 
     every = dict.fromkeys(name for result in results for name in result.metrics)
@@ -107,7 +111,7 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
     table.add_column("model")
     for name in names:
         table.add_column(metric_words(name), justify="right")
-    table.add_column("cut texts", justify="right")
+    table.add_column("truncated", justify="right")
     for result in results:
         table.add_row(
             result.model,

@@ -12,7 +12,7 @@ import click
 from edgebert.cli.options import (
     json_option,
     print_json,
-    say_what_was_opened,
+    print_origin,
     settings_options,
     size_text,
 )
@@ -34,24 +34,26 @@ if TYPE_CHECKING:
 @click.option(
     "--lengths-from",
     type=click.Path(path_type=Path),
-    help="File of the task's format whose lengths '--lengths auto' looks at.",
+    help="File in the format of the task. '--lengths auto' chooses lengths from its texts.",
 )
 @click.option(
     "--check-texts",
     type=click.Path(path_type=Path),
-    help="File of the parity certificate; varied texts of our own without it.",
+    help="File in the format of the task with the texts of the parity check. Default: a bundled "
+    "set of varied texts.",
 )
 @click.option(
     "--data",
     "data_path",
     type=click.Path(path_type=Path),
-    help="Labelled data, not used for training: the task's metrics and the agreement with the "
-    "float model are reported, and --max-drop holds.",
+    help="Labelled data that was not used for training. Reports the metrics of the task and the "
+    "agreement with the float model, and enables --max-drop.",
 )
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="File that --recipe int4 and static-* measure on; labels are not read.",
+    help="File in the format of the task with calibration texts for --recipe int4 and static-*. "
+    "Labels are ignored.",
 )
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
@@ -67,10 +69,10 @@ def export(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Turn a Hugging Face BERT folder, or one that `edgebert finetune` wrote, into one .tflite.
+    """Convert a BERT folder (Hugging Face, or written by `edgebert finetune`) into one .tflite.
 
-    Files of text are of the format that the model's task reads (`edgebert evaluate --help` lists
-    them); labels in them are only looked at in --data.
+    Text files have the format of the model's task; `edgebert evaluate --help` lists the formats.
+    Labels are read only from --data.
 
     \b
     edgebert export my-bert/ -o model.tflite
@@ -88,7 +90,7 @@ def export(
         return () if path is None else opened.task.read(path, columns, "none").examples
 
     opened = open_model(model)
-    say_what_was_opened(opened)
+    print_origin(opened)
     labelled = None
     if data_path is not None:
         labelled = task_with_answers(opened).read(data_path, columns, "required")

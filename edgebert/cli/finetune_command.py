@@ -14,8 +14,8 @@ import click
 from edgebert.cli.options import (
     json_option,
     print_json,
-    say_what_was_opened,
-    say_whose_head_is_left_out,
+    print_origin,
+    print_replaced_head,
     settings_options,
     training_options,
 )
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("base", type=click.Path(path_type=Path))
 @training_options(
-    train_help="Labelled text to learn: TSV, CSV or JSONL, also .gz.",
-    test_help="Labelled text that the result is scored on at the end.",
+    train_help="Labelled training data in the format of the task, also as .gz.",
+    test_help="Labelled data for the final score.",
 )
 @settings_options(TaskSettings, "task")
 @settings_options(FinetuneSettings)
@@ -53,10 +53,10 @@ def finetune(
     """Fine-tune a BERT for a task on labelled data.
 
     BASE is a model folder (Hugging Face, sentence-transformers, keras-hub preset, Google TF1), or a
-    name on Hugging Face's hub (owner/name@revision) where there is a network.
+    name on the Hugging Face hub (owner/name@revision), which needs a network.
 
-    The epoch that is best on the dev text is kept. Ctrl-C loses nothing: the same command with
-    --resume goes on.
+    The epoch with the best dev score is kept. After Ctrl-C, the same command with --resume
+    continues the run.
 
     \b
     edgebert finetune minilm/ -o my-classifier/ --train train.tsv --dev dev.tsv --test test.tsv
@@ -67,14 +67,14 @@ def finetune(
     from edgebert.tasks import task_named, task_of_file
 
     opened = open_model(base, as_base=True)
-    say_what_was_opened(opened)
+    print_origin(opened)
     if task.task == "auto":
         task = replace(task, task=task_of_file(train_path, opened.task, columns).name)
         click.echo(
-            f"Task: {task.task}, as {train_path.name} looks (--task names another).", err=True
+            f"Task: {task.task}, detected from {train_path.name}. --task overrides this.", err=True
         )
     kind = task_named(task.task)
-    say_whose_head_is_left_out(opened, kind)
+    print_replaced_head(opened, kind)
     train, dev, test = (
         None if path is None else kind.read(path, columns, "required")
         for path in (train_path, dev_path, test_path)
@@ -84,7 +84,7 @@ def finetune(
         kind.require_known(test, kind.label_names(train))
     with training_progress(out) as progress:
         result = run_finetune(opened, train, dev, settings, out, resume, progress, task, where)
-    if leaves_the_rest_to_the_chief(where, out):
+    if is_worker(where, out):
         return
     tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))
     if as_json:
@@ -106,19 +106,19 @@ def finetune(
     print_test(tested)
 
 
-def leaves_the_rest_to_the_chief(where: DeviceSettings, out: Path) -> bool:
-    """Whether this process is one of several hosts and not the one that writes; it says so."""
+def is_worker(where: DeviceSettings, out: Path) -> bool:
+    """Whether this process is a worker of a multi-host run that does not write the result."""
     from edgebert.training.cluster import read_cluster
 
     worker = read_cluster(os.environ).index if where.strategy == "multi-worker" else 0
     if worker:
-        click.echo(f"Worker {worker} is done: worker 0 writes {out} and scores it.", err=True)
+        click.echo(f"Worker {worker} is done. Worker 0 writes and scores {out}.", err=True)
     return worker > 0
 
 
 @contextlib.contextmanager
 def training_progress(out: Path) -> Iterator[Progress]:
-    """Progress of a stage that trains; after Ctrl-C it says on stderr how to go on."""
+    """Shows the progress of a training run. After Ctrl-C, explains on stderr how to resume it."""
     from edgebert.system.progress import terminal_progress
 
     try:
@@ -127,13 +127,13 @@ def training_progress(out: Path) -> Iterator[Progress]:
     except KeyboardInterrupt:
         if (out / ".training").is_dir():
             click.echo(
-                "Stopped; nothing is lost. Next: the same command with --resume goes on.", err=True
+                "Stopped. Nothing is lost. Next: run the same command with --resume.", err=True
             )
         raise
 
 
 def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> None:
-    """One row an epoch; the one that was kept is marked."""
+    """Prints one row per epoch and marks the epoch that was kept."""
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
     from edgebert.reporting.units import is_part, metric_text, metric_words
@@ -158,8 +158,8 @@ def print_epochs(title: str, epochs: tuple[dict[str, Any], ...], best: int) -> N
     print_tables(Table(title, columns, rows, texts=2))
 
 
-def print_test(tested: Evaluation | None, said: str = "") -> None:
-    """The score on the test text, where there is one."""
+def print_test(tested: Evaluation | None, prefix: str = "") -> None:
+    """Prints the score on the test data, if there is one."""
     from edgebert.reporting.units import is_part, metric_text, metric_words
 
     if tested is not None:
@@ -168,4 +168,4 @@ def print_test(tested: Evaluation | None, said: str = "") -> None:
             for name, value in tested.metrics.items()
             if not is_part(name)
         )
-        click.echo(f"{said}test ({tested.rows} rows): {metrics}")
+        click.echo(f"{prefix}test ({tested.rows} rows): {metrics}")

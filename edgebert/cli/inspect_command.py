@@ -25,12 +25,12 @@ _SHOWN_ITEMS = 8
 @click.option(
     "--require-full-delegation",
     is_flag=True,
-    help="Exit with 3 unless XNNPACK runs each signature in one partition, all but the "
-    "embedding lookups and integer input plumbing.",
+    help="Exit with code 3 unless XNNPACK runs each signature in one partition. Embedding lookups "
+    "and integer operations on the inputs may stay outside.",
 )
 @json_option
 def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: bool) -> None:
-    """Print what is inside a .tflite: task, signatures, operators, recipe, hashes, delegation.
+    """Print the contents of a .tflite: task, signatures, operators, recipe, hashes, delegation.
 
     \b
     edgebert inspect model.tflite
@@ -50,7 +50,7 @@ def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: 
             {item.operator for d in partial for item in d.left_out if not item.plumbing}
         )
         raise QualityGateError(
-            "Full delegation was required. Received: "
+            "Expected every signature in one XNNPACK partition. Received: "
             + "; ".join(
                 f"{d.signature or 'the graph'} in {d.partitions} partitions" for d in partial
             )
@@ -122,7 +122,7 @@ def _print_facts(console: Console, inspection: Inspection) -> None:
 
 
 def _short(value: Any) -> str:
-    """A setting in a few words: of long lists and tables, how much is in them."""
+    """A value as short text. Long lists and tables are shown as their number of entries."""
     if isinstance(value, (list, dict)) and len(value) > _SHOWN_ITEMS:
         return f"({len(value)} entries)"
     return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
@@ -172,7 +172,7 @@ def _print_left_out(console: Console, inspection: Inspection) -> None:
     if not rows:
         return
     table = Table(title="Outside XNNPACK", title_justify="left")
-    for column in ("operator", "makes", "why", "signatures"):
+    for column in ("operator", "output", "reason", "signatures"):
         table.add_column(column)
     for (operator, output, why), signatures in rows.items():
         everywhere = len(signatures) == len(inspection.delegation)

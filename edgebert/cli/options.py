@@ -1,4 +1,4 @@
-"""Option bundles: a settings dataclass becomes flags, and comes back as an object."""
+"""Options that several commands share, and flags made from settings dataclasses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
-    """`1,2,4` as a tuple of ints."""
+    """Parses `1,2,4` as a tuple of integers."""
 
     name = "n,n,..."
 
@@ -34,11 +34,15 @@ class WholeNumbers(click.ParamType):  # type: ignore[type-arg]
         try:
             return tuple(int(part) for part in str(value).split(",") if part.strip())
         except ValueError:
-            self.fail(f"expected whole numbers with commas. Received: {value!r}", param, ctx)
+            self.fail(
+                f"expected integers separated by commas, such as 1,2. Received: {value!r}",
+                param,
+                ctx,
+            )
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]
-    """`90`, `90s`, `5m` or `1h` as seconds."""
+    """Parses `90`, `90s`, `5m` or `1h` as seconds."""
 
     name = "duration"
     _UNITS: ClassVar = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -53,7 +57,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
-    """`10%` or `0.1` as a share of 1."""
+    """Parses `10%` or `0.1` as a fraction."""
 
     name = "share"
 
@@ -62,7 +66,7 @@ class Share(click.ParamType):  # type: ignore[type-arg]
     ) -> float:
         found = re.fullmatch(r"(\d+(?:\.\d+)?)(%?)", str(value))
         share = float(found[1]) / (100 if found[2] else 1) if found else -1.0
-        # A bare 10 is more likely meant as 10 % than as 1000 %.
+        # A plain 10 most likely means 10 %, not 1000 %: refuse it.
         if found is None or (share >= 1 and not found[2]):
             self.fail(f"expected a share such as 10% or 0.1. Received: {value!r}", param, ctx)
         return share
@@ -71,12 +75,12 @@ class Share(click.ParamType):  # type: ignore[type-arg]
 def settings_options(
     kind: type, argument: str = "settings", without: tuple[str, ...] = ()
 ) -> Callable[[F], F]:
-    """A flag for every field of a settings dataclass; the command gets one object of it.
+    """Adds one flag for each field of a settings dataclass. The command receives one object.
 
     Args:
-        kind: the dataclass.
-        argument: the command's name for the object.
-        without: fields that get no flag and keep their default, since another bundle has them.
+        kind: The dataclass.
+        argument: Name of the command's parameter for the object.
+        without: Fields without a flag. They keep their defaults.
     """
     fields = [field for field in dataclasses.fields(kind) if field.name not in without]
 
@@ -112,14 +116,14 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
 
 
 def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
-    """The flags of a stage that trains: the folder to write, the three splits, and --resume."""
+    """Adds the options of a command that trains: output folder, three splits, --resume."""
     options = (
         click.option(
             "-o",
             "--out",
             required=True,
             type=click.Path(path_type=Path, file_okay=False),
-            help="Folder to write; `transformers` opens it too.",
+            help="Folder to write. `transformers` can open it too.",
         ),
         click.option(
             "--train",
@@ -132,10 +136,10 @@ def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
             "--dev",
             "dev_path",
             type=click.Path(path_type=Path),
-            help="Labelled text that the best epoch is chosen by; a part of --train without it.",
+            help="Labelled data that selects the best epoch. Default: a part of --train.",
         ),
         click.option("--test", "test_path", type=click.Path(path_type=Path), help=test_help),
-        click.option("--resume", is_flag=True, help="Go on where a run was stopped."),
+        click.option("--resume", is_flag=True, help="Continue an interrupted run."),
     )
 
     def decorate(command: F) -> F:
@@ -151,8 +155,8 @@ json_option = click.option(
 )
 
 
-def say_what_was_opened(model: TaskModel) -> None:
-    """What a folder of somebody else was found to be, and what was left out of it, on stderr."""
+def print_origin(model: TaskModel) -> None:
+    """Prints on stderr what kind of model a foreign folder holds, and the notes about it."""
     entry = model.history[-1] if model.history else {}
     if entry.get("stage") == "open":
         config = model.checkpoint.config
@@ -166,8 +170,8 @@ def say_what_was_opened(model: TaskModel) -> None:
         click.echo(note, err=True)
 
 
-def say_whose_head_is_left_out(model: TaskModel, task: Task[Any]) -> None:
-    """That a base was trained for something else than it is to be trained for, on stderr."""
+def print_replaced_head(model: TaskModel, task: Task[Any]) -> None:
+    """Prints on stderr that the head of a base is replaced, if the base has another task."""
     if model.task.has_answers and model.checkpoint.head != task.head:
         click.echo(
             f"The base does {model.task.name}: its head is left out, {task.name} gets one of "
@@ -177,5 +181,5 @@ def say_whose_head_is_left_out(model: TaskModel, task: Task[Any]) -> None:
 
 
 def print_json(content: Any) -> None:
-    """JSON for machines: one object, indented, keys as they are."""
+    """Prints one indented JSON value on stdout."""
     click.echo(json.dumps(content, indent=2, ensure_ascii=False))

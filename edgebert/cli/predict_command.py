@@ -25,27 +25,29 @@ _SHOWN_HITS = 5
     "--data",
     "data_path",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="A file of texts in the task's format (see `edgebert evaluate --help`; a text a line "
-    "where the task reads one), or - for stdin.",
+    help="File in the format of the task (see `edgebert evaluate --help`), or plain text with one "
+    "text per line if the task reads single texts. - reads stdin.",
 )
-@click.option("--threads", default=1, show_default=True, help="Threads of the TFLite runtime.")
+@click.option(
+    "--threads", default=1, show_default=True, help="Number of threads of the TFLite runtime."
+)
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    help=f"Choices shown for each text: 1, or {_SHOWN_HITS} with --index.  [default: 1]",
+    help=f"Number of answers shown for each text.  [default: 1, or {_SHOWN_HITS} with --index]",
 )
 @click.option(
     "--index",
     "index_path",
     type=click.Path(path_type=Path),
-    help="embeddings: a file of texts, such as a text a line; those nearest to each of TEXTS are "
-    "printed, with their cosine and row.",
+    help="embeddings: File of texts to search, such as one text per line. Prints the texts most "
+    "similar to each of TEXTS, with cosine and row.",
 )
 @click.option(
     "--index-cache",
     "cache_path",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With --index: a file to keep the vectors in, so that they are made once.",
+    help="With --index: File that stores the vectors, so that later calls reuse them.",
 )
 @settings_options(DataSettings, "columns")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
@@ -60,10 +62,10 @@ def predict(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Answer texts with a model folder or a .tflite: labels, tags, spans, scores, vectors.
+    """Predict labels, tags, answer spans, scores or vectors with a model folder or a .tflite.
 
-    TEXTS are one text each; of a model of pairs the two texts of one pair, for qa a question and
-    what it is asked of.
+    Each of TEXTS is one input. A model of text pairs takes exactly two texts. A question answering
+    model takes a question and its context.
 
     \b
     edgebert predict model.tflite "turn on the lights"
@@ -77,7 +79,7 @@ def predict(
     from edgebert.tasks.examples import task_with_answers
 
     if cache_path is not None and index_path is None:
-        raise UsageError("--index-cache keeps the vectors of --index. Next: add --index FILE.")
+        raise UsageError("--index-cache needs --index. Next: add --index FILE.")
     predictor = open_predictor(model, threads)
     task = task_with_answers(predictor)
     several = task.texts_of(predictor.decoding) > 1
@@ -89,8 +91,8 @@ def predict(
         return
     if several and len(texts) == 1:
         raise UsageError(
-            "Expected two texts: the model reads pairs. Received: one. Next: give the second one, "
-            "or a file of pairs with --data."
+            "Expected two texts, because the model reads pairs. Received: one. Next: add the "
+            "second text, or give a file of pairs with --data."
         )
     examples = [task.example(*texts)] if several and texts else list(texts)
     if data_path is not None or not texts:
@@ -110,7 +112,7 @@ def _search(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Prints the texts of a file that are nearest to each query."""
+    """Prints the texts of a file that are most similar to each query."""
     from edgebert.evaluation.semantic_index import embed, open_index
     from edgebert.system.progress import terminal_progress
     from edgebert.tasks.examples import task_with_answers

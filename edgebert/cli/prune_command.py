@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from edgebert.pruning.recovery import RecoveryResult
 
 MANY_OTHER_TEXTS = 0.75
-"""Under this share of texts with the same tokens as before, the user is warned."""
+"""The command warns if a smaller share of the dev texts keeps its tokens."""
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @training_options(
-    train_help="Labelled data of the calibration and the recovery: what the model was trained on.",
-    test_help="Labelled data that the model is scored on before and after.",
+    train_help="Labelled training data of the model, for calibration and recovery training.",
+    test_help="Labelled data for the score before and after pruning.",
 )
 @settings_options(StructureSettings, "structure", without=("seed",))
 @click.option(
     "--teacher",
     type=click.Path(path_type=Path),
-    help="Model folder that the recovery of structured pruning is distilled from.",
+    help="Model folder. Recovery training after structured pruning distills from it.",
 )
 @click.option(
     "--vocabulary-from",
     "corpus_path",
     type=click.Path(path_type=Path),
-    help="Trim the vocabulary to the tokens of this file's texts, in the task's format or a text a "
-    "line, and what spells everything else.",
+    help="File in the format of the task, or one text per line. Trims the vocabulary to the tokens "
+    "of its texts, plus pieces that spell all other words.",
 )
 @settings_options(VocabularySettings, "vocabulary")
 @settings_options(PruneSettings)
@@ -63,10 +63,11 @@ def prune(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Take out what a model needs least, with recovery training.
+    """Remove the least important parts of a model, with recovery training.
 
-    Layers, heads, neurons and tokens make it smaller and faster; --epochs 0 takes them out in a
-    minute with no training at all. Single weights (--sparsity, --method n-m) make it zip smaller.
+    Structured pruning (layers, heads, neurons, vocabulary) makes a model smaller and faster. With
+    --epochs 0 it takes a minute and trains nothing. Magnitude pruning (--sparsity, --method n-m)
+    sets single weights to zero, which only makes the gzip'd file smaller.
 
     \b
     edgebert prune tuned/ -o fast/ --train train.tsv --dev dev.tsv --target-speedup 2 --epochs 0
@@ -82,7 +83,7 @@ def prune(
         structure.target_speedup or structure.heads or structure.neurons or structure.layers
     )
     structured = structured or corpus_path is not None
-    _refuse_a_mixture(context, structured, teacher)
+    _refuse_mixed_options(context, structured, teacher)
     opened = open_model(model)
     task = task_with_answers(opened)
     train, dev, test = (
@@ -114,8 +115,8 @@ def prune(
     )
 
 
-def _refuse_a_mixture(context: click.Context, structured: bool, teacher: Path | None) -> None:
-    """Weights go by one call, parts of the structure by another."""
+def _refuse_mixed_options(context: click.Context, structured: bool, teacher: Path | None) -> None:
+    """Refuses options of magnitude pruning next to options of structured pruning."""
     weights = ("method", "sparsity", "pattern", "schedule", "include_embeddings", "include_head")
     given = [
         "--" + name.replace("_", "-")
@@ -124,14 +125,14 @@ def _refuse_a_mixture(context: click.Context, structured: bool, teacher: Path | 
     ]
     if structured and given:
         raise click.UsageError(
-            f"Expected weights or parts of the structure to prune. Received: {', '.join(given)} "
-            "beside --target-speedup, --heads, --neurons, --layers or --vocabulary-from. "
-            "Next: prune twice, one after the other."
+            f"Expected options of magnitude pruning or of structured pruning, not both. Received: "
+            f"{', '.join(given)} with --target-speedup, --heads, --neurons, --layers or "
+            "--vocabulary-from. Next: run the command twice, once for each."
         )
     if teacher is not None and not structured:
         raise click.UsageError(
-            "--teacher belongs to --target-speedup, --heads, --neurons, --layers or "
-            "--vocabulary-from. Next: after pruning weights, use `edgebert distill`."
+            "--teacher needs --target-speedup, --heads, --neurons, --layers or --vocabulary-from. "
+            "Next: after magnitude pruning, use `edgebert distill`."
         )
 
 
@@ -189,8 +190,8 @@ def _tested(
     from edgebert.evaluation.predictors import KerasPredictor, evaluate
 
     before, after = (
-        None if test is None else evaluate(KerasPredictor(judged), test, str(path))
-        for judged, path in models
+        None if test is None else evaluate(KerasPredictor(scored), test, str(path))
+        for scored, path in models
     )
     return before, after
 
@@ -205,7 +206,7 @@ def _print_tests(before: Evaluation | None, after: Evaluation | None) -> None:
 
 
 def _print_widths(result: RecoveryResult) -> None:
-    """What each layer has left, and what it cost."""
+    """Prints the remaining heads and neurons of each layer, and the effect on latency and score."""
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
     from edgebert.reporting.units import metric_text, metric_words, share_text
@@ -216,39 +217,39 @@ def _print_widths(result: RecoveryResult) -> None:
         for i, width in enumerate(entry["widths"])
     )
     print_tables(Table(str(result.out), ("layer", "heads", "neurons"), rows))
-    said = [f"operations left in the encoder: {share_text(entry['operations_left'])}"]
+    facts = [f"operations left in the encoder: {share_text(entry['operations_left'])}"]
     before, after = entry["latency_ms"]["before"], entry["latency_ms"]["after"]
     if before and after:
-        said.append(
+        facts.append(
             f"by the latency table {after:.3f} ms at {entry['latency_table']['tokens']} tokens, "
             f"{before / after:.2f} times faster"
         )
     if result.trimmed:
-        said.append(_trimming_text(result.trimmed))
+        facts.append(_trimming_text(result.trimmed))
     metric = result.model.task.metric
-    said.append(
-        f"dev {metric_words(metric)} with no training: "
+    facts.append(
+        f"dev {metric_words(metric)} without training: "
         f"{metric_text(metric, entry['metrics'][metric])}"
     )
-    click.echo("; ".join(said))
+    click.echo("; ".join(facts))
 
 
 def _trimming_text(entry: dict[str, Any]) -> str:
-    """What trimming did to text that no token was chosen by; a warning where that is much."""
+    """The effect of trimming on the dev texts, which chose no token. Warns if it is large."""
     from edgebert.reporting.units import share_text
 
     heldout = entry["heldout"]
     before, after = heldout["before"], heldout["after"]
     if heldout["same_texts"] < MANY_OTHER_TEXTS:
         click.echo(
-            f"Only {share_text(heldout['same_texts'])} of the dev texts tokenize as before. "
-            f"Next: keep more with --keep-tokens {entry['rows_before'] // 2}, or let the recovery "
-            "make up for it.",
+            f"Only {share_text(heldout['same_texts'])} of the dev texts have the same tokens as "
+            f"before. Next: keep more with --keep-tokens {entry['rows_before'] // 2}, or use "
+            "recovery training (--epochs).",
             err=True,
         )
     return (
-        f"tokens left: {entry['rows_after']} of {entry['rows_before']}; on the dev texts words in "
-        f"several pieces {share_text(before['split_rate'])} before, "
+        f"vocabulary: {entry['rows_after']} of {entry['rows_before']} tokens left; on the dev "
+        f"texts, words in several pieces {share_text(before['split_rate'])} before, "
         f"{share_text(after['split_rate'])} after, unknown {share_text(before['unknown_rate'])} "
         f"before, {share_text(after['unknown_rate'])} after"
     )
@@ -295,7 +296,7 @@ def _prune_weights(
 
 
 def _print_layers(result: PruneResult) -> None:
-    """One row a pruned array; all of them, and what gzip makes of it, below."""
+    """Prints one row per pruned array, the total, and the gzip'd sizes."""
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
     from edgebert.reporting.units import ratio_text, share_text, size_text

@@ -22,26 +22,32 @@ if TYPE_CHECKING:
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that gets one <recipe>.tflite each.",
+    help="Folder to write. It receives one RECIPE.tflite for each recipe.",
 )
 @click.option(
     "--data",
     "data_path",
     required=True,
     type=click.Path(path_type=Path),
-    help="Labelled data to compare on, not used for training, in the task's format.",
+    help="Labelled data for the comparison, in the format of the task, not used for training.",
 )
 @click.option(
     "--recipes",
     default="",
-    help="Recipes with commas; when empty all, and without --calibration those that need none.",
+    help="Recipes separated by commas. Default: all recipes; without --calibration, all that "
+    "need none.",
 )
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="File that int4 and static-* measure on, not the one of --data; labels are not read.",
+    help="File with calibration texts for int4 and static-*, different from --data. Labels are "
+    "ignored.",
 )
-@click.option("--verbose", is_flag=True, help="Also show the error of every part, by recipe.")
+@click.option(
+    "--verbose",
+    is_flag=True,
+    help="Also show the sensitivity of each group of weights, for each recipe.",
+)
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option

@@ -16,21 +16,21 @@ from edgebert.cli.options import json_option, print_json
     "-o",
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of all results, instead of the file's 'out'.",
+    help="Folder of all results. Overrides 'out' of the file.",
 )
-@click.option("--force", is_flag=True, help="Do every stage again, also those that are done.")
+@click.option("--force", is_flag=True, help="Repeat every stage, even if it is done.")
 @json_option
 def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
     """Run the whole pipeline of a TOML file: fine-tune, prune, export, evaluate, profile, report.
 
-    A stage that is done, with the same settings, data and model, is kept. Run it again after
-    Ctrl-C: it goes on where it stopped.
+    A stage with unchanged settings, data and model is not repeated. After Ctrl-C, the same command
+    resumes the run.
 
     \b
     edgebert run examples/assistant_intents.toml
     """
     from edgebert.pipeline import run as run_pipeline
-    from edgebert.pipeline.config import read_config
+    from edgebert.pipeline.config_file import read_config
     from edgebert.reporting.tables import warnings_text
     from edgebert.reporting.terminal import print_report
     from edgebert.system.progress import terminal_progress
@@ -43,7 +43,7 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
         with terminal_progress() as progress:
             report = run_pipeline(read, force, progress, notice)
     except KeyboardInterrupt:
-        notice("Stopped. What is done is kept. Next: the same command goes on from here.")
+        notice("Stopped. Finished stages are kept. Next: run the same command to resume.")
         raise
     if as_json:
         print_json(report.to_dict())
@@ -52,4 +52,4 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
     for note in report.notes:
         click.echo(f"- {note}")
     for warning in warnings_text(report.measurements):
-        click.echo(f"- Measuring: {warning}")
+        click.echo(f"- Measurement: {warning}")

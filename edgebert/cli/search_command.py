@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @training_options(
-    train_help="Labelled data that the model was fine-tuned on.",
-    test_help="Labelled data that the winner is scored on, once, at the end.",
+    train_help="Labelled data on which the model was fine-tuned.",
+    test_help="Labelled data for one score of the winner at the end.",
 )
 @settings_options(SearchSettings)
 @settings_options(DataSettings, "columns")
@@ -35,10 +35,10 @@ def search(
     columns: DataSettings,
     as_json: bool,
 ) -> None:
-    """Find the best trades of size, latency and accuracy, and one under a budget.
+    """Search the best trade-offs of size, latency and accuracy, and a winner under a budget.
 
-    Prunes, trims the vocabulary, quantizes and, where it pays, distills; all on --dev. The folder
-    gets winner.tflite, every candidate, front.json and front.png.
+    Tries pruning, vocabulary trimming, quantization and distillation. All choices use --dev. The
+    output folder receives winner.tflite, all candidates, front.json and front.png.
 
     \b
     edgebert search my-bert/ -o found/ --train train.tsv --dev dev.tsv --test test.tsv --max-drop 1
@@ -52,7 +52,7 @@ def search(
     from edgebert.tasks.examples import task_with_answers
 
     read_plan(settings)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it counts our graphs, and warns
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides warnings about repeated tracing
     opened = open_model(model)
     task = task_with_answers(opened)
     train, dev, test = (
@@ -67,7 +67,7 @@ def search(
             result = run_search(opened, train, dev, settings, out, test, resume, progress)
     except KeyboardInterrupt:
         click.echo(
-            "Stopped; what is done is kept. Next: the same command with --resume goes on.", err=True
+            "Stopped. Finished trials are kept. Next: run the same command with --resume.", err=True
         )
         raise
     plot = _draw(result)
@@ -131,8 +131,8 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
     words, timed = metric_words(metric), "text to answer ms"
     columns = ("model", f"dev {words}", "points lost", "size", timed, "ratio", "file")
     title = (
-        f"The best trades among {len(result.candidates)} files; the float model has "
-        f"{metric_text(metric, result.float_metrics[metric])} (* the winner)"
+        f"Best trade-offs of {len(result.candidates)} files; float model "
+        f"{metric_text(metric, result.float_metrics[metric])} (* winner)"
     )
     print_tables(Table(title, columns, tuple(map(row, result.front)), spare=1))
     click.echo(

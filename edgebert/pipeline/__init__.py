@@ -1,7 +1,7 @@
-"""All stages in order: fine-tune, prune, distill, export, evaluate, profile, report.
+"""Runs all stages in order: fine-tune, prune, distill, export, evaluate, profile, report.
 
-Each stage has a folder, and a record in it of everything that its result depends on. A second run
-keeps the stages whose record still holds, and does the others again.
+Each stage writes into its own folder, with a record of everything that its result depends on. A
+second run keeps each stage whose record is still valid and repeats the others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 from edgebert import __version__
 from edgebert.pipeline import stages
-from edgebert.pipeline.config import PRUNED, PipelineConfig, read_config
+from edgebert.pipeline.config import PRUNED, PipelineConfig
+from edgebert.pipeline.config_file import read_config
 from edgebert.pipeline.records import (
     Record,
     begin,
@@ -49,12 +50,12 @@ class Stage:
     """One stage.
 
     Attributes:
-        name: for messages.
-        folder: of its results, inside the run's.
-        wanted: whether the run has it.
-        inputs: everything that its result depends on, apart from the stages before it.
-        work: does it, writes into the folder, returns facts for the report. Gets the session, the
-            folder, and whether to resume.
+        name: Name in messages.
+        folder: Folder of its results, inside the folder of the run.
+        wanted: Whether a config includes this stage.
+        inputs: Everything that the result depends on, except the stages before it.
+        work: Runs the stage. Takes the session, the folder and whether to resume; writes into the
+            folder; returns facts for the report.
     """
 
     name: str
@@ -116,18 +117,18 @@ def run(
     progress: Progress = silent,
     notice: Notice = lambda text: None,
 ) -> Report:
-    """Runs the stages that are not done, and writes the report.
+    """Runs the stages that are not done yet, then writes the report.
 
     Args:
-        config: of the run, or its TOML file.
-        force: does every stage again.
-        progress: of the stage at work.
-        notice: called with a line of text as each stage ends.
+        config: The config of the run, or the path of its TOML file.
+        force: Repeat every stage.
+        progress: Receives the progress of the running stage.
+        notice: Called with one line of text when a stage starts and when it ends.
 
     Raises:
-        UsageError: the config makes no sense, or does not fit the data or the model; before any
-            work is done.
-        EdgebertError: a stage failed. What was done before it is kept.
+        UsageError: The config is invalid, or does not fit the data or the model. Raised before any
+            work starts.
+        EdgebertError: A stage failed. The results of earlier stages are kept.
     """
     if not isinstance(config, PipelineConfig):
         config = read_config(config)
@@ -137,7 +138,7 @@ def run(
     facts, after = [], ""
     for stage in wanted:
         inputs = json_types({"edgebert": __version__, "after": after, **stage.inputs(session)})
-        record, kept = _done(stage, session, inputs, force, notice)
+        record, kept = _ensure_done(stage, session, inputs, force, notice)
         facts.append(StageFact(stage.name, record.seconds, record.finished, kept, record.facts))
         after = inputs_hash(inputs)
     report = make_report(session, facts)
@@ -146,10 +147,10 @@ def run(
     return report
 
 
-def _done(
+def _ensure_done(
     stage: Stage, session: Session, inputs: dict[str, Any], force: bool, notice: Notice
 ) -> tuple[Record, bool]:
-    """The record of a stage that is done after this, and whether it was before."""
+    """Runs a stage unless it is done. Returns its record, and whether an old result was kept."""
     folder = session.config.out / stage.folder
     record = read_record(folder)
     reason = "forced" if force else why_not_done(record, inputs, folder)
@@ -158,7 +159,7 @@ def _done(
         notice(f"{stage.name}: kept (done {done} in {took})")
         return record, True
     resume = begin(folder, inputs, force)
-    notice(f"{stage.name}: {'goes on where it stopped' if resume else reason}")
+    notice(f"{stage.name}: {'resumes' if resume else reason}")
     before, began = files_in(folder), time.monotonic()
     facts = stage.work(session, folder, resume)
     record = Record(
@@ -171,6 +172,6 @@ def _done(
     )
     write_record(folder, record)
     session.has_worked = True
-    told = ", ".join(f"{name} {value}" for name, value in record.facts.items())
-    notice(f"{stage.name}: done in {seconds_text(record.seconds)} ({told})")
+    summary = ", ".join(f"{name} {value}" for name, value in record.facts.items())
+    notice(f"{stage.name}: done in {seconds_text(record.seconds)} ({summary})")
     return record, False

@@ -1,8 +1,8 @@
-"""What a stage leaves behind in its folder: `stage.json`, by which the next run knows it is done.
+"""The record of a finished stage: `stage.json` in its folder.
 
-A stage is done when the hash of everything that its result depends on is the recorded one, and its
-files are the ones that it wrote. The record is written last and in one piece, so a stage that was
-killed has none of its new inputs.
+A stage is done when two things hold: the hash of everything that its result depends on equals the
+recorded hash, and its output files have the recorded hashes. The record is written last, as one
+atomic write, so a stage that was killed never has a record of its new inputs.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _SHOWN_CHANGES = 3
 
 @dataclass(frozen=True)
 class Record:
-    """A stage that is done.
+    """A finished stage.
 
     Attributes:
-        stage: its name.
-        inputs: everything that the result depends on, in JSON types.
-        outputs: SHA-256 of each file that it wrote, by path inside the folder.
-        facts: what the stage says of its result; for the report.
-        seconds: it took.
-        finished: when, ISO 8601, UTC.
+        stage: Name of the stage.
+        inputs: Everything that the result depends on, in JSON types.
+        outputs: SHA-256 of each file that the stage wrote, by path inside the folder.
+        facts: Facts about the result, for the report.
+        seconds: Duration.
+        finished: End time, ISO 8601, UTC.
     """
 
     stage: str
@@ -50,22 +50,22 @@ class Record:
 
     @property
     def hash(self) -> str:
-        """Of the inputs."""
+        """SHA-256 of the inputs."""
         return inputs_hash(self.inputs)
 
 
 def inputs_hash(inputs: Mapping[str, Any]) -> str:
-    """SHA-256 of inputs, the same for the same content whatever its order."""
+    """SHA-256 of inputs. The order of the keys does not matter."""
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def json_types(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Inputs as they are after a trip through JSON: tuples are lists."""
+    """Inputs after a round trip through JSON: tuples become lists."""
     return dict(json_value(inputs))
 
 
 def read_record(folder: Path) -> Record | None:
-    """The record of a stage; None where there is none that this version can read."""
+    """Reads the record of a stage. None if there is none that this version can read."""
     try:
         content = _RECORD_FORMAT.read(folder / RECORD)
         del content["format"]
@@ -77,7 +77,7 @@ def read_record(folder: Path) -> Record | None:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Writes `stage.json`: from now on the stage is done. Files of an earlier result go."""
+    """Writes `stage.json`, which marks the stage as done, and removes files of the old result."""
     old = read_record(folder)
     for name in set(old.outputs) - set(record.outputs) if old else ():
         (folder / name).unlink(missing_ok=True)
@@ -87,13 +87,13 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def begin(folder: Path, inputs: Mapping[str, Any], force: bool) -> bool:
-    """Makes a folder ready for its stage.
+    """Prepares the folder of a stage.
 
-    An earlier result stays until the new one is done: whoever stops the stage and takes the change
-    back has it still. Files that were overwritten by then are found by their hashes.
+    An earlier result stays until the new one is complete. A user who stops the stage and reverts
+    the change still has that result: its files are recognized by their hashes.
 
     Returns:
-        Whether training with the same inputs was begun there and stopped, so that it can go on.
+        Whether training with the same inputs was interrupted there and can resume.
     """
     folder.mkdir(parents=True, exist_ok=True)
     started, wanted = folder / STARTED, inputs_hash(inputs)
@@ -103,9 +103,9 @@ def begin(folder: Path, inputs: Mapping[str, Any], force: bool) -> bool:
 
 
 def files_in(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file in a stage's folder with what changes when it is written anew.
+    """Lists the result files of a folder, each with its inode and modification time.
 
-    Hidden files and the record are no results.
+    Both change when a file is written again. Hidden files and the record are not results.
     """
     found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
     return {
@@ -116,7 +116,7 @@ def files_in(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def hash_outputs(folder: Path, before: Mapping[str, tuple[int, int]]) -> dict[str, str]:
-    """SHA-256 of every file that was written since `files_in` gave `before`."""
+    """SHA-256 of every file written since `files_in` returned `before`."""
     return {
         name: _sha256(folder / name)
         for name, state in files_in(folder).items()
@@ -125,7 +125,7 @@ def hash_outputs(folder: Path, before: Mapping[str, tuple[int, int]]) -> dict[st
 
 
 def why_not_done(record: Record | None, inputs: Mapping[str, Any], folder: Path) -> str:
-    """Says why a stage must run; empty when it is done."""
+    """The reason why a stage must run. Empty if it is done."""
     if record is None:
         return "not done yet"
     if record.hash != inputs_hash(inputs):
@@ -134,14 +134,14 @@ def why_not_done(record: Record | None, inputs: Mapping[str, Any], folder: Path)
         return f"changed: {', '.join(changes[:_SHOWN_CHANGES])}{more}"
     for name, sha256 in record.outputs.items():
         if not (folder / name).is_file():
-            return f"{name} is gone"
+            return f"{name} is missing"
         if _sha256(folder / name) != sha256:
             return f"{name} was changed"
     return ""
 
 
 def _changes(old: Any, new: Any, where: str = "") -> list[str]:
-    """Names of the leaves in which two inputs differ."""
+    """Dotted names of the values that differ between two inputs."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         return [
             change

@@ -1,4 +1,4 @@
-"""Gathers what the stages of a run left in its folder into one `Report`."""
+"""Collects the results of all stages of a run into one `Report`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _Z_95 = 1.96
 
 
 def make_report(session: Session, stages: Sequence[StageFact]) -> Report:
-    """The report of a run whose stages are all done."""
+    """The report of a finished run."""
     rows = (
         *(_keras_row(session, name) for name in session.exported_models),
         *(_file_row(session, plan) for plan in session.config.exports),
@@ -100,14 +100,14 @@ def _score(session: Session, name: str) -> Score:
 
 
 def _sparsity(session: Session, model: str) -> float | None:
-    """What pruning says of its result; None for a model whose single weights were not pruned."""
+    """Share of zeros after magnitude pruning. None for a model that was not pruned this way."""
     if model != PRUNED or session.config.prune is None:
         return None
     return float(session.model(model).history[-1]["sparsity"])
 
 
 def _notes(session: Session, report: Report) -> Iterable[str]:
-    """What a reader must know to judge the figures."""
+    """Notes that a reader needs to interpret the figures."""
     files = [row for row in report.rows if row.size_bytes is not None]
     yield from (_comparison(report, files[0], files[-1]) for _ in files[1:2])
     rows, name = len(session.test), session.task.metric
@@ -115,23 +115,23 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
     if name == ACCURACY and session.task.head == CLASSIFIER:  # one choice a row
         accuracy = files[0].metrics[name]
         known = (
-            f"; an accuracy of {share_text(accuracy)} is known to about "
-            f"{100 * half_width(accuracy, rows):.1f} points (95%)"
+            f"; the 95% interval of an accuracy of {share_text(accuracy)} is about "
+            f"+-{100 * half_width(accuracy, rows):.1f} points"
         )
-    yield f"The test split has {rows} rows, which no stage chose anything by{known}."
+    yield f"The test split has {rows} rows, which were not used for any choice{known}."
     if any(row.sparsity for row in files):
         yield (
-            "Pruned weights are zeros: they make the gzip'd file smaller, not the file or its "
-            "latency, since the kernels multiply by them all the same. A pruned model was trained "
-            "for longer: its recovery comes on top of the fine-tuning."
+            "Magnitude pruning sets weights to zero. Zeros make the gzip'd file smaller, but not "
+            "the file or its latency, because the kernels still multiply by them. The pruned model "
+            "was also trained longer: recovery training comes after fine-tuning."
         )
     yield from _data_notes(session)
     if report.measurements:
         first = report.measurements[0]
         yield (
             f"Latency on {first.device.cpu}, {first.device.cores} cores, with {first.runtime}; "
-            "the files took turns, and ratios compare blocks made in the same round. A phone "
-            "gives other figures."
+            "the files were timed in turn, and each ratio compares blocks of the same round. "
+            "Latency on a phone differs."
         )
 
 
@@ -150,7 +150,7 @@ def _comparison(report: Report, before: Row, after: Row) -> str:
 
 
 def half_width(share: float, count: int) -> float:
-    """Half of the 95 % Wilson score interval of a share that was counted on `count` rows."""
+    """Half the width of the 95 % Wilson score interval (Wilson 1927) of a share of `count` rows."""
     return (_Z_95 / (1 + _Z_95**2 / count)) * sqrt(
         share * (1 - share) / count + _Z_95**2 / (4 * count**2)
     )
@@ -168,7 +168,7 @@ def _data_notes(session: Session) -> Iterable[str]:
     for rows, names in cut.items():
         if rows:
             listed = ", ".join(names)
-            yield f"Test texts longer than the longest length, and cut: {rows} ({listed})."
+            yield f"Test texts that were truncated to the longest length: {rows} ({listed})."
 
 
 def _provenance(session: Session, rows: Sequence[Row]) -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""One run's config, data and models, opened when they are first asked for, and its early checks."""
+"""The config, data and models of one run, opened on first use, and the checks before it starts."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ AUTO = "auto"
 
 
 class Session:
-    """One run: its config, and its data and models once they are needed.
+    """One run: its config, and its data and models, which are opened on first use.
 
     Attributes:
-        has_worked: whether a stage was done before in this process, and heated the machine.
+        has_worked: Whether this process already ran a stage, which loads and heats the machine.
     """
 
     def __init__(self, config: PipelineConfig, progress: Progress) -> None:
@@ -47,32 +47,32 @@ class Session:
 
     @cached_property
     def task(self) -> Task[Any]:
-        """What the models do.
+        """The task of the run.
 
         Raises:
-            UsageError: the base does something else, and nothing is fine-tuned.
+            UsageError: The base has another task and the run does not fine-tune it.
         """
-        asked, base = self.config.task.task, self.model(BASE).task
+        requested, base = self.config.task.task, self.model(BASE).task
         if self.config.finetune is None:
             if not base.has_answers:
                 raise UsageError(
                     "Without [finetune] the base must be a model with a task. Received: a bare "
                     "encoder. Next: add a [finetune] section."
                 )
-            if asked not in (AUTO, base.name):
+            if requested not in (AUTO, base.name):
                 raise UsageError(
-                    f"task: without [finetune] it is the base's own, {base.name}. Received: "
-                    f"{asked}. Next: leave it out, or add a [finetune] section."
+                    f"task: without [finetune] it must be the task of the base, {base.name}. "
+                    f"Received: {requested}. Next: remove task, or add a [finetune] section."
                 )
             return base
         data = self.config.data
-        if asked != AUTO:
-            return task_named(asked)
+        if requested != AUTO:
+            return task_named(requested)
         return task_of_file(data.train, base, data.columns)
 
     @property
     def task_settings(self) -> TaskSettings:
-        """The settings of the task, with its name."""
+        """The settings of the task, with its name filled in."""
         return replace(self.config.task, task=self.task.name)
 
     @cached_property
@@ -87,7 +87,7 @@ class Session:
 
     @cached_property
     def parts(self) -> dict[str, Dataset]:
-        """train, dev and test. Without a dev file a part of the training rows is taken off."""
+        """Train, dev and test. Without a dev file, dev is a part of the training rows."""
         read = dict(self._read)
         if "dev" not in read:
             settings = self.config.finetune or FinetuneSettings()
@@ -98,21 +98,21 @@ class Session:
 
     @property
     def train(self) -> Dataset:
-        """What is trained on."""
+        """The training split."""
         return self.parts["train"]
 
     @property
     def dev(self) -> Dataset:
-        """What stages choose by."""
+        """The split on which stages make choices."""
         return self.parts["dev"]
 
     @property
     def test(self) -> Dataset:
-        """What nothing is chosen by."""
+        """The split on which no choice is made."""
         return self.parts["test"]
 
     def model(self, name: str) -> TaskModel:
-        """A model of the run by its name; the stage that makes it must be done."""
+        """Opens a model of the run by name. The stage that makes it must be done."""
         if name not in self._models:
             folders = {
                 FINETUNED: FINETUNED_FOLDER,
@@ -128,33 +128,33 @@ class Session:
         return self._models[name]
 
     def forget(self, name: str) -> None:
-        """Opens a model anew when it is next asked for: its folder was written."""
+        """Drops a model from the cache, because its folder was written again."""
         self._models.pop(name, None)
 
     def tflite(self, plan: ExportPlan) -> Path:
-        """Where an exported file is."""
+        """Path of an exported file."""
         return self.config.out / EXPORTED_FOLDER / f"{plan.name}.tflite"
 
     @property
     def exported_models(self) -> tuple[str, ...]:
-        """Names of the models that files are made of, in the order they are made."""
+        """Names of the models that are exported, in the order of the stages."""
         used = {plan.model for plan in self.config.exports}
         return tuple(name for name in self.config.models if name in used)
 
     def check(self) -> None:
-        """Refuses what can be known to fail, before any work is done.
+        """Checks everything that can be checked before any work starts.
 
         Raises:
-            UsageError: the test file is one that is trained on; a length or a task is impossible.
-            DataError: labels that are nowhere trained.
+            UsageError: The test file equals another split; a length or a task is impossible.
+            DataError: The data has labels that are not in the training data.
         """
         refuse_tasks(self.config, self.task)
         hashes = {part: dataset.sha256 for part, dataset in self._read.items()}
         same = [part for part in ("train", "dev") if hashes.get(part) == hashes["test"]]
         if same:
             raise UsageError(
-                f"[data]: the test file must be one that no stage chooses by. Received: test is "
-                f"the same file as {' and '.join(same)}."
+                f"[data]: the test file must differ from train and dev. Received: test is the "
+                f"same file as {' and '.join(same)}. Next: give a file of other rows."
             )
         base = self.model(BASE)
         self._check_labels(base)
@@ -165,7 +165,7 @@ class Session:
 
     @property
     def finetune_settings(self) -> FinetuneSettings:
-        """How the base is fine-tuned, with the task's own length where none is given."""
+        """The fine-tuning settings, with the default length of the task filled in."""
         settings = self.config.finetune or FinetuneSettings()
         limit = self.model(BASE).checkpoint.config.max_positions
         length = settings.max_length or min(self.task.max_length, limit)
@@ -225,10 +225,10 @@ class Session:
 
 
 def refuse_tasks(config: PipelineConfig, task: Task[Any]) -> None:
-    """Refuses sections that the task has no use for, before any work is done.
+    """Refuses sections that the task does not support.
 
     Raises:
-        UsageError: all of them.
+        UsageError: There are such sections. Lists all of them.
     """
     narrow = [
         name for name in ("structure", "vocabulary", "distill") if getattr(config, name) is not None
@@ -236,6 +236,6 @@ def refuse_tasks(config: PipelineConfig, task: Task[Any]) -> None:
     if narrow and not task.comparable:
         raise UsageError(
             f"[{'] and ['.join(narrow)}]: expected a task with labels, tags, spans, scores or "
-            f"vectors. Received: task {task.name}. Next: leave them out, and prune or distill what "
-            "is fine-tuned on the adapted model."
+            f"vectors. Received: task {task.name}. Next: remove these sections. Prune or distill "
+            "the model after fine-tuning it for another task."
         )

@@ -1,6 +1,6 @@
-"""What each stage of a run does, and what its result depends on.
+"""The work of each stage of a run, and the inputs that its result depends on.
 
-The functions come in pairs, `..._inputs` and the work, and share a `Session`.
+Each stage has two functions, `..._inputs` and the work. All share one `Session`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROFILED_TEXTS = 64
 
 
 def finetune_inputs(session: Session) -> dict[str, Any]:
-    """Settings, the base and both splits."""
+    """Settings, the base model, and the train and dev splits."""
     return {
         "settings": asdict(session.finetune_settings),
         "task": asdict(session.task_settings),
@@ -64,9 +64,9 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
 
 
 def prune_inputs(session: Session) -> dict[str, Any]:
-    """Settings, the model before and both splits."""
+    """Settings, the model before pruning, and the train and dev splits."""
     config = session.config
-    asked = {
+    settings_by_section = {
         name: None if settings is None else asdict(settings)
         for name, settings in (
             ("prune", config.prune),
@@ -75,7 +75,7 @@ def prune_inputs(session: Session) -> dict[str, Any]:
         )
     }
     return {
-        "settings": asked,
+        "settings": settings_by_section,
         "model": _fingerprint(session.model(_unpruned(session))),
         "train": describe_data(session.train),
         "dev": describe_data(session.dev),
@@ -83,14 +83,15 @@ def prune_inputs(session: Session) -> dict[str, Any]:
 
 
 def prune_latest(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
-    """Prunes the fine-tuned model, or the base where there is none, into `folder`."""
-    facts = (_narrow if session.config.narrows else _mask)(session, folder, resume)
+    """Prunes the fine-tuned model, or the base if there is none, into `folder`."""
+    work = _prune_structure if session.config.narrows else _prune_weights
+    facts = work(session, folder, resume)
     session.forget(PRUNED)
     return facts
 
 
-def _mask(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
-    """Single weights become zeros."""
+def _prune_weights(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
+    """Magnitude pruning: sets single weights to zero."""
     from edgebert.pruning import prune
 
     assert session.config.prune is not None
@@ -111,8 +112,8 @@ def _mask(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     }
 
 
-def _narrow(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
-    """Layers, heads, neurons and tokens go; the distillation is the recovery."""
+def _prune_structure(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
+    """Removes layers, heads, neurons and vocabulary rows. Distillation recovers the accuracy."""
     from edgebert.pruning.recovery import prune_with_recovery
 
     vocabulary = session.config.vocabulary
@@ -139,7 +140,7 @@ def _narrow(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
 
 
 def distill_inputs(session: Session) -> dict[str, Any]:
-    """Settings, teacher, student and both splits."""
+    """Settings, teacher, student, and the train and dev splits."""
     plan = session.config.distill
     assert plan is not None
     return {
@@ -152,7 +153,7 @@ def distill_inputs(session: Session) -> dict[str, Any]:
 
 
 def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
-    """Teaches the pruned model, or a smaller shape, what the model before it knows."""
+    """Distills the unpruned model into the pruned one, or into a smaller shape."""
     from edgebert.distillation import distill
     from edgebert.models.students import make_student
 
@@ -174,12 +175,12 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
     return {
         "best epoch": f"{result.best_epoch} of {len(result.epochs)}",
         **_dev_fact(session, result.metrics),
-        "teacher's": metric_text(session.task.metric, result.teacher_metrics[session.task.metric]),
+        "teacher": metric_text(session.task.metric, result.teacher_metrics[session.task.metric]),
     }
 
 
 def _dev_fact(session: Session, metrics: Mapping[str, float]) -> dict[str, str]:
-    """The task's own metric on the dev split."""
+    """The metric of the task on the dev split."""
     name = session.task.metric
     return {f"dev {metric_words(name)}": metric_text(name, metrics[name])}
 
@@ -189,7 +190,7 @@ def _unpruned(session: Session) -> str:
 
 
 def export_inputs(session: Session) -> dict[str, Any]:
-    """The files asked for, the models they are made of, and text where it decides on lengths."""
+    """The files to write, their models, and the training text if it decides the lengths."""
     from edgebert.quantization.recipes import recipe_of
 
     plans = session.config.exports
@@ -204,7 +205,7 @@ def export_inputs(session: Session) -> dict[str, Any]:
 
 
 def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
-    """Writes every `.tflite`; the dev split judges `max_drop`."""
+    """Writes every `.tflite`. `max_drop` is checked on the dev split."""
     from edgebert.exporting.artifact import export
     from edgebert.exporting.parity import FloatReference
 
@@ -243,7 +244,7 @@ def evaluate_all(session: Session, folder: Path, resume: bool) -> dict[str, Any]
     plans, models = session.config.exports, session.exported_models
     total, done = len(plans) + len(models), 0
 
-    def judge(predictor: Predictor, name: str) -> None:
+    def score(predictor: Predictor, name: str) -> None:
         nonlocal done
         session.progress("evaluate", done, total, model=name)
         evaluation = evaluate(predictor, session.test, name)
@@ -251,15 +252,15 @@ def evaluate_all(session: Session, folder: Path, resume: bool) -> dict[str, Any]
         done += 1
 
     for model in models:
-        judge(KerasPredictor(session.model(model)), keras_name(model))
+        score(KerasPredictor(session.model(model)), keras_name(model))
     for plan in plans:
-        judge(LiteRtModel.open(session.tflite(plan)), plan.name)
+        score(LiteRtModel.open(session.tflite(plan)), plan.name)
     session.progress("evaluate", total, total)
     return {"test rows": len(session.test)}
 
 
 def keras_name(model: str) -> str:
-    """What the Keras model is called among the files; no file can have a '+' in its name."""
+    """Name of the Keras model among the files. File names cannot contain a '+'."""
     return f"{model}+keras"
 
 
@@ -275,9 +276,9 @@ def profile_inputs(session: Session) -> dict[str, Any]:
 
 
 def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
-    """Measures all files in turn, one JSON file each.
+    """Measures all files in turn and writes one JSON file for each.
 
-    A load that other stages of this run left behind is no warning.
+    The warning about a busy machine is removed if an earlier stage of this run caused the load.
     """
     from edgebert.profiling.session import BUSY_BEFORE
     from edgebert.profiling.target import as_text_input, profile
@@ -309,12 +310,12 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
 
 
 def write_json(path: Path, content: Any) -> None:
-    """JSON as all stages write it."""
+    """Writes JSON in the layout that all stages use."""
     atomic_write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _fingerprint(model: TaskModel) -> dict[str, Any]:
-    """What of a model matters to the stages after it."""
+    """The facts about a model that later stages depend on."""
     return {
         **describe_model(model),
         "tokenizer": model.tokenizer.vocabulary.to_settings(),
@@ -329,4 +330,4 @@ def _files_inputs(session: Session) -> Mapping[str, str]:
             for plan in session.config.exports
         }
     except FileNotFoundError as error:
-        raise EdgebertError(f"{error.filename} is gone. Next: run again.") from error
+        raise EdgebertError(f"{error.filename} is missing. Next: run the command again.") from error

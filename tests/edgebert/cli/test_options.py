@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgebert.cli.options import say_what_was_opened, say_whose_head_is_left_out
+from edgebert.cli.options import print_origin, print_replaced_head
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks import task_named
 from tests.converters.formats.test_huggingface import edit_config
@@ -19,7 +19,7 @@ def test_a_head_that_is_left_out_is_said_on_stderr(
 ) -> None:
     folder = Path(shutil.copytree(CHECKPOINTS / "BertForSequenceClassification", tmp_path / "m"))
     edit_config(folder, architectures=["BertForMultipleChoice"])
-    say_what_was_opened(open_model(folder, as_base=True))
+    print_origin(open_model(folder, as_base=True))
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
@@ -32,16 +32,16 @@ def test_a_head_that_gives_way_to_another_is_said_on_stderr(
     tiny_model: TaskModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = open_model(CHECKPOINTS / "BertForTokenClassification", as_base=True)
-    say_whose_head_is_left_out(base, task_named("qa"))
+    print_replaced_head(base, task_named("qa"))
     expected = "The base does pos: its head is left out, qa gets one of its own.\n"
     assert capsys.readouterr().err == expected
-    say_whose_head_is_left_out(base, task_named("ner"))
-    say_whose_head_is_left_out(tiny_model, task_named("classification"))
+    print_replaced_head(base, task_named("ner"))
+    print_replaced_head(tiny_model, task_named("classification"))
     assert capsys.readouterr().err == ""
 
 
 def test_a_model_of_our_own_is_nothing_to_speak_of(
     tiny_model: TaskModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    say_what_was_opened(tiny_model)
+    print_origin(tiny_model)
     assert capsys.readouterr().err == ""

@@ -10,7 +10,7 @@ import pytest
 from edgebert import pipeline
 from edgebert.errors import DataError, UsageError
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.pipeline.config import read_config
+from edgebert.pipeline.config_file import read_config
 from edgebert.pipeline.session import Session
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import summary_table
@@ -129,5 +129,5 @@ def test_without_training_the_task_is_the_bases_own(
     path.write_text(without)
     assert Session(read_config(path), silent).task.name == "ner"
     path.write_text(without.replace('task = "ner"', 'task = "pos"'))
-    with pytest.raises(UsageError, match="it is the base's own, ner"):
+    with pytest.raises(UsageError, match="it must be the task of the base, ner"):
         Session(read_config(path), silent).check()

@@ -192,7 +192,7 @@ def test_damaged_results_are_made_again(again: Path) -> None:
     assert kept(report)[:2] == STAGES[:2]
     assert {"export", "profile"}.isdisjoint(kept(report))
     assert "export: finetuned-float32.tflite was changed" in told
-    assert "profile: finetuned-float32.json is gone" in told
+    assert "profile: finetuned-float32.json is missing" in told
 
 
 def test_a_stage_that_was_killed_is_done_again(
@@ -249,7 +249,7 @@ def test_ctrl_c_in_training_loses_nothing(prepared: Path, tmp_path: Path) -> Non
             steps.append(done)
 
     report = pipeline.run(path, progress=count, notice=told.append)
-    assert "finetune: goes on where it stopped" in told
+    assert "finetune: resumes" in told
     assert min(steps) > 7
     assert len(report.rows) == 2
 
