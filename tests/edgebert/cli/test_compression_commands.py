@@ -68,8 +68,8 @@ def test_a_speedup_that_nothing_reaches_exits_with_3(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--heads", 1, "--sparsity", 0.5), "prune twice"),
-        (("--teacher", "x"), "--teacher belongs to"),
+        (("--heads", 1, "--sparsity", 0.5), "run the command twice"),
+        (("--teacher", "x"), "--teacher needs"),
         (("--heads", 9), "heads: expected from 1 to 2"),
         (("--target-speedup", 2, "--neurons", 3), "alone, without heads and neurons"),
     ],
