@@ -174,8 +174,8 @@ def print_replaced_head(model: TaskModel, task: Task[Any]) -> None:
     """Prints on stderr that the head of a base is replaced, if the base has another task."""
     if model.task.has_answers and model.checkpoint.head != task.head:
         click.echo(
-            f"The base does {model.task.name}: its head is left out, {task.name} gets one of "
-            "its own.",
+            f"The base is a {model.task.name} model: its head is replaced by a new one for "
+            f"{task.name}.",
             err=True,
         )
 

@@ -33,7 +33,7 @@ def test_a_head_that_gives_way_to_another_is_said_on_stderr(
 ) -> None:
     base = open_model(CHECKPOINTS / "BertForTokenClassification", as_base=True)
     print_replaced_head(base, task_named("qa"))
-    expected = "The base does pos: its head is left out, qa gets one of its own.\n"
+    expected = "The base is a pos model: its head is replaced by a new one for qa.\n"
     assert capsys.readouterr().err == expected
     print_replaced_head(base, task_named("ner"))
     print_replaced_head(tiny_model, task_named("classification"))
