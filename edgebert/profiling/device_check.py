@@ -189,12 +189,7 @@ class HostReference:
         Raises:
             DataError: they are not as many, or of other shapes.
         """
-        given = [np.asarray(output, np.float64) for output in outputs]
-        if len(given) == len(self.encodings):
-            pairs = zip(given, self.encodings, strict=True)
-            theirs = [self.model.read(output, encoding) for output, encoding in pairs]
-        else:
-            theirs = given
+        theirs = self._read(outputs)
         received, expected = ([np.shape(x) for x in each] for each in (theirs, self.outputs))
         if received != expected:
             raise DataError(
@@ -219,6 +214,18 @@ class HostReference:
             logit_error=number_error(self.numbers, numbers, self.distributions),
         )
         return found if found.same_scores else self._beside_rounding(found)
+
+    def answers_of(self, outputs: Sequence[npt.ArrayLike]) -> list[dict[str, Any]]:
+        """The task's answers that a device's outputs give: see `compare` and `Task.answers`."""
+        return self._answers(self._read(outputs))
+
+    def _read(self, outputs: Sequence[npt.ArrayLike]) -> list[np.ndarray]:
+        """What the head gives, of a device's outputs; as they are where there are too many."""
+        given = [np.asarray(output, np.float64) for output in outputs]
+        if len(given) != len(self.encodings):
+            return given
+        pairs = zip(given, self.encodings, strict=True)
+        return [self.model.read(output, encoding) for output, encoding in pairs]
 
     def _differences(
         self, numbers: Sequence[np.ndarray], theirs: Sequence[np.ndarray]

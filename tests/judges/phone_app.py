@@ -2,13 +2,14 @@
 
 It keeps to the contract of edgebert.profiling.adb.app with this machine's tokenizer and
 runtime, so ids, outputs and labels are real and times are this machine's. How it misbehaves is
-said in $PHONE/app_mode: "crash", "stall", "old", "other-label", "other-ids", "failed".
+said in $PHONE/app_mode: "crash", "stall", "old", "other-answer", "other-ids", "failed".
 
     python phone_app.py REQUEST.json RESULT.json
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -17,7 +18,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edgebert.data.conll_files import TaggedSentence
+from edgebert.encoding.tokenizer import Encoding
 from edgebert.models.litert_model import LiteRtModel
+from edgebert.profiling.adb.app_inputs import answer_fields
 
 
 def main(request_path: str, result_path: str) -> int:
@@ -25,9 +31,9 @@ def main(request_path: str, result_path: str) -> int:
     mode_file = Path(phone, "app_mode")
     mode = mode_file.read_text() if mode_file.exists() else ""
     request = json.loads(Path(request_path).read_text(encoding="utf-8"))
-    head = {"format": "edgebert-app-result", "version": 1, "id": request["id"]}
+    head = {"format": "edgebert-app-result", "version": 2, "id": request["id"]}
     if mode == "old":
-        head["version"] = 0
+        head["version"] = 1
     answer: dict[str, Any] = {**head, "state": "running", "done": 0, "total": 4, "error": ""}
     write(Path(result_path), answer)
     if mode == "crash":
@@ -42,7 +48,7 @@ def main(request_path: str, result_path: str) -> int:
     model = LiteRtModel.open(path, request["threads"])
     load_ms = 1e3 * (time.perf_counter() - began)
     timed, check = request["time"], request["check"]
-    first = timed_call(model, (timed["texts"] if timed else check)[0])
+    first = timed_call(model, (timed["inputs"] if timed else check)[0])
     write(
         Path(result_path),
         {
@@ -55,37 +61,60 @@ def main(request_path: str, result_path: str) -> int:
             "load_ms": load_ms,
             "first_call_ms": first,
             "peak_memory_bytes": 50_000_000,
+            "thermal_status": [None, None],
             "blocks_ms": blocks(model, timed) if timed else [],
-            "check": [row(model, text, mode) for text in check] if check is not None else None,
+            "check": [row(model, each, mode) for each in check] if check is not None else None,
         },
     )
     return 0
 
 
 def blocks(model: LiteRtModel, timed: dict[str, Any]) -> list[list[float]]:
-    texts = timed["texts"]
+    inputs = timed["inputs"]
     return [
-        [timed_call(model, texts[call % len(texts)]) for call in range(timed["block_calls"])]
+        [timed_call(model, inputs[call % len(inputs)]) for call in range(timed["block_calls"])]
         for _ in range(timed["blocks"])
     ]
 
 
-def timed_call(model: LiteRtModel, text: str) -> float:
+def timed_call(model: LiteRtModel, given: dict[str, Any]) -> float:
     began = time.perf_counter()
-    model.classify(text)
+    row(model, given, "")
     return 1e3 * (time.perf_counter() - began)
 
 
-def row(model: LiteRtModel, text: str, mode: str) -> dict[str, Any]:
-    encoding = model.tokenizer.encode(text, max_length=model.max_length)
-    outputs = [float(value) for value in model.run(encoding)]
-    label, _ = model.classify(text)
+def row(model: LiteRtModel, given: dict[str, Any], mode: str) -> dict[str, Any]:
+    task = model.task
+    if "token_ids" in given:
+        pairs = zip(given["token_ids"], given["segment_ids"], strict=True)
+        encodings = [Encoding(tuple(ids), tuple(segments), ()) for ids, segments in pairs]
+        return {"calls": [call(model, each, mode)[0] for each in encodings], "answer": None}
+    if "words" in given:
+        words = tuple(given["words"])
+        example: Any = TaggedSentence(words, (None,) * len(words))
+    else:
+        example = task.example(*given["texts"])
+    features = model.encode(example)
+    calls, outputs = zip(*[call(model, each, mode) for each in features.encodings], strict=True)
+    read = [model.read(*pair) for pair in zip(outputs, features.encodings, strict=True)]
+    said = task.answers(read, features, model.labels, model.decoding)[0]
+    answer = answer_fields(task.name, said)
+    if mode == "other-answer":
+        answer = {name: 9.0 if isinstance(value, float) else "no" for name, value in answer.items()}
+    return {"calls": list(calls), "answer": answer}
+
+
+def call(model: LiteRtModel, encoding: Encoding, mode: str) -> tuple[dict[str, Any], np.ndarray]:
+    named = model._slot(len(encoding))(encoding)
     ids = list(encoding.token_ids)
-    if mode == "other-label":
-        label = next(other for other in model.labels if other != label)
     if mode == "other-ids":
-        ids[1:-1] = [1]
-    return {"token_ids": ids, "outputs": outputs, "label": label}
+        ids[1:-1] = [1] * (len(ids) - 2)
+    outputs = {
+        name: base64.b64encode(np.asarray(output, "<f4").tobytes()).decode()
+        for name, output in named.items()
+    }
+    made = {"token_ids": ids, "segment_ids": list(encoding.segment_ids), "outputs": outputs}
+    return made, model.output_of(named, len(encoding))
 
 
 def write(path: Path, result: dict[str, Any]) -> None:

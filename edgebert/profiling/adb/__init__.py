@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +23,7 @@ from edgebert.profiling.plan import (
     read_model_files,
 )
 from edgebert.profiling.session import refuse_bad_settings, sample_texts
-from edgebert.profiling.target import Job, Outcome
+from edgebert.profiling.target import Job, Outcome, TextInput
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress, silent
 
@@ -70,7 +70,7 @@ class _Task:
     files: tuple[ModelFile, ...]
     plan: tuple[Configuration, ...]
     inputs: dict[str, dict[str, tuple[GraphInput, ...]]]
-    texts: tuple[str, ...]
+    texts: Mapping[str, tuple[TextInput, ...]]
     references: tuple[HostReference, ...]
 
 
@@ -123,15 +123,18 @@ class AdbTarget:
             )
         files = read_model_files(job.models)
         if self._settings.app:
-            others = [file.described for file in files if not file.task.answered_by_apps]
+            others = [file.described for file in files if not file.answers]
             if others:
                 raise UsageError(
-                    "--app expects text classifiers of edgebert, which the demo app answers with. "
-                    f"Received: {', '.join(others)}. Next: leave --app out for them: "
+                    "--app expects models of edgebert with a task, which the demo app answers "
+                    f"with. Received: {', '.join(others)}. Next: leave --app out for them: "
                     "benchmark_model times the model alone."
                 )
             checked = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
-            texts = tuple(map(str, sample_texts(files[0].task) if job.texts is None else job.texts))
+            texts = {
+                file.name: tuple(sample_texts(file.task) if job.texts is None else job.texts)
+                for file in files
+            }
             return _Task(job, files, (), {}, texts, tuple(checked))
         graphs = {file.name: read_graphs(file.path) for file in files}
         described: dict[str, Any] = {name: describe_graphs(own) for name, own in graphs.items()}
@@ -139,7 +142,7 @@ class AdbTarget:
         inputs = {
             name: {key: graph.inputs for key, graph in own.items()} for name, own in graphs.items()
         }
-        return _Task(job, files, plan, inputs, (), ())
+        return _Task(job, files, plan, inputs, {}, ())
 
     def _phones(self) -> list[tuple[Adb, str]]:
         """The phones to measure on, with the name of each as a target."""

@@ -13,22 +13,35 @@ given; it looks at the model's SHA-256 before it runs it. It writes its result t
 `getFilesDir()/benchmark/ID.json`, always whole: under another name first, then renamed. It writes
 one at once, then about every second while it works, with "state": "running", and a last one.
 
-    request {"format": "edgebert-app-request", "version": 1, "id",
+    request {"format": "edgebert-app-request", "version": 2, "id",
              "model", "sha256", "threads", "delegate": "cpu" | "gpu" | "nnapi",
-             "time": null or {"texts": [...], "warmup_calls", "blocks", "block_calls", "seconds"},
-             "check": null or [text, ...]}
-    result  {"format": "edgebert-app-result", "version": 1, "id",
+             "time": null or {"inputs": [...], "warmup_calls", "blocks", "block_calls", "seconds"},
+             "check": null or [input, ...]}
+    input   {"texts": [text, ...]}, as many as the model reads: for qa a question and its context
+            or {"words": [word, ...]}, of a model that tags words: they are split already
+            or {"token_ids": [[id, ...]], "segment_ids": [[0 or 1, ...]]}, with special tokens
+            and without padding: they go to the runtime alone
+    result  {"format": "edgebert-app-result", "version": 2, "id",
              "state": "running" | "done" | "failed", "done", "total", "error": "" or words}
     and where the state is "done"
             {"app_version", "runtime": {"name", "version"}, "delegate", "sha256",
              "load_ms", "first_call_ms", "peak_memory_bytes": bytes or null,
+             "thermal_status": [before, after], words of Android's or null,
              "blocks_ms": [[ms of a call, ...], ...],
-             "check": null or [{"token_ids": [...], "outputs": [...], "label"}, ...]}
+             "check": null or [{"calls": [...], "answer"}, ...]}
+    call    {"token_ids": [...], "segment_ids": [...], "outputs": {name: base64 of float32}}
+    answer  {"label", "probability"} of classification and pairs, {"labels": [...]} of multi-label,
+            {"score"} of regression, {"entities": [{"text", "type"}, ...]} of ner, {"tags": [...]}
+            of pos, {"text"} of qa ("" for no answer), {"cosine"} of two texts of embeddings,
+            {"filled"} of masked-lm; null of token ids, {} of another number of texts of embeddings
 
-"time": after `warmup_calls`, so many blocks of `block_calls` calls, each call one text from text to
-label, the texts one after the other and again from the first; no block begins after `seconds`.
-"check": each text as often as it comes, in order; `token_ids` without padding, `outputs` as the
-file's output tensor holds them. `delegate` in the result is what ran the graph.
+"time": after `warmup_calls`, so many blocks of `block_calls` calls, each call one input from text
+to answer, the inputs one after the other and again from the first; no block begins after `seconds`.
+"check": each input as often as it comes, in order. Its calls of the runtime are in the order in
+which the task reads an example: windows of a long text, both texts of a pair of embeddings.
+`token_ids` are without padding, `outputs` as the signature gives them: flat, row by row,
+little-endian; of a masked LM at least the rows of the masks in the text. `delegate` in the result
+is what ran the graph.
 """
 
 from __future__ import annotations
@@ -40,20 +53,34 @@ import shlex
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from converters.json_files import JsonFormat
 from edgebert.errors import EdgebertError, UsageError
+from edgebert.profiling.adb.app_inputs import (
+    MASKED_LM,
+    AppInput,
+    check_inputs,
+    chunk_size,
+    timed_inputs,
+)
+from edgebert.profiling.adb.app_results import (
+    VERSION,
+    checked_result,
+    parse_result,
+    read_rows,
+    refuse_contradictions,
+)
 from edgebert.profiling.adb.device import Thermal, heat_notes, read_thermal
 from edgebert.profiling.adb.output import last_lines
 from edgebert.profiling.adb.session import Phone
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.measurement import Measurement, summarize
 from edgebert.profiling.plan import ModelFile
+from edgebert.profiling.target import TextInput
 from edgebert.settings import ProfileSettings
 from edgebert.system.progress import Progress
 
@@ -62,19 +89,9 @@ COMPONENT = f"{PACKAGE}/.BenchmarkActivity"
 ACTION = f"{PACKAGE}.action.BENCHMARK"
 EXTERNAL = f"/sdcard/Android/data/{PACKAGE}/files/benchmark"
 INTERNAL = "files/benchmark"
-REQUEST, RESULT, VERSION = "edgebert-app-request", "edgebert-app-result", 1
-_RESULT_FORMAT = JsonFormat(
-    "a result of the app",
-    "build the app of the same version as edgebert",
-    EdgebertError,
-    RESULT,
-    versions=(VERSION,),
-)
+REQUEST = "edgebert-app-request"
 STARTS, BLOCKS = 3, 4
 """Starts of the app for each file, and blocks of calls in each."""
-
-LARGEST = 1e12
-"""Of a time in ms or an output: beyond, it is no figure."""
 
 POLL_SECONDS, STALLED_SECONDS = 0.5, 90.0
 
@@ -101,12 +118,18 @@ class AppSession:
         if code:
             raise UsageError(
                 f"{phone.target}: --app expects the demo app {PACKAGE} on the phone. Received: "
-                "none. Next: install it from android_demo/ (./gradlew installRelease), or leave "
-                "--app out and measure with benchmark_model."
+                "none. Next: make a project with `edgebert app`, build and install it "
+                "(docs/android.md), or leave --app out and measure with benchmark_model."
             )
 
-    def measure(self, files: Sequence[ModelFile], texts: Sequence[str]) -> list[Measurement]:
+    def measure(
+        self, files: Sequence[ModelFile], texts: Mapping[str, Sequence[TextInput]]
+    ) -> list[Measurement]:
         """Times text in, answer out: for each thread count, the files in turn.
+
+        Args:
+            files: what is measured.
+            texts: the inputs of each file, by the file's name.
 
         Raises:
             EdgebertError: the app failed, or the phone is gone.
@@ -118,32 +141,33 @@ class AppSession:
             for turn in range(STARTS):
                 order = range(len(files)) if turn % 2 == 0 else reversed(range(len(files)))
                 for place in order:
-                    results[place].append(self._timed(files[place], threads, texts, turn))
+                    file = files[place]
+                    own = texts[file.name]
+                    results[place].append(self._timed(file, threads, own, turn))
                 heat.append(read_thermal(self._phone.adb))
             measurements += [
-                self._measurement(file, threads, len(texts), own, heat)
+                self._measurement(file, threads, len(texts[file.name]), own, heat)
                 for file, own in zip(files, results, strict=True)
             ]
         return measurements
 
     def check(self, file: ModelFile, reference: HostReference) -> DeviceCheck:
-        """Has the phone's own tokenizer and runtime take labelled text, and compares with here.
+        """Has the phone's own tokenizer, runtime and decoding take labelled data, and compares.
 
         Raises:
             EdgebertError: the app failed, or contradicts itself.
         """
-        texts, stage = list(reference.data.texts), f"{self._phone.target}: check {file.name}"
-        result = self._ask(file, 1, stage, check=texts)
-        rows = result["check"]
-        labels = reference.model.labels
-        for text, row in zip(texts, rows, strict=True):
-            best = labels[max(range(len(labels)), key=row["outputs"].__getitem__)]
-            if row["label"] != best:
-                raise EdgebertError(
-                    f"{stage}: the app's label {row['label']!r} contradicts its own outputs "
-                    f"{row['outputs']}, which say {best!r}, for {text!r}. Next: build the app of "
-                    "the same version as edgebert."
-                )
+        stage = f"{self._phone.target}: check {file.name}"
+        asked = check_inputs(reference)
+        size = chunk_size(reference.task.name)
+        rows: list[dict[str, Any]] = []
+        for start in range(0, len(asked), size):
+            inputs = [each for each, _ in asked[start : start + size]]
+            result = self._ask(file, 1, stage, check=inputs)
+            rows += result["check"]
+        run = read_rows(rows, [count for _, count in asked], reference, stage)
+        if reference.task.name != MASKED_LM:
+            refuse_contradictions(rows, run, reference, stage)
         facts = {
             "model": str(file.path),
             "name": file.name,
@@ -152,18 +176,16 @@ class AppSession:
             "device": self._phone.state.device.name,
             "runtime": _runtime(result),
         }
-        return reference.compare(
-            [row["outputs"] for row in rows], facts, [row["token_ids"] for row in rows]
-        )
+        return reference.compare(run.outputs, facts, run.token_ids)
 
     def _timed(
-        self, file: ModelFile, threads: int, texts: Sequence[str], turn: int
+        self, file: ModelFile, threads: int, texts: Sequence[TextInput], turn: int
     ) -> dict[str, Any]:
         settings = self._settings
         counted = f"{threads} thread" if threads == 1 else f"{threads} threads"
         label = f"{self._phone.target}: {file.name}, end to end, {counted}"
         request = {
-            "texts": list(texts),
+            "inputs": timed_inputs(texts),
             "warmup_calls": settings.warmup_runs,
             "blocks": BLOCKS,
             "block_calls": max(math.ceil(settings.min_runs / (STARTS * BLOCKS)), len(texts)),
@@ -238,7 +260,7 @@ class AppSession:
         threads: int,
         label: str,
         time: dict[str, Any] | None = None,
-        check: list[str] | None = None,
+        check: list[AppInput] | None = None,
     ) -> dict[str, Any]:
         """One request, from start to its result; what it left on the phone is removed."""
         adb, folder, key = self._phone.adb, self._phone.folder, secrets.token_hex(8)
@@ -265,10 +287,10 @@ class AppSession:
             if "Error" in output or "Exception" in output:
                 raise EdgebertError(
                     f"{label}: the app's benchmark screen can't be started.{last_lines(output)} "
-                    "Next: install the app of this version of edgebert from android_demo/."
+                    "Next: install the app that `edgebert app` of this version makes."
                 )
             found = f"cat {external} || run-as {PACKAGE} cat {internal}"
-            return _checked(self._wait(key, found, label), request, label)
+            return checked_result(self._wait(key, found, label), request, label)
         finally:
             adb.resume()
             adb.shell(
@@ -285,7 +307,7 @@ class AppSession:
             text = answers["result"]
             if text != last:
                 last, since = text, time.monotonic()
-            result = _parsed(text, key, label) if text.strip() else {"state": "running"}
+            result = parse_result(text, key, label) if text.strip() else {"state": "running"}
             if result["state"] == "done":
                 return result
             if result["state"] == "failed":
@@ -307,65 +329,3 @@ class AppSession:
 
 def _runtime(result: dict[str, Any]) -> str:
     return f"{result['runtime']['name']} {result['runtime']['version']}"
-
-
-def _parsed(text: str, key: str, label: str) -> dict[str, Any]:
-    result = _RESULT_FORMAT.parse(text, label)
-    own, state = result.get("id"), result.get("state")
-    if own != key or state not in ("running", "done", "failed"):
-        raise EdgebertError(
-            f"{label}: expected a result for {key}. Received: one for {own!r}, in state {state!r}. "
-            "Next: build the app of the same version as edgebert."
-        )
-    return result
-
-
-def _checked(result: dict[str, Any], request: dict[str, Any], label: str) -> dict[str, Any]:
-    """The result, once all that it must hold is there and of the right kind."""
-    texts, rows = request["check"] or [], result.get("check") or []
-    runtime, peak = result.get("runtime"), result.get("peak_memory_bytes", "none")
-    rules = {
-        "sha256 of the model that was sent": result.get("sha256") == request["sha256"],
-        "app_version and delegate": bool(result.get("app_version") and result.get("delegate")),
-        "runtime with name and version": isinstance(runtime, dict)
-        and {"name", "version"} <= {*runtime},
-        "load_ms and first_call_ms": all(
-            _is_time(result.get(f"{n}_ms")) for n in ("load", "first_call")
-        ),
-        "peak_memory_bytes": peak is None or (isinstance(peak, int) and peak > 0),
-        "blocks_ms of calls": request["time"] is None or _is_blocks(result.get("blocks_ms")),
-        f"check of {len(texts)} texts": isinstance(rows, list)
-        and len(rows) == len(texts)
-        and all(map(_is_row, rows)),
-    }
-    if missing := [rule for rule, kept in rules.items() if not kept]:
-        raise EdgebertError(
-            f"{label}: the app's result must have {'; '.join(missing)}. Received: "
-            f"{str(result)[:300]}. Next: build the app of the same version as edgebert."
-        )
-    return result
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LARGEST
-
-
-def _is_blocks(blocks: Any) -> bool:
-    return (
-        isinstance(blocks, list)
-        and bool(blocks)
-        and all(isinstance(block, list) and block and all(map(_is_time, block)) for block in blocks)
-    )
-
-
-def _is_row(row: Any) -> bool:
-    if not isinstance(row, dict) or not isinstance(row.get("label"), str):
-        return False
-    ids, outputs = row.get("token_ids"), row.get("outputs")
-    return (
-        isinstance(ids, list)
-        and all(isinstance(number, int) for number in ids)
-        and isinstance(outputs, list)
-        and bool(outputs)
-        and all(isinstance(number, int | float) and abs(number) < LARGEST for number in outputs)
-    )

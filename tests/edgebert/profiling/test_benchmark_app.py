@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,22 @@ from hypothesis import strategies as st
 
 from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, UsageError
+from edgebert.exporting.artifact import export
+from edgebert.models.task_model import TaskModel
 from edgebert.profiling.adb import app as benchmark_app
-from edgebert.profiling.adb.app import EXTERNAL, PACKAGE, _checked, _parsed
+from edgebert.profiling.adb import app_inputs
+from edgebert.profiling.adb.app import EXTERNAL, PACKAGE
+from edgebert.profiling.adb.app_results import checked_result, parse_result
 from edgebert.profiling.cpu import with_package_path
 from edgebert.profiling.target import Job, Outcome, open_target
-from edgebert.settings import ProfileSettings, TargetSettings
+from edgebert.settings import (
+    TASKS,
+    DataSettings,
+    ExportSettings,
+    ProfileSettings,
+    TargetSettings,
+)
+from edgebert.tasks import task_named
 from tests.edgebert.profiling.test_adb import adb_environment, assert_clean, make_phone
 from tests.judges import phone_app
 from tests.judges.adb_device_server import PhoneServer
@@ -100,6 +112,40 @@ def test_the_phones_own_tokenizer_is_held_to_ours(phone: PhoneServer, with_text:
     assert not check.passed
 
 
+@pytest.fixture(scope="module")
+def task_file(
+    tiny_task_model: Callable[[str], TaskModel], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Gives the tiny `.tflite` of a task, by its name."""
+
+    @functools.cache
+    def exported(task: str) -> Path:
+        path = tmp_path_factory.mktemp("tasks") / f"{task}.tflite"
+        return export(tiny_task_model(task), path, ExportSettings(lengths="16,40")).path
+
+    return exported
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_timed_and_checked(
+    phone: PhoneServer,
+    task_file: Callable[[str], Path],
+    tiny_task_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+) -> None:
+    monkeypatch.setattr(app_inputs, "MASKED_INPUTS_OF_CHECK", 2)
+    data = task_named(task).read(tiny_task_file(task), DataSettings(), "required")
+    target = open_target("adb", TargetSettings(app=True))
+    outcome = target.profile(Job((task_file(task),), SETTINGS, check=data))
+    (measured,), (check,) = outcome.measurements, outcome.checks
+    assert measured.latency.runs >= 8
+    assert check.token_ids_equal is True
+    assert check.max_score_error < 1e-5
+    assert check.passed
+    assert_clean(phone)
+
+
 def test_results_in_the_apps_private_folder_are_read(phone: PhoneServer, with_text: Path) -> None:
     install_app(phone, result=f"/data/data/{PACKAGE}/files/benchmark")
     assert run(phone, with_text).measurements[0].latency.runs == 24
@@ -111,7 +157,7 @@ def test_results_in_the_apps_private_folder_are_read(phone: PhoneServer, with_te
     [
         ("crash", r"ended with no result[\s\S]*SIGSEGV"),
         ("failed", "the app failed. Received: no OpenCL"),
-        ("old", r"version 0.*Next: build the app of the same version"),
+        ("old", r"version 1.*Next: build the app of the same version"),
     ],
 )
 def test_an_app_that_fails_is_said(
@@ -124,7 +170,7 @@ def test_an_app_that_fails_is_said(
 
 
 def test_an_app_that_contradicts_itself_is_said(phone: PhoneServer, with_text: Path) -> None:
-    (phone.root / "app_mode").write_text("other-label")
+    (phone.root / "app_mode").write_text("other-answer")
     with pytest.raises(EdgebertError, match="contradicts its own outputs"):
         run(phone, with_text, DATA)
 
@@ -151,7 +197,9 @@ def test_an_app_without_the_screen_is_said(phone: PhoneServer, with_text: Path) 
         run(phone, with_text)
 
 
-REQUEST = {"time": {"texts": ["a"]}, "check": ["a"], "sha256": "f" * 64}
+CALL = {"token_ids": [1, 2], "segment_ids": [0, 0], "outputs": {"logits": "AACAPw=="}}
+INPUT = {"texts": ["a"]}
+REQUEST = {"time": {"inputs": [INPUT]}, "check": [INPUT], "sha256": "f" * 64}
 RESULT = {
     "sha256": "f" * 64,
     "app_version": "1",
@@ -161,7 +209,7 @@ RESULT = {
     "first_call_ms": 2.5,
     "peak_memory_bytes": None,
     "blocks_ms": [[1.0, 2.0]],
-    "check": [{"token_ids": [1, 2], "outputs": [0.1, 0.9], "label": "x"}],
+    "check": [{"calls": [CALL], "answer": {"label": "x"}}],
 }
 
 
@@ -178,14 +226,17 @@ RESULT = {
         ("blocks_ms", [[0]]),
         ("blocks_ms", 5),
         ("check", []),
-        ("check", [{"token_ids": [1], "outputs": [], "label": "x"}]),
-        ("check", [{"token_ids": "1", "outputs": [0.1], "label": "x"}]),
+        ("check", [{"calls": [], "answer": {}}]),
+        ("check", [{"calls": [CALL], "answer": "x"}]),
+        ("check", [{"calls": [{**CALL, "outputs": {}}], "answer": {}}]),
+        ("check", [{"calls": [{**CALL, "outputs": {"logits": [0.1]}}], "answer": {}}]),
+        ("check", [{"calls": [{**CALL, "token_ids": "1"}], "answer": {}}]),
     ],
 )
 def test_results_that_lack_a_part_are_refused(key: str, value: Any) -> None:
-    assert _checked(RESULT, REQUEST, "m") == RESULT
+    assert checked_result(RESULT, REQUEST, "m") == RESULT
     with pytest.raises(EdgebertError, match="the app's result must have"):
-        _checked({**RESULT, key: value}, REQUEST, "m")
+        checked_result({**RESULT, key: value}, REQUEST, "m")
 
 
 JSON = st.recursive(
@@ -197,10 +248,10 @@ JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from([*RESULT, "format", "version", "id", "state"]), JSON))
 def test_any_result_is_taken_or_refused(parts: dict[str, Any]) -> None:
-    text = json.dumps({**RESULT, "format": "edgebert-app-result", "version": 1, "id": "k", **parts})
+    text = json.dumps({**RESULT, "format": "edgebert-app-result", "version": 2, "id": "k", **parts})
     try:
-        result = _parsed(text, "k", "m")
-        _checked(result, REQUEST, "m")
+        result = parse_result(text, "k", "m")
+        checked_result(result, REQUEST, "m")
     except EdgebertError:
         return
     assert result["blocks_ms"]

@@ -1,0 +1,79 @@
+"""Inputs of the demo app's requests: what a model is asked, as the contract in `app` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgebert.data.conll_files import TaggedSentence
+from edgebert.profiling.device_check import HostReference
+from edgebert.profiling.target import TextInput
+
+AppInput = dict[str, Any]
+"""`texts`, `words`, or `token_ids` with `segment_ids`."""
+
+MASKED_LM = "masked-lm"
+INPUTS_OF_CHECK = 256
+"""Inputs of one request of a check."""
+MASKED_INPUTS_OF_CHECK = 8
+"""The same for a masked LM, whose output for each mask is as long as the vocabulary."""
+
+
+def timed_inputs(texts: Sequence[TextInput]) -> list[AppInput]:
+    """Inputs of texts that are timed."""
+    return [{"texts": [text] if isinstance(text, str) else list(text)} for text in texts]
+
+
+def check_inputs(reference: HostReference) -> list[tuple[AppInput, int]]:
+    """Each input of a check with the number of its encodings, in the order of the encodings.
+
+    A masked LM is judged on pieces of words, which no text stands for: it gets token ids.
+    """
+    if reference.task.name == MASKED_LM:
+        return [
+            (
+                {
+                    "token_ids": [list(encoding.token_ids)],
+                    "segment_ids": [list(encoding.segment_ids)],
+                },
+                1,
+            )
+            for encoding in reference.encodings
+        ]
+    counts = [0] * len(reference.features.examples)
+    for owner in reference.features.owners:
+        counts[owner] += 1
+    inputs = [_input_of(reference, example) for example in reference.features.examples]
+    return list(zip(inputs, counts, strict=True))
+
+
+def _input_of(reference: HostReference, example: Any) -> AppInput:
+    if isinstance(example, TaggedSentence):
+        return {"words": list(example.words)}
+    if reference.task.name == "embeddings":
+        return {"texts": list(example.texts)}
+    return {"texts": list(reference.task.typed(example))}
+
+
+def chunk_size(task: str) -> int:
+    """How many inputs of a check go into one request."""
+    return MASKED_INPUTS_OF_CHECK if task == MASKED_LM else INPUTS_OF_CHECK
+
+
+def answer_fields(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an answer that the app returns.
+
+    Args:
+        name: of the task.
+        answer: as `Task.answers` gives it.
+    """
+    if name in ("classification", "pairs"):
+        return {"label": answer["label"], "probability": answer["probability"]}
+    if name == "ner":
+        entities = [{key: entity[key] for key in ("text", "type")} for entity in answer["entities"]]
+        return {"entities": entities}
+    if name == "pos":
+        return {"tags": [word["tag"] for word in answer["words"]]}
+    if name == "qa":
+        return {"text": answer["answers"][0]["text"]}
+    return {key: answer[key] for key in ("labels", "score", "cosine", "filled") if key in answer}
