@@ -46,7 +46,7 @@ SAMPLE_NAME = "assistant-intents"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TRAINED = ("finetune", "structure", "vocabulary", "prune", "distill")
-_TOP = ("name", "base", "out", "task", "data", *_TRAINED, "export", "profile")
+TOP_LEVEL_KEYS = ("name", "base", "out", "task", "data", *_TRAINED, "export", "profile")
 
 
 def read_config(path: Path | str, out: Path | None = None) -> PipelineConfig:
@@ -84,8 +84,10 @@ class _Reader:
         self._table, self._folder = table, folder
 
     def config(self, path: Path, out: Path | None) -> PipelineConfig | None:
-        for key in self._table.keys() - set(_TOP):
-            self.problems.append(f"'{key}' is not a known section or key; known: {', '.join(_TOP)}")
+        for key in self._table.keys() - set(TOP_LEVEL_KEYS):
+            self.problems.append(
+                f"'{key}' is not a known section or key; known: {', '.join(TOP_LEVEL_KEYS)}"
+            )
         name = self._text(self._table, "name", "") or path.stem
         base = self._expanded(self._text(self._table, "base"), "base")
         folder = out or self._path(self._text(self._table, "out"), "out")

@@ -1,0 +1,111 @@
+"""README.md, CONTRIBUTING.md and docs/: every command parses, every link exists, Python runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from edgebert.cli import cli
+from edgebert.models.task_model import TaskModel
+from edgebert.pipeline.config_file import TOP_LEVEL_KEYS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    )
+}
+
+
+def code_blocks(text: str, *languages: str) -> Iterator[str]:
+    """The fenced blocks of these languages."""
+    for language, code in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        if language in languages:
+            yield code
+
+
+def command_lines(text: str) -> Iterator[str]:
+    """Every `edgebert ...` command of a page, without prompts, pipes and redirections."""
+    indented = "\n".join(re.findall(r"^ {4}(.+)$", text, re.MULTILINE))
+    code = "\n".join((*code_blocks(text, "", "console", "bash", "sh"), indented))
+    for line in code.replace("\\\n", " ").splitlines():
+        found = re.match(r"\s*(?:\$ )?(?:.*\| )?(edgebert [a-z].*)", line)
+        if found:
+            yield found[1]
+
+
+COMMANDS = sorted({(page, line) for page, text in PAGES.items() for line in command_lines(text)})
+
+
+def test_pages_with_commands_are_found() -> None:
+    assert len(COMMANDS) > 60
+    assert {"README.md", "docs/compression.md", "docs/profiling.md"} <= {
+        page for page, _ in COMMANDS
+    }
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_parse(page: str, line: str) -> None:
+    arguments = shlex.split(line, comments=True)[1:]
+    for stop in (">", "|", "&&"):
+        arguments = arguments[: arguments.index(stop)] if stop in arguments else arguments
+    name, *arguments = arguments
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None, f"{page}: no command {name}"
+    try:
+        command.make_context(name, arguments)
+    except click.exceptions.Exit as done:  # --help and --version
+        assert done.exit_code == 0
+    except click.UsageError as error:
+        pytest.fail(f"{page}: {line}\n{error.format_message()}")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_linked_files_exist(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", PAGES[page]):
+        if not target.startswith(("https://", "http://", "mailto:")):
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`make ([a-z]+)[ `]|^\$ make ([a-z]+)", PAGES[page], re.MULTILINE):
+        name = "".join(target)
+        assert f"\n{name}:" in makefile, f"{page}: make {name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_toml_is_valid(page: str) -> None:
+    for code in code_blocks(PAGES[page], "toml"):
+        table = tomllib.loads(code)
+        if "config.toml" in code or "base" in table or "task" in table:
+            assert table.keys() <= set(TOP_LEVEL_KEYS), f"{page}: {sorted(table)}"
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [(page, code) for page, text in PAGES.items() for code in code_blocks(text, "python")],
+)
+def test_python_runs(
+    page: str,
+    code: str,
+    tiny_model: TaskModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tiny_model.save(tmp_path / "my-bert")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, page, "exec"), {})
+    if page == "README.md":
+        assert capsys.readouterr().out.count("\n") == 3
