@@ -71,7 +71,7 @@ def build_side(side: str, total_steps: int) -> Any:
 
     from converters.formats import keras_hub
 
-    checkpoint = task.prepared(base.checkpoint, TaskSettings())
+    checkpoint = task.prepare_checkpoint(base.checkpoint, TaskSettings())
     keras.utils.set_random_seed(SETTINGS.seed)
     backbone = keras_hub.build_backbone(checkpoint.config, SETTINGS.dropout)
     model = task.add_head(backbone, checkpoint, 2, SETTINGS.dropout, SETTINGS.seed)

@@ -115,7 +115,7 @@ def distill(
 
     def split(of: TaskModel, part: Dataset, length: int, chooses: bool = False) -> EncodedSplit:
         sized = replace(recipe, max_length=length)
-        return encode_split(of, task, part, teacher.labels, teacher.decoding, sized, chooses)
+        return encode_split(of, part, teacher.facts, sized, chooses)
 
     report = progress or silent
     pupil, same_head = _with_the_task(student, teacher, task)
@@ -147,7 +147,7 @@ def distill(
         )
         entry = history_entry(identity, train, dev, outcome.metrics, outcome, devices.replicas)
         entry["teacher_metrics"] = _scored(taught, split(teacher, dev, teacher.max_length))
-        decoding = judged.fitted(outcome.outputs, recipe.batch_size, recipe.max_length)
+        decoding = judged.chosen_decoding(outcome.outputs, recipe.batch_size, recipe.max_length)
         result = pupil.updated(
             net, teacher.labels, entry, max_length=recipe.max_length, decoding=decoding
         )
@@ -224,7 +224,9 @@ def _with_the_task(
     if not same_head:
         own = teacher.checkpoint
         checkpoint = replace(
-            task.prepared(checkpoint, TaskSettings()), problem=own.problem, sentence=own.sentence
+            task.prepare_checkpoint(checkpoint, TaskSettings()),
+            problem=own.problem,
+            sentence=own.sentence,
         )
     pupil = replace(
         student, checkpoint=checkpoint, task=teacher.task, decoding=dict(teacher.decoding)

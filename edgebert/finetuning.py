@@ -61,7 +61,7 @@ def finetune(
     """
     name = task.task if task.task != AUTO else train.task
     kind = task_named(name) if name else task_of_file(train.path, base.task)
-    task = kind.settled(task, train)
+    task = kind.resolve_settings(task, train)
     limit = base.checkpoint.config.max_positions
     settings = replace(settings, max_length=settings.max_length or min(kind.max_length, limit))
     check_settings(base, settings, dev_is_given=dev is not None, where=where)
@@ -91,8 +91,8 @@ def finetune(
     require_same(devices, folder.identity)
     with devices.scope():
         keras_model = fitting.build_model(base, kind, kind.num_outputs(labels), keep_head, settings)
-        data = encode_split(base, kind, train, labels, base.decoding, settings)
-        judge = encode_split(base, kind, dev, labels, base.decoding, settings, chooses=True)
+        data = encode_split(base, train, base.facts, settings)
+        judge = encode_split(base, dev, base.facts, settings, chooses=True)
         if not keep_head:
             kind.start_head(keras_model, data.rows)
         outcome = fitting.train(
@@ -106,10 +106,10 @@ def finetune(
             resume,
             devices=devices,
         )
-        decoding = judge.fitted(outcome.outputs, settings.batch_size, settings.max_length)
+        decoding = judge.chosen_decoding(outcome.outputs, settings.batch_size, settings.max_length)
         entry = history_entry(identity, train, dev, outcome.metrics, outcome, devices.replicas)
         model = base.updated(keras_model, labels, entry, max_length=settings.max_length)
-        checkpoint, decoding = kind.finished(model.checkpoint, decoding)
+        checkpoint, decoding = kind.finalize(model.checkpoint, decoding)
         model = replace(model, checkpoint=checkpoint, decoding=decoding)
     if devices.worker == 0:
         model.save(out)
@@ -122,7 +122,7 @@ def _prepared(
     base: TaskModel, kind: Task[Any], train: Dataset, task: TaskSettings
 ) -> tuple[TaskModel, bool]:
     """The base with the task's settings and labels, and whether it keeps its head."""
-    checkpoint = kind.prepared(base.checkpoint, task)
+    checkpoint = kind.prepare_checkpoint(base.checkpoint, task)
     labels = kind.label_names(train)
     has_head = base.checkpoint.head == checkpoint.head == kind.head
     keep_head = has_head and set(labels) == set(checkpoint.labels)

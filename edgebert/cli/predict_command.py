@@ -99,7 +99,9 @@ def predict(
         examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
     for answer in run_predict(predictor, examples):
         click.echo(
-            json.dumps(answer, ensure_ascii=False) if as_json else task.shown(answer, top or 1)
+            json.dumps(answer, ensure_ascii=False)
+            if as_json
+            else task.format_answer(answer, top or 1)
         )
 
 

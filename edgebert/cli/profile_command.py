@@ -144,7 +144,7 @@ def _texts(
 
     task = task_of_files(models)
     chosen = take(task.read(path, columns, "none"), most, seed=0)
-    return tuple(as_text_input(task.typed(example)) for example in chosen.examples)
+    return tuple(as_text_input(task.input_texts(example)) for example in chosen.examples)
 
 
 def _labelled(models: Sequence[Path], path: Path, columns: DataSettings, most: int) -> Dataset:

@@ -22,7 +22,7 @@ from edgebert.models import hub
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks.examples import features_of, task_with_answers
-from edgebert.tasks.task import Decoding, Task
+from edgebert.tasks.task import Decoding, ModelFacts, Task
 
 
 class Predictor(Protocol):
@@ -47,6 +47,11 @@ class Predictor(Protocol):
     @property
     def decoding(self) -> Decoding:
         """What its answers depend on beside its outputs."""
+        ...
+
+    @property
+    def facts(self) -> ModelFacts:
+        """The labels and the decoding."""
         ...
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
@@ -111,6 +116,10 @@ class KerasPredictor:
     def decoding(self) -> Decoding:
         return self.model.decoding
 
+    @property
+    def facts(self) -> ModelFacts:
+        return self.model.facts
+
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
         """What the head gives for each encoding, in their order."""
         order = np.argsort([len(encoding) for encoding in encodings], kind="stable")
@@ -160,10 +169,10 @@ def predict(
     Raises:
         UsageError: the model has no task, or texts are not as many as the task wants.
     """
-    task, labels = task_with_answers(predictor), predictor.labels
+    task = task_with_answers(predictor)
     features = features_of(predictor, texts, predictor.max_length)
     outputs = predictor.outputs(features.encodings, batch_size)
-    return task.answers(outputs, features, labels, predictor.decoding)
+    return task.answers(outputs, features, predictor.facts)
 
 
 def evaluate(
@@ -175,16 +184,18 @@ def evaluate(
         UsageError: the model has no task.
         DataError: the data has labels that the model does not know.
     """
-    task, decoding = task_with_answers(predictor), predictor.decoding
-    task.require_known(dataset, predictor.labels)
-    features = task.features(predictor.tokenizer, dataset.examples, predictor.max_length, decoding)
+    task, facts = task_with_answers(predictor), predictor.facts
+    task.require_known(dataset, facts.labels)
+    features = task.features(
+        predictor.tokenizer, dataset.examples, predictor.max_length, facts.decoding
+    )
     outputs = predictor.outputs(features.encodings, batch_size)
     return Evaluation(
         model=name,
         data=dataset.name,
         data_sha256=dataset.sha256,
         rows=len(dataset),
-        metrics=task.metrics(outputs, features, predictor.labels, decoding),
+        metrics=task.metrics(outputs, features, facts),
         truncated_rows=features.truncated,
         task=task.name,
     )

@@ -240,7 +240,7 @@ def _manifest(
         "format": MANIFEST_FORMAT,
         "task": model.task.name,
         "labels": list(model.labels),
-        "decoding": model.task.whole_decoding(model.decoding),
+        "decoding": model.task.complete_decoding(model.decoding),
         "output": output,
         "lengths": [] if dynamic else list(lengths),
         "max_length": longest if dynamic else max(lengths),

@@ -150,8 +150,7 @@ class FloatReference:
         features, reference = self._known[key]
         outputs = final.outputs(features.encodings)
         metrics, float_metrics = (
-            task.metrics(each, features, model.labels, model.decoding)
-            for each in (outputs, reference)
+            task.metrics(each, features, model.facts) for each in (outputs, reference)
         )
         return Quality(
             data=self.labelled.name,

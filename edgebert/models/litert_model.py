@@ -24,7 +24,7 @@ from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import Runtime, Signature, open_runtime
 from edgebert.tasks import task_named
 from edgebert.tasks.classification import log_softmax
-from edgebert.tasks.task import Features
+from edgebert.tasks.task import Decoding, Features, ModelFacts
 
 MANIFEST_NAME = "EDGEBERT_MANIFEST"
 MANIFEST_FORMAT = 1
@@ -121,14 +121,21 @@ class LiteRtModel:
     ) -> None:
         self.path, self.manifest = path, manifest
         self.tokenizer = Tokenizer(vocabulary, segments=manifest["config"]["num_segments"] > 1)
-        self.labels: tuple[str, ...] = tuple(manifest["labels"])
         self.max_length = int(manifest["max_length"])
         self.task = task_named(str(manifest["task"]))
-        self.decoding: dict[str, Any] = dict(manifest.get("decoding", {}))
+        self.facts = ModelFacts(tuple(manifest["labels"]), dict(manifest.get("decoding", {})))
         self._output = str(manifest["output"])
         self._runtime = runtime
         self._lengths = [int(n) for n in manifest["lengths"]]
         self._slots: dict[str, _Slot] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.facts.labels
+
+    @property
+    def decoding(self) -> Decoding:
+        return self.facts.decoding
 
     @classmethod
     def open(cls, path: Path, threads: int = 1) -> LiteRtModel:
@@ -234,7 +241,7 @@ class LiteRtModel:
         """
         features = self.encode(example)
         outputs = self.outputs(features.encodings)
-        return self.task.answers(outputs, features, self.labels, self.decoding)[0]
+        return self.task.answers(outputs, features, self.facts)[0]
 
     def encode(self, example: Any) -> Features:
         """The features of one example."""

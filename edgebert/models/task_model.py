@@ -29,7 +29,7 @@ from edgebert.models import hub
 from edgebert.system import native_noise
 from edgebert.system.storage import atomic_folder
 from edgebert.tasks import task_named, task_of_checkpoint
-from edgebert.tasks.task import Decoding, Task
+from edgebert.tasks.task import Decoding, ModelFacts, Task
 
 if TYPE_CHECKING:
     import keras
@@ -69,6 +69,11 @@ class TaskModel:
     @property
     def labels(self) -> tuple[str, ...]:
         return self.checkpoint.labels
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What the task must know to read the model's outputs."""
+        return ModelFacts(self.labels, self.decoding)
 
     def keras_model(self, dropout: float = 0.0, seed: int = 0) -> keras.Model:
         """Builds the Keras model on keras-hub's `BertBackbone` and loads the weights.

@@ -157,7 +157,7 @@ def half_width(share: float, count: int) -> float:
 
 
 def _data_notes(session: Session) -> Iterable[str]:
-    typed = session.task.typed
+    typed = session.task.input_texts
     trained = {typed(e) for part in (session.train, session.dev) for e in part.examples}
     known = sum(typed(example) in trained for example in session.test.examples)
     if known:

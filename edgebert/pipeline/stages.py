@@ -286,7 +286,7 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
     assert session.config.profile is not None
     plans = session.config.exports
     chosen = take(session.test, PROFILED_TEXTS, seed=0)
-    texts = [as_text_input(session.task.typed(example)) for example in chosen.examples]
+    texts = [as_text_input(session.task.input_texts(example)) for example in chosen.examples]
     measurements = profile(
         [session.tflite(plan) for plan in plans], session.config.profile, texts, session.progress
     )

@@ -261,15 +261,13 @@ class HostReference:
         )
 
     def _said(self, answer: Mapping[str, Any]) -> str:
-        return str(answer["label"]) if "label" in answer else self.task.shown(answer, 1)
+        return str(answer["label"]) if "label" in answer else self.task.format_answer(answer, 1)
 
     def _answers(self, outputs: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-        model = self.model
-        return self.task.answers(outputs, self.features, model.labels, model.decoding)
+        return self.task.answers(outputs, self.features, self.model.facts)
 
     def _metric(self, outputs: Sequence[np.ndarray]) -> float:
-        model = self.model
-        metrics = self.task.metrics(outputs, self.features, model.labels, model.decoding)
+        metrics = self.task.metrics(outputs, self.features, self.model.facts)
         return float(metrics[self.task.metric])
 
     def _beside_rounding(self, found: DeviceCheck) -> DeviceCheck:

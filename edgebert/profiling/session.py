@@ -400,4 +400,4 @@ def sample_texts(task: Task[Any]) -> list[TextInput]:
     from edgebert.data.datasets import read_dataset, sample_set, take
 
     texts = list(take(read_dataset(sample_set().test), DEFAULT_TEXTS, seed=0).texts)
-    return [as_text_input(task.typed(example)) for example in task.check_examples(texts)]
+    return [as_text_input(task.input_texts(example)) for example in task.check_examples(texts)]

@@ -152,7 +152,7 @@ class _Job:
     def split(self, data: Dataset) -> EncodedSplit:
         """One part, encoded."""
         model = self.model
-        return encode_split(model, self.task, data, model.labels, model.decoding, self.recipe)
+        return encode_split(model, data, model.facts, self.recipe)
 
 
 def _recipe(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:

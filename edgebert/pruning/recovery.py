@@ -30,7 +30,7 @@ from edgebert.settings import (
     VocabularySettings,
 )
 from edgebert.system.progress import Progress, silent
-from edgebert.tasks.examples import typed_texts
+from edgebert.tasks.examples import all_input_texts
 from edgebert.training.record import TrainingResult, result_fields, training_facts
 from edgebert.training.state import describe_data, describe_model, require_same_run
 
@@ -112,7 +112,7 @@ def prune_with_recovery(
     if pruned is None:
         small = model
         if corpus is not None:
-            texts, heldout = (typed_texts(model, part) for part in (corpus, dev))
+            texts, heldout = (all_input_texts(model, part) for part in (corpus, dev))
             small = trim_vocabulary(model, texts, vocabulary, heldout).model
         pruned = prune_structure(small, train, structure, tell).model
         facts = training_facts(evaluate(KerasPredictor(pruned), dev).metrics)

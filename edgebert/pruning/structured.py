@@ -180,7 +180,7 @@ def calibration_rows(
     Raises:
         UsageError: there are fewer than `FEWEST_TEXTS` texts with words in them.
     """
-    typed = model.task.typed
+    typed = model.task.input_texts
     usable = [any(text.strip() for text in typed(each)) for each in calibration.examples]
     if sum(usable) < FEWEST_TEXTS:
         raise UsageError(

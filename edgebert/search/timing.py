@@ -37,7 +37,7 @@ def latency_texts(
         distance = np.abs(lengths_of(model, dev) - tokens)
         nearest = np.argsort(distance, kind="stable")[:texts]
         chosen = [dev.examples[place] for place in sorted(nearest)]
-    return tuple(model.task.typed(example) for example in chosen)
+    return tuple(model.task.input_texts(example) for example in chosen)
 
 
 def lengths_of(model: TaskModel, data: Dataset) -> npt.NDArray[np.int64]:

@@ -37,7 +37,7 @@ from edgebert.settings import (
     VocabularySettings,
 )
 from edgebert.system.progress import Progress
-from edgebert.tasks.examples import encodings_of, typed_texts
+from edgebert.tasks.examples import all_input_texts, encodings_of
 
 RECIPE = "dynamic-int8"
 CHECK_TEXTS = 24
@@ -185,7 +185,9 @@ class Workshop:
         """Trimming comes last: what training saw is kept, so it changes nothing that was learnt."""
         if not trimmed:
             return model
-        return trim_vocabulary(model, typed_texts(model, self.train), VocabularySettings()).model
+        return trim_vocabulary(
+            model, all_input_texts(model, self.train), VocabularySettings()
+        ).model
 
     def _try(
         self, moves: Moves, variant: TaskModel, reference: FloatReference, began: float

@@ -18,7 +18,7 @@ from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks.app_readers import CLASSIFIER_READERS
 from edgebert.tasks.labelled_rows import LabelledRows
-from edgebert.tasks.task import Decoding, Features
+from edgebert.tasks.task import Features, ModelFacts
 from edgebert.tasks.text_task import CLASSIFIER_LAYER as CLASSIFIER_LAYER
 from edgebert.tasks.text_task import TextTask, asked, line
 from edgebert.tasks.text_task import output_layer as output_layer
@@ -52,15 +52,14 @@ class Classification(TextTask):
     def rows(
         self,
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
-        targets = label_numbers(features, labels)
-        weights = np.ones(len(labels), np.float32)
+        targets = label_numbers(features, facts.labels)
+        weights = np.ones(len(facts.labels), np.float32)
         if settings.class_weights == "balanced":
-            weights = class_weights(targets, len(labels))
+            weights = class_weights(targets, len(facts.labels))
         rows = rows_of(features.encodings, tokenizer.pad_id)
         return LabelledRows(rows, targets, weights[targets])
 
@@ -74,35 +73,33 @@ class Classification(TextTask):
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         predicted = np.stack(outputs).argmax(-1)
-        return metrics(predicted, label_numbers(features, labels), len(labels))
+        return metrics(predicted, label_numbers(features, facts.labels), len(facts.labels))
 
     def answers(
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         found = []
         for example, output in zip(features.examples, outputs, strict=True):
             row = np.exp(log_softmax(output))
             best = int(row.argmax())
-            probabilities = dict(zip(labels, map(float, row), strict=True))
+            probabilities = dict(zip(facts.labels, map(float, row), strict=True))
             found.append(
                 {
                     **asked(example),
-                    "label": labels[best],
+                    "label": facts.labels[best],
                     "probability": float(row[best]),
                     "probabilities": probabilities,
                 }
             )
         return found
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         best = sorted(answer["probabilities"].items(), key=lambda item: -item[1])[:top]
         return line([f"{label} {share:.3f}" for label, share in best], answer)
 

@@ -36,7 +36,7 @@ from edgebert.tasks.sentence_pairs import (
     identities_of,
     read_sentences,
 )
-from edgebert.tasks.task import Decoding, Task
+from edgebert.tasks.task import Decoding, ModelFacts, Task
 
 if TYPE_CHECKING:
     import keras
@@ -90,14 +90,13 @@ class Embeddings(Task[SentenceFeatures]):
             raise UsageError(f"Expected a text or a pair of texts. Received: {len(texts)}.")
         return SentenceExample(texts[0], texts[1] if len(texts) == 2 else None)
 
-    def typed(self, example: Any) -> tuple[str, ...]:
+    def input_texts(self, example: Any) -> tuple[str, ...]:
         return tuple(example.texts[:2])
 
     def rows(
         self,
         features: SentenceFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> SentenceRows:
@@ -118,9 +117,9 @@ class Embeddings(Task[SentenceFeatures]):
     ) -> npt.NDArray[np.int64]:
         return features.numbers(rows)
 
-    def prepared(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
+    def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
         """As every task's; a base that makes no vectors gets the head that the settings name."""
-        base = super().prepared(checkpoint, settings)
+        base = super().prepare_checkpoint(checkpoint, settings)
         if base.sentence is not None:
             return base
         return replace(base, sentence=SentenceHead((settings.pooling,), (), settings.normalize))
@@ -132,7 +131,7 @@ class Embeddings(Task[SentenceFeatures]):
         import keras
 
         head = checkpoint.sentence
-        assert head is not None, "Task.prepared gives every base one"
+        assert head is not None, "Task.prepare_checkpoint gives every base one"
         rows = backbone.output["sequence_output"]
         present = keras.ops.cast(backbone.input["padding_mask"], "float32")
         parts = [_POOLINGS[name](rows, present) for name in head.pooling]
@@ -156,8 +155,7 @@ class Embeddings(Task[SentenceFeatures]):
         self,
         outputs: Sequence[np.ndarray],
         features: SentenceFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """Correlations of the cosine with the score.
 
@@ -181,8 +179,7 @@ class Embeddings(Task[SentenceFeatures]):
         self,
         outputs: Sequence[np.ndarray],
         features: SentenceFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         """`embedding` of a text, as the model gives it; of a pair the `cosine` of the two."""
         if features.texts == 1:
@@ -196,7 +193,7 @@ class Embeddings(Task[SentenceFeatures]):
             for example, cosine in zip(features.examples, (first * second).sum(-1), strict=True)
         ]
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         if "embedding" in answer:
             return json.dumps(answer, ensure_ascii=False)
         return f"{answer['cosine']:.3f}\t{answer['text']}\t{answer['pair']}"

@@ -16,7 +16,7 @@ from edgebert.data.labels import LabelUse
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
-from edgebert.tasks.task import Decoding, Features, Task, TrainingRows
+from edgebert.tasks.task import Decoding, Features, ModelFacts, Task, TrainingRows
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +45,7 @@ class Encoder(Task[Features]):
         use: LabelUse = "none" if labels == "none" else "optional"
         return read_dataset(path, columns.text_column, columns.label_column, use)
 
-    def settled(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
+    def resolve_settings(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
         self._refuse()
 
     def features(
@@ -63,8 +63,7 @@ class Encoder(Task[Features]):
     def rows(
         self,
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> TrainingRows:
@@ -88,8 +87,7 @@ class Encoder(Task[Features]):
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         self._refuse()
 
@@ -97,12 +95,11 @@ class Encoder(Task[Features]):
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         self._refuse()
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         self._refuse()
 
     def _refuse(self) -> NoReturn:

@@ -42,9 +42,9 @@ def task_with_answers(model: HasTask) -> Task[Any]:
     return model.task
 
 
-def typed_texts(model: HasTask, data: Dataset) -> list[str]:
+def all_input_texts(model: HasTask, data: Dataset) -> list[str]:
     """Every text of a data set: both texts of a pair, a question and its context."""
-    return [text for example in data.examples for text in model.task.typed(example)]
+    return [text for example in data.examples for text in model.task.input_texts(example)]
 
 
 def as_examples(task: Task[Any], given: Sequence[Any]) -> list[Any]:

@@ -38,7 +38,7 @@ from edgebert.tasks.masked_rows import (
     PLACES as PLACES,
 )
 from edgebert.tasks.masking import MaskedEncoding, Masking, padded_places
-from edgebert.tasks.task import Decoding, Features, Task, TrainingRows
+from edgebert.tasks.task import Decoding, Features, ModelFacts, Task, TrainingRows
 
 if TYPE_CHECKING:
     import keras
@@ -94,7 +94,7 @@ class MaskedLM(Task[MaskedFeatures]):
         texts = read_dataset(path, columns.text_column, columns.label_column, "none")
         return replace(texts, task=self.name)
 
-    def settled(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
+    def resolve_settings(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
         """Next sentences are learnt where the text has documents, unless it is said otherwise."""
         documents = train.examples
         many = isinstance(documents, Corpus) and documents.has_documents and len(documents) > 1
@@ -161,7 +161,7 @@ class MaskedLM(Task[MaskedFeatures]):
             raise UsageError(f"Expected one text with {MASK} in it. Received: {len(texts)} texts.")
         return Example(texts[0])
 
-    def typed(self, example: Any) -> tuple[str, ...]:
+    def input_texts(self, example: Any) -> tuple[str, ...]:
         """The text; of a document its sentences, as one."""
         return (example.text if isinstance(example, Example) else " ".join(example.sentences),)
 
@@ -172,8 +172,7 @@ class MaskedLM(Task[MaskedFeatures]):
     def rows(
         self,
         features: MaskedFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> MaskedRows:
@@ -181,14 +180,14 @@ class MaskedLM(Task[MaskedFeatures]):
             raise UsageError(
                 "Expected running text to learn. Received: texts with places to fill in."
             )
-        in_pairs = bool(decoding.get("next_sentence"))
+        in_pairs = bool(facts.decoding.get("next_sentence"))
         return MaskedRows(
             features.corpus, features.masking, features.encodings, settings.seed, in_pairs
         )
 
-    def prepared(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
+    def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
         """A base for this task; arrays of next-sentence prediction exactly where it is learnt."""
-        base = super().prepared(checkpoint, settings)
+        base = super().prepare_checkpoint(checkpoint, settings)
         size = base.config.hidden_size
         own = {"next_sentence.kernel": (2, size), "next_sentence.bias": (2,)}
         weights = {name: array for name, array in base.weights.items() if name not in own}
@@ -252,8 +251,7 @@ class MaskedLM(Task[MaskedFeatures]):
         self,
         outputs: Sequence[np.ndarray],
         features: MaskedFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """Perplexity and accuracy over all judged places; accuracy of next sentences, of pairs.
 
@@ -276,8 +274,7 @@ class MaskedLM(Task[MaskedFeatures]):
         self,
         outputs: Sequence[np.ndarray],
         features: MaskedFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         """`text`; `masks`, of each [MASK] its place and the likeliest `tokens`; the `filled` text.
 
@@ -303,7 +300,7 @@ class MaskedLM(Task[MaskedFeatures]):
             )
         return found
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         if not answer["masks"]:
             return f"{answer['text']}\t(no {MASK} in it)"
         choices = [

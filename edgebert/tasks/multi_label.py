@@ -22,7 +22,7 @@ from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.app_readers import CLASSIFIER_READERS
 from edgebert.tasks.classification import f1_score
 from edgebert.tasks.labelled_rows import LabelledRows
-from edgebert.tasks.task import Decoding, Features, TrainingRows
+from edgebert.tasks.task import Decoding, Features, ModelFacts, TrainingRows
 from edgebert.tasks.text_task import CLASSIFIER_LAYER, TextTask, asked, line
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class MultiLabel(TextTask):
     metric = "micro_f1"
     file_outputs = (PROBABILITIES, LOGITS)
     app_readers = CLASSIFIER_READERS
+    chooses_thresholds = True
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         wanted = RowSpec(LABEL_LIST, labels)
@@ -89,15 +90,14 @@ class MultiLabel(TextTask):
     def rows(
         self,
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
         """Targets are float32 `[rows, labels]`: 0, or what a label that is there weighs: 1, or so
         much more as it is rarer than its absence, for balanced weights.
         """
-        is_there = _label_matrix(features, labels)
+        is_there = _label_matrix(features, facts.labels)
         targets = is_there.astype(np.float32)
         if settings.class_weights == "balanced":
             counts = is_there.sum(0)
@@ -134,28 +134,25 @@ class MultiLabel(TextTask):
 
         return WeightedBinaryCrossentropy(name="binary_crossentropy")
 
-    def fitted(
-        self,
-        model_decoding: Decoding,
-        outputs: Sequence[np.ndarray],
-        features: Features,
-        labels: Sequence[str],
+    def choose_thresholds(
+        self, outputs: Sequence[np.ndarray], features: Features, facts: ModelFacts
     ) -> dict[str, Any]:
-        if THRESHOLD in model_decoding:
-            return dict(model_decoding)
-        threshold = best_threshold(_sigmoid(np.stack(outputs)), _label_matrix(features, labels))
-        return {**model_decoding, THRESHOLD: threshold}
+        if THRESHOLD in facts.decoding:
+            return dict(facts.decoding)
+        threshold = best_threshold(
+            _sigmoid(np.stack(outputs)), _label_matrix(features, facts.labels)
+        )
+        return {**facts.decoding, THRESHOLD: threshold}
 
     def metrics(
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """Micro and macro F1, and the share of texts with all labels right."""
-        given = _sigmoid(np.stack(outputs)) > _threshold(decoding)
-        is_there = _label_matrix(features, labels)
+        given = _sigmoid(np.stack(outputs)) > _threshold(facts.decoding)
+        is_there = _label_matrix(features, facts.labels)
         occurs = (given | is_there).any(0)
         each = [f1_score(given[:, i], is_there[:, i]) for i in np.flatnonzero(occurs)]
         return {
@@ -168,24 +165,25 @@ class MultiLabel(TextTask):
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         """`labels` over the threshold, the likeliest first, and `probabilities` of all."""
         found = []
         for example, output in zip(features.examples, outputs, strict=True):
             row = _sigmoid(output)
-            over = [i for i in np.argsort(-row, kind="stable") if row[i] > _threshold(decoding)]
+            over = [
+                i for i in np.argsort(-row, kind="stable") if row[i] > _threshold(facts.decoding)
+            ]
             found.append(
                 {
                     **asked(example),
-                    "labels": [labels[i] for i in over],
-                    "probabilities": dict(zip(labels, map(float, row), strict=True)),
+                    "labels": [facts.labels[i] for i in over],
+                    "probabilities": dict(zip(facts.labels, map(float, row), strict=True)),
                 }
             )
         return found
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         """All labels over the threshold; of more that are asked for, those under it in brackets."""
         shares, given = answer["probabilities"], answer["labels"]
         said = [f"{label} {shares[label]:.3f}" for label in given] or ["no label"]

@@ -11,7 +11,7 @@ import numpy as np
 from edgebert.data.datasets import Dataset
 from edgebert.data.tagging_schemes import OUTSIDE, as_iob2, inside, spans, split_tag
 from edgebert.settings import TaskSettings
-from edgebert.tasks.task import Decoding
+from edgebert.tasks.task import ModelFacts
 from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
 
 
@@ -44,15 +44,14 @@ class NamedEntities(TokenTask):
         self,
         outputs: Sequence[np.ndarray],
         features: TokenFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """Precision, recall and F1 of entities, right where type, start and end are.
 
         They are conlleval's (Tjong Kim Sang and De Meulder 2003), over all entities; then the share
         of words with the right tag, and as `entity_f1/TYPE` the F1 of each type in the data.
         """
-        said = [_iob2(each.tags) for each in self.word_tags(outputs, features, labels)]
+        said = [_iob2(each.tags) for each in self.word_tags(outputs, features, facts.labels)]
         return entity_metrics(said, true_tags(features))
 
     def more(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -73,7 +72,7 @@ class NamedEntities(TokenTask):
             )
         return {"entities": found}
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         entities = [
             f"{entity['type']}: {entity['text']} {entity['score']:.3f}"
             for entity in answer["entities"]

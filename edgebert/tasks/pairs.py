@@ -13,7 +13,7 @@ from edgebert.data.labels import ONE_LABEL, LabelUse
 from edgebert.settings import DataSettings
 from edgebert.tasks.app_readers import AppReaders
 from edgebert.tasks.classification import Classification, f1_score, label_numbers
-from edgebert.tasks.task import Decoding, Features
+from edgebert.tasks.task import Features, ModelFacts
 from edgebert.tasks.text_task import pairs_of
 
 
@@ -41,12 +41,11 @@ class Pairs(Classification):
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """Accuracy and macro F1; of two labels also `f1`, the second one's, as GLUE has it."""
-        found = super().metrics(outputs, features, labels, decoding)
-        if len(labels) == 2:
+        found = super().metrics(outputs, features, facts)
+        if len(facts.labels) == 2:
             predicted = np.stack(outputs).argmax(-1) == 1
-            found["f1"] = f1_score(predicted, label_numbers(features, labels) == 1)
+            found["f1"] = f1_score(predicted, label_numbers(features, facts.labels) == 1)
         return found

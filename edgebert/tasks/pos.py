@@ -9,7 +9,7 @@ import numpy as np
 
 from edgebert.data.datasets import Dataset
 from edgebert.tasks import classification
-from edgebert.tasks.task import Decoding
+from edgebert.tasks.task import ModelFacts
 from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
 
 
@@ -28,23 +28,24 @@ class PartsOfSpeech(TokenTask):
         self,
         outputs: Sequence[np.ndarray],
         features: TokenFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """The share of words with the right tag, and the mean F1 of the tags.
 
         A word without a token has no tag and counts as wrong.
         """
-        number = {label: place for place, label in enumerate(labels)}
-        said = [tag for each in self.word_tags(outputs, features, labels) for tag in each.tags]
+        number = {label: place for place, label in enumerate(facts.labels)}
+        said = [
+            tag for each in self.word_tags(outputs, features, facts.labels) for tag in each.tags
+        ]
         true = [tag for tags in true_tags(features) for tag in tags]
         predicted = np.array([-1 if tag is None else number[tag] for tag in said], np.int32)
         targets = np.array([number[tag] for tag in true], np.int32)
-        return classification.metrics(predicted, targets, len(labels))
+        return classification.metrics(predicted, targets, len(facts.labels))
 
     def more(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Nothing."""
         return {}
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         return " ".join(f"{word['text']}/{word['tag'] or '?'}" for word in answer["words"])

@@ -28,7 +28,7 @@ from edgebert.tasks.classification import log_softmax, output_layer
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.spans import Span, SpanFeatures, answer_columns, best_spans, encode_questions
 from edgebert.tasks.squad_metrics import best_threshold, exact_match, f1
-from edgebert.tasks.task import Decoding, Task
+from edgebert.tasks.task import Decoding, ModelFacts, Task
 
 if TYPE_CHECKING:
     import keras
@@ -55,6 +55,7 @@ class QuestionAnswering(Task[SpanFeatures]):
     file_outputs = (LOGITS,)
     file_lengths = (64, 128, 256, 384)
     max_length = 384
+    chooses_thresholds = True
     app_readers = AppReaders(
         "Task Library BertQuestionAnswerer", length=384, task_library_only=True
     )
@@ -95,7 +96,7 @@ class QuestionAnswering(Task[SpanFeatures]):
             raise UsageError(f"Expected a question and its context. Received: {len(texts)} texts.")
         return Question("", *texts)
 
-    def typed(self, example: Question) -> tuple[str, ...]:
+    def input_texts(self, example: Question) -> tuple[str, ...]:
         return example.question, example.context
 
     def check_examples(self, texts: Sequence[str]) -> list[Any]:
@@ -106,8 +107,7 @@ class QuestionAnswering(Task[SpanFeatures]):
     def rows(
         self,
         features: SpanFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
@@ -147,17 +147,13 @@ class QuestionAnswering(Task[SpanFeatures]):
 
         return SpanLoss()
 
-    def fitted(
-        self,
-        model_decoding: Decoding,
-        outputs: Sequence[np.ndarray],
-        features: SpanFeatures,
-        labels: Sequence[str],
+    def choose_thresholds(
+        self, outputs: Sequence[np.ndarray], features: SpanFeatures, facts: ModelFacts
     ) -> dict[str, Any]:
         """Chooses `null_threshold` by F1, where some of the questions have no answer."""
         if not any(question.is_impossible for question in features.examples):
-            return dict(model_decoding)
-        best = self._best(outputs, features, model_decoding)
+            return dict(facts.decoding)
+        best = self._best(outputs, features, facts.decoding)
         scores = [
             [f1(text, _texts(question)) for text in (_text(question, spans), "")]
             for question, (spans, _) in zip(features.examples, best, strict=True)
@@ -166,9 +162,9 @@ class QuestionAnswering(Task[SpanFeatures]):
         margins = np.array([_null_margin(*each) for each in best])
         either = np.isfinite(margins)
         if not either.any():
-            return dict(model_decoding)
+            return dict(facts.decoding)
         threshold, _ = best_threshold(margins[either], answered[either], unanswered[either])
-        return {**model_decoding, "null_threshold": threshold}
+        return {**facts.decoding, "null_threshold": threshold}
 
     def _best(
         self, outputs: Sequence[np.ndarray], features: SpanFeatures, decoding: Decoding, n: int = 1
@@ -185,13 +181,12 @@ class QuestionAnswering(Task[SpanFeatures]):
         self,
         outputs: Sequence[np.ndarray],
         features: SpanFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """F1 and exact match as of SQuAD's script; of both kinds of questions where both are."""
-        threshold = self._known(decoding)["null_threshold"]
+        threshold = self._known(facts.decoding)["null_threshold"]
         scores, impossible = [], []
-        best = self._best(outputs, features, decoding)
+        best = self._best(outputs, features, facts.decoding)
         for question, (spans, null_score) in zip(features.examples, best, strict=True):
             is_none = _is_none(spans, null_score, threshold)
             text = "" if is_none else _text(question, spans)
@@ -209,8 +204,7 @@ class QuestionAnswering(Task[SpanFeatures]):
         self,
         outputs: Sequence[np.ndarray],
         features: SpanFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         """Of each question its `id`, `text` (the question) and `answers`, the best one first.
 
@@ -218,9 +212,9 @@ class QuestionAnswering(Task[SpanFeatures]):
         among those listed, by softmax. Where there may be no answer, that is one of them: its text
         is empty, and so are its bounds. There is always one at least.
         """
-        known = self._known(decoding)
+        known = self._known(facts.decoding)
         threshold = known["null_threshold"]
-        best = self._best(outputs, features, decoding, known["n_best"])
+        best = self._best(outputs, features, facts.decoding, known["n_best"])
         return [
             {
                 "id": question.id,
@@ -230,7 +224,7 @@ class QuestionAnswering(Task[SpanFeatures]):
             for question, (spans, null_score) in zip(features.examples, best, strict=True)
         ]
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         listed = (f"{each['text'] or NO_ANSWER} {each['score']:.3f}" for each in answer["answers"])
         return "\t".join([*list(listed)[:top], answer["text"]])
 

@@ -21,7 +21,7 @@ from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks.labelled_rows import LabelledRows
-from edgebert.tasks.task import Decoding, Features
+from edgebert.tasks.task import Decoding, Features, ModelFacts
 from edgebert.tasks.text_task import TextTask, asked, line, pairs_of
 
 TEXTS = "texts"
@@ -50,6 +50,7 @@ class Regression(TextTask):
     problem = heads.REGRESSION
     metric = "spearman"
     file_outputs = (SCORE_OUTPUT,)
+    chooses_thresholds = True
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         return read_table(path, columns, RowSpec(SCORE, labels), ScoredExample, self.name)
@@ -83,8 +84,7 @@ class Regression(TextTask):
     def rows(
         self,
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
@@ -95,7 +95,7 @@ class Regression(TextTask):
                 f"Received: {settings.class_weights}."
             )
         rows = rows_of(features.encodings, tokenizer.pad_id)
-        mean, deviation = _units(decoding)
+        mean, deviation = _units(facts.decoding)
         targets = ((_scores(features) - mean) / deviation).astype(np.float32)[:, None]
         return LabelledRows(rows, targets, np.ones(len(rows), np.float32))
 
@@ -105,22 +105,18 @@ class Regression(TextTask):
 
         return keras.losses.MeanSquaredError()
 
-    def fitted(
-        self,
-        model_decoding: Decoding,
-        outputs: Sequence[np.ndarray],
-        features: Features,
-        labels: Sequence[str],
+    def choose_thresholds(
+        self, outputs: Sequence[np.ndarray], features: Features, facts: ModelFacts
     ) -> dict[str, Any]:
         """Nothing is chosen: `texts` says whether the model reads pairs."""
         is_pair = all(example.pair is not None for example in features.examples)
-        return {**model_decoding, TEXTS: 2 if is_pair else 1}
+        return {**facts.decoding, TEXTS: 2 if is_pair else 1}
 
     def training_units(self, train: Dataset) -> dict[str, Any]:
         scores = [example.score for example in train.examples]
         return {MEAN: float(np.mean(scores)), DEVIATION: float(np.std(scores)) or 1.0}
 
-    def finished(
+    def finalize(
         self, checkpoint: Checkpoint, decoding: Decoding
     ) -> tuple[Checkpoint, dict[str, Any]]:
         mean, deviation = _units(decoding)
@@ -135,11 +131,10 @@ class Regression(TextTask):
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """Pearson's and Spearman's correlation, and the mean squared error."""
-        predicted, actual = _predicted(outputs, decoding), _scores(features)
+        predicted, actual = _predicted(outputs, facts.decoding), _scores(features)
         return {
             "spearman": spearman(predicted, actual),
             "pearson": pearson(predicted, actual),
@@ -150,17 +145,16 @@ class Regression(TextTask):
         self,
         outputs: Sequence[np.ndarray],
         features: Features,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         """`score`, in the unit of the training rows."""
-        scores = _predicted(outputs, decoding)
+        scores = _predicted(outputs, facts.decoding)
         return [
             {**asked(example), "score": float(score)}
             for example, score in zip(features.examples, scores, strict=True)
         ]
 
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         return line([f"{answer['score']:.3f}"], answer)
 
 

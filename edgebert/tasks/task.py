@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -40,6 +40,19 @@ edgebert.json and in the file's manifest. Each task says in `decoding` which key
 
 EVALUATION = -1
 """Epoch number that selects the rows as they are evaluated: the same at every call."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a task must know of a model to read its outputs.
+
+    Attributes:
+        labels: Labels of the head, in the order of its outputs.
+        decoding: The settings of the answers: see `Decoding`.
+    """
+
+    labels: tuple[str, ...] = ()
+    decoding: Decoding = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,7 @@ class Task(ABC, Generic[F]):
         file_lengths: the token lengths that a `.tflite` has where none are asked for, as far as
             the model goes.
         max_length: the default of `--max-length`.
+        chooses_thresholds: Whether `choose_thresholds` chooses anything.
         has_answers: Whether the model predicts anything; False for a bare encoder.
         comparable: Whether the outputs of two models can be compared example by example, as
             distillation and structured pruning do.
@@ -126,6 +140,7 @@ class Task(ABC, Generic[F]):
     file_outputs: ClassVar[tuple[str, ...]]
     file_lengths: ClassVar[tuple[int, ...]] = DEFAULT_LENGTHS
     max_length: ClassVar[int] = 128
+    chooses_thresholds: ClassVar[bool] = False
     has_answers: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
     distills_unlabelled: ClassVar[bool] = False
@@ -157,7 +172,7 @@ class Task(ABC, Generic[F]):
             UsageError: columns are named where there are none.
         """
 
-    def settled(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
+    def resolve_settings(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
         """The settings after what the training data decides was decided.
 
         Raises:
@@ -185,7 +200,7 @@ class Task(ABC, Generic[F]):
         """What a newly trained model's answers depend on, ready for JSON."""
         return {}
 
-    def whole_decoding(self, decoding: Decoding) -> dict[str, Any]:
+    def complete_decoding(self, decoding: Decoding) -> dict[str, Any]:
         """A model's decoding with what a model of somebody else does not say, for a manifest."""
         return dict(decoding)
 
@@ -210,7 +225,7 @@ class Task(ABC, Generic[F]):
             UsageError: not as many texts as the task wants; it says which.
         """
 
-    def typed(self, example: Any) -> tuple[str, ...]:
+    def input_texts(self, example: Any) -> tuple[str, ...]:
         """The texts of an example as somebody would type them: what `example` takes."""
         return (example.text,)
 
@@ -228,8 +243,7 @@ class Task(ABC, Generic[F]):
     def rows(
         self,
         features: F,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> TrainingRows:
@@ -242,7 +256,7 @@ class Task(ABC, Generic[F]):
         """
         return rows
 
-    def prepared(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
+    def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
         """A base for this task: without other heads' arrays, with what its own head must say.
 
         What of the task's own head is there already stays; it is trained on where it fits.
@@ -299,21 +313,17 @@ class Task(ABC, Generic[F]):
         put the batch's loss together by it.
         """
 
-    def fitted(
-        self,
-        model_decoding: Decoding,
-        outputs: Sequence[np.ndarray],
-        features: F,
-        labels: Sequence[str],
+    def choose_thresholds(
+        self, outputs: Sequence[np.ndarray], features: F, facts: ModelFacts
     ) -> dict[str, Any]:
         """The decoding after what is chosen on the dev split, such as thresholds, was chosen."""
-        return dict(model_decoding)
+        return dict(facts.decoding)
 
     def training_units(self, train: Dataset) -> dict[str, Any]:
-        """Decoding keys that hold while a new head is trained; `finished` works them in."""
+        """Decoding keys that hold while a new head is trained; `finalize` works them in."""
         return {}
 
-    def finished(
+    def finalize(
         self, checkpoint: Checkpoint, decoding: Decoding
     ) -> tuple[Checkpoint, dict[str, Any]]:
         """The trained checkpoint and its decoding as they are kept."""
@@ -341,8 +351,7 @@ class Task(ABC, Generic[F]):
         self,
         outputs: Sequence[np.ndarray],
         features: F,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> dict[str, float]:
         """How outputs do on labelled features; shares from 0 to 1 where the metric is a share."""
 
@@ -351,16 +360,15 @@ class Task(ABC, Generic[F]):
         self,
         outputs: Sequence[np.ndarray],
         features: F,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         """What each example is answered with, ready for JSON: one dict an example.
 
-        Every answer has the key `text`, what was asked, and is told to a person by `shown`.
+        Every answer has the key `text`, what was asked, and is told to a person by `format_answer`.
         """
 
     @abstractmethod
-    def shown(self, answer: Mapping[str, Any], top: int) -> str:
+    def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         """One answer as a line of text, for a person; `top`: how many choices to show."""
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray | None:

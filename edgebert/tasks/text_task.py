@@ -50,12 +50,12 @@ class TextTask(Task[Features]):
     def unlabelled(self, text: str, pair: str | None) -> Any:
         """An example without a label."""
 
-    def typed(self, example: Any) -> tuple[str, ...]:
+    def input_texts(self, example: Any) -> tuple[str, ...]:
         return (example.text,) if example.pair is None else (example.text, example.pair)
 
-    def prepared(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
+    def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
         """As every task's; a head whose outputs mean something else is left out."""
-        base = super().prepared(checkpoint, settings)
+        base = super().prepare_checkpoint(checkpoint, settings)
         if base.problem == self.problem:
             return base
         encoder = {name: array for name, array in base.weights.items() if not is_head_weight(name)}

@@ -24,7 +24,7 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.classification import class_weights, log_softmax, output_layer
-from edgebert.tasks.task import Decoding, Features, Task
+from edgebert.tasks.task import Decoding, Features, ModelFacts, Task
 from edgebert.tasks.word_alignment import WINDOW_OVERLAP, Parts, Places, align, joined_places
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class TokenTask(Task[TokenFeatures]):
             "window_overlap": WINDOW_OVERLAP,
         }
 
-    def whole_decoding(self, decoding: Decoding) -> dict[str, Any]:
+    def complete_decoding(self, decoding: Decoding) -> dict[str, Any]:
         """Models of others are taken to be taught the first parts of words alone."""
         return {**self.decoding(TaskSettings(labelled_parts=FIRST_PARTS)), **decoding}
 
@@ -189,13 +189,12 @@ class TokenTask(Task[TokenFeatures]):
     def rows(
         self,
         features: TokenFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> TokenRows:
-        number = {label: place for place, label in enumerate(labels)}
-        only_first = decoding.get("labelled_parts") == FIRST_PARTS
+        number = {label: place for place, label in enumerate(facts.labels)}
+        only_first = facts.decoding.get("labelled_parts") == FIRST_PARTS
         targets = []
         for encoding, owner, parts in zip(
             features.encodings, features.owners, features.parts, strict=True
@@ -210,9 +209,9 @@ class TokenTask(Task[TokenFeatures]):
                 row[parts.tokens[~parts.first]] = NO_TARGET
             targets.append(row)
         flat = np.concatenate(targets)
-        weights = np.ones(len(labels), np.float32)
+        weights = np.ones(len(facts.labels), np.float32)
         if settings.class_weights == "balanced":
-            weights = class_weights(flat[flat != NO_TARGET], len(labels))
+            weights = class_weights(flat[flat != NO_TARGET], len(facts.labels))
         return TokenRows(rows_of(features.encodings, tokenizer.pad_id), flat, weights)
 
     def tag_of_later_part(self, tag: str) -> str:
@@ -259,8 +258,7 @@ class TokenTask(Task[TokenFeatures]):
         self,
         outputs: Sequence[np.ndarray],
         features: TokenFeatures,
-        labels: Sequence[str],
-        decoding: Decoding,
+        facts: ModelFacts,
     ) -> list[dict[str, Any]]:
         """Of each example `text` and `words`, and what `more` adds.
 
@@ -271,7 +269,7 @@ class TokenTask(Task[TokenFeatures]):
         for example, places, said in zip(
             features.examples,
             features.places,
-            self.word_tags(outputs, features, labels),
+            self.word_tags(outputs, features, facts.labels),
             strict=True,
         ):
             text = example.text

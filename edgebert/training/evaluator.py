@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
 from edgebert.encoding.encoded_rows import Inputs
-from edgebert.tasks.task import EVALUATION, Decoding, Features, Task, TrainingRows
+from edgebert.tasks.task import EVALUATION, Decoding, Features, ModelFacts, Task, TrainingRows
 from edgebert.training.batches import sorted_batches
 
 Run = Callable[[Inputs], Any]
@@ -43,22 +43,20 @@ class EncodedSplit:
     """A labelled split, encoded: what is learnt, or, of the dev split, the judge.
 
     Where the judge chooses, every epoch is scored with the thresholds that are best for it on these
-    rows, which are those that the model would get (`Task.fitted`).
+    rows, which are those that the model would get (`Task.choose_thresholds`).
 
     Attributes:
         task: whose metrics they are.
         features: of the split.
         rows: the same as they are learnt, for the loss.
-        labels: of the model.
-        decoding: of the model.
+        facts: labels and decoding of the model.
         chooses: whether what the task chooses on a dev split is chosen on these rows.
     """
 
     task: Task[Any]
     features: Features
     rows: TrainingRows
-    labels: Sequence[str]
-    decoding: Decoding
+    facts: ModelFacts
     chooses: bool = False
 
     @property
@@ -67,23 +65,24 @@ class EncodedSplit:
 
     @cached_property
     def loss(self) -> Any:
-        return self.task.loss(self.labels)
+        return self.task.loss(self.facts.labels)
 
     def score(self, run: Run, batch_size: int, longest: int) -> dict[str, float]:
         outputs, loss = self.outputs(run, batch_size, longest)
-        metrics = self.task.metrics(outputs, self.features, self.labels, self._fitted(outputs))
+        facts = replace(self.facts, decoding=self._chosen_decoding(outputs))
+        metrics = self.task.metrics(outputs, self.features, facts)
         return {**metrics, "loss": loss}
 
-    def fitted(self, run: Run, batch_size: int, longest: int) -> dict[str, Any]:
-        """The model's decoding after what is chosen on these rows was chosen."""
-        if type(self.task).fitted is Task.fitted:  # nothing to choose: spares running the model
-            return dict(self.decoding)
-        return dict(self._fitted(self.outputs(run, batch_size, longest)[0]))
+    def chosen_decoding(self, run: Run, batch_size: int, longest: int) -> dict[str, Any]:
+        """The model's decoding with the thresholds that are chosen on these rows."""
+        if not self.task.chooses_thresholds:
+            return dict(self.facts.decoding)
+        return dict(self._chosen_decoding(self.outputs(run, batch_size, longest)[0]))
 
-    def _fitted(self, outputs: Sequence[np.ndarray]) -> Decoding:
+    def _chosen_decoding(self, outputs: Sequence[np.ndarray]) -> Decoding:
         if not self.chooses:
-            return self.decoding
-        return self.task.fitted(self.decoding, outputs, self.features, self.labels)
+            return self.facts.decoding
+        return self.task.choose_thresholds(outputs, self.features, self.facts)
 
     def outputs(self, run: Run, batch_size: int, longest: int) -> tuple[list[np.ndarray], float]:
         """What the model gives for each encoding, and the mean loss."""

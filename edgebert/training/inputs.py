@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from edgebert.data.datasets import Dataset, split_dataset, take
 from edgebert.errors import refuse
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import DeviceSettings, FinetuneSettings, broken_rules
-from edgebert.tasks.task import Decoding, Task
+from edgebert.tasks.task import ModelFacts
 from edgebert.training.evaluator import EncodedSplit
 
 _SHORTEST = 3
@@ -65,26 +62,22 @@ def choose_rows(
 
 
 def encode_split(
-    base: TaskModel,
-    task: Task[Any],
+    model: TaskModel,
     data: Dataset,
-    labels: Sequence[str],
-    decoding: Decoding,
+    facts: ModelFacts,
     settings: FinetuneSettings,
     chooses: bool = False,
 ) -> EncodedSplit:
-    """Encodes labelled examples: what is learnt of them, and the judge that they can be.
+    """Encodes labelled examples as training rows and as an evaluation split.
 
     Args:
-        base: whose tokenizer it is.
-        task: what is learnt.
-        data: labelled.
-        labels: of the head.
-        decoding: of the model.
-        settings: the longest text, and how rows are weighed.
-        chooses: whether thresholds of the task are chosen on this split.
+        model: The model, whose tokenizer and task are used.
+        data: Labelled examples.
+        facts: Labels and decoding of the head that is trained.
+        settings: Maximum length and weights of the rows.
+        chooses: Whether the task's thresholds are chosen on this split.
     """
-    tokenizer = base.tokenizer
-    features = task.features(tokenizer, data.examples, settings.max_length, decoding)
-    rows = task.rows(features, labels, decoding, settings, tokenizer)
-    return EncodedSplit(task, features, rows, labels, decoding, chooses)
+    task, tokenizer = model.task, model.tokenizer
+    features = task.features(tokenizer, data.examples, settings.max_length, facts.decoding)
+    rows = task.rows(features, facts, settings, tokenizer)
+    return EncodedSplit(task, features, rows, facts, chooses)

@@ -42,7 +42,7 @@ def answerer(minilm_dir: Path) -> TaskModel:
     """MiniLM with a head that likes some tokens of any context."""
     task = task_named("qa")
     model = open_model(minilm_dir, as_base=True)
-    checkpoint = task.prepared(model.checkpoint, TaskSettings())
+    checkpoint = task.prepare_checkpoint(model.checkpoint, TaskSettings())
     rng = np.random.default_rng(3)
     hidden = checkpoint.config.hidden_size
     head = {

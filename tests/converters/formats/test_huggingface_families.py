@@ -424,7 +424,7 @@ def test_a_head_is_dropped_where_another_is_trained(task: str) -> None:
     """A base keeps its head until the task that is trained on it says what it needs."""
     base = open_model(CHECKPOINTS / "BertForTokenClassification", as_base=True)
     assert base.checkpoint.head == heads.TOKEN_CLASSIFIER
-    prepared = task_named(task).prepared(base.checkpoint, TaskSettings(task=task))
+    prepared = task_named(task).prepare_checkpoint(base.checkpoint, TaskSettings(task=task))
     assert (prepared.head, prepared.labels) == (heads.ENCODER, ())
 
 

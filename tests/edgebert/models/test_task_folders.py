@@ -171,7 +171,7 @@ def test_what_no_class_of_hugging_face_computes_is_not_saved(
         model.save(tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
     settings = TaskSettings(task="masked-lm", next_sentence="on")
-    prepared = task_named("masked-lm").prepared(model.checkpoint, settings)
+    prepared = task_named("masked-lm").prepare_checkpoint(model.checkpoint, settings)
     assert replace(model, checkpoint=prepared).save(tmp_path / "saved").is_dir()
 
 
@@ -182,7 +182,9 @@ def test_any_task_can_be_trained_on_any_head_and_saved(
     """The base is a classifier whose pooler is DistilBERT's, with one segment."""
     config = replace(tiny_config, pooler_activation=RELU, num_segments=1)
     base = random_task_checkpoint(config, "multi-label")
-    prepared = task_named(task).prepared(base, TaskSettings(task=task, next_sentence="on"))
+    prepared = task_named(task).prepare_checkpoint(
+        base, TaskSettings(task=task, next_sentence="on")
+    )
     own = random_task_checkpoint(prepared.config, task, seed=3)
     has_head = {name: array for name, array in own.weights.items() if heads.is_head_weight(name)}
     checkpoint = replace(

@@ -20,7 +20,7 @@ from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import TASKS, DataSettings, PruneSettings, StructureSettings
 from edgebert.tasks import task_named
-from edgebert.tasks.examples import encodings_of, typed_texts
+from edgebert.tasks.examples import all_input_texts, encodings_of
 from edgebert.training import fitting
 from edgebert.training.heads import Head, drawn_loss, kind_of
 from edgebert.training.packed_encoder import Taps
@@ -105,7 +105,7 @@ def test_tokens_of_all_texts_stay(
 ) -> None:
     model = tiny_task_model(task)
     data = task_named(task).read(tiny_task_file(task), DataSettings(), "required")
-    trimmed = trim_vocabulary(model, typed_texts(model, data)).model
+    trimmed = trim_vocabulary(model, all_input_texts(model, data)).model
     assert trimmed.tokenizer.vocabulary.size < model.tokenizer.vocabulary.size
     assert trimmed.task.name == task
     longest = replace(model, checkpoint=trimmed.checkpoint, tokenizer=trimmed.tokenizer)

@@ -28,6 +28,7 @@ from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, Ta
 from edgebert.tasks import task_named
 from edgebert.tasks.embeddings import Embeddings
 from edgebert.tasks.sentence_pairs import SentenceExample
+from edgebert.tasks.task import ModelFacts
 from tests.golden.sentence_models import (
     FOLDER,
     HEADS,
@@ -181,7 +182,7 @@ def test_a_pair_is_answered_with_its_cosine(tiny_task_model: Callable[[str], Tas
     assert same["cosine"] == pytest.approx(1, abs=1e-6)
     a, b = vectors_of(predictor, ["the movie", "stop the alarm"])
     assert other["cosine"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-6)
-    assert TASK.shown(other, 1) == f"{other['cosine']:.3f}\tthe movie\tstop the alarm"
+    assert TASK.format_answer(other, 1) == f"{other['cosine']:.3f}\tthe movie\tstop the alarm"
 
 
 def features_of(*examples: SentenceExample) -> object:
@@ -195,7 +196,7 @@ def test_correlations_are_those_of_the_cosine() -> None:
     angles = np.radians([0, 80, 0, 50, 0, 10, 0, 30])
     outputs = [3 * np.array([np.cos(a), np.sin(a)], np.float32) for a in angles]
     examples = [SentenceExample("a", "b", score) for score in (0.0, 1.0, 5.0, 4.0)]
-    metrics = TASK.metrics(outputs, features_of(*examples), (), {})  # type: ignore[arg-type]
+    metrics = TASK.metrics(outputs, features_of(*examples), ModelFacts())  # type: ignore[arg-type]
     assert metrics["spearman"] == pytest.approx(1)
     cosines = np.cos(angles[1::2])
     expected = np.corrcoef(cosines, [0, 1, 5, 4])[0, 1]
@@ -210,7 +211,7 @@ def test_pairs_without_scores_are_told_from_strangers() -> None:
         for pair in pairs
         for t in pair.texts
     ]
-    metrics = TASK.metrics(outputs, features_of(*pairs), (), {})  # type: ignore[arg-type]
+    metrics = TASK.metrics(outputs, features_of(*pairs), ModelFacts())  # type: ignore[arg-type]
     assert metrics["recall_at_1"] == pytest.approx(1)
     assert 0.5 < metrics["spearman"] < 0.9
 
@@ -229,7 +230,7 @@ def test_the_metric_does_not_depend_on_the_batch(
 
 def rows_of(data: Dataset, model: TaskModel):  # type: ignore[no-untyped-def]
     features = TASK.features(model.tokenizer, data.examples, 40, {})
-    return TASK.rows(features, (), {}, FinetuneSettings(), model.tokenizer)
+    return TASK.rows(features, ModelFacts(), FinetuneSettings(), model.tokenizer)
 
 
 def test_a_batch_has_the_first_texts_and_then_the_second_ones(
@@ -347,7 +348,7 @@ def test_dense_layers_are_trained_and_kept(
 
 def test_another_task_leaves_the_head_out_of_its_base() -> None:
     base = sentence_model("all").checkpoint
-    prepared = task_named("classification").prepared(base, TaskSettings())
+    prepared = task_named("classification").prepare_checkpoint(base, TaskSettings())
     assert prepared.sentence is None
     assert not [name for name in prepared.weights if name.startswith("sentence.")]
 

@@ -165,8 +165,8 @@ def test_a_device_is_held_against_this_machine(
 @every_task
 def test_what_was_typed_is_an_example_again(task: str, tiny_task_file: Files) -> None:
     for example in examples_of(task, tiny_task_file(task)):
-        typed = task_named(task).typed(example)
-        assert task_named(task).typed(task_named(task).example(*typed)) == typed
+        typed = task_named(task).input_texts(example)
+        assert task_named(task).input_texts(task_named(task).example(*typed)) == typed
 
 
 @every_task

@@ -22,7 +22,7 @@ from edgebert.tasks.mask_filling import filled
 from edgebert.tasks.masked_lm import EVALUATED_PLACES, MaskedFeatures, MaskedLM
 from edgebert.tasks.masked_rows import PLACES, MaskedRows
 from edgebert.tasks.masking import MaskedEncoding
-from edgebert.tasks.task import EVALUATION
+from edgebert.tasks.task import EVALUATION, ModelFacts
 
 TASK = MaskedLM()
 ON, OFF = {"next_sentence": True}, {"next_sentence": False}
@@ -47,7 +47,7 @@ def features_of(corpus: Path, tokenizer: Tokenizer, decoding: dict[str, object])
 
 def rows_of(corpus: Path, tokenizer: Tokenizer, decoding: dict[str, object]) -> MaskedRows:
     features = features_of(corpus, tokenizer, decoding)
-    return TASK.rows(features, (), decoding, SETTINGS, tokenizer)
+    return TASK.rows(features, ModelFacts((), decoding), SETTINGS, tokenizer)
 
 
 def test_places_are_drawn_anew_each_epoch_and_are_the_same_again(
@@ -84,7 +84,7 @@ def test_targets_are_what_stood_there(corpus: Path, tokenizer: Tokenizer, epoch:
 
 def test_a_judge_and_a_predictor_ask_the_same(corpus: Path, tokenizer: Tokenizer) -> None:
     features = features_of(corpus, tokenizer, ON)
-    rows = TASK.rows(features, (), ON, SETTINGS, tokenizer)
+    rows = TASK.rows(features, ModelFacts((), ON), SETTINGS, tokenizer)
     inputs, targets, _ = rows.batch(np.array([2]), 24, EVALUATION)
     encoding = features.encodings[2]
     assert isinstance(encoding, MaskedEncoding)
@@ -121,13 +121,16 @@ def test_metrics_are_those_of_plain_arithmetic(corpus: Path, tokenizer: Tokenize
             losses.append(-np.log(shares[hidden] / shares.sum()))
             hits.append(shares.argmax() == hidden)
         pairs.append((following[row, 0] > following[row, 1]) == (encoding.follows == 1))
-    metrics = TASK.metrics(outputs, features, (), ON)
+    metrics = TASK.metrics(outputs, features, ModelFacts((), ON))
     assert metrics["perplexity"] == pytest.approx(np.exp(np.mean(losses)), rel=1e-5)
     assert metrics["masked_accuracy"] == pytest.approx(np.mean(hits))
     assert metrics["next_sentence_accuracy"] == pytest.approx(np.mean(pairs))
     assert max(output.nbytes for output in outputs) < 200
     alone = TASK.split_outputs({"logits": logits}, encodings)
-    assert set(TASK.metrics(alone, features, (), ON)) == {"perplexity", "masked_accuracy"}
+    assert set(TASK.metrics(alone, features, ModelFacts((), ON))) == {
+        "perplexity",
+        "masked_accuracy",
+    }
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_each_row(tokenizer: Tokenizer) -> None:
@@ -158,7 +161,7 @@ def test_next_sentences_are_learnt_where_there_are_documents(
     path = tmp_path / "text.txt"
     path.write_text(text)
     data = TASK.read(path, DataSettings(), "required")
-    assert TASK.settled(TaskSettings(next_sentence=asked), data).next_sentence == learnt
+    assert TASK.resolve_settings(TaskSettings(next_sentence=asked), data).next_sentence == learnt
 
 
 def test_settings_that_do_not_fit_the_text_are_refused(tmp_path: Path) -> None:
@@ -166,10 +169,10 @@ def test_settings_that_do_not_fit_the_text_are_refused(tmp_path: Path) -> None:
     path.write_text("one\ntwo\n")
     data = TASK.read(path, DataSettings(), "required")
     with pytest.raises(UsageError, match="expected documents for --next-sentence on"):
-        TASK.settled(TaskSettings(next_sentence="on"), data)
+        TASK.resolve_settings(TaskSettings(next_sentence="on"), data)
     for share in (0.0, 1.0, -1.0):
         with pytest.raises(UsageError, match="--mask-share: expected between 0 and 1"):
-            TASK.settled(TaskSettings(mask_share=share), data)
+            TASK.resolve_settings(TaskSettings(mask_share=share), data)
 
 
 def test_a_base_without_the_head_learns_and_a_resumed_run_is_the_same(
@@ -255,12 +258,12 @@ def test_answers_say_where_and_what(tiny_task_model: Models) -> None:
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) <= 1
     assert answer["filled"] == filled(text, answer["masks"])
-    shown = TASK.shown(answer, 2).split("\t")
+    shown = TASK.format_answer(answer, 2).split("\t")
     assert shown[0] == answer["filled"]
     assert [choice.count(",") for choice in shown[1:]] == [1, 1]
     (alone,) = predict(keras, ["play music"])
     assert alone["masks"] == []
-    assert TASK.shown(alone, 1) == "play music\t(no [MASK] in it)"
+    assert TASK.format_answer(alone, 1) == "play music\t(no [MASK] in it)"
 
 
 def test_a_piece_joins_the_word_before_it() -> None:
@@ -289,9 +292,9 @@ def test_any_text_can_be_checked_and_measured(tokenizer: Tokenizer, tmp_path: Pa
 def test_texts_with_masks_are_nothing_to_learn_or_judge(tokenizer: Tokenizer) -> None:
     features = TASK.features(tokenizer, [Example("play [MASK]")], 24, {})
     with pytest.raises(UsageError, match="Expected running text to learn"):
-        TASK.rows(features, (), OFF, SETTINGS, tokenizer)
+        TASK.rows(features, ModelFacts((), OFF), SETTINGS, tokenizer)
     with pytest.raises(UsageError, match="Expected running text to judge on"):
-        TASK.metrics([], features, (), OFF)
+        TASK.metrics([], features, ModelFacts((), OFF))
     with pytest.raises(UsageError, match=r"one text with \[MASK\]"):
         TASK.example("a", "b")
 

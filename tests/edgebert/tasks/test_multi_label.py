@@ -23,7 +23,7 @@ from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.classification import f1_score
 from edgebert.tasks.multi_label import MultiLabelExample, best_threshold
-from edgebert.tasks.task import Features
+from edgebert.tasks.task import Features, ModelFacts
 
 MULTI_LABEL = task_named("multi-label")
 LABELS = ("lights", "music", "timer")
@@ -75,8 +75,10 @@ def test_the_decoding(tiny_task_model: Callable[[str], TaskModel]) -> None:
     fixed = MULTI_LABEL.decoding(TaskSettings(threshold=0.7))
     assert fixed == {"threshold": 0.7}
     features, outputs = features_of(("music",), ()), log_odds([0.1, 0.4, 0.1], [0.1, 0.1, 0.2])
-    assert MULTI_LABEL.fitted({}, outputs, features, LABELS) == {"threshold": pytest.approx(0.3)}
-    assert MULTI_LABEL.fitted(fixed, outputs, features, LABELS) == fixed
+    assert MULTI_LABEL.choose_thresholds(outputs, features, ModelFacts(LABELS)) == {
+        "threshold": pytest.approx(0.3)
+    }
+    assert MULTI_LABEL.choose_thresholds(outputs, features, ModelFacts(LABELS, fixed)) == fixed
     for wrong in (-0.1, 1.0):
         with pytest.raises(UsageError, match="threshold: expected at least 0"):
             MULTI_LABEL.decoding(TaskSettings(threshold=wrong))
@@ -88,7 +90,7 @@ def test_the_decoding(tiny_task_model: Callable[[str], TaskModel]) -> None:
 def test_metrics() -> None:
     features = features_of(("lights",), ("lights", "music"), ())
     outputs = log_odds([0.9, 0.6, 0.1], [0.8, 0.4, 0.1], [0.1, 0.1, 0.1])
-    found = MULTI_LABEL.metrics(outputs, features, LABELS, {})
+    found = MULTI_LABEL.metrics(outputs, features, ModelFacts(LABELS))
     # Given: lights, music; lights; none. Hits: 2 of 3 given and 3 there; `timer` is nowhere.
     assert found == {
         "micro_f1": pytest.approx(2 * 2 / 6),
@@ -96,22 +98,22 @@ def test_metrics() -> None:
         "subset_accuracy": pytest.approx(1 / 3),
     }
     assert MULTI_LABEL.metric in found
-    lower = MULTI_LABEL.metrics(outputs, features, LABELS, {"threshold": 0.3})
+    lower = MULTI_LABEL.metrics(outputs, features, ModelFacts(LABELS, {"threshold": 0.3}))
     assert lower["micro_f1"] == pytest.approx(2 * 3 / 7)
-    nothing = MULTI_LABEL.metrics(outputs[2:], features_of(()), LABELS, {})
+    nothing = MULTI_LABEL.metrics(outputs[2:], features_of(()), ModelFacts(LABELS))
     assert nothing == {"micro_f1": 0.0, "macro_f1": 0.0, "subset_accuracy": 1.0}
 
 
 def test_answers() -> None:
     features = features_of((), ())
     outputs = log_odds([0.2, 0.9, 0.6], [0.2, 0.1, 0.3])
-    first, second = MULTI_LABEL.answers(outputs, features, LABELS, {})
+    first, second = MULTI_LABEL.answers(outputs, features, ModelFacts(LABELS))
     assert first["labels"] == ["music", "timer"] and second["labels"] == []
     assert first["probabilities"] == pytest.approx({"lights": 0.2, "music": 0.9, "timer": 0.6})
     json.dumps(first)
-    assert MULTI_LABEL.shown(first, 1) == "music 0.900\ttimer 0.600\tx"
-    assert MULTI_LABEL.shown(second, 1) == "no label\tx"
-    assert MULTI_LABEL.shown(second, 2) == "no label\t(timer 0.300)\t(lights 0.200)\tx"
+    assert MULTI_LABEL.format_answer(first, 1) == "music 0.900\ttimer 0.600\tx"
+    assert MULTI_LABEL.format_answer(second, 1) == "no label\tx"
+    assert MULTI_LABEL.format_answer(second, 2) == "no label\t(timer 0.300)\t(lights 0.200)\tx"
 
 
 def test_log_probabilities_are_a_choice_a_label() -> None:
@@ -134,7 +136,7 @@ def test_the_loss_is_binary_cross_entropy(
     examples = [MultiLabelExample("good", labels) for labels in (("music",), (), (), ())]
     features = MULTI_LABEL.features(model.tokenizer, examples, 16, {})
     recipe = FinetuneSettings(class_weights=weights)
-    rows = MULTI_LABEL.rows(features, LABELS, {}, recipe, model.tokenizer)
+    rows = MULTI_LABEL.rows(features, ModelFacts(LABELS), recipe, model.tokenizer)
     assert rows.targets.dtype == np.float32 and rows.targets.shape == (4, 3)
     assert rows.targets[0].tolist() == [0, 3 if weights == "balanced" else 1, 0]
     logits = np.array([[0.5, -1, 2]] * 4, np.float32)
@@ -156,7 +158,7 @@ def test_a_new_head_starts_at_the_log_odds_of_its_labels(
     examples = [MultiLabelExample("good", ("music",) if i % 4 == 0 else ()) for i in range(400)]
     features = MULTI_LABEL.features(model.tokenizer, examples, 16, {})
     recipe = FinetuneSettings(class_weights=weights)
-    rows = MULTI_LABEL.rows(features, LABELS, {}, recipe, model.tokenizer)
+    rows = MULTI_LABEL.rows(features, ModelFacts(LABELS), recipe, model.tokenizer)
     keras_model = model.keras_model()
     MULTI_LABEL.start_head(keras_model, rows)
     bias = np.asarray(keras_model.get_layer("classifier").bias)

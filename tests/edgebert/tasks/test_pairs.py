@@ -15,7 +15,7 @@ from edgebert.finetuning import finetune
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks import task_named
-from edgebert.tasks.task import Features
+from edgebert.tasks.task import Features, ModelFacts
 
 PAIRS = task_named("pairs")
 
@@ -34,12 +34,12 @@ def test_metrics_have_f1_of_the_second_label() -> None:
     examples = [Example("a", label, "b") for label in ("1", "1", "0", "0", "1")]
     features = Features(examples, [], np.arange(5, dtype=np.int32))
     outputs = [np.array(row, np.float32) for row in ([0, 1], [1, 0], [0, 1], [1, 0], [0, 1])]
-    found = PAIRS.metrics(outputs, features, ("0", "1"), {})
+    found = PAIRS.metrics(outputs, features, ModelFacts(("0", "1")))
     assert found["accuracy"] == pytest.approx(0.6)
     assert found["f1"] == pytest.approx(2 * 2 / (3 + 3))
     assert found["macro_f1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     three = [np.append(row, -9) for row in outputs]
-    assert "f1" not in PAIRS.metrics(three, features, ("0", "1", "2"), {})
+    assert "f1" not in PAIRS.metrics(three, features, ModelFacts(("0", "1", "2")))
 
 
 def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     )
     assert (first["label"], second["label"]) == ("yes", "no")
     assert (first["text"], first["pair"]) == ("the movie is bad", "a good film")
-    assert PAIRS.shown(first, 1).endswith("\tthe movie is bad\ta good film")
+    assert PAIRS.format_answer(first, 1).endswith("\tthe movie is bad\ta good film")
     with pytest.raises(UsageError, match=r"Expected two texts\. Received: 1"):
         predict(predictor, ["the movie is bad"])
     with pytest.raises(DataError, match="1 of 1 examples with one text"):

@@ -27,6 +27,7 @@ from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.qa import MASKED_LOGIT, QuestionAnswering
+from edgebert.tasks.task import ModelFacts
 
 CONTEXT = "The movie is on today. The music is very nice, and the alarm is off."
 LONG = " ".join(["the light is on and the music is off", CONTEXT, "play it now"] * 3)
@@ -177,14 +178,14 @@ def test_distributions_are_over_the_tokens(task: QuestionAnswering) -> None:
 
 def test_answers_have_their_places(task: QuestionAnswering, keras: KerasPredictor) -> None:
     features, outputs = certain(task, keras.model, [(asked(), "The music is")])
-    (found,) = task.answers(outputs, features, (), keras.decoding)
+    (found,) = task.answers(outputs, features, keras.facts)
     best = found["answers"][0]
     assert (found["id"], found["text"]) == ("q", "what is on")
     assert (best["text"], best["start"], best["end"]) == ("The music is", 23, 35)
     assert len(found["answers"]) == 20
     assert sum(each["score"] for each in found["answers"]) == pytest.approx(1)
     assert all(each["text"] == CONTEXT[each["start"] : each["end"]] for each in found["answers"])
-    shown = task.shown(found, 2)
+    shown = task.format_answer(found, 2)
     assert shown.startswith("The music is 0.")
     assert shown.count("\t") == 2
     assert json.loads(json.dumps(found)) == found
@@ -197,12 +198,14 @@ def test_no_answer_is_one_of_them_where_there_may_be_none(
     features, outputs = certain(task, keras.model, said)
     for threshold, expected in ((0.0, ["The movie", ""]), (-20.0, ["", ""]), (20.0, None)):
         decoding = {**keras.decoding, "null_threshold": threshold}
-        found = task.answers(outputs, features, (), decoding)
+        found = task.answers(outputs, features, ModelFacts((), decoding))
         best = [each["answers"][0]["text"] for each in found]
         assert best == expected or (expected is None and all(best))
         assert all(len(each["answers"]) == 21 for each in found)
         assert all([a["text"] for a in each["answers"]].count("") == 1 for each in found)
-    assert "(no answer)" in task.shown(task.answers(outputs, features, (), decoding)[1], 21)
+    assert "(no answer)" in task.format_answer(
+        task.answers(outputs, features, ModelFacts((), decoding))[1], 21
+    )
 
 
 def test_a_context_without_tokens_has_no_answer(keras: KerasPredictor) -> None:
@@ -215,9 +218,9 @@ def test_metrics_of_questions_that_all_have_answers(
 ) -> None:
     said = [(asked(), "movie"), (asked(), "The movie is"), (asked(), "very nice")]
     features, outputs = certain(task, keras.model, said)
-    found = task.metrics(outputs, features, (), keras.decoding)
+    found = task.metrics(outputs, features, keras.facts)
     assert found == pytest.approx({"f1": (1 + 2 / 3) / 3, "exact_match": 1 / 3})
-    assert task.fitted(keras.decoding, outputs, features, ()) == keras.decoding
+    assert task.choose_thresholds(outputs, features, keras.facts) == keras.decoding
 
 
 def test_the_threshold_is_the_best_for_f1(task: QuestionAnswering, keras: KerasPredictor) -> None:
@@ -231,12 +234,12 @@ def test_the_threshold_is_the_best_for_f1(task: QuestionAnswering, keras: KerasP
         output[begin + 1] += 0.5
         output *= 0.5 if owner == 1 else 1
     assert features.owners[second] == 1
-    fitted = task.fitted(keras.decoding, outputs, features, ())
+    fitted = task.choose_thresholds(outputs, features, keras.facts)
     assert -10 < fitted["null_threshold"] < -5
     assert fitted == {**keras.decoding, "null_threshold": fitted["null_threshold"]}
     expected = {"f1": 1.0, "exact_match": 1.0, "answerable_f1": 1, "unanswerable_accuracy": 1}
-    assert task.metrics(outputs, features, (), fitted) == expected
-    without = task.metrics(outputs, features, (), keras.decoding)
+    assert task.metrics(outputs, features, ModelFacts((), fitted)) == expected
+    without = task.metrics(outputs, features, keras.facts)
     assert without["unanswerable_accuracy"] == 0
     assert without["answerable_f1"] == 1
     assert without["f1"] == pytest.approx(1 / 3)

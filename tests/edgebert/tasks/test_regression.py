@@ -22,6 +22,7 @@ from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.regression import ScoredExample, pearson, ranks, spearman
+from edgebert.tasks.task import ModelFacts
 
 REGRESSION = task_named("regression")
 NUMBERS = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=30)
@@ -67,7 +68,7 @@ def test_metrics(tiny_task_model: Callable[[str], TaskModel]) -> None:
     examples = [ScoredExample("good", 1.0), ScoredExample("bad", 3.0), ScoredExample("now", 2.0)]
     features = REGRESSION.features(model.tokenizer, examples, 16, {})
     outputs = [np.array([value], np.float32) for value in (0.0, 3.0, 1.0)]
-    found = REGRESSION.metrics(outputs, features, (), {})
+    found = REGRESSION.metrics(outputs, features, ModelFacts())
     assert found == {
         "spearman": pytest.approx(1.0),
         "pearson": pytest.approx(0.9819805060619657),
@@ -81,12 +82,12 @@ def test_a_head_that_means_something_else_is_left_out(
     tiny_task_model: Callable[[str], TaskModel], task: str
 ) -> None:
     base = tiny_task_model(task).checkpoint
-    prepared = REGRESSION.prepared(base, TaskSettings())
+    prepared = REGRESSION.prepare_checkpoint(base, TaskSettings())
     assert prepared.problem == heads.REGRESSION and prepared.labels == ()
     assert prepared.head == heads.ENCODER
     own = tiny_task_model("regression").checkpoint
-    assert REGRESSION.prepared(own, TaskSettings()).head == heads.CLASSIFIER
-    back = task_named("classification").prepared(own, TaskSettings())
+    assert REGRESSION.prepare_checkpoint(own, TaskSettings()).head == heads.CLASSIFIER
+    back = task_named("classification").prepare_checkpoint(own, TaskSettings())
     assert back.problem == heads.SINGLE_LABEL and "classifier.kernel" not in back.weights
 
 
@@ -157,4 +158,4 @@ def test_check_examples_try_both_segments(tiny_vocabulary: Vocabulary) -> None:
 
 
 def test_shown() -> None:
-    assert REGRESSION.shown({"text": "a", "pair": "b", "score": 2.5}, 1) == "2.500\ta\tb"
+    assert REGRESSION.format_answer({"text": "a", "pair": "b", "score": 2.5}, 1) == "2.500\ta\tb"

@@ -33,6 +33,7 @@ from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, Ta
 from edgebert.tasks import task_named
 from edgebert.tasks.ner import NamedEntities, entity_metrics
 from edgebert.tasks.pos import PartsOfSpeech
+from edgebert.tasks.task import ModelFacts
 from edgebert.tasks.tokens import NO_TARGET
 
 NER, POS = NamedEntities(), PartsOfSpeech()
@@ -119,7 +120,7 @@ def test_every_part_of_a_word_is_taught(tiny_vocabulary: Vocabulary) -> None:
     tokenizer = Tokenizer(tiny_vocabulary)
     data = dataset(("the don't movies", "O B-DAY I-THING"), ("now", "B-DAY"))
     features = NER.features(tokenizer, data.examples, 32, {})
-    rows = NER.rows(features, LABELS, {}, SETTINGS, tokenizer)
+    rows = NER.rows(features, ModelFacts(LABELS), SETTINGS, tokenizer)
     inputs, targets, weights = rows.batch(np.array([1, 0]), 32, 0)
     assert targets.shape == weights.shape == inputs["token_ids"].shape
     assert targets.dtype == np.int32 and weights.dtype == np.float32
@@ -141,7 +142,7 @@ def test_the_first_part_alone_can_be_taught(tiny_vocabulary: Vocabulary) -> None
     tokenizer = Tokenizer(tiny_vocabulary)
     decoding = NER.decoding(TaskSettings(labelled_parts="first"))
     features = NER.features(tokenizer, dataset(("don't movies", "B-DAY O")).examples, 32, decoding)
-    rows = NER.rows(features, LABELS, decoding, SETTINGS, tokenizer)
+    rows = NER.rows(features, ModelFacts(LABELS, decoding), SETTINGS, tokenizer)
     taught = {
         (tiny_vocabulary.tokens[i], LABELS[t])
         for i, t in zip(rows.rows.token_ids, rows.targets, strict=True)
@@ -179,7 +180,8 @@ def test_balanced_weights_are_by_taught_tokens(tiny_vocabulary: Vocabulary) -> N
     tokenizer = Tokenizer(tiny_vocabulary)
     data = dataset(("the movie is on", "O O O B-DAY"))
     balanced = replace(SETTINGS, class_weights="balanced")
-    rows = NER.rows(NER.features(tokenizer, data.examples, 32, {}), LABELS, {}, balanced, tokenizer)
+    features = NER.features(tokenizer, data.examples, 32, {})
+    rows = NER.rows(features, ModelFacts(LABELS), balanced, tokenizer)
     assert rows.label_weights.tolist() == pytest.approx([2 / 3, 2, 0, 0, 0])
     _, targets, weights = rows.batch(np.array([0]), 32, 0)
     assert weights[targets != NO_TARGET].mean() == pytest.approx(1)
@@ -218,7 +220,7 @@ def test_metrics_read_a_words_first_token(tiny_vocabulary: Vocabulary) -> None:
     data = dataset(("the movies don't \u200b play", "O B-THING I-THING O B-DAY"))
     features = NER.features(tokenizer, data.examples, 32, {})
     outputs = one_hot(features, [["O", "B-THING", "I-THING", "O", "I-DAY"]], LABELS)
-    found = NER.metrics(outputs, features, LABELS, {})
+    found = NER.metrics(outputs, features, ModelFacts(LABELS))
     assert found == {
         "entity_f1": 1.0,
         "entity_precision": 1.0,
@@ -227,7 +229,7 @@ def test_metrics_read_a_words_first_token(tiny_vocabulary: Vocabulary) -> None:
         "entity_f1/DAY": 1.0,
         "entity_f1/THING": 1.0,
     }
-    scored = POS.metrics(outputs, features, LABELS, {})
+    scored = POS.metrics(outputs, features, ModelFacts(LABELS))
     assert scored["accuracy"] == pytest.approx(3 / 5), "the word without a token counts as wrong"
 
 
@@ -240,7 +242,7 @@ def test_entities_stand_in_the_original_text(tiny_vocabulary: Vocabulary) -> Non
     words = [text[start:end] for start, end in features.places[0]]
     assert words == ["Now", ":", "THE", "móvies", ",", "'", "set", "'", "."]
     tags = ["B-DAY", "O", "B-THING", "I-THING", "O", "I-DAY", "I-DAY", "I-THING", "O"]
-    (answer,) = NER.answers(one_hot(features, [tags], LABELS), features, LABELS, {})
+    (answer,) = NER.answers(one_hot(features, [tags], LABELS), features, ModelFacts(LABELS))
     assert answer["text"] == text
     assert [(e["text"], e["type"]) for e in answer["entities"]] == [
         ("Now", "DAY"),
@@ -253,27 +255,31 @@ def test_entities_stand_in_the_original_text(tiny_vocabulary: Vocabulary) -> Non
         assert found["score"] == pytest.approx(1, abs=1e-3)
     assert [word["tag"] for word in answer["words"]] == tags
     assert json.loads(json.dumps(answer)) == answer
-    assert NER.shown(answer, 1).startswith("DAY: Now 1.000 | THING: THE\u00a0móvies 1.000 | ")
+    assert NER.format_answer(answer, 1).startswith(
+        "DAY: Now 1.000 | THING: THE\u00a0móvies 1.000 | "
+    )
 
 
 def test_words_without_a_token_have_no_tag(tiny_vocabulary: Vocabulary) -> None:
     sentence = TaggedSentence(("\u0000", "set", "\u200b"), (None, None, None))
     features = POS.features(Tokenizer(tiny_vocabulary), [sentence], 32, {})
     outputs = one_hot(features, [["O", "VERB", "O"]], ("O", "VERB"))
-    (answer,) = POS.answers(outputs, features, ("O", "VERB"), {})
+    (answer,) = POS.answers(outputs, features, ModelFacts(("O", "VERB")))
     assert [word["tag"] for word in answer["words"]] == [None, "VERB", None]
     assert answer["words"][0]["score"] == 0
-    assert POS.shown(answer, 1) == "\u0000/? set/VERB \u200b/?"
-    (answer,) = NER.answers(one_hot(features, [["O", "O", "O"]], LABELS), features, LABELS, {})
+    assert POS.format_answer(answer, 1) == "\u0000/? set/VERB \u200b/?"
+    (answer,) = NER.answers(
+        one_hot(features, [["O", "O", "O"]], LABELS), features, ModelFacts(LABELS)
+    )
     assert answer["entities"] == []
-    assert NER.shown(answer, 1) == "no entities\t\u0000 set \u200b"
+    assert NER.format_answer(answer, 1) == "no entities\t\u0000 set \u200b"
 
 
 def test_models_of_other_schemes_are_understood(tiny_vocabulary: Vocabulary) -> None:
     labels = ("O", "B-DAY", "I-DAY", "E-DAY", "S-DAY")
     features = NER.features(Tokenizer(tiny_vocabulary), [Example("the movie is on now")], 32, {})
     tags = ["B-DAY", "E-DAY", "S-DAY", "O", "S-DAY"]
-    (answer,) = NER.answers(one_hot(features, [tags], labels), features, labels, {})
+    (answer,) = NER.answers(one_hot(features, [tags], labels), features, ModelFacts(labels))
     assert [e["text"] for e in answer["entities"]] == ["the movie", "is", "now"]
 
 
@@ -417,7 +423,7 @@ def test_minilm_with_a_token_head(minilm_dir: Path, tmp_path: Path) -> None:
     base = open_model(minilm_dir, as_base=True)
     rng = np.random.default_rng(0)
     hidden = base.checkpoint.config.hidden_size
-    checkpoint = NER.prepared(base.checkpoint, TaskSettings())
+    checkpoint = NER.prepare_checkpoint(base.checkpoint, TaskSettings())
     weights = {
         **checkpoint.weights,
         "token_classifier.kernel": rng.normal(0, 0.3, (len(LABELS), hidden)).astype(np.float32),
