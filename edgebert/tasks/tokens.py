@@ -135,7 +135,7 @@ class TokenTask(Task[TokenFeatures]):
             raise DataError(
                 f"{data.name}: expected tags that the model knows: "
                 f"{', '.join(map(repr, sorted(known)))}. "
-                f"Received, too: {', '.join(unknown[:_SHOWN])}{more}. "
+                f"Received also: {', '.join(unknown[:_SHOWN])}{more}. "
                 "Next: train with these tags, or take their sentences out."
             )
 
