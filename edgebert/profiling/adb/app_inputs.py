@@ -52,7 +52,7 @@ def _input_of(reference: HostReference, example: Any) -> AppInput:
         return {"words": list(example.words)}
     if reference.task.name == "embeddings":
         return {"texts": list(example.texts)}
-    return {"texts": list(reference.task.typed(example))}
+    return {"texts": list(reference.task.input_texts(example))}
 
 
 def chunk_size(task: str) -> int:
