@@ -1,5 +1,6 @@
-"""Translates BERT checkpoints: in from other libraries, out to them, and on to TFLite.
+"""Converts BERT checkpoints between formats, and to TFLite.
 
-Nothing here decides anything and nothing imports `edgebert`: paths, bytes, numpy arrays and one
-neutral object, `converters.checkpoint.Checkpoint`, go in and out.
+Inputs and outputs are paths, bytes, NumPy arrays and one neutral object,
+`converters.checkpoint.Checkpoint`. The package makes no decisions about training or compression and
+never imports `edgebert`.
 """

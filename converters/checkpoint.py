@@ -1,4 +1,4 @@
-"""The neutral object that every converter reads or writes: a BERT's shape and its named arrays."""
+"""The neutral form of a BERT checkpoint, which all converters read or write."""
 
 from __future__ import annotations
 
@@ -33,17 +33,18 @@ POOLER_ACTIVATIONS = (TANH, RELU, GELU_EXACT)
 
 @dataclass(frozen=True)
 class BertConfig:
-    """The shape of a BERT encoder (Devlin et al. 2019).
+    """Sizes and activations of a BERT encoder (Devlin et al. 2019).
 
     Attributes:
-        activation: of the feed-forward layers, one of `ACTIVATIONS`.
-        layer_norm_epsilon: added to the variance.
-        num_segments: rows of the segment table; 1 for a model that tells no segments apart.
-        pooler_activation: of the dense layer between [CLS] and the classifier, one of
-            `POOLER_ACTIVATIONS`: BERT has tanh, DistilBERT ReLU, ELECTRA GELU.
-        masked_lm_activation: of the dense layer in a masked LM's head; empty: `activation`, as in
-            BERT. ELECTRA and keras-hub have the exact GELU there, whatever the encoder has.
-        masked_lm_epsilon: of the LayerNorm behind it; 0: `layer_norm_epsilon`. keras-hub has 1e-5.
+        activation: activation of the feed-forward layers, one of `ACTIVATIONS`.
+        layer_norm_epsilon: epsilon that LayerNorm adds to the variance.
+        num_segments: rows of the segment table; 1 for a model without segments.
+        pooler_activation: activation of the dense layer between [CLS] and the classifier, one of
+            `POOLER_ACTIVATIONS`: tanh in BERT, ReLU in DistilBERT, GELU in ELECTRA.
+        masked_lm_activation: activation of the dense layer of a masked LM's head. Empty means
+            `activation`, as in BERT; ELECTRA and keras-hub always use the exact GELU.
+        masked_lm_epsilon: epsilon of the LayerNorm after that layer. 0 means `layer_norm_epsilon`;
+            keras-hub uses 1e-5.
     """
 
     vocab_size: int
@@ -66,12 +67,12 @@ class BertConfig:
 
     @property
     def transform_activation(self) -> str:
-        """The activation in a masked LM's head."""
+        """The activation of a masked LM's head."""
         return self.masked_lm_activation or self.activation
 
     @property
     def transform_epsilon(self) -> float:
-        """LayerNorm's epsilon in a masked LM's head."""
+        """The LayerNorm epsilon of a masked LM's head."""
         return self.masked_lm_epsilon or self.layer_norm_epsilon
 
     def __post_init__(self) -> None:
@@ -104,23 +105,26 @@ class BertConfig:
                     f"Received: {getattr(self, name)}"
                 )
         if problems:
-            raise ConversionError("The configuration is no BERT: " + "; ".join(problems) + ".")
+            raise ConversionError(
+                "Expected the configuration of a BERT. Received: " + "; ".join(problems) + "."
+            )
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A BERT: its configuration, its arrays by neutral name, and its head's labels.
+    """A BERT: configuration, arrays by neutral name, and head.
 
     Attributes:
-        weights: float32 arrays; kernels are `[outputs, inputs]`. Names are those of
-            `converters.formats.weight_names`.
-        labels: of a classifier of texts or tokens, in the order of its outputs; empty for others.
-        source: where it came from, for provenance.
-        notes: what its reader left out or had to assume, a sentence each, for the user.
-        problem: what a classifier's logits are, one of `converters.heads.PROBLEMS`.
-        sentence: how a vector is made of a text; None for models that make none.
-        masked: what a masked LM's graph is asked for, which the vocabulary decides; None until a
-            graph is laid out.
+        config: sizes and activations of the encoder.
+        weights: float32 arrays by the names of `converters.formats.weight_names`; kernels are
+            `[outputs, inputs]`.
+        labels: labels of a text or token classifier in the order of its outputs; empty for others.
+        source: origin of the checkpoint, for provenance.
+        notes: one sentence for each part that the reader left out or assumed, for the user.
+        problem: meaning of a classifier's logits, one of `converters.heads.PROBLEMS`.
+        sentence: pooling, dense layers and normalization of a sentence encoder; None for others.
+        masked: mask token and number of predictions of a masked LM's graph; None until a graph is
+            built.
     """
 
     config: BertConfig
@@ -140,23 +144,23 @@ class Checkpoint:
 
     @property
     def head(self) -> str:
-        """What stands behind the encoder, a head of `converters.heads`."""
+        """The head, one of `converters.heads`."""
         return head_of(self.weights, self.sentence)
 
     @property
     def is_classifier(self) -> bool:
-        """Whether it classifies whole texts."""
+        """Whether the head classifies texts (not tokens)."""
         return "classifier.kernel" in self.weights
 
     @property
     def has_next_sentence(self) -> bool:
-        """Whether its masked LM tells, too, if the second text follows the first."""
+        """Whether it is a masked LM that also predicts the next sentence."""
         return self.head == MASKED_LM and any(
             name.startswith("next_sentence.") for name in self.weights
         )
 
     def weights_sha256(self) -> str:
-        """A hash over names, shapes and float32 values: the same weights give it in any file."""
+        """SHA-256 in hex over names, shapes and float32 values, independent of the file format."""
         digest = hashlib.sha256()
         for name in sorted(self.weights):
             array = np.ascontiguousarray(self.weights[name], np.float32)
@@ -171,14 +175,14 @@ class Checkpoint:
 def expected_shapes(
     config: BertConfig, num_labels: int, pooler: bool, head: str = ""
 ) -> dict[str, tuple[int, ...]]:
-    """Every array that a checkpoint of this shape must hold, by neutral name.
+    """The shape of every required array, by neutral name.
 
     Args:
-        config: the shape of the encoder.
-        num_labels: outputs of a classifier.
-        pooler: whether it has a pooler though its head needs none.
-        head: of `converters.heads`; a classifier where it is empty and there are labels. The dense
-            layers of a sentence head have no shape of their own.
+        config: sizes of the encoder.
+        num_labels: number of outputs of a classifier.
+        pooler: whether there is a pooler even if the head does not need it.
+        head: the head, one of `converters.heads`; empty means a classifier if there are labels.
+            The dense layers of a sentence head are not included.
     """
     hidden, inner = config.hidden_size, config.intermediate_size
     shapes: dict[str, tuple[int, ...]] = {
@@ -222,33 +226,33 @@ def expected_shapes(
 
 
 def without_unread_pooler(weights: dict[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
-    """The arrays less a pooler that the head does not read."""
+    """Removes the pooler if the head does not read it."""
     if head in POOLER_READERS:
         return weights
     return {name: array for name, array in weights.items() if not name.startswith("pooler.")}
 
 
 def without_head(checkpoint: Checkpoint) -> Checkpoint:
-    """The encoder alone, whatever stands behind it."""
+    """Removes the head."""
     weights = {k: v for k, v in checkpoint.weights.items() if not is_head_weight(k)}
     return replace(checkpoint, weights=weights, labels=(), problem=SINGLE_LABEL, sentence=None)
 
 
 def config_to_train(config: BertConfig, head: str) -> BertConfig:
-    """The shape of a model whose head is trained: what BERT's head has, so that any class holds it.
+    """The configuration of a model whose head will be trained, such that all formats can store it.
 
-    A classifier keeps the activation that its pooler has; a masked LM's head gets the encoder's
-    activation and epsilon.
+    A classifier keeps its pooler activation. A masked LM's head gets the activation and epsilon of
+    the encoder.
     """
     pooler = config.pooler_activation if head == CLASSIFIER else TANH
     return replace(config, pooler_activation=pooler, masked_lm_activation="", masked_lm_epsilon=0.0)
 
 
 def check_weights(checkpoint: Checkpoint) -> None:
-    """Holds the arrays against the configuration.
+    """Checks the arrays against the configuration.
 
     Raises:
-        ConversionError: every missing array and every wrong shape, in one message.
+        ConversionError: Arrays are missing or have a wrong shape; all are listed.
     """
     weights = checkpoint.weights
     num_labels = 1 if checkpoint.problem == REGRESSION else len(checkpoint.labels)

@@ -1,8 +1,8 @@
-"""Cuts out of a checkpoint what is structurally zero, and puts it back.
+"""Removes pruned heads and neurons from a checkpoint, and restores them as zeros.
 
-A pruned model keeps its shape for `transformers` and for keras-hub: what is pruned stands there as
-zeros. Training and the `.tflite` need not carry them: `compact` gives the same function with
-narrower layers (equal up to the order of additions), `expand` is its inverse.
+A pruned model keeps its shape for `transformers` and keras-hub, with zeros for the pruned parts.
+Training and the `.tflite` do not need these: `compact` returns the same function with narrower
+layers (equal up to the order of additions), and `expand` is its inverse.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from converters.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class LayerWidth:
-    """What is left of a layer."""
+    """The number of heads and neurons of a layer."""
 
     heads: int
     neurons: int
@@ -26,12 +26,12 @@ class LayerWidth:
 
 @dataclass(frozen=True)
 class LayerStructure:
-    """Which parts of a layer add anything to an output.
+    """The heads and neurons of a layer that are not pruned.
 
     Attributes:
-        heads: bool `[heads]`.
-        neurons: bool `[neurons]` of the feed-forward layer.
-        head_size: numbers of a head.
+        heads: bool `[heads]`, True for heads to keep.
+        neurons: bool `[neurons]` of the feed-forward layer, True for neurons to keep.
+        head_size: size of a head.
     """
 
     heads: npt.NDArray[np.bool_]
@@ -44,7 +44,9 @@ class LayerStructure:
         return bool(self.heads.all() and self.neurons.all())
 
     def axes(self) -> Iterator[tuple[str, int, npt.NDArray[np.bool_]]]:
-        """Every array of a layer that is cut: its name in the layer, the axis, what is kept."""
+        """Yields the name in the layer, the axis and the kept indexes (bool) of each affected
+        array.
+        """
         columns = np.repeat(self.heads, self.head_size)
         for part in ("query", "key", "value"):
             yield f"attention.{part}.kernel", 0, columns
@@ -56,11 +58,11 @@ class LayerStructure:
 
 
 def structure(checkpoint: Checkpoint) -> tuple[LayerStructure, ...]:
-    """What each layer has left.
+    """Finds the pruned heads and neurons of each layer.
 
-    A head is pruned where its columns of the output projection are zero, or its values and their
-    biases. A neuron is pruned where its column of the output kernel is zero, or its inputs and bias
-    (every activation that a BERT has gives 0 for 0).
+    A head is pruned if its columns of the output projection are zero, or its rows of the value
+    projection and their biases. A neuron is pruned if its column of the output kernel is zero, or
+    its input weights and its bias (all activations of a BERT map 0 to 0).
     """
     size = checkpoint.config.head_size
     return tuple(
@@ -74,7 +76,7 @@ def structure(checkpoint: Checkpoint) -> tuple[LayerStructure, ...]:
 
 
 def compact(checkpoint: Checkpoint) -> Checkpoint:
-    """The same function with narrower layers; `checkpoint` itself where nothing is zero."""
+    """The same function with narrower layers; `checkpoint` itself if nothing is pruned."""
     weights = dict(checkpoint.weights)
     for i, layer in enumerate(structure(checkpoint)):
         if layer.is_whole:
@@ -87,11 +89,11 @@ def compact(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def expand(narrow: Mapping[str, np.ndarray], like: Checkpoint) -> dict[str, np.ndarray]:
-    """The inverse of `compact`: narrow arrays in the places where `like` has its own.
+    """The inverse of `compact`: fills the pruned parts of `like` with zeros.
 
     Args:
-        narrow: arrays by neutral name; those of no width may be missing.
-        like: the checkpoint that was compacted.
+        narrow: compact arrays by neutral name; arrays of width 0 may be missing.
+        like: the checkpoint before `compact`.
     """
     weights = dict(narrow)
     for i, layer in enumerate(structure(like)):
@@ -108,7 +110,7 @@ def expand(narrow: Mapping[str, np.ndarray], like: Checkpoint) -> dict[str, np.n
 
 
 def layer_widths(checkpoint: Checkpoint) -> tuple[LayerWidth, ...]:
-    """Heads and neurons that every layer has left."""
+    """The number of kept heads and neurons of each layer."""
     return tuple(
         LayerWidth(int(layer.heads.sum()), int(layer.neurons.sum()))
         for layer in structure(checkpoint)

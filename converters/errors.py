@@ -1,14 +1,14 @@
-"""The one error of the converters: a checkpoint or a file that can't be translated."""
+"""The errors of the converters."""
 
 from __future__ import annotations
 
 
 class ConversionError(Exception):
-    """A checkpoint, a vocabulary or a `.tflite` is not what its format says.
+    """A checkpoint, a vocabulary or a `.tflite` can't be read or converted.
 
-    The message says what was expected, what came, and what to do next.
+    The message says what was expected, what was received, and the next step.
     """
 
 
 class HeadError(ConversionError):
-    """A head that can't be read, whereas the encoder can: as a base the model would do."""
+    """The head of a model can't be read, but its encoder can serve as a base for fine-tuning."""

@@ -1,6 +1,6 @@
-"""What may stand behind a BERT's encoder: the heads, by the neutral arrays that they consist of.
+"""The heads of a BERT, and the neutral arrays that each of them has.
 
-| head | arrays | reads | gives for a text |
+| head | arrays | input | output for a text |
 | --- | --- | --- | --- |
 | `encoder` | none | every token | hidden states `[tokens, hidden_size]` |
 | `classifier` | `pooler`, `classifier` | [CLS] | logits `[labels]` |
@@ -26,7 +26,7 @@ SINGLE_LABEL = "single_label_classification"
 MULTI_LABEL = "multi_label_classification"
 REGRESSION = "regression"
 PROBLEMS = (SINGLE_LABEL, MULTI_LABEL, REGRESSION)
-"""What a classifier's logits are: Hugging Face's `problem_type`."""
+"""The meaning of a classifier's logits: Hugging Face's `problem_type`."""
 
 _MARKS = {
     "classifier.kernel": CLASSIFIER,
@@ -42,24 +42,25 @@ PREFIXES: dict[str, tuple[str, ...]] = {
     SENTENCE: ("sentence.",),
     MASKED_LM: ("masked_lm.", "next_sentence."),
 }
-"""What the arrays of a head begin with; BERT's pooler counts as the encoder's."""
+"""Prefixes of the array names of each head; the pooler belongs to the encoder."""
 POOLER_READERS = (ENCODER, CLASSIFIER, MASKED_LM)
-"""Heads that may have a pooler; the others don't read it, and it is left out."""
+"""Heads that may have a pooler; for the others it is left out, since they do not read it."""
 
 IDENTITY = "identity"
-"""No activation, of a dense layer behind the pooling."""
+"""No activation, in a dense layer after the pooling."""
 POOLINGS = ("mean", "cls", "max", "mean_sqrt_len", "weighted_mean", "last")
-"""What is made of a text's tokens: their mean, [CLS], the largest number of each column, their sum
-over the square root of their count, a mean in which token i counts i times, the last one."""
+"""Poolings of token vectors to one vector: their mean, the vector of [CLS], the maximum per column,
+the sum divided by the square root of the token count, a mean with weight i for token i (from 1),
+and the vector of the last token."""
 
 
 @dataclass(frozen=True)
 class MaskedTokens:
-    """What a masked language model's graph is asked for.
+    """The predictions of a masked language model's graph.
 
     Attributes:
-        mask_id: of [MASK] in the vocabulary.
-        count: how many of a text's [MASK] tokens get an answer, the first ones.
+        mask_id: token id of [MASK].
+        count: maximum number of [MASK] tokens per text with predictions, counted from the start.
     """
 
     mask_id: int
@@ -68,13 +69,13 @@ class MaskedTokens:
 
 @dataclass(frozen=True)
 class SentenceHead:
-    """How one vector is made of a text's hidden states (Reimers and Gurevych 2019).
+    """How a sentence vector is computed from hidden states (Reimers and Gurevych 2019).
 
     Attributes:
-        pooling: one or more of `POOLINGS`; the results stand side by side.
-        activations: of the dense layers behind the pooling, `sentence.dense.0` and so on, each
-            `tanh`, `relu`, `gelu` or `identity`.
-        normalize: whether the vector gets length 1.
+        pooling: one or more of `POOLINGS`; their results are concatenated.
+        activations: activation of each dense layer `sentence.dense.N` after the pooling: `tanh`,
+            `relu`, `gelu` or `identity`.
+        normalize: whether the vector is scaled to length 1.
     """
 
     pooling: tuple[str, ...] = ("mean",)
@@ -83,12 +84,12 @@ class SentenceHead:
 
 
 def head_of(names: Iterable[str], sentence: SentenceHead | None) -> str:
-    """The head that a model with these arrays has."""
+    """The head of a model with these array names."""
     if sentence is not None:
         return SENTENCE
     return next((head for mark, head in _MARKS.items() if mark in set(names)), ENCODER)
 
 
 def is_head_weight(name: str) -> bool:
-    """Whether an array belongs to a head, whichever."""
+    """Whether an array belongs to a head."""
     return any(name.startswith(prefixes) for prefixes in PREFIXES.values() if prefixes)

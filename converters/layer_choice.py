@@ -1,4 +1,4 @@
-"""A BERT with some of its layers: which ones, evenly spread, and the checkpoint that has them."""
+"""Selects layers of a BERT, and makes a checkpoint of the selected layers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LAYER = re.compile(r"layers\.(\d+)\.(.+)")
 
 
 def spread_layers(total: int, count: int) -> tuple[int, ...]:
-    """`count` of `total` layers, evenly spread, the last one among them."""
+    """`count` evenly spaced numbers of `total` layers; the last layer is always included."""
     return tuple(int(i) for i in np.ceil(np.arange(1, count + 1) * total / count) - 1)
 
 
 def drop_layers(checkpoint: Checkpoint, kept: Sequence[int]) -> Checkpoint:
-    """The checkpoint with these layers alone, numbered anew from 0."""
+    """Keeps only the given layers and renumbers them from 0."""
     places = {number: place for place, number in enumerate(kept)}
     weights = {}
     for name, array in checkpoint.weights.items():

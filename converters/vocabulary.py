@@ -1,8 +1,8 @@
-"""The files of a vocabulary: reads and writes what `transformers` and BERT's release keep it in.
+"""Reads and writes the vocabulary files of `transformers` and of the BERT release.
 
-They are vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json and
-added_tokens.json. Several of them say the same thing; where they contradict each other this room
-refuses to choose. What a vocabulary is, is in `converters.wordpiece`.
+The files are vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json and
+added_tokens.json. Some facts are in several files; files that contradict each other are an error.
+`converters.wordpiece` defines the vocabulary itself.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _SPECIAL_TOKENS = {
     "pad_token": "pad_token",
     "mask_token": "mask_token",
 }
-# The classes of transformers that split text as BertTokenizer does ("Fast" taken off).
+# Model names whose tokenizer class in transformers splits text like BertTokenizer.
 _BERT_MODELS = (
     "Bert",
     "ConvBert",
@@ -66,21 +66,21 @@ _TOKENIZER_FILE = JsonFormat(
 
 Json = dict[str, Any]
 FoundToken = tuple[AddedToken, int | None]
-"""A token to find whole, and the id that a file gives it."""
+"""A token that is matched as a whole, and its id in a file."""
 
 
 def read_vocabulary(folder: Path | str) -> Vocabulary:
     r"""Reads the vocabulary of a checkpoint folder.
 
-    The tokens come from vocab.txt (line number = id, lines end in `\n` or `\r\n`), or from
-    tokenizer.json where there is no vocab.txt; where there are both they must agree. The rules come
-    from tokenizer_config.json, special_tokens_map.json and tokenizer.json. Where none of them says
-    whether text is lowercased (as in BERT's own release), it is if no word piece has an upper-case
-    ASCII letter.
+    The tokens are read from vocab.txt (the line number from 0 is the id, lines end in `\n` or
+    `\r\n`), or from tokenizer.json if there is no vocab.txt; if both exist they must agree. The
+    rules are read from tokenizer_config.json, special_tokens_map.json and tokenizer.json. If no
+    file says whether text is lowercased (as in the BERT release), it is lowercased if no word piece
+    has an upper-case ASCII letter.
 
     Raises:
-        ConversionError: files miss, contradict each other, or describe another kind of tokenizer;
-            all that is wrong is listed.
+        ConversionError: Files are missing, contradict each other, or describe another kind of
+            tokenizer; all problems are listed.
     """
     folder = Path(folder)
     config = _read_json(folder / "tokenizer_config.json")
@@ -123,14 +123,14 @@ def read_vocabulary(folder: Path | str) -> Vocabulary:
 def write_vocabulary(
     vocabulary: Vocabulary, folder: Path | str, model_max_length: int = 512
 ) -> None:
-    """Writes the files that `transformers` reads a BERT tokenizer from.
+    """Writes the files of a BERT tokenizer for `transformers`.
 
-    They are vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
+    The files are vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
 
     Args:
-        vocabulary: what to write.
-        folder: where to; made if missing.
-        model_max_length: the most tokens that the model takes.
+        vocabulary: the vocabulary to write.
+        folder: the output folder, created if missing.
+        model_max_length: maximum number of tokens of the model.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,14 +172,14 @@ def _read_vocab_txt(path: Path) -> list[str] | None:
 
 
 def _read_json(path: Path) -> Json:
-    """Returns the object in a JSON file; an empty one where there is no file."""
+    """The object in a JSON file; an empty one if there is no file."""
     if not path.exists():
         return {}
     return _TOKENIZER_FILE.read(path)
 
 
 def _unsupported_parts(config: Json, fast: Json) -> list[str]:
-    """Lists what is not as BERT has it. Where nothing is, the parts of `fast` have sound types."""
+    """Lists parts that differ from BERT's tokenizer and parts of `fast` with a wrong type."""
     problems = []
     match config.get("tokenizer_class"):
         case None:
@@ -195,9 +195,9 @@ def _unsupported_parts(config: Json, fast: Json) -> list[str]:
     match fast.get("model"):
         case dict(model) if model.get("type", _untyped(model)) == "WordPiece":
             if type(model.get("max_input_chars_per_word", 0)) is not int:
-                problems.append("tokenizer.json: model.max_input_chars_per_word is no integer")
+                problems.append("tokenizer.json: model.max_input_chars_per_word is not an integer")
             if not isinstance(model.get("continuing_subword_prefix", ""), str):
-                problems.append("tokenizer.json: model.continuing_subword_prefix is no text")
+                problems.append("tokenizer.json: model.continuing_subword_prefix is not a text")
         case model:
             problems.append(f"tokenizer.json: model is {_kind(model)}, expected WordPiece")
     for key, expected in (("normalizer", "BertNormalizer"), ("pre_tokenizer", "BertPreTokenizer")):
@@ -205,12 +205,12 @@ def _unsupported_parts(config: Json, fast: Json) -> list[str]:
         if _kind(part) != expected:
             problems.append(f"tokenizer.json: {key} is {_kind(part)}, expected {expected}")
         elif isinstance(part, dict) and part.get("clean_text") is False:
-            problems.append(f"tokenizer.json: {key}.clean_text is off, expected it on")
+            problems.append(f"tokenizer.json: {key}.clean_text is false, expected true")
     return problems
 
 
 def _untyped(model: Json) -> str | None:
-    """Names the model of a tokenizer.json from before these files named it."""
+    """The model type of an old tokenizer.json, which does not name it; None if unknown."""
     return "WordPiece" if "continuing_subword_prefix" in model and "merges" not in model else None
 
 
@@ -223,19 +223,19 @@ def _tokens_of_model(model: Json, problems: list[str]) -> list[str]:
         case dict(ids) if ids and all(type(token_id) is int for token_id in ids.values()):
             pass
         case _:
-            problems.append("tokenizer.json: model.vocab is no table of tokens and their ids")
+            problems.append("tokenizer.json: model.vocab is not an object of tokens and their ids")
             return []
     by_id = {token_id: token for token, token_id in ids.items()}
-    holes = [str(token_id) for token_id in range(len(ids)) if token_id not in by_id]
-    if holes:
-        problems.append(f"tokenizer.json: {len(holes)} ids have no token: {first_few(holes)}")
+    missing = [str(token_id) for token_id in range(len(ids)) if token_id not in by_id]
+    if missing:
+        problems.append(f"tokenizer.json: {len(missing)} ids have no token: {first_few(missing)}")
     return [by_id[token_id] for token_id in sorted(by_id)]
 
 
 def _read_added_tokens(
     folder: Path, fast: Json, config: Json, special_map: Json, problems: list[str]
 ) -> list[FoundToken]:
-    """Collects the tokens to find whole from all files, each once."""
+    """Collects the tokens that are matched as a whole from all files, without duplicates."""
     entries: list[tuple[str, Any, Any]] = []
     for entry in _items(fast.get("added_tokens")):
         token_id = entry.get("id") if isinstance(entry, dict) else None
@@ -254,7 +254,7 @@ def _read_added_tokens(
     for source, entry, token_id in entries:
         token = AddedToken.parse(entry)
         if token is None or type(token_id) not in (int, type(None)):
-            problems.append(f"{source}: {entry!r} with id {token_id!r} is no added token")
+            problems.append(f"{source}: {entry!r} with id {token_id!r} is not an added token")
             continue
         _, earlier = found.setdefault(token.content, (token, token_id))
         if None not in (earlier, token_id) and earlier != token_id:
@@ -301,7 +301,7 @@ def _differences(from_txt: Sequence[str], from_json: Sequence[str]) -> list[str]
 
 
 def _read_text_rules(config: Json, normalizer: Json, problems: list[str]) -> Json:
-    """Returns the text rules; `lowercase` is None where no file states it."""
+    """The text rules; `lowercase` is None if no file states it."""
     rules: Json = {"lowercase": None, "strip_accents": None, "split_chinese_characters": True}
     for name, config_key, normalizer_key in _TEXT_RULES:
         claims = {
@@ -313,12 +313,12 @@ def _read_text_rules(config: Json, normalizer: Json, problems: list[str]) -> Jso
             if key in mapping and (mapping[key] is not None or name == "strip_accents")
         }
         stated = " and ".join(f"{value!r} in {source}" for source, value in claims.items())
-        # None means "as lowercase": it agrees with the value that it stands for.
+        # None means the value of `lowercase`, so the two agree.
         meant = [rules["lowercase"] if value is None else value for value in claims.values()]
         if any(type(value) not in (bool, type(None)) for value in meant) or (
             len(set(map(str, meant))) > 1
         ):
-            problems.append(f"{name} is {stated}, expected one of true and false everywhere")
+            problems.append(f"{name} is {stated}, expected true or false, the same in all files")
             continue
         rules[name] = next(iter(claims.values()), rules[name])
     return rules
@@ -350,7 +350,7 @@ def _read_special_tokens(config: Json, special_map: Json, fast: Json, problems: 
 
 
 def _read_template(fast: Json, problems: list[str]) -> dict[str, str]:
-    """Returns the cls_token and sep_token that a tokenizer.json puts around a text."""
+    """The cls_token and the sep_token of the post-processor in a tokenizer.json."""
     match fast.get("post_processor"):
         case None:
             return {}
@@ -380,7 +380,7 @@ def _no_files(folder: Path) -> ConversionError:
     return ConversionError(
         f"Expected a vocab.txt or a tokenizer.json in {folder}. "
         f"Received: {first_few(found) or 'no files'}. "
-        "Next: copy the checkpoint's vocabulary there."
+        "Next: copy the vocabulary files of the checkpoint there."
     )
 
 

@@ -1,8 +1,7 @@
-"""What a WordPiece vocabulary is: its tokens, its text rules, and the tokenizer they make.
+"""WordPiece vocabularies: tokens, text rules, and the tokenizer that they define.
 
-`Vocabulary` is the one description of a tokenizer that every runtime gets (Python, the metadata of
-a `.tflite`, Kotlin, JavaScript). This room knows no files; `converters.vocabulary` reads and writes
-them.
+`Vocabulary` describes the tokenizer for every runtime (Python, the metadata of a `.tflite`, Kotlin,
+JavaScript). This module uses no files; `converters.vocabulary` reads and writes them.
 
 WordPiece: greedy longest match first, from the BERT release (Devlin et al. 2019).
 """
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 _SHOWN = 5
-# The types of the settings in JSON; the others are texts.
+# JSON types of the settings; all others are texts.
 _SETTING_TYPES: dict[str, type | tuple[type, ...]] = {
     "lowercase": bool,
     "strip_accents": (bool, type(None)),
@@ -35,17 +34,17 @@ _SPECIAL_FIELDS = ("unknown_token", "cls_token", "sep_token", "pad_token", "mask
 
 @dataclass(frozen=True)
 class AddedToken:
-    """A token that is looked for in the text as a whole, before words are split.
+    """A token that is matched as a whole in the text, before words are split.
 
     The five special tokens of a vocabulary are such tokens, with the defaults below.
 
     Attributes:
         content: the token, which is also in `Vocabulary.tokens`.
-        special: it is no text (a decoder may skip it).
-        normalized: it is looked for after lowercasing and the like, not before.
-        single_word: it only counts where no letter or digit touches it.
-        lstrip: white space before it belongs to it.
-        rstrip: white space after it belongs to it.
+        special: whether it is not text, so that a decoder may skip it.
+        normalized: whether it is matched after the text rules (such as lowercasing), not before.
+        single_word: whether it only matches without a letter or digit next to it.
+        lstrip: whether it includes white space before it.
+        rstrip: whether it includes white space after it.
     """
 
     content: str
@@ -57,7 +56,9 @@ class AddedToken:
 
     @classmethod
     def parse(cls, entry: object) -> AddedToken | None:
-        """Reads a token as JSON files have it: its text, or an object with flags; else None."""
+        """Parses the JSON form of a token, a text or an object with flags; None for other
+        values.
+        """
         if isinstance(entry, str) and entry:
             return cls(entry)
         if not isinstance(entry, dict):
@@ -66,34 +67,35 @@ class AddedToken:
         content = values.pop("content", None)
         if not isinstance(content, str) or not content:
             return None
-        flags_are_sound = all(type(flag) is bool for flag in values.values())
-        return cls(content, **values) if flags_are_sound else None
+        flags_are_valid = all(type(flag) is bool for flag in values.values())
+        return cls(content, **values) if flags_are_valid else None
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens of a WordPiece tokenizer (a token's id is its place) and its text rules.
+    """The tokens of a WordPiece tokenizer and its text rules.
 
     Attributes:
-        tokens: every token, the special ones and added ones too; no duplicates.
+        tokens: all tokens with special and added ones, without duplicates; the id of a token is its
+            index.
         lowercase: whether text is lowercased.
-        strip_accents: whether accents are taken off; None means: as `lowercase`.
-        split_chinese_characters: whether each CJK ideograph is a word of its own.
-        unknown_token: stands for a word that no pieces of the vocabulary make up.
-        cls_token: the first token of every input.
-        sep_token: the token after every text of an input.
-        pad_token: fills an input up to its length.
-        mask_token: hides a token in masked language modelling.
-        max_input_chars_per_word: a longer word becomes `unknown_token`.
-        continuing_prefix: marks a piece that does not start a word.
-        added_tokens: tokens that are found whole, beyond the five special ones (an entry for one of
-            those replaces its defaults). The ones at the end of `tokens` are not word pieces.
+        strip_accents: whether accents are removed; None means the value of `lowercase`.
+        split_chinese_characters: whether each CJK ideograph is a separate word.
+        unknown_token: token for a word that the vocabulary can't spell.
+        cls_token: first token of every input.
+        sep_token: token after every text of an input.
+        pad_token: padding token.
+        mask_token: token of a masked position in masked language modelling.
+        max_input_chars_per_word: maximum word length; a longer word becomes `unknown_token`.
+        continuing_prefix: prefix of a piece that does not start a word.
+        added_tokens: tokens that are matched as a whole, besides the five special ones (an entry
+            for one of those replaces its defaults). Added tokens at the end of `tokens` are not
+            word pieces.
 
     Raises:
-        ConversionError: tokens are empty, repeated or span lines, a special or added token is not
-            among them, or an added token can't be looked for: the text rules leave nothing of it,
-            make it the same as another, or it is white space with `lstrip`. All that is wrong is
-            listed.
+        ConversionError: Tokens are empty, repeated or contain line breaks, a special or added token
+            is not in `tokens`, or an added token can never match: the text rules remove it, make it
+            equal to another one, or it is white space with `lstrip`. All problems are listed.
     """
 
     tokens: tuple[str, ...] = field(repr=False)
@@ -121,7 +123,7 @@ class Vocabulary:
         if not 1 <= self.max_input_chars_per_word < 2**31:
             problems.append(f"max_input_chars_per_word is {self.max_input_chars_per_word}")
         if not problems:
-            problems = _unclear_tokens(self)
+            problems = _unmatchable_tokens(self)
         if problems:
             raise tokenizer_error(f"a vocabulary of {len(self.tokens)} tokens", problems)
 
@@ -136,7 +138,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens."""
         return len(self.tokens)
 
     @property
@@ -146,7 +148,7 @@ class Vocabulary:
 
     @property
     def whole_tokens(self) -> tuple[AddedToken, ...]:
-        """All tokens that are found whole, the special ones included, ordered by id."""
+        """All tokens that are matched as a whole, with the special ones, ordered by id."""
         by_content = {token: AddedToken(token) for token in self.special_tokens}
         by_content |= {token.content: token for token in self.added_tokens}
         return tuple(by_content[content] for content in sorted(by_content, key=self.id_of))
@@ -160,11 +162,11 @@ class Vocabulary:
         return self._ids[token]
 
     def to_vocab_txt(self) -> bytes:
-        r"""Returns the content of a vocab.txt: UTF-8, one token a line, each ended by `\n`."""
+        r"""Returns the content of a vocab.txt: UTF-8, one token per line, lines end with `\n`."""
         return "".join(f"{token}\n" for token in self.tokens).encode()
 
     def to_settings(self) -> dict[str, Any]:
-        """Returns everything but the tokens, ready for JSON."""
+        """Returns all fields except the tokens as JSON types."""
         settings = {
             item.name: getattr(self, item.name)
             for item in dataclasses.fields(self)
@@ -178,7 +180,7 @@ class Vocabulary:
         """Makes a vocabulary from `to_settings()` and the tokens.
 
         Raises:
-            ConversionError: a setting is unknown or misses, or the vocabulary is not valid.
+            ConversionError: A setting is unknown or missing, or the vocabulary is not valid.
         """
         known = {item.name for item in dataclasses.fields(cls)} - {"tokens"}
         problems = [f"unknown setting {name!r}" for name in sorted(set(settings) - known)]
@@ -191,7 +193,7 @@ class Vocabulary:
             raise tokenizer_error("the settings of a vocabulary", problems)
         added = [AddedToken.parse(entry) for entry in settings.get("added_tokens", ())]
         if None in added:
-            problem = f"added_tokens: entry {added.index(None)} is no added token"
+            problem = f"added_tokens: entry {added.index(None)} is not an added token"
             raise tokenizer_error("the settings of a vocabulary", [problem])
         return cls(tuple(tokens), **{**settings, "added_tokens": tuple(added)})
 
@@ -199,7 +201,7 @@ class Vocabulary:
 def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     """Builds the reference tokenizer: `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
 
-    It has no truncation and no padding.
+    The tokenizer does not truncate and does not pad.
     """
     from tokenizers import AddedToken as LibraryAddedToken
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
@@ -242,11 +244,12 @@ def _normalizer(vocabulary: Vocabulary) -> tokenizers.normalizers.Normalizer:
     )
 
 
-def _unclear_tokens(vocabulary: Vocabulary) -> list[str]:
-    """Lists the added tokens that the library takes but can't look for.
+def _unmatchable_tokens(vocabulary: Vocabulary) -> list[str]:
+    """Lists the added tokens that the library accepts but can't match correctly.
 
-    Of two that the text rules make the same it finds either, by chance; an empty one splits words
-    between all their letters; of white space that another token took in already it panics.
+    Of two tokens that the text rules make equal, the library matches either one. An empty token
+    splits words between all letters. White space that another token already includes makes the
+    library panic.
     """
     problems = []
     contents: dict[str, str] = {}
@@ -257,10 +260,10 @@ def _unclear_tokens(vocabulary: Vocabulary) -> list[str]:
             continue
         normal = _normalizer(vocabulary).normalize_str(token.content)
         if not normal:
-            problems.append(f"the text rules leave nothing of the added token {token.content!r}")
+            problems.append(f"the text rules remove the added token {token.content!r}")
         elif normal in contents:
             both = f"{contents[normal]!r} and {token.content!r}"
-            problems.append(f"the text rules make the added tokens {both} the same")
+            problems.append(f"the text rules make the added tokens {both} equal")
         contents[normal] = token.content
     return problems
 
@@ -278,9 +281,9 @@ def _token_problems(tokens: Sequence[str]) -> list[str]:
     not_text = [repr(token) for token in places if not token.isascii() and _has_surrogate(token)]
     table = (
         (repeated, "tokens are repeated"),
-        (broken, "tokens span lines"),
+        (broken, "tokens contain line breaks"),
         (empty, "ids have an empty token"),
-        (not_text, "tokens are no valid Unicode"),
+        (not_text, "tokens are not valid Unicode"),
     )
     return [f"{len(found)} {what}: {first_few(found)}" for found, what in table if found]
 
@@ -290,16 +293,16 @@ def _has_surrogate(text: str) -> bool:
 
 
 def tokenizer_error(what: str, problems: Sequence[str]) -> ConversionError:
-    """Makes the error that lists all that is wrong with a tokenizer's files."""
+    """The error that lists all problems of a tokenizer's files."""
     listed = "".join(f"\n  - {problem}" for problem in problems)
     return ConversionError(
         f"Expected {what} to be a BERT (WordPiece) tokenizer's. Received:{listed}\n"
-        "Next: take the vocabulary files from the checkpoint's own release, or edit them so that "
+        "Next: copy the vocabulary files from the release of the checkpoint, or edit them so that "
         "they agree."
     )
 
 
 def first_few(found: Sequence[str]) -> str:
-    """Names the first few and says how many more there are."""
+    """Lists the first few items and the number of the others."""
     more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return ", ".join(found[:_SHOWN]) + more

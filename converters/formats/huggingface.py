@@ -1,4 +1,4 @@
-"""Hugging Face folders, in and out: config.json and safetensors (never a pickle)."""
+"""Reads and writes Hugging Face folders: config.json and safetensors (pickles are refused)."""
 
 from __future__ import annotations
 
@@ -39,18 +39,19 @@ _INDEX = JsonFormat("an index of safetensors files", "download it again")
 
 
 def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
-    """Reads a BERT, DistilBERT or ELECTRA with its head, whichever of `converters.heads`.
+    """Reads a BERT, DistilBERT or ELECTRA with its head, one of `converters.heads`.
 
-    Weights in F32, F16 or BF16, in one safetensors file or in shards.
+    The weights are F32, F16 or BF16, in one safetensors file or in shards.
 
     Args:
-        folder: with config.json and the weights.
-        as_base: a head that can't be read is left out, which a note says, instead of refused.
+        folder: folder with config.json and the weights.
+        as_base: if True, a head that can't be read is left out, with a note. If False, it is an
+            error.
 
     Raises:
-        ConversionError: the folder has no config.json or no safetensors, the config is no BERT,
-            the file is cut short, arrays are missing or have another shape, or the head is not as
-            config.json says.
+        ConversionError: The folder has no config.json or no safetensors, the configuration is not
+            that of a BERT, the file is truncated, arrays are missing or have another shape, or the
+            head differs from config.json.
     """
     folder = Path(folder)
     raw = read_config(folder)
@@ -59,8 +60,8 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     arrays = {_bare_name(name, family): array for name, array in _read_arrays(folder).items()}
     if name_of(LAYER[0].of_layer(config.num_layers), family) in arrays:
         raise ConversionError(
-            f"{folder}: config.json says {config.num_layers} layers, the weights have more. Next: "
-            "check that they belong to one model."
+            f"{folder}: expected {config.num_layers} layers, as in config.json. Received: more "
+            "layers in the weights. Next: check that both files belong to one model."
         )
     notes: tuple[str, ...] = ()
     try:
@@ -68,7 +69,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     except HeadError as error:
         if not as_base:
             raise ConversionError(f"{folder}: {error}") from error
-        head, notes = FoundHead(), (f"{folder}: its head is left out: {error}",)
+        head, notes = FoundHead(), (f"{folder}: the head is left out: {error}",)
     config = config_of_head(config, family, head.name)
     names = {row.neutral: name_of(row, family) for row in encoder_rows(family, config.num_layers)}
     weights = {neutral: arrays[name] for neutral, name in names.items() if name in arrays}
@@ -82,15 +83,15 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The content of config.json.
+    """Reads config.json.
 
     Raises:
-        ConversionError: no folder, no config.json, or no JSON object in it.
+        ConversionError: There is no such folder, no config.json, or no JSON object in it.
     """
     if not folder.is_dir():
         raise ConversionError(
             f"{folder} is no folder. Expected a Hugging Face model folder with config.json, "
-            "model.safetensors and vocab.txt. Next: give the folder, no file in it and no hub name."
+            "model.safetensors and vocab.txt. Next: give the path of the folder itself."
         )
     path = folder / "config.json"
     if not path.is_file():
@@ -100,7 +101,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _bare_name(name: str, family: Family) -> str:
-    """Takes off the prefix of task models and the names of LayerNorm in old files."""
+    """Removes the prefix of task models and replaces the LayerNorm names of old files."""
     name = name.removeprefix(family.prefix)
     if name.endswith("LayerNorm.gamma"):
         return name.removesuffix("gamma") + "weight"
@@ -133,13 +134,14 @@ def _weight_files(folder: Path) -> list[Path]:
         missing = [name for name in names if not (folder / name).is_file()]
         if missing:
             raise ConversionError(
-                f"{folder}: {INDEX_FILE} names files that are not here: {', '.join(missing)}."
+                f"{folder}: expected all files of {INDEX_FILE}. Missing: {', '.join(missing)}. "
+                "Next: download them."
             )
         return [folder / name for name in names]
     if (folder / "pytorch_model.bin").is_file():
         raise ConversionError(
-            f"{folder} has only pytorch_model.bin, a pickle, which can run code when it is read; "
-            f"expected {WEIGHTS_FILE}. Next: open it once where you trust it, with "
+            f"{folder}: expected {WEIGHTS_FILE}. Received: pytorch_model.bin, a pickle, which can "
+            "run code when it is read. Next: if you trust the file, convert it once with "
             "AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)."
         )
     raise ConversionError(f"{folder} has no {WEIGHTS_FILE} and no {INDEX_FILE}.")
@@ -149,14 +151,14 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the float arrays of a safetensors file as float32; integer arrays are left out.
 
     Raises:
-        ConversionError: the file is cut short or no safetensors, or has floats of another kind.
+        ConversionError: The file is truncated, no safetensors, or has another float type.
     """
     try:
         entries = deserialize(path.read_bytes())
     except SafetensorError as error:
         raise ConversionError(
             f"{path} can't be read as safetensors ({error}); it holds {path.stat().st_size} bytes. "
-            "Next: it is likely cut short; copy or download it again."
+            "Next: it is likely truncated; copy or download it again."
         ) from error
     arrays = {}
     for name, entry in entries:
@@ -186,10 +188,10 @@ _INTEGERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
 
 
 def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
-    """The model.safetensors of a checkpoint, float32, with Hugging Face's names.
+    """The content of model.safetensors: float32 arrays by Hugging Face's names.
 
-    What an encoder has that its head does not read stays, as far as the class has it: a masked LM's
-    pooler is there for whoever fine-tunes it.
+    Arrays that the head does not read are kept if the class has them. For example, a masked LM
+    keeps its pooler for later fine-tuning.
     """
     family, head = family_for(checkpoint), checkpoint.head
     weights = dict(checkpoint.weights)
@@ -213,10 +215,10 @@ def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
 
 
 def write_folder(checkpoint: Checkpoint, folder: Path, pad_token_id: int = 0) -> None:
-    """Writes config.json and model.safetensors into a folder that is there.
+    """Writes config.json and model.safetensors into an existing folder.
 
     Raises:
-        ConversionError: no class of Hugging Face's computes what the checkpoint does.
+        ConversionError: No class of Hugging Face computes the same function as the checkpoint.
     """
     content = write_config(checkpoint, family_for(checkpoint), pad_token_id)
     (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")

@@ -1,7 +1,7 @@
-"""The kinds of BERT that Hugging Face has classes for: a table, a row a `model_type`.
+"""The BERT variants of Hugging Face, one table row per `model_type`.
 
-All of them are one encoder. What differs is how config.json and the arrays are named, and which
-activation stands between [CLS] and the classifier, or in a masked LM's head.
+All variants have the same encoder. They differ in the names of config.json and of the arrays, and
+in the activations of the pooler and of a masked LM's head.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ACTIVATIONS = {
 _ACTIVATIONS_OUT = {GELU_EXACT: "gelu", GELU_TANH: "gelu_new", RELU: "relu"}
 _EPSILON = 1e-12
 NO_LABEL = "LABEL_0"
-"""What `transformers` calls the one output of a regression."""
+"""The name in `transformers` of the single output of a regression."""
 MODEL, PRETRAINING = "Model", "ForPreTraining"
 _CLASSES = {
     MODEL: heads.ENCODER,
@@ -33,29 +33,29 @@ _CLASSES = {
     "ForQuestionAnswering": heads.SPANS,
     "ForMaskedLM": heads.MASKED_LM,
 }
-"""What a class's name ends in, and the head that it has."""
+"""Heads by the ending of the class name."""
 _UNREAD_CLASSES = ("ForMultipleChoice", "ForNextSentencePrediction")
-"""Classes whose head is not read."""
+"""Endings of classes whose head is not supported."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """How one `model_type` says what it is.
+    """The names and properties of one `model_type`.
 
     Attributes:
-        stem: of its classes' names, as `Bert` in `BertModel`.
-        pooler_activation: of its sequence classifier.
+        model_type: value in config.json.
+        stem: start of the class names, such as `Bert` in `BertModel`.
+        pooler_activation: activation of the pooler of its sequence classifier.
         sizes: field of `BertConfig` -> key in config.json.
-        activation: key in config.json.
-        dropouts: keys in config.json; the first is read, all are written.
+        activation: key of the activation in config.json.
+        dropouts: keys of dropout rates in config.json; the first is read, all are written.
         has_segments: whether it has segment embeddings.
-        fixed_epsilon: whether LayerNorm's epsilon is not in config.json, but always 1e-12.
-        constants: what config.json says of every model of the family, written as it is.
-        decoder: the layer of a masked LM that turns hidden states into tokens: its weight is the
-            embedding table.
-        pretraining: the head of the class that ends in `ForPreTraining`. That of an ELECTRA tells
-            which tokens were replaced: it serves pre-training alone, and is not read.
-        masked_lm_activation: of a masked LM's head; empty: the encoder's.
+        fixed_epsilon: whether the LayerNorm epsilon is always 1e-12 and not in config.json.
+        constants: keys and values that config.json has for all models of the family.
+        decoder: output layer of a masked LM; its weight is the embedding table.
+        pretraining: head of the class that ends in `ForPreTraining`. The head of ELECTRA, which
+            detects replaced tokens, only serves pre-training and is not read.
+        masked_lm_activation: activation of a masked LM's head; empty means that of the encoder.
     """
 
     model_type: str
@@ -78,22 +78,22 @@ class Family:
 
     @property
     def prefix(self) -> str:
-        """Of the encoder's arrays in a model with a head."""
+        """Prefix of the encoder's array names in a model with a head."""
         return f"{self.model_type}."
 
     @property
     def classes(self) -> dict[str, str]:
-        """The classes that are read, and their heads."""
+        """The supported classes and their heads."""
         table = _CLASSES | {PRETRAINING: self.pretraining}
         return {f"{self.stem}{ending}": head for ending, head in table.items()}
 
     @property
     def unread_classes(self) -> tuple[str, ...]:
-        """Classes that are known, but whose head is not read."""
+        """Known classes whose head is not supported."""
         return tuple(f"{self.stem}{ending}" for ending in _UNREAD_CLASSES)
 
     def class_of(self, checkpoint: Checkpoint) -> str:
-        """The class that computes what the checkpoint does; what makes vectors is an encoder."""
+        """The class of a checkpoint; a sentence encoder has the class of the bare encoder."""
         ending = PRETRAINING if checkpoint.has_next_sentence else MODEL
         for candidate, head in _CLASSES.items():
             if head == checkpoint.head and ending != PRETRAINING:
@@ -145,15 +145,15 @@ _BY_POOLER = {family.pooler_activation: family for family in FAMILIES.values()}
 
 
 def family_of(raw: Mapping[str, Any]) -> Family:
-    """The family that a config.json is of; BERT where it is of none: `read_config` refuses it."""
+    """The family of a config.json; BERT for an unknown one, which `read_config` rejects."""
     return FAMILIES.get(str(raw.get("model_type")), BERT)
 
 
 def family_for(checkpoint: Checkpoint) -> Family:
-    """The family that a checkpoint is written as: BERT, unless its head is another's.
+    """The family to write a checkpoint as: BERT, unless its head belongs to another family.
 
     Raises:
-        ConversionError: the family can't say what the checkpoint computes.
+        ConversionError: The family can't represent the checkpoint.
     """
     config = checkpoint.config
     family, problems = BERT, []
@@ -163,9 +163,9 @@ def family_for(checkpoint: Checkpoint) -> Family:
         family = BERT if config.transform_activation == config.activation else ELECTRA
         problems += _masked_lm_problems(checkpoint, family)
     if family is BERT and config.pooler_activation != TANH and _reads_pooler(checkpoint):
-        problems.append(f"a pooler with {config.pooler_activation}, where BERT has {TANH}")
+        problems.append(f"a pooler with {config.pooler_activation}, whereas BERT has {TANH}")
     if not family.has_segments and config.num_segments > 1:
-        problems.append(f"{config.num_segments} segments, where {family.stem} has none")
+        problems.append(f"{config.num_segments} segments, whereas {family.stem} has none")
     if family.fixed_epsilon and config.layer_norm_epsilon != _EPSILON:
         problems.append(f"a LayerNorm epsilon other than {_EPSILON}: {config.layer_norm_epsilon}")
     if problems:
@@ -177,7 +177,7 @@ def family_for(checkpoint: Checkpoint) -> Family:
 
 
 def _reads_pooler(checkpoint: Checkpoint) -> bool:
-    """Whether its pooler is read: a bare encoder's is one of its outputs."""
+    """Whether the pooler is used; in a bare encoder it is one of the outputs."""
     return "pooler.kernel" in checkpoint.weights and (
         checkpoint.has_next_sentence or checkpoint.head in (heads.ENCODER, heads.CLASSIFIER)
     )
@@ -188,7 +188,7 @@ def _masked_lm_problems(checkpoint: Checkpoint, family: Family) -> list[str]:
     if family is ELECTRA and config.transform_activation != GELU_EXACT:
         problems.append(f"a masked LM's head with {config.transform_activation}")
     if family is ELECTRA and checkpoint.has_next_sentence:
-        problems.append("a head for the next sentence, which only BERT has")
+        problems.append("a head for next sentence prediction, which only BERT has")
     if config.transform_epsilon != config.layer_norm_epsilon:
         problems.append(
             f"a LayerNorm epsilon of {config.transform_epsilon} in the masked LM's head and of "
@@ -198,15 +198,15 @@ def _masked_lm_problems(checkpoint: Checkpoint, family: Family) -> list[str]:
 
 
 def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig:
-    """The shape of the encoder that a config.json describes.
+    """The configuration of the encoder in a config.json.
 
     Args:
-        raw: the content of config.json.
-        as_base: whether heads of other tasks may be there, to be left out.
-        where: the file, for errors.
+        raw: content of config.json.
+        as_base: whether unsupported heads are accepted, since they will be left out.
+        where: the file, for messages.
 
     Raises:
-        ConversionError: everything in it that is not as a BERT has it.
+        ConversionError: The configuration is not that of a supported BERT; all problems are listed.
     """
     family = family_of(raw)
     problems = _other_parts(raw) + _unread_classes(raw, family, as_base)
@@ -220,14 +220,16 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
     embedding = values.pop("embedding_size", values.get("hidden_size"))
     if embedding != values.get("hidden_size"):
         problems.append(
-            f"embedding_size must be hidden_size, since a BERT has no projection between them. "
+            f"embedding_size must equal hidden_size, since a BERT has no projection between them. "
             f"Received: {embedding} and {values.get('hidden_size')}"
         )
     if problems:
-        raise ConversionError(f"{where} is no BERT that we can read: {'; '.join(problems)}.")
+        raise ConversionError(
+            f"{where}: expected a supported BERT. Received: {'; '.join(problems)}."
+        )
     return BertConfig(
         **values,
-        # Zero rows change nothing: with BERT's two, an encoder without segments is a whole BERT.
+        # An encoder without segments is stored as a BERT with two zero rows in the segment table.
         num_segments=raw.get("type_vocab_size", 2) if family.has_segments else 2,
         activation=ACTIVATIONS[activation],
         layer_norm_epsilon=float(
@@ -240,7 +242,11 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
 def read_sizes(
     raw: Mapping[str, Any], sizes: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The sizes of a `BertConfig` in a configuration's JSON, and what is wrong with the others."""
+    """Reads the sizes of a `BertConfig` from a JSON object.
+
+    Returns:
+        The valid sizes by field name, and the problems of the others.
+    """
     values, problems = {}, []
     for name, key in sizes.items():
         value = raw.get(key)
@@ -252,7 +258,7 @@ def read_sizes(
 
 
 def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
-    """The shape of the family's model with this head on this encoder."""
+    """Completes the configuration of the encoder with the activations of the family's head."""
     if head == heads.CLASSIFIER:
         segments = config.num_segments if family.has_segments else 1
         return replace(config, num_segments=segments, pooler_activation=family.pooler_activation)
@@ -272,12 +278,12 @@ def _unread_classes(raw: Mapping[str, Any], family: Family, as_base: bool) -> li
         f"Received: {', '.join(unread)}"
     )
     if all(name in family.unread_classes for name in unread):
-        problem += ", whose head is not read; as a base for fine-tuning it would do"
+        problem += ", whose head is not supported; it can serve as a base for fine-tuning"
     return [problem]
 
 
 def _other_parts(raw: Mapping[str, Any]) -> list[str]:
-    """Parts of a model that a BERT encoder has not."""
+    """Lists properties that a BERT encoder does not have."""
     problems = []
     if raw.get("model_type") not in FAMILIES:
         problems.append(
@@ -289,12 +295,12 @@ def _other_parts(raw: Mapping[str, Any]) -> list[str]:
             f"Received: {raw['position_embedding_type']!r}"
         )
     if raw.get("is_decoder") or raw.get("add_cross_attention"):
-        problems.append("it must be an encoder. Received: a decoder")
+        problems.append("the model must be an encoder. Received: a decoder")
     return problems
 
 
 def write_config(checkpoint: Checkpoint, family: Family, pad_token_id: int) -> dict[str, Any]:
-    """The config.json of a checkpoint, as `transformers` reads it."""
+    """The content of config.json for `transformers`."""
     config = checkpoint.config
     sizes = {key: getattr(config, name, config.hidden_size) for name, key in family.sizes.items()}
     content: dict[str, Any] = {

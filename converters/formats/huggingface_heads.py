@@ -1,7 +1,7 @@
-"""The heads of Hugging Face's classes: which one a folder has, its arrays, labels and problem.
+"""Reads the head of a Hugging Face folder: its arrays, labels and problem type.
 
-What config.json says and what the weights have must fit; where they don't, the encoder may still do
-as a base.
+config.json and the weights must agree. If they do not, the encoder can still serve as a base for
+fine-tuning.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from converters.formats.huggingface_families import BERT, PRETRAINING, Family
 from converters.formats.weight_names import HEADS, POOLER, Row, rows
 
 Arrays = Mapping[str, np.ndarray]
-"""The arrays of a file by Hugging Face's name, less the family's prefix."""
+"""Arrays by Hugging Face's names without the prefix of the family."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class FoundHead:
     """The head of a folder.
 
     Attributes:
-        name: of `converters.heads`.
-        weights: its arrays by neutral name.
-        labels: of a classifier, in the order of its outputs.
-        problem: what a classifier's logits are.
+        name: the head, one of `converters.heads`.
+        weights: arrays of the head by neutral name.
+        labels: labels of a classifier in the order of its outputs.
+        problem: meaning of a classifier's logits, one of `converters.heads.PROBLEMS`.
     """
 
     name: str = heads.ENCODER
@@ -39,47 +39,47 @@ class FoundHead:
 
 
 def encoder_rows(family: Family, num_layers: int) -> Iterator[Row]:
-    """The rows of the family's encoder: BERT's pooler is a part of it."""
+    """The rows of the family's encoder; BERT's encoder includes the pooler."""
     for row in rows(num_layers, heads.ENCODER):
         if family is BERT or row not in POOLER:
             yield row
 
 
 def head_rows(family: Family, head: str) -> tuple[Row, ...]:
-    """The rows of what stands beside the family's encoder."""
+    """The rows of the family's head; it includes the pooler of a classifier that is no BERT."""
     pooler = POOLER if family is not BERT and head == heads.CLASSIFIER else ()
     return (*pooler, *HEADS.get(head, ()))
 
 
 def name_of(row: Row, family: Family) -> str:
-    """The array's name, less the family's prefix; empty where the family has no such array."""
+    """The array name without the family's prefix; empty if the family has no such array."""
     return str(getattr(row, family.column))
 
 
 def read_head(raw: Mapping[str, Any], arrays: Arrays, family: Family) -> FoundHead:
-    """The head that config.json says and that the weights have.
+    """Reads the head that config.json names.
 
     Args:
-        raw: the content of config.json. Where it names no class, the arrays tell the head.
-        arrays: of the weights.
-        family: of the model.
+        raw: content of config.json. If it names no class, the arrays determine the head.
+        arrays: arrays of the weights file.
+        family: family of the model.
 
     Raises:
-        HeadError: the head is of a class that is not read, its arrays are missing, or config.json
-            says something else of it than the arrays.
+        HeadError: The class is not supported, arrays are missing, or config.json and the arrays
+            contradict each other.
     """
     classes = raw.get("architectures") or ()
     unread = [name for name in classes if name in family.unread_classes]
     if unread:
-        raise HeadError(f"it is a {unread[0]}, whose head is not read.")
+        raise HeadError(f"it is a {unread[0]}, whose head is not supported.")
     named = next((name for name in classes if name in family.classes), "")
     head = family.classes[named] if named else _head_in(arrays, family)
     weights = _arrays_of(head, arrays, family)
-    mark = HEADS[head][0] if head in HEADS else None
-    if mark is not None and mark.neutral not in weights:
+    first = HEADS[head][0] if head in HEADS else None
+    if first is not None and first.neutral not in weights:
         raise HeadError(
-            f"config.json says {named}, but the weights have no '{name_of(mark, family)}'. Next: "
-            "save the fine-tuned model again, head included."
+            f"config.json names {named}, but the weights have no '{name_of(first, family)}'. Next: "
+            "save the fine-tuned model again with its head."
         )
     found = FoundHead(head, weights)
     return _READERS[head](found, raw, arrays, family) if head in _READERS else found
@@ -91,7 +91,7 @@ def _arrays_of(head: str, arrays: Arrays, family: Family) -> dict[str, np.ndarra
 
 
 def _head_in(arrays: Arrays, family: Family) -> str:
-    """The head that the arrays are of. A classifier of tokens has no pooler."""
+    """The head whose arrays are there. A token classifier has no pooler, a text classifier has."""
     for head, its_rows in HEADS.items():
         if name_of(its_rows[0], family) in arrays and (
             head != heads.CLASSIFIER or name_of(POOLER[0], family) in arrays
@@ -112,9 +112,9 @@ def _classifier(
     }
     if not fits.get(problem, False):
         raise HeadError(
-            f"expected a problem_type of {', '.join(heads.PROBLEMS)}, a regression with one "
-            f"output, a single label with several. Received: problem_type {problem!r} and "
-            f"{count} outputs."
+            f"expected a problem_type of {', '.join(heads.PROBLEMS)}, with one output for a "
+            "regression and at least two for a single label. Received: problem_type "
+            f"{problem!r} and {count} outputs."
         )
     labels = () if problem == heads.REGRESSION else _labels(raw, count)
     return FoundHead(found.name, found.weights, labels, problem)
@@ -137,8 +137,8 @@ def _labels(raw: Mapping[str, Any], count: int) -> tuple[str, ...]:
     labels = tuple(str(names[str(i)]) for i in range(count))
     if len(set(labels)) != count:
         raise HeadError(
-            f"config.json: id2label has {count} entries, {len(set(labels))} of them different; "
-            "two outputs must not have one label."
+            f"config.json: expected {count} different labels in id2label. Received: "
+            f"{len(set(labels))} different ones."
         )
     return labels
 
@@ -147,8 +147,8 @@ def _spans(found: FoundHead, raw: Mapping[str, Any], arrays: Arrays, family: Fam
     count = len(found.weights["spans.kernel"])
     if count != 2:
         raise HeadError(
-            f"expected a question answerer with two outputs, start and end. Received: {count} in "
-            f"'{name_of(HEADS[heads.SPANS][0], family)}'."
+            "expected a question answering head with two outputs, start and end. Received: "
+            f"{count} in '{name_of(HEADS[heads.SPANS][0], family)}'."
         )
     return found
 
@@ -156,26 +156,27 @@ def _spans(found: FoundHead, raw: Mapping[str, Any], arrays: Arrays, family: Fam
 def _masked_lm(
     found: FoundHead, raw: Mapping[str, Any], arrays: Arrays, family: Family
 ) -> FoundHead:
-    """A masked LM whose output kernel is the embedding table (Press and Wolf 2017)."""
+    """Reads a masked LM whose output kernel is the embedding table (Press and Wolf 2017)."""
     weights = dict(found.weights)
     bias = arrays.get(f"{family.decoder}.bias")
     if bias is not None and not np.array_equal(weights.setdefault("masked_lm.bias", bias), bias):
         raise HeadError(
-            f"'{family.decoder}.bias' and 'cls.predictions.bias' differ, which are one array."
+            f"expected '{family.decoder}.bias' and 'cls.predictions.bias' to be equal. Received: "
+            "different arrays."
         )
     table = arrays.get(_EMBEDDING_TABLE)
     decoder = arrays.get(f"{family.decoder}.weight", None if _is_untied(raw) else table)
     if decoder is None or table is None or not np.array_equal(decoder, table):
         raise HeadError(
             f"expected a masked LM whose '{family.decoder}.weight' is its embedding table. "
-            "Received: a decoder of its own (untied). Next: use it as a base for fine-tuning."
+            "Received: a separate (untied) decoder. Next: use it as a base for fine-tuning."
         )
     is_pretraining = f"{family.stem}{PRETRAINING}" in (raw.get("architectures") or ())
     own = [name for name in weights if name.startswith("next_sentence.")]
     if is_pretraining and not own:
         raise HeadError(
-            f"config.json says {family.stem}{PRETRAINING}, but the weights have no "
-            "'cls.seq_relationship.weight'. Next: save the model again, both heads included."
+            f"config.json names {family.stem}{PRETRAINING}, but the weights have no "
+            "'cls.seq_relationship.weight'. Next: save the model again with both heads."
         )
     if not is_pretraining and name_of(POOLER[0], family) not in arrays:
         weights = {name: array for name, array in weights.items() if name not in own}

@@ -1,4 +1,4 @@
-"""keras-hub's `BertBackbone`, in and out."""
+"""Reads and writes the weights of keras-hub's `BertBackbone`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
-    """A `keras_hub.models.BertBackbone` of this shape, with fresh weights.
+    """Builds a `keras_hub.models.BertBackbone` of this configuration with initial weights.
 
-    keras-hub fixes three things that a checkpoint may have otherwise: the approximate (tanh) GELU,
-    LayerNorm's epsilon and the pooler's tanh. They are set to what the checkpoint was trained with.
+    keras-hub always uses the approximate (tanh) GELU, one LayerNorm epsilon and a tanh pooler. The
+    backbone gets the values of the configuration instead.
+
+    Args:
+        config: sizes and activations.
+        dropout: dropout rate; None uses that of `config`.
     """
     import keras
     import keras_hub
@@ -43,7 +47,7 @@ def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
 
 
 def activation(name: str, keras: Any) -> Any:
-    """The function of one of the activations of `converters.checkpoint`."""
+    """The Keras function of an activation of `converters.checkpoint`."""
     return {
         GELU_EXACT: _gelu_exact,
         GELU_TANH: lambda x: keras.ops.gelu(x, approximate=True),
@@ -59,7 +63,7 @@ def _gelu_exact(x: Any) -> Any:
 
 
 def variables(model: keras.Model, num_layers: int) -> dict[str, tuple[Row, Any]]:
-    """The variables of a Keras model that holds a BertBackbone, by neutral name."""
+    """The rows and variables of a Keras model with a BertBackbone, by neutral name."""
     by_path = {_tail(variable.path): variable for variable in model.weights}
     return {
         row.neutral: (row, by_path[row.keras_hub])
@@ -69,7 +73,7 @@ def variables(model: keras.Model, num_layers: int) -> dict[str, tuple[Row, Any]]
 
 
 def _tail(path: str) -> str:
-    """The path without the name of a surrounding model."""
+    """The variable path without the names of outer models."""
     parts = path.split("/")
     for start, part in enumerate(parts):
         if part in _FIRST or part.startswith("transformer_layer_"):
@@ -83,11 +87,10 @@ _FIRST = {row.keras_hub.split("/")[0] for row in (*rows(0), *SENTENCE)}
 def load_weights(
     model: keras.Model, weights: dict[str, np.ndarray], num_layers: int, head_size: int
 ) -> set[str]:
-    """Puts neutral arrays into a Keras model.
+    """Assigns neutral arrays to the variables of a Keras model.
 
     Returns:
-        the neutral names of the model's variables that `weights` has nothing for (they keep their
-        fresh values).
+        The neutral names of variables that are not in `weights`; they keep their initial values.
     """
     missing = set()
     for name, (row, variable) in variables(model, num_layers).items():

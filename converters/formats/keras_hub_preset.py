@@ -1,8 +1,8 @@
-"""keras-hub preset folders of BERT, in and out: what `save_to_preset` writes.
+"""Reads and writes keras-hub preset folders of BERT, the format of `save_to_preset`.
 
 keras-hub's BERT always has the tanh GELU, a LayerNorm epsilon of 1e-12 and a tanh pooler; a preset
-has no place to say otherwise. What stands behind its backbone is in `keras_hub_tasks`. The
-configuration is read as data: nothing that a folder names is imported or run.
+can't store other values. `keras_hub_tasks` handles the heads. The configuration is read as data: no
+class that a folder names is imported or run.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _SPECIAL_TOKENS = ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]")
 
 
 def is_preset(folder: Path) -> bool:
-    """Whether config.json is keras-hub's: it says the class that it configures."""
+    """Whether config.json is that of keras-hub, which names the registered class."""
     try:
         return "registered_name" in _PRESET.read(folder / CONFIG_FILE)
     except ConversionError:
@@ -66,16 +66,17 @@ def is_preset(folder: Path) -> bool:
 
 
 def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
-    """Reads a `BertBackbone`, or one of the task models of `keras_hub_tasks`.
+    """Reads a `BertBackbone`, or a task model of `keras_hub_tasks`.
 
-    A classifier's labels are the lines of labels.txt; without it LABEL_0 and so on.
+    The labels of a classifier are the lines of labels.txt, or LABEL_0, LABEL_1 ... without it.
 
     Args:
         folder: a preset.
-        as_base: a head that can't be read is left out, which a note says, instead of refused.
+        as_base: if True, a head that can't be read is left out, with a note. If False, it is an
+            error.
 
     Raises:
-        ConversionError: it is of another class, or a file is missing or damaged.
+        ConversionError: The preset has another class, or a file is missing or damaged.
     """
     folder = Path(folder)
     raw = _read_object(folder / CONFIG_FILE, (_BACKBONE,))
@@ -93,7 +94,8 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     if expected not in (None, backbone.count_params()):
         raise not_read(
             weights_file,
-            f"{METADATA_FILE} says {expected} parameters, {CONFIG_FILE} {backbone.count_params()}",
+            f"{METADATA_FILE} states {expected} parameters, {CONFIG_FILE} "
+            f"{backbone.count_params()}",
         )
     head, notes = _read_head(folder, backbone, as_base)
     checkpoint = Checkpoint(
@@ -112,7 +114,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
 
 
 def _read_head(folder: Path, backbone: Any, as_base: bool) -> tuple[PresetHead, tuple[str, ...]]:
-    """The head, and a note where one is left out."""
+    """The head, and a note if it is left out."""
     path = folder / TASK_FILE
     if not path.is_file():
         return PresetHead(), ()
@@ -122,20 +124,20 @@ def _read_head(folder: Path, backbone: Any, as_base: bool) -> tuple[PresetHead, 
     except HeadError as error:
         if not as_base:
             raise ConversionError(f"{path}: {error}") from error
-        return PresetHead(), (f"{folder} is a {name}: its head is left out: {error}",)
+        return PresetHead(), (f"{folder} is a {name}: the head is left out: {error}",)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary of a preset.
+    """Reads the vocabulary of a preset.
 
     Raises:
-        ConversionError: the preset has none, or its tokenizer is no BERT's.
+        ConversionError: The preset has none, or its tokenizer is not that of a BERT.
     """
     path = folder / TOKENIZER_FILE
     if not path.is_file():
         raise ConversionError(
-            f"{folder} has no {TOKENIZER_FILE}: a backbone alone was saved. Next: save its "
-            f"tokenizer too, with BertTokenizer.save_to_preset({str(folder)!r})."
+            f"{folder} has no {TOKENIZER_FILE}: only a backbone was saved. Next: also save its "
+            f"tokenizer, with BertTokenizer.save_to_preset({str(folder)!r})."
         )
     raw = _read_object(path, (_TOKENIZER,))
     if not (folder / VOCABULARY_FILE).is_file():
@@ -154,7 +156,7 @@ def read_vocabulary(folder: Path) -> Vocabulary:
 
 
 def read_max_length(folder: Path) -> int | None:
-    """The length that a preset's preprocessor pads texts to; None where it has no preprocessor."""
+    """The padding length of the preset's preprocessor, in tokens; None if it has none."""
     path = folder / PREPROCESSOR_FILE
     config = _PRESET.read(path).get("config") if path.is_file() else None
     length = config.get("sequence_length") if isinstance(config, dict) else None
@@ -164,15 +166,22 @@ def read_max_length(folder: Path) -> int | None:
 def write_folder(
     checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, max_length: int
 ) -> None:
-    """Writes a preset: of a task model of keras-hub's with its preprocessor, or of a backbone.
+    """Writes a preset of a keras-hub task model with its preprocessor, or of a backbone.
 
-    An activation or an epsilon that keras-hub's BERT has otherwise is not written: whoever calls
-    has to measure what that changes. A model without a pooler gets zeros for it.
+    The activation and the epsilon of keras-hub's BERT are fixed, so those of the checkpoint are not
+    stored; the caller must measure the effect (see `differences`). A model without a pooler gets a
+    pooler of zeros.
+
+    Args:
+        checkpoint: the model.
+        vocabulary: its vocabulary.
+        folder: the output folder.
+        max_length: padding length of the preprocessor, in tokens.
 
     Raises:
-        ConversionError: a preset can't say what the checkpoint or its tokenizer does.
+        ConversionError: A preset can't represent the checkpoint or its tokenizer.
     """
-    _refuse(checkpoint, vocabulary)
+    _require_supported(checkpoint, vocabulary)
     import keras_hub
 
     config = checkpoint.config
@@ -192,7 +201,7 @@ def write_folder(
 
 
 def differences(checkpoint: Checkpoint) -> list[str]:
-    """What keras-hub's BERT computes otherwise than the checkpoint says."""
+    """Lists the differences between keras-hub's BERT and the checkpoint."""
     config, found = checkpoint.config, []
     if config.activation != GELU_TANH:
         found.append("its GELU is the tanh approximation, the model's is exact")
@@ -201,7 +210,7 @@ def differences(checkpoint: Checkpoint) -> list[str]:
     return found + head_differences(checkpoint)
 
 
-def _refuse(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
+def _require_supported(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
     config = checkpoint.config
     problems = head_problems(checkpoint)
     if config.activation == RELU:
@@ -216,18 +225,20 @@ def _refuse(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
     if not vocabulary.split_chinese_characters:
         problems.append("keras-hub's tokenizer splits Chinese characters, the model's does not")
     if problems:
-        raise ConversionError(f"A keras-hub preset can't hold this model: {'; '.join(problems)}.")
+        raise ConversionError(
+            f"A keras-hub preset can't represent this model: {'; '.join(problems)}."
+        )
 
 
 def _parameter_count(folder: Path) -> int | None:
-    """How many numbers the backbone had that was saved; None where that is not said."""
+    """The parameter count of the saved backbone; None if it is not stated."""
     path = folder / METADATA_FILE
     count = _PRESET.read(path).get("parameter_count") if path.is_file() else None
     return count if isinstance(count, int) else None
 
 
 def _read_object(path: Path, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The configuration of a serialized object of one of these classes of keras-hub."""
+    """The configuration of a serialized keras-hub object of one of the given classes."""
     raw = _PRESET.read(path)
     package = str(raw.get("registered_name", "")).split(">")[0]
     config = raw.get("config")

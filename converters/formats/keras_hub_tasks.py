@@ -1,9 +1,9 @@
-"""The task models that keras-hub has for BERT, in and out: what stands behind their backbone.
+"""Reads and writes the heads of keras-hub's task models for BERT.
 
 | keras-hub | head | note |
 | --- | --- | --- |
-| `BertTextClassifier` | `classifier` | with a sigmoid several labels; one output is a score |
-| `BertMaskedLM` | `masked-lm` | its head has the exact GELU and an epsilon of 1e-5, always |
+| `BertTextClassifier` | `classifier` | multi-label with a sigmoid; a regression with one output |
+| `BertMaskedLM` | `masked-lm` | always the exact GELU and an epsilon of 1e-5 |
 | `BertTextEmbedder` | `sentence` | one pooling, no dense layers |
 """
 
@@ -28,7 +28,7 @@ MASKED_LM, EMBEDDER = "BertMaskedLM", "BertTextEmbedder"
 _POOLINGS = ("mean", "cls", "max")
 _LINEAR, _SOFTMAX, _SIGMOID = "linear", "softmax", "sigmoid"
 _LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError)
-"""What Keras and h5py raise for a file that is cut short or of another shape."""
+"""Errors of Keras and h5py for a truncated file or for arrays of another shape."""
 
 Json = Mapping[str, Any]
 
@@ -38,11 +38,11 @@ class PresetHead:
     """The head of a preset.
 
     Attributes:
-        weights: its arrays by neutral name.
-        labels: of a classifier, in the order of its outputs.
-        problem: what a classifier's logits are.
-        sentence: how a vector is made of a text.
-        config: fields of `BertConfig` that the head has otherwise.
+        weights: arrays of the head by neutral name.
+        labels: labels of a classifier in the order of its outputs.
+        problem: meaning of a classifier's logits.
+        sentence: pooling and normalization of a sentence encoder.
+        config: fields of `BertConfig` that the head sets.
     """
 
     weights: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
@@ -53,22 +53,22 @@ class PresetHead:
 
 
 def read_head(name: str, settings: Json, folder: Path, backbone: Any) -> PresetHead:
-    """The head of a task model that was saved with `save_to_preset`.
+    """Reads the head of a task model that was saved with `save_to_preset`.
 
     Args:
-        name: of its class.
+        name: name of its class.
         settings: its configuration.
         folder: the preset.
-        backbone: keras-hub's, of the preset's shape.
+        backbone: a keras-hub backbone of the same configuration.
 
     Raises:
-        HeadError: the class is not known, or its settings are not read.
-        ConversionError: its weights are missing or damaged.
+        HeadError: The class or its settings are not supported.
+        ConversionError: The weights are missing or damaged.
     """
     if name not in _READERS:
         raise HeadError(
-            f"expected one of {', '.join(_READERS)}. Received: {name}, whose head is not read; as "
-            "a base for fine-tuning it would do."
+            f"expected one of {', '.join(_READERS)}. Received: {name}, whose head is not "
+            "supported; it can serve as a base for fine-tuning."
         )
     return _READERS[name](settings, folder, backbone)
 
@@ -87,7 +87,7 @@ def _read_classifier(settings: Json, folder: Path, backbone: Any) -> PresetHead:
 
 
 def _problem(count: Any, activation: Any) -> str:
-    """What the outputs of a classifier are."""
+    """The meaning of a classifier's outputs."""
     if isinstance(count, int) and count > 0:
         if activation == _SIGMOID:
             return heads.MULTI_LABEL
@@ -118,7 +118,7 @@ def _read_embedder(settings: Json, folder: Path, backbone: Any) -> PresetHead:
     pooling, normalize = settings.get("pooling_mode", "mean"), settings.get("normalize", True)
     if pooling not in _POOLINGS or not isinstance(normalize, bool):
         raise HeadError(
-            f"expected a pooling_mode of {', '.join(_POOLINGS)} and to normalize or not. "
+            f"expected a pooling_mode of {', '.join(_POOLINGS)} and a boolean for normalize. "
             f"Received: {pooling!r} and {normalize!r}."
         )
     return PresetHead(sentence=heads.SentenceHead((pooling,), (), normalize))
@@ -134,14 +134,14 @@ _READERS: dict[str, Callable[[Json, Path, Any], PresetHead]] = {
 def write_head(
     checkpoint: Checkpoint, backbone: Any, tokenizer: Any, folder: Path, max_length: int
 ) -> None:
-    """Writes a task model with its preprocessor as a preset; an encoder with its tokenizer.
+    """Writes a preset: a task model with its preprocessor, or an encoder with its tokenizer.
 
     Args:
-        checkpoint: keras-hub has a class for its head: see `head_problems`.
-        backbone: keras-hub's, with the checkpoint's weights.
-        tokenizer: keras-hub's.
-        folder: where to.
-        max_length: that texts are padded to, in tokens.
+        checkpoint: a model whose head keras-hub has a class for: see `head_problems`.
+        backbone: keras-hub backbone with the weights of the checkpoint.
+        tokenizer: keras-hub tokenizer.
+        folder: the output folder.
+        max_length: padding length of the preprocessor, in tokens.
     """
     if checkpoint.head == heads.ENCODER:
         backbone.save_to_preset(str(folder))
@@ -155,11 +155,11 @@ def write_head(
 
 
 def head_problems(checkpoint: Checkpoint) -> list[str]:
-    """What keras-hub has no class for."""
+    """Lists the properties of the head that keras-hub has no class for."""
     if checkpoint.head not in (heads.ENCODER, *_WRITERS):
         return [
-            f"keras-hub has {', '.join((CLASSIFIERS[0], MASKED_LM, EMBEDDER))} for a BERT, the "
-            f"model's head is '{checkpoint.head}'"
+            f"keras-hub has {', '.join((CLASSIFIERS[0], MASKED_LM, EMBEDDER))} for BERT, and the "
+            f"model has the head '{checkpoint.head}'"
         ]
     sentence = checkpoint.sentence
     if sentence is None:
@@ -176,7 +176,7 @@ def head_problems(checkpoint: Checkpoint) -> list[str]:
 
 
 def head_differences(checkpoint: Checkpoint) -> list[str]:
-    """What keras-hub's head computes otherwise than the checkpoint says."""
+    """Lists the differences between keras-hub's head and the checkpoint."""
     config, found = checkpoint.config, []
     if checkpoint.head != heads.MASKED_LM:
         return []
@@ -258,10 +258,10 @@ def _masked_lm_variables(model: Any) -> dict[str, Any]:
 
 
 def load(read: Callable[[str], None], variables: Iterable[Any], path: Path) -> None:
-    """Loads a file into variables, and makes sure that it had all of them: Keras only warns.
+    """Loads a file into variables and checks that it has all of them, since Keras only warns.
 
     Raises:
-        ConversionError: the file is not there, damaged, or lacks some.
+        ConversionError: The file is missing, damaged, or lacks variables.
     """
     if not path.is_file():
         raise ConversionError(f"{path.parent} has no {path.name}.")
@@ -278,8 +278,8 @@ def load(read: Callable[[str], None], variables: Iterable[Any], path: Path) -> N
 
 
 def not_read(path: Path, reason: str) -> ConversionError:
-    """The error for a file of weights that does not fit its preset."""
+    """The error for a weights file that does not fit its preset."""
     return ConversionError(
-        f"{path} can't be read ({reason}). Next: it is cut short, or of another model than "
+        f"{path} can't be read ({reason}). Next: it is truncated, or does not belong to "
         "config.json; copy it again."
     )

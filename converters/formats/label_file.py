@@ -1,4 +1,4 @@
-"""labels.txt: a classifier's labels where a checkpoint's own files have no place for them."""
+"""labels.txt: the labels of a classifier in formats that have no place for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LABELS_FILE = "labels.txt"
 
 
 def read_labels(folder: Path, count: int) -> tuple[str, ...]:
-    """The lines of labels.txt, in the order of the outputs; LABEL_0 and so on without the file.
+    """Reads labels.txt, one label per output in order; LABEL_0, LABEL_1 ... without the file.
 
     Raises:
-        ConversionError: they are not `count` different labels.
+        ConversionError: The file does not have `count` different labels.
     """
     path = folder / LABELS_FILE
     if not path.is_file():
@@ -22,8 +22,8 @@ def read_labels(folder: Path, count: int) -> tuple[str, ...]:
     labels = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
     if len(labels) != count or len(set(labels)) != count or "" in labels:
         raise ConversionError(
-            f"{path}: expected {count} different labels, one a line, in the order of the outputs. "
-            f"Received: {', '.join(map(repr, labels[:8]))}."
+            f"{path}: expected {count} different labels, one per line, in the order of the "
+            f"outputs. Received: {', '.join(map(repr, labels[:8]))}."
         )
     return labels
 
@@ -32,9 +32,11 @@ def write_labels(labels: Sequence[str], folder: Path) -> None:
     """Writes labels.txt.
 
     Raises:
-        ConversionError: a label spans lines.
+        ConversionError: A label contains a line break.
     """
     broken = [label for label in labels if "\n" in label]
     if broken:
-        raise ConversionError(f"{LABELS_FILE} has a label a line. Received: {broken[0]!r}.")
+        raise ConversionError(
+            f"{LABELS_FILE}: expected labels without line breaks. Received: {broken[0]!r}."
+        )
     (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")

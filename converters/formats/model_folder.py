@@ -1,4 +1,4 @@
-"""Recognises what a model folder holds, and reads it: ONE table, a row a format."""
+"""Detects the format of a model folder and reads it; one table row per format."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ SENTENCE_TRANSFORMERS = "sentence-transformers folder"
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """What a folder holds.
+    """The content of a model folder.
 
     Attributes:
-        format: the name of its row in `FORMATS`.
-        max_length: the longest text in tokens that the model is meant for; None where the folder
-            does not say it.
-        facts: what the folder says beside the encoder and its head, ready for JSON.
+        format: name of its row in `FORMATS`.
+        checkpoint: encoder and head.
+        vocabulary: the vocabulary.
+        max_length: maximum text length of the model in tokens; None if the folder does not state
+            it.
+        facts: further facts of the folder, as JSON types.
     """
 
     format: str
@@ -37,14 +39,15 @@ class ModelFolder:
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of folder.
+    """A format of model folders.
 
     Attributes:
-        marks: the files that it is known by, in words.
-        holds: whether a folder is of this kind.
-        read: reads the folder; True leaves a head out that is not read, and says so in a note of
-            the checkpoint, instead of refusing it.
-        by_tensorflow: whether TensorFlow does the reading.
+        name: name for messages and provenance.
+        marks: its typical files, in words.
+        holds: whether a folder has this format.
+        read: reads a folder. If its second argument is True, an unsupported head is left out with a
+            note; if False, it is an error.
+        by_tensorflow: whether reading needs TensorFlow.
     """
 
     name: str
@@ -55,10 +58,10 @@ class Format:
 
 
 def recognise(folder: Path | str) -> Format:
-    """The format of a folder: the first of the table that it is of.
+    """Detects the format of a folder: the first matching row of `FORMATS`.
 
     Raises:
-        ConversionError: it is no folder, or of no format.
+        ConversionError: It is no folder, or has no known format.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -68,7 +71,7 @@ def recognise(folder: Path | str) -> Format:
             return known
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     raise ConversionError(
-        f"{folder} has no config.json and is no model folder that we know: {_expected()}. "
+        f"{folder} has no config.json and no known format. Expected a model folder: {_expected()}. "
         f"Received a folder with: {found}."
     )
 
@@ -113,8 +116,8 @@ def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
         case = "is lower-cased" if vocabulary.lowercase else "keeps its case"
         has = "no word has" if vocabulary.lowercase else "words have"
         note = (
-            f"{folder} does not say do_lower_case: text {case}, since {has} upper-case letters in "
-            "vocab.txt."
+            f"{folder} does not state do_lower_case: text {case}, since {has} upper-case letters "
+            "in vocab.txt."
         )
         checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
     return ModelFolder("Google TF1 checkpoint", checkpoint, vocabulary)

@@ -1,7 +1,7 @@
-"""sentence-transformers folders, in and out: modules.json and what the modules that it names need.
+"""Reads and writes sentence-transformers folders: modules.json and the files of its modules.
 
-The encoder is a Hugging Face folder; what stands behind it (pooling, dense layers, normalization)
-is a `SentenceHead`, and the arrays `sentence.dense.N.kernel` and `.bias`.
+The encoder is a Hugging Face folder. Pooling, dense layers and normalization become a
+`SentenceHead` and the arrays `sentence.dense.N.kernel` and `.bias`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PROMPTS_FILE = "config_sentence_transformers.json"
 _NO_LIMIT = 10**9
 _MODE = "pooling_mode"
 _FEATURE = "sentence_embedding"
-# By the names of flags, in the order in which their results stand side by side.
+# By the names of flags, in the order in which their results are concatenated.
 _POOLINGS_BY_FLAG = {
     "cls_token": "cls",
     "max_tokens": "max",
@@ -40,7 +40,7 @@ _POOLINGS_BY_FLAG = {
     "weightedmean_tokens": "weighted_mean",
     "lasttoken": "last",
 }
-# By the names of newer releases, which stand in a list in an order of their own.
+# By the names in newer releases, whose list gives the order of concatenation.
 _POOLINGS_BY_NAME = {
     "cls": "cls",
     "max": "max",
@@ -60,15 +60,15 @@ _ACTIVATIONS_BY_CLASS = {path.rpartition(".")[2]: name for name, path in _ACTIVA
 
 @dataclass(frozen=True)
 class SentenceModules:
-    """What modules.json says.
+    """The modules of a folder.
 
     Attributes:
-        encoder: the folder of the Transformer.
-        head: what stands behind it; None where nothing does.
-        weights: arrays of the dense layers, by neutral name.
-        max_length: the most tokens of a text that are read; None where it is not said.
-        lowercase: whether text is lower-cased before the tokenizer sees it.
-        notes: what is not done as the folder says, a sentence each.
+        encoder: folder of the Transformer.
+        head: the modules after the Transformer; None if there are none.
+        weights: arrays of the dense layers by neutral name.
+        max_length: maximum text length in tokens; None if it is not stated.
+        lowercase: whether text is lowercased before tokenization.
+        notes: one sentence for each setting of the folder that is ignored.
     """
 
     encoder: Path
@@ -79,7 +79,7 @@ class SentenceModules:
     notes: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
-        """What can be said in JSON of the head; nothing where there is none."""
+        """The properties of the head as JSON types; empty if there is no head."""
         if self.head is None:
             return {}
         kernels = [array for name, array in self.weights.items() if name.endswith(".kernel")]
@@ -94,10 +94,10 @@ class SentenceModules:
         }
 
     def attach(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The encoder's checkpoint with the head behind it.
+        """Adds the head to the checkpoint of the encoder.
 
         Raises:
-            ConversionError: a dense layer does not take what stands before it.
+            ConversionError: The input size of a dense layer does not fit the layer before it.
         """
         checkpoint = replace(checkpoint, notes=(*checkpoint.notes, *self.notes))
         if self.head is None:
@@ -107,9 +107,9 @@ class SentenceModules:
             outputs, inputs = self.weights[f"sentence.dense.{i}.kernel"].shape
             if inputs != size:
                 raise ConversionError(
-                    f"{self.encoder}: dense layer {i} behind the pooling takes {inputs} numbers. "
-                    f"Received: {size}, from {', '.join(self.head.pooling)} pooling and the layers "
-                    "before. Next: check that the modules belong to one model."
+                    f"{self.encoder}: dense layer {i} after the pooling expects {inputs} inputs. "
+                    f"Received: {size}, from {', '.join(self.head.pooling)} pooling and the "
+                    "previous layers. Next: check that the modules belong to one model."
                 )
             size = outputs
         weights = {**checkpoint.weights, **self.weights}
@@ -117,11 +117,11 @@ class SentenceModules:
 
 
 def read_modules(folder: Path | str) -> SentenceModules:
-    """Reads modules.json, and what its modules have beside the encoder.
+    """Reads modules.json and the files of all modules except the encoder.
 
     Raises:
-        ConversionError: modules.json is damaged, has a module that is not known (all are named) or
-            an order that is not known, or a module's own files are not as expected.
+        ConversionError: modules.json is damaged, has unknown modules (all are listed) or an unknown
+            order, or the files of a module are wrong.
     """
     folder = Path(folder)
     path = folder / MODULES_FILE
@@ -130,19 +130,19 @@ def read_modules(folder: Path | str) -> SentenceModules:
     unknown = [str(module["type"]) for module, kind in zip(modules, kinds, strict=True) if not kind]
     if unknown:
         raise ConversionError(
-            f"{path} has modules that are not known: {', '.join(unknown)}. Expected "
-            f"{_TRANSFORMER}, {', '.join(_READERS)} of {_PACKAGE}. Next: use the "
-            "folder of its Transformer alone, if the encoder is what you want."
+            f"{path}: expected the modules {_TRANSFORMER}, {', '.join(_READERS)} of {_PACKAGE}. "
+            f"Received: {', '.join(unknown)}. Next: if you only need the encoder, use the folder "
+            "of the Transformer."
         )
     if not kinds or kinds[0] != _TRANSFORMER or _TRANSFORMER in kinds[1:]:
         raise ConversionError(
-            f"{path}: expected one {_TRANSFORMER}, in the first place. Received: "
+            f"{path}: expected exactly one {_TRANSFORMER}, as the first module. Received: "
             f"{', '.join(kinds) or 'nothing'}."
         )
     _check_order(kinds[1:], path)
     encoder = folder / modules[0].get("path", "")
     settings = _optional_json(encoder / _SETTINGS_FILE)
-    # Newer releases keep it with the tokenizer, whose library says "none" with an enormous number.
+    # Newer releases store it with the tokenizer; a very large number there means no limit.
     length = settings.get("max_seq_length") or _optional_json(
         encoder / "tokenizer_config.json"
     ).get("model_max_length")
@@ -159,7 +159,7 @@ def read_modules(folder: Path | str) -> SentenceModules:
 
 
 def _kind(module: Any, path: Path) -> str:
-    """A module's class without its package; empty where it is none that is known."""
+    """The class of a module without its package; empty if it is unknown."""
     if not isinstance(module, dict) or not isinstance(module.get("type"), str):
         raise ConversionError(f"{path}: expected modules with a 'type'. Received: {module!r}.")
     package, _, kind = module["type"].rpartition(".")
@@ -173,8 +173,8 @@ def _check_order(kinds: list[str], path: Path) -> None:
     in_order = kinds[: 1 + dense] == ["Pooling", *["Dense"] * dense] and ends in ([], ["Normalize"])
     if kinds and (not in_order or dense > MAX_SENTENCE_DENSE):
         raise ConversionError(
-            f"{path}: expected, behind the {_TRANSFORMER}, one Pooling, at most "
-            f"{MAX_SENTENCE_DENSE} Dense and at most one Normalize, in this order. "
+            f"{path}: expected after the {_TRANSFORMER} one Pooling, at most {MAX_SENTENCE_DENSE} "
+            "Dense and at most one Normalize, in this order. "
             f"Received: {', '.join(kinds)}."
         )
 
@@ -185,8 +185,8 @@ def _prompt_notes(folder: Path) -> tuple[str, ...]:
     if not name or not isinstance(prompts, dict):
         return ()
     return (
-        f"{folder} puts {prompts.get(name)!r} before every text ({name}): edgebert does not, so "
-        "put it there yourself.",
+        f"{folder} has the prompt {prompts.get(name)!r} ({name}) for every text: edgebert does not "
+        "add it, so add it to your texts.",
     )
 
 
@@ -202,17 +202,17 @@ def _pooling(folder: Path, read: SentenceModules) -> SentenceModules:
         prefix = f"{_MODE}_"
         flags = [key.removeprefix(prefix) for key in raw if key.startswith(prefix) and raw[key]]
         known = list(_POOLINGS_BY_FLAG)
-        asked = sorted(flags, key=lambda flag: known.index(flag) if flag in known else len(known))
+        names = sorted(flags, key=lambda flag: known.index(flag) if flag in known else len(known))
         table = _POOLINGS_BY_FLAG
     else:
-        asked, table = ([named] if isinstance(named, str) else list(named)), _POOLINGS_BY_NAME
-    unknown = [mode for mode in asked if mode not in table]
-    if unknown or not asked:
+        names, table = ([named] if isinstance(named, str) else list(named)), _POOLINGS_BY_NAME
+    unknown = [mode for mode in names if mode not in table]
+    if unknown or not names:
         raise ConversionError(
-            f"{path}: expected poolings out of {', '.join(table)}. "
+            f"{path}: expected poolings among {', '.join(table)}. "
             f"Received: {', '.join(map(str, unknown)) or 'none'}."
         )
-    return _with_head(read, pooling=tuple(table[mode] for mode in asked))
+    return _with_head(read, pooling=tuple(table[mode] for mode in names))
 
 
 def _dense(folder: Path, read: SentenceModules) -> SentenceModules:
@@ -226,7 +226,9 @@ def _dense(folder: Path, read: SentenceModules) -> SentenceModules:
         )
     _refuse_other_features(raw, path)
     if not (folder / WEIGHTS_FILE).is_file():
-        raise ConversionError(f"{folder} has no {WEIGHTS_FILE}, which its dense layer stands in.")
+        raise ConversionError(
+            f"{folder} has no {WEIGHTS_FILE} with the weights of its dense layer."
+        )
     arrays = read_safetensors(folder / WEIGHTS_FILE)
     kernel, bias = arrays.get("linear.weight"), arrays.get("linear.bias")
     shape = (raw.get("out_features"), raw.get("in_features"))
@@ -250,7 +252,7 @@ def _normalize(folder: Path, read: SentenceModules) -> SentenceModules:
 
 
 def _refuse_other_features(raw: dict[str, Any], path: Path) -> None:
-    """Newer releases let a module read something else than the sentence's vector."""
+    """Rejects modules of newer releases that read or write another feature, or add a residual."""
     other = [
         f"{key} {raw[key]!r}"
         for key, known in (
@@ -262,8 +264,8 @@ def _refuse_other_features(raw: dict[str, Any], path: Path) -> None:
     ]
     if other:
         raise ConversionError(
-            f"{path}: expected a module that turns {_FEATURE!r} into {_FEATURE!r}, without a "
-            f"residual. Received: {', '.join(other)}."
+            f"{path}: expected a module with {_FEATURE!r} as input and output, without a residual. "
+            f"Received: {', '.join(other)}."
         )
 
 
@@ -280,12 +282,12 @@ _READERS: dict[str, Callable[[Path, SentenceModules], SentenceModules]] = {
 
 
 def write_modules(checkpoint: Checkpoint, folder: Path, max_length: int) -> None:
-    """Makes a Hugging Face folder one of sentence-transformers, for any release of it.
+    """Adds the files of sentence-transformers, for all of its releases, to a Hugging Face folder.
 
     Args:
-        checkpoint: with a sentence head.
-        folder: has the encoder.
-        max_length: the most tokens of a text that are read.
+        checkpoint: a checkpoint with a sentence head.
+        folder: the folder with the encoder.
+        max_length: maximum text length in tokens.
     """
     head = checkpoint.sentence
     assert head is not None
@@ -322,7 +324,7 @@ def write_modules(checkpoint: Checkpoint, folder: Path, max_length: int) -> None
 
 
 def _pooling_config(pooling: tuple[str, ...], size: int) -> dict[str, Any]:
-    """Flags, which every release reads; a list where they have another order than the flags do."""
+    """Flags, which every release reads; a list if the order differs from that of the flags."""
     if pooling == tuple(name for name in _POOLINGS_BY_FLAG.values() if name in pooling):
         flags = {f"{_MODE}_{flag}": name in pooling for flag, name in _POOLINGS_BY_FLAG.items()}
         return {"word_embedding_dimension": size, **flags}
@@ -332,7 +334,7 @@ def _pooling_config(pooling: tuple[str, ...], size: int) -> dict[str, Any]:
 
 def _read_json(path: Path, kind: type) -> Any:
     if not path.is_file():
-        raise ConversionError(f"{path} is not there, but {MODULES_FILE} needs it.")
+        raise ConversionError(f"{path} is missing, but {MODULES_FILE} refers to it.")
     content = _MODULE.read_value(path)
     if not isinstance(content, kind):
         raise ConversionError(

@@ -1,7 +1,7 @@
-"""Google's TF1 folders (google-research/bert), in: bert_config.json, bert_model.ckpt.*, vocab.txt.
+"""Reads Google's TF1 folders (google-research/bert): bert_config.json and bert_model.ckpt.*.
 
-Read are the encoder and the heads of run_classifier.py, run_squad.py and run_pretraining.py.
-Optimizer slots are skipped.
+The encoder and the heads of run_classifier.py, run_squad.py and run_pretraining.py are supported.
+Optimizer variables are skipped.
 """
 
 from __future__ import annotations
@@ -30,35 +30,37 @@ from converters.json_files import JsonFormat
 CONFIG_FILE = "bert_config.json"
 _CONFIG = JsonFormat("the configuration of a BERT", "copy it from the model's release again")
 
-# Google's own modeling.py computes "gelu" by its tanh approximation.
+# Google's modeling.py computes "gelu" by its tanh approximation.
 _ACTIVATIONS = {"gelu": GELU_TANH, "relu": RELU}
 _PROGRAMS = {
     heads.CLASSIFIER: "run_classifier.py",
     heads.SPANS: "run_squad.py",
     heads.MASKED_LM: "run_pretraining.py",
 }
-"""The heads of Google's programs. The first that a checkpoint has is read: what was fine-tuned goes
-before what it was fine-tuned from."""
+"""The heads of Google's programs. If a checkpoint has several, the first is read, so that a
+fine-tuned head has precedence over the pre-training head."""
 _LABELS = CLASSIFIER[0].tf1
 
 
 def checkpoint_prefixes(folder: Path) -> list[str]:
-    """The TF1 checkpoints of a folder: the names of their files less `.index`."""
+    """The TF1 checkpoints of a folder: their file names without `.index`."""
     return sorted(path.name.removesuffix(".index") for path in folder.glob("*.index"))
 
 
 def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     """Reads an encoder with the head of run_classifier.py, run_squad.py or run_pretraining.py.
 
-    A classifier's labels are the lines of labels.txt; without it LABEL_0 and so on. One that has
-    one output gives a score.
+    The labels of a classifier are the lines of labels.txt, or LABEL_0, LABEL_1 ... without it. A
+    classifier with one output is a regression.
 
     Args:
-        folder: with bert_config.json and one checkpoint.
-        as_base: a head that lacks tensors is left out, which a note says, instead of refused.
+        folder: folder with bert_config.json and one checkpoint.
+        as_base: if True, a head with missing tensors is left out, with a note. If False, it is an
+            error.
 
     Raises:
-        ConversionError: a file is missing, damaged, or no BERT's; all missing tensors are listed.
+        ConversionError: A file is missing, damaged, or not of a BERT; all missing tensors are
+            listed.
     """
     folder = Path(folder)
     config = _read_config(folder / CONFIG_FILE)
@@ -67,8 +69,8 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     head, notes = _head_in(shapes, config, folder, as_base)
     if LAYER[0].of_layer(config.num_layers).tf1 in shapes:
         raise ConversionError(
-            f"{folder}: {CONFIG_FILE} says {config.num_layers} layers, the checkpoint has more. "
-            "Next: check that they belong to one model."
+            f"{folder}: expected {config.num_layers} layers, as in {CONFIG_FILE}. Received: more "
+            "layers in the checkpoint. Next: check that both belong to one model."
         )
     wanted = [row for row in rows(config.num_layers, head) if row.tf1 in shapes]
     weights = {row.neutral: turn_tf1(_read_tensor(reader, row, folder), row) for row in wanted}
@@ -76,7 +78,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     problem = heads.SINGLE_LABEL
     if head == heads.CLASSIFIER and shapes[_LABELS][0] == 1:
         problem = heads.REGRESSION
-        notes = (*notes, f"{folder}: its classifier has one output, which is taken as a score.")
+        notes = (*notes, f"{folder}: the classifier has one output, so it is read as a regression.")
     elif head == heads.CLASSIFIER:
         labels = read_labels(folder, shapes[_LABELS][0])
     weights = without_unread_pooler(weights, head)
@@ -100,7 +102,9 @@ def _read_config(path: Path) -> BertConfig:
             f"Received: {raw.get('hidden_act')!r}"
         )
     if problems:
-        raise ConversionError(f"{path} is no BERT that we can read: {'; '.join(problems)}.")
+        raise ConversionError(
+            f"{path}: expected a supported BERT. Received: {'; '.join(problems)}."
+        )
     return BertConfig(
         **values,
         num_segments=raw.get("type_vocab_size", 16),
@@ -110,17 +114,17 @@ def _read_config(path: Path) -> BertConfig:
 
 
 def _open(folder: Path) -> Any:
-    """TensorFlow's reader of the folder's one checkpoint."""
+    """TensorFlow's reader for the single checkpoint of the folder."""
     found = checkpoint_prefixes(folder)
     if len(found) != 1:
         raise ConversionError(
             f"{folder}: expected the files of one TF1 checkpoint (NAME.index and "
-            f"NAME.data-00000-of-00001). Received: {', '.join(found) or 'none'}. Next: leave the "
-            "files of one in the folder, with bert_config.json and vocab.txt beside them."
+            f"NAME.data-00000-of-00001). Received: {', '.join(found) or 'none'}. Next: keep the "
+            "files of one checkpoint in the folder, with bert_config.json and vocab.txt."
         )
     prefix = folder / found[0]
     if not list(folder.glob(f"{found[0]}.data-*")):
-        raise ConversionError(f"{prefix}.index is there, but no {found[0]}.data-* beside it.")
+        raise ConversionError(f"{prefix}.index has no {found[0]}.data-* next to it.")
     import tensorflow as tf
 
     try:
@@ -134,14 +138,14 @@ def _read_tensor(reader: Any, row: Row, folder: Path) -> np.ndarray:
 
     try:
         return np.asarray(reader.get_tensor(row.tf1), np.float32)
-    # A short data file raises IndexError: TensorFlow maps its OutOfRange to that.
+    # TensorFlow raises IndexError (from its OutOfRange) for a truncated data file.
     except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
         raise _damaged(folder / f"{checkpoint_prefixes(folder)[0]} ({row.tf1})", error) from error
 
 
 def _damaged(what: Path, error: Exception) -> ConversionError:
     return ConversionError(
-        f"{what} can't be read as a TF1 checkpoint ({error}). Next: a file is likely cut short; "
+        f"{what} can't be read as a TF1 checkpoint ({error}). Next: a file is likely truncated; "
         "copy or download it again."
     )
 
@@ -149,10 +153,10 @@ def _damaged(what: Path, error: Exception) -> ConversionError:
 def _head_in(
     shapes: Mapping[str, Any], config: BertConfig, folder: Path, as_base: bool
 ) -> tuple[str, tuple[str, ...]]:
-    """The head to read, and a note on each that is left out.
+    """The head to read, and a note for each other head.
 
     Raises:
-        ConversionError: tensors are missing; all are listed.
+        ConversionError: Tensors are missing; all are listed.
     """
     found = [head for head in _PROGRAMS if any(row.tf1 in shapes for row in HEADS[head])]
     head = found[0] if found else heads.ENCODER
@@ -167,15 +171,14 @@ def _head_in(
             f"{CONFIG_FILE} and the checkpoint belong to one model."
         )
     return head, tuple(
-        f"{folder} has a head of {_PROGRAMS[other]}: it is left out." for other in left_out
+        f"{folder} has a head of {_PROGRAMS[other]}, which is left out." for other in left_out
     )
 
 
 def _missing(shapes: Mapping[str, Any], config: BertConfig, head: str) -> list[str]:
-    """The tensors of a model with this head that are not there.
+    """The missing tensors of a model with this head.
 
-    A pooler may be missing where nothing reads it, and the head for the next sentence is there or
-    not.
+    A pooler that the head does not read and a next sentence head are optional.
     """
     next_sentence = [row for row in HEADS.get(head, ()) if row.neutral.startswith("next_sentence.")]
     optional = set() if head == heads.CLASSIFIER else set(POOLER)

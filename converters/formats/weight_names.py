@@ -1,8 +1,8 @@
-"""ONE table of weight names, a row a weight, run in both directions.
+"""The table of weight names, one row per weight, for reading and writing.
 
-A kernel is `[outputs, inputs]` in the neutral form and in Hugging Face's. keras-hub has it the
-other way round and splits the attention's into heads, which is what `transform` says. Google's TF1
-files have it the other way round too, where its name ends in `/kernel`.
+Kernels are `[outputs, inputs]` in the neutral form and in Hugging Face's. keras-hub transposes them
+and splits attention kernels into heads; `transform` names the conversion. Google's TF1 files
+transpose kernels whose name ends in `/kernel`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from converters import heads
 
 @dataclass(frozen=True)
 class Row:
-    """One weight's name in each library. `{i}` stands for the layer's number.
+    """The names of one weight in each format. `{i}` is the number of the layer.
 
     Attributes:
-        huggingface: in `BertModel` and its tasks, less their prefix `bert.`.
-        distilbert: in `DistilBertModel` and its tasks, less their prefix; empty where it has none.
-        electra: in `ElectraModel` and its tasks, less their prefix.
-        transform: from the neutral form to keras-hub's.
+        neutral: name in `Checkpoint.weights`.
+        tf1: name in Google's TF1 files; empty if they have no such weight.
+        huggingface: name in `BertModel` and its task models, without the prefix `bert.`.
+        distilbert: name in `DistilBertModel` and its task models, without their prefix; empty if
+            they have no such weight.
+        electra: name in `ElectraModel` and its task models, without their prefix.
+        keras_hub: path of the variable in keras-hub.
+        transform: conversion from the neutral form to that of keras-hub.
     """
 
     neutral: str
@@ -35,47 +39,43 @@ class Row:
     transform: str = "same"
 
     def of_layer(self, i: int) -> Row:
-        """The row with a layer's number filled in."""
+        """The row with the number of a layer filled in."""
         return Row(*(name.format(i=i) for name in astuple(self)))
 
 
-def _dense(
-    neutral: str,
-    tf1: str,
-    huggingface: str,
-    distilbert: str,
-    keras_hub: str,
-    kernel: str = "transpose",
-    bias: str = "same",
-    electra: str = "",
-) -> list[Row]:
-    rows = []
-    for part, pytorch, transform in (("kernel", "weight", kernel), ("bias", "bias", bias)):
-        rows.append(
-            Row(
-                f"{neutral}.{part}",
-                f"{tf1}/{part}",
-                f"{huggingface}.{pytorch}",
-                f"{distilbert}.{pytorch}",
-                f"{electra or huggingface}.{pytorch}",
-                f"{keras_hub}/{part}",
-                transform,
-            )
-        )
-    return rows
-
-
-def _norm(
+def _layer(
     neutral: str, tf1: str, huggingface: str, distilbert: str, keras_hub: str, electra: str = ""
-) -> list[Row]:
+) -> Row:
+    """The names of a layer; those of its weights follow. ELECTRA has BERT's name by default."""
+    return Row(neutral, tf1, huggingface, distilbert, electra or huggingface, keras_hub)
+
+
+def _dense(layer: Row, kernel: str = "transpose", bias: str = "same") -> list[Row]:
+    """The kernel and the bias of a dense layer, with their transforms to keras-hub."""
     return [
         Row(
-            f"{neutral}.{part}",
-            f"{tf1}/LayerNorm/{name}",
-            f"{huggingface}.{pytorch}",
-            f"{distilbert}.{pytorch}",
-            f"{electra or huggingface}.{pytorch}",
-            f"{keras_hub}/{name}",
+            f"{layer.neutral}.{part}",
+            f"{layer.tf1}/{part}",
+            f"{layer.huggingface}.{pytorch}",
+            f"{layer.distilbert}.{pytorch}",
+            f"{layer.electra}.{pytorch}",
+            f"{layer.keras_hub}/{part}",
+            transform,
+        )
+        for part, pytorch, transform in (("kernel", "weight", kernel), ("bias", "bias", bias))
+    ]
+
+
+def _norm(layer: Row) -> list[Row]:
+    """The scale and the bias of a LayerNorm."""
+    return [
+        Row(
+            f"{layer.neutral}.{part}",
+            f"{layer.tf1}/LayerNorm/{name}",
+            f"{layer.huggingface}.{pytorch}",
+            f"{layer.distilbert}.{pytorch}",
+            f"{layer.electra}.{pytorch}",
+            f"{layer.keras_hub}/{name}",
         )
         for part, pytorch, name in (("scale", "weight", "gamma"), ("bias", "bias", "beta"))
     ]
@@ -99,11 +99,13 @@ _DISTIL, _KERAS = "transformer.layer.{i}", "transformer_layer_{i}"
 
 def _projection(name: str, distilbert: str) -> list[Row]:
     return _dense(
-        f"{_LAYER}.attention.{name}",
-        f"{_TF1}/attention/self/{name}",
-        f"{_HF}.attention.self.{name}",
-        f"{_DISTIL}.attention.{distilbert}",
-        f"{_KERAS}/self_attention_layer/{name}",
+        _layer(
+            f"{_LAYER}.attention.{name}",
+            f"{_TF1}/attention/self/{name}",
+            f"{_HF}.attention.self.{name}",
+            f"{_DISTIL}.attention.{distilbert}",
+            f"{_KERAS}/self_attention_layer/{name}",
+        ),
         "heads_out",
         "heads_bias",
     )
@@ -114,11 +116,13 @@ EMBEDDINGS: tuple[Row, ...] = (
     _table("position", "position_embeddings"),
     _table("segment", "token_type_embeddings", distilbert=False),
     *_norm(
-        "embeddings.norm",
-        "bert/embeddings",
-        "embeddings.LayerNorm",
-        "embeddings.LayerNorm",
-        "embeddings_layer_norm",
+        _layer(
+            "embeddings.norm",
+            "bert/embeddings",
+            "embeddings.LayerNorm",
+            "embeddings.LayerNorm",
+            "embeddings_layer_norm",
+        )
     ),
 )
 LAYER: tuple[Row, ...] = (
@@ -126,50 +130,62 @@ LAYER: tuple[Row, ...] = (
     *_projection("key", "k_lin"),
     *_projection("value", "v_lin"),
     *_dense(
-        f"{_LAYER}.attention.output",
-        f"{_TF1}/attention/output/dense",
-        f"{_HF}.attention.output.dense",
-        f"{_DISTIL}.attention.out_lin",
-        f"{_KERAS}/self_attention_layer/attention_output",
+        _layer(
+            f"{_LAYER}.attention.output",
+            f"{_TF1}/attention/output/dense",
+            f"{_HF}.attention.output.dense",
+            f"{_DISTIL}.attention.out_lin",
+            f"{_KERAS}/self_attention_layer/attention_output",
+        ),
         "heads_in",
     ),
     *_norm(
-        f"{_LAYER}.attention.norm",
-        f"{_TF1}/attention/output",
-        f"{_HF}.attention.output.LayerNorm",
-        f"{_DISTIL}.sa_layer_norm",
-        f"{_KERAS}/self_attention_layer_norm",
+        _layer(
+            f"{_LAYER}.attention.norm",
+            f"{_TF1}/attention/output",
+            f"{_HF}.attention.output.LayerNorm",
+            f"{_DISTIL}.sa_layer_norm",
+            f"{_KERAS}/self_attention_layer_norm",
+        )
     ),
     *_dense(
-        f"{_LAYER}.feed_forward.inner",
-        f"{_TF1}/intermediate/dense",
-        f"{_HF}.intermediate.dense",
-        f"{_DISTIL}.ffn.lin1",
-        f"{_KERAS}/feedforward_intermediate_dense",
+        _layer(
+            f"{_LAYER}.feed_forward.inner",
+            f"{_TF1}/intermediate/dense",
+            f"{_HF}.intermediate.dense",
+            f"{_DISTIL}.ffn.lin1",
+            f"{_KERAS}/feedforward_intermediate_dense",
+        )
     ),
     *_dense(
-        f"{_LAYER}.feed_forward.output",
-        f"{_TF1}/output/dense",
-        f"{_HF}.output.dense",
-        f"{_DISTIL}.ffn.lin2",
-        f"{_KERAS}/feedforward_output_dense",
+        _layer(
+            f"{_LAYER}.feed_forward.output",
+            f"{_TF1}/output/dense",
+            f"{_HF}.output.dense",
+            f"{_DISTIL}.ffn.lin2",
+            f"{_KERAS}/feedforward_output_dense",
+        )
     ),
     *_norm(
-        f"{_LAYER}.feed_forward.norm",
-        f"{_TF1}/output",
-        f"{_HF}.output.LayerNorm",
-        f"{_DISTIL}.output_layer_norm",
-        f"{_KERAS}/feedforward_layer_norm",
+        _layer(
+            f"{_LAYER}.feed_forward.norm",
+            f"{_TF1}/output",
+            f"{_HF}.output.LayerNorm",
+            f"{_DISTIL}.output_layer_norm",
+            f"{_KERAS}/feedforward_layer_norm",
+        )
     ),
 )
 POOLER: tuple[Row, ...] = tuple(
     _dense(
-        "pooler",
-        "bert/pooler/dense",
-        "pooler.dense",
-        "pre_classifier",
-        "pooled_dense",
-        electra="classifier.dense",
+        _layer(
+            "pooler",
+            "bert/pooler/dense",
+            "pooler.dense",
+            "pre_classifier",
+            "pooled_dense",
+            electra="classifier.dense",
+        )
     )
 )
 CLASSIFIER: tuple[Row, ...] = (
@@ -194,7 +210,7 @@ CLASSIFIER: tuple[Row, ...] = (
 
 
 def _output(neutral: str, tf1: str, huggingface: str) -> list[Row]:
-    """A dense layer that ends a head; Google's files have its kernel as Hugging Face's have it."""
+    """The output layer of a head; Google's files do not transpose its kernel."""
     return [
         Row(
             f"{neutral}.{part}",
@@ -218,20 +234,24 @@ HEADS: dict[str, tuple[Row, ...]] = {
     heads.SPANS: tuple(_output("spans", "cls/squad", "qa_outputs")),
     heads.MASKED_LM: (
         *_dense(
-            "masked_lm.dense",
-            "cls/predictions/transform/dense",
-            "cls.predictions.transform.dense",
-            "vocab_transform",
-            "masked_lm_dense",
-            electra="generator_predictions.dense",
+            _layer(
+                "masked_lm.dense",
+                "cls/predictions/transform/dense",
+                "cls.predictions.transform.dense",
+                "vocab_transform",
+                "masked_lm_dense",
+                electra="generator_predictions.dense",
+            )
         ),
         *_norm(
-            "masked_lm.norm",
-            "cls/predictions/transform",
-            "cls.predictions.transform.LayerNorm",
-            "vocab_layer_norm",
-            "masked_lm_norm",
-            electra="generator_predictions.LayerNorm",
+            _layer(
+                "masked_lm.norm",
+                "cls/predictions/transform",
+                "cls.predictions.transform.LayerNorm",
+                "vocab_layer_norm",
+                "masked_lm_norm",
+                electra="generator_predictions.LayerNorm",
+            )
         ),
         Row(
             "masked_lm.bias",
@@ -244,10 +264,10 @@ HEADS: dict[str, tuple[Row, ...]] = {
         *_output("next_sentence", "cls/seq_relationship", "cls.seq_relationship"),
     ),
 }
-"""The rows of each head of `converters.heads` that has arrays of its own.
+"""The rows of each head of `converters.heads` that has arrays.
 
-The name of an array alone does not tell a classifier of texts from one of tokens in a Hugging Face
-file: what config.json says does. A masked LM's output kernel is the embedding table.
+In a Hugging Face file, text and token classifiers have the same array names; config.json tells them
+apart. The output kernel of a masked LM is the embedding table.
 """
 
 MAX_SENTENCE_DENSE = 8
@@ -256,15 +276,15 @@ SENTENCE: tuple[Row, ...] = tuple(
     for i in range(MAX_SENTENCE_DENSE)
     for part, transform in (("kernel", "transpose"), ("bias", "same"))
 )
-"""The dense layers of a sentence head, which have files of their own: see sentence_transformers."""
+"""The dense layers of a sentence head, which are in separate files: see `sentence_transformers`."""
 
 
 def rows(num_layers: int, head: str = "") -> Iterator[Row]:
-    """Every row of a model with so many layers, the numbers filled in, in the order of the data.
+    """Yields all rows of a model with the layer numbers filled in, in the order of the data flow.
 
     Args:
-        num_layers: of the encoder.
-        head: whose rows come after the encoder's; empty for those of all heads.
+        num_layers: number of encoder layers.
+        head: head whose rows follow those of the encoder; empty yields the rows of all heads.
     """
     yield from EMBEDDINGS
     for i in range(num_layers):
@@ -277,12 +297,21 @@ def rows(num_layers: int, head: str = "") -> Iterator[Row]:
 
 
 def turn_tf1(array: np.ndarray, row: Row) -> np.ndarray:
-    """A neutral array in TF1's shape, or the other way round: it is the same turn."""
+    """Converts an array from the neutral form to that of TF1 or back; both transpose kernels."""
     return np.ascontiguousarray(array.T) if row.tf1.endswith("/kernel") else array
 
 
 def to_keras_hub(array: np.ndarray, transform: str, head_size: int) -> np.ndarray:
-    """A neutral array in keras-hub's shape; a layer may have any number of heads."""
+    """Converts a neutral array to the shape of keras-hub.
+
+    The number of heads is inferred, since pruned layers differ. For a kernel `[outputs, inputs]`
+    and `heads * head_size` attention columns:
+
+    - `transpose`: `[inputs, outputs]`;
+    - `heads_out` (query, key, value): `[inputs, heads, head_size]`;
+    - `heads_in` (attention output): `[heads, head_size, outputs]`;
+    - `heads_bias`: `[heads, head_size]`.
+    """
     if transform == "same":
         return array
     if transform == "heads_bias":

@@ -110,7 +110,7 @@ def test_tokenizer_json_of_early_releases_names_no_model(tmp_path: Path) -> None
         (["a", "b", "[PAD]"], ["'[UNK]'", "'[CLS]'", "'[SEP]'", "'[MASK]'"]),
         (b"", ["empty token", "'[PAD]'"]),
         (b"[PAD]\n[UNK]\nca\xe9\n", ["line 3 is not UTF-8 (byte offset 14)"]),
-        ([*TOKENS, "a\rb"], ["1 tokens span lines: 'a\\rb'"]),
+        ([*TOKENS, "a\rb"], ["1 tokens contain line breaks: 'a\\rb'"]),
     ],
 )
 def test_broken_vocab_txt(tmp_path: Path, data: Any, expected: list[str]) -> None:
@@ -214,9 +214,9 @@ def test_special_tokens_of_files_disagree(tmp_path: Path) -> None:
         ({"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer is Whitespace"),
         ({"post_processor": {"single": []}}, "post_processor TemplateProcessing is not"),
         ({"post_processor": {"type": "RobertaProcessing"}}, "post_processor RobertaProcessing"),
-        ({"model": {"vocab": {}}}, "model.vocab is no table"),
+        ({"model": {"vocab": {}}}, "model.vocab is not an object"),
         ({"model": {"vocab": {"a": 0, "b": 2, "c": 5}}}, "1 ids have no token: 1"),
-        ({"added_tokens": [{"id": 3}]}, "is no added token"),
+        ({"added_tokens": [{"id": 3}]}, "is not an added token"),
     ],
 )
 def test_other_kinds_of_tokenizers(tmp_path: Path, parts: dict[str, Any], expected: str) -> None:
@@ -288,7 +288,7 @@ def test_added_tokens_of_the_older_files(tmp_path: Path) -> None:
     [
         ({"added_tokens": {"<user>": 15}}, "added token '<user>' has id 15, not 13"),
         ({"added_tokens": {"play": 9}}, "added token 'play' has id 9, in the vocabulary it is 5"),
-        ({"added_tokens": {"<user>": "x"}}, "is no added token"),
+        ({"added_tokens": {"<user>": "x"}}, "is not an added token"),
         (
             {"special_tokens_map": {"additional_special_tokens": ["[E1]"]}},
             "no file gives the special token '[E1]' an id",
@@ -316,10 +316,10 @@ def test_added_tokens_are_found_in_text() -> None:
     [
         (
             ("<user>", "<USER>"),
-            "the text rules make the added tokens '<user>' and '<USER>' the same",
+            "the text rules make the added tokens '<user>' and '<USER>' equal",
         ),
-        (("\u200b",), r"the text rules leave nothing of the added token '\u200b'"),
-        (("\u0301",), "the text rules leave nothing of the added token '\u0301'"),
+        (("\u200b",), r"the text rules remove the added token '\u200b'"),
+        (("\u0301",), "the text rules remove the added token '\u0301'"),
     ],
 )
 def test_added_tokens_that_the_text_rules_confuse(contents: tuple[str, ...], expected: str) -> None:
@@ -412,7 +412,7 @@ def test_settings_survive_json(source: Vocabulary) -> None:
         ({"lowercase": True, "colour": "red"}, "unknown setting 'colour'"),
         ({"lowercase": "yes"}, "'lowercase' is 'yes'"),
         ({"lowercase": True, "max_input_chars_per_word": 0}, "max_input_chars_per_word is 0"),
-        ({"lowercase": True, "added_tokens": [{}]}, "entry 0 is no added token"),
+        ({"lowercase": True, "added_tokens": [{}]}, "entry 0 is not an added token"),
         ({"lowercase": True, "added_tokens": ["[E1]"]}, "'[E1]' is not in the vocabulary"),
     ],
 )

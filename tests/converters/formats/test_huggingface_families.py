@@ -270,7 +270,7 @@ def test_a_small_electra_is_refused(tmp_path: Path) -> None:
     shutil.copytree(CHECKPOINTS / "ElectraModel", tmp_path, dirs_exist_ok=True)
     edit_config(tmp_path, embedding_size=4)
     with pytest.raises(
-        ConversionError, match=r"embedding_size must be hidden_size.*Received: 4 and 8"
+        ConversionError, match=r"embedding_size must equal hidden_size.*Received: 4 and 8"
     ):
         read_folder(tmp_path)
 
@@ -307,7 +307,7 @@ def assert_left_out_of_a_base(folder: Path, message: str) -> None:
     base = open_model(folder, as_base=True)
     assert base.task.name == "encoder"
     (note,) = base.checkpoint.notes
-    assert note.startswith(f"{folder}: its head is left out: ")
+    assert note.startswith(f"{folder}: the head is left out: ")
     assert re.search(message, note)
 
 
@@ -368,7 +368,7 @@ def test_a_decoder_of_its_own(folder: Path, decoder: str) -> None:
     expected = read_folder(folder)
     table = expected.weights["embeddings.token"]
     edit_config(folder, tie_word_embeddings=False)
-    assert_left_out_of_a_base(folder, "a decoder of its own")
+    assert_left_out_of_a_base(folder, "a separate (untied) decoder")
     edit_arrays(folder, **{f"{decoder}.weight": table})
     assert_same_checkpoint(read_folder(folder), expected)
     edit_config(folder, tie_word_embeddings=None)
@@ -383,7 +383,7 @@ def test_the_bias_of_a_masked_lm_has_two_names(folder: Path) -> None:
     edit_arrays(folder, **{"cls.predictions.bias": None, "cls.predictions.decoder.bias": bias})
     assert_same_checkpoint(read_folder(folder), expected)
     edit_arrays(folder, **{"cls.predictions.bias": bias + 1})
-    assert_left_out_of_a_base(folder, "'cls.predictions.bias' differ, which are one array")
+    assert_left_out_of_a_base(folder, "'cls.predictions.bias' to be equal")
 
 
 @pytest.mark.parametrize("folder", ["BertForPreTraining"], indirect=True)
@@ -411,11 +411,11 @@ def test_a_folder_without_a_class_is_known_by_its_arrays(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["BertForMultipleChoice", "BertForNextSentencePrediction"])
 def test_a_class_whose_head_is_not_read(folder: Path, kind: str) -> None:
     edit_config(folder, architectures=[kind])
-    with pytest.raises(ModelError, match=f"Received: {kind}, whose head is not read; as a base"):
+    with pytest.raises(ModelError, match=f"Received: {kind}, whose head is not supported; it can"):
         open_model(folder)
     base = open_model(folder, as_base=True)
     assert base.checkpoint.notes == (
-        f"{folder}: its head is left out: it is a {kind}, whose head is not read.",
+        f"{folder}: the head is left out: it is a {kind}, whose head is not supported.",
     )
 
 
@@ -434,7 +434,7 @@ def test_a_masked_lm_as_transformers_can_not_hold_it(tmp_path: Path) -> None:
         ({"masked_lm_epsilon": 1e-5}, "a LayerNorm epsilon of 1e-05 in the masked LM's head"),
         ({"masked_lm_activation": RELU}, "Electra can't hold.*a masked LM's head with relu"),
         ({"masked_lm_activation": GELU_EXACT, "activation": RELU}, "a head for the next sentence"),
-        ({"pooler_activation": RELU}, "a pooler with relu, where BERT has tanh"),
+        ({"pooler_activation": RELU}, "a pooler with relu, whereas BERT has tanh"),
     ):
         config = replace(checkpoint.config, **changes)
         with pytest.raises(ConversionError, match=message):

@@ -128,7 +128,7 @@ def test_a_backbone_computes_what_keras_hub_does(classifier: Any, tmp_path: Path
 
 
 def test_several_labels_a_text(tmp_path: Path) -> None:
-    """A sigmoid behind the logits says that labels don't exclude each other."""
+    """A sigmoid activation means that labels do not exclude each other."""
     classifier = keras_hub_classifier("sigmoid")
     classifier.save_to_preset(str(tmp_path))
     model = open_model(tmp_path)
@@ -251,8 +251,8 @@ def test_an_embedder_that_we_write_keras_hub_opens(
 @pytest.mark.parametrize(
     ("task", "changes", "message"),
     [
-        ("ner", {}, "for a BERT, the model's head is 'token-classifier'"),
-        ("qa", {}, "for a BERT, the model's head is 'spans'"),
+        ("ner", {}, "for BERT, and the model has the head 'token-classifier'"),
+        ("qa", {}, "for BERT, and the model has the head 'spans'"),
         (
             "embeddings",
             {"sentence": SentenceHead(("mean", "max"))},
@@ -318,7 +318,7 @@ def test_what_a_preset_can_not_hold(
 def test_a_truncated_file_is_refused(preset: Path, file: str) -> None:
     path = preset / file
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ModelError, match=rf"{file} can't be read \(.*cut short"):
+    with pytest.raises(ModelError, match=rf"{file} can't be read \(.*truncated"):
         open_model(preset)
     path.unlink()
     with pytest.raises(ModelError, match="has no "):
@@ -335,10 +335,10 @@ def test_a_truncated_file_is_refused(preset: Path, file: str) -> None:
         ),
         ("config.json", {"registered_name": "mine>BertBackbone"}, "Received: 'mine>BertBackbone'"),
         ("config.json", {"num_layers": None}, "num_layers must be a whole number"),
-        ("config.json", {"num_layers": 1}, r"metadata\.json says \d+ parameters"),
+        ("config.json", {"num_layers": 1}, r"metadata\.json states \d+ parameters"),
         ("config.json", {"num_layers": 3}, r"model\.weights\.h5 can't be read"),
         ("config.json", {"hidden_dim": 18}, r"model\.weights\.h5 can't be read"),
-        ("task.json", {"class_name": "BertMine"}, "BertMine, whose head is not read"),
+        ("task.json", {"class_name": "BertMine"}, "BertMine, whose head is not supported"),
         ("task.json", {"activation": "tanh"}, "Received: num_classes 3 and activation 'tanh'"),
         ("task.json", {"num_classes": 0}, "Received: num_classes 0"),
         ("tokenizer.json", {"class_name": "Other"}, "expected keras-hub's BertTokenizer"),
@@ -367,7 +367,7 @@ def test_a_file_without_some_of_the_arrays_is_refused(preset: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"class_name": "BertMine"}, "Received: BertMine, whose head is not read"),
+        ({"class_name": "BertMine"}, "Received: BertMine, whose head is not supported"),
         ({"activation": "tanh"}, "activation 'tanh'"),
     ],
 )
@@ -378,7 +378,7 @@ def test_another_head_is_left_out_of_a_base(
     with pytest.raises(ModelError, match=message):
         open_model(preset)
     (note,) = open_model(preset, as_base=True).checkpoint.notes
-    assert "its head is left out" in note
+    assert "the head is left out" in note
     assert message in note
 
 

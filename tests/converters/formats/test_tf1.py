@@ -117,7 +117,7 @@ def test_labels_come_from_their_file(google: Path) -> None:
     (google / "labels.txt").write_text("bad\nso so\ngood\n")
     assert read_folder(google).labels == ("bad", "so so", "good")
     (google / "labels.txt").write_text("bad\ngood\n")
-    with pytest.raises(ConversionError, match="expected 3 different labels, one a line"):
+    with pytest.raises(ConversionError, match="expected 3 different labels, one per line"):
         read_folder(google)
 
 
@@ -148,7 +148,7 @@ def test_a_fine_tuned_head_goes_before_those_of_pretraining(
     write_tf1(tmp_path, config, tensors | tf1_tensors(random_checkpoint(config, ("a", "b"))))
     read = read_folder(tmp_path)
     assert read.head == heads.CLASSIFIER
-    assert read.notes == (f"{tmp_path} has a head of run_pretraining.py: it is left out.",)
+    assert read.notes == (f"{tmp_path} has a head of run_pretraining.py, which is left out.",)
 
 
 def test_a_fixture_of_another_project_is_read() -> None:
@@ -188,7 +188,7 @@ def test_a_head_without_all_its_tensors_is_a_base(tiny_config: BertConfig, tmp_p
         read_folder(tmp_path)
     base = read_folder(tmp_path, as_base=True)
     assert base.head == heads.ENCODER
-    assert base.notes == (f"{tmp_path} has a head of run_pretraining.py: it is left out.",)
+    assert base.notes == (f"{tmp_path} has a head of run_pretraining.py, which is left out.",)
 
 
 def test_spans_of_another_width(tiny_config: BertConfig, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_spans_of_another_width(tiny_config: BertConfig, tmp_path: Path) -> None
 def test_a_truncated_file_is_refused(google: Path, part: str, kept: int) -> None:
     path = google / f"bert_model.ckpt.{part}"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ConversionError, match=r"can't be read as a TF1 checkpoint.*cut short"):
+    with pytest.raises(ConversionError, match=r"can't be read as a TF1 checkpoint.*truncated"):
         read_folder(google)
 
 
@@ -243,7 +243,7 @@ def test_several_checkpoints_in_one_folder(google: Path) -> None:
         ({"hidden_act": "swish"}, "hidden_act must be one of gelu, relu. Received: 'swish'"),
         ({"hidden_size": None}, "hidden_size must be a whole number. Received: None"),
         ({"num_hidden_layers": 3}, "16 tensors are missing: bert/encoder/layer_2/attention"),
-        ({"num_hidden_layers": 1}, "bert_config.json says 1 layers, the checkpoint has more"),
+        ({"num_hidden_layers": 1}, "expected 1 layers, as in bert_config.json. Received: more"),
         ({"max_position_embeddings": 20}, r"embeddings.position: expected \(20, 8\)"),
         ({"type_vocab_size": "two"}, "num_segments must be a whole number"),
     ],
