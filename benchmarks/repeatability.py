@@ -22,7 +22,7 @@ import numpy as np
 
 from edgebert.profiling.machine_warnings import BUSY_BEFORE
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.places import timed_text
+from edgebert.reporting.places import configuration_text
 
 TOLERANCE = 0.05
 
@@ -61,7 +61,7 @@ def main() -> None:
                 ratios.append(ratio)
                 known_to = max(first.latency.uncertainty, second.latency.uncertainty)
                 print(
-                    f"pair {pair + 1}, {timed_text(first)}: {first.latency.p50_ms:.4g} and "
+                    f"pair {pair + 1}, {configuration_text(first)}: {first.latency.p50_ms:.4g} and "
                     f"{second.latency.p50_ms:.4g} ms, ratio {ratio:.3f}, known to {known_to:.1%}, "
                     f"{'flagged' if was_told else 'not flagged'}{', TOO FAR' if is_far else ''}",
                     flush=True,

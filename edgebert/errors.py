@@ -1,6 +1,6 @@
-"""Every error that edgebert raises on purpose, with the exit code that the command line gives it.
+"""The errors of edgebert, each with the exit code of the command line.
 
-A message says what was expected, what came, and what to do next.
+A message says what was expected, what was received, and the next step.
 """
 
 from __future__ import annotations
@@ -9,40 +9,42 @@ from collections.abc import Sequence
 
 
 class EdgebertError(Exception):
-    """Something failed: exit code 1."""
+    """The base class; a failure has exit code 1."""
 
     exit_code = 1
 
 
 class UsageError(EdgebertError):
-    """The caller asked for something that makes no sense: exit code 2."""
+    """Wrong usage, such as an invalid option or settings that contradict each other: exit code
+    2.
+    """
 
     exit_code = 2
 
 
 class QualityGateError(EdgebertError):
-    """A result was made but missed a gate that the caller set: exit code 3."""
+    """A result missed a quality gate that the caller set: exit code 3."""
 
     exit_code = 3
 
 
 class DataError(EdgebertError):
-    """A data file can't be read as what it should be."""
+    """A data file can't be read, or has wrong content."""
 
 
 class ModelError(EdgebertError):
-    """A model folder or a `.tflite` can't be opened as what it should be."""
+    """A model folder or a `.tflite` can't be opened, or has wrong content."""
 
 
 class MissingExtraError(EdgebertError):
-    """A package of an optional extra is not installed; the message has the install line."""
+    """A package of an optional extra is not installed; the message has the install command."""
 
 
 def refuse(problems: Sequence[str]) -> None:
-    """Raises where there are problems.
+    """Raises an error if there are problems.
 
     Raises:
-        UsageError: all of them at once.
+        UsageError: There are problems; the message lists all of them.
     """
     if problems:
         raise UsageError("; ".join(problems) + ".")

@@ -116,7 +116,7 @@ def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
         case = "is lower-cased" if vocabulary.lowercase else "keeps its case"
         has = "no word has" if vocabulary.lowercase else "words have"
         note = (
-            f"{folder} does not state do_lower_case: text {case}, since {has} upper-case letters "
+            f"{folder} does not say do_lower_case: text {case}, since {has} upper-case letters "
             "in vocab.txt."
         )
         checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))

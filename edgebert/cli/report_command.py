@@ -32,12 +32,12 @@ def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: boo
     edgebert report results/ accuracy.json int8.tflite -o report/ --title "Which file ships"
     """
     from edgebert.reporting.merging import merge_sources
-    from edgebert.reporting.report import write_report
     from edgebert.reporting.sources import read_sources
     from edgebert.reporting.terminal import print_report
+    from edgebert.reporting.writing import write_report
 
-    read, passed_over = read_sources(sources)
-    for line in passed_over:
+    read, skipped = read_sources(sources)
+    for line in skipped:
         click.echo(f"skipped {line}", err=True)
     named = ["--title", title] if title else []
     put = ["-o", str(out)] if out else []

@@ -57,7 +57,7 @@ def load_interpreter(path: Path, threads: int) -> Any:
                 "No TFLite runtime is installed. Next: pip install ai-edge-litert"
             ) from error
     try:
-        with native_noise.hidden():
+        with native_noise.filtered_stderr():
             interpreter = Interpreter(model_path=str(path), num_threads=threads)
             interpreter.allocate_tensors()
             return interpreter
@@ -77,7 +77,7 @@ def load_tracing_interpreter(body: bytes) -> Any:
         raise MissingExtraError(
             "Calibration runs in ai-edge-litert. Next: pip install ai-edge-litert"
         ) from error
-    with native_noise.hidden(), warnings.catch_warnings():
+    with native_noise.filtered_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it is for looking at tensors
         interpreter = Interpreter(
             model_content=body, num_threads=1, experimental_preserve_all_tensors=True
@@ -114,13 +114,13 @@ class CompiledRuntime:
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert import compiled_model as litert
 
-        native_noise.hide_at_exit()
+        native_noise.mute_stderr_at_exit()
         cpu = litert.CpuOptions(num_threads=threads, xnnpack_weight_cache_path=IN_MEMORY_CACHE)
         options = litert.Options(
             hardware_accelerators=litert.HardwareAccelerator.CPU, cpu_options=cpu
         )
         try:
-            with native_noise.hidden():
+            with native_noise.filtered_stderr():
                 model = litert.CompiledModel.from_file(
                     str(path), environment=_cpu_environment(litert), options=options
                 )
@@ -133,7 +133,7 @@ class CompiledRuntime:
 
     def signature(self, key: str) -> Signature:
         owned = self._owned
-        with native_noise.hidden():
+        with native_noise.filtered_stderr():
             model = owned["model"]
             index = model.get_signature_index(key)
             signature = model.get_signature_by_index(index)
@@ -157,7 +157,7 @@ class CompiledRuntime:
                 for (name, shape), buffer in zip(results.items(), outputs, strict=True)
             }
 
-        with native_noise.hidden():  # the first call packs the weights, and greets
+        with native_noise.filtered_stderr():  # the first call packs the weights, and greets
             call({name: np.zeros(shape, np.int32) for name, shape in shapes.items()})
         return call
 
@@ -169,7 +169,7 @@ def _cpu_environment(litert: Any) -> Any:
 
 
 def _drop(owned: dict[str, Any]) -> None:
-    with native_noise.hidden():
+    with native_noise.filtered_stderr():
         owned.clear()
 
 

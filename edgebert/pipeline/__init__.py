@@ -38,8 +38,9 @@ from edgebert.pipeline.session import (
     PRUNED_FOLDER,
     Session,
 )
-from edgebert.reporting.report import Report, StageFact, write_report
+from edgebert.reporting.report import Report, StageFact
 from edgebert.reporting.units import moment_text, seconds_text
+from edgebert.reporting.writing import write_report
 from edgebert.system.progress import Progress, silent
 
 Notice = Callable[[str], None]

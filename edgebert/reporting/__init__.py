@@ -1,9 +1,9 @@
-"""Results as people and programs read them: terminal tables, Markdown, JSON, one-file HTML.
+"""Reports of results: terminal tables, Markdown, JSON and self-contained HTML.
 
-`report` says what a report is; `sources` reads what other commands wrote, and `merging` makes one
-report of it. `places` tells devices apart, `sections` says what stands where, `tables`,
-`detail_tables` and `operation_tables` what the tables say, `figures` what is drawn (with `plots`,
-`bars` and `curves` on a `canvas`). `terminal`, `markdown` and `html` only draw, so all three show
-the same figures. `changes` tells of old measurements against new ones. `units` writes numbers.
-Nothing here measures or judges anything.
+`report` defines the content of a report. `sources` reads the output files of other commands, and
+`merging` combines them. `configurations` identifies and names devices. `sections` orders the
+content; `tables`, `detail_tables` and `operation_tables` hold the text of tables, and `figures` the
+drawings (`plots`, `bars` and `curves` on a `canvas`). `terminal`, `markdown` and `html` only
+render, so all three show the same figures, and `writing` writes the files. `changes` compares old
+and new measurements. `units` formats numbers. This package measures and evaluates nothing.
 """

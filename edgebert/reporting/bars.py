@@ -1,6 +1,6 @@
-"""Bars that lie below each other, each with its figure behind it.
+"""Horizontal bar charts with the value after each bar.
 
-Names stand above their bars, so that long ones fit on a phone.
+Names are above their bars, so that long names fit on a phone.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Bar:
     """One bar.
 
     Attributes:
-        name: stands above it; empty for a bar that belongs to the one above.
-        segments: length of each and the place of its colour, from the left.
-        text: the figure behind it.
-        reach: a thin line goes so far, where that is beyond the bar.
+        name: text above the bar; empty for a further bar of the same name.
+        segments: length and colour number of each segment, from the left.
+        text: value after the bar.
+        reach: end of a thin line after the bar, such as p90; None for no line.
     """
 
     name: str
@@ -47,18 +47,18 @@ class Bar:
 
     @property
     def length(self) -> float:
-        """Of all segments."""
+        """The length of all segments."""
         return sum(length for length, _ in self.segments)
 
 
 def draw_bars(bars: Sequence[Bar], x_label: str, title: str, prefix: str) -> str:
-    """An `<svg>` element of bars, the first on top.
+    """Draws bars as an `<svg>` element, the first on top.
 
     Args:
-        bars: at least one.
-        x_label: what the lengths are.
-        title: for those who can't see it.
-        prefix: of all ids in it.
+        bars: at least one bar.
+        x_label: label of the axis.
+        title: text for screen readers.
+        prefix: prefix of all ids in the element.
     """
     names = sum(bool(bar.name) for bar in bars)
     rows_inches = names * _NAME_INCHES + len(bars) * (_BAR_INCHES + _GAP_INCHES)
@@ -72,7 +72,7 @@ def draw_bars(bars: Sequence[Bar], x_label: str, title: str, prefix: str) -> str
         y += _BAR_INCHES
         _draw_bar(axes, bar, y - _BAR_INCHES / 2, longest)
         y += _GAP_INCHES
-    axes.set_xlim(0, longest * _room(bars))
+    axes.set_xlim(0, longest * _axis_factor(bars))
     axes.set_ylim(y, 0)
     axes.set_yticks([])
     axes.grid(axis="y", visible=False)
@@ -80,8 +80,8 @@ def draw_bars(bars: Sequence[Bar], x_label: str, title: str, prefix: str) -> str
     return to_svg(figure, title, prefix)
 
 
-def _room(bars: Sequence[Bar]) -> float:
-    """How far the axis goes beyond the longest bar, so that the figures behind bars fit."""
+def _axis_factor(bars: Sequence[Bar]) -> float:
+    """The factor of the axis over the longest bar that leaves space for the values."""
     letters = max(len(bar.text) for bar in bars) + 2
     width = (WIDTH_INCHES - _SIDES_INCHES) * _POINTS_PER_INCH
     return width / max(width - letters * LETTER_POINTS, width / 2)
@@ -108,5 +108,5 @@ def _draw_bar(axes: Any, bar: Bar, y: float, longest: float) -> None:
 
 
 def _write_name(axes: Any, name: str, y: float) -> None:
-    room = (WIDTH_INCHES - _SIDES_INCHES) * _POINTS_PER_INCH
-    write_text(axes, shortened(name, room), 0, y, va="bottom", ha="left")
+    width_points = (WIDTH_INCHES - _SIDES_INCHES) * _POINTS_PER_INCH
+    write_text(axes, shortened(name, width_points), 0, y, va="bottom", ha="left")

@@ -1,7 +1,7 @@
-"""Plots as SVG that stands in a page: no ids that clash, no addresses, the page's own colours.
+"""Plots as inline SVG: unique ids, no external addresses, and the colours of the page.
 
-matplotlib draws with stand-in colours; each becomes a CSS variable of the page, so one drawing is
-right on a light and on a dark page. Text stays text, and is never read as mathematics.
+matplotlib draws with placeholder colours, which are replaced by CSS variables of the page, so one
+drawing fits a light and a dark page. Text stays text and is never parsed as mathematics.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from typing import Any
 from edgebert.errors import MissingExtraError
 
 SERIES = 8
-"""Colours before they come round again."""
+"""Number of colours before they repeat."""
 MARKS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖", "*": "★"}
-"""matplotlib's markers, and the characters that stand for them in a legend."""
+"""matplotlib's markers, and the characters for them in a legend."""
 LINES: tuple[Any, ...] = ("-", "-", (0, (4, 3)), (0, (1, 1.5)))
 
-_STAND_INS = {
+_PLACEHOLDERS = {
     "#010101": "var(--ink)",
     "#020202": "var(--faint)",
     "#030303": "var(--rule)",
     "#040404": "var(--card)",
-    **{f"#0000{place + 16:02x}": f"var(--series-{place})" for place in range(SERIES)},
+    **{f"#0000{index + 16:02x}": f"var(--series-{index})" for index in range(SERIES)},
 }
-INK, FAINT, RULE, CARD, *COLOURS = _STAND_INS
+INK, FAINT, RULE, CARD, *COLOURS = _PLACEHOLDERS
 WIDTH_INCHES, HEIGHT_INCHES = 4.3, 3.2
 FONT_POINTS = 10.0
 LETTER_POINTS = 0.62 * FONT_POINTS
-"""About the width of a letter."""
+"""Estimated width of a letter, in points."""
 
 
-def css_colour(place: int) -> str:
-    """The page's colour of a series."""
-    return f"var(--series-{place % SERIES})"
+def css_colour(index: int) -> str:
+    """The CSS colour of a series."""
+    return f"var(--series-{index % SERIES})"
 
 
-def mark_of(place: int) -> str:
-    """Matplotlib's marker of a series."""
-    return list(MARKS)[place % len(MARKS)]
+def mark_of(index: int) -> str:
+    """The matplotlib marker of a series."""
+    return list(MARKS)[index % len(MARKS)]
 
 
 def new_figure(
     x_label: str, y_label: str = "", height_inches: float = HEIGHT_INCHES
 ) -> tuple[Any, Any]:
-    """A figure and its axes, in the page's colours.
+    """A figure and its axes in the colours of the page.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -75,12 +75,12 @@ def new_figure(
 
 
 def write_text(axes: Any, text: str, x: float, y: float, **looks: Any) -> None:
-    """Writes text at a point of the data, as it is."""
+    """Writes text at data coordinates, without parsing it as mathematics."""
     axes.text(x, y, text, fontsize=FONT_POINTS, parse_math=False, **{"color": INK, **looks})
 
 
 def shortened(text: str, width_points: float) -> str:
-    """Text on one line that is no wider, with dots in its middle where it was."""
+    """Text on one line, shortened in the middle to a maximum width in points."""
     text = " ".join(text.split())
     letters = max(8, int(width_points / LETTER_POINTS))
     if len(text) <= letters:
@@ -90,17 +90,20 @@ def shortened(text: str, width_points: float) -> str:
 
 
 def to_svg(figure: Any, title: str, prefix: str) -> str:
-    """The figure as an `<svg>` element.
+    """Converts a figure to an `<svg>` element.
 
     Args:
-        figure: from `new_figure`.
-        title: for those who can't see it.
-        prefix: of all ids; unique in the page.
+        figure: figure of `new_figure`.
+        title: text for screen readers.
+        prefix: prefix of all ids, unique in the page.
     """
     import matplotlib as mpl
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}), _quiet_about_glyphs():
+    with (
+        mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}),
+        _without_glyph_warnings(),
+    ):
         figure.savefig(
             buffer,
             format="svg",
@@ -118,20 +121,20 @@ def to_svg(figure: Any, title: str, prefix: str) -> str:
 
 
 def _in_page(tag: str, prefix: str) -> str:
-    """A tag of matplotlib's as it may stand in a page among others."""
+    """Adapts an SVG tag of matplotlib to a page: prefixed ids, CSS colours, no namespaces."""
     tag = re.sub(r'\s(?:xmlns(?::\w+)?|version)="[^"]*"', "", tag)
     tag = re.sub(r'\bid="([^"]*)"', rf'id="{prefix}-\1"', tag)
     tag = re.sub(r'xlink:href="#', f'href="#{prefix}-', tag)
     tag = re.sub(r"url\(#", f"url(#{prefix}-", tag)
     tag = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", tag)
-    for stand_in, variable in _STAND_INS.items():
-        tag = tag.replace(stand_in, variable)
+    for placeholder, variable in _PLACEHOLDERS.items():
+        tag = tag.replace(placeholder, variable)
     return tag
 
 
 @contextmanager
-def _quiet_about_glyphs() -> Iterator[None]:
-    """Matplotlib's own font lacks many letters, which the browser's fonts have."""
+def _without_glyph_warnings() -> Iterator[None]:
+    """Hides warnings about glyphs that matplotlib's font lacks but browser fonts have."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield

@@ -1,4 +1,4 @@
-"""Measurements of now against old ones, as a person reads them."""
+"""Tables and notes of a comparison of new measurements with old ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from edgebert.profiling.comparison import Change, Comparison
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.places import place_text
+from edgebert.reporting.configurations import workload_text
 from edgebert.reporting.tables import Table
 from edgebert.reporting.units import NOTHING, ms_text, ratio_text, threads_text
 
@@ -15,14 +15,14 @@ _NOT_AGAIN = ("faster", "within noise", "slower")
 
 
 def changes_table(comparison: Comparison, old: str) -> Table:
-    """Every place that both have.
+    """All configurations that were measured in both files.
 
     Args:
-        comparison: what was found.
+        comparison: the comparison.
         old: name of the old file.
     """
     return Table(
-        f"Against {old}: medians in ms; ratios over 1 are slower, or larger",
+        f"Compared with {old}: medians in ms; ratios above 1 are slower or larger",
         (
             "timed",
             "model",
@@ -55,57 +55,61 @@ def changes_table(comparison: Comparison, old: str) -> Table:
 
 
 def changes_notes(comparison: Comparison, old: str) -> list[str]:
-    """What a reader of the table must know: noise, other machines, places without a match."""
+    """Notes on the table: noise, other machines, configurations without a counterpart."""
     changes = comparison.changes
-    differing = dict.fromkeys(f"{c.target}: {told}" for c in changes for told in c.differences)
+    differing = dict.fromkeys(f"{c.target}: {text}" for c in changes for text in c.differences)
     return [
-        *(f"Since {old}, {told}." for told in differing),
-        *_told(
+        *(f"Since {old}, {text}." for text in differing),
+        *_note(
             [c for c in changes if c.verdict == "other machine"],
-            lambda places: (
-                f"{old} was made on another machine, so these are not judged: {places}. "
-                f"Next: measure {old} on this one."
+            lambda listed: (
+                f"{old} was measured on another machine, so these have no verdict: {listed}. "
+                f"Next: measure {old} on this machine."
             ),
         ),
-        *_told(
+        *_note(
             [c for c in changes if c.verdict == "unsure"],
-            lambda places: (
-                f"Too few calls to tell a change from noise: {places}. Next: raise --max-seconds."
+            lambda listed: (
+                f"Too few calls to distinguish a change from noise: {listed}. Next: raise "
+                "--max-seconds."
             ),
         ),
-        *_told(
+        *_note(
             [c for c in changes if _is_noisy(c, comparison.limit)],
-            lambda places: (
-                f"Slower than the limit, but within noise, so not a failure: {places}. The "
-                "medians' confidence intervals overlap, or the fastest stretches are alike. Next: "
-                "close other programs, or raise --max-seconds."
+            lambda listed: (
+                f"Slower than the limit, but within noise, so not a failure: {listed}. The "
+                "confidence intervals of the medians overlap, or the fastest blocks are equally "
+                "fast. Next: close other programs, or raise --max-seconds."
             ),
         ),
-        *_told(
+        *_note(
             [c for c in changes if c.other_ratio is not None and c.verdict in _NOT_AGAIN],
-            lambda places: f"Too slow at first, but not again, so not a failure: {places}.",
+            lambda listed: (
+                "Too slow in the first measurement but not in the second, so not a failure: "
+                f"{listed}."
+            ),
         ),
-        *_placed(f"Not in {old}, so with nothing to compare with", comparison.added),
+        *_placed(f"Not in {old}, so not compared", comparison.added),
         *_placed(f"In {old}, but not measured now", comparison.gone),
     ]
 
 
 def failure_text(comparison: Comparison, old: str) -> str:
-    """Why a gate was missed; empty where it was not."""
+    """The error message of a missed gate; empty if the gate was met."""
     slow = comparison.too_slow
     if not slow or comparison.limit is None:
         return ""
-    told = "; ".join(
+    received = "; ".join(
         f"{_change_text(c, slow)} {ms_text(c.old_ms)} to {ms_text(c.new_ms)} ms, "
         f"{ratio_text(c.ratio)} ({_range_text(c)})"
-        + f", {ratio_text(c.other_ratio)} at first"
+        + f", {ratio_text(c.other_ratio)} in the first measurement"
         * (c.other_ratio is not None)
         for c in slow
     )
     return (
-        f"--fail-above {100 * comparison.limit:g}%: medians must not be slower than in {old} "
-        f"by more. Received: {told}. Next: find the change that made it slower; if that is wanted, "
-        f"make {old} anew with -o."
+        f"--fail-above {100 * comparison.limit:g}%: expected medians that are not slower than in "
+        f"{old} by more than that. Received: {received}. Next: find the cause; if the slowdown is "
+        f"intended, measure {old} again with -o."
     )
 
 
@@ -113,7 +117,7 @@ def _is_noisy(change: Change, limit: float | None) -> bool:
     return change.verdict == "within noise" and limit is not None and change.ratio > 1 + limit
 
 
-def _told(changes: Sequence[Change], sentence: Callable[[str], str]) -> Iterable[str]:
+def _note(changes: Sequence[Change], sentence: Callable[[str], str]) -> Iterable[str]:
     if changes:
         yield sentence(_listed([_change_text(change, changes) for change in changes]))
 
@@ -134,8 +138,8 @@ def _change_text(change: Change, among: Sequence[Change]) -> str:
 
 
 def _where(change: Change, among: Sequence[Change]) -> str:
-    """What was timed; where and with how many threads, if that differs."""
-    parts = [place_text(change)]
+    """What was timed, with the target and the thread count if they differ."""
+    parts = [workload_text(change)]
     if len({c.target for c in among}) > 1:
         parts.insert(0, change.target)
     if len({c.threads for c in among}) > 1:
@@ -144,7 +148,7 @@ def _where(change: Change, among: Sequence[Change]) -> str:
 
 
 def _place(target: str, m: Measurement) -> str:
-    return f"{place_text(m)} on {target}, {threads_text(m.threads)}"
+    return f"{workload_text(m)} on {target}, {threads_text(m.threads)}"
 
 
 def _model_text(change: Change) -> str:

@@ -1,4 +1,4 @@
-"""Curves of a run without a pause: how latency and temperature go."""
+"""Curves of latency and temperature over a run without pauses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from edgebert.profiling.measurement import SustainedPoint
 from edgebert.reporting.canvas import COLOURS, FAINT, FONT_POINTS, INK, new_figure, to_svg
 
 LATENCY, TEMPERATURE = 1, 2
-"""Places of the two curves' colours."""
+"""Colour numbers of the two curves."""
 
 
 def sustained_curve(points: Sequence[SustainedPoint], prefix: str) -> str:
-    """Median latency and a band up to p90 over time; dashed, on the right, the temperature."""
+    """Draws median latency with a band up to p90 over time, and the temperature as a dashed
+    line.
+    """
     minutes = points[-1].seconds >= 120
     xs = [point.seconds / (60 if minutes else 1) for point in points]
     p50 = [point.p50_ms for point in points]

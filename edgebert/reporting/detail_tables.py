@@ -1,4 +1,4 @@
-"""Tables of what only some measurements have: devices side by side, operations, runs under load."""
+"""Tables of optional results: device comparison, operations, sustained runs, starts, memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement, SustainedPoint
-from edgebert.reporting.operations import parts_of
-from edgebert.reporting.places import (
+from edgebert.reporting.configurations import (
     DeviceKey,
+    configuration_text,
     device_labels,
     device_of,
     latest,
-    place_text,
-    timed_text,
+    workload_text,
 )
+from edgebert.reporting.operations import parts_of
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import Table, metric_cell, metric_columns
 from edgebert.reporting.units import (
@@ -30,21 +30,21 @@ from edgebert.reporting.units import (
     size_text,
 )
 
-Same = tuple[str, str | None, int, str, int | None]
+Group = tuple[str, str | None, int, str, int | None]
 
 
-def on_several_devices(measurements: Sequence[Measurement]) -> dict[Same, list[Measurement]]:
-    """The newest measurements of the same model and length on two devices or more."""
-    groups: dict[Same, list[Measurement]] = defaultdict(list)
+def on_several_devices(measurements: Sequence[Measurement]) -> dict[Group, list[Measurement]]:
+    """The latest measurements of each model and length that were made on several devices."""
+    groups: dict[Group, list[Measurement]] = defaultdict(list)
     for m in latest(measurements):
         groups[m.name, m.signature, m.threads, m.kind, m.length].append(m)
-    return {same: group for same, group in groups.items() if len({device_of(m) for m in group}) > 1}
+    return {key: group for key, group in groups.items() if len({device_of(m) for m in group}) > 1}
 
 
 def devices_table(measurements: Sequence[Measurement]) -> Table | None:
-    """The same model on each device; None where nothing was measured on two."""
+    """Compares each model over devices; None if no model was measured on two devices."""
     labels = device_labels(measurements)
-    order = {device: place for place, device in enumerate(labels)}
+    order = {device: index for index, device in enumerate(labels)}
     names = list(dict.fromkeys(m.name for m in measurements))
     groups = sorted(
         on_several_devices(measurements).values(),
@@ -61,7 +61,7 @@ def devices_table(measurements: Sequence[Measurement]) -> Table | None:
     for group in groups:
         group.sort(key=lambda m: order[device_of(m)])
         first = group[0]
-        timed = timed_text(first) if several_threads else place_text(first)
+        timed = configuration_text(first) if several_threads else workload_text(first)
         sections.append(len(rows))
         for m in group:
             rows.append(
@@ -90,24 +90,24 @@ def devices_table(measurements: Sequence[Measurement]) -> Table | None:
 
 
 def where_texts(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> list[str]:
-    """For each measurement what was timed and, of several devices, where."""
+    """What was timed in each measurement, with the device if there are several."""
     threads = {m.threads for m in chosen}
-    timed = [timed_text(m) if len(threads) > 1 else place_text(m) for m in chosen]
+    timed = [configuration_text(m) if len(threads) > 1 else workload_text(m) for m in chosen]
     if len(labels) < 2:
         return timed
     return [f"{labels[device_of(m)]}, {text}" for m, text in zip(chosen, timed, strict=True)]
 
 
 def operations_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
-    """Where the time of a call goes: the parts of all layers together, the slowest first."""
+    """The time of a call by part of the model, over all layers, the slowest part first."""
     rows: list[tuple[str, ...]] = []
     sections: list[int] = []
     for m, where in zip(chosen, where_texts(chosen, labels), strict=True):
         sections.append(len(rows))
-        for place, part in enumerate(parts_of(m.operations)):
+        for index, part in enumerate(parts_of(m.operations)):
             rows.append(
                 (
-                    "" if place else f"{m.name}, {where}",
+                    "" if index else f"{m.name}, {where}",
                     part.name,
                     ms_text(part.latency_ms),
                     share_text(part.share),
@@ -116,7 +116,7 @@ def operations_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]
                 )
             )
     return Table(
-        "Parts of all layers together",
+        "Parts, summed over all layers",
         ("model", "part", "ms", "share", "calls", "operation"),
         tuple(rows),
         texts=2,
@@ -125,7 +125,7 @@ def operations_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]
 
 
 def sustained_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
-    """What a run without a pause began and ended with."""
+    """The first and the last interval of each run without pauses."""
     rows = []
     for m, where in zip(chosen, where_texts(chosen, labels), strict=True):
         first, last = m.sustained[0], m.sustained[-1]
@@ -144,7 +144,7 @@ def sustained_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str])
             )
         )
     return Table(
-        "From the first stretch to the last",
+        "From the first interval to the last",
         (
             "model",
             "timed",
@@ -169,8 +169,8 @@ def _from_to(
 
 
 def cold_start_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
-    """Fresh starts without and with a weight cache: sections of one model."""
-    names, sections = _once_a_model(chosen)
+    """Starts in new processes without and with a weight cache; one section per model."""
+    names, sections = _names_and_sections(chosen)
     rows = []
     for m, name, where in zip(chosen, names, where_texts(chosen, labels), strict=True):
         start = m.cold_start
@@ -191,7 +191,7 @@ def cold_start_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]
         )
     columns = ("load", "first call", "load, cached", "first call, cached", "ratio", "cache")
     return Table(
-        "Fresh processes, ms",
+        "New processes, ms",
         ("model", "timed", *columns),
         tuple(rows),
         texts=2,
@@ -199,21 +199,21 @@ def cold_start_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]
     )
 
 
-def _once_a_model(chosen: Sequence[Measurement]) -> tuple[list[str], tuple[int, ...]]:
-    """The models' names, each where it first comes, and where the further ones begin."""
+def _names_and_sections(chosen: Sequence[Measurement]) -> tuple[list[str], tuple[int, ...]]:
+    """The name of each model in its first row, and the first rows of further models."""
     names = [m.name for m in chosen]
     starts = [p for p, name in enumerate(names) if p == 0 or name != names[p - 1]]
     return [name if p in starts else "" for p, name in enumerate(names)], tuple(starts[1:])
 
 
 def has_memory(m: Measurement) -> bool:
-    """Whether a measurement tells more than the peak."""
+    """Whether a measurement has more about memory than the peak, or energy."""
     return any(known is not None for known in (m.weights_bytes, m.arena_bytes, m.energy_mj))
 
 
 def memory_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) -> Table:
-    """What the memory holds, and what a call costs in energy: sections of one model."""
-    names, sections = _once_a_model(chosen)
+    """The memory by use, and the energy of a call; one section per model."""
+    names, sections = _names_and_sections(chosen)
     rows = [
         (
             name,
@@ -227,7 +227,7 @@ def memory_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) ->
         for m, name, where in zip(chosen, names, where_texts(chosen, labels), strict=True)
     ]
     return Table(
-        "Memory, and energy of a call",
+        "Memory, and energy per call",
         ("model", "timed", "weights", "arenas", "by the model", "peak, whole process", "energy"),
         tuple(rows),
         texts=2,
@@ -236,7 +236,7 @@ def memory_table(chosen: Sequence[Measurement], labels: dict[DeviceKey, str]) ->
 
 
 def differing_table(checks: Sequence[DeviceCheck]) -> Table | None:
-    """Texts that a device labels in another way; None where there are none."""
+    """Texts with other answers on a device than here; None if there are none."""
     rows = tuple(
         (f"{check.name} on {check.device or check.target}", text, theirs, ours)
         for check in checks
@@ -244,11 +244,11 @@ def differing_table(checks: Sequence[DeviceCheck]) -> Table | None:
     )
     if not rows:
         return None
-    return Table("Other labels", ("where", "text", "on the device", "here"), rows, texts=4)
+    return Table("Different answers", ("where", "text", "on the device", "here"), rows, texts=4)
 
 
 def scores_table(report: Report) -> Table | None:
-    """Every score; None where there is no more than what the rows show already."""
+    """All scores; None if the summary shows them all."""
     scores = [(row.name, score) for row in report.rows for score in row.scores]
     main = next((score.main for _, score in scores if score.main), "")
     shown, more = metric_columns([score.metrics for _, score in scores], main)
@@ -265,7 +265,7 @@ def scores_table(report: Report) -> Table | None:
     if len(texts) < 2 and all(len(row.scores) < 2 for row in report.rows):
         return None
     headings = tuple(map(metric_words, (*shown, *more)))
-    title = f"{capitalized(metric_words(main))}, on every text"
+    title = f"{capitalized(metric_words(main))}, on all data sets"
     columns = ("model", "text", "rows", *headings)
     return Table(title, columns, rows, texts=2, spare=len(more))
 

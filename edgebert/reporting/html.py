@@ -1,4 +1,7 @@
-"""A report as one HTML file: no script, no address, light and dark, readable on a phone."""
+"""Renders a report as one HTML file without scripts or external addresses.
+
+The page has a light and a dark colour scheme and fits a phone.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,16 @@ import re
 from collections.abc import Sequence
 from html import escape
 
+from edgebert.reporting.configurations import device_labels
 from edgebert.reporting.figures import Figure, Legend
-from edgebert.reporting.places import device_labels
 from edgebert.reporting.report import Report
 from edgebert.reporting.sections import Section, sections_of
 from edgebert.reporting.tables import Table
 from edgebert.reporting.units import NOTHING, counted, moment_text
 
 _FEWEST_LINKS = 4
-"""Titles that make a list of contents worth its room."""
-_MARKED = {
+"""Number of sections from which a table of contents is shown."""
+_CELL_CLASSES = {
     NOTHING: "nothing",
     "": "nothing",
     "pass": "good",
@@ -97,18 +100,18 @@ figcaption { color: var(--faint); font-size: .9em; overflow-wrap: anywhere; }
 
 
 def to_html(report: Report) -> str:
-    """The whole report as one page. All text is escaped.
+    """The report as one page. All text is escaped.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
     name = escape(report.name)
-    drawn = [
+    rendered = [
         (section, body) for section in sections_of(report) if (body := _section(section, report))
     ]
-    titles = [section.title for section, _ in drawn if section.title]
+    titles = [section.title for section, _ in rendered if section.title]
     body = "\n".join(
-        [f"<h1>{name}</h1>", _lead(report), _contents(titles), *(part for _, part in drawn)]
+        [f"<h1>{name}</h1>", _lead(report), _contents(titles), *(part for _, part in rendered)]
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -118,7 +121,7 @@ def to_html(report: Report) -> str:
 
 
 def _lead(report: Report) -> str:
-    """What the report was made of, in a line."""
+    """One line with the numbers of files, devices and measurements, and their dates."""
     measurements = report.measurements
     files = sum(row.size_bytes is not None for row in report.rows)
     devices = len(device_labels(measurements))
@@ -128,11 +131,11 @@ def _lead(report: Report) -> str:
         (len(measurements), "measurement"),
         (len(report.checks), "device check"),
     )
-    told = [counted(count, noun) for count, noun in counts if count]
+    texts = [counted(count, noun) for count, noun in counts if count]
     moments = sorted(m.measured for m in measurements if m.measured)
     if moments:
-        told.append(" to ".join(dict.fromkeys(map(moment_text, (moments[0], moments[-1])))))
-    return f'<p class="faint">{escape(", ".join(told))}</p>'
+        texts.append(" to ".join(dict.fromkeys(map(moment_text, (moments[0], moments[-1])))))
+    return f'<p class="faint">{escape(", ".join(texts))}</p>'
 
 
 def _contents(titles: Sequence[str]) -> str:
@@ -145,7 +148,7 @@ def _anchor(title: str) -> str:
 
 
 def _section(section: Section, report: Report) -> str:
-    """The section; empty where nothing is in it."""
+    """The section as HTML; empty if it has no content."""
     figures = section.draw(report)
     if not (figures or section.tables or section.lines):
         return ""
@@ -163,15 +166,15 @@ def _section(section: Section, report: Report) -> str:
 
 
 def _tables(section: Section) -> list[str]:
-    """Tables below each other; short ones, such as facts, side by side where there is room."""
-    drawn = [
+    """Tables one below the other; tables of facts next to each other where they fit."""
+    rendered = [
         (f"<h3>{escape(table.title)}</h3>\n" if table.title != section.title else "")
-        + _drawn(table)
+        + _table(table)
         for table in section.tables
     ]
-    if len(drawn) > 1 and all(map(_is_plain, section.tables)):
-        return ['<div class="beside">', *(f"<div>{table}</div>" for table in drawn), "</div>"]
-    return drawn
+    if len(rendered) > 1 and all(map(_is_plain, section.tables)):
+        return ['<div class="beside">', *(f"<div>{table}</div>" for table in rendered), "</div>"]
+    return rendered
 
 
 def _legend(legend: Legend) -> str:
@@ -187,16 +190,16 @@ def _figure(figure: Figure) -> str:
     return f"<figure>{figure.svg}{_legend(figure.legend)}{caption}</figure>"
 
 
-def _drawn(table: Table) -> str:
-    """A table; on a phone a card a row, unless rows belong together."""
+def _table(table: Table) -> str:
+    """A table; on a phone one card per row, unless rows are grouped."""
     if _is_plain(table):
         kind, head, rows = "facts", "", [_row(table, row) for row in table.rows]
     else:
         skipped = int(_has_groups(table))
         heads = "".join(
-            f'<th scope="col"{_class("text" if place < table.texts else "")}>{escape(heading)}</th>'
-            for place, heading in enumerate(table.columns)
-            if place >= skipped
+            f'<th scope="col"{_class("text" if index < table.texts else "")}>{escape(heading)}</th>'
+            for index, heading in enumerate(table.columns)
+            if index >= skipped
         )
         head, rows = f"<thead><tr>{heads}</tr></thead>", _rows(table)
         kind = "" if table.sections or skipped else "cards"
@@ -211,7 +214,7 @@ def _is_plain(table: Table) -> bool:
 
 
 def _has_groups(table: Table) -> bool:
-    """Whether rows leave out what they have in common with the one above: that gets a row."""
+    """Whether rows have an empty first cell, so that the group gets a heading row."""
     return any(not row[0] for row in table.rows[1:])
 
 
@@ -219,8 +222,8 @@ def _rows(table: Table) -> list[str]:
     if not _has_groups(table):
         return [_row(table, row) for row in table.rows]
     rows = []
-    for place, row in enumerate(table.rows):
-        if row[0] or place == 0:
+    for index, row in enumerate(table.rows):
+        if row[0] or index == 0:
             rows.append(
                 f'<tr class="group"><th colspan="{len(row) - 1}" scope="rowgroup">'
                 f"<span>{_breakable(row[0])}</span></th></tr>"
@@ -231,25 +234,25 @@ def _rows(table: Table) -> list[str]:
 
 def _row(table: Table, row: Sequence[str], start: int = 0) -> str:
     cells = "".join(
-        f'<td{_class(_classes(table, place, text))} data-of="{escape(table.columns[place])}">'
-        f"{_breakable(text) if place < table.texts else escape(text)}</td>"
-        for place, text in enumerate(row)
-        if place >= start
+        f'<td{_class(_classes(table, index, text))} data-of="{escape(table.columns[index])}">'
+        f"{_breakable(text) if index < table.texts else escape(text)}</td>"
+        for index, text in enumerate(row)
+        if index >= start
     )
     return f"<tr{_class('inner' if start else '')}>{cells}</tr>"
 
 
 def _breakable(text: str) -> str:
-    """Text that may be broken where the parts of a file's or a layer's name meet."""
+    """Escaped text with line break opportunities between the parts of file and layer names."""
     return re.sub(r"(?<=\S)([_./:])(?=[^\W\d])", r"\1<wbr>", escape(text))
 
 
-def _classes(table: Table, place: int, text: str) -> str:
-    names = ["text"] if place < table.texts else []
-    if place == table.texts - 1 and place and (_is_plain(table) or len(text) > 40):
+def _classes(table: Table, index: int, text: str) -> str:
+    names = ["text"] if index < table.texts else []
+    if index == table.texts - 1 and index and (_is_plain(table) or len(text) > 40):
         names.append("long")
-    if text in _MARKED:
-        names.append(_MARKED[text])
+    if text in _CELL_CLASSES:
+        names.append(_CELL_CLASSES[text])
     return " ".join(names)
 
 

@@ -1,4 +1,4 @@
-"""A report as GitHub-flavoured Markdown: all of the page but its figures."""
+"""Renders a report as GitHub-flavoured Markdown, without figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*\[\]#|~$]|(?<!\w)_|_(?!\w))")
 
 
 def to_markdown(report: Report) -> str:
-    """The whole report; what comes from file names and labels can't turn into markup."""
+    """The report as Markdown; all text is escaped, so file names and labels can't become markup."""
     parts = [f"# {_plain(report.name)}"]
     for section in sections_of(report):
         if section.tables or section.lines:
@@ -26,15 +26,15 @@ def _section(section: Section) -> list[str]:
     for table in section.tables:
         named = table.title != section.title
         parts += [f"{_plain(table.title)}:"] if named else []
-        parts.append(_drawn(table))
+        parts.append(_rendered(table))
     if section.lines:
         parts.append("\n".join(f"- {_plain(line)}" for line in section.lines))
     return parts
 
 
-def _drawn(table: Table) -> str:
+def _rendered(table: Table) -> str:
     marks = " | ".join(
-        ":--" if place < table.texts else "--:" for place in range(len(table.columns))
+        ":--" if index < table.texts else "--:" for index in range(len(table.columns))
     )
     rows = (" | ".join(map(_plain, cells)) for cells in (table.columns, *table.rows))
     heading, *body = (f"| {row} |" for row in rows)
@@ -42,5 +42,5 @@ def _drawn(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text on one line, with Markdown's and HTML's special characters escaped."""
+    """Text on one line with the special characters of Markdown and HTML escaped."""
     return _SPECIAL.sub(r"\\\1", escape(" ".join(text.split()), quote=False))

@@ -1,7 +1,7 @@
-"""Merges reports into one: a row a file, whatever is known of it beside it.
+"""Merges reports into one, with one row per file.
 
-Files are known by their SHA-256. The same measurement, check or note twice is said once; of two
-different ones of the same place both are kept.
+Files are identified by their SHA-256. Equal measurements, checks and notes are kept once; different
+measurements of the same configuration are all kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from edgebert import __version__
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.places import DeviceKey, device_labels, device_of
+from edgebert.reporting.configurations import DeviceKey, device_labels, device_of
 from edgebert.reporting.report import Report, Row, Score, StageFact
 from edgebert.reporting.sources import Source
 from edgebert.reporting.units import counted, moment_text
@@ -30,14 +30,14 @@ _MOST_VALUES = 4
 
 
 def merge(reports: Sequence[Report], name: str = "") -> Report:
-    """One report of several.
+    """Merges reports.
 
-    Rows keep the order in which they first come, Keras models before files. Metrics are those on
-    the text that most rows have one on; all others stay in `scores`.
+    Rows keep the order of their first occurrence, Keras models before files. `metrics` are those on
+    the data set that most rows were scored on; all others are in `scores`.
 
     Args:
-        reports: whole runs, or parts with a single row or measurement.
-        name: title; that of the only run where there is one, else a general one.
+        reports: reports of runs, or partial ones with a single row or measurement.
+        name: title; empty uses the name of the run if there is only one, else a general title.
     """
     runs = list(dict.fromkeys(report.name for report in reports if report.name))
     groups: dict[object, list[Row]] = defaultdict(list)
@@ -45,7 +45,9 @@ def merge(reports: Sequence[Report], name: str = "") -> Report:
         for row in report.rows:
             scored = _with_scores(row, report)
             groups[_identity(scored)].append(scored)
-    rows = _named(sorted(map(_joined, groups.values()), key=lambda row: row.size_bytes is not None))
+    rows = _named(
+        sorted(map(_merged_row, groups.values()), key=lambda row: row.size_bytes is not None)
+    )
     rows, scored_on, notes = _scored(rows)
     names = {row.sha256: row.name for row in rows if row.sha256}
     checks = [replace(c, name=names.get(c.sha256, c.name)) for r in reports for c in r.checks]
@@ -54,29 +56,29 @@ def merge(reports: Sequence[Report], name: str = "") -> Report:
         tuple(rows),
         stages=_stages(reports, several=len(runs) > 1),
         notes=(*_notes(reports, several=len(runs) > 1), *notes),
-        checks=tuple(_once(checks, _check_content)),
+        checks=tuple(_without_duplicates(checks, _check_content)),
         scored_on=scored_on,
     )
     return replace(merged, provenance=_provenance(reports, merged))
 
 
 def merge_sources(sources: Sequence[Source], name: str = "", command: str = "") -> Report:
-    """One report of files that were read, which says what it was made of.
+    """Merges the reports of files, and adds the files to the provenance.
 
     Args:
-        sources: from `read_sources`.
-        name: title; as for `merge`.
-        command: that makes it again.
+        sources: sources of `read_sources`.
+        name: title, as for `merge`.
+        command: command that makes the report again.
     """
     merged = merge([report for source in sources for report in source.reports], name)
     made = {"command": command, "edgebert": __version__}
-    read = {str(s.path): f"{s.told}; SHA-256 {s.sha256}" for s in sources}
+    read = {str(s.path): f"{s.content}; SHA-256 {s.sha256}" for s in sources}
     facts = {fact: text for fact, text in (made | read).items() if text}
     return replace(merged, provenance={**merged.provenance, OWN_GROUP: facts})
 
 
 def _identity(row: Row) -> object:
-    """What makes two rows one: the file's bytes; for a model without a file all that is known."""
+    """The identity of a row: the SHA-256 of its file or, without a file, all of its facts."""
     if row.sha256:
         return row.sha256
     scores = [(*_text_of(score), *sorted(score.metrics.items())) for score in row.scores]
@@ -84,15 +86,15 @@ def _identity(row: Row) -> object:
 
 
 def _with_scores(row: Row, report: Report) -> Row:
-    """Reports of before there were scores say their metrics only."""
+    """Adds a score to a row of an old report, which has only metrics."""
     if row.scores or not row.metrics:
         return row
     text = f"{report.scored_on} of {report.name}" if report.name else report.scored_on
     return replace(row, scores=(Score(text, "", 0, row.metrics),))
 
 
-def _joined(rows: Sequence[Row]) -> Row:
-    """One row of several of the same file: the first that knows a fact gives it."""
+def _merged_row(rows: Sequence[Row]) -> Row:
+    """Merges rows of the same file; each fact comes from the first row that has it."""
     facts = ("model", "recipe", "size_bytes", "gzip_bytes", "sparsity", "agreement", "file")
     known: dict[str, Any] = {
         fact: next((v for row in rows if (v := getattr(row, fact)) not in (None, "")), absent)
@@ -102,21 +104,21 @@ def _joined(rows: Sequence[Row]) -> Row:
     return replace(
         rows[0],
         **known,
-        measurements=tuple(_once(measurements, _measurement_content)),
-        scores=_joined_scores([score for row in rows for score in row.scores]),
+        measurements=tuple(_without_duplicates(measurements, _measurement_content)),
+        scores=_merged_scores([score for row in rows for score in row.scores]),
     )
 
 
-def _once(things: Sequence[T], content: Callable[[T], object]) -> list[T]:
-    """The things, those with equal content once, where they first come."""
+def _without_duplicates(items: Sequence[T], content: Callable[[T], object]) -> list[T]:
+    """Removes duplicates by content and keeps the order of first occurrence."""
     found: dict[object, T] = {}
-    for thing in things:
-        found.setdefault(content(thing), thing)
+    for item in items:
+        found.setdefault(content(item), item)
     return list(found.values())
 
 
 def _measurement_content(m: Measurement) -> str:
-    """All of it but the names that it was given; its session and times tell it from others."""
+    """The content of a measurement without its names; session and times distinguish it."""
     table = {key: value for key, value in m.to_dict().items() if key not in _NAMES}
     return json.dumps(table, sort_keys=True)
 
@@ -127,20 +129,20 @@ def _check_content(check: DeviceCheck) -> str:
 
 
 def _text_of(score: Score) -> tuple[str, int]:
-    """What makes two scores ones on the same text."""
+    """The identity of the data set of a score."""
     return (score.data_sha256 or score.data, score.rows)
 
 
-def _joined_scores(scores: Sequence[Score]) -> tuple[Score, ...]:
-    """Scores on one text become one, unless they contradict each other."""
+def _merged_scores(scores: Sequence[Score]) -> tuple[Score, ...]:
+    """Merges scores on the same data set, unless they contradict each other."""
     joined: list[Score] = []
     for score in scores:
-        for place, other in enumerate(joined):
+        for index, other in enumerate(joined):
             common = other.metrics.keys() & score.metrics.keys()
             if _text_of(other) == _text_of(score) and all(
                 other.metrics[name] == score.metrics[name] for name in common
             ):
-                joined[place] = replace(other, metrics={**other.metrics, **score.metrics})
+                joined[index] = replace(other, metrics={**other.metrics, **score.metrics})
                 break
         else:
             joined.append(score)
@@ -148,7 +150,7 @@ def _joined_scores(scores: Sequence[Score]) -> tuple[Score, ...]:
 
 
 def _named(rows: Sequence[Row]) -> list[Row]:
-    """Rows with names of their own, which their measurements take over."""
+    """Gives rows unique names, also in their measurements."""
     count = Counter(row.name for row in rows)
     taken: set[str] = set()
     named = []
@@ -167,7 +169,11 @@ def _named(rows: Sequence[Row]) -> list[Row]:
 
 
 def _scored(rows: Sequence[Row]) -> tuple[list[Row], str, list[str]]:
-    """The rows with their metrics on one text, that text, and a note where others have none."""
+    """Chooses the data set that most rows were scored on.
+
+    Returns:
+        The rows with their metrics on it, its name, and a note on rows without a score on it.
+    """
     texts: dict[tuple[str, int], Score] = {}
     count: Counter[tuple[str, int]] = Counter()
     for row in rows:
@@ -184,16 +190,16 @@ def _scored(rows: Sequence[Row]) -> tuple[list[Row], str, list[str]]:
         scored.append(replace(row, metrics=metrics))
         if row.scores and not metrics:
             elsewhere.append(row.name)
-    told = score_text(texts[best])
+    scored_on = score_text(texts[best])
     notes = [
-        f"Accuracy stands side by side on {told}, which most have it on. Known on other text only: "
-        f"{', '.join(elsewhere)}."
+        f"Accuracy is compared on {scored_on}, on which most models have a score. Models with "
+        f"scores only on other data: {', '.join(elsewhere)}."
     ] * bool(elsewhere)
-    return scored, told, notes
+    return scored, scored_on, notes
 
 
 def score_text(score: Score) -> str:
-    """The text that a score was counted on."""
+    """The name of the data set of a score, with its number of rows."""
     return score.data + (f", {counted(score.rows, 'row')}" if score.rows else "")
 
 
@@ -203,7 +209,7 @@ def _stages(reports: Sequence[Report], several: bool) -> tuple[StageFact, ...]:
         for report in reports
         for stage in report.stages
     ]
-    return tuple(_once(stages, lambda stage: (stage.name, stage.finished)))
+    return tuple(_without_duplicates(stages, lambda stage: (stage.name, stage.finished)))
 
 
 def _notes(reports: Sequence[Report], several: bool) -> list[str]:
@@ -216,14 +222,14 @@ def _notes(reports: Sequence[Report], several: bool) -> list[str]:
 
 
 def _provenance(reports: Sequence[Report], merged: Report) -> dict[str, Mapping[str, str]]:
-    """Groups of facts; two runs' groups of one title stand apart unless they say the same."""
+    """Groups of facts; groups with the same title in two runs stay separate if they differ."""
     groups: dict[str, Mapping[str, str]] = {}
     for report in reports:
         for title, facts in report.provenance.items():
             if title == FILES_GROUP or title.startswith(DEVICE_GROUP):
-                continue  # made anew of the rows and measurements
+                continue  # made again from rows and measurements
             if title == MACHINE_GROUP and report.measurements:
-                continue  # the devices say it
+                continue  # the device groups have these facts
             if title == OWN_GROUP:
                 title = f"{report.name}, a source"
             known = groups.get(title)
@@ -246,7 +252,7 @@ def _file_text(row: Row) -> str:
 
 
 def _device_facts(key: DeviceKey, measurements: Sequence[Measurement]) -> Mapping[str, str]:
-    """All that is known of a device; what changed from one measurement to the next is listed."""
+    """The facts of a device; values that differ between measurements are listed."""
     made = [m for m in measurements if device_of(m) == key]
     moments = sorted(m.measured for m in made if m.measured)
     span = list(dict.fromkeys(map(moment_text, (moments[0], moments[-1])))) if moments else []

@@ -1,10 +1,11 @@
-"""What a profile found beside the latency, for the terminal: layers, tokenizer, starts, load."""
+"""Terminal tables of a profile in addition to latency: layers, tokenizer, starts, memory, load."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from edgebert.profiling.measurement import Measurement
+from edgebert.reporting.configurations import configuration_text, device_labels, device_of
 from edgebert.reporting.detail_tables import (
     cold_start_table,
     has_memory,
@@ -13,13 +14,12 @@ from edgebert.reporting.detail_tables import (
     sustained_table,
 )
 from edgebert.reporting.operations import SMALL, blocks_of, profiled
-from edgebert.reporting.places import device_labels, device_of, timed_text
 from edgebert.reporting.tables import Table
 from edgebert.reporting.units import NOTHING, ms_text, share_text
 
 
 def closer_tables(measurements: Sequence[Measurement]) -> list[Table]:
-    """Tables of what was asked for beside the latency; none where nothing was."""
+    """The tables of all optional results of the measurements."""
     labels = device_labels(measurements)
     graphs = [m for m in profiled(measurements) if m.kind == "model"]
     texts = [m for m in measurements if m.kind == "end_to_end" and m.operations]
@@ -36,11 +36,11 @@ def closer_tables(measurements: Sequence[Measurement]) -> list[Table]:
 
 
 def layers_table(measurement: Measurement, device: str = "") -> Table:
-    """Where a call's time goes, layer by layer in the order of the graph.
+    """The time of a call by layer, in the order of the graph.
 
     Args:
-        measurement: with operations.
-        device: for the title, where there are several.
+        measurement: a measurement with operations.
+        device: device in the title; empty if there is only one.
     """
     blocks = blocks_of(measurement.operations)
     by_part: dict[str, float] = {}
@@ -55,10 +55,10 @@ def layers_table(measurement: Measurement, device: str = "") -> Table:
         shown = [ms_text(block[part]) if part in block else NOTHING for part in parts]
         rows.append((name, ms_text(spent), _share(spent, total), *shown))
     whole, blanks = measurement.latency.p50_ms, [NOTHING] * len(parts)
-    ends = [("together", total), ("a call, p50", whole)]
-    place = ", ".join(filter(None, (measurement.name, timed_text(measurement), device)))
+    ends = [("total", total), ("a call, p50", whole)]
+    index = ", ".join(filter(None, (measurement.name, configuration_text(measurement), device)))
     return Table(
-        f"Layers of {place}",
+        f"Layers of {index}",
         ("layer", "ms", "share", *parts),
         (*rows, *((name, ms_text(ms), _share(ms, total), *blanks) for name, ms in ends)),
         sections=(len(rows),),
@@ -66,7 +66,7 @@ def layers_table(measurement: Measurement, device: str = "") -> Table:
 
 
 def tokenizer_table(measurements: Sequence[Measurement]) -> Table:
-    """How much of the time from text to answer is the tokenizer's."""
+    """The share of the tokenizer in the latency from text to answer."""
     names = list(dict.fromkeys(o.layer for m in measurements for o in m.operations))
     rows = []
     for m in measurements:
@@ -78,9 +78,9 @@ def tokenizer_table(measurements: Sequence[Measurement]) -> Table:
             else NOTHING
             for name in names
         ]
-        rows.append((m.name, timed_text(m), ms_text(total), *shown))
+        rows.append((m.name, configuration_text(m), ms_text(total), *shown))
     return Table(
-        "From text to answer, ms: mean of the texts",
+        "From text to answer, ms: mean over the texts",
         ("model", "timed", "all", *names),
         tuple(rows),
         texts=2,

@@ -1,4 +1,4 @@
-"""Times of a graph's operations, put together so that a person sees where the time goes."""
+"""Groups the operation times of a graph by part and by block of the model."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgebert.profiling.measurement import Measurement, OperationTime
-from edgebert.reporting.places import device_of, latest
+from edgebert.reporting.configurations import device_of, latest
 
 SMALL = 0.015
-"""Parts that take less of the time than this are put together."""
+"""Parts below this share of the time are combined."""
 
 _BLOCK = re.compile(r"(.*?\.\d+)(?:\.(.*))?")
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
@@ -18,14 +18,14 @@ _NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 @dataclass(frozen=True)
 class Part:
-    """The same part of all layers.
+    """One part of the model, summed over all layers.
 
     Attributes:
-        name: with a star for the layer's number, such as `layers.*.attention.query`.
-        operations: their kinds, the one that takes longest first.
-        latency_ms: of one call of the graph, all layers together.
-        calls: how often one call of the graph runs it.
-        share: of the graph's time.
+        name: name with a star for the layer number, such as `layers.*.attention.query`.
+        operations: kinds of operations, the slowest first.
+        latency_ms: time in one call of the graph.
+        calls: number of operations in one call of the graph.
+        share: share of the graph's time.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Part:
 
 
 def profiled(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """Of each model on each device the graph of the longest text that was timed by operation."""
+    """For each model and device the measurement by operation with the longest text."""
     longest: dict[object, Measurement] = {}
     for m in latest([m for m in measurements if m.operations and m.kind == "model"]):
         key = (device_of(m), m.name)
@@ -46,7 +46,7 @@ def profiled(measurements: Sequence[Measurement]) -> list[Measurement]:
 
 
 def parts_of(operations: Sequence[OperationTime]) -> list[Part]:
-    """The parts, the slowest first; small ones are one part."""
+    """The parts, the slowest first; small parts are combined at the end."""
     total = sum(operation.latency_ms for operation in operations)
     groups: dict[str, list[OperationTime]] = {}
     for operation in operations:
@@ -87,7 +87,7 @@ def _part(name: str, group: Sequence[OperationTime], total: float) -> Part:
 def blocks_of(operations: Sequence[OperationTime]) -> dict[str, Mapping[str, float]]:
     """Times in ms by block of the model (`embeddings`, `layers.0`, ...) and part of the block.
 
-    Blocks stand in the order of the graph; small ones are one block, at the end.
+    Blocks are in the order of the graph; small blocks are combined at the end.
     """
     blocks: dict[str, dict[str, float]] = {}
     for operation in operations:

@@ -1,6 +1,6 @@
-"""Plots of trades: the metric over size and over latency on each device, latency over length.
+"""Plots of the metric over size, of the metric over latency, and of latency over length.
 
-A file has the same colour and mark in all of them.
+A file has the same colour and mark in all plots.
 """
 
 from __future__ import annotations
@@ -23,70 +23,68 @@ from edgebert.reporting.canvas import (
     new_figure,
     to_svg,
 )
-from edgebert.reporting.places import DeviceKey, common_place, device_of, latest
+from edgebert.reporting.configurations import DeviceKey, common_configuration, device_of, latest
 from edgebert.reporting.report import Report, Row
 from edgebert.reporting.units import capitalized, is_share, metric_words, ms_text, size_text
 
 FEWEST_FILES = 2
-"""A front of fewer is none."""
-_LEAST_ROOM_POINTS = 1.0
-_LARGEST_AREA = 200.0
-_ROOM = _LARGEST_AREA**0.5 / 2 + 4
+"""Minimum number of files for a Pareto front."""
+_MIN_MARGIN = 1.0
+_MAX_AREA = 200.0
+_LABEL_OFFSET_POINTS = _MAX_AREA**0.5 / 2 + 4
 
 
 def series_of(report: Report) -> dict[str, tuple[str, str]]:
-    """Each file's CSS colour and mark, by its row's name: the same in all plots and the legend."""
+    """The CSS colour and mark of each file by its name, the same in all plots and the legend."""
     marks = list(MARKS.values())
     return {
-        row.name: (css_colour(place), marks[place % len(marks)])
-        for place, row in enumerate(files_of(report))
+        row.name: (css_colour(index), marks[index % len(marks)])
+        for index, row in enumerate(files_of(report))
     }
 
 
 def files_of(report: Report) -> list[Row]:
-    """The rows that are files, in the order of their colours."""
+    """The rows of files, in the order of their colours."""
     return [row for row in report.rows if row.size_bytes is not None]
 
 
 def size_and_accuracy(report: Report) -> str:
-    """The metric over gzip'd size, the best trades joined; marks grow with latency, written too.
+    """Plots the metric over gzip'd size with the Pareto front; marks show the latency.
 
     Returns:
-        An `<svg>` element; empty where fewer than two files have size and metric.
+        An `<svg>` element; empty if fewer than two files have size and metric.
     """
     points: dict[int, tuple[float, float]] = {}
     latencies: dict[int, float] = {}
-    place, metric, scale = report.common_place, report.metric, _scale(report)
+    configuration, metric, scale = report.common_configuration, report.metric, _scale(report)
     for series, row in enumerate(files_of(report)):
         if not row.gzip_bytes or metric not in row.metrics:
             continue
         points[series] = (row.gzip_bytes / 1e6, scale * row.metrics[metric])
-        m = report.measured_at(row, place)
+        m = report.measured_at(row, configuration)
         if m is not None:
             latencies[series] = m.latency.p50_ms
     if len(points) < FEWEST_FILES:
         return ""
     slowest = max(latencies.values(), default=0.0) or 1.0
-    areas = {
-        series: 40 + (_LARGEST_AREA - 40) * latencies[series] / slowest for series in latencies
-    }
+    areas = {series: 40 + (_MAX_AREA - 40) * latencies[series] / slowest for series in latencies}
     texts = {series: f"{ms_text(latency)} ms" for series, latency in latencies.items()}
     figure = _front(points, areas, texts, "gzip'd size, MB", _metric_label(report))
     return to_svg(figure, f"{metric_title(report)} over gzip'd size", "front")
 
 
 def latency_and_accuracy(report: Report, device: DeviceKey, prefix: str) -> str:
-    """The metric over latency on one device, the best trades joined; sizes are written.
+    """Plots the metric over latency on one device with the Pareto front; labels show the size.
 
     Returns:
-        An `<svg>` element; empty where fewer than two files have both.
+        An `<svg>` element; empty if fewer than two files have both.
     """
-    place = common_place([m for m in report.measurements if device_of(m) == device])
+    configuration = common_configuration([m for m in report.measurements if device_of(m) == device])
     points: dict[int, tuple[float, float]] = {}
     texts: dict[int, str] = {}
     metric, scale = report.metric, _scale(report)
     for series, row in enumerate(files_of(report)):
-        m = report.measured_at(row, place)
+        m = report.measured_at(row, configuration)
         if m is not None and metric in row.metrics:
             points[series] = (m.latency.p50_ms, scale * row.metrics[metric])
             texts[series] = size_text(row.size_bytes)
@@ -97,15 +95,15 @@ def latency_and_accuracy(report: Report, device: DeviceKey, prefix: str) -> str:
 
 
 def metric_title(report: Report) -> str:
-    """The metric that models are judged by, to begin a sentence with."""
+    """The main metric in words, with an upper-case first letter."""
     return capitalized(metric_words(report.metric))
 
 
 def latency_by_length(report: Report, device: DeviceKey, prefix: str) -> str:
-    """Median latency of the model alone on a device over the token length, a band up to p90.
+    """Plots median latency of the model on a device over token length, with a band up to p90.
 
     Returns:
-        An `<svg>` element; empty where fewer than two lengths were timed.
+        An `<svg>` element; empty if fewer than two lengths were measured.
     """
     curves = {
         series: curve
@@ -125,7 +123,7 @@ def latency_by_length(report: Report, device: DeviceKey, prefix: str) -> str:
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points that no other beats in both, by growing x: small x and large y are good."""
+    """The Pareto front of points by increasing x; small x and large y are better."""
     front: list[tuple[float, float]] = []
     for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
         if not front or y > front[-1][1]:
@@ -139,12 +137,12 @@ def _metric_label(report: Report) -> str:
 
 
 def _scale(report: Report) -> float:
-    """Shares are drawn in percent."""
+    """The factor of the axis: shares are plotted in percent."""
     return 100.0 if is_share(report.metric) else 1.0
 
 
 def _curve(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """Of a file's measurements those of the model alone with the fewest threads, by length."""
+    """A file's latest measurements of the model by length, with the fewest threads."""
     timed = [m for m in latest(measurements) if m.kind == "model" and m.length]
     fewest = min((m.threads for m in timed), default=0)
     by_length = {m.length or 0: m for m in timed if m.threads == fewest}
@@ -175,7 +173,7 @@ def _front(
     x_label: str,
     y_label: str,
 ) -> Any:
-    """A figure of points by series, with the front of the best dashed."""
+    """A figure of points by series with a dashed Pareto front."""
     figure, axes = new_figure(x_label, y_label)
     front = pareto_front(points.values())
     axes.plot(*zip(*front, strict=True), color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -189,21 +187,21 @@ def _front(
             marker=mark_of(series),
             linewidths=0,
         )
-    _write_beside(axes, points, texts)
+    _write_labels(axes, points, texts)
     xs, ys = zip(*points.values(), strict=True)
-    room = max(0.3 * (max(ys) - min(ys)), _LEAST_ROOM_POINTS)  # no ticks finer than is known
-    axes.set_ylim(min(ys) - room, max(ys) + room)
+    margin = max(0.3 * (max(ys) - min(ys)), _MIN_MARGIN)  # avoids ticks finer than the accuracy
+    axes.set_ylim(min(ys) - margin, max(ys) + margin)
     axes.set_xlim(0, 1.2 * max(xs) or 1.0)
     return figure
 
 
-def _write_beside(
+def _write_labels(
     axes: Any, points: Mapping[int, tuple[float, float]], texts: Mapping[int, str]
 ) -> None:
-    """Writes each text above its point, in turn below where the one before is near."""
+    """Writes each text above its point, or below it if a text above a near point is there."""
     xs, ys = zip(*points.values(), strict=True)
     near_x = 0.25 * max(xs)
-    near_y = 0.25 * (max(ys) - min(ys) + 2 * _LEAST_ROOM_POINTS)
+    near_y = 0.25 * (max(ys) - min(ys) + 2 * _MIN_MARGIN)
     written: list[tuple[float, float, bool]] = []
     for series, text in texts.items():
         x, y = points[series]
@@ -215,7 +213,7 @@ def _write_beside(
             text,
             (x, y),
             textcoords="offset points",
-            xytext=(0, _ROOM if above else -_ROOM - FONT_POINTS),
+            xytext=(0, _LABEL_OFFSET_POINTS if above else -_LABEL_OFFSET_POINTS - FONT_POINTS),
             ha="center",
             color=INK,
             fontsize=FONT_POINTS,

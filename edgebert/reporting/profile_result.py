@@ -62,7 +62,7 @@ def read_baseline(path: Path | None, limit: float | None) -> Baseline | None:
     (source,), _ = read_sources([path])
     if not source.measurements:
         raise DataError(
-            f"--compare expects measurements in {path}. Received: {source.told}. "
+            f"--compare expects measurements in {path}. Received: {source.content}. "
             "Next: write one with `edgebert profile -o`."
         )
     return Baseline(path, source.measurements, limit)

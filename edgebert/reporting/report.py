@@ -1,12 +1,10 @@
-"""What a report is: a row a model, the devices and the versions behind the figures, and notes."""
+"""The content of a report: one row per model, stages, device checks, provenance and notes."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from converters.json_files import JsonFormat
@@ -14,8 +12,12 @@ from edgebert.errors import DataError
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.ratios import ratios
-from edgebert.reporting.places import Place, common_place, latest, place_of
-from edgebert.system.storage import atomic_write
+from edgebert.reporting.configurations import (
+    Configuration,
+    common_configuration,
+    configuration_of,
+    latest,
+)
 
 FORMAT = "edgebert-report"
 FORMAT_VERSION = 1
@@ -31,14 +33,14 @@ ACCURACY = "accuracy"
 
 @dataclass(frozen=True)
 class Score:
-    """How a model does on labelled text.
+    """The metrics of a model on a labelled data set.
 
     Attributes:
-        data: name of the text.
-        data_sha256: of its file; empty where unknown.
-        rows: how many texts; 0 where unknown.
-        metrics: by name: shares of 1, correlations and what else the task has.
-        metric: the task's own among them; accuracy, or the first, where it is empty.
+        data: name of the data set.
+        data_sha256: SHA-256 of its file; empty if unknown.
+        rows: number of rows; 0 if unknown.
+        metrics: values by name.
+        metric: name of the task's main metric; empty means accuracy or, without it, the first.
     """
 
     data: str
@@ -49,32 +51,32 @@ class Score:
 
     @property
     def main(self) -> str:
-        """The metric that the model is judged by; empty where there is none."""
+        """The name of the main metric; empty if there are no metrics."""
         return self.metric or main_metric(self.metrics)
 
 
 def main_metric(metrics: Mapping[str, float]) -> str:
-    """The metric that matters of a model whose task is not known: accuracy, or else the first."""
+    """The main metric of a model of unknown task: accuracy, or the first metric."""
     return ACCURACY if ACCURACY in metrics else next(iter(metrics), "")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model: a Keras model, or a `.tflite` that was made of it.
+    """One model: a Keras model, or a `.tflite` exported from it.
 
     Attributes:
-        name: unique in the report; a file's stem.
-        model: the stage that made the weights: base, finetuned or pruned.
-        recipe: of a `.tflite`; what a Keras model computes in otherwise.
-        metrics: on the text that the report compares on, by name.
-        size_bytes: of the `.tflite`; None for a Keras model.
-        gzip_bytes: of the `.tflite`, gzip'd.
-        sparsity: share of zeros among the weights that pruning may touch; None where not pruned.
-        agreement: share of the certificate's texts on which it gives the Keras model's label.
-        file: path of the `.tflite`, as seen from the report; empty for a Keras model.
-        sha256: of the file, or of the float weights of a Keras model.
-        measurements: its latencies and memory.
-        scores: what is known of it on any text; `metrics` are those of one of them.
+        name: name, unique in the report; the stem of a file.
+        model: stage that made the weights: base, finetuned or pruned.
+        recipe: recipe of a `.tflite`, or the framework of a Keras model.
+        metrics: metrics by name on the data set of the comparison.
+        size_bytes: size of the `.tflite`; None for a Keras model.
+        gzip_bytes: size of the `.tflite` after gzip.
+        sparsity: share of zeros in the prunable weights; None if the model is not pruned.
+        agreement: share of the parity texts with the same label as the Keras model.
+        file: path of the `.tflite` relative to the report; empty for a Keras model.
+        sha256: SHA-256 of the file, or of the float weights of a Keras model.
+        measurements: latency and memory measurements.
+        scores: metrics on all data sets.
     """
 
     name: str
@@ -92,21 +94,21 @@ class Row:
 
     @property
     def end_to_end(self) -> Measurement | None:
-        """Text in, answer out, with the fewest threads that were timed."""
+        """The measurement from text to answer with the fewest threads; None if there is none."""
         found = [m for m in self.measurements if m.kind == "end_to_end"]
         return min(found, key=lambda m: m.threads) if found else None
 
 
 @dataclass(frozen=True)
 class StageFact:
-    """One stage of the run: how long it took, when it ended, what it says of itself.
+    """One stage of a run.
 
     Attributes:
-        name: of the stage.
-        seconds: it took when it last ran.
-        finished: when that was, ISO 8601, UTC.
-        kept: whether the last run found it done.
-        facts: what the stage says of its result, by name.
+        name: name of the stage.
+        seconds: duration of its last execution.
+        finished: end of its last execution, ISO 8601, UTC.
+        kept: whether the last run reused an earlier result.
+        facts: facts of its result by name.
     """
 
     name: str
@@ -118,16 +120,16 @@ class StageFact:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole run, or measurements from many, ready to be drawn.
+    """A run, or measurements from several sources, for rendering.
 
     Attributes:
         name: title of the report.
-        rows: Keras models first, then files in the order they were asked for.
-        stages: in order.
-        provenance: groups of facts (data, machine, versions, commands ...), each by name.
-        notes: what a reader must know to judge the figures.
-        checks: labelled text on devices, against the machine that asked.
-        scored_on: the text that the rows' `metrics` were counted on.
+        rows: Keras models first, then files in the requested order.
+        stages: stages in order.
+        provenance: groups of facts (data, machine, versions, commands ...) by title.
+        notes: remarks on the figures.
+        checks: comparisons of devices with the host on labelled data.
+        scored_on: name of the data set of the rows' `metrics`.
     """
 
     name: str
@@ -140,7 +142,7 @@ class Report:
 
     @property
     def metric(self) -> str:
-        """The metric that most rows are judged by; empty where none is."""
+        """The main metric of most rows; empty without metrics."""
         known = Counter(
             next((s.main for s in row.scores if s.main in row.metrics), main_metric(row.metrics))
             for row in self.rows
@@ -150,7 +152,7 @@ class Report:
 
     @property
     def baseline(self) -> Row | None:
-        """The first row that has a file: what ratios compare with."""
+        """The first row with a file, which ratios refer to."""
         return next((row for row in self.rows if row.size_bytes is not None), None)
 
     @property
@@ -159,16 +161,18 @@ class Report:
         return tuple(m for row in self.rows for m in row.measurements)
 
     @property
-    def common_place(self) -> Place | None:
-        """Where the most models were measured: what one figure a model is taken from."""
-        return common_place(self.measurements)
+    def common_configuration(self) -> Configuration | None:
+        """The configuration with the most models, which single latencies are taken from."""
+        return common_configuration(self.measurements)
 
-    def measured_at(self, row: Row, place: Place | None) -> Measurement | None:
-        """A row's last measurement in a place; None where it has none."""
-        return next((m for m in latest(row.measurements) if place_of(m) == place), None)
+    def measured_at(self, row: Row, configuration: Configuration | None) -> Measurement | None:
+        """A row's latest measurement in a configuration; None if there is none."""
+        return next(
+            (m for m in latest(row.measurements) if configuration_of(m) == configuration), None
+        )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; ratios are put in for readers that don't compute."""
+        """Plain JSON types, with ratios for readers that do not compute them."""
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -195,10 +199,10 @@ class Report:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Report:
-        """Reads what `to_dict` gave, also after a trip through JSON.
+        """Makes a report from the output of `to_dict`, also after JSON.
 
         Raises:
-            DataError: another format or a newer version; fields are missing.
+            DataError: The format or version is another one, or fields are missing.
         """
         _JSON.require(table)
         try:
@@ -213,16 +217,16 @@ class Report:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"A report has the fields of {FORMAT} version {FORMAT_VERSION}. Received: a table "
-                f"that lacks some: {error}. Next: make it again."
+                f"Expected a report with the fields of {FORMAT} version {FORMAT_VERSION}. "
+                f"Received: an object without some of them: {error}. Next: make it again."
             ) from error
 
     def latency_ratio(self, m: Measurement) -> float | None:
-        """A latency against the first file's in the same place; None where that was not timed."""
+        """The ratio of a latency to that of the first file in the same configuration, or None."""
         return latency_ratio(m, self.measurements)
 
     def size_ratio(self, size: int | None, what: str) -> float | None:
-        """A size against the baseline's; None where there is none."""
+        """The ratio of a size to that of the baseline; None if there is no baseline."""
         base = getattr(self.baseline, what) if self.baseline else None
         return size / base if size and base else None
 
@@ -240,34 +244,17 @@ def _known(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def latency_ratio(m: Measurement, among: Sequence[Measurement]) -> float | None:
-    """A latency against that of the first model in the same place; None where that was not timed.
+    """The ratio of a latency to that of the first model in the same configuration.
 
-    Of several such, it is the one that took turns with it, else the newest.
+    If the first model has several, the one of the same session is used, else the latest.
+
+    Returns:
+        The ratio; None if the first model was not measured in this configuration.
     """
-    same = [b for b in among if b.name == among[0].name and place_of(b) == place_of(m)]
+    same = [
+        b for b in among if b.name == among[0].name and configuration_of(b) == configuration_of(m)
+    ]
     if not same:
         return None
     base = next((b for b in same if b.session == m.session), latest(same)[0])
     return 1.0 if base == m else ratios((base, m))[0].latency
-
-
-def write_report(report: Report, folder: Path) -> tuple[Path, Path, Path]:
-    """Writes `report.json`, `report.md` and `report.html` into a folder.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed; the other two are written.
-    """
-    from edgebert.reporting.html import to_html
-    from edgebert.reporting.markdown import to_markdown
-
-    content = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
-    return (
-        atomic_write(folder / "report.json", _encodable(content)),
-        atomic_write(folder / "report.md", _encodable(to_markdown(report))),
-        atomic_write(folder / "report.html", _encodable(to_html(report))),
-    )
-
-
-def _encodable(text: str) -> str:
-    """Half characters, which JSON may hold and a file can't, become question marks."""
-    return text.encode("utf-8", "replace").decode()

@@ -1,10 +1,11 @@
-"""What stands in a report and in which order. A section is there only where it has data."""
+"""The sections of a report in order. Sections without data are left out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgebert.reporting.configurations import device_labels, latest
 from edgebert.reporting.detail_tables import (
     cold_start_table,
     devices_table,
@@ -28,7 +29,6 @@ from edgebert.reporting.figures import (
 )
 from edgebert.reporting.operation_tables import tokenizer_table
 from edgebert.reporting.operations import profiled
-from edgebert.reporting.places import device_labels, latest
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import (
     Table,
@@ -41,12 +41,12 @@ from edgebert.reporting.tables import (
 )
 
 _MEASURED_AGAIN = (
-    "Some places were measured more than once: all of it is in these tables, the newest of each in "
-    "the plots and the other tables."
+    "Some configurations were measured more than once. These tables have all measurements; the "
+    "plots and the other tables have the latest of each."
 )
 
 
-def _draws_nothing(report: Report) -> list[Figure]:
+def _no_figures(report: Report) -> list[Figure]:
     return []
 
 
@@ -55,23 +55,23 @@ class Section:
     """A part of a report under a heading.
 
     Attributes:
-        title: of the section; empty for the first, which stands below the report's name.
-        tables: in order.
-        lines: further facts, a line each.
-        draw: makes the figures, for those who can show them.
-        legend: of all figures together.
+        title: heading; empty for the first section, below the title of the report.
+        tables: tables in order.
+        lines: further facts, one per line.
+        draw: makes the figures, for renderers that show figures.
+        legend: common legend of the figures.
     """
 
     title: str
     tables: tuple[Table, ...] = ()
     lines: tuple[str, ...] = ()
-    draw: Callable[[Report], list[Figure]] = _draws_nothing
+    draw: Callable[[Report], list[Figure]] = _no_figures
     legend: Legend = ()
 
 
 def sections_of(report: Report) -> tuple[Section, ...]:
-    """All sections that may have something in them, in the order a reader wants them."""
-    made = (
+    """All sections with content, in reading order."""
+    sections = (
         _models(report),
         Section("Trade-offs", draw=trade_off_figures, legend=files_legend(report)),
         _devices(report),
@@ -84,7 +84,7 @@ def sections_of(report: Report) -> tuple[Section, ...]:
         Section("Stages", (stages_table(report),) if report.stages else ()),
         Section("Provenance", provenance_tables(report)),
     )
-    return tuple(s for s in made if s.tables or s.lines or s.draw is not _draws_nothing)
+    return tuple(s for s in sections if s.tables or s.lines or s.draw is not _no_figures)
 
 
 def _models(report: Report) -> Section:

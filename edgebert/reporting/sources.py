@@ -1,8 +1,8 @@
-"""Reads what other commands wrote, whatever it is, as small reports that can be merged.
+"""Reads the output files of other commands as small reports, which are then merged.
 
 `edgebert profile -o` writes measurements and device checks, `edgebert run` and `edgebert report`
-write reports, `evaluate`, `export` and `inspect` print theirs with `--json`, and a `.tflite` of
-ours says itself how it was made. What belongs to one file is joined by the file's SHA-256.
+write reports, `evaluate`, `export` and `inspect` print JSON with `--json`, and a `.tflite` of
+edgebert has a manifest. The SHA-256 of a file connects its results.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ KERAS = "Keras"
 MODEL_SUFFIX = ".tflite"
 MANIFEST_SUFFIX = MODEL_SUFFIX + ".json"
 _IDENTIFIER = slice(4, 8)
-_OURS = '"edgebert-'
-_TAKEN = (
-    "what `edgebert profile -o` or `edgebert run` wrote, the --json of `evaluate`, `export` or "
-    "`inspect`, a .tflite, or a folder of such"
+_FORMAT_PREFIX = '"edgebert-'
+_EXPECTED = (
+    "output of `edgebert profile -o` or `edgebert run`, the --json of `evaluate`, `export` or "
+    "`inspect`, a .tflite, or a folder of such files"
 )
 
 
-class NotOursError(DataError):
-    """A file that no command of ours wrote. In a folder such files are passed over."""
+class UnknownSourceError(DataError):
+    """A file that no command of edgebert wrote; in a folder such files are skipped."""
 
 
 @dataclass(frozen=True)
@@ -50,56 +50,58 @@ class Source:
     """One file that was read.
 
     Attributes:
-        path: as it was given, or as found in a folder.
-        sha256: of its bytes.
-        told: what it holds, in words.
-        reports: a small report for each thing in it.
+        path: the path as given or found in a folder.
+        sha256: SHA-256 of the file in hex.
+        content: content of the file in words.
+        reports: one small report for each item of the file.
     """
 
     path: Path
     sha256: str
-    told: str
+    content: str
     reports: tuple[Report, ...]
 
     @property
     def measurements(self) -> tuple[Measurement, ...]:
-        """All that are in it, in its order."""
+        """All measurements of the file in order."""
         return tuple(m for report in self.reports for m in report.measurements)
 
 
 def read_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[str, ...]]:
-    """Reads files, and folders of files.
+    """Reads files and folders of files.
 
     Returns:
-        The sources, and a line for each file of a folder that was passed over.
+        The sources, and one line for each skipped file of a folder.
 
     Raises:
-        DataError: files that are missing, none of ours, cut short or of a newer version, folders
-            with nothing of ours; all at once.
+        DataError: Files are missing, of another origin, truncated or of a newer version, or a
+            folder has no known file. All problems are listed.
     """
     sources: list[Source] = []
     problems: list[str] = []
-    passed_over: list[str] = []
+    skipped: list[str] = []
     for given in paths:
         before = len(sources), len(problems)
         for path in _files_of(given):
             try:
                 sources.append(read_source(path))
-            except NotOursError as error:
-                (passed_over if path != given else problems).append(f"{path}: {error}")
+            except UnknownSourceError as error:
+                (skipped if path != given else problems).append(f"{path}: {error}")
             except (EdgebertError, OSError) as error:
-                told = getattr(error, "strerror", None) or str(error)
-                problems.append(f"{path}: {told}")
+                problem = getattr(error, "strerror", None) or str(error)
+                problems.append(f"{path}: {problem}")
         if before == (len(sources), len(problems)):
-            problems.append(f"{given}: the folder holds no such file")
+            problems.append(f"{given}: a folder without such files")
     if problems:
         listed = "\n".join(f"  {problem}" for problem in problems)
-        raise DataError(f"Expected {_TAKEN}. Received:\n{listed}")
-    return tuple(sources), tuple(passed_over)
+        raise DataError(f"Expected {_EXPECTED}. Received:\n{listed}")
+    return tuple(sources), tuple(skipped)
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The files of a folder; a manifest is read with the file that it stands beside."""
+    """The files to read; the manifest next to a `.tflite` is left out, since the file has it
+    too.
+    """
     if not path.is_dir():
         return [path]
     found = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
@@ -116,57 +118,57 @@ def read_source(path: Path) -> Source:
     """Reads one file.
 
     Raises:
-        NotOursError: no command of ours wrote it.
-        DataError: it is empty, cut short, or of a newer version; with all that is wrong.
-        OSError: it can't be read.
+        UnknownSourceError: No command of edgebert wrote the file.
+        DataError: The file is empty, truncated, or of a newer version; all problems are listed.
+        OSError: The file can't be read.
     """
     data = path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
     if path.suffix == MODEL_SUFFIX:
-        return Source(path, sha256, "the file itself", (_of_row(_model_row(path, data)),))
-    told: Counter[str] = Counter()
+        return Source(path, sha256, "the .tflite itself", (_report_of(_model_row(path, data)),))
+    kinds: Counter[str] = Counter()
     reports, problems = [], []
     tables = _tables(data)
-    for place, table in enumerate(tables):
+    for index, table in enumerate(tables):
         try:
             kind = _kind_of(table)
             reports.append(kind.read(table, path))
-            told[kind.noun] += 1
-        except NotOursError:
+            kinds[kind.noun] += 1
+        except UnknownSourceError:
             raise
         except (EdgebertError, AttributeError, LookupError, TypeError, ValueError) as error:
-            told_error = str(error) if isinstance(error, EdgebertError) else _lacking(error)
-            where = f"item {place + 1} of {len(tables)}: " if len(tables) > 1 else ""
-            problems.append(f"{where}{told_error}")
+            problem = str(error) if isinstance(error, EdgebertError) else _wrong_fields(error)
+            where = f"item {index + 1} of {len(tables)}: " if len(tables) > 1 else ""
+            problems.append(f"{where}{problem}")
     if problems:
         raise DataError("; ".join(problems))
-    words = ", ".join(counted(count, noun) for noun, count in told.items())
+    words = ", ".join(counted(count, noun) for noun, count in kinds.items())
     return Source(path, sha256, words, tuple(reports))
 
 
-def _lacking(error: Exception) -> str:
+def _wrong_fields(error: Exception) -> str:
     return f"fields are missing or of another type ({error}). Next: make it again."
 
 
 def _tables(data: bytes) -> list[Any]:
-    """The JSON objects of a file: one, or a list of them.
+    """The JSON objects of a file: a single one, or a list.
 
     Raises:
-        NotOursError: it is no JSON, and nothing in it is ours.
-        DataError: it is ours but cut short, or an empty list.
+        UnknownSourceError: The file is no JSON and has no format name of edgebert.
+        DataError: The file has a format name of edgebert but is truncated, or is an empty list.
     """
     try:
         text = data.decode("utf-8")
         content = parse_json(text)
     except (UnicodeDecodeError, InvalidJsonError) as error:
-        ours = _OURS in data.decode("utf-8", "replace")
-        raise (DataError if ours else NotOursError)(
-            f"it is no whole JSON ({error}). Next: it is likely cut short; write it again."
+        is_ours = _FORMAT_PREFIX in data.decode("utf-8", "replace")
+        raise (DataError if is_ours else UnknownSourceError)(
+            f"expected complete JSON. Received: {error}. Next: the file is likely truncated; write "
+            "it again."
         ) from error
     if content == []:
         raise DataError(
-            "an empty list: it holds no measurement. Next: run the command that made it again and "
-            "look at its messages."
+            "an empty list without measurements. Next: run its command again and read the messages."
         )
     return content if isinstance(content, list) else [content]
 
@@ -184,12 +186,12 @@ def _kind_of(table: Any) -> _Kind:
             if kind.fits(table):
                 return kind
         named = table.get("format")
-        if isinstance(named, str) and f'"{named}'.startswith(_OURS):
+        if isinstance(named, str) and f'"{named}'.startswith(_FORMAT_PREFIX):
             raise DataError(
-                f"format {named!r} is not one that a report takes. Next: if a newer edgebert "
-                "wrote it, update this one."
+                f"expected a format that a report can read. Received: {named!r}. Next: if a newer "
+                "edgebert wrote it, update this one."
             )
-    raise NotOursError(f"none of our commands wrote it. Next: give {_TAKEN}.")
+    raise UnknownSourceError(f"no command of edgebert wrote it. Next: give {_EXPECTED}.")
 
 
 def _has_format(name: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -200,28 +202,28 @@ def _has(*keys: str) -> Callable[[Mapping[str, Any]], bool]:
     return lambda table: all(key in table for key in keys)
 
 
-def _of_row(row: Row, notes: tuple[str, ...] = ()) -> Report:
+def _report_of(row: Row, notes: tuple[str, ...] = ()) -> Report:
     return Report("", (row,), notes=notes)
 
 
-def _fitting(thing: Any) -> Any:
-    """The thing, unless fields of it are of another type.
+def _checked_fields(thing: Any) -> Any:
+    """Checks the field types of an object and returns it.
 
     Raises:
-        DataError: some are; all of them.
+        DataError: Fields have another type; the first five are listed.
     """
     wrong = misfits(thing)
     if wrong:
         raise DataError(
-            f"Fields are not what they should be: {'; '.join(wrong[:5])}"
+            f"Fields have wrong values: {'; '.join(wrong[:5])}"
             f"{' and more' if len(wrong) > 5 else ''}. Next: measure again."
         )
     return thing
 
 
 def _measurement(table: Mapping[str, Any], path: Path) -> Report:
-    m: Measurement = _fitting(Measurement.from_dict(table))
-    return _of_row(
+    m: Measurement = _checked_fields(Measurement.from_dict(table))
+    return _report_of(
         Row(
             m.name,
             model="",
@@ -237,7 +239,7 @@ def _measurement(table: Mapping[str, Any], path: Path) -> Report:
 
 
 def _device_check(table: Mapping[str, Any], path: Path) -> Report:
-    check: DeviceCheck = _fitting(DeviceCheck.from_dict(table))
+    check: DeviceCheck = _checked_fields(DeviceCheck.from_dict(table))
     metrics = {check.metric: check.host_value}
     score = Score(check.data, check.data_sha256, check.rows, metrics, check.metric)
     row = Row(check.name, "", "", {}, file=check.model, sha256=check.sha256, scores=(score,))
@@ -245,34 +247,34 @@ def _device_check(table: Mapping[str, Any], path: Path) -> Report:
 
 
 def _report(table: Mapping[str, Any], path: Path) -> Report:
-    report: Report = _fitting(Report.from_dict(table))
+    report: Report = _checked_fields(Report.from_dict(table))
     return report
 
 
 def _comparison(table: Mapping[str, Any], path: Path) -> Report:
-    """Says nothing that the measurements beside it don't."""
+    """An empty report: the measurements in the same file have the content."""
     return Report("", ())
 
 
 def _evaluation(table: Mapping[str, Any], path: Path) -> Report:
     facts = (table["data"], table.get("data_sha256", ""), table["rows"], table["metrics"])
-    score = _fitting(Score(*facts, metric=_metric_of(table.get("task", ""))))
+    score = _checked_fields(Score(*facts, metric=_metric_of(table.get("task", ""))))
     model = Path(str(table["model"]))
     if model.suffix != MODEL_SUFFIX:
-        return _of_row(Row(str(model), "", KERAS, {}, file=str(model), scores=(score,)))
+        return _report_of(Row(str(model), "", KERAS, {}, file=str(model), scores=(score,)))
     sha256 = str(table.get("sha256") or _hash_of(model))
     row = Row(model.stem, "", "", {}, file=str(model), sha256=sha256, scores=(score,))
     if sha256:
-        return _of_row(row)
+        return _report_of(row)
     note = (
-        f"{path.name}: the score of {model.name} stands in a row of its own, since neither the "
-        "evaluation nor a file there says which bytes it was. Next: evaluate it again."
+        f"{path.name}: the score of {model.name} has a separate row, since the evaluation has no "
+        "SHA-256 and the file is not there. Next: evaluate it again."
     )
-    return _of_row(row, (note,))
+    return _report_of(row, (note,))
 
 
 def _metric_of(task: str) -> str:
-    """A task's own metric; nothing of evaluations from before there were tasks."""
+    """The main metric of a task; empty for old evaluations without a task."""
     return task_named(task).metric if task in TASKS else ""
 
 
@@ -289,13 +291,13 @@ def _exported(table: Mapping[str, Any], path: Path) -> Report:
     sha256 = str(table.get("sha256") or _hash_of(model))
     if not sha256:
         raise DataError(
-            f"it doesn't say which bytes {model} has, and the file is not there. "
+            f"expected the SHA-256 of {model}, or the file itself. Received: neither. "
             "Next: give the .tflite itself."
         )
     row = _manifest_row(
         model, sha256, table["manifest"], table["size_bytes"], table.get("gzip_bytes")
     )
-    return _of_row(row)
+    return _report_of(row)
 
 
 def _inspection(table: Mapping[str, Any], path: Path) -> Report:
@@ -303,25 +305,25 @@ def _inspection(table: Mapping[str, Any], path: Path) -> Report:
     row = _manifest_row(
         Path(str(table["path"])), model["sha256"], table["manifest"] or {}, model["size_bytes"]
     )
-    return _of_row(row)
+    return _report_of(row)
 
 
 def _manifest(table: Mapping[str, Any], path: Path) -> Report:
     model = path.with_name(path.name.removesuffix(".json"))
     if model.suffix != MODEL_SUFFIX or not model.is_file():
         raise DataError(
-            "the manifest of a file that does not stand beside it. Next: give the .tflite."
+            "a manifest without its .tflite in the same folder. Next: give the .tflite."
         )
-    return _of_row(_model_row(model, model.read_bytes()))
+    return _report_of(_model_row(model, model.read_bytes()))
 
 
 def _model_row(path: Path, data: bytes) -> Row:
     if data[_IDENTIFIER] != b"TFL3":
-        raise NotOursError("it is no .tflite. Next: it is likely cut short; export it again.")
+        raise UnknownSourceError("it is no .tflite. Next: it is likely truncated; export it again.")
     (file,) = read_model_files([path])
     try:
         manifest = read_manifest(path, data)
-    except ModelError:  # somebody else's file: its size and hash are all that is known
+    except ModelError:  # no manifest: only size and hash are known
         manifest = {}
     return _manifest_row(path, file.sha256, manifest, file.size_bytes, file.gzip_bytes)
 
@@ -333,14 +335,14 @@ def _manifest_row(
     size_bytes: int,
     gzip_bytes: int | None = None,
 ) -> Row:
-    """What the exporter says of a file: recipe, agreement, and metrics where asked for."""
+    """The facts of a manifest: recipe, agreement, and metrics if they were measured."""
     quality = manifest.get("quality")
     final = (manifest.get("parity") or {}).get("final") or {}
     scores: tuple[Score, ...] = ()
     if quality:
         text = (quality["data"], quality["data_sha256"], quality["rows"])
         scores = (Score(*text, dict(quality["metrics"]), quality.get("metric", "")),)
-    row: Row = _fitting(
+    row: Row = _checked_fields(
         Row(
             path.stem,
             model="",

@@ -1,4 +1,4 @@
-"""What the tables say: titles, columns and cells as text. How they look is up to the renderers."""
+"""The tables of a report: titles, headings and cells as text, independent of the renderer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from edgebert.profiling.device_check import DeviceCheck
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.places import (
+from edgebert.reporting.configurations import (
+    configuration_of,
+    configuration_text,
     device_labels,
     device_of,
     measurement_names,
-    place_of,
-    place_text,
-    timed_text,
+    workload_text,
 )
 from edgebert.reporting.report import Report, Row, latency_ratio
 from edgebert.reporting.units import (
@@ -38,15 +38,15 @@ _FIGURE = re.compile(r"\d[\d.]*")
 
 @dataclass(frozen=True)
 class Table:
-    """Text in rows and columns.
+    """A table of text.
 
     Attributes:
-        title: of the table.
-        columns: their headings.
-        rows: cells, as many in each row as there are columns.
-        texts: how many of the first columns are text (to the left); the others are figures.
-        sections: places of rows that begin a new section.
-        spare: how many of the last columns may go where there is no room.
+        title: title of the table.
+        columns: headings of the columns.
+        rows: cells; each row has one per column.
+        texts: number of leading columns with text (left-aligned); the others are numbers.
+        sections: indexes of rows that begin a new section.
+        spare: number of trailing columns that narrow renderers can leave out.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Table:
     spare: int = 0
 
     def without_spare(self) -> Table:
-        """The table without the columns that may go."""
+        """The table without its optional columns."""
         kept = len(self.columns) - self.spare
         rows = tuple(row[:kept] for row in self.rows)
         return replace(self, columns=self.columns[:kept], rows=rows, spare=0)
@@ -91,7 +91,7 @@ def _metric(name: str) -> Callable[[Report, Row], str]:
 
 
 def metric_cell(name: str, value: float | None) -> str:
-    """A metric's value as tables show it."""
+    """The text of a metric's value in tables."""
     if value is None:
         return NOTHING
     return share_text(value) if is_share(name) else f"{value:.3f}"
@@ -99,7 +99,7 @@ def metric_cell(name: str, value: float | None) -> str:
 
 def _latency(cell: Callable[[Report, Measurement], str]) -> Callable[[Report, Row], str]:
     def at_common_place(report: Report, row: Row) -> str:
-        m = report.measured_at(row, report.common_place)
+        m = report.measured_at(row, report.common_configuration)
         return NOTHING if m is None else cell(report, m)
 
     return at_common_place
@@ -131,37 +131,37 @@ _SUMMARY = (
 
 
 def summary_table(report: Report) -> Table:
-    """The comparison that a reader came for; columns with nothing in them are left out."""
+    """The comparison of all models; empty columns are left out."""
     pairs = {(row.model, row.recipe) for row in report.rows if row.model and row.recipe}
-    told_apart = len(pairs) == len(report.rows)  # by stage and recipe, as a run's models are
+    is_run = len(pairs) == len(report.rows)  # stage and recipe identify the models of a run
     shown, more = metric_columns([row.metrics for row in report.rows], report.metric)
     columns = (
-        *(_OF_A_RUN if told_apart else _NAMED),
+        *(_OF_A_RUN if is_run else _NAMED),
         *(_Column(metric_words(name), _metric(name)) for name in shown),
         *_SUMMARY,
         *(_Column(metric_words(name), _metric(name), spare=True) for name in more),
     )
     rows = [tuple(column.cell(report, row) for column in columns) for row in report.rows]
     filled = [
-        place
-        for place in range(len(columns))
-        if place < 1 or any(row[place] != NOTHING for row in rows)
+        index
+        for index in range(len(columns))
+        if index < 1 or any(row[index] != NOTHING for row in rows)
     ]
     return Table(
         _summary_title(report),
-        tuple(columns[place].heading for place in filled),
-        tuple(tuple(row[place] for place in filled) for row in rows),
-        texts=sum(place < 2 for place in filled),
-        spare=sum(columns[place].spare for place in filled),
+        tuple(columns[index].heading for index in filled),
+        tuple(tuple(row[index] for index in filled) for row in rows),
+        texts=sum(index < 2 for index in filled),
+        spare=sum(columns[index].spare for index in filled),
     )
 
 
 def metric_columns(
     metrics: Iterable[Mapping[str, float]], main: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The metrics that a table shows in any case, the main one first, and those it may leave out.
+    """The metrics of a table: the required ones with the main metric first, and the optional ones.
 
-    The loss is what training looked at, not what a reader does; parts of the data are too many.
+    The loss and metrics of parts of the data are left out.
     """
     names = dict.fromkeys((main, *(name for each in metrics for name in each)))
     listed = tuple(name for name in names if name not in ("", "loss") and not is_part(name))
@@ -169,20 +169,24 @@ def metric_columns(
 
 
 def _summary_title(report: Report) -> str:
-    told = []
+    parts = []
     if any(row.metrics for row in report.rows):
-        told.append(f"{metric_words(report.metric)} on {report.scored_on}")
-    place = report.common_place
-    if place is not None:
+        parts.append(f"{metric_words(report.metric)} on {report.scored_on}")
+    configuration = report.common_configuration
+    if configuration is not None:
         labels = device_labels(report.measurements)
-        timed = "text in, answer out" if place.kind == "end_to_end" else timed_text(place)
-        where = f" on {labels[place.device]}" if len(labels) > 1 else ""
-        told.append(f"latency is {timed}{where}")
-    return capitalized("; ".join(told) or "models")
+        timed = (
+            "text in, answer out"
+            if configuration.kind == "end_to_end"
+            else configuration_text(configuration)
+        )
+        where = f" on {labels[configuration.device]}" if len(labels) > 1 else ""
+        parts.append(f"latency is {timed}{where}")
+    return capitalized("; ".join(parts) or "models")
 
 
 def files_table(measurements: Sequence[Measurement]) -> Table:
-    """Sizes of the files that were measured, with ratios to the first."""
+    """The sizes of the measured files, with ratios to the first."""
     files = list({m.name: m for m in reversed(measurements)}.values())[::-1]
     first = measurements[0]
     return Table(
@@ -200,7 +204,7 @@ def files_table(measurements: Sequence[Measurement]) -> Table:
 
 
 def latency_tables(measurements: Sequence[Measurement]) -> tuple[Table, ...]:
-    """Every measurement: a table a device."""
+    """All measurements, one table per device."""
     labels = device_labels(measurements)
     return tuple(
         _latency_table(
@@ -213,8 +217,8 @@ def latency_tables(measurements: Sequence[Measurement]) -> tuple[Table, ...]:
 
 
 def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], on: str) -> Table:
-    """Sections of one thread count and length, with models below each other."""
-    order = {name: place for place, name in enumerate(dict.fromkeys(m.name for m in among))}
+    """One section per thread count and length, one row per model."""
+    order = {name: index for index, name in enumerate(dict.fromkeys(m.name for m in among))}
     ordered = sorted(
         chosen,
         key=lambda m: (
@@ -231,12 +235,14 @@ def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], 
     sections: list[int] = []
     group: object = None
     for m, name in zip(ordered, measurement_names(ordered), strict=True):
-        here = place_of(m)
-        if here != group:
+        configuration = configuration_of(m)
+        if configuration != group:
             sections.append(len(rows))
         rows.append(
             (
-                (timed_text(m) if len(threads) > 1 else place_text(m)) if here != group else "",
+                (configuration_text(m) if len(threads) > 1 else workload_text(m))
+                if configuration != group
+                else "",
                 name,
                 ms_text(m.latency.p50_ms),
                 ms_text(m.latency.p90_ms),
@@ -248,10 +254,10 @@ def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], 
                 memory_text(m.peak_memory_bytes),
             )
         )
-        group = here
-    counted = f", {threads_text(ordered[0].threads)}" if len(threads) == 1 else ""
+        group = configuration
+    thread_count = f", {threads_text(ordered[0].threads)}" if len(threads) == 1 else ""
     return Table(
-        f"Latency in ms{on}{counted}",
+        f"Latency in ms{on}{thread_count}",
         (
             "timed",
             "model",
@@ -271,7 +277,7 @@ def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], 
 
 
 def checks_table(checks: Sequence[DeviceCheck]) -> Table:
-    """Labelled text on devices, against the machine that asked."""
+    """Comparisons of devices with the host on labelled data."""
     metric = " or ".join(dict.fromkeys(metric_words(check.metric) for check in checks))
     rows = tuple(
         (
@@ -289,14 +295,14 @@ def checks_table(checks: Sequence[DeviceCheck]) -> Table:
         for check in checks
     )
     return Table(
-        "The task on the device",
+        "Device checks",
         (
             "target",
             "device",
             "model",
             "text",
             "token ids",
-            "same choice",
+            "same answer",
             "score error",
             metric,
             f"{metric} here",
@@ -314,7 +320,7 @@ def _verdict(check: DeviceCheck) -> str:
 
 
 def stages_table(report: Report) -> Table:
-    """How long each stage took and what it says of itself."""
+    """The duration and the facts of each stage."""
     return Table(
         "Stages",
         ("stage", "result", "time", "finished"),
@@ -332,26 +338,26 @@ def stages_table(report: Report) -> Table:
 
 
 def provenance_tables(report: Report) -> tuple[Table, ...]:
-    """One table a group of facts."""
+    """One table per group of facts."""
     return tuple(
-        Table(title, ("what", "value"), tuple(group.items()), texts=2)
+        Table(title, ("fact", "value"), tuple(group.items()), texts=2)
         for title, group in report.provenance.items()
         if group
     )
 
 
 def warnings_text(measurements: Sequence[Measurement]) -> list[str]:
-    """Warnings that differ in their figures only are said once, with how many there are."""
+    """The warnings; those that differ only in numbers are listed once, with their count."""
     about: dict[str, list[str]] = {}
     labels = device_labels(measurements)
     for m in measurements:
         for warning in m.warnings:
             on = f" on {labels[device_of(m)]}" if len(labels) > 1 else ""
-            where = f"{m.name}{on}, {timed_text(m)}"
+            where = f"{m.name}{on}, {configuration_text(m)}"
             about.setdefault(_FIGURE.sub("#", warning), []).append(f"{where}: {warning}")
     return [
         found[0]
         if len(found) == 1
-        else f"{found[0]} (The same for {len(found) - 1} more of {len(measurements)} measurements.)"
+        else f"{found[0]} (Same for {len(found) - 1} more of {len(measurements)} measurements.)"
         for found in about.values()
     ]

@@ -1,4 +1,4 @@
-"""Tables on a terminal, or as wide as they need where stdout is a file or a pipe."""
+"""Prints tables on a terminal, or with full width if stdout is a file or a pipe."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-WIDTH_OF_A_FILE = 160
+FILE_WIDTH = 160
 _NAME_WIDTHS = (40, 22, 14, 9)
 _GAP = 2
 
 
 def console() -> Console:
-    """A console on stdout; a pipe gets wide lines, so that no cell is cut for want of a screen."""
+    """A console on stdout; a file or a pipe gets wide lines, so that no cell is cut."""
     from rich.console import Console
 
     as_file = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, width=WIDTH_OF_A_FILE if as_file else None)
+    return Console(highlight=False, width=FILE_WIDTH if as_file else None)
 
 
 def print_tables(*tables: Table) -> None:
-    """Prints tables below each other; cells are text, never markup."""
+    """Prints tables one below the other; cells are never parsed as markup."""
     out = console()
     for table in tables:
         framed = (t for t in (table, table.without_spare()) if _framed_width(t) <= out.width)
@@ -44,7 +44,7 @@ def _framed_width(table: Table) -> int:
 
 
 def print_report(report: Report) -> None:
-    """The comparison, devices side by side, latency by length, and the task on devices."""
+    """Prints the comparison of models and devices, latency by length, and device checks."""
     devices = devices_table(report.measurements)
     checks = [checks_table(report.checks)] if report.checks else []
     print_tables(
@@ -60,15 +60,15 @@ def _framed(table: Table) -> RichTable:
     from rich.text import Text
 
     drawn = RichTable(title=Text(table.title), title_justify="left")
-    for place, heading in enumerate(table.columns):
-        drawn.add_column(Text(heading), justify="left" if place < table.texts else "right")
+    for index, heading in enumerate(table.columns):
+        drawn.add_column(Text(heading), justify="left" if index < table.texts else "right")
     return _filled(drawn, table)
 
 
 def _frameless(table: Table, width: int) -> RichTable:
-    """For narrow terminals: names are broken, ratios stand below their figures, no frame.
+    """A table for narrow terminals: wrapped names, ratios below their numbers, no frame.
 
-    The names get the widest of a few widths with which the table fits.
+    Names get the largest of a few widths with which the table fits.
     """
     from rich import box
     from rich.table import Table as RichTable
@@ -91,10 +91,10 @@ def _frameless(table: Table, width: int) -> RichTable:
         pad_edge=False,
         padding=(0, 0, 0, _GAP - 1),
     )
-    for place, (heading, column_width) in enumerate(zip(table.columns, widths, strict=True)):
+    for index, (heading, column_width) in enumerate(zip(table.columns, widths, strict=True)):
         drawn.add_column(
             Text(heading),
-            justify="left" if place < table.texts else "right",
+            justify="left" if index < table.texts else "right",
             width=column_width,
             overflow="fold",
         )
@@ -104,8 +104,8 @@ def _frameless(table: Table, width: int) -> RichTable:
 def _filled(drawn: RichTable, table: Table) -> RichTable:
     from rich.text import Text
 
-    for place, row in enumerate(table.rows):
-        if place in table.sections:
+    for index, row in enumerate(table.rows):
+        if index in table.sections:
             drawn.add_section()
         drawn.add_row(*map(Text, row))
     return drawn
@@ -113,7 +113,7 @@ def _filled(drawn: RichTable, table: Table) -> RichTable:
 
 def _columns(table: Table) -> list[tuple[str, list[str]]]:
     return [
-        (heading, [row[place] for row in table.rows]) for place, heading in enumerate(table.columns)
+        (heading, [row[index] for row in table.rows]) for index, heading in enumerate(table.columns)
     ]
 
 

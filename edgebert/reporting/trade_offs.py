@@ -1,4 +1,4 @@
-"""A plot of trades: accuracy lost over size and over latency, the best ones joined, as PNG."""
+"""A PNG plot of accuracy loss over size and over latency, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Trade:
     """One model in the plot.
 
     Attributes:
-        family: models of one family have one colour.
-        size_bytes: of the file.
-        latency_ratio: to the baseline.
-        points_lost: of accuracy, against the float model.
-        is_best: whether no other is better in everything.
-        is_winner: it gets a ring.
+        family: group of models with the same colour.
+        size_bytes: size of the file.
+        latency_ratio: ratio of its latency to the baseline.
+        points_lost: loss of accuracy against the float model, in points.
+        is_best: whether it is on the Pareto front.
+        is_winner: whether it is marked by a ring.
     """
 
     family: str
@@ -38,7 +38,7 @@ class Trade:
 
 
 def draw_trades(trades: Sequence[Trade], max_points_lost: float | None = None) -> bytes:
-    """A PNG with two panels; a line at the allowed loss where there is one.
+    """Draws a PNG with two panels, and a line at the maximum loss if there is one.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -65,7 +65,7 @@ def draw_trades(trades: Sequence[Trade], max_points_lost: float | None = None) -
 
 def _panel(axes: Any, trades: Sequence[Trade], xs: Sequence[float], limit: float | None) -> None:
     families = list(dict.fromkeys(trade.family for trade in trades))
-    for place, family in enumerate(families):
+    for index, family in enumerate(families):
         for best in (False, True):
             chosen = [
                 (x, trade.points_lost)
@@ -76,7 +76,7 @@ def _panel(axes: Any, trades: Sequence[Trade], xs: Sequence[float], limit: float
                 *(zip(*chosen, strict=True) if chosen else ([], [])),
                 s=52 if best else 22,
                 alpha=1 if best else 0.45,
-                color=_COLOURS[place % len(_COLOURS)],
+                color=_COLOURS[index % len(_COLOURS)],
                 label=family if best else None,
                 zorder=3,
             )

@@ -1,7 +1,7 @@
-"""Keeps what native libraries print at start-up off the user's terminal.
+"""Filters the start-up messages of native libraries from stderr.
 
-TensorFlow and the TFLite runtime write lines about oneDNN, CUDA and delegates straight to the
-process's stderr, past Python. Known lines are dropped; everything else is passed on.
+TensorFlow and the TFLite runtime write lines about oneDNN, CUDA and delegates directly to file
+descriptor 2, without Python's `sys.stderr`. Known lines are dropped; all others are passed on.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ _NOISE = re.compile(
 
 
 @contextlib.contextmanager
-def hidden() -> Iterator[None]:
-    """Drops the known lines that are written to stderr inside the block."""
+def filtered_stderr() -> Iterator[None]:
+    """Drops the known lines that the block writes to stderr; the others are written at its end."""
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as kept:
-        os.dup2(kept.fileno(), 2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
-            kept.seek(0)
-            for line in kept:
+            buffer.seek(0)
+            for line in buffer:
                 if not _NOISE.match(line):
                     os.write(2, line)
 
 
 @functools.cache
-def hide_at_exit() -> None:
-    """Sends to nowhere what native libraries print while the process ends.
+def mute_stderr_at_exit() -> None:
+    """Discards the output of native libraries while the process ends.
 
-    Python has said all by then: exit handlers run in reverse order, so this one, registered at
-    the first use, runs after those that came later, and before the libraries are torn down.
+    Python has flushed its own output by then: exit handlers run in reverse order, so this one,
+    registered at first use, runs after later ones and before the libraries are unloaded.
     """
 
     def redirect() -> None:
         sys.stderr.flush()
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
 
     atexit.register(redirect)
 
 
 def load_keras() -> Any:
-    """Imports Keras on TensorFlow without their greetings.
+    """Imports Keras with the TensorFlow backend, without start-up messages.
 
     Raises:
         MissingExtraError: TensorFlow, Keras or keras-hub is not installed.
@@ -71,12 +71,12 @@ def load_keras() -> Any:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with hidden():
+        with filtered_stderr():
             import keras
             import keras_hub  # noqa: F401
             import tensorflow  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
-            f"This needs TensorFlow and keras-hub ({error}). Next: pip install 'edgebert[train]'"
+            f"This needs TensorFlow and keras-hub ({error}). Next: pip install edgebert"
         ) from error
     return keras

@@ -1,4 +1,4 @@
-"""How a stage tells how far it is: one function that it calls, drawn on stderr or not at all."""
+"""Progress of stages: a callback that a stage calls, shown on stderr or not at all."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """Called by a stage as it goes on."""
+    """A callback for the progress of a stage."""
 
     def __call__(self, stage: str, done: int, total: int, **facts: Any) -> None:
-        """Tells that `done` of `total` parts of `stage` are finished; facts are shown beside it."""
+        """Reports that `done` of `total` parts of a stage are finished.
+
+        Args:
+            stage: name of the stage.
+            done: number of finished parts.
+            total: number of all parts.
+            facts: values to show with the progress, such as the loss.
+        """
 
 
 def silent(stage: str, done: int, total: int, **facts: Any) -> None:
-    """Shows nothing."""
+    """A progress callback that shows nothing."""
 
 
 class RichProgress:
-    """Bars on stderr, one a stage; a line a finished stage where stderr is no terminal."""
+    """Progress bars on stderr, one per stage; without a terminal one line per finished stage."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -63,6 +70,6 @@ def _short(value: Any) -> str:
 
 @contextlib.contextmanager
 def terminal_progress() -> Iterator[Progress]:
-    """Progress as a person at a terminal expects it."""
+    """Progress bars for the command line."""
     with RichProgress() as progress:
         yield progress

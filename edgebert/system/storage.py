@@ -1,4 +1,4 @@
-"""Writes that never leave half a result under its final name, and the folder of our cache."""
+"""Atomic writes of files and folders, and the cache folder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def atomic_write(path: Path | str, data: bytes | str) -> Path:
     """Writes a file under a temporary name in the same folder, then renames it.
 
     Args:
-        path: the final name; missing parent folders are made.
+        path: the final path; missing parent folders are created.
         data: bytes, or text that is written as UTF-8.
 
     Raises:
-        OSError: the disk is full, the folder can't be written; nothing is left behind.
+        OSError: The disk is full or the folder is not writable; no temporary file is left.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,12 +39,13 @@ def atomic_write(path: Path | str, data: bytes | str) -> Path:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
-    """Gives a temporary folder to fill; on success it replaces the files of `path`.
+    """Yields a temporary folder to fill; on success its files replace those of `path`.
 
-    A folder that is already there keeps the files that the new one does not name.
+    An existing folder keeps files that the new one does not have. If it exists, each file is
+    replaced atomically, but not all files together.
 
     Raises:
-        OSError: as for `atomic_write`; nothing of the new content is left behind.
+        OSError: As for `atomic_write`; the temporary folder is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
 
 
 def cache_folder() -> Path:
-    """Where things that are fetched or made once are kept: may not be there yet."""
+    """The cache folder for downloads and generated files; it may not exist yet."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "edgebert"
 

@@ -23,9 +23,10 @@ from edgebert.profiling.measurement import (
 from edgebert.reporting.html import to_html
 from edgebert.reporting.markdown import to_markdown
 from edgebert.reporting.merging import merge
-from edgebert.reporting.report import Report, Row, write_report
+from edgebert.reporting.report import Report, Row
 from edgebert.reporting.sections import sections_of
 from edgebert.reporting.terminal import print_report
+from edgebert.reporting.writing import write_report
 from tests.edgebert.reporting.examples import check, scored_row
 from tests.edgebert.reporting.test_drawing import HOSTILE, Page
 from tests.edgebert.reporting.test_merging import of
@@ -149,7 +150,7 @@ def reports(draw: st.DrawFn) -> Report:
 
 @settings(max_examples=40, **SETTINGS)  # type: ignore[arg-type]
 @given(report=reports())
-def test_text_stays_text_in_every_table(report: Report) -> None:
+def test_text_is_escaped_in_every_table(report: Report) -> None:
     lines = to_markdown(report).splitlines()
     for section in sections_of(report):
         for table in section.tables:
@@ -165,7 +166,7 @@ def test_text_stays_text_in_every_table(report: Report) -> None:
 
 @settings(max_examples=12, **SETTINGS)  # type: ignore[arg-type]
 @given(report=reports())
-def test_any_report_is_a_whole_page(report: Report) -> None:
+def test_any_report_renders_to_a_complete_page(report: Report) -> None:
     page = Page(to_html(report))
     assert page.open == []
     assert page.tags <= OUR_TAGS

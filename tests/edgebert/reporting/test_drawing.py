@@ -14,10 +14,11 @@ from edgebert.profiling.measurement import Measurement
 from edgebert.reporting.html import to_html
 from edgebert.reporting.markdown import to_markdown
 from edgebert.reporting.plots import pareto_front
-from edgebert.reporting.report import Report, Row, StageFact, latency_ratio, write_report
+from edgebert.reporting.report import Report, Row, StageFact, latency_ratio
 from edgebert.reporting.tables import files_table, latency_tables, summary_table, warnings_text
 from edgebert.reporting.terminal import print_report
 from edgebert.reporting.units import ms_text, ratio_text, seconds_text, share_text, size_text
+from edgebert.reporting.writing import write_report
 from tests.edgebert.reporting.examples import measured
 
 HOSTILE = "<script>alert('x')</script>|$\\frac{a$[link](javascript:1)&amp;\"onload=\""
@@ -92,7 +93,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_numbers_read_well() -> None:
+def test_number_formats() -> None:
     assert [ms_text(x) for x in (0.1234, 1.234, 12.34, 123.4, None)] == [
         "0.123",
         "1.23",
@@ -129,14 +130,14 @@ def test_ratios_compare_with_the_first_file(report: Report) -> None:
     assert table.rows[2][table.columns.index("zeros")] == "50.0%"
 
 
-def test_columns_with_nothing_in_them_are_left_out(report: Report) -> None:
+def test_empty_columns_are_left_out(report: Report) -> None:
     bare = Report("", tuple(Row(r.name, r.model, r.recipe, r.metrics) for r in report.rows))
     assert summary_table(bare).columns == ("model", "recipe", "accuracy", "macro F1")
     assert bare.baseline is None
     assert "<svg" not in to_html(bare)
 
 
-def test_latencies_stand_by_length_with_models_below_each_other(report: Report) -> None:
+def test_latencies_are_grouped_by_length(report: Report) -> None:
     (table,) = latency_tables(report.measurements)
     assert [row[0] for row in table.rows] == [
         "16 tokens",
@@ -152,31 +153,31 @@ def test_latencies_stand_by_length_with_models_below_each_other(report: Report) 
     assert table.title == "Latency in ms, 1 thread"
 
 
-def test_thread_counts_are_named_where_there_are_several() -> None:
+def test_several_thread_counts_are_named() -> None:
     (table,) = latency_tables([measured("a", 2.0), measured("a", 1.0, threads=2)])
     assert [row[0] for row in table.rows] == ["16 tokens, 1 thread", "16 tokens, 2 threads"]
 
 
-def test_two_signatures_of_one_length_are_told_apart() -> None:
+def test_two_signatures_of_one_length_have_different_names() -> None:
     both = [measured("a", 2.0, signature="x"), measured("a", 1.0, signature="y")]
     assert [row[1] for row in latency_tables(both)[0].rows] == ["a:x", "a:y"]
     assert [latency_ratio(m, both) for m in both] == [1.0, 0.5]
 
 
-def test_a_length_that_the_first_model_lacks_has_no_ratio() -> None:
+def test_no_ratio_for_a_length_that_the_first_model_lacks() -> None:
     both = [measured("a", 2.0, 16), measured("b", 1.0, 32)]
     assert latency_ratio(both[1], both) is None
     assert [row[2] for row in files_table(both).rows] == ["800 B (1.00x)", "800 B (1.00x)"]
 
 
-def test_warnings_that_differ_in_figures_are_said_once() -> None:
+def test_warnings_that_differ_only_in_numbers_are_listed_once() -> None:
     several = [measured("a", 1.0, n, warnings=(f"Known to {n}.5% only.",)) for n in (16, 32)]
     assert warnings_text(several) == [
         "a, 16 tokens, 1 thread: Known to 16.5% only. (The same for 1 more of 2 measurements.)"
     ]
 
 
-def test_the_page_is_whole_and_has_every_row(report: Report) -> None:
+def test_the_page_is_complete_and_has_every_row(report: Report) -> None:
     page = Page(to_html(report))
     assert page.open == []
     for text in (
@@ -197,7 +198,7 @@ def test_the_page_is_whole_and_has_every_row(report: Report) -> None:
     assert "script" not in page.tags
 
 
-def test_the_page_asks_nothing_of_the_network(report: Report) -> None:
+def test_the_page_needs_no_network(report: Report) -> None:
     content = to_html(report)
     assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", content)
     page = Page(content)
@@ -207,7 +208,7 @@ def test_the_page_asks_nothing_of_the_network(report: Report) -> None:
     assert set(re.findall(r"url\(#([^)]*)\)", content)) <= set(page.ids)
 
 
-def test_the_plots_take_the_pages_colours(report: Report) -> None:
+def test_plots_have_the_colours_of_the_page(report: Report) -> None:
     content = to_html(report)
     drawn = "".join(re.findall(r"<svg.*?</svg>", content, re.S))
     assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) == set()
@@ -218,7 +219,7 @@ def test_the_plots_take_the_pages_colours(report: Report) -> None:
         assert f"{variable}:" in light and f"{variable}:" in dark
 
 
-def test_hostile_names_stay_text(report: Report) -> None:
+def test_hostile_names_are_escaped(report: Report) -> None:
     first = file_row(HOSTILE, 1.0, 1000, 0.9, model=HOSTILE)
     hostile = Report(
         HOSTILE, (first, *report.rows), report.stages, {HOSTILE: {HOSTILE: HOSTILE}}, (HOSTILE,)
@@ -254,7 +255,7 @@ def test_the_report_is_the_same_each_time(report: Report) -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 100, 120, 200])
-def test_no_figure_is_cut_on_any_terminal(
+def test_no_number_is_cut_on_any_terminal(
     report: Report,
     columns: int,
     monkeypatch: pytest.MonkeyPatch,
@@ -285,7 +286,5 @@ def test_a_pipe_gets_every_column(
         ([(2, 2), (1, 2), (1, 1)], [(1, 2)]),
     ],
 )
-def test_the_front_has_the_best_trades(
-    points: list[tuple[float, float]], front: list[tuple[float, float]]
-) -> None:
+def test_pareto_front(points: list[tuple[float, float]], front: list[tuple[float, float]]) -> None:
     assert pareto_front(points) == front

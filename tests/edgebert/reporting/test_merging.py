@@ -61,13 +61,13 @@ def test_accuracy_size_and_latency_of_a_file_share_a_row() -> None:
     )
 
 
-def test_the_same_measurement_is_said_once_whatever_it_is_called() -> None:
+def test_equal_measurements_under_two_names_are_merged() -> None:
     m = measured("int8", 2.0)
     renamed = replace(m, name="a/int8", model="elsewhere/int8.tflite")
     assert merge(of(m, renamed, m)).measurements == (m,)
 
 
-def test_two_sessions_of_one_place_are_both_kept_and_told_apart() -> None:
+def test_two_sessions_of_one_configuration_are_kept_with_different_names() -> None:
     m = measured("int8", 2.0)
     again = replace(m, session="two", measured="2026-03-04T05:06:07Z")
     merged = merge(of(m, again))
@@ -78,14 +78,14 @@ def test_two_sessions_of_one_place_are_both_kept_and_told_apart() -> None:
     assert "measured more than once" not in to_markdown(merge(of(m)))
 
 
-def test_two_files_of_one_name_get_their_hashes() -> None:
+def test_files_of_equal_name_get_their_hash() -> None:
     merged = merge(of(measured("int8", 2.0), measured("int8", 1.0, sha256="f" * 64)))
     names = [row.name for row in merged.rows]
     assert names == [f"int8 ({sha_of('int8')[:7]})", "int8 (fffffff)"]
     assert [m.name for m in merged.measurements] == names
 
 
-def test_metrics_are_those_on_the_text_that_most_files_share() -> None:
+def test_metrics_are_those_on_the_most_common_data() -> None:
     dev = Score("dev", "01", 872, {"accuracy": 0.5})
     first = replace(scored_row("a", 0.9), scores=(dev, *scored_row("a", 0.9).scores))
     only_dev = replace(scored_row("c", 0.8), scores=(dev,))
@@ -97,7 +97,7 @@ def test_metrics_are_those_on_the_text_that_most_files_share() -> None:
     assert "50.0%" in to_markdown(merged), "the accuracy on dev is in a table of its own"
 
 
-def test_the_exporters_accuracy_and_the_evaluations_are_one_score() -> None:
+def test_scores_of_exporter_and_evaluation_are_merged() -> None:
     exported = Score("test", "ef", 1821, {"accuracy": 0.9})
     rows = [replace(scored_row("a", 0.9), scores=(exported,)), scored_row("a", 0.9)]
     merged = merge([Report("", (row,)) for row in rows])
@@ -105,7 +105,7 @@ def test_the_exporters_accuracy_and_the_evaluations_are_one_score() -> None:
     assert set(merged.rows[0].metrics) == {"accuracy", "macro_f1"}
 
 
-def test_accuracies_that_contradict_each_other_are_both_kept() -> None:
+def test_contradicting_accuracies_are_kept() -> None:
     merged = merge([Report("", (scored_row("a", accuracy),)) for accuracy in (0.9, 0.8)])
     assert [s.metrics["accuracy"] for s in merged.rows[0].scores] == [0.9, 0.8]
 
@@ -148,12 +148,12 @@ def test_a_run_keeps_its_name_stages_notes_and_accuracies() -> None:
     assert [row.metrics.get("accuracy") for row in merged.rows] == [0.9, 0.9, None]
 
 
-def test_a_run_given_twice_is_one() -> None:
+def test_a_repeated_run_is_merged() -> None:
     once, twice = (merge([run_of("first", 0.9)] * times) for times in (1, 2))
     assert twice == once
 
 
-def test_two_runs_are_told_apart() -> None:
+def test_two_runs_keep_their_names() -> None:
     merged = merge([run_of("first", 0.9), run_of("second", 0.8)], "both")
     assert [stage.name for stage in merged.stages] == ["first: finetune", "second: finetune"]
     assert len({row.name for row in merged.rows}) == 4
@@ -183,7 +183,7 @@ def test_reports_survive_json_and_refuse_newer_versions() -> None:
         Report.from_dict(table)
 
 
-def test_provenance_has_every_device_with_all_that_is_known() -> None:
+def test_provenance_has_all_facts_of_every_device() -> None:
     page = merge(parts(), "all")
     facts = page.provenance["Device: Google Pixel 7 (adb)"]
     assert facts["target"] == "adb:29051FDH2000XX"

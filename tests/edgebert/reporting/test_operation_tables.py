@@ -64,7 +64,7 @@ def test_layers_are_rows_and_their_parts_columns() -> None:
     assert "LAPTOP" in layers_table(measured(operations=OPERATIONS), "LAPTOP").title
 
 
-def test_the_tokenizer_has_its_share() -> None:
+def test_share_of_the_tokenizer() -> None:
     steps = (OperationTime("tokenizer", "WORDPIECE", 0.1), OperationTime("model", "RUN", 1.9))
     table = tokenizer_table([measured("end_to_end", None, operations=steps)])
     assert table.columns == ("model", "timed", "all", "tokenizer", "model")
@@ -73,7 +73,7 @@ def test_the_tokenizer_has_its_share() -> None:
     )
 
 
-def test_there_is_a_table_for_what_was_asked_for_only() -> None:
+def test_tables_only_for_requested_results() -> None:
     assert closer_tables([measured(), measured("end_to_end", None)]) == []
     everything = measured(
         operations=OPERATIONS,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgebert.reporting.merging import merge
-from edgebert.reporting.report import Report, write_report
+from edgebert.reporting.report import Report
+from edgebert.reporting.writing import write_report
 from tests.edgebert.reporting.examples import FILES, everywhere, parts
 from tests.edgebert.reporting.test_merging import of
 from tests.judges.chromium import Chromium, Page
@@ -94,7 +95,7 @@ def test_all_text_is_legible(phone: Page, request: pytest.FixtureRequest) -> Non
     assert phone.evaluate(FAINT) == []
 
 
-def test_the_page_is_alone(phone: Page, page_file: Path) -> None:
+def test_the_page_loads_nothing_else(phone: Page, page_file: Path) -> None:
     assert phone.requests == [page_file.as_uri()]
     assert phone.problems == []
     assert phone.evaluate("document.scripts.length") == 0

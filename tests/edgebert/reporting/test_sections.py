@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from edgebert.profiling.measurement import ColdStart, Measurement, OperationTime
+from edgebert.reporting.configurations import device_labels
 from edgebert.reporting.detail_tables import (
     cold_start_table,
     devices_table,
@@ -19,7 +20,6 @@ from edgebert.reporting.html import to_html
 from edgebert.reporting.markdown import to_markdown
 from edgebert.reporting.merging import merge
 from edgebert.reporting.operations import blocks_of, parts_of
-from edgebert.reporting.places import device_labels
 from edgebert.reporting.report import Report
 from edgebert.reporting.sections import sections_of
 from edgebert.reporting.tables import checks_table
@@ -62,7 +62,7 @@ def test_all_sections_are_there_in_order(page: str) -> None:
     ]
 
 
-def test_one_bare_measurement_has_only_its_own() -> None:
+def test_one_measurement_has_only_its_sections() -> None:
     bare = merge(of(measured("a", 1.0)))
     assert headings(to_html(bare)) == ["Latency", "Provenance"]
     assert merge([]).rows == () and headings(to_html(merge([]))) == []
@@ -77,13 +77,13 @@ def test_markdown_has_every_table_of_the_page(everything: Report) -> None:
             assert not section.title or f"## {section.title}" in drawn
 
 
-def test_the_list_of_contents_leads_to_every_section(page: str) -> None:
+def test_the_table_of_contents_links_to_every_section(page: str) -> None:
     links = re.findall(r"<nav>.*?</nav>", page)[0]
     anchors = re.findall(r'href="#([^"]*)"', links)
     assert anchors == re.findall(r'<h2 id="([^"]*)"', page)
 
 
-def test_devices_are_compared_where_two_have_the_same_place() -> None:
+def test_devices_are_compared_in_common_configurations() -> None:
     here, there = measured("a", 2.0), measured("a", 6.0, target="adb:x", device=PHONE)
     alone = measured("a", 1.0, 32)
     table = devices_table([here, alone, there])
@@ -106,13 +106,13 @@ def test_device_bars_take_the_newest_measurement() -> None:
     assert ">3.30<" in figure.svg and ">2.20<" not in figure.svg
 
 
-def test_a_front_needs_two_files_with_accuracy(everything: Report) -> None:
+def test_a_pareto_front_needs_two_files_with_accuracy(everything: Report) -> None:
     assert len(trade_off_figures(everything)) == 1 + len(device_labels(everything.measurements))
     few = replace(everything, rows=everything.rows[:1])
     assert trade_off_figures(few) == []
 
 
-def test_parts_add_up_to_the_whole_and_small_ones_are_together() -> None:
+def test_parts_add_up_and_small_parts_are_combined() -> None:
     spent = operations(10.0)
     total = sum(operation.latency_ms for operation in spent)
     found = parts_of(spent)
@@ -123,7 +123,7 @@ def test_parts_add_up_to_the_whole_and_small_ones_are_together() -> None:
     assert found[0].operations == ("FULLY_CONNECTED",)
 
 
-def test_blocks_keep_the_graphs_order_and_its_time() -> None:
+def test_blocks_keep_order_and_total_time_of_the_graph() -> None:
     spent = operations(10.0)
     found = blocks_of(spent)
     assert list(found)[:3] == ["embeddings", "layers.0", "layers.1"]
@@ -153,7 +153,7 @@ def test_operations_of_the_longest_text_are_drawn() -> None:
     assert table.rows[0][:3] == ("a, 128 tokens", "layers.*.attention.qkv", "2.98")
 
 
-def test_a_run_under_load_says_how_it_began_and_ended() -> None:
+def test_a_sustained_run_shows_its_start_and_end() -> None:
     m = measured("a", 10.0, sustained=sustained(10.0))
     (row,) = sustained_table([m], device_labels([m])).rows
     assert row == (
@@ -181,7 +181,7 @@ def test_failed_checks_and_differing_texts_are_shown(page: str) -> None:
         assert text in page
 
 
-def test_a_check_that_passes_by_rounding_alone_says_so() -> None:
+def test_a_check_that_passes_by_rounding_is_marked() -> None:
     rounded = check("a", max_score_error=0.01, logit_error=0.02, rounding_error=0.02)
     assert checks_table([check("a"), rounded]).rows[1][-1] == "pass, rounding"
     far = replace(rounded, logit_error=0.2)
@@ -193,7 +193,7 @@ def test_the_summary_is_of_one_device(everything: Report) -> None:
     assert "latency is text in, answer out on AMD EPYC 9R14 (cpu)" in drawn
 
 
-def test_unknown_percentiles_are_no_zeros() -> None:
+def test_unknown_percentiles_are_not_zeros() -> None:
     m = measured("a", 1.0)
     latency = replace(m.latency, p90_ms=None, p99_ms=None, spread=None)
     phones = [

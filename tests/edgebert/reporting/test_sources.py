@@ -1,4 +1,4 @@
-"""Whatever our commands write is read; whatever is none of ours is refused, all at once."""
+"""All outputs of edgebert commands are read; other files are errors, listed together."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from converters.tflite.metadata import add_metadata_buffers
 from edgebert.errors import DataError
 from edgebert.models.litert_model import MANIFEST_NAME
 from edgebert.reporting.merging import merge_sources
-from edgebert.reporting.report import Report, write_report
+from edgebert.reporting.report import Report
 from edgebert.reporting.sources import Source, read_source, read_sources
+from edgebert.reporting.writing import write_report
 from tests.edgebert.profiling.conftest import build
 from tests.edgebert.reporting.examples import check, measured, sha_of
 from tests.edgebert.reporting.test_merging import run_of
@@ -59,15 +60,15 @@ def profiled(tmp_path: Path) -> Path:
 
 def test_a_profile_gives_measurements_and_checks(profiled: Path) -> None:
     source = read_source(profiled)
-    assert source.told == "1 measurement, 1 device check"
+    assert source.content == "1 measurement, 1 device check"
     assert source.measurements == (measured("int8", 2.0),)
     report = merged(profiled)
     assert [c.to_dict() for c in report.checks] == [check("int8").to_dict()]
-    assert report.provenance["This report"][str(profiled)].startswith(source.told)
+    assert report.provenance["This report"][str(profiled)].startswith(source.content)
     assert source.sha256 in report.provenance["This report"][str(profiled)]
 
 
-def test_an_evaluation_is_joined_by_the_files_hash(profiled: Path, tmp_path: Path) -> None:
+def test_an_evaluation_is_merged_by_the_hash_of_the_file(profiled: Path, tmp_path: Path) -> None:
     scores = written(tmp_path / "scores.json", [EVALUATION])
     (row,) = merged(profiled, scores).rows
     assert row.metrics == EVALUATION["metrics"] and row.measurements
@@ -78,7 +79,7 @@ def test_an_evaluation_of_a_folder_is_a_keras_model(tmp_path: Path) -> None:
     assert (row.name, row.recipe, row.size_bytes) == ("my-bert", "Keras", None)
 
 
-def test_an_evaluation_without_a_hash_says_that_it_stands_alone(
+def test_an_evaluation_without_a_hash_has_a_separate_row_and_a_note(
     profiled: Path, tmp_path: Path
 ) -> None:
     old = {key: value for key, value in EVALUATION.items() if key != "sha256"}
@@ -100,7 +101,7 @@ def exported(path: Path) -> Path:
     return path
 
 
-def test_a_file_of_ours_says_its_recipe_and_accuracy(tmp_path: Path) -> None:
+def test_a_file_with_a_manifest_has_recipe_and_accuracy(tmp_path: Path) -> None:
     path = exported(tmp_path / "int8.tflite")
     (row,) = merged(path).rows
     assert (row.name, row.recipe, row.metrics["accuracy"]) == ("int8", "dynamic-int8", 0.92)
@@ -108,7 +109,7 @@ def test_a_file_of_ours_says_its_recipe_and_accuracy(tmp_path: Path) -> None:
     assert len(row.sha256) == 64
 
 
-def test_anybodys_file_has_a_size_and_a_hash(tmp_path: Path) -> None:
+def test_a_file_without_a_manifest_has_size_and_hash(tmp_path: Path) -> None:
     model = build(tmp_path / "tiny.tflite").path
     (row,) = merged(model).rows
     assert (row.name, row.recipe) == ("tiny", "")
@@ -143,13 +144,13 @@ def test_export_and_inspect_give_recipe_agreement_and_accuracy(
     assert report.scored_on == "dev, 872 rows"
 
 
-def test_a_manifest_is_read_with_the_file_beside_it(tmp_path: Path) -> None:
+def test_a_manifest_is_read_with_its_file(tmp_path: Path) -> None:
     model = exported(tmp_path / "m.tflite")
     manifest = written(tmp_path / "m.tflite.json", MANIFEST)
     (row,) = merged(manifest).rows
     assert row.size_bytes == model.stat().st_size
-    sources, passed_over = read_sources([tmp_path])
-    assert [source.path.name for source in sources] == ["m.tflite"] and passed_over == ()
+    sources, skipped = read_sources([tmp_path])
+    assert [source.path.name for source in sources] == ["m.tflite"] and skipped == ()
     model.unlink()
     with pytest.raises(DataError, match=r"give the \.tflite"):
         read_source(manifest)
@@ -167,13 +168,13 @@ def test_a_runs_report_and_a_merged_one_are_read(profiled: Path, tmp_path: Path)
     assert again.checks == first.checks
 
 
-def test_a_folder_gives_what_is_ours_and_says_what_is_not(profiled: Path) -> None:
+def test_a_folder_skips_unknown_files_and_lists_them(profiled: Path) -> None:
     written(profiled.parent / "package.json", {"name": "x"})
     written(profiled.parent / ".hidden.json", "{")
     written(profiled.parent / "notes.txt", "x")
-    sources, passed_over = read_sources([profiled.parent])
+    sources, skipped = read_sources([profiled.parent])
     assert [source.path for source in sources] == [profiled]
-    (line,) = passed_over
+    (line,) = skipped
     assert "package.json" in line
 
 
@@ -211,7 +212,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
+def test_a_bad_file_is_an_error_with_its_reason(name: str, tmp_path: Path) -> None:
     make, reason = BAD[name]
     path = written(tmp_path / "bad.json", make())
     with pytest.raises(DataError) as caught:
@@ -241,13 +242,13 @@ def test_each_bad_item_of_a_list_is_named(tmp_path: Path) -> None:
         read_sources([path])
 
 
-def test_damage_of_ours_in_a_folder_is_no_secret(profiled: Path) -> None:
+def test_a_damaged_file_in_a_folder_is_an_error(profiled: Path) -> None:
     written(profiled.parent / "damaged.json", cut(profiled.read_text()))
     with pytest.raises(DataError, match=r"damaged\.json"):
         read_sources([profiled.parent])
 
 
-def test_comparisons_beside_measurements_are_no_news(tmp_path: Path) -> None:
+def test_comparisons_next_to_measurements_add_nothing(tmp_path: Path) -> None:
     content = [measured("a", 1.0).to_dict(), {"format": "edgebert-comparison", "version": 1}]
     source: Source = read_source(written(tmp_path / "c.json", content))
     assert source.measurements == (replace(measured("a", 1.0)),)

@@ -1,7 +1,7 @@
-"""Where measurements were made: devices told apart and named, the same in every table and plot.
+"""Devices and configurations of measurements, with the same names in all tables and plots.
 
-One device is one target, machine, system, runtime and setup: a phone that was measured through adb
-and in its browser, or on its CPU and its GPU, is two devices here, since what runs there differs.
+A device here is a target, machine, system, runtime and setup. A phone that was measured through adb
+and in its browser, or on its CPU and its GPU, counts as two devices, since other code runs there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SESSION_DIGITS = 6
 
 
 class Timed(Protocol):
-    """Anything that says what was timed."""
+    """An object with a thread count, a kind of measurement and a token length."""
 
     @property
     def threads(self) -> int: ...
@@ -33,7 +33,7 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class DeviceKey:
-    """What makes two measurements ones of the same device. Loads and temperatures don't."""
+    """The identity of a device; load and temperature do not count."""
 
     target: str
     name: str
@@ -45,14 +45,14 @@ class DeviceKey:
     setup: str
 
     @property
-    def way(self) -> str:
-        """How it is reached: the target without its address."""
+    def target_kind(self) -> str:
+        """The target without its address, such as `adb`."""
         return self.target.partition(":")[0]
 
 
 @dataclass(frozen=True)
-class Place:
-    """What latencies must have in common to be compared."""
+class Configuration:
+    """The properties that must be equal to compare latencies."""
 
     device: DeviceKey
     threads: int
@@ -61,7 +61,7 @@ class Place:
 
 
 def device_of(m: Measurement) -> DeviceKey:
-    """The device that was measured."""
+    """The device of a measurement."""
     device = m.device
     return DeviceKey(
         m.target,
@@ -75,39 +75,39 @@ def device_of(m: Measurement) -> DeviceKey:
     )
 
 
-def place_of(m: Measurement) -> Place:
-    """What was measured where."""
-    return Place(device_of(m), m.threads, m.kind, m.length)
+def configuration_of(m: Measurement) -> Configuration:
+    """The configuration of a measurement."""
+    return Configuration(device_of(m), m.threads, m.kind, m.length)
 
 
-def place_text(m: Timed) -> str:
-    """What was timed: so many tokens, or text in to label out."""
+def workload_text(m: Timed) -> str:
+    """What was timed: a token length, or text to answer."""
     if m.kind == "end_to_end":
         return "text to answer"
     return "model" if m.length is None else f"{m.length} tokens"
 
 
-def timed_text(m: Timed) -> str:
-    """What was timed, and with how many threads."""
-    return f"{place_text(m)}, {threads_text(m.threads)}"
+def configuration_text(m: Timed) -> str:
+    """What was timed, with the thread count."""
+    return f"{workload_text(m)}, {threads_text(m.threads)}"
 
 
 def device_labels(measurements: Iterable[Measurement]) -> dict[DeviceKey, str]:
-    """A short name for each device, unique among those measured, in the order of the measurements.
+    """A short unique name for each device, in the order of the measurements.
 
-    It is the device's name or processor; with several devices also how each is reached, and then as
-    many further facts as tell them apart.
+    The name is that of the device or of its processor. If there are several devices, the kind of
+    target and as many facts as needed to distinguish them are added.
     """
     keys = list(dict.fromkeys(map(device_of, measurements)))
     parts: dict[DeviceKey, list[str]] = {key: [] for key in keys}
     if len(keys) > 1:
         for key in keys:
-            parts[key].append(key.way)
+            parts[key].append(key.target_kind)
     for fact in ("setup", "runtime", "os", "cores", "architecture", "cpu", "target"):
-        alike = defaultdict(list)
+        same_label = defaultdict(list)
         for key in keys:
-            alike[_label(key, parts[key])].append(key)
-        for group in alike.values():
+            same_label[_label(key, parts[key])].append(key)
+        for group in same_label.values():
             if len({getattr(key, fact) for key in group}) > 1:
                 for key in group:
                     parts[key].append(_fact_text(key, fact))
@@ -117,8 +117,8 @@ def device_labels(measurements: Iterable[Measurement]) -> dict[DeviceKey, str]:
 
 def _label(key: DeviceKey, parts: Sequence[str]) -> str:
     name = key.name or key.cpu or key.target or NOTHING
-    told = ", ".join(filter(None, parts))
-    return f"{name} ({told})" if told else name
+    facts = ", ".join(filter(None, parts))
+    return f"{name} ({facts})" if facts else name
 
 
 def _fact_text(key: DeviceKey, fact: str) -> str:
@@ -126,7 +126,7 @@ def _fact_text(key: DeviceKey, fact: str) -> str:
 
 
 def _numbered(texts: Sequence[str]) -> list[str]:
-    """The texts, with a number behind those that were there before."""
+    """Adds numbers to repeated texts."""
     taken: set[str] = set()
     unique = []
     for text in texts:
@@ -140,28 +140,28 @@ def _numbered(texts: Sequence[str]) -> list[str]:
 
 
 def measurement_names(measurements: Sequence[Measurement]) -> list[str]:
-    """Each measurement's model, told from others in the same place.
+    """A name for each measurement that is unique in its configuration.
 
-    Signatures of one length are named where there are several, and so is the moment where a place
-    was measured more than once.
+    The name is that of the model. The signature is added if several have the same length, and the
+    time if a configuration was measured more than once.
     """
     signatures = defaultdict(set)
     for m in measurements:
-        signatures[place_of(m), m.name].add(m.signature)
+        signatures[configuration_of(m), m.name].add(m.signature)
     plain = [
-        m.name + (f":{m.signature or ''}" * (len(signatures[place_of(m), m.name]) > 1))
+        m.name + (f":{m.signature or ''}" * (len(signatures[configuration_of(m), m.name]) > 1))
         for m in measurements
     ]
-    timed = _told_apart(measurements, plain, lambda m: moment_text(m.measured) or _session(m))
-    return _told_apart(measurements, timed, _session)
+    timed = _distinguished(measurements, plain, lambda m: moment_text(m.measured) or _session(m))
+    return _distinguished(measurements, timed, _session)
 
 
-def _told_apart(
+def _distinguished(
     measurements: Sequence[Measurement], names: Sequence[str], fact: Callable[[Measurement], str]
 ) -> list[str]:
-    seen = Counter((place_of(m), name) for m, name in zip(measurements, names, strict=True))
+    seen = Counter((configuration_of(m), name) for m, name in zip(measurements, names, strict=True))
     return [
-        f"{name}, {fact(m)}" if seen[place_of(m), name] > 1 else name
+        f"{name}, {fact(m)}" if seen[configuration_of(m), name] > 1 else name
         for m, name in zip(measurements, names, strict=True)
     ]
 
@@ -171,25 +171,25 @@ def _session(m: Measurement) -> str:
 
 
 def latest(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """Of each model and signature in each place what was measured last; the order stays."""
+    """The latest measurement of each model, signature and configuration, in the given order."""
     newest: dict[tuple[object, ...], Measurement] = {}
     for m in measurements:
-        key = (place_of(m), m.name, m.signature)
+        key = (configuration_of(m), m.name, m.signature)
         if key not in newest or m.measured >= newest[key].measured:
             newest[key] = m
     kept = set(map(id, newest.values()))
     return [m for m in measurements if id(m) in kept]
 
 
-def common_place(measurements: Sequence[Measurement]) -> Place | None:
-    """Where the most models were measured; None where nothing was.
+def common_configuration(measurements: Sequence[Measurement]) -> Configuration | None:
+    """The configuration in which the most models were measured; None without measurements.
 
-    Of several such places: text to answer before a length, few threads before many, long texts
-    before short ones, and the first device before others.
+    Ties are resolved in this order: text to answer before a token length, fewer threads, longer
+    texts, the first device.
     """
-    names: dict[Place, set[str]] = defaultdict(set)
+    names: dict[Configuration, set[str]] = defaultdict(set)
     for m in measurements:
-        names[place_of(m)].add(m.name)
+        names[configuration_of(m)].add(m.name)
     return max(
         names,
         key=lambda p: (len(names[p]), p.kind == "end_to_end", -p.threads, p.length or 0),

@@ -1,11 +1,16 @@
-"""Devices and moments are told apart by what differs, and by no more."""
+"""Devices and measurements are named by their differences, and by nothing else."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from edgebert.profiling.measurement import Device, Measurement
-from edgebert.reporting.places import common_place, device_labels, latest, measurement_names
+from edgebert.reporting.configurations import (
+    common_configuration,
+    device_labels,
+    latest,
+    measurement_names,
+)
 from edgebert.reporting.report import latency_ratio
 from tests.edgebert.reporting.examples import BROWSER, PHONE, measured
 
@@ -14,11 +19,11 @@ def labels(*measurements: Measurement) -> list[str]:
     return list(device_labels(measurements).values())
 
 
-def test_one_device_has_its_name_alone() -> None:
+def test_a_single_device_has_only_its_name() -> None:
     assert labels(measured("a", 1.0), measured("b", 2.0)) == ["a processor"]
 
 
-def test_several_devices_say_how_they_are_reached() -> None:
+def test_several_devices_have_the_kind_of_target() -> None:
     phone = measured("a", 1.0, target="adb:29051", device=PHONE)
     page = measured("a", 1.0, target="browser", device=PHONE)
     assert labels(measured("a", 1.0), phone, page) == [
@@ -28,7 +33,7 @@ def test_several_devices_say_how_they_are_reached() -> None:
     ]
 
 
-def test_what_differs_tells_like_devices_apart() -> None:
+def test_similar_devices_are_named_by_their_differences() -> None:
     old = measured("a", 1.0, runtime="LiteRT 2.2", device=BROWSER)
     new = replace(old, runtime="LiteRT 2.3")
     larger = replace(new, device=replace(BROWSER, cores=8))
@@ -39,7 +44,7 @@ def test_what_differs_tells_like_devices_apart() -> None:
     ]
 
 
-def test_two_phones_of_one_kind_are_told_by_their_addresses() -> None:
+def test_equal_phones_are_named_by_address() -> None:
     one = measured("a", 1.0, target="adb:one", device=PHONE)
     assert labels(one, replace(one, target="adb:two")) == [
         "Google Pixel 7 (adb, adb:one)",
@@ -47,7 +52,7 @@ def test_two_phones_of_one_kind_are_told_by_their_addresses() -> None:
     ]
 
 
-def test_a_phones_cpu_and_gpu_are_two_places() -> None:
+def test_cpu_and_gpu_of_a_phone_are_two_devices() -> None:
     one, other = (
         measured("a", 1.0, target="adb:x", device=replace(PHONE, details={"delegate": delegate}))
         for delegate in ("cpu", "gpu")
@@ -58,20 +63,20 @@ def test_a_phones_cpu_and_gpu_are_two_places() -> None:
     ]
 
 
-def test_devices_without_any_difference_in_words_are_numbered() -> None:
+def test_devices_with_equal_names_are_numbered() -> None:
     named = measured("a", 1.0, device=Device("X", "", 1, "", ""))
     silent = measured("a", 1.0, device=Device("", "X", 1, "", ""))
     assert len(set(labels(named, silent))) == 2
 
 
-def test_load_and_heat_make_no_other_device() -> None:
+def test_load_and_temperature_do_not_identify_a_device() -> None:
     calm = measured("a", 1.0)
     details = {"thermal state": "severe"}
     busy = replace(calm, device=replace(calm.device, load_average=9.0, details=details))
     assert len(labels(calm, busy)) == 1
 
 
-def test_a_place_measured_twice_has_its_moments_named() -> None:
+def test_repeated_configurations_are_named_by_time() -> None:
     first = measured("a", 1.0)
     later = replace(first, session="two", measured="2026-05-06T07:08:09Z")
     assert measurement_names([first, later, measured("b", 1.0)]) == [
@@ -90,7 +95,7 @@ def test_a_place_measured_twice_has_its_moments_named() -> None:
     ]
 
 
-def test_the_latest_of_a_place_is_by_its_moment_not_by_its_order() -> None:
+def test_the_latest_measurement_is_chosen_by_time_not_by_order() -> None:
     old = measured("a", 1.0)
     new = replace(old, session="two", measured="2027-01-01T00:00:00Z")
     assert latest([new, old]) == [new]
@@ -98,14 +103,14 @@ def test_the_latest_of_a_place_is_by_its_moment_not_by_its_order() -> None:
     assert latest(undated) == undated[1:]
 
 
-def test_the_common_place_is_where_most_models_were_measured() -> None:
+def test_the_common_configuration_has_the_most_models() -> None:
     lonely = [measured("a", 1.0, None), measured("a", 1.0, 64)]
     shared = [measured("a", 1.0, 32), measured("b", 1.0, 32)]
-    place = common_place([*lonely, *shared])
+    place = common_configuration([*lonely, *shared])
     assert place is not None and place.length == 32
-    place = common_place([*lonely, *shared, measured("b", 1.0, None)])
+    place = common_configuration([*lonely, *shared, measured("b", 1.0, None)])
     assert place is not None and place.kind == "end_to_end"
-    assert common_place([]) is None
+    assert common_configuration([]) is None
 
 
 def test_ratios_never_cross_devices() -> None:
@@ -115,7 +120,7 @@ def test_ratios_never_cross_devices() -> None:
     assert latency_ratio(there, [here, there, base_there]) == 0.25
 
 
-def test_a_ratio_is_to_what_took_turns_with_it() -> None:
+def test_a_ratio_refers_to_the_measurement_of_the_same_session() -> None:
     first, second = measured("a", 2.0), measured("a", 8.0, session="two")
     other = measured("b", 4.0, session="two")
     assert latency_ratio(other, [first, second, other]) == 0.5
