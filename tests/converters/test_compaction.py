@@ -1,4 +1,4 @@
-"""What is cut out was zero, and the outputs do not change."""
+"""Compaction removes only zeros and keeps the outputs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ head_subsets = st.fixed_dictionaries(
 
 @given(heads=head_subsets, neurons=subsets)
 @settings(max_examples=15, deadline=None)
-def test_the_outputs_stay(
+def test_compaction_keeps_the_outputs(
     tiny_model: TaskModel,
     tmp_path_factory: pytest.TempPathFactory,
     heads: dict[int, set[int]],
@@ -70,7 +70,7 @@ def test_the_outputs_stay(
         np.testing.assert_allclose(cut[:, :11], full[:, :11], atol=1e-4)
 
 
-def test_nothing_zero_nothing_cut(tiny_model: TaskModel) -> None:
+def test_a_checkpoint_without_pruning_is_unchanged(tiny_model: TaskModel) -> None:
     assert compact(tiny_model.checkpoint) is tiny_model.checkpoint
 
 

@@ -55,7 +55,7 @@ def test_any_bytes_are_json_or_invalid(data: bytes) -> None:
         (b"1.5", "a JSON number"),
     ],
 )
-def test_a_wrong_file_names_itself_what_was_expected_and_what_to_do(tmp_path, data, message):
+def test_a_wrong_file_is_an_error_with_path_and_next_step(tmp_path, data, message):
     path = tmp_path / "settings.json"
     path.write_bytes(data)
     with pytest.raises(ReaderError, match=message) as caught:

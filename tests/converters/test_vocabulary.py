@@ -1,4 +1,4 @@
-"""Reading and writing vocabularies, every file of them, sound and broken."""
+"""Reading and writing all files of vocabularies, valid and broken."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refusal(folder: Path) -> str:
     ],
     ids=["no last line end", "line end", "CRLF", "byte order mark", "empty lines at the end"],
 )
-def test_vocab_txt_in_any_shape(tmp_path: Path, data: bytes) -> None:
+def test_forms_of_vocab_txt(tmp_path: Path, data: bytes) -> None:
     read = read_vocabulary(write_files(tmp_path, vocab_txt=data))
     assert read == vocabulary()
     assert read.size == len(TOKENS)
@@ -140,11 +140,13 @@ def test_no_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("word", "lowercase"), [("Berlin", False), ("berlin", True), ("É", True)])
-def test_unstated_case_is_told_by_the_words(tmp_path: Path, word: str, lowercase: bool) -> None:
+def test_unstated_case_is_inferred_from_the_words(
+    tmp_path: Path, word: str, lowercase: bool
+) -> None:
     assert read_vocabulary(write_files(tmp_path, vocab_txt=[*TOKENS, word])).lowercase is lowercase
 
 
-def test_stated_case_wins_over_the_words(tmp_path: Path) -> None:
+def test_stated_case_has_precedence_over_the_words(tmp_path: Path) -> None:
     write_files(tmp_path, vocab_txt=[*TOKENS, "B"], tokenizer_config={"do_lower_case": True})
     assert read_vocabulary(tmp_path).lowercase is True
 
@@ -168,7 +170,7 @@ def test_rules_of_two_files_disagree(tmp_path: Path) -> None:
     assert "split_chinese_characters is False" in message
 
 
-def test_strip_accents_may_be_spelt_out_in_one_file(tmp_path: Path) -> None:
+def test_strip_accents_may_be_stated_in_one_file(tmp_path: Path) -> None:
     fast = fast_tokenizer(normalizer={"strip_accents": True})
     config = {"do_lower_case": True, "strip_accents": None}
     write_files(tmp_path, tokenizer=fast, tokenizer_config=config)
@@ -386,7 +388,7 @@ def same(one: Vocabulary, other: Vocabulary) -> bool:
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None
 )
 @given(source=vocabularies, text=st.text())
-def test_what_is_written_is_read_again(
+def test_written_files_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, source: Vocabulary, text: str
 ) -> None:
     folder = tmp_path_factory.mktemp("written")
@@ -422,7 +424,7 @@ def test_broken_settings(stored: dict[str, Any], expected: str) -> None:
     assert expected in str(caught.value)
 
 
-def test_written_files_say_what_transformers_asks(tmp_path: Path) -> None:
+def test_written_files_have_the_keys_of_transformers(tmp_path: Path) -> None:
     write_vocabulary(WITH_ADDED, tmp_path, model_max_length=64)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert config["tokenizer_class"] == "BertTokenizer"
@@ -464,7 +466,7 @@ def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
 )
 @given(data=st.data())
-def test_damaged_json_is_refused_or_read(tmp_path: Path, data: st.DataObject) -> None:
+def test_damaged_json_is_an_error_or_read(tmp_path: Path, data: st.DataObject) -> None:
     write_vocabulary(WITH_ADDED, tmp_path)
     (tmp_path / "vocab.txt").unlink(missing_ok=True)
     name = data.draw(st.sampled_from(["tokenizer.json", "tokenizer_config.json"]))

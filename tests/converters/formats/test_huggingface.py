@@ -1,4 +1,4 @@
-"""Hugging Face folders: every way that weights are stored, and that a folder is broken."""
+"""Hugging Face folders: all forms of stored weights, and broken folders."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def assert_same_checkpoint(a: Checkpoint, b: Checkpoint, tolerance: float = 0.0)
         np.testing.assert_allclose(a.weights[name], b.weights[name], atol=tolerance, err_msg=name)
 
 
-def test_what_is_written_is_read(folder: Path, tiny_model: TaskModel) -> None:
+def test_written_files_are_read_back(folder: Path, tiny_model: TaskModel) -> None:
     assert_same_checkpoint(read_folder(folder), tiny_model.checkpoint)
 
 
-def test_what_is_written_has_every_array_of_transformers(tmp_path: Path) -> None:
-    """Names and shapes are those of transformers' own state dict: nothing missing, nothing over."""
+def test_written_files_have_all_arrays_of_transformers(tmp_path: Path) -> None:
+    """Names and shapes equal those of the state dict of transformers."""
     weights = random_weights(REFERENCE_CONFIG)
     write_folder(Checkpoint(REFERENCE_CONFIG, weights, tuple("abcde")), tmp_path)
     written = {k: list(v.shape) for k, v in load_file(tmp_path / "model.safetensors").items()}
@@ -96,7 +96,7 @@ def test_shards_are_read(folder: Path, tiny_model: TaskModel) -> None:
         read_folder(folder)
 
 
-def test_names_of_old_files_are_read(folder: Path, tiny_model: TaskModel) -> None:
+def test_array_names_of_old_files_are_read(folder: Path, tiny_model: TaskModel) -> None:
     arrays = load_file(folder / "model.safetensors")
     old = {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
@@ -108,21 +108,21 @@ def test_names_of_old_files_are_read(folder: Path, tiny_model: TaskModel) -> Non
     assert_same_checkpoint(read_folder(folder), tiny_model.checkpoint)
 
 
-def test_a_pickle_is_refused(folder: Path) -> None:
+def test_a_pickle_is_an_error(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ConversionError, match=r"pytorch_model\.bin, a pickle.*save_pretrained"):
         read_folder(folder)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 200, -100])
-def test_a_truncated_file_is_refused(folder: Path, kept: int) -> None:
+def test_a_truncated_file_is_an_error(folder: Path, kept: int) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ConversionError, match=r"can't be read as safetensors.*truncated"):
         read_folder(folder)
 
 
-def test_no_weights_no_config_no_folder(folder: Path) -> None:
+def test_missing_weights_config_and_folder(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(ConversionError, match=r"has no model\.safetensors"):
         read_folder(folder)
@@ -165,7 +165,9 @@ def test_no_weights_no_config_no_folder(folder: Path) -> None:
         ({"problem_type": "ranking"}, "Received: problem_type 'ranking' and 3 outputs"),
     ],
 )
-def test_a_config_that_does_not_fit(folder: Path, changes: dict[str, Any], message: str) -> None:
+def test_a_config_that_does_not_fit_the_weights(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
     edit_config(folder, **changes)
     with pytest.raises(ConversionError, match=message):
         read_folder(folder)
@@ -179,7 +181,7 @@ def test_all_problems_of_a_config_at_once(folder: Path) -> None:
         assert part in str(caught.value)
 
 
-def test_a_config_that_is_no_json(folder: Path) -> None:
+def test_a_config_that_is_not_json(folder: Path) -> None:
     (folder / "config.json").write_text("{")
     with pytest.raises(ConversionError, match="Received: no JSON"):
         read_folder(folder)

@@ -1,4 +1,4 @@
-"""BERT, DistilBERT and ELECTRA as `transformers` saves them: read, computed and written alike."""
+"""BERT, DistilBERT and ELECTRA: read, computed and written as by `transformers`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "DistilBertForMaskedLM": ("masked-lm", ()),
     "ElectraForMaskedLM": ("masked-lm", ()),
 }
-"""Every golden folder: the task that it is taken to do, and its labels."""
+"""Every golden folder with its detected task and labels."""
 MASKED_LMS = tuple(name for name, (task, _) in FOLDERS.items() if task == "masked-lm")
 OTHERS = tuple(name for name in FOLDERS if name not in MASKED_LMS)
 CLASSIFIERS = {
@@ -78,7 +78,7 @@ WRITTEN_AS = {
     "ElectraForQuestionAnswering": "BertForQuestionAnswering",
     "DistilBertForMaskedLM": "BertForMaskedLM",
 }
-"""Folders that are written as a BERT, which computes the same."""
+"""Folders that are written as a BERT with the same function."""
 TOLERANCE = 1e-4
 
 
@@ -91,7 +91,7 @@ def own_inputs(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
 
 def assert_same_outputs(output: np.ndarray, expected: np.ndarray) -> None:
-    """What is said of padding is nobody's business."""
+    """Sets the outputs of padding to zero, which are not compared."""
     tokens = checkpoint_inputs()["padding_mask"].astype(bool)
     if expected.ndim == 3:
         output, expected = output[tokens], expected[tokens]
@@ -99,7 +99,7 @@ def assert_same_outputs(output: np.ndarray, expected: np.ndarray) -> None:
 
 
 def graph_outputs(checkpoint: Checkpoint, folder: Path) -> np.ndarray:
-    """What the graph of a `.tflite` gives for the golden inputs, `[2, ...]`; spans side by side."""
+    """The outputs of a `.tflite` graph for the golden inputs, `[2, ...]`; spans concatenated."""
     given = outputs_of(checkpoint)
     output = LOGITS if LOGITS in given else given[0]
     path = folder / "graph.tflite"
@@ -116,7 +116,7 @@ def graph_outputs(checkpoint: Checkpoint, folder: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_folder_is_known_by_its_head(name: str) -> None:
+def test_the_task_is_detected_from_the_head(name: str) -> None:
     model = open_model(CHECKPOINTS / name)
     assert (model.task.name, model.labels) == FOLDERS[name]
     assert model.checkpoint.notes == model.history == ()
@@ -145,7 +145,7 @@ def test_the_training_graph_gives_the_outputs_of_transformers(name: str) -> None
 
 
 def masked_lm_outputs(keras_model: Any) -> dict[str, np.ndarray]:
-    """What a masked LM says of every token of the golden inputs, and of the two texts' order."""
+    """The outputs of a masked LM for every token of the golden inputs, and next sentence logits."""
     places = np.tile(np.arange(12, dtype=np.int32), (2, 1))
     outputs = keras_model({**checkpoint_inputs(), "mask_places": places})
     return {name: np.asarray(value) for name, value in outputs.items()}
@@ -154,7 +154,7 @@ def masked_lm_outputs(keras_model: Any) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("name", "trained"), [*((name, False) for name in MASKED_LMS), ("BertForPreTraining", True)]
 )
-def test_hidden_tokens_are_told_as_transformers_tells_them(name: str, trained: bool) -> None:
+def test_masked_tokens_are_predicted_as_by_transformers(name: str, trained: bool) -> None:
     from edgebert.training.fitting import build_frozen
 
     model = open_model(CHECKPOINTS / name)
@@ -166,10 +166,10 @@ def test_hidden_tokens_are_told_as_transformers_tells_them(name: str, trained: b
 
 
 @pytest.mark.parametrize("name", MASKED_LMS)
-def test_the_tflite_graph_tells_hidden_tokens_as_transformers_does(
+def test_the_tflite_graph_predicts_masked_tokens_as_transformers_does(
     name: str, tmp_path: Path
 ) -> None:
-    """The golden inputs have no [MASK]: the graph is told that their commonest token is it."""
+    """The golden inputs have no [MASK], so the graph uses their most common token as [MASK]."""
     inputs, expected = checkpoint_inputs(), checkpoint_output(name)
     asked = int(np.bincount(inputs["token_ids"][inputs["padding_mask"] == 1]).argmax())
     checkpoint = replace(
@@ -194,7 +194,7 @@ def test_electra_s_masked_lm_has_the_exact_gelu_in_its_head() -> None:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_what_is_written_is_read_again(name: str, tmp_path: Path) -> None:
+def test_written_files_are_read_back(name: str, tmp_path: Path) -> None:
     model = open_model(CHECKPOINTS / name)
     again = open_model(model.save(tmp_path / "saved"))
     assert (again.task.name, again.labels, again.history) == (model.task.name, model.labels, ())
@@ -203,7 +203,7 @@ def test_what_is_written_is_read_again(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_what_is_written_has_the_arrays_and_the_config_of_transformers(
+def test_written_folders_have_the_arrays_and_the_config_of_transformers(
     name: str, tmp_path: Path
 ) -> None:
     source = CHECKPOINTS / name
@@ -233,7 +233,7 @@ def test_what_is_written_has_the_arrays_and_the_config_of_transformers(
     }
 
 
-def test_segments_that_distilbert_learnt_go_into_its_positions(tmp_path: Path) -> None:
+def test_learned_segments_of_distilbert_are_added_to_its_positions(tmp_path: Path) -> None:
     checkpoint = read_folder(CHECKPOINTS / "DistilBertForSequenceClassification")
     row = np.arange(8, dtype=np.float32)[None]
     trained = checkpoint.with_weights({**checkpoint.weights, "embeddings.segment": row})
@@ -244,7 +244,7 @@ def test_segments_that_distilbert_learnt_go_into_its_positions(tmp_path: Path) -
     np.testing.assert_array_equal(written, checkpoint.weights["embeddings.position"] + row)
 
 
-def test_a_distilbert_classifier_tells_no_segments_apart() -> None:
+def test_a_distilbert_classifier_has_no_segments() -> None:
     model = open_model(CHECKPOINTS / "DistilBertForSequenceClassification")
     assert set(model.tokenizer.encode("good movie", "bad movie").segment_ids) == {0}
     (batch,) = model.tokenizer.encode_batch(["good movie"], 5, ["bad movie"])
@@ -258,7 +258,7 @@ def test_a_distilbert_classifier_tells_no_segments_apart() -> None:
         ({"layer_norm_epsilon": 1e-6}, "a LayerNorm epsilon other than 1e-12: 1e-06"),
     ],
 )
-def test_what_distilbert_can_not_hold(
+def test_checkpoints_that_distilbert_cannot_represent(
     changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     checkpoint = read_folder(CHECKPOINTS / "DistilBertForSequenceClassification")
@@ -266,7 +266,7 @@ def test_what_distilbert_can_not_hold(
         write_folder(replace(checkpoint, config=replace(checkpoint.config, **changes)), tmp_path)
 
 
-def test_a_small_electra_is_refused(tmp_path: Path) -> None:
+def test_a_small_electra_is_an_error(tmp_path: Path) -> None:
     shutil.copytree(CHECKPOINTS / "ElectraModel", tmp_path, dirs_exist_ok=True)
     edit_config(tmp_path, embedding_size=4)
     with pytest.raises(
@@ -275,7 +275,7 @@ def test_a_small_electra_is_refused(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_a_saved_model_says_its_own_padding(tmp_path: Path) -> None:
+def test_a_saved_model_has_its_padding_id(tmp_path: Path) -> None:
     model = open_model(CHECKPOINTS / "BertModel")
     tokens = list(model.tokenizer.vocabulary.tokens)
     tokens[0], tokens[7] = tokens[7], tokens[0]
@@ -289,19 +289,19 @@ def test_a_saved_model_says_its_own_padding(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy of a golden folder, to be spoilt."""
+    """A copy of a golden folder, to be damaged by a test."""
     return Path(shutil.copytree(CHECKPOINTS / request.param, tmp_path / request.param))
 
 
 def edit_arrays(folder: Path, **changes: np.ndarray | None) -> None:
-    """Adds arrays to a folder, or takes them out where they are None."""
+    """Adds arrays to a folder, or removes those that are None."""
     path = folder / "model.safetensors"
     arrays = {**load_file(path), **changes}
     save_file({name: value for name, value in arrays.items() if value is not None}, path)
 
 
 def assert_left_out_of_a_base(folder: Path, message: str) -> None:
-    """Refused with the message; as a base the encoder is read, and a note says why."""
+    """Checks that the folder is an error, and that as a base it is read with a note."""
     with pytest.raises(ModelError, match=message):
         open_model(folder)
     base = open_model(folder, as_base=True)
@@ -323,7 +323,7 @@ def assert_left_out_of_a_base(folder: Path, message: str) -> None:
     ],
     indirect=["folder"],
 )
-def test_a_head_that_only_the_config_has(folder: Path, gone: str) -> None:
+def test_a_head_without_weights(folder: Path, gone: str) -> None:
     others = {"cls.seq_relationship.bias": None} if "seq_relationship" in gone else {}
     edit_arrays(folder, **{gone: None}, **others)
     assert_left_out_of_a_base(
@@ -340,7 +340,7 @@ def test_spans_of_another_width(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["BertRegression"], indirect=True)
 @pytest.mark.parametrize("problem", ["single_label_classification", "multi_label_classification"])
-def test_one_output_that_is_no_score(folder: Path, problem: str) -> None:
+def test_one_output_that_is_not_a_regression(folder: Path, problem: str) -> None:
     edit_config(folder, problem_type=problem)
     if problem == "single_label_classification":
         assert_left_out_of_a_base(folder, f"problem_type '{problem}' and 1 outputs")
@@ -349,7 +349,7 @@ def test_one_output_that_is_no_score(folder: Path, problem: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["BertRegression"], indirect=True)
-def test_one_output_without_a_problem_is_a_score(folder: Path) -> None:
+def test_one_output_without_a_problem_type_is_a_regression(folder: Path) -> None:
     edit_config(folder, problem_type=None)
     assert open_model(folder).task.name == "regression"
 
@@ -363,8 +363,8 @@ def test_one_output_without_a_problem_is_a_score(folder: Path) -> None:
     ],
     indirect=["folder"],
 )
-def test_a_decoder_of_its_own(folder: Path, decoder: str) -> None:
-    """Equal to the embedding table it is read; another one, or none where none is tied, is not."""
+def test_an_untied_decoder(folder: Path, decoder: str) -> None:
+    """A decoder that equals the embedding table is read; another or a missing one is an error."""
     expected = read_folder(folder)
     table = expected.weights["embeddings.token"]
     edit_config(folder, tie_word_embeddings=False)
@@ -387,8 +387,8 @@ def test_the_bias_of_a_masked_lm_has_two_names(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["BertForPreTraining"], indirect=True)
-def test_a_pretrained_bert_that_is_called_a_masked_lm(folder: Path) -> None:
-    """As Google's released models are called on the hub: both heads are there, and are read."""
+def test_a_pretrained_bert_with_the_class_of_a_masked_lm(folder: Path) -> None:
+    """Google's released models on the hub have this class and both heads, which are read."""
     expected = read_folder(folder)
     edit_config(folder, architectures=["BertForMaskedLM"])
     assert_same_checkpoint(read_folder(folder), expected)
@@ -402,14 +402,14 @@ def test_a_pretrained_bert_that_is_called_a_masked_lm(folder: Path) -> None:
 @pytest.mark.parametrize(
     "folder", [name for name in FOLDERS if name.startswith(("Bert", "Distil"))], indirect=True
 )
-def test_a_folder_without_a_class_is_known_by_its_arrays(folder: Path) -> None:
+def test_the_head_of_a_folder_without_a_class_is_detected_from_its_arrays(folder: Path) -> None:
     edit_config(folder, architectures=None)
     assert (open_model(folder).task.name, open_model(folder).labels) == FOLDERS[folder.name]
 
 
 @pytest.mark.parametrize("folder", ["BertForSequenceClassification"], indirect=True)
 @pytest.mark.parametrize("kind", ["BertForMultipleChoice", "BertForNextSentencePrediction"])
-def test_a_class_whose_head_is_not_read(folder: Path, kind: str) -> None:
+def test_a_class_whose_head_is_not_supported(folder: Path, kind: str) -> None:
     edit_config(folder, architectures=[kind])
     with pytest.raises(ModelError, match=f"Received: {kind}, whose head is not supported; it can"):
         open_model(folder)
@@ -420,15 +420,15 @@ def test_a_class_whose_head_is_not_read(folder: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["qa", "classification"])
-def test_a_head_is_dropped_where_another_is_trained(task: str) -> None:
-    """A base keeps its head until the task that is trained on it says what it needs."""
+def test_another_head_is_dropped_for_training(task: str) -> None:
+    """A base keeps its head until a task with another head is trained."""
     base = open_model(CHECKPOINTS / "BertForTokenClassification", as_base=True)
     assert base.checkpoint.head == heads.TOKEN_CLASSIFIER
     prepared = task_named(task).prepare_checkpoint(base.checkpoint, TaskSettings(task=task))
     assert (prepared.head, prepared.labels) == (heads.ENCODER, ())
 
 
-def test_a_masked_lm_as_transformers_can_not_hold_it(tmp_path: Path) -> None:
+def test_masked_lms_that_transformers_cannot_represent(tmp_path: Path) -> None:
     checkpoint = read_folder(CHECKPOINTS / "BertForPreTraining")
     for changes, message in (
         ({"masked_lm_epsilon": 1e-5}, "a LayerNorm epsilon of 1e-05 in the masked LM's head"),
@@ -441,7 +441,7 @@ def test_a_masked_lm_as_transformers_can_not_hold_it(tmp_path: Path) -> None:
             write_folder(replace(checkpoint, config=config), tmp_path)
 
 
-def test_a_pooler_that_a_bert_can_not_hold_is_left_out_where_nothing_reads_it(
+def test_an_unused_pooler_that_bert_cannot_represent_is_left_out(
     tmp_path: Path,
 ) -> None:
     """A masked LM on the encoder of a DistilBERT classifier."""

@@ -1,4 +1,4 @@
-"""keras-hub's backbone computes what the original library does, and weights survive the trip."""
+"""keras-hub's backbone computes the original outputs, and weights survive a round trip."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_every_name_is_there_once(head: str) -> None:
         assert len(names) == len(set(names))
 
 
-def test_neutral_names_and_those_of_keras_tell_the_heads_apart() -> None:
+def test_neutral_names_and_keras_names_identify_the_heads() -> None:
     for column in ("neutral", "keras_hub"):
         names = [getattr(row, column) for row in rows(3)]
         assert len(names) == len(set(names))
 
 
-def test_weights_survive_the_trip(tiny_model: TaskModel) -> None:
+def test_weights_survive_a_round_trip(tiny_model: TaskModel) -> None:
     keras_model = tiny_model.keras_model()
     weights = read_weights(keras_model, tiny_model.checkpoint.config.num_layers)
     assert weights.keys() == tiny_model.checkpoint.weights.keys()

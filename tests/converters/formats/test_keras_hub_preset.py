@@ -60,7 +60,7 @@ def with_random_weights(model: Any) -> Any:
 
 
 def keras_hub_classifier(activation: str | None = None, count: int = 3) -> Any:
-    """keras-hub's own classifier."""
+    """A classifier of keras-hub."""
     import keras_hub
 
     preprocessor = keras_hub.models.BertTextClassifierPreprocessor(
@@ -127,7 +127,7 @@ def test_a_backbone_computes_what_keras_hub_does(classifier: Any, tmp_path: Path
     np.testing.assert_allclose(np.asarray(model.keras_model()(inputs)), expected, atol=1e-4)
 
 
-def test_several_labels_a_text(tmp_path: Path) -> None:
+def test_several_labels_per_text(tmp_path: Path) -> None:
     """A sigmoid activation means that labels do not exclude each other."""
     classifier = keras_hub_classifier("sigmoid")
     classifier.save_to_preset(str(tmp_path))
@@ -138,7 +138,7 @@ def test_several_labels_a_text(tmp_path: Path) -> None:
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), expected, atol=1e-4)
 
 
-def test_one_output_is_a_score(tmp_path: Path) -> None:
+def test_one_output_is_a_regression(tmp_path: Path) -> None:
     classifier = keras_hub_classifier(count=1)
     classifier.save_to_preset(str(tmp_path))
     model = open_model(tmp_path)
@@ -147,8 +147,8 @@ def test_one_output_is_a_score(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.asarray(model.keras_model()(batch(model))), expected, atol=1e-4)
 
 
-def test_a_masked_lm_tells_the_tokens_that_keras_hub_does(tmp_path: Path) -> None:
-    """Its head has the exact GELU and an epsilon of its own, whatever the encoder has."""
+def test_a_masked_lm_predicts_the_same_tokens_as_keras_hub(tmp_path: Path) -> None:
+    """Its head has the exact GELU and a separate epsilon, independent of the encoder."""
     import keras_hub
 
     preprocessor = keras_hub.models.BertMaskedLMPreprocessor(
@@ -169,7 +169,7 @@ def test_a_masked_lm_tells_the_tokens_that_keras_hub_does(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("pooling", "normalize"), [("mean", True), ("max", False)])
-def test_an_embedder_gives_the_vectors_that_keras_hub_does(
+def test_an_embedder_gives_the_same_vectors_as_keras_hub(
     pooling: str, normalize: bool, tmp_path: Path
 ) -> None:
     import keras_hub
@@ -194,7 +194,7 @@ def test_an_embedder_gives_the_vectors_that_keras_hub_does(
 
 
 @pytest.mark.parametrize("task", ["classification", "multi-label", "regression"])
-def test_what_we_write_keras_hub_opens(
+def test_keras_hub_opens_written_presets(
     task: str, tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     import keras_hub
@@ -213,7 +213,7 @@ def test_what_we_write_keras_hub_opens(
     assert open_model(tmp_path).tokenizer.vocabulary.tokens == tiny_vocabulary.tokens
 
 
-def test_a_masked_lm_that_we_write_keras_hub_opens(
+def test_keras_hub_opens_a_written_masked_lm(
     tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     import keras_hub
@@ -234,7 +234,7 @@ def test_a_masked_lm_that_we_write_keras_hub_opens(
     assert_same_checkpoint(read_folder(tmp_path), model.checkpoint.with_weights(kept))
 
 
-def test_an_embedder_that_we_write_keras_hub_opens(
+def test_keras_hub_opens_a_written_embedder(
     tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     import keras_hub
@@ -265,7 +265,7 @@ def test_an_embedder_that_we_write_keras_hub_opens(
         ),
     ],
 )
-def test_tasks_that_keras_hub_has_not(
+def test_tasks_that_keras_hub_does_not_have(
     task: str,
     changes: dict[str, Any],
     message: str,
@@ -301,7 +301,7 @@ def test_an_encoder_without_a_pooler_is_written(
         ({}, {"split_chinese_characters": False}, "splits Chinese characters"),
     ],
 )
-def test_what_a_preset_can_not_hold(
+def test_models_that_a_preset_cannot_represent(
     config: dict[str, Any],
     vocabulary: dict[str, Any],
     message: str,
@@ -315,7 +315,7 @@ def test_what_a_preset_can_not_hold(
 
 
 @pytest.mark.parametrize("file", ["model.weights.h5", "task.weights.h5"])
-def test_a_truncated_file_is_refused(preset: Path, file: str) -> None:
+def test_a_truncated_file_is_an_error(preset: Path, file: str) -> None:
     path = preset / file
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ModelError, match=rf"{file} can't be read \(.*truncated"):
@@ -345,7 +345,7 @@ def test_a_truncated_file_is_refused(preset: Path, file: str) -> None:
         ("tokenizer.json", {"split": False}, "does not split text into words"),
     ],
 )
-def test_files_that_do_not_fit(
+def test_files_that_do_not_fit_together(
     preset: Path, file: str, changes: dict[str, Any], message: str
 ) -> None:
     edit(preset / file, **changes)
@@ -353,7 +353,7 @@ def test_files_that_do_not_fit(
         open_model(preset)
 
 
-def test_a_file_without_some_of_the_arrays_is_refused(preset: Path) -> None:
+def test_a_file_with_missing_arrays_is_an_error(preset: Path) -> None:
     import h5py
 
     with h5py.File(preset / "model.weights.h5", "r+") as file:

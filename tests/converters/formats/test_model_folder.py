@@ -1,4 +1,4 @@
-"""Folders are known by what they hold."""
+"""The format of a folder is detected from its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def files(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_golden_folders_are_recognised() -> None:
+def test_formats_of_golden_folders_are_detected() -> None:
     assert recognise(CHECKPOINTS / "GoogleTF1").name == "Google TF1 checkpoint"
     assert recognise(CHECKPOINTS / "ElectraModel").name == "Hugging Face folder"
 
@@ -32,13 +32,13 @@ def test_a_preset_and_sentence_transformers_have_a_config_json_too(tmp_path: Pat
     assert recognise(tmp_path).name == "sentence-transformers folder"
 
 
-def test_hugging_face_files_beside_googles_are_read(tmp_path: Path) -> None:
+def test_hugging_face_files_have_precedence_over_those_of_google(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(CHECKPOINTS / "GoogleTF1", tmp_path / "both"))
     shutil.copy(CHECKPOINTS / "BertModel" / "config.json", folder)
     assert recognise(folder).name == "Hugging Face folder"
 
 
-def test_a_folder_of_no_format_says_what_was_expected(tmp_path: Path) -> None:
+def test_a_folder_of_no_known_format_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConversionError) as caught:
         recognise(files(tmp_path, "notes.txt"))
     message = str(caught.value)

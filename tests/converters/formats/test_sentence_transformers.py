@@ -1,4 +1,4 @@
-"""sentence-transformers folders: the encoder and what stands behind it."""
+"""sentence-transformers folders: the encoder, pooling, dense layers and normalization."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_modules(folder: Path, *modules: tuple[str, str]) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An encoder in a folder of its own, mean and max pooling, a dense layer, normalization."""
+    """An encoder in a separate folder, mean and max pooling, a dense layer, normalization."""
     shutil.copytree(CHECKPOINTS / "BertModel", tmp_path / "0_Transformer")
     write_json(tmp_path / "0_Transformer" / "sentence_bert_config.json", {"max_seq_length": 9})
     modes = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -87,7 +87,7 @@ def test_it_opens_as_a_model_of_embeddings(folder: Path) -> None:
     }
 
 
-def test_what_is_saved_comes_back(folder: Path, tmp_path: Path) -> None:
+def test_a_saved_model_is_read_back(folder: Path, tmp_path: Path) -> None:
     model = open_model(folder)
     out = tmp_path / "out"
     for _ in range(2):  # the second time into a folder that is there
@@ -101,14 +101,16 @@ def test_what_is_saved_comes_back(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pooling", [*((name,) for name in POOLINGS), ("mean", "max"), POOLINGS])
-def test_every_pooling_comes_back(folder: Path, tmp_path: Path, pooling: tuple[str, ...]) -> None:
+def test_every_pooling_is_read_back(folder: Path, tmp_path: Path, pooling: tuple[str, ...]) -> None:
     model = open_model(folder)
     checkpoint = replace(model.checkpoint, sentence=SentenceHead(pooling, (), normalize=False))
     replace(model, checkpoint=checkpoint).save(tmp_path / "out")
     assert open_model(tmp_path / "out").checkpoint.sentence == checkpoint.sentence
 
 
-def test_another_model_in_the_same_place_has_no_modules(folder: Path, tmp_path: Path) -> None:
+def test_another_model_saved_to_the_same_folder_has_no_modules(
+    folder: Path, tmp_path: Path
+) -> None:
     model = open_model(folder)
     model.save(tmp_path / "out")
     bare = replace(model.checkpoint, sentence=None)
@@ -138,7 +140,7 @@ def test_a_dense_layer_without_a_bias(folder: Path) -> None:
     assert not read_modules(folder).weights["sentence.dense.0.bias"].any()
 
 
-def test_a_dense_layer_takes_what_stands_before_it(folder: Path) -> None:
+def test_the_input_size_of_a_dense_layer_is_checked(folder: Path) -> None:
     write_json(folder / "1_Pooling" / "config.json", {"pooling_mode": ["mean", "max"]})
     with pytest.raises(
         ModelError, match=r"expects 8 inputs\. Received: 16, from mean, max pooling"
@@ -146,7 +148,7 @@ def test_a_dense_layer_takes_what_stands_before_it(folder: Path) -> None:
         open_model(folder)
 
 
-def test_text_is_lower_cased_where_the_folder_says_so(folder: Path) -> None:
+def test_lowercasing_stated_by_the_folder(folder: Path) -> None:
     encoder = folder / "0_Transformer"
     config = json.loads((encoder / "tokenizer_config.json").read_text())
     cased = {**config, "do_lower_case": False, "strip_accents": None}
@@ -165,7 +167,7 @@ def test_a_prompt_before_every_text_is_noted(folder: Path) -> None:
     assert "has the prompt 'query: ' (query) for every text: edgebert does not" in note
 
 
-def test_modules_of_a_newer_release_are_known_by_their_class(folder: Path) -> None:
+def test_modules_of_newer_releases_are_detected_by_their_class(folder: Path) -> None:
     write_modules(folder, ("0_Transformer", "sentence_transformers.base.modules.x.Transformer"))
     assert read_modules(folder).head is None
     assert open_model(folder).task.name == "encoder"
@@ -174,7 +176,7 @@ def test_modules_of_a_newer_release_are_known_by_their_class(folder: Path) -> No
 @pytest.mark.parametrize(
     "kinds", [("Normalize",), ("Dense", "Pooling"), ("Pooling", "Normalize", "Dense")]
 )
-def test_an_order_that_is_not_known(folder: Path, kinds: tuple[str, ...]) -> None:
+def test_an_unknown_order_of_modules(folder: Path, kinds: tuple[str, ...]) -> None:
     paths = {"Pooling": "1_Pooling", "Dense": "2_Dense", "Normalize": "3_Normalize"}
     modules = [(paths[kind], f"{MODULES}.{kind}") for kind in kinds]
     write_modules(folder, ("0_Transformer", f"{MODULES}.Transformer"), *modules)
@@ -194,7 +196,7 @@ def test_unknown_modules_are_all_named(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("modules", [(), (("1_Pooling", f"{MODULES}.Pooling"),)])
-def test_no_encoder_in_the_first_place(folder: Path, modules: tuple[Any, ...]) -> None:
+def test_the_encoder_must_be_the_first_module(folder: Path, modules: tuple[Any, ...]) -> None:
     write_modules(folder, *modules)
     with pytest.raises(
         ConversionError, match="expected exactly one Transformer, as the first module"
@@ -223,15 +225,13 @@ def test_no_encoder_in_the_first_place(folder: Path, modules: tuple[Any, ...]) -
         ),
     ],
 )
-def test_files_that_are_not_as_expected(
-    folder: Path, file: str, content: Any, message: str
-) -> None:
+def test_files_with_wrong_content(folder: Path, file: str, content: Any, message: str) -> None:
     write_json(folder / file, content)
     with pytest.raises(ConversionError, match=message):
         read_modules(folder)
 
 
-def test_files_that_are_not_there(folder: Path) -> None:
+def test_missing_files(folder: Path) -> None:
     (folder / "2_Dense" / "model.safetensors").unlink()
     with pytest.raises(ConversionError, match=r"2_Dense has no model\.safetensors"):
         read_modules(folder)

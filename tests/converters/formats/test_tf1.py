@@ -1,4 +1,4 @@
-"""Google's TF1 folders: what modeling.py computes, what is skipped, and every way to be broken."""
+"""Google's TF1 folders: outputs of modeling.py, skipped tensors, and broken files."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_pretraining_heads_equal_those_of_run_pretraining() -> None:
     np.testing.assert_allclose(following, tf1_output("next_sentence"), atol=1e-4)
 
 
-def test_what_was_opened_and_assumed_is_in_the_history() -> None:
+def test_the_history_has_format_and_assumptions() -> None:
     (entry,) = open_model(GOOGLE).history
     assert (entry["stage"], entry["format"]) == ("open", "Google TF1 checkpoint")
     assert "text is lower-cased, since no word has upper-case letters" in entry["notes"][0]
@@ -122,10 +122,10 @@ def test_labels_come_from_their_file(google: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression", "qa", "masked-lm", "encoder"])
-def test_a_checkpoint_of_our_own_survives_the_trip(
+def test_a_written_tf1_checkpoint_survives_a_round_trip(
     task: str, tiny_config: BertConfig, tmp_path: Path
 ) -> None:
-    """Google's programs have a head for texts, for spans and for pre-training."""
+    """Google's programs have heads for text classification, spans and pre-training."""
     config = replace(tiny_config, activation=GELU_TANH)
     checkpoint = random_checkpoint(config)
     if task != "encoder":
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_our_own_survives_the_trip(
     assert bool(read.notes) == (task == "regression")
 
 
-def test_a_fine_tuned_head_goes_before_those_of_pretraining(
+def test_a_fine_tuned_head_has_precedence_over_pretraining_heads(
     tiny_config: BertConfig, tmp_path: Path
 ) -> None:
     config = replace(tiny_config, activation=GELU_TANH)
@@ -180,7 +180,7 @@ def test_all_missing_tensors_are_listed(tiny_config: BertConfig, tmp_path: Path)
     assert all(name in str(caught.value) for name in gone)
 
 
-def test_a_head_without_all_its_tensors_is_a_base(tiny_config: BertConfig, tmp_path: Path) -> None:
+def test_a_model_with_an_incomplete_head_is_a_base(tiny_config: BertConfig, tmp_path: Path) -> None:
     tensors = tf1_tensors(random_task_checkpoint(tiny_config, "masked-lm"))
     gone = ("cls/predictions/transform/dense/kernel", "cls/seq_relationship/output_bias")
     write_tf1(tmp_path, tiny_config, {k: v for k, v in tensors.items() if k not in gone})
@@ -202,14 +202,14 @@ def test_spans_of_another_width(tiny_config: BertConfig, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
 @pytest.mark.parametrize("kept", [0, 1000])
-def test_a_truncated_file_is_refused(google: Path, part: str, kept: int) -> None:
+def test_a_truncated_file_is_an_error(google: Path, part: str, kept: int) -> None:
     path = google / f"bert_model.ckpt.{part}"
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ConversionError, match=r"can't be read as a TF1 checkpoint.*truncated"):
         read_folder(google)
 
 
-def test_a_changed_byte_is_refused(google: Path) -> None:
+def test_a_changed_byte_is_an_error(google: Path) -> None:
     path = google / "bert_model.ckpt.data-00000-of-00001"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -218,7 +218,7 @@ def test_a_changed_byte_is_refused(google: Path) -> None:
         read_folder(google)
 
 
-def test_files_that_are_not_there(google: Path) -> None:
+def test_missing_files(google: Path) -> None:
     os.rename(google / "bert_config.json", google / "config")
     with pytest.raises(ModelError, match=r"has a TF1 checkpoint but no bert_config\.json"):
         open_model(google)
@@ -248,7 +248,9 @@ def test_several_checkpoints_in_one_folder(google: Path) -> None:
         ({"type_vocab_size": "two"}, "num_segments must be a whole number"),
     ],
 )
-def test_a_config_that_does_not_fit(google: Path, changes: dict[str, Any], message: str) -> None:
+def test_a_config_that_does_not_fit_the_weights(
+    google: Path, changes: dict[str, Any], message: str
+) -> None:
     edit(google, **changes)
     with pytest.raises(ConversionError, match=message):
         read_folder(google)
@@ -263,7 +265,7 @@ def test_a_vocabulary_of_another_size(google: Path) -> None:
         open_model(google)
 
 
-def test_a_tf1_model_is_saved_as_any_other(tmp_path: Path) -> None:
+def test_a_tf1_model_is_saved_as_a_hugging_face_folder(tmp_path: Path) -> None:
     model = open_model(GOOGLE)
     again = open_model(model.save(tmp_path / "saved"))
     assert isinstance(again, TaskModel)

@@ -24,7 +24,8 @@ def test_a_head_that_is_left_out_is_said_on_stderr(
     assert said.out == ""
     assert said.err == (
         "Opened a Hugging Face folder: encoder, 2 layers of 8.\n"
-        f"{folder}: the head is left out: it is a BertForMultipleChoice, whose head is not supported.\n"
+        f"{folder}: the head is left out: it is a BertForMultipleChoice, whose head is not "
+        "supported.\n"
     )
 
 

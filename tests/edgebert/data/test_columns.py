@@ -1,4 +1,4 @@
-"""Columns of tables: pairs of texts, lists of labels, scores; found by name, or refused."""
+"""Columns of tables: pairs of texts, lists of labels, scores; found by name, or an error."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def as_jsonl(table: list[tuple[str, ...]]) -> str:
     [("tsv", as_tsv, "\t\n"), ("csv", as_csv, ""), ("jsonl", as_jsonl, "")],
 )
 @given(data=st.data(), names=st.sampled_from(PAIR_COLUMNS))
-def test_pairs_that_are_written_are_read(
+def test_written_pairs_are_read_back(
     tmp_path: Path,
     ending: str,
     form: Callable[[list[tuple[str, ...]]], str],
@@ -102,7 +102,7 @@ def test_columns_of_pairs_are_found_by_name(tmp_path: Path, first: str, second: 
         ("sentence1\tsentence2\tlabel", DataSettings("sentence2", "sentence1"), ("2", "1")),
     ],
 )
-def test_columns_of_pairs_may_be_named(
+def test_named_columns_of_pairs(
     tmp_path: Path, header: str, columns: DataSettings, expected: tuple[str, str]
 ) -> None:
     assert rows(write(tmp_path, "a.tsv", f"{header}\n1\t2\tyes\n"), PAIRS, columns) == [
@@ -110,7 +110,7 @@ def test_columns_of_pairs_may_be_named(
     ]
 
 
-def test_a_text_column_that_is_named_alone_gives_single_texts(tmp_path: Path) -> None:
+def test_only_a_named_text_column_gives_single_texts(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "sentence1\tsentence2\tlabel\none\ttwo\tyes\n")
     assert read_dataset(path, "sentence2").examples == (Example("two", "yes"),)
     assert read_dataset(path, "sentence2", pair_column="sentence1").examples == (
@@ -149,14 +149,14 @@ def test_unclear_columns_of_pairs(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("wanted", [PAIRS, RowSpec(ONE_LABEL)])
-def test_rows_that_lack_something(
+def test_rows_with_missing_values(
     tmp_path: Path, name: str, content: str, expected: str, wanted: RowSpec
 ) -> None:
     message = refusal(write(tmp_path, name, content), wanted)
     assert expected in message and "and a label in every row" in message
 
 
-def test_one_text_a_line_has_no_pairs(tmp_path: Path) -> None:
+def test_one_text_per_line_has_no_pairs(tmp_path: Path) -> None:
     path = write(tmp_path, "a.txt", "one\n")
     assert "without second texts" in refusal(path, replace(PAIRS, labels="none"))
     with pytest.raises(UsageError, match="no column names"):
@@ -205,7 +205,7 @@ def test_lists_of_labels_in_tables(tmp_path: Path) -> None:
         rows(path, wanted, DataSettings(label_separator=""))
 
 
-def test_a_column_of_labels_goes_before_one_of_a_label(tmp_path: Path) -> None:
+def test_a_column_of_labels_has_precedence_over_a_column_of_one_label(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\tlabels\none\tx\ta|b\n")
     assert rows(path, RowSpec(LABEL_LIST))[0][2] == ("a", "b")
     assert rows(path, RowSpec(ONE_LABEL))[0][2] == "x"
@@ -230,7 +230,7 @@ def test_broken_lists_of_labels(tmp_path: Path, cell: str, expected: str) -> Non
     assert expected in message and "a text and labels in every row" in message
 
 
-def test_a_list_where_one_label_is_wanted(tmp_path: Path) -> None:
+def test_a_list_instead_of_one_label(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", '{"text": "one", "label": ["a"]}\n')
     assert "--task multi-label" in refusal(path, RowSpec(ONE_LABEL))
 
@@ -242,7 +242,7 @@ def test_a_list_where_one_label_is_wanted(tmp_path: Path) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
 )
 @given(scores=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=6))
-def test_scores_that_are_written_are_read(tmp_path: Path, scores: list[float]) -> None:
+def test_written_scores_are_read_back(tmp_path: Path, scores: list[float]) -> None:
     tsv = write(tmp_path, "a.tsv", "text\tscore\n" + "".join(f"one\t {s!r}\n" for s in scores))
     lines = "".join(json.dumps({"text": "one", "score": score}) + "\n" for score in scores)
     for path in (tsv, write(tmp_path, "a.jsonl", lines)):
@@ -255,7 +255,7 @@ def test_columns_of_scores(tmp_path: Path, name: str) -> None:
     assert rows(path, RowSpec(SCORE)) == [("a", "b", 2.5)]
 
 
-def test_a_score_goes_before_a_label(tmp_path: Path) -> None:
+def test_a_score_column_has_precedence_over_a_label_column(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\tscore\none\tgood\t2\n")
     assert rows(path, RowSpec(SCORE))[0][2] == 2.0
     both = write(tmp_path, "b.tsv", "text\trating\tscore\none\t1\t2\n")

@@ -1,4 +1,4 @@
-"""Tagged sentences: what is read, what is left out, and all that is wrong with a file."""
+"""Tagged sentences: what is read, what is skipped, and the problems of a file."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_columns(file: Any, text: str) -> None:
     assert [words for words, _ in read(file(text), labels="none")] == [words for words, _ in TWO]
 
 
-def test_a_sentence_is_a_text_with_single_spaces(file: Any) -> None:
+def test_the_text_of_a_sentence_has_single_spaces(file: Any) -> None:
     data = read_tagged(file("turn\tO\nit\tO\n\nnow\tO\n"))
     assert data.texts == ("turn it", "now")
     assert data.name == "data"
 
 
-def test_words_that_look_like_comments_stay(file: Any) -> None:
+def test_words_that_look_like_comments_are_kept(file: Any) -> None:
     text = "#\tO\n#win\tO\n\n#win\tO\n# 1\tO\n\n# 1\tO\n"
     assert read(file(text)) == [
         (("#", "#win"), ("O", "O")),
@@ -134,7 +134,7 @@ def test_broken_bio(file: Any) -> None:
     assert len(read(file(text))) == 7, "parts of speech may have any names"
 
 
-def test_a_line_that_is_left_out_breaks_no_tags(file: Any) -> None:
+def test_a_skipped_line_makes_no_tags_invalid(file: Any) -> None:
     path = file("a\tO\nb B-X\nc\tI-X\n\nd\tO\n")
     assert problems(path, entities=True) == ["line 2: 1 columns, most lines have 2"]
 
@@ -218,7 +218,7 @@ NAMES = st.text(st.characters(categories=["L", "N"], codec="utf-8"), min_size=1)
         st.lists(st.tuples(WORDS, NAMES), min_size=1, max_size=5), min_size=1, max_size=5
     )
 )
-def test_what_is_written_with_tabs_is_read(
+def test_written_tabs_are_read_back(
     sentences: list[list[tuple[str, str]]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assume(not any(word.startswith("-DOCSTART-") for rows in sentences for word, _ in rows))

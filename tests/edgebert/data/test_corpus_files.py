@@ -1,4 +1,4 @@
-"""Running text: its documents are found in one pass and read when they are asked for."""
+"""Running text: documents are found in one pass and read on access."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_empty_lines_divide_documents(name: str, end: str, tmp_path: Path) -> No
     assert corpus.num_sentences == 5
 
 
-def test_flat_text_is_cut_into_stretches(tmp_path: Path) -> None:
+def test_text_without_documents_is_read_in_chunks(tmp_path: Path) -> None:
     count = 2 * CHUNK_SENTENCES + 3
     corpus = corpus_of(written(tmp_path, "\n".join(f"line {i}" for i in range(count))))
     assert not corpus.has_documents
@@ -59,7 +59,7 @@ def test_flat_text_is_cut_into_stretches(tmp_path: Path) -> None:
         max_size=6,
     )
 )
-def test_what_is_written_is_read(
+def test_written_files_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, documents: list[list[str]]
 ) -> None:
     text = "\n\n".join("\n".join(document) for document in documents)
@@ -67,7 +67,7 @@ def test_what_is_written_is_read(
     assert [list(document.sentences) for document in corpus] == documents
 
 
-def test_a_split_reads_nothing_and_is_a_partition(tmp_path: Path) -> None:
+def test_a_split_is_a_partition_and_reads_nothing(tmp_path: Path) -> None:
     path = written(tmp_path, "\n\n".join(f"a {i}\nb {i}" for i in range(20)))
     data = read_corpus(path, "masked-lm")
     train, dev = split_dataset(data, 0.2, 1)
@@ -80,7 +80,7 @@ def test_a_split_reads_nothing_and_is_a_partition(tmp_path: Path) -> None:
     assert len(list(few.examples)) == 3
 
 
-def test_bad_files_are_refused(tmp_path: Path) -> None:
+def test_bad_files_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="can't be read"):
         read_corpus(tmp_path / "none.txt")
     with pytest.raises(DataError, match=r"expected running text, a \.txt or \.txt\.gz"):

@@ -1,4 +1,4 @@
-"""Labels, splits and subsets of data sets, and the real ones."""
+"""Labels, splits and subsets of data sets, and real data sets."""
 
 from __future__ import annotations
 
@@ -100,12 +100,12 @@ def test_split_is_stratified_and_named() -> None:
     assert other.examples != train.examples
 
 
-def test_split_never_changes() -> None:
+def test_a_split_is_reproducible() -> None:
     data = dataset(*"ababababab")
     assert list(split_dataset(data, 0.4, 0)[1].texts) == ["text 3", "text 4", "text 8", "text 9"]
 
 
-def test_split_refuses() -> None:
+def test_errors_of_split() -> None:
     for fraction in (0, 1, -0.5, 2, float("nan")):
         with pytest.raises(UsageError, match="between 0 and 1"):
             split_dataset(dataset("a", "b"), fraction, 0)

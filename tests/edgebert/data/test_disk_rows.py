@@ -1,4 +1,4 @@
-"""What is too large for memory stays on disk, and is the same."""
+"""Data that is too large for memory is on disk, with the same content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROWS = 6000
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From its call on, next to nothing may stay in memory."""
+    """After this call almost no rows may stay in memory."""
 
     def begin() -> None:
         monkeypatch.setattr(disk_rows, "IN_MEMORY_BYTES", 100_000)
@@ -91,7 +91,7 @@ def test_numbers_are_mapped() -> None:
 
 
 @pytest.mark.parametrize("ending", [".tsv", ".csv", ".jsonl"])
-def test_a_large_file_is_read_as_a_small_one(
+def test_large_and_small_files_are_read_alike(
     files: dict[str, Path], ending: str, little_memory: Callable[[], None]
 ) -> None:
     def parts(data: Dataset) -> list[Dataset]:

@@ -135,9 +135,7 @@ def test_every_row_comes_from_its_template(rows: dict[str, list[Row]], book: Tem
         assert re.fullmatch(pattern, row.text), row
 
 
-def test_split_slot_values_stay_on_their_side(
-    rows: dict[str, list[Row]], book: TemplateBook
-) -> None:
+def test_splits_use_only_their_slot_values(rows: dict[str, list[Row]], book: TemplateBook) -> None:
     slots_of = {t.template_id: {slot for _, slot in t.placeholders} for t in book.templates}
     strays = []
     for split, foreign in (("train", "held_out"), ("dev", "train"), ("test", "train")):
@@ -179,7 +177,7 @@ def test_readme_counts_are_right(
         assert f"`{intent}`" in readme
 
 
-def test_bad_template_file_lists_every_problem(tmp_path: Path) -> None:
+def test_a_bad_template_file_lists_all_problems(tmp_path: Path) -> None:
     path = tmp_path / "templates.toml"
     path.write_text(
         "[slots.time]\nany = []\nextra = ['noon']\n[slots.city]\nany = ['Oslo']\n"
@@ -198,7 +196,7 @@ def test_bad_template_file_lists_every_problem(tmp_path: Path) -> None:
         assert problem in str(raised.value)
 
 
-def test_too_few_utterances_are_refused(tmp_path: Path) -> None:
+def test_too_few_utterances_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "templates.toml"
     path.write_text("[slots]\n[intents.alarm]\ntemplates = ['ring']\n", encoding="utf-8")
     with pytest.raises(DataError, match="alarm has 1 of 112 rows in train"):

@@ -1,4 +1,4 @@
-"""Reading questions: what was written comes back, and what is wrong is said, all of it at once."""
+"""Reads questions: written files are read back, and all problems are listed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_squad_1(name: str, tmp_path: Path) -> None:
     assert len(sha256) == 64
 
 
-def test_squad_2_says_which_questions_have_no_answer(tmp_path: Path) -> None:
+def test_squad_2_marks_questions_without_answers(tmp_path: Path) -> None:
     plausible = [{"text": "Rome", "answer_start": 16}]
     content = squad(
         asked(is_impossible=False),
@@ -73,7 +73,7 @@ def test_squad_2_says_which_questions_have_no_answer(tmp_path: Path) -> None:
         ["Rome"],
     ],
 )
-def test_ways_to_write_answers(answers: Any, tmp_path: Path) -> None:
+def test_formats_of_answers(answers: Any, tmp_path: Path) -> None:
     row = {"question": "Where?", "context": CONTEXT, "answers": answers}
     path = write(tmp_path, "\n" + json.dumps(row) + "\n\n", "own.jsonl")
     (question,) = read_questions(path)[0]
@@ -87,7 +87,7 @@ def test_keys_of_a_jsonl_have_other_names(tmp_path: Path) -> None:
     assert (question.id, question.answers) == ("7", (Answer("Rome", 16),))
 
 
-def test_answers_are_not_looked_at(tmp_path: Path) -> None:
+def test_answers_are_ignored(tmp_path: Path) -> None:
     rows = [{"question": "Where?", "context": CONTEXT}, asked(context=CONTEXT, answers="wrong")]
     path = write(tmp_path, "\n".join(map(json.dumps, rows)), "own.jsonl")
     questions, _ = read_questions(path, "none")
@@ -103,14 +103,14 @@ def test_answers_may_be_missing(tmp_path: Path) -> None:
     assert second.answers
 
 
-def test_a_place_that_is_not_exact_is_looked_for(tmp_path: Path) -> None:
+def test_an_inexact_start_is_searched(tmp_path: Path) -> None:
     answers = [{"text": "Ben", "answer_start": 3, "exact": False}]
     (question,) = read_questions(write(tmp_path, squad(asked(answers=answers))))[0]
     assert question.answers == (Answer("Ben", 9),)
 
 
 @pytest.mark.parametrize("content", [squad(asked()), json.dumps(asked(context=CONTEXT))])
-def test_standard_input_is_either(content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_has_either_format(content: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
     (question,) = read_questions(Path("-"))[0]
     assert question == Question("q", "Who was late?", CONTEXT, (Answer("Ben", 22),))
@@ -128,7 +128,7 @@ def test_standard_input_is_either(content: str, monkeypatch: pytest.MonkeyPatch)
         max_size=4,
     )
 )
-def test_any_texts_come_back(rows: list[tuple[str, int, int]]) -> None:
+def test_any_texts_are_read_back(rows: list[tuple[str, int, int]]) -> None:
     written = []
     for number, (context, start, size) in enumerate(rows):
         context = f"x{context}x"
@@ -156,7 +156,7 @@ def test_any_texts_come_back(rows: list[tuple[str, int, int]]) -> None:
         assert read_questions(path)[0] == written
 
 
-def test_half_a_surrogate_pair_keeps_places(tmp_path: Path) -> None:
+def test_lone_surrogates_do_not_move_answers(tmp_path: Path) -> None:
     context = "\ud83d is half. Rome"
     answers = [{"text": "Rome", "answer_start": context.index("Rome")}]
     path = write(tmp_path, squad(asked(answers=answers), context=context))
@@ -244,7 +244,7 @@ def test_wrong_files(content: str, expected: str, tmp_path: Path) -> None:
     assert expected in refusal(write(tmp_path, content))
 
 
-def test_wrong_lines_have_their_numbers(tmp_path: Path) -> None:
+def test_problems_have_line_numbers(tmp_path: Path) -> None:
     lines = [json.dumps(asked(context=CONTEXT)), "{", "[]", '{"question": "Who?", "answers": []}']
     message = refusal(write(tmp_path, "\n".join(lines), "own.jsonl"))
     assert "line 2: invalid JSON" in message
@@ -252,14 +252,14 @@ def test_wrong_lines_have_their_numbers(tmp_path: Path) -> None:
     assert "line 4: the key 'context' is missing" in message
 
 
-def test_a_gzip_that_was_cut_short(tmp_path: Path) -> None:
+def test_a_truncated_gzip(tmp_path: Path) -> None:
     path = write(tmp_path, squad(*[asked(f"Who was {i}?") for i in range(200)]), "data.json.gz")
     path.write_bytes(path.read_bytes()[:-40])
     assert "copied completely" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["data.json.gz", "data.json"])
-def test_files_that_are_not_what_their_name_says(name: str, tmp_path: Path) -> None:
+def test_files_whose_name_has_the_wrong_ending(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(b"\xff\xfe no text")
     assert "Next: " in refusal(path)

@@ -1,4 +1,4 @@
-"""Reading data sets: what was written comes back, and what is wrong is said."""
+"""Reads tables: written files are read back, and problems are listed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def all_rows(excluded: str = "") -> st.SearchStrategy[Rows]:
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
 )
 @given(data=st.data())
-def test_what_is_written_is_read(
+def test_written_files_are_read_back(
     tmp_path: Path,
     ending: str,
     form: Callable[[Rows], str],
@@ -135,7 +135,7 @@ def test_plain_text_is_read(tmp_path: Path, texts: list[str]) -> None:
     ending=st.sampled_from([".tsv", ".csv", ".jsonl", ".txt"]),
     use=st.sampled_from(["required", "optional", "none"]),
 )
-def test_any_bytes_are_read_or_refused(
+def test_any_bytes_are_read_or_an_error(
     tmp_path: Path, data: bytes, head: bytes, ending: str, use: Any
 ) -> None:
     path = write(tmp_path, f"any{ending}", head + data)
@@ -175,7 +175,7 @@ def test_only_line_feeds_end_lines(tmp_path: Path) -> None:
     assert read_dataset(path).texts == ("one\u2028\x0b\x85\rtwo",)
 
 
-def test_texts_stay_and_labels_are_trimmed(tmp_path: Path) -> None:
+def test_texts_are_unchanged_and_labels_are_trimmed(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\n  one \t yes \n")
     assert read_dataset(path).examples == (Example("  one ", "yes"),)
 
@@ -202,12 +202,12 @@ def test_columns_are_found_by_name(tmp_path: Path, text: str, label: str) -> Non
     assert read_dataset(path).examples == (Example("one", "yes"),)
 
 
-def test_columns_may_be_named(tmp_path: Path) -> None:
+def test_named_columns(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "text,premise,label,gold\n1,one,2,yes\n")
     assert read_dataset(path, "premise", "gold").examples == (Example("one", "yes"),)
 
 
-def test_json_columns_may_start_late(tmp_path: Path) -> None:
+def test_json_keys_may_first_occur_in_later_lines(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", '{"text": "one"}\n{"text": "two", "intent": "yes"}\n')
     assert read_dataset(path, labels="optional").labels == (None, "yes")
 
@@ -348,7 +348,7 @@ def test_all_problems_are_counted(tmp_path: Path) -> None:
     assert "line 7" not in message and "and 4 more" in message and "Next:" in message
 
 
-def test_a_broken_header_is_the_problem_that_is_told(tmp_path: Path) -> None:
+def test_a_broken_header_is_the_reported_problem(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", b"t\xffxt\tlabel\none\tyes\n\xff\n")
     assert "Received 2 problems:\n  line 1: not UTF-8" in refusal(path)
 
@@ -360,7 +360,7 @@ def test_an_empty_line_in_plain_text_is_an_empty_text(tmp_path: Path) -> None:
     assert "line 3: empty text" in refusal(column, labels="none")
 
 
-def test_files_that_can_t_be_opened(tmp_path: Path) -> None:
+def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "nowhere.tsv")
     (tmp_path / "folder.tsv").mkdir()
     assert "can't be read" in refusal(tmp_path / "folder.tsv")

@@ -1,4 +1,4 @@
-"""Tags become IOB2 or a list of what is wrong, and spans are conlleval's."""
+"""Conversion of tags to IOB2 with faults, and spans as in conlleval."""
 
 from __future__ import annotations
 
@@ -73,24 +73,24 @@ def test_spans_of_any_tags_are_those_of_seqeval(tags: list[str]) -> None:
         (["S-PER", "O", "U-LOC"], 2, "'U-LOC' of BILOU in a file with tags of IOBES"),
     ],
 )
-def test_faults_say_which_word(tags: list[str], word: int, problem: str) -> None:
+def test_faults_name_the_word(tags: list[str], word: int, problem: str) -> None:
     same, faults = to_iob2([["O"], tags])
     assert same == [("O",), tuple(tags)]
     assert [(fault.sentence, fault.word) for fault in faults] == [(1, word)]
     assert problem in faults[0].problem
 
 
-def test_one_sentence_of_another_scheme_is_no_excuse() -> None:
+def test_one_sentence_of_another_scheme_is_a_fault() -> None:
     """IOB1's I after O, in a file whose other sentence can only be IOB2."""
     _, faults = to_iob2([["I-PER", "O"], ["O", "B-PER"]])
     assert [(fault.sentence, fault.word) for fault in faults] == [(0, 0)]
 
 
-def test_parts_of_a_word_go_on_with_it() -> None:
+def test_tags_of_the_second_part_of_a_word() -> None:
     assert [inside(tag) for tag in ("O", "B-PER", "I-PER")] == ["O", "I-PER", "I-PER"]
 
 
-def test_tags_of_other_models_are_read_as_iob2() -> None:
+def test_tags_of_other_schemes_are_converted_to_iob2() -> None:
     tags = ["S-PER", "B-LOC", "E-LOC", "U-PER", "L-PER", "O", "NOUN", "LABEL_0"]
     assert [as_iob2(tag) for tag in tags] == [
         "B-PER",

@@ -1,4 +1,4 @@
-"""Changed copies: masked, replaced by like words, cut, and never anything else."""
+"""Augmented copies: words are masked, replaced by similar words or cut, and nothing else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_copies(tokenizer: Tokenizer, table: np.nda
     assert set(copies[4::5]) == {""}
 
 
-def test_words_are_masked_replaced_and_cut_as_often_as_said(
+def test_words_are_masked_replaced_and_cut_at_the_given_rates(
     tokenizer: Tokenizer, table: np.ndarray
 ) -> None:
     words = ["turn", "on", "the", "lights", "now"]
@@ -53,7 +53,7 @@ def test_words_are_masked_replaced_and_cut_as_often_as_said(
     assert replaced == pytest.approx(augmentation.REPLACED, abs=0.02)
 
 
-def test_the_likest_words_come_first(tokenizer: Tokenizer) -> None:
+def test_the_nearest_words_come_first(tokenizer: Tokenizer) -> None:
     vocabulary = tokenizer.vocabulary
     table = np.eye(vocabulary.size, dtype=np.float32)
     lights, music, now = map(vocabulary.id_of, ("lights", "music", "now"))

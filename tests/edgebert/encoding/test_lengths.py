@@ -1,4 +1,4 @@
-"""Lengths: what is asked for, and the best that can be picked."""
+"""Token lengths: given ones, and the optimum for given texts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_lengths_are_sorted() -> None:
         ("16,16", "twice"),
     ],
 )
-def test_lengths_that_can_not_be(text: str, message: str) -> None:
+def test_invalid_lengths(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_lengths(text, 512)
 
@@ -44,7 +44,9 @@ def test_lengths_that_can_not_be(text: str, message: str) -> None:
     st.integers(1, 4),
     st.sampled_from([12, 40, 64, 512]),
 )
-def test_no_other_choice_pads_less(counts: list[int], most: int, limit: int) -> None:
+def test_the_chosen_lengths_have_the_least_padding(
+    counts: list[int], most: int, limit: int
+) -> None:
     chosen = pick_lengths(np.array(counts), limit, most)
     capped = [min(count, limit) for count in counts]
     steps = range(STEP, max(capped) + STEP, STEP)
@@ -63,6 +65,6 @@ def test_no_other_choice_pads_less(counts: list[int], most: int, limit: int) -> 
     assert padded(chosen) == best
 
 
-def test_no_texts_no_lengths() -> None:
+def test_no_texts_is_an_error() -> None:
     with pytest.raises(UsageError, match="needs texts"):
         pick_lengths(np.array([], np.int32), 64, 4)

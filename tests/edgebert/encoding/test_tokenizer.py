@@ -89,7 +89,7 @@ def test_a_pair(small: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \t\n", "\x00\x01", "\ud800", "\ufffd", "\u200b"])
-def test_nothing_to_see(small: Tokenizer, text: str) -> None:
+def test_empty_and_invisible_texts(small: Tokenizer, text: str) -> None:
     assert small.encode(text).token_ids == (CLS, SEP)
     assert small.encode(text, text).token_ids == (CLS, SEP, SEP)
     assert small.encode_batch([text, "the"], pairs=["the", text])[1].token_ids == (
@@ -131,7 +131,7 @@ def test_added_tokens() -> None:
     assert tokenizer.encode("the <User>!").token_ids == (CLS, THE, 11, BANG, SEP)
 
 
-def test_other_types_are_refused(small: Tokenizer) -> None:
+def test_other_types_are_errors(small: Tokenizer) -> None:
     for wrong in (None, 3, b"the", ["the"]):
         with pytest.raises(TypeError):
             small.encode(wrong)  # type: ignore[arg-type]
@@ -152,11 +152,11 @@ def test_other_types_are_refused(small: Tokenizer) -> None:
         (6, (CLS, PLAY, ING, THE, SEP)),
     ],
 )
-def test_cut_text(small: Tokenizer, max_length: int, expected: tuple[int, ...]) -> None:
+def test_truncation(small: Tokenizer, max_length: int, expected: tuple[int, ...]) -> None:
     assert small.encode("playing the", max_length=max_length).token_ids == expected
 
 
-def test_cut_leaves_no_room(small: Tokenizer) -> None:
+def test_truncation_without_room_for_special_tokens(small: Tokenizer) -> None:
     for max_length in (1, 0, -1):
         with pytest.raises(UsageError, match="at least 2"):
             small.encode("the", max_length=max_length)
@@ -170,7 +170,7 @@ def test_cut_leaves_no_room(small: Tokenizer) -> None:
     pair=st.none() | st.text(st.sampled_from("the! "), max_size=30),
     max_length=st.integers(3, 30),
 )
-def test_cut_is_the_library_s(
+def test_truncation_equals_that_of_the_library(
     small: Tokenizer, text: str, pair: str | None, max_length: int
 ) -> None:
     from converters.vocabulary import wordpiece_tokenizer
@@ -185,7 +185,7 @@ def test_cut_is_the_library_s(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(text=texts, pair=st.none() | texts)
-def test_any_text_is_as_the_reference_has_it(
+def test_any_text_is_encoded_as_by_the_reference(
     minilm: Tokenizer, reference: tokenizers.Tokenizer, text: str, pair: str | None
 ) -> None:
     clean_pair = pair if pair is None else without_surrogates(pair)
@@ -198,7 +198,9 @@ def test_any_text_is_as_the_reference_has_it(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batch=st.lists(texts, max_size=5), max_length=st.none() | st.integers(2, 8))
-def test_a_batch_is_its_texts(minilm: Tokenizer, batch: list[str], max_length: int | None) -> None:
+def test_a_batch_equals_single_encodings(
+    minilm: Tokenizer, batch: list[str], max_length: int | None
+) -> None:
     alone = [minilm.encode(text, max_length=max_length) for text in batch]
     assert minilm.encode_batch(batch, max_length) == alone
     if max_length is None:
@@ -214,12 +216,12 @@ def test_a_batch_of_pairs(small: Tokenizer) -> None:
 
 
 @given(text=texts, pair=texts)
-def test_a_pair_is_joined_of_its_texts(minilm: Tokenizer, text: str, pair: str) -> None:
+def test_encodings_are_joined_to_a_pair(minilm: Tokenizer, text: str, pair: str) -> None:
     first, second = minilm.encode(text), minilm.encode(pair)
     assert minilm.join(first, second) == minilm.encode(text, pair)
 
 
-def test_a_part_has_the_frame_of_the_whole(small: Tokenizer) -> None:
+def test_a_window_has_the_special_tokens_of_the_whole(small: Tokenizer) -> None:
     whole = small.encode("the playing !")
     assert whole.part(1, 3) == Encoding(
         (CLS, PLAY, ING, SEP), (0,) * 4, ((0, 0), (4, 8), (8, 11), (0, 0))
@@ -266,7 +268,7 @@ def test_count_lengths_of_nothing(small: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "false"), ("true", "true")])
-def test_the_user_s_parallelism_stands(before: str | None, after: str) -> None:
+def test_the_user_s_parallelism_setting_is_kept(before: str | None, after: str) -> None:
     code = (
         "import os, sys\n"
         "from converters.vocabulary import Vocabulary\n"
@@ -301,7 +303,7 @@ def test_golden_case(minilm: Tokenizer, case: dict[str, Any]) -> None:
     assert list(encoding.token_ids) == case["token_ids"]
 
 
-def test_golden_cases_are_of_this_vocabulary(minilm: Tokenizer) -> None:
+def test_golden_cases_have_this_vocabulary(minilm: Tokenizer) -> None:
     golden = json.loads(GOLDEN.read_bytes())
     assert golden["vocabulary_sha256"] == minilm.vocabulary.sha256
     assert len({case["name"] for case in golden["cases"]}) == len(golden["cases"]) >= 60

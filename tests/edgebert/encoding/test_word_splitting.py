@@ -1,4 +1,4 @@
-"""Words are split by chance into pieces that spell them, the rare ones most."""
+"""Random words are split into pieces that spell them, rare words most often."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tokenizer(tiny_vocabulary: Vocabulary) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def unseen(tokenizer: Tokenizer) -> np.ndarray:
-    """The counts of a corpus that uses nothing: every word is rare."""
+    """The counts of an empty corpus: every word is rare."""
     return np.zeros(tokenizer.vocabulary.size, np.int64)
 
 
@@ -32,7 +32,7 @@ def tokens_of(tokenizer: Tokenizer, encoding: Encoding) -> list[str]:
     return [tokenizer.vocabulary.tokens[i] for i in encoding.token_ids]
 
 
-def test_longest_match_does_without_the_token_itself() -> None:
+def test_longest_match_does_not_use_the_token_itself() -> None:
     ids = {token: i for i, token in enumerate(TINY_TOKENS)}
     named = {
         token: [TINY_TOKENS[i] for i in longest_match(token, ids)]
@@ -72,7 +72,7 @@ def test_probability_1_splits_every_rare_word(tokenizer: Tokenizer, unseen: np.n
     assert text[slice(*places["##s"])] == "s"
 
 
-def test_the_seed_decides(tokenizer: Tokenizer, unseen: np.ndarray) -> None:
+def test_the_seed_determines_the_splits(tokenizer: Tokenizer, unseen: np.ndarray) -> None:
     texts = TEXTS * 5
     once, again, other = (
         split_rare_words(tokenizer, texts, unseen, 0.5, seed) for seed in (1, 1, 2)
@@ -97,7 +97,7 @@ def test_long_encodings_are_cut(tokenizer: Tokenizer, unseen: np.ndarray) -> Non
     assert encoding.token_ids[-1] == tokenizer.vocabulary.id_of("[SEP]")
 
 
-def test_all_problems_at_once(tokenizer: Tokenizer) -> None:
+def test_all_problems_are_listed(tokenizer: Tokenizer) -> None:
     with pytest.raises(UsageError) as caught:
         split_rare_words(tokenizer, TEXTS, np.zeros(3, np.int64), 1.5, 0, max_length=1)
     for name in ("probability", "counts", "max_length"):
@@ -110,7 +110,7 @@ def test_all_problems_at_once(tokenizer: Tokenizer) -> None:
     st.integers(0, 2**32),
 )
 @hypothesis_settings(max_examples=100, deadline=None)
-def test_pieces_spell_what_they_replace(
+def test_pieces_spell_the_replaced_tokens(
     tokenizer: Tokenizer, unseen: np.ndarray, texts: list[str], probability: float, seed: int
 ) -> None:
     split = split_rare_words(tokenizer, texts, unseen, probability, seed)

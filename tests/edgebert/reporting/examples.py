@@ -1,4 +1,4 @@
-"""Measurements to draw: made up, but as a laptop, a board, phones and browsers might give them."""
+"""Example measurements of a laptop, a board, phones and browsers with invented values."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def measured(name: str, ms: float, length: int | None = 16, **changes: object) -
 
 
 def operations(total_ms: float, layers: int = 6) -> tuple[OperationTime, ...]:
-    """As a BERT's time is spent: mostly in matrices."""
+    """Operation times of a BERT: most of the time is in matrix products."""
     shares = (
         ("attention.qkv", "FULLY_CONNECTED", 0.24),
         ("attention.scores", "BATCH_MATMUL", 0.08),
@@ -122,7 +122,7 @@ def operations(total_ms: float, layers: int = 6) -> tuple[OperationTime, ...]:
 
 
 def sustained(ms: float, minutes: int = 10) -> tuple[SustainedPoint, ...]:
-    """A phone that grows warm and slows down."""
+    """A phone that becomes warm and slower."""
     points = []
     for step in range(1, minutes * 4 + 1):
         warm = 1 - math.exp(-step / 14)
@@ -230,7 +230,7 @@ def scored_row(name: str, accuracy: float) -> Row:
 
 
 def parts() -> list[Report]:
-    """All of the above as the small reports that sources are read as."""
+    """All examples as small reports, as they are read from sources."""
     rows = [
         Row(
             m.name,

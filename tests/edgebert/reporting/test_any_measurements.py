@@ -1,4 +1,4 @@
-"""Whatever was measured, and whatever it is called: it is drawn, and text stays text."""
+"""Any measurements with any names are rendered, and text is escaped."""
 
 from __future__ import annotations
 

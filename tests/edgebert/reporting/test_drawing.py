@@ -1,4 +1,4 @@
-"""The report's figures, and that each way of drawing it is whole, safe and shows the same."""
+"""The tables and figures of a report; all renderers are complete, safe and consistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging: one row a file, nothing twice, nothing lost."""
+"""Merging: one row per file, no duplicates, no losses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.edgebert.reporting.examples import (
 
 
 def of(*measurements: Measurement) -> list[Report]:
-    """Each measurement as the small report that a source is read as."""
+    """Each measurement as a small report, as it is read from a source."""
     return [
         Report(
             "",

@@ -1,4 +1,4 @@
-"""The tables of a profile's closer looks."""
+"""Tables of operations, starts, memory and load of a profile."""
 
 from __future__ import annotations
 

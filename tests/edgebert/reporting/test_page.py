@@ -1,4 +1,4 @@
-"""The page as a person sees it: a real browser, a phone's width, light and dark."""
+"""The page in a real browser, with the width of a phone, in light and dark."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ OUTSIDE = """
       || own.top < box.top - 1 || own.bottom > box.bottom + 1);
   }).map(text => svg.getAttribute('aria-label') + ': ' + text.textContent);
 })"""
-"""Text of drawings that is not within its drawing."""
+"""Text of figures outside of its figure."""
 
 CUT = """
 [...document.querySelectorAll('h1, h2, h3, p, li, figcaption, nav a, tr.group span')]
   .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
   .map(element => element.textContent)"""
-"""Text outside of tables that goes beyond the screen."""
+"""Text outside of tables that is wider than the screen."""
 
 FAINT = """
 [...document.querySelectorAll('h1, h2, h3, p, li, td, th, a, figcaption, svg text')]
@@ -52,7 +52,7 @@ FAINT = """
     const ground = light(getComputedStyle(document.body).backgroundColor), own = light(paint);
     return (Math.max(ground, own) + 0.05) / (Math.min(ground, own) + 0.05) < 4.5;
   }).map(element => element.tagName + ': ' + element.textContent.slice(0, 40))"""
-"""Text with less contrast than WCAG's level AA wants."""
+"""Text with less contrast than level AA of WCAG."""
 
 
 @pytest.fixture(scope="module", params=["everything", "one bare measurement", "long names"])

@@ -1,4 +1,4 @@
-"""Sections are there with data, and only then; what they say is what was measured."""
+"""Sections are there only with data, and have the measured values."""
 
 from __future__ import annotations
 

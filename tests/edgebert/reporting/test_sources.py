@@ -94,7 +94,7 @@ def test_an_evaluation_without_a_hash_has_a_separate_row_and_a_note(
 
 
 def exported(path: Path) -> Path:
-    """A file with our manifest in it."""
+    """A file with a manifest of edgebert."""
     data = build(path).path.read_bytes()
     buffers = {MANIFEST_NAME: json.dumps(MANIFEST).encode()}
     path.write_bytes(add_metadata_buffers(data, buffers))

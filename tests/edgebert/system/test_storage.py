@@ -1,4 +1,4 @@
-"""Nothing half-written is ever left under a final name."""
+"""No incomplete file is ever left under its final name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from edgebert.system.storage import atomic_folder, atomic_write
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     atomic_write(path, b"one")
     atomic_write(path, "zwölf")
@@ -19,7 +19,7 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = atomic_write(tmp_path / "file", b"old")
 
     def full(_: int) -> None:
@@ -32,7 +32,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_interrupt_leaves_the_old_folder(tmp_path: Path) -> None:
+def test_an_interrupt_keeps_the_old_folder(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with atomic_folder(folder) as temporary:
         (temporary / "a").write_text("1")
@@ -44,7 +44,7 @@ def test_an_interrupt_leaves_the_old_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_a_folder_keeps_files_that_the_new_one_does_not_name(tmp_path: Path) -> None:
+def test_a_folder_keeps_files_that_the_new_one_does_not_have(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "notes").write_text("mine")
