@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from edgebert.reporting.places import configuration_text
 
 from edgebert.profiling.machine_warnings import BUSY_BEFORE
 from edgebert.profiling.measurement import Measurement
-from edgebert.reporting.places import configuration_text
 
 TOLERANCE = 0.05
 

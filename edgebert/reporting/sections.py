@@ -149,4 +149,4 @@ def _checks(report: Report) -> Section:
     differing = differing_table(report.checks)
     tables = (checks_table(report.checks), *filter(None, (differing,)))
     notes = dict.fromkeys(note for check in report.checks for note in check.notes)
-    return Section("The task on the device", tables, tuple(notes))
+    return Section("Device checks", tables, tuple(notes))

@@ -212,7 +212,7 @@ def test_special_tokens_of_files_disagree(tmp_path: Path) -> None:
         ({"model": None}, "model is None"),
         ({"normalizer": {"type": "Sequence"}}, "normalizer is Sequence"),
         ({"normalizer": None}, "normalizer is None"),
-        ({"normalizer": {"clean_text": False}}, "normalizer.clean_text is off"),
+        ({"normalizer": {"clean_text": False}}, "normalizer.clean_text is false"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer is Whitespace"),
         ({"post_processor": {"single": []}}, "post_processor TemplateProcessing is not"),
         ({"post_processor": {"type": "RobertaProcessing"}}, "post_processor RobertaProcessing"),

@@ -146,7 +146,7 @@ def test_missing_weights_config_and_folder(folder: Path) -> None:
         ),
         (
             {"architectures": ["BertForQuestionAnswering"]},
-            r"says BertForQuestionAnswering, but the weights have no 'qa_outputs\.weight'",
+            r"names BertForQuestionAnswering, but the weights have no 'qa_outputs\.weight'",
         ),
         ({"architectures": ["GPT"], "hidden_act": "swish"}, "hidden_act must be one of"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),

@@ -254,7 +254,7 @@ def test_a_distilbert_classifier_has_no_segments() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_segments": 2}, "2 segments, where DistilBert has none"),
+        ({"num_segments": 2}, "2 segments, whereas DistilBert has none"),
         ({"layer_norm_epsilon": 1e-6}, "a LayerNorm epsilon other than 1e-12: 1e-06"),
     ],
 )
@@ -327,7 +327,7 @@ def test_a_head_without_weights(folder: Path, gone: str) -> None:
     others = {"cls.seq_relationship.bias": None} if "seq_relationship" in gone else {}
     edit_arrays(folder, **{gone: None}, **others)
     assert_left_out_of_a_base(
-        folder, rf"says {folder.name}, but the weights have no '{re.escape(gone)}'"
+        folder, rf"names {folder.name}, but the weights have no '{re.escape(gone)}'"
     )
 
 
@@ -368,7 +368,7 @@ def test_an_untied_decoder(folder: Path, decoder: str) -> None:
     expected = read_folder(folder)
     table = expected.weights["embeddings.token"]
     edit_config(folder, tie_word_embeddings=False)
-    assert_left_out_of_a_base(folder, "a separate (untied) decoder")
+    assert_left_out_of_a_base(folder, "a separate")
     edit_arrays(folder, **{f"{decoder}.weight": table})
     assert_same_checkpoint(read_folder(folder), expected)
     edit_config(folder, tie_word_embeddings=None)
@@ -433,7 +433,10 @@ def test_masked_lms_that_transformers_cannot_represent(tmp_path: Path) -> None:
     for changes, message in (
         ({"masked_lm_epsilon": 1e-5}, "a LayerNorm epsilon of 1e-05 in the masked LM's head"),
         ({"masked_lm_activation": RELU}, "Electra can't hold.*a masked LM's head with relu"),
-        ({"masked_lm_activation": GELU_EXACT, "activation": RELU}, "a head for the next sentence"),
+        (
+            {"masked_lm_activation": GELU_EXACT, "activation": RELU},
+            "a head for next sentence prediction",
+        ),
         ({"pooler_activation": RELU}, "a pooler with relu, whereas BERT has tanh"),
     ):
         config = replace(checkpoint.config, **changes)

@@ -117,7 +117,7 @@ def test_a_classifier_computes_what_keras_hub_does(preset: Path, classifier: Any
 
 def test_a_backbone_computes_what_keras_hub_does(classifier: Any, tmp_path: Path) -> None:
     classifier.backbone.save_to_preset(str(tmp_path))
-    with pytest.raises(ModelError, match=r"has no tokenizer\.json: a backbone alone was saved"):
+    with pytest.raises(ModelError, match=r"has no tokenizer\.json: only a backbone was saved"):
         open_model(tmp_path)
     keras_hub_tokenizer().save_to_preset(str(tmp_path))
     model = open_model(tmp_path)

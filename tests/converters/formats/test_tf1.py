@@ -224,7 +224,7 @@ def test_missing_files(google: Path) -> None:
         open_model(google)
     os.rename(google / "config", google / "bert_config.json")
     (google / "bert_model.ckpt.data-00000-of-00001").unlink()
-    with pytest.raises(ModelError, match=r"no bert_model\.ckpt\.data-\* beside it"):
+    with pytest.raises(ModelError, match=r"no bert_model\.ckpt\.data-\* next to it"):
         open_model(google)
     (google / "bert_model.ckpt.index").unlink()
     with pytest.raises(ModelError, match=r"expected the files of one TF1 checkpoint.*none"):

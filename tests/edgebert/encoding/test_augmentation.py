@@ -45,12 +45,12 @@ def test_words_are_masked_replaced_and_cut_at_the_given_rates(
     copies = [c.split() for c in augment(tokenizer, table, [" ".join(words)], 4000, seed=3)]
     whole = [copy for copy in copies if len(copy) == len(words)]
     # A cut that keeps all words happens in 2 of 25 cases.
-    assert len(whole) / len(copies) == pytest.approx(1 - augmentation.CUT * 23 / 25, abs=0.03)
+    assert len(whole) / len(copies) == pytest.approx(1 - augmentation.CUT_SHARE * 23 / 25, abs=0.03)
     pairs = [(a, b) for copy in whole for a, b in zip(copy, words, strict=True)]
     masked = np.mean([a == "[MASK]" for a, _ in pairs])
     replaced = np.mean([a not in ("[MASK]", b) for a, b in pairs])
-    assert masked == pytest.approx(augmentation.MASKED, abs=0.02)
-    assert replaced == pytest.approx(augmentation.REPLACED, abs=0.02)
+    assert masked == pytest.approx(augmentation.MASKED_SHARE, abs=0.02)
+    assert replaced == pytest.approx(augmentation.REPLACED_SHARE, abs=0.02)
 
 
 def test_the_nearest_words_come_first(tokenizer: Tokenizer) -> None:

@@ -31,7 +31,7 @@ def test_lengths_are_sorted() -> None:
         ("16,many", "whole numbers"),
         ("16,600", r"from 2 to 512 tokens.*Received: 600"),
         ("0", "Received: 0"),
-        ("16,16", "twice"),
+        ("16,16", "different lengths"),
     ],
 )
 def test_invalid_lengths(text: str, message: str) -> None:
@@ -66,5 +66,5 @@ def test_the_chosen_lengths_have_the_least_padding(
 
 
 def test_no_texts_is_an_error() -> None:
-    with pytest.raises(UsageError, match="needs texts"):
+    with pytest.raises(UsageError, match="at least one text"):
         pick_lengths(np.array([], np.int32), 64, 4)

@@ -83,7 +83,7 @@ def test_a_task_that_keras_hub_has_not(
     task: str, tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     model = random_task_model(tiny_config, Tokenizer(tiny_vocabulary), task)
-    with pytest.raises(ModelError, match=r"keras-hub has BertTextClassifier, .* for a BERT"):
+    with pytest.raises(ModelError, match=r"keras-hub has BertTextClassifier, .* for BERT"):
         convert(model, tmp_path / "preset", KERAS_HUB)
     assert list(tmp_path.iterdir()) == []
 

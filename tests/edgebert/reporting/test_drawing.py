@@ -173,7 +173,7 @@ def test_no_ratio_for_a_length_that_the_first_model_lacks() -> None:
 def test_warnings_that_differ_only_in_numbers_are_listed_once() -> None:
     several = [measured("a", 1.0, n, warnings=(f"Known to {n}.5% only.",)) for n in (16, 32)]
     assert warnings_text(several) == [
-        "a, 16 tokens, 1 thread: Known to 16.5% only. (The same for 1 more of 2 measurements.)"
+        "a, 16 tokens, 1 thread: Known to 16.5% only. (Same for 1 more of 2 measurements.)"
     ]
 
 

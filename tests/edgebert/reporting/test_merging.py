@@ -93,7 +93,7 @@ def test_metrics_are_those_on_the_most_common_data() -> None:
     # Two have each text: the one with more rows is it.
     assert merged.scored_on == "test, 1821 rows"
     assert [row.metrics.get("accuracy") for row in merged.rows] == [0.9, 0.8, None]
-    assert any("Known on other text only: c" in note for note in merged.notes)
+    assert any("scores only on other data: c" in note for note in merged.notes)
     assert "50.0%" in to_markdown(merged), "the accuracy on dev is in a table of its own"
 
 
@@ -179,7 +179,7 @@ def test_reports_survive_json_and_refuse_newer_versions() -> None:
     with pytest.raises(DataError, match="version 2"):
         Report.from_dict(table | {"version": 2})
     del table["rows"]
-    with pytest.raises(DataError, match="lacks some"):
+    with pytest.raises(DataError, match="without some of them"):
         Report.from_dict(table)
 
 

@@ -57,7 +57,7 @@ def test_layers_are_rows_and_their_parts_columns() -> None:
         ("embeddings", "0.200", "10.0%", "–", "–"),
         ("layers.0", "1.40", "70.0%", "0.600", "0.800"),
         ("layers.1", "0.399", "20.0%", "–", "0.399"),
-        ("together", "2.00", "100.0%", "–", "–"),
+        ("total", "2.00", "100.0%", "–", "–"),
         ("a call, p50", "2.10", "105.0%", "–", "–"),
     )
     assert table.sections == (3,)

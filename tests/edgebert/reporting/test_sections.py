@@ -56,7 +56,7 @@ def test_all_sections_are_there_in_order(page: str) -> None:
         "Operations",
         "Under load",
         "Starts, memory and energy",
-        "The task on the device",
+        "Device checks",
         "Warnings",
         "Provenance",
     ]

@@ -85,7 +85,7 @@ def test_an_evaluation_without_a_hash_has_a_separate_row_and_a_note(
     old = {key: value for key, value in EVALUATION.items() if key != "sha256"}
     report = merged(profiled, written(tmp_path / "s.json", [old]))
     assert len(report.rows) == 2
-    assert any("row of its own" in note for note in report.notes)
+    assert any("has a separate row" in note for note in report.notes)
     # Where the file is still there, its hash is.
     model = tmp_path / "there.tflite"
     model.write_bytes(b"bytes")
@@ -183,11 +183,11 @@ def cut(source: str) -> str:
 
 
 BAD: dict[str, tuple[Callable[[], Any], str]] = {
-    "another program's": (lambda: {"name": "x"}, "none of our commands wrote it"),
-    "a number": (lambda: 3, "none of our commands wrote it"),
-    "empty": (lambda: "", "no whole JSON"),
+    "another program's": (lambda: {"name": "x"}, "no command of edgebert wrote it"),
+    "a number": (lambda: 3, "no command of edgebert wrote it"),
+    "empty": (lambda: "", "expected complete JSON"),
     "an empty list": (list, "an empty list"),
-    "cut short": (lambda: cut(json.dumps([measured("a", 1.0).to_dict()])), "cut short"),
+    "cut short": (lambda: cut(json.dumps([measured("a", 1.0).to_dict()])), "truncated"),
     "newer": (lambda: [measured("a", 1.0).to_dict() | {"version": 2}], "version 2"),
     "a newer kind": (lambda: [{"format": "edgebert-hologram"}], "update this one"),
     "a field of another type": (
@@ -207,7 +207,7 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: {"path": "", "model": [], "delegation": [], "manifest": None},
         "fields are missing",
     ),
-    "deeply nested": (lambda: "[" * 100_000, "no whole JSON"),
+    "deeply nested": (lambda: "[" * 100_000, "expected complete JSON"),
 }
 
 
