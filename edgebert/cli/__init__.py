@@ -31,6 +31,7 @@ COMMANDS = {
     "profile": "Measure size, latency and memory of .tflite files.",
     "report": "Merge measurements and accuracies into one HTML page, Markdown and JSON.",
     "search": "Search the best trade-offs of size, latency and accuracy under a budget.",
+    "app": "Write an Android project that answers with .tflite files.",
     "inspect": "Print the contents of a .tflite and how XNNPACK runs it.",
 }
 

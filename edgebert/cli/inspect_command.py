@@ -63,6 +63,7 @@ def _print(inspection: Inspection, tensors: bool) -> None:
 
     console = Console()
     _print_facts(console, inspection)
+    _print_kotlin(inspection)
     _print_signatures(console, inspection)
     _print_left_out(console, inspection)
     if tensors:
@@ -119,6 +120,21 @@ def _print_facts(console: Console, inspection: Inspection) -> None:
             ", ".join(f"{name} ({size_text(size)})" for name, size in files.items()),
         )
     console.print(table)
+
+
+def _print_kotlin(inspection: Inspection) -> None:
+    """The lines of an Android app that ask this file."""
+    from edgebert.exporting.kotlin_lines import kotlin_lines
+
+    manifest = inspection.manifest
+    if manifest is None or not manifest["lengths"]:
+        return
+    texts = int(manifest.get("decoding", {}).get("texts", 1))
+    lines = kotlin_lines(manifest["task"], Path(inspection.path).name, texts)
+    if lines:
+        click.echo("In an Android app (docs/android.md)")
+        click.echo("\n".join(f"  {line}" for line in lines))
+        click.echo("")
 
 
 def _short(value: Any) -> str:
