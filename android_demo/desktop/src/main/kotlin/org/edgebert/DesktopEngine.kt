@@ -94,7 +94,6 @@ public class DesktopEngine private constructor(
         private val outputTypes = outputNames.indices.map { place ->
             typeOf { functions.LiteRtGetSignatureOutputTensorByIndex(handle, place.toLong(), it) }
         }
-        private val isFree = inputTypes.any { type -> type.dimensions.any { it < 0 } }
         private var length = 0
         private var inputs = emptyList<Pointer>()
         private var outputs = emptyList<Pointer>()
@@ -128,11 +127,7 @@ public class DesktopEngine private constructor(
 
         private fun resize(wanted: Int) {
             free()
-            if (isFree) setLength(wanted)
-            val received = inputTypes.firstOrNull()?.elements
-            if (received != wanted) {
-                throw EngineException("${file.name}: expected inputs of $received tokens. Received: $wanted.")
-            }
+            if (inputTypes.any { it.elements != wanted }) setLength(wanted)
             inputs = inputTypes.mapIndexed { place, type ->
                 buffer(type) {
                     functions.LiteRtGetCompiledModelInputBufferRequirements(compiled!!, index, place.toLong(), it)
