@@ -34,7 +34,7 @@ class Classification(TextTask):
     file_outputs = (PROBABILITIES, LOGITS)
     distills_unlabelled = True
     answers_with_label = True
-    answered_by_apps = True
+    answered_in_browser = True
     app_readers = CLASSIFIER_READERS
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
@@ -98,6 +98,9 @@ class Classification(TextTask):
                 }
             )
         return found
+
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"label": answer["label"], "probability": answer["probability"]}
 
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         best = sorted(answer["probabilities"].items(), key=lambda item: -item[1])[:top]

@@ -93,6 +93,9 @@ class Embeddings(Task[SentenceFeatures]):
     def input_texts(self, example: Any) -> tuple[str, ...]:
         return tuple(example.texts[:2])
 
+    def encoded_texts(self, example: Any) -> tuple[str, ...]:
+        return tuple(example.texts)
+
     def rows(
         self,
         features: SentenceFeatures,
@@ -192,6 +195,9 @@ class Embeddings(Task[SentenceFeatures]):
             {"text": example.text, "pair": example.pair, "cosine": float(cosine)}
             for example, cosine in zip(features.examples, (first * second).sum(-1), strict=True)
         ]
+
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"cosine": answer["cosine"]} if "cosine" in answer else {}
 
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         if "embedding" in answer:

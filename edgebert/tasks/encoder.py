@@ -99,6 +99,9 @@ class Encoder(Task[Features]):
     ) -> list[dict[str, Any]]:
         self._refuse()
 
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        self._refuse()
+
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         self._refuse()
 

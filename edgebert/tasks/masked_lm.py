@@ -76,6 +76,7 @@ class MaskedLM(Task[MaskedFeatures]):
     metric = "masked_accuracy"
     file_outputs = (LOGITS,)
     comparable = False
+    evaluates_token_ids = True
 
     def model_title(self) -> str:
         return "a masked LM"
@@ -299,6 +300,9 @@ class MaskedLM(Task[MaskedFeatures]):
                 {"text": example.text, "filled": filled(example.text, masks), "masks": masks}
             )
         return found
+
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"filled": answer["filled"]}
 
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         if not answer["masks"]:

@@ -183,6 +183,9 @@ class MultiLabel(TextTask):
             )
         return found
 
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"labels": answer["labels"]}
+
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         """All labels over the threshold; of more that are asked for, those under it in brackets."""
         shares, given = answer["probabilities"], answer["labels"]

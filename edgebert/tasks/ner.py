@@ -72,6 +72,10 @@ class NamedEntities(TokenTask):
             )
         return {"entities": found}
 
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        entities = [{key: entity[key] for key in ("text", "type")} for entity in answer["entities"]]
+        return {"entities": entities}
+
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         entities = [
             f"{entity['type']}: {entity['text']} {entity['score']:.3f}"

@@ -47,5 +47,8 @@ class PartsOfSpeech(TokenTask):
         """Nothing."""
         return {}
 
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"tags": [word["tag"] for word in answer["words"]]}
+
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         return " ".join(f"{word['text']}/{word['tag'] or '?'}" for word in answer["words"])

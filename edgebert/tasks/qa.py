@@ -224,6 +224,9 @@ class QuestionAnswering(Task[SpanFeatures]):
             for question, (spans, null_score) in zip(features.examples, best, strict=True)
         ]
 
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"text": answer["answers"][0]["text"]}
+
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         listed = (f"{each['text'] or NO_ANSWER} {each['score']:.3f}" for each in answer["answers"])
         return "\t".join([*list(listed)[:top], answer["text"]])

@@ -154,6 +154,9 @@ class Regression(TextTask):
             for example, score in zip(features.examples, scores, strict=True)
         ]
 
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        return {"score": answer["score"]}
+
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         return line([f"{answer['score']:.3f}"], answer)
 

@@ -127,7 +127,8 @@ class Task(ABC, Generic[F]):
         distills_unlabelled: Whether a student can learn from text without labels.
         answers_with_label: Whether the answer to one text is one label, as
             `LiteRtModel.classify` gives it.
-        answered_by_apps: Whether the browser page and the demo app turn outputs into answers.
+        answered_in_browser: Whether the browser page turns outputs into answers.
+        evaluates_token_ids: Whether evaluation encodes token ids that no text stands for.
         app_readers: The ready-made readers on a phone that take a file of this task.
     """
 
@@ -145,7 +146,8 @@ class Task(ABC, Generic[F]):
     comparable: ClassVar[bool] = True
     distills_unlabelled: ClassVar[bool] = False
     answers_with_label: ClassVar[bool] = False
-    answered_by_apps: ClassVar[bool] = False
+    answered_in_browser: ClassVar[bool] = False
+    evaluates_token_ids: ClassVar[bool] = False
     app_readers: ClassVar[AppReaders] = AppReaders()
 
     def model_title(self) -> str:
@@ -228,6 +230,10 @@ class Task(ABC, Generic[F]):
     def input_texts(self, example: Any) -> tuple[str, ...]:
         """The texts of an example as somebody would type them: what `example` takes."""
         return (example.text,)
+
+    def encoded_texts(self, example: Any) -> tuple[str, ...]:
+        """All texts of an example that `features` encodes."""
+        return self.input_texts(example)
 
     def texts_of(self, decoding: Decoding) -> int:
         """How many texts an example of a model has."""
@@ -370,6 +376,10 @@ class Task(ABC, Generic[F]):
     @abstractmethod
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         """One answer as a line of text, for a person; `top`: how many choices to show."""
+
+    @abstractmethod
+    def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of an answer that tell the prediction, as the demo app returns them."""
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray | None:
         """The distributions that an output is, float64 `[choices, outcomes]`; None if it is none.

@@ -23,7 +23,6 @@ import numpy as np
 from edgebert.data.conll_files import TaggedSentence
 from edgebert.encoding.tokenizer import Encoding
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.profiling.adb.app_inputs import answer_fields
 
 
 def main(request_path: str, result_path: str) -> int:
@@ -97,8 +96,8 @@ def row(model: LiteRtModel, given: dict[str, Any], mode: str) -> dict[str, Any]:
     features = model.encode(example)
     calls, outputs = zip(*[call(model, each, mode) for each in features.encodings], strict=True)
     read = [model.read(*pair) for pair in zip(outputs, features.encodings, strict=True)]
-    said = task.answers(read, features, model.labels, model.decoding)[0]
-    answer = answer_fields(task.name, said)
+    said = task.answers(read, features, model.facts)[0]
+    answer = task.short_answer(said)
     if mode == "other-answer":
         answer = {name: 9.0 if isinstance(value, float) else "no" for name, value in answer.items()}
     return {"calls": list(calls), "answer": answer}

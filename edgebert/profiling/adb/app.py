@@ -61,7 +61,6 @@ from typing import Any
 
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.adb.app_inputs import (
-    MASKED_LM,
     AppInput,
     check_inputs,
     chunk_size,
@@ -159,14 +158,14 @@ class AppSession:
         """
         stage = f"{self._phone.target}: check {file.name}"
         asked = check_inputs(reference)
-        size = chunk_size(reference.task.name)
+        size = chunk_size(reference.task)
         rows: list[dict[str, Any]] = []
         for start in range(0, len(asked), size):
             inputs = [each for each, _ in asked[start : start + size]]
             result = self._ask(file, 1, stage, check=inputs)
             rows += result["check"]
         run = read_rows(rows, [count for _, count in asked], reference, stage)
-        if reference.task.name != MASKED_LM:
+        if not reference.task.evaluates_token_ids:
             refuse_contradictions(rows, run, reference, stage)
         facts = {
             "model": str(file.path),

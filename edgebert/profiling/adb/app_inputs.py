@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from edgebert.data.conll_files import TaggedSentence
 from edgebert.profiling.device_check import HostReference
 from edgebert.profiling.target import TextInput
+from edgebert.tasks.task import Task
 
 AppInput = dict[str, Any]
 """`texts`, `words`, or `token_ids` with `segment_ids`."""
 
-MASKED_LM = "masked-lm"
 INPUTS_OF_CHECK = 256
 """Inputs of one request of a check."""
 MASKED_INPUTS_OF_CHECK = 8
@@ -29,7 +29,7 @@ def check_inputs(reference: HostReference) -> list[tuple[AppInput, int]]:
 
     A masked LM is judged on pieces of words, which no text stands for: it gets token ids.
     """
-    if reference.task.name == MASKED_LM:
+    if reference.task.evaluates_token_ids:
         return [
             (
                 {
@@ -50,30 +50,9 @@ def check_inputs(reference: HostReference) -> list[tuple[AppInput, int]]:
 def _input_of(reference: HostReference, example: Any) -> AppInput:
     if isinstance(example, TaggedSentence):
         return {"words": list(example.words)}
-    if reference.task.name == "embeddings":
-        return {"texts": list(example.texts)}
-    return {"texts": list(reference.task.input_texts(example))}
+    return {"texts": list(reference.task.encoded_texts(example))}
 
 
-def chunk_size(task: str) -> int:
+def chunk_size(task: Task[Any]) -> int:
     """How many inputs of a check go into one request."""
-    return MASKED_INPUTS_OF_CHECK if task == MASKED_LM else INPUTS_OF_CHECK
-
-
-def answer_fields(name: str, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an answer that the app returns.
-
-    Args:
-        name: of the task.
-        answer: as `Task.answers` gives it.
-    """
-    if name in ("classification", "pairs"):
-        return {"label": answer["label"], "probability": answer["probability"]}
-    if name == "ner":
-        entities = [{key: entity[key] for key in ("text", "type")} for entity in answer["entities"]]
-        return {"entities": entities}
-    if name == "pos":
-        return {"tags": [word["tag"] for word in answer["words"]]}
-    if name == "qa":
-        return {"text": answer["answers"][0]["text"]}
-    return {key: answer[key] for key in ("labels", "score", "cosine", "filled") if key in answer}
+    return MASKED_INPUTS_OF_CHECK if task.evaluates_token_ids else INPUTS_OF_CHECK

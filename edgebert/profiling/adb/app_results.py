@@ -14,7 +14,6 @@ import numpy as np
 from converters import heads
 from converters.json_files import JsonFormat
 from edgebert.errors import EdgebertError
-from edgebert.profiling.adb.app_inputs import answer_fields
 from edgebert.profiling.device_check import HostReference
 
 RESULT, VERSION = "edgebert-app-result", 2
@@ -133,9 +132,8 @@ def refuse_contradictions(
     Raises:
         EdgebertError: an answer differs.
     """
-    task = reference.task.name
     for row, answer in zip(rows, reference.answers_of(run.outputs), strict=True):
-        expected, given = answer_fields(task, answer), row["answer"]
+        expected, given = reference.task.short_answer(answer), row["answer"]
         if not all(_same(given.get(name), value) for name, value in expected.items()):
             raise EdgebertError(
                 f"{label}: the app's answer contradicts its own outputs for "

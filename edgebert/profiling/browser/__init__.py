@@ -92,7 +92,7 @@ class BrowserTarget:
         plan = configurations(files, {f.name: signatures[f.sha256] for f in files}, job.settings)
         references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
         litertjs = find_litertjs(self._settings.litertjs)
-        texts = sum(f.task.answered_by_apps and job.settings.end_to_end for f in files)
+        texts = sum(f.task.answered_in_browser and job.settings.end_to_end for f in files)
         long_runs = len(files) if job.settings.sustained_seconds else 0
         browser_job = BrowserJob(
             job=_for_a_person(job, plan, files),
@@ -156,7 +156,7 @@ class _Session:
                     "name": file.name,
                     "sha256": file.sha256,
                     "size_bytes": file.size_bytes,
-                    "classifier": file.task.answered_by_apps,
+                    "classifier": file.task.answered_in_browser,
                 }
                 for file in self._browser_job.files
             ],
@@ -251,13 +251,13 @@ def _for_a_person(job: Job, plan: Sequence[Configuration], files: Sequence[Model
     """The job, with less time for each configuration where a file has many."""
     counts = Counter(configuration.file.name for configuration in plan)
     for file in files:
-        counts[file.name] += file.task.answered_by_apps and job.settings.end_to_end
+        counts[file.name] += file.task.answered_in_browser and job.settings.end_to_end
     seconds = job.settings.max_seconds * min(1.0, PATIENCE / max(counts.values()))
     return replace(job, settings=replace(job.settings, max_seconds=seconds))
 
 
 def _refuse_check_of_others(job: Job, files: Sequence[ModelFile]) -> None:
-    others = [file.described for file in files if not file.task.answered_by_apps]
+    others = [file.described for file in files if not file.task.answered_in_browser]
     if job.check is not None and others:
         raise UsageError(
             "--check in a browser expects text classifiers, which the page answers with. Received: "
@@ -306,7 +306,7 @@ def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Reso
         resources[f"litertjs/{path}"] = Resource(file, lasting=True)
     for model in files:
         resources[f"models/{model.sha256}.tflite"] = Resource(model.path, lasting=True)
-        if model.task.answered_by_apps:
+        if model.task.answered_in_browser:
             text = json.dumps(_text_rules(model.path), ensure_ascii=False).encode()
             resources[f"models/{model.sha256}.json"] = Resource(text, lasting=True)
     return resources

@@ -125,7 +125,7 @@ class PageMachine:
 
     def runs_text(self, file: ModelFile) -> bool:
         """The page answers as a text classifier does; other heads run without their text."""
-        return file.task.answered_by_apps
+        return file.task.answered_in_browser
 
     def start_runner(self, label: str) -> PageRunner:
         """The page, for calls of the graph."""
