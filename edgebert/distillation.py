@@ -280,14 +280,21 @@ def taught_rows(
         teacher.tokenizer,
         teacher.checkpoint.weights["embeddings.token"],
         train.texts,
-        settings.augment,
-        recipe.seed,
+        copies=settings.augment,
+        seed=recipe.seed,
     )
     own = encode_rows(teacher.tokenizer, [*train.texts, *copies], length)
     rows = encode_rows(tokenizer, train.texts, recipe.max_length)
     if copies:
         counts = count_tokens(tokenizer, train.texts)
-        changed = split_rare_words(tokenizer, copies, counts, SPLIT, recipe.seed, recipe.max_length)
+        changed = split_rare_words(
+            tokenizer,
+            copies,
+            counts,
+            probability=SPLIT,
+            seed=recipe.seed,
+            max_length=recipe.max_length,
+        )
         rows = joined_rows([rows, rows_of(changed, tokenizer.pad_id)])
     targets = np.full(len(rows), -1, np.int32)
     targets[: len(train)] = _known_targets(train, teacher.labels)

@@ -42,6 +42,7 @@ from edgebert.data.files import (
 from edgebert.data.labels import LabelUse
 from edgebert.data.tagging_schemes import to_iob2
 from edgebert.errors import DataError, UsageError
+from edgebert.settings import DataSettings
 
 TOKEN_KEYS = ("tokens", "words")
 TAG_KEYS = ("tags", "ner_tags", "pos_tags", "upos", "labels")
@@ -81,8 +82,8 @@ class _RawSentence:
 
 def read_tagged(
     path: Path | str,
-    text_column: str = "",
-    label_column: str = "",
+    columns: DataSettings = DataSettings(),
+    *,
     labels: LabelUse = "required",
     entities: bool = False,
 ) -> Dataset:
@@ -90,10 +91,9 @@ def read_tagged(
 
     Args:
         path: a file of CoNLL columns, or a .jsonl; `-` is the standard input.
-        text_column: Number of the word's column, from 1, or the JSONL key of the words. Empty uses
-            the first column, or a key of `TOKEN_KEYS`.
-        label_column: Number of the tag's column, or the JSONL key of the tags. Empty uses the last
-            column, or a key of `TAG_KEYS`.
+        columns: `text_column` is the number of the word's column, from 1, or the JSONL key of the
+            words; empty uses the first column, or a key of `TOKEN_KEYS`. `label_column` is that of
+            the tags; empty uses the last column, or a key of `TAG_KEYS`.
         labels: `required`: every word has a tag; `optional`: a word may have a tag; `none`: tags
             are ignored.
         entities: whether tags have a scheme of `edgebert.data.tagging_schemes` and are converted
@@ -115,9 +115,9 @@ def read_tagged(
                 (number, without_line_end(line))
                 for number, line in numbered_lines(stream, problems)
             ]
-    columns = _Columns(where, text_column, label_column, labels)
+    finder = _Columns(where, columns.text_column, columns.label_column, labels)
     read = _json_sentences if _is_jsonl(path, lines) else _column_sentences
-    raw = list(read(lines, columns, problems, path))
+    raw = list(read(lines, finder, problems, path))
     examples = _examples(raw, entities and labels != "none", problems)
     if problems.count:
         expected = "a word" if labels == "none" else "a word and a tag"

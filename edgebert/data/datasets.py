@@ -94,24 +94,25 @@ class SampleSet:
 
 def read_dataset(
     path: Path | str,
-    text_column: str | None = None,
-    label_column: str | None = None,
+    *,
+    text_column: str = "",
+    pair_column: str = "",
+    label_column: str = "",
     labels: LabelUse = "required",
-    pair_column: str | None = None,
 ) -> Dataset:
     """Reads a file of texts, or of pairs of texts, with one label each.
 
     Args:
         path: a .tsv, .csv, .jsonl or .txt, maybe with .gz after it, or `-` for the standard input.
-        text_column: Column of the text. None finds a column named text, sentence, utterance,
+        text_column: Column of the text. Empty finds a column named text, sentence, utterance,
             review, query, question, content, message, comment or tweet, or the first of the two
             columns of a pair (such as sentence1 and sentence2: `columns.PAIR_COLUMNS`).
-        label_column: Column of the label. None finds a column named label, intent, category or
+        pair_column: Column of the second text of a pair. Empty finds the second of the two columns
+            of a pair; if only `text_column` is given, the examples are single texts.
+        label_column: Column of the label. Empty finds a column named label, intent, category or
             class.
         labels: `required`: every row has a label. `optional`: a row may have one. `none`: labels
             are ignored.
-        pair_column: Column of the second text of a pair. None finds the second of the two columns
-            of a pair; if only `text_column` is given, the examples are single texts.
 
     Raises:
         DataError: The file is missing, empty, not UTF-8 or of an unknown format, its columns are
@@ -119,7 +120,21 @@ def read_dataset(
             are listed with their lines, and the number of all.
         UsageError: `labels` has an unknown value, or columns are named for a file without columns.
     """
-    columns = DataSettings(text_column or "", pair_column or "", label_column or "")
+    return read_labelled(path, DataSettings(text_column, pair_column, label_column), labels)
+
+
+def read_labelled(path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
+    """Reads a file of texts, or of pairs of texts, with one label each.
+
+    Args:
+        path: as for `read_dataset`.
+        columns: names of columns; a column with an empty name is found by the usual names.
+        labels: as for `read_dataset`.
+
+    Raises:
+        DataError: as for `read_dataset`.
+        UsageError: as for `read_dataset`.
+    """
     read = read_table(path, columns, RowSpec(ONE_LABEL, labels), Example)
     return replace(read, task="classification" if read.examples[0].pair is None else "pairs")
 

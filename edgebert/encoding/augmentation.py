@@ -34,6 +34,7 @@ def augment(
     tokenizer: Tokenizer,
     embeddings: npt.NDArray[np.float32],
     texts: Sequence[str],
+    *,
     copies: int,
     seed: int,
 ) -> list[str]:

@@ -63,6 +63,7 @@ def split_rare_words(
     tokenizer: Tokenizer,
     texts: Sequence[str],
     counts: npt.NDArray[np.int64],
+    *,
     probability: float,
     seed: int,
     max_length: int | None = None,

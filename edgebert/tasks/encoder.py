@@ -11,7 +11,7 @@ import numpy as np
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import HIDDEN_STATES
-from edgebert.data.datasets import Dataset, Example, read_dataset
+from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
@@ -43,7 +43,7 @@ class Encoder(Task[Features]):
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         """Reads texts; labels are never required."""
         use: LabelUse = "none" if labels == "none" else "optional"
-        return read_dataset(path, columns.text_column, columns.label_column, use)
+        return read_labelled(path, columns, use)
 
     def resolve_settings(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
         self._refuse()

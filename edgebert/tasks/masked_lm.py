@@ -19,7 +19,7 @@ from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.graph_heads import LOGITS
 from edgebert.data.corpus_files import Corpus, Document, read_corpus
-from edgebert.data.datasets import Dataset, Example, read_dataset
+from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import Inputs
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
@@ -92,7 +92,7 @@ class MaskedLM(Task[MaskedFeatures]):
             corpus = read_corpus(path, self.name)
             sentences = (text for document in corpus.examples for text in document.sentences)
             return replace(corpus, examples=tuple(map(Example, sentences)))
-        texts = read_dataset(path, columns.text_column, columns.label_column, "none")
+        texts = read_labelled(path, columns, "none")
         return replace(texts, task=self.name)
 
     def resolve_settings(self, settings: TaskSettings, train: Dataset) -> TaskSettings:

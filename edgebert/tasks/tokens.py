@@ -16,7 +16,7 @@ from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES
 from edgebert.data.conll_files import TaggedSentence, has_tokens, read_tagged
-from edgebert.data.datasets import Dataset, Example, read_dataset
+from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.files import STANDARD_INPUT
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs, rows_of
@@ -118,10 +118,8 @@ class TokenTask(Task[TokenFeatures]):
         """
         path = Path(path)
         if labels == "none" and _has_texts(path, columns):
-            return read_dataset(path, columns.text_column, columns.label_column, labels)
-        dataset = read_tagged(
-            path, columns.text_column, columns.label_column, labels, self.entities
-        )
+            return read_labelled(path, columns, labels)
+        dataset = read_tagged(path, columns, labels=labels, entities=self.entities)
         return replace(dataset, task=self.name) if labels == "required" else dataset
 
     def require_known(self, data: Dataset, labels: Sequence[str]) -> None:

@@ -89,7 +89,7 @@ def test_columns_of_pairs_are_found_by_name(tmp_path: Path, first: str, second: 
     assert rows(path, PAIRS) == [("one", "two", "yes")]
     assert read_dataset(path).examples == (Example("one", "yes", "two"),)
     assert read_dataset(path).task == "pairs"
-    assert read_dataset(path, second).task == "classification"
+    assert read_dataset(path, text_column=second).task == "classification"
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ def test_named_columns_of_pairs(
 
 def test_only_a_named_text_column_gives_single_texts(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "sentence1\tsentence2\tlabel\none\ttwo\tyes\n")
-    assert read_dataset(path, "sentence2").examples == (Example("two", "yes"),)
-    assert read_dataset(path, "sentence2", pair_column="sentence1").examples == (
+    assert read_dataset(path, text_column="sentence2").examples == (Example("two", "yes"),)
+    assert read_dataset(path, text_column="sentence2", pair_column="sentence1").examples == (
         Example("two", "yes", "one"),
     )
 

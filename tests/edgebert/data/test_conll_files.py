@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 
 from edgebert.data.conll_files import TaggedSentence, has_tokens, read_tagged
 from edgebert.errors import DataError, UsageError
+from edgebert.settings import DataSettings
 
 Sentences = list[tuple[tuple[str, ...], tuple[str | None, ...]]]
 
 
-def read(path: Path, **how: Any) -> Sentences:
-    return [(sentence.words, sentence.tags) for sentence in read_tagged(path, **how).examples]
+def read(path: Path, text_column: str = "", label_column: str = "", **how: Any) -> Sentences:
+    columns = DataSettings(text_column, label_column=label_column)
+    return [(item.words, item.tags) for item in read_tagged(path, columns, **how).examples]
 
 
 def problems(path: Path, **how: Any) -> list[str]:

@@ -204,7 +204,9 @@ def test_columns_are_found_by_name(tmp_path: Path, text: str, label: str) -> Non
 
 def test_named_columns(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "text,premise,label,gold\n1,one,2,yes\n")
-    assert read_dataset(path, "premise", "gold").examples == (Example("one", "yes"),)
+    assert read_dataset(path, text_column="premise", label_column="gold").examples == (
+        Example("one", "yes"),
+    )
 
 
 def test_json_keys_may_first_occur_in_later_lines(tmp_path: Path) -> None:

@@ -29,12 +29,12 @@ def table(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def test_the_same_seed_gives_the_same_copies(tokenizer: Tokenizer, table: np.ndarray) -> None:
-    copies = augment(tokenizer, table, TEXTS, 3, seed=1)
+    copies = augment(tokenizer, table, TEXTS, copies=3, seed=1)
     assert len(copies) == 3 * len(TEXTS)
-    assert copies == augment(tokenizer, table, TEXTS, 3, seed=1)
-    assert copies != augment(tokenizer, table, TEXTS, 3, seed=2)
-    assert augment(tokenizer, table, TEXTS, 0, seed=1) == []
-    assert augment(tokenizer, table, (), 3, seed=1) == []
+    assert copies == augment(tokenizer, table, TEXTS, copies=3, seed=1)
+    assert copies != augment(tokenizer, table, TEXTS, copies=3, seed=2)
+    assert augment(tokenizer, table, TEXTS, copies=0, seed=1) == []
+    assert augment(tokenizer, table, (), copies=3, seed=1) == []
     assert set(copies[4::5]) == {""}
 
 
@@ -42,7 +42,7 @@ def test_words_are_masked_replaced_and_cut_at_the_given_rates(
     tokenizer: Tokenizer, table: np.ndarray
 ) -> None:
     words = ["turn", "on", "the", "lights", "now"]
-    copies = [c.split() for c in augment(tokenizer, table, [" ".join(words)], 4000, seed=3)]
+    copies = [c.split() for c in augment(tokenizer, table, [" ".join(words)], copies=4000, seed=3)]
     whole = [copy for copy in copies if len(copy) == len(words)]
     # A cut that keeps all words happens in 2 of 25 cases.
     assert len(whole) / len(copies) == pytest.approx(1 - augmentation.CUT_SHARE * 23 / 25, abs=0.03)
@@ -74,10 +74,10 @@ def test_a_copy_of_any_text_has_no_more_words(
 ) -> None:
     vocabulary = tokenizer.vocabulary
     count = len(_words(tokenizer.encode(text), vocabulary))
-    for copy in augment(tokenizer, table, [text, *TEXTS], 2, seed=0)[:: len(TEXTS) + 1]:
+    for copy in augment(tokenizer, table, [text, *TEXTS], copies=2, seed=0)[:: len(TEXTS) + 1]:
         assert len(_words(tokenizer.encode(copy), vocabulary)) <= count
 
 
 def test_a_negative_number_of_copies(tokenizer: Tokenizer, table: np.ndarray) -> None:
     with pytest.raises(UsageError, match="0 copies or more"):
-        augment(tokenizer, table, TEXTS, -1, seed=0)
+        augment(tokenizer, table, TEXTS, copies=-1, seed=0)
