@@ -130,10 +130,10 @@ class JsonFormat:
         version = content.get("version" if self.format else "format")
         known = type(version) is int and version in self.versions
         if self.format and (content.get("format") != self.format or not known):
-            received = f"{_short(content.get('format'))}, version {_short(version)}"
+            received = f"{short_repr(content.get('format'))}, version {short_repr(version)}"
             raise self._unexpected(where, received)
         if self.versions and not known:
-            raise self._unexpected(where, f"format {_short(version)}")
+            raise self._unexpected(where, f"format {short_repr(version)}")
         return dict(content)
 
     def _parsed(self, data: bytes | str, where: Path | str) -> Any:
@@ -152,6 +152,7 @@ class JsonFormat:
         return self.error(f"{expected}. Received: {received}. Next: {self.next_step}.")
 
 
-def _short(value: Any) -> str:
+def short_repr(value: Any) -> str:
+    """The representation of a value in messages, cut to a short length."""
     shown = repr(value)
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}..."

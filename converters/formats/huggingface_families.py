@@ -6,13 +6,14 @@ in the activations of the pooler and of a masked LM's head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converters import heads
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig, Checkpoint
 from converters.errors import ConversionError
+from converters.json_fields import Fields
 
 ACTIVATIONS = {
     "gelu": GELU_EXACT,
@@ -209,19 +210,22 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
         ConversionError: The configuration is not that of a supported BERT; all problems are listed.
     """
     family = family_of(raw)
-    problems = _other_parts(raw) + _unread_classes(raw, family, as_base)
-    activation = raw.get(family.activation, "gelu")
-    if activation not in ACTIVATIONS:
-        problems.append(
-            f"{family.activation} must be one of {', '.join(ACTIVATIONS)}. Received: {activation!r}"
-        )
-    values, wrong = read_sizes(raw, family.sizes)
-    problems += wrong
-    embedding = values.pop("embedding_size", values.get("hidden_size"))
-    if embedding != values.get("hidden_size"):
+    fields = Fields(raw)
+    problems = _other_parts(raw)
+    classes = fields.texts("architectures", (f"{family.stem}{MODEL}",))
+    problems += _unread_classes(classes, family, as_base)
+    activation = fields.text(family.activation, "gelu", choices=ACTIVATIONS)
+    values: dict[str, Any] = {name: fields.whole(key) for name, key in family.sizes.items()}
+    embedding = values.pop("embedding_size", values["hidden_size"])
+    # Zero rows change nothing: an encoder without segments is stored as a BERT with two of them.
+    num_segments = fields.whole("type_vocab_size", 2) if family.has_segments else 2
+    epsilon = _EPSILON if family.fixed_epsilon else fields.number("layer_norm_eps", _EPSILON)
+    dropout = fields.number(family.dropouts[0], 0.1)
+    problems += fields.problems
+    if embedding != values["hidden_size"] and not fields.problems:
         problems.append(
             f"embedding_size must equal hidden_size, since a BERT has no projection between them. "
-            f"Received: {embedding} and {values.get('hidden_size')}"
+            f"Received: {embedding} and {values['hidden_size']}"
         )
     if problems:
         raise ConversionError(
@@ -229,32 +233,11 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
         )
     return BertConfig(
         **values,
-        # An encoder without segments is stored as a BERT with two zero rows in the segment table.
-        num_segments=raw.get("type_vocab_size", 2) if family.has_segments else 2,
+        num_segments=num_segments,
         activation=ACTIVATIONS[activation],
-        layer_norm_epsilon=float(
-            _EPSILON if family.fixed_epsilon else raw.get("layer_norm_eps", _EPSILON)
-        ),
-        dropout=float(raw.get(family.dropouts[0], 0.1)),
+        layer_norm_epsilon=epsilon,
+        dropout=dropout,
     )
-
-
-def read_sizes(
-    raw: Mapping[str, Any], sizes: Mapping[str, str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Reads the sizes of a `BertConfig` from a JSON object.
-
-    Returns:
-        The valid sizes by field name, and the problems of the others.
-    """
-    values, problems = {}, []
-    for name, key in sizes.items():
-        value = raw.get(key)
-        if not isinstance(value, int) or isinstance(value, bool):
-            problems.append(f"{key} must be a whole number. Received: {value!r}")
-        else:
-            values[name] = value
-    return values, problems
 
 
 def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
@@ -267,8 +250,7 @@ def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
     return config
 
 
-def _unread_classes(raw: Mapping[str, Any], family: Family, as_base: bool) -> list[str]:
-    classes = raw.get("architectures") or [f"{family.stem}{MODEL}"]
+def _unread_classes(classes: Sequence[str], family: Family, as_base: bool) -> list[str]:
     read = (*family.classes, *(family.unread_classes if as_base else ()))
     unread = [name for name in classes if name not in read]
     if not unread:
@@ -285,7 +267,7 @@ def _unread_classes(raw: Mapping[str, Any], family: Family, as_base: bool) -> li
 def _other_parts(raw: Mapping[str, Any]) -> list[str]:
     """Lists properties that a BERT encoder does not have."""
     problems = []
-    if raw.get("model_type") not in FAMILIES:
+    if str(raw.get("model_type")) not in FAMILIES:
         problems.append(
             f"model_type must be one of {', '.join(FAMILIES)}. Received: {raw.get('model_type')!r}"
         )

@@ -16,6 +16,7 @@ from converters import heads
 from converters.errors import HeadError
 from converters.formats.huggingface_families import BERT, PRETRAINING, Family
 from converters.formats.weight_names import HEADS, POOLER, Row, rows
+from converters.json_files import short_repr
 
 Arrays = Mapping[str, np.ndarray]
 """Arrays by Hugging Face's names without the prefix of the family."""
@@ -110,7 +111,7 @@ def _classifier(
         heads.MULTI_LABEL: count > 0,
         heads.REGRESSION: count == 1,
     }
-    if not fits.get(problem, False):
+    if not fits.get(str(problem), False):
         raise HeadError(
             f"expected a problem_type of {', '.join(heads.PROBLEMS)}, with one output for a "
             "regression and at least two for a single label. Received: problem_type "
@@ -132,7 +133,7 @@ def _labels(raw: Mapping[str, Any], count: int) -> tuple[str, ...]:
     if not isinstance(names, dict) or set(names) != {str(i) for i in range(count)}:
         raise HeadError(
             f"config.json: id2label must name the outputs 0 to {count - 1}. Received: "
-            f"{len(names)} entries, {', '.join(sorted(map(str, names))[:8])}."
+            f"{short_repr(names)}."
         )
     labels = tuple(str(names[str(i)]) for i in range(count))
     if len(set(labels)) != count:

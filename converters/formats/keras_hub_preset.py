@@ -23,7 +23,6 @@ from converters.checkpoint import (
     without_unread_pooler,
 )
 from converters.errors import ConversionError, HeadError
-from converters.formats.huggingface_families import read_sizes
 from converters.formats.keras_hub import build_backbone, load_weights, read_weights
 from converters.formats.keras_hub_tasks import (
     PresetHead,
@@ -34,6 +33,8 @@ from converters.formats.keras_hub_tasks import (
     read_head,
     write_head,
 )
+from converters.formats.label_file import read_lines
+from converters.json_fields import Fields
 from converters.json_files import JsonFormat
 from converters.wordpiece import Vocabulary
 
@@ -80,10 +81,11 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     """
     folder = Path(folder)
     raw = _read_object(folder / CONFIG_FILE, (_BACKBONE,))
-    values, problems = read_sizes(raw, _SIZES)
-    if problems:
-        raise ConversionError(f"{folder / CONFIG_FILE}: {'; '.join(problems)}.")
-    dropout = float(raw.get("dropout", 0.1))
+    fields = Fields(raw)
+    values: dict[str, Any] = {name: fields.whole(key) for name, key in _SIZES.items()}
+    dropout = fields.number("dropout", 0.1)
+    if fields.problems:
+        raise ConversionError(f"{folder / CONFIG_FILE}: {'; '.join(fields.problems)}.")
     config = BertConfig(**values, activation=GELU_TANH, layer_norm_epsilon=EPSILON, dropout=dropout)
     backbone = build_backbone(config)
     weights_file = folder / WEIGHTS_FILE
@@ -144,15 +146,17 @@ def read_vocabulary(folder: Path) -> Vocabulary:
         raise ConversionError(f"{folder} has no {VOCABULARY_FILE}.")
     if not raw.get("split", True):
         raise ConversionError(f"{path}: its tokenizer does not split text into words.")
-    text = (folder / VOCABULARY_FILE).read_text(encoding="utf-8")
-    return Vocabulary(
-        tuple(text.removesuffix("\n").split("\n")),
-        lowercase=bool(raw.get("lowercase", False)),
-        strip_accents=bool(raw.get("strip_accents", False)),
-        split_chinese_characters=bool(raw.get("split_on_cjk", True)),
-        unknown_token=str(raw.get("oov_token", "[UNK]")),
-        continuing_prefix=str(raw.get("suffix_indicator", "##")),
-    )
+    fields = Fields(raw)
+    settings: dict[str, Any] = {
+        "lowercase": fields.flag("lowercase", False),
+        "strip_accents": fields.flag("strip_accents", False),
+        "split_chinese_characters": fields.flag("split_on_cjk", True),
+        "unknown_token": fields.text("oov_token", "[UNK]"),
+        "continuing_prefix": fields.text("suffix_indicator", "##"),
+    }
+    if fields.problems:
+        raise ConversionError(f"{path}: {'; '.join(fields.problems)}.")
+    return Vocabulary(read_lines(folder / VOCABULARY_FILE), **settings)
 
 
 def read_max_length(folder: Path) -> int | None:

@@ -19,13 +19,27 @@ def read_labels(folder: Path, count: int) -> tuple[str, ...]:
     path = folder / LABELS_FILE
     if not path.is_file():
         return tuple(f"LABEL_{i}" for i in range(count))
-    labels = tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+    labels = read_lines(path)
     if len(labels) != count or len(set(labels)) != count or "" in labels:
         raise ConversionError(
             f"{path}: expected {count} different labels, one per line, in the order of the "
             f"outputs. Received: {', '.join(map(repr, labels[:8]))}."
         )
     return labels
+
+
+def read_lines(path: Path) -> tuple[str, ...]:
+    """The lines of a UTF-8 file.
+
+    Raises:
+        ConversionError: The file can't be read or is not UTF-8.
+    """
+    try:
+        return tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConversionError(
+            f"{path}: expected a text file in UTF-8. Received: {error}. Next: download it again."
+        ) from error
 
 
 def write_labels(labels: Sequence[str], folder: Path) -> None:

@@ -20,7 +20,8 @@ from converters.errors import ConversionError
 from converters.formats.huggingface import WEIGHTS_FILE, read_safetensors
 from converters.formats.weight_names import MAX_SENTENCE_DENSE
 from converters.heads import IDENTITY, SentenceHead
-from converters.json_files import JsonFormat
+from converters.json_fields import Fields
+from converters.json_files import JsonFormat, short_repr
 
 MODULES_FILE = "modules.json"
 _PACKAGE = "sentence_transformers"
@@ -160,8 +161,11 @@ def read_modules(folder: Path | str) -> SentenceModules:
 
 def _kind(module: Any, path: Path) -> str:
     """The class of a module without its package; empty if it is unknown."""
-    if not isinstance(module, dict) or not isinstance(module.get("type"), str):
-        raise ConversionError(f"{path}: expected modules with a 'type'. Received: {module!r}.")
+    texts = (module.get("type"), module.get("path", "")) if isinstance(module, dict) else (None,)
+    if not all(isinstance(text, str) for text in texts):
+        raise ConversionError(
+            f"{path}: expected modules with a 'type' and a 'path'. Received: {short_repr(module)}."
+        )
     package, _, kind = module["type"].rpartition(".")
     known = package.split(".")[0] == _PACKAGE and kind in (_TRANSFORMER, *_READERS)
     return kind if known else ""
@@ -182,7 +186,7 @@ def _check_order(kinds: list[str], path: Path) -> None:
 def _prompt_notes(folder: Path) -> tuple[str, ...]:
     content = _optional_json(folder / _PROMPTS_FILE)
     name, prompts = content.get("default_prompt_name"), content.get("prompts")
-    if not name or not isinstance(prompts, dict):
+    if not isinstance(name, str) or not name or not isinstance(prompts, dict):
         return ()
     return (
         f"{folder} has the prompt {prompts.get(name)!r} ({name}) for every text: edgebert does not "
@@ -205,7 +209,9 @@ def _pooling(folder: Path, read: SentenceModules) -> SentenceModules:
         names = sorted(flags, key=lambda flag: known.index(flag) if flag in known else len(known))
         table = _POOLINGS_BY_FLAG
     else:
-        names, table = ([named] if isinstance(named, str) else list(named)), _POOLINGS_BY_NAME
+        listed = {_MODE: [named] if isinstance(named, str) else named}
+        names = list(Fields(listed).texts(_MODE, ()))
+        table = _POOLINGS_BY_NAME
     unknown = [mode for mode in names if mode not in table]
     if unknown or not names:
         raise ConversionError(

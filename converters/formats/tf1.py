@@ -22,9 +22,10 @@ from converters.checkpoint import (
     without_unread_pooler,
 )
 from converters.errors import ConversionError
-from converters.formats.huggingface_families import BERT, read_sizes
+from converters.formats.huggingface_families import BERT
 from converters.formats.label_file import read_labels
 from converters.formats.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
+from converters.json_fields import Fields
 from converters.json_files import JsonFormat
 
 CONFIG_FILE = "bert_config.json"
@@ -94,22 +95,20 @@ def _read_config(path: Path) -> BertConfig:
             "release that the model was trained from."
         )
     raw = _CONFIG.read(path)
-    values, problems = read_sizes(raw, BERT.sizes)
-    activation = str(raw.get("hidden_act", "gelu")).lower()
-    if activation not in _ACTIVATIONS:
-        problems.append(
-            f"hidden_act must be one of {', '.join(_ACTIVATIONS)}. "
-            f"Received: {raw.get('hidden_act')!r}"
-        )
-    if problems:
+    fields = Fields(raw | {"hidden_act": str(raw.get("hidden_act", "gelu")).lower()})
+    activation = fields.text("hidden_act", choices=_ACTIVATIONS)
+    values: dict[str, Any] = {name: fields.whole(key) for name, key in BERT.sizes.items()}
+    num_segments = fields.whole("type_vocab_size", 16)
+    dropout = fields.number("hidden_dropout_prob", 0.1)
+    if fields.problems:
         raise ConversionError(
-            f"{path}: expected a supported BERT. Received: {'; '.join(problems)}."
+            f"{path}: expected a supported BERT. Received: {'; '.join(fields.problems)}."
         )
     return BertConfig(
         **values,
-        num_segments=raw.get("type_vocab_size", 16),
+        num_segments=num_segments,
         activation=_ACTIVATIONS[activation],
-        dropout=float(raw.get("hidden_dropout_prob", 0.1)),
+        dropout=dropout,
     )
 
 

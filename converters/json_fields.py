@@ -1,0 +1,82 @@
+"""Reads typed fields of a JSON object, and collects the problems of all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from converters.json_files import short_repr
+
+
+class Fields:
+    """Typed fields of a JSON object.
+
+    Each method returns the value of a key. A missing key, or null, gives the default; without a
+    default it is a problem. A value of another type is a problem. After a problem the default is
+    returned, or an empty value of the type, so that the caller can go on and report all problems.
+
+    Args:
+        content: the object.
+
+    Attributes:
+        problems: the problems so far, one line each.
+    """
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self._content = content
+        self.problems: list[str] = []
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        """A whole number."""
+        value = self._value(key, default)
+        if type(value) is int:
+            return value
+        self._wrong(key, "a whole number")
+        return default or 0
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A finite number."""
+        value = self._value(key, default)
+        if type(value) in (int, float) and abs(value) <= _LARGEST and math.isfinite(value):
+            return float(value)
+        self._wrong(key, "a finite number")
+        return default or 0.0
+
+    def flag(self, key: str, default: bool | None = None) -> bool:
+        """True or false."""
+        value = self._value(key, default)
+        if type(value) is bool:
+            return value
+        self._wrong(key, "true or false")
+        return bool(default)
+
+    def text(
+        self, key: str, default: str | None = None, *, choices: Iterable[str] | None = None
+    ) -> str:
+        """A text; with `choices`, one of them."""
+        value = self._value(key, default)
+        known = None if choices is None else tuple(choices)
+        if isinstance(value, str) and (known is None or value in known):
+            return value
+        self._wrong(key, "a text" if known is None else f"one of {', '.join(known)}")
+        return default or ""
+
+    def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """A list of texts."""
+        value = self._value(key, default)
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self._wrong(key, "a list of texts")
+        return default or ()
+
+    def _value(self, key: str, default: Any) -> Any:
+        value = self._content.get(key)
+        return default if value is None else value
+
+    def _wrong(self, key: str, expected: str) -> None:
+        received = short_repr(self._content.get(key))
+        self.problems.append(f"{key} must be {expected}. Received: {received}")
+
+
+_LARGEST = 1e300

@@ -1,0 +1,54 @@
+"""Typed fields of JSON objects: defaults, wrong types, and all problems at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from converters.json_fields import Fields
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+
+
+def test_values_and_defaults() -> None:
+    fields = Fields({"n": 3, "x": 2, "on": False, "name": "a", "names": ["a", "b"], "none": None})
+    assert fields.whole("n") == 3 and fields.whole("none", 7) == 7
+    assert fields.number("x") == 2.0 and fields.number("missing", 0.5) == 0.5
+    assert fields.flag("on") is False and fields.flag("missing", True) is True
+    assert fields.text("name", choices=("a", "b")) == "a" and fields.text("missing", "z") == "z"
+    assert fields.texts("names") == ("a", "b") and fields.texts("missing", ("c",)) == ("c",)
+    assert fields.problems == []
+
+
+def test_all_problems_are_collected() -> None:
+    fields = Fields({"n": True, "x": float("nan"), "on": 1, "name": "z", "names": ["a", 3]})
+    fields.whole("n")
+    fields.number("x")
+    fields.flag("on")
+    fields.text("name", choices=("a", "b"))
+    fields.texts("names")
+    fields.whole("missing")
+    assert fields.problems == [
+        "n must be a whole number. Received: True",
+        "x must be a finite number. Received: nan",
+        "on must be true or false. Received: 1",
+        "name must be one of a, b. Received: 'z'",
+        "names must be a list of texts. Received: ['a', 3]",
+        "missing must be a whole number. Received: None",
+    ]
+
+
+@pytest.mark.parametrize("method", ["whole", "number", "flag", "text", "texts"])
+@given(value=ANY | st.just(10**400))
+def test_any_value_has_the_type_or_is_a_problem(method: str, value: Any) -> None:
+    fields = Fields({"key": value})
+    kind = {"whole": int, "number": float, "flag": bool, "text": str, "texts": tuple}[method]
+    assert type(getattr(fields, method)("key")) is kind
+    assert len(fields.problems) <= 1
