@@ -245,7 +245,7 @@ def test_several_checkpoints_in_one_folder(google: Path) -> None:
         ({"num_hidden_layers": 3}, "16 tensors are missing: bert/encoder/layer_2/attention"),
         ({"num_hidden_layers": 1}, "expected 1 layers, as in bert_config.json. Received: more"),
         ({"max_position_embeddings": 20}, r"embeddings.position: expected \(20, 8\)"),
-        ({"type_vocab_size": "two"}, "num_segments must be a whole number"),
+        ({"type_vocab_size": "two"}, "type_vocab_size must be a whole number"),
     ],
 )
 def test_a_config_that_does_not_fit_the_weights(
