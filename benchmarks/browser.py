@@ -81,7 +81,7 @@ def main() -> None:
         settings = ExportSettings(lengths=",".join(map(str, LENGTHS)))
         ours = export(models.minilm_classifier(), Path(scratch) / "ours.tflite", settings)
         sizes = f"{ours.size_bytes / 1e6:.1f} MB and {peer.stat().st_size / 1e6:.1f} MB"
-        sessions = PageSessions(0, lambda page: None)  # nobody joins: the page is driven from here
+        sessions = PageSessions(0, lambda page: None)  # no page joins: this script drives the page
         content = resources(ours.path, peer, not arguments.no_relaxed_simd)
         with (
             PageServer(content, sessions, lambda page: {}) as server,

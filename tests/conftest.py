@@ -19,7 +19,7 @@ from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.models.task_model import TaskModel
 from edgebert.tasks import task_of_checkpoint
 from tests.judges import chromium as chromium_judge
-from tests.judges import mediapipe_classifier, sshd, task_library_answerer
+from tests.judges import mediapipe_tasks, sshd, task_library_answerer
 from tests.tiny_tasks import random_task_model, write_task_file
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -60,12 +60,12 @@ def _missing_judge(reason: str) -> None:
 @pytest.fixture(scope="session")
 def mediapipe_python() -> str:
     """A Python that has mediapipe."""
-    python = mediapipe_classifier.find_python()
+    python = mediapipe_tasks.find_python()
     loads = [python or "", "-c", "from mediapipe.tasks.python import text"]
     if python is None or subprocess.run(loads, capture_output=True, check=False).returncode:
         _missing_judge(
             "no mediapipe that loads: pip install mediapipe and, on Debian, apt-get install "
-            f"libegl1 libgles2; or set {mediapipe_classifier.PYTHON_VARIABLE} to a Python that "
+            f"libegl1 libgles2; or set {mediapipe_tasks.PYTHON_VARIABLE} to a Python that "
             "has it"
         )
     assert python is not None

@@ -1,8 +1,8 @@
-"""An arm64 Python with numpy and LiteRT in a folder of this machine: no root rights, no chroot.
+"""An arm64 Python with numpy and LiteRT in a folder of this machine, without root and chroot.
 
-Debian packages come through the system's apt, from its own sources and checked by its own keys, but
-with lists, cache and state of ours: the system's stay as they are. Wheels come through pip. Nothing
-here runs arm64 code, and nothing of the system is changed.
+Debian packages come through the system's apt, from its sources and verified with its keys, but with
+separate lists, cache and state. Wheels come through pip. This module runs no arm64 code and changes
+nothing in the system.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NEXT = (
     f"{RUNTIME}, or check on real hardware: --target ssh:user@host or --target adb."
 )
 
-# Hooks of the system's configuration would act on the system.
+# Hooks in the system's configuration would change the system, so they are cleared.
 APT_CONFIGURATION = """\
 #clear APT::Update;
 #clear APT::Architectures;
@@ -53,10 +53,10 @@ Debug::NoLocking "true";
 
 
 def find_python(root: Path) -> Path:
-    """The Python of an arm64 Linux.
+    """Finds the Python in the root folder of an arm64 Linux.
 
     Raises:
-        UsageError: there is none.
+        UsageError: There is none.
     """
     for name in PYTHONS:
         if (root / name).is_file():
@@ -68,16 +68,16 @@ def find_python(root: Path) -> Path:
 
 
 def arm64_root(prove: Callable[[Path], None], progress: Progress = silent) -> Path:
-    """The folder in our cache, made where it isn't there yet; it gets its name once it is whole.
+    """The folder in the cache, which is created if necessary. It is renamed when it is complete.
 
-    The runtime is the version that this machine has, so that only the processor differs.
+    The runtime has the version of this machine, so that only the processor differs.
 
     Args:
-        prove: raises where the Python of a folder does not load the runtime.
-        progress: told of each step of the making.
+        prove: Raises if the Python of a folder cannot load the runtime.
+        progress: Receives the progress of the creation.
 
     Raises:
-        EdgebertError: a tool is missing, or a package can't be fetched; nothing is left behind.
+        EdgebertError: A tool is missing, or a package cannot be fetched. No files are left behind.
     """
     wheels = (f"{RUNTIME}=={importlib.metadata.version(RUNTIME)}", NUMPY)
     content = json.dumps([PACKAGES, wheels, SITE, MERGED, LEFT_OUT])
@@ -97,17 +97,17 @@ def arm64_root(prove: Callable[[Path], None], progress: Progress = silent) -> Pa
         try:
             whole.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was faster
+            if not folder.is_dir():  # otherwise another process was faster
                 raise
     progress(STAGE, 5, 5)
     return folder
 
 
 def refuse_missing_tools() -> None:
-    """Raises where a folder can't be made on this machine.
+    """Checks that this machine has all tools to create the folder.
 
     Raises:
-        EdgebertError: with all tools that are missing.
+        EdgebertError: Tools are missing. The message lists all of them.
     """
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
@@ -123,7 +123,7 @@ def refuse_missing_tools() -> None:
 
 
 def _fetch(folder: Path, progress: Progress) -> list[Path]:
-    """The packages and all that they depend on, as files; apt has checked their signatures."""
+    """Downloads the packages and their dependencies. apt verifies the signatures."""
     progress(STAGE, 0, 5)
     apt = folder / "apt"
     for name in ("lists/partial", "archives/partial", "etc"):
@@ -139,8 +139,8 @@ def _fetch(folder: Path, progress: Progress) -> list[Path]:
         [*command, "--yes", "--download-only", "install", *PACKAGES],
         "apt-get for arm64",
         warned,
-        "Next: see that the Debian mirror can be reached and that apt's sources have arm64 (not "
-        "[arch=amd64]; Ubuntu keeps arm64 on its ports mirror, to be added as [arch=arm64]). Or "
+        "Next: check that the Debian mirror can be reached and that apt's sources include arm64 "
+        "(not [arch=amd64]; for Ubuntu, add its ports mirror as [arch=arm64]). Or "
         + NEXT.removeprefix("Next: "),
     )
     progress(STAGE, 2, 5)
@@ -148,7 +148,7 @@ def _fetch(folder: Path, progress: Progress) -> list[Path]:
 
 
 def _unpack(packages: Sequence[Path], root: Path, progress: Progress) -> None:
-    """Older packages have /lib apart, newer ones in /usr: all get the layout of the newer."""
+    """Unpacks all packages into the merged layout, in which /lib and others are links to /usr."""
     for name in MERGED:
         (root / "usr" / name).mkdir(parents=True)
         (root / name).symlink_to(Path("usr") / name)
@@ -171,7 +171,7 @@ def _install(wheels: Sequence[str], root: Path) -> None:
     _run(
         [sys.executable, "-m", "pip", "install", *options, *platforms, *wheels],
         f"pip for arm64, Python {version}",
-        after=f"Next: see that the package index can be reached and has {wheels[0]} for it.",
+        after=f"Next: check that the package index can be reached and has {wheels[0]} for it.",
     )
 
 
@@ -185,17 +185,17 @@ def _run(
     """Runs a tool to its end.
 
     Args:
-        command: program and arguments.
-        what: how messages call it.
-        before: what was said earlier and may be the reason.
-        after: the message's next step.
-        stdout: a file's descriptor for the program's output.
+        command: Program and arguments.
+        what: Name of the step in messages.
+        before: Earlier output that may explain a failure.
+        after: Next step of the error message.
+        stdout: File descriptor for the program's output.
 
     Returns:
-        What it wrote on stderr.
+        The stderr of the tool.
 
     Raises:
-        EdgebertError: it failed; with its last lines.
+        EdgebertError: The tool failed. The message has the last lines of its stderr.
     """
     done = subprocess.run(
         command,
@@ -204,11 +204,11 @@ def _run(
         stderr=subprocess.PIPE,
         check=False,
     )
-    said = done.stderr.decode("utf-8", "replace")
+    stderr = done.stderr.decode("utf-8", "replace")
     if done.returncode:
-        lines = "\n".join(f"    {line}" for line in (before + said).splitlines()[-ERROR_LINES:])
+        lines = "\n".join(f"    {line}" for line in (before + stderr).splitlines()[-ERROR_LINES:])
         raise EdgebertError(
             f"Making an arm64 Python: {what} failed. Received: exit code {done.returncode}. "
             f"Its last lines:\n{lines}\n{after}"
         )
-    return said
+    return stderr

@@ -1,9 +1,9 @@
 """The `cloud` target: phones of Google's device clouds, through Google's LiteRT CLI (`litert`).
 
-Two clouds are behind it. The Developer Device Platform (device ids such as `caiman-35`) runs
-`benchmark_model` and gives back the phone's log, so its figures are those of the adb target. The
-AI Edge Portal (models such as `pixel 7`) gives back JSON. No farm of ours, and no upload by us: the
-CLI does what it does, signed in as whoever runs it.
+There are two clouds. The Developer Device Platform (device ids such as `caiman-35`) runs
+`benchmark_model` and returns the phone's log, so its figures are those of the adb target. The AI
+Edge Portal (models such as `pixel 7`) returns JSON. edgebert itself uploads nothing: the CLI does,
+with the Google Cloud account of its user.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ _SIGNED_OUT = ("gcloud auth", "access token", "no active account", "active accou
 
 
 def open_target(address: str, settings: TargetSettings) -> CloudTarget:
-    """The target of `--target cloud:DEVICE[,DEVICE...]`.
+    """Opens the target of `--target cloud:DEVICE[,DEVICE...]`.
 
     Args:
-        address: device ids (`caiman-35`) or models (`pixel 7`); `ddp:` or `gcp:` before it names
-            the cloud where the form doesn't.
-        settings: cpu or gpu.
+        address: Device ids (`caiman-35`) or models (`pixel 7`). A prefix `ddp:` or `gcp:` selects
+            the cloud; otherwise the form of the names does.
+        settings: The delegate: cpu or gpu.
 
     Raises:
-        UsageError: no device, or a delegate that the clouds have not.
+        UsageError: No device was given, or the clouds do not support the delegate.
     """
     kind, colon, rest = address.partition(":")
     named = kind if colon and kind in (PLATFORM, PORTAL) else ""
@@ -88,7 +88,7 @@ class CloudTarget:
         self._delegate = settings.delegate
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
-        """As `Target.profile`. Every signature is a session of its own, billed by the cloud."""
+        """Implements `Target.profile`. Every signature is a separate session, billed by Google."""
         plan = self._prepare(job)
         session, measurements = uuid.uuid4().hex[:12], []
         stage = f"{PROGRAM} benchmark --{self._cloud}"
@@ -104,17 +104,17 @@ class CloudTarget:
         return Outcome(tuple(measurements))
 
     def _prepare(self, job: Job) -> tuple[Configuration, ...]:
-        """What is to be run, once all that can be known to be missing is there."""
+        """The measurement plan, after all checks that need no cloud."""
         settings = job.settings
         refuse_bad_settings(settings, job.texts)
         if job.check is not None:
             raise UsageError(
-                "--check can't be run on a device cloud: its tools time made-up ids and give back "
-                "no outputs. Next: leave --check out, or check on a phone (adb with --app)."
+                "--check is not supported on a device cloud: its tools time generated ids and "
+                "return no outputs. Next: leave --check out, or check on a phone (adb with --app)."
             )
         if settings.threads != (1,):
             raise UsageError(
-                "--target cloud measures with the CLI's one thread. Received: --threads "
+                "--target cloud measures with one thread. Received: --threads "
                 f"{','.join(map(str, settings.threads))}. Next: leave --threads out."
             )
         files = read_model_files(job.models)
@@ -122,15 +122,15 @@ class CloudTarget:
         plan = configurations(files, described, settings)
         if self._cloud == PORTAL and any(len(own) > 1 for own in described.values()):
             raise UsageError(
-                "The AI Edge Portal runs a file's first signature alone. Received: a file with "
-                "several. Next: export one length (edgebert export --length 32), or name a device "
+                "The AI Edge Portal runs only the first signature of a file. Received: a file with "
+                "several. Next: export one length (edgebert export --length 32), or give a device "
                 f"of the Developer Device Platform ({LIST_DEVICES})."
             )
         if any(configuration.length is None for configuration in plan) or any(
             entry["dynamic"] for own in described.values() for entry in own.values()
         ):
             raise UsageError(
-                "--target cloud runs files of fixed lengths: its tools are given no shapes. "
+                "--target cloud runs files of fixed lengths: its tools take no shapes. "
                 "Next: export with --lengths instead of --dynamic-length."
             )
         _refuse_missing_programs()
@@ -150,10 +150,10 @@ class CloudTarget:
         return command
 
     def _reports(self, output: str) -> dict[str, ToolReport]:
-        """What the tool said, by device.
+        """The reports by device.
 
         Raises:
-            EdgebertError: a device has no result.
+            EdgebertError: A device has no result.
         """
         read = _portal_reports if self._cloud == PORTAL else self._platform_reports
         reports = read(output)
@@ -161,10 +161,10 @@ class CloudTarget:
         if missing:
             console = _CONSOLE.search(output)
             raise EdgebertError(
-                f"The LiteRT CLI expects to give figures for {', '.join(missing)}. Received: none "
-                f"that are known here.{last_lines(output)} Next: see "
+                f"Expected figures for {', '.join(missing)} from the LiteRT CLI. Received: none "
+                f"in a known format.{last_lines(output)} Next: see "
                 + (console[0] if console else "the Cloud Console")
-                + f", and whether the cloud has such a device ({LIST_DEVICES})."
+                + f", and check whether the cloud has such a device ({LIST_DEVICES})."
             )
         return reports
 
@@ -191,16 +191,16 @@ class CloudTarget:
             *delegate_notes(report, self._delegate),
             *latency_notes([report], settings, each_call="a phone of yours (adb with --app)"),
         ]
-        asked = {
+        requested = {
             "operations": settings.operations,
             "a sustained run": settings.sustained_seconds > 0,
             "cold starts": settings.cold_start,
             "text in, answer out": settings.end_to_end,
         }
-        if left_out := [name for name, given in asked.items() if given]:
+        if left_out := [name for name, given in requested.items() if given]:
             warnings.append(
                 f"The LiteRT CLI does not measure {', '.join(left_out)}. Next: measure on a phone "
-                "(adb), or give --no-end-to-end to leave this line out."
+                "(adb), or give --no-end-to-end to suppress this warning."
             )
         details = {"cloud": self._cloud, "delegate": self._delegate}
         if taken := delegation_text(report):
@@ -226,7 +226,7 @@ class CloudTarget:
 
 
 def _device(name: str, details: Mapping[str, str]) -> Device:
-    """What a device's id says: `caiman-35` runs Android's API level 35."""
+    """The device of an id: `caiman-35` runs Android with API level 35."""
     level = name.rpartition("-")[2] if _DEVICE_ID.fullmatch(name) else ""
     return Device(
         name=name,
@@ -241,9 +241,9 @@ def _device(name: str, details: Mapping[str, str]) -> Device:
 def _refuse_missing_programs() -> None:
     if shutil.which(PROGRAM) is None:
         raise UsageError(
-            "--target cloud drives Google's LiteRT CLI, the program litert. Received: none on "
-            "PATH. Next: pip install litert-cli in an environment of its own (it pins its runtime) "
-            "and put its bin folder on PATH."
+            "--target cloud runs Google's LiteRT CLI, the program litert. Received: none on "
+            "PATH. Next: pip install litert-cli in a separate environment (it pins its runtime) "
+            "and add its bin folder to PATH."
         )
     if shutil.which("gcloud") is None:
         raise UsageError(
@@ -252,16 +252,16 @@ def _refuse_missing_programs() -> None:
         )
     if not os.environ.get(PROJECT):
         raise UsageError(
-            f"The LiteRT CLI expects a Google Cloud project, which pays. Received: no {PROJECT}. "
-            f"Next: export {PROJECT}=YOUR-PROJECT."
+            "The LiteRT CLI expects a Google Cloud project for billing. Received: no variable "
+            f"{PROJECT}. Next: export {PROJECT}=YOUR-PROJECT."
         )
 
 
 def _run(command: Sequence[str], max_seconds: float) -> str:
-    """The CLI's whole output. Its exit code is 0 after some failures, so that is not all.
+    """The complete output of the CLI. Its exit code is 0 after some failures, so both are checked.
 
     Raises:
-        EdgebertError: it failed, or is not signed in; with its last lines.
+        EdgebertError: The CLI failed, or is not signed in. The message has its last lines.
     """
     limit = LONGEST_SESSION_SECONDS + 2 * max_seconds
     try:
@@ -276,8 +276,8 @@ def _run(command: Sequence[str], max_seconds: float) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise EdgebertError(
-            f"The device cloud gave no result for {limit:g} s. Next: see the Cloud Console, where "
-            "the session may still run."
+            f"The device cloud returned no result in {limit:g} s. Next: see the Cloud Console; the "
+            "session may still be running."
         ) from error
     output = done.stdout.decode("utf-8", "replace")
     failed = done.returncode != 0 or re.search(r"^(Error|Failed)\b|^Benchmark failed", output, re.M)
@@ -288,13 +288,13 @@ def _run(command: Sequence[str], max_seconds: float) -> str:
     if failed:
         raise EdgebertError(
             f"'litert benchmark' failed with exit code {done.returncode}.{last_lines(output)} "
-            f"Next: see what it says; device ids are listed by {LIST_DEVICES}."
+            f"Next: read its message; {LIST_DEVICES} lists the device ids."
         )
     return output
 
 
 def _log_of(section: str) -> str:
-    """A job's log as the CLI saved it, else what it printed of it."""
+    """The saved log of a job if there is one, otherwise the printed part of it."""
     saved = _SAVED.search(section)
     if saved:
         path = Path(saved[1].strip()) / "logcat.txt"
@@ -304,7 +304,7 @@ def _log_of(section: str) -> str:
 
 
 def _portal_reports(output: str) -> dict[str, ToolReport]:
-    """Out of the JSON that ends the Portal's output, where it has LiteRT's own result fields."""
+    """The reports in the JSON at the end of the Portal's output, in LiteRT's result fields."""
     _, completed, rest = output.partition(_COMPLETED)
     try:
         response = parse_json(rest) if completed else {}
@@ -314,7 +314,7 @@ def _portal_reports(output: str) -> dict[str, ToolReport]:
 
 
 def _portal_results(part: Any, device: str) -> Iterator[tuple[str, ToolReport]]:
-    """Results anywhere in a JSON value: LiteRT's `BenchmarkResult`, below its device's name."""
+    """Finds LiteRT's `BenchmarkResult` objects in a JSON value, below the name of their device."""
     if isinstance(part, list):
         for each in part:
             yield from _portal_results(each, device)
@@ -355,7 +355,7 @@ def _portal_report(result: Mapping[str, Any]) -> ToolReport | None:
 
 
 def _figures(table: Any) -> dict[str, float]:
-    """A table's numbers by their names in snake case; whole ones may come as text."""
+    """The numbers of a table by their names in snake case. Integers may be strings."""
     found = {}
     for key, value in table.items() if isinstance(table, dict) else ():
         try:

@@ -7,7 +7,6 @@ figures are those of an ordinary program.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from edgebert.profiling import runner
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.session import measure
-from edgebert.profiling.target import Job, Outcome
+from edgebert.profiling.target import Job, Outcome, parse_cpu_mask
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress, silent
 
@@ -43,9 +42,7 @@ def open_target(address: str, settings: TargetSettings) -> CpuTarget:
 
 
 def _refuse_missing_cores(mask: str) -> None:
-    if not re.fullmatch("(0x)?[0-9a-fA-F]+", mask):
-        raise UsageError(f"--cpu-mask expects cores in hex, such as f0. Received: {mask!r}.")
-    cores, bits = runner.allowed_cores(), int(mask, 16)
+    cores, bits = runner.allowed_cores(), parse_cpu_mask(mask)
     wanted = [core for core in range(bits.bit_length()) if bits >> core & 1]
     if not wanted or not set(wanted) <= set(cores) or not hasattr(os, "sched_setaffinity"):
         raise UsageError(
@@ -72,11 +69,8 @@ class CpuTarget:
         outcome = measure(self, job, progress)
         if not self._cpu_mask:
             return outcome
-        pinned = []
-        for measured in outcome.measurements:
-            details = {**measured.device.details, "cpu_mask": self._cpu_mask}
-            pinned.append(replace(measured, device=replace(measured.device, details=details)))
-        return replace(outcome, measurements=tuple(pinned))
+        pinned = tuple(m.with_details(cpu_mask=self._cpu_mask) for m in outcome.measurements)
+        return replace(outcome, measurements=pinned)
 
     def place(self, file: ModelFile) -> str:
         """The file's own path: the runner is on this machine."""

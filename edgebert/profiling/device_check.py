@@ -1,4 +1,4 @@
-"""The task on a device, not only the clock: does it give the answers and scores of this machine?"""
+"""Device check: compares a device's answers and scores with those of this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _JSON = JsonFormat(
     versions=(1, FORMAT_VERSION),
 )
 _RENAMED = {"accuracy": "value", "host_accuracy": "host_value"}
-"""Fields of version 1, which knew classifiers alone."""
+"""Fields of version 1, which supported only classifiers."""
 LARGEST_SCORE_ERROR = 1e-3
 LARGEST_ROUNDINGS = 2.0
 SHOWN = 5
@@ -41,32 +41,32 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class DeviceCheck:
-    """Labelled data through one file, on a device and on this machine.
+    """The comparison of a device with this machine, for one file and labelled data.
 
     Attributes:
-        model: path of the file.
-        name: short name, as in its `Measurement`.
-        sha256: of the file.
-        target: as in its `Measurement`.
-        device: the device's name or processor, for tables.
-        runtime: name and version of the device's runtime.
-        data: name of the labelled text.
-        data_sha256: of its file.
-        rows: how many examples.
-        token_ids_equal: whether the device's own tokenizer gave this machine's ids on every text;
-            None where the device was given the ids.
-        label_agreement: share of the choices (a text's label, a word's tag, a span's start) that
-            are this machine's; None where outputs are no distributions: vectors, scores.
-        max_score_error: largest absolute difference of a probability, or of another number.
-        mean_score_error: mean absolute difference of all of them.
-        value: the task's metric, on the device.
-        host_value: on this machine.
-        metric: which one that is.
-        differing: up to five texts with another choice: the text and both answers.
-        notes: what a reader must know of the device, a line each.
-        logit_error: root mean square difference of the logits, or of other numbers.
-        rounding_error: the same between this machine and itself where only the last bits of floats
-            differ; None where it was not needed.
+        model: Path of the file.
+        name: Short name of the file, as in its `Measurement`.
+        sha256: SHA-256 of the file.
+        target: Target, as in its `Measurement`.
+        device: Name or processor of the device, for tables.
+        runtime: Name and version of the device's runtime.
+        data: Name of the labelled data.
+        data_sha256: SHA-256 of the data file.
+        rows: Number of examples.
+        token_ids_equal: Whether the device's tokenizer returned the token ids of this machine for
+            every text. None if the device received the token ids.
+        label_agreement: Share of equal predictions (label of a text, tag of a word, start of a
+            span). None if the outputs are no distributions, such as vectors and scores.
+        max_score_error: Largest absolute difference of a probability, or of another number.
+        mean_score_error: Mean absolute difference.
+        value: The task's metric on the device.
+        host_value: The task's metric on this machine.
+        metric: Name of the metric.
+        differing: Up to five texts with different predictions: the text and both answers.
+        notes: Notes on the device, one line each.
+        logit_error: Root mean square difference of the logits, or of other numbers.
+        rounding_error: The same difference on this machine if only the last bits of the biases
+            change. None if it was not needed.
     """
 
     model: str
@@ -92,13 +92,13 @@ class DeviceCheck:
 
     @property
     def same_scores(self) -> bool:
-        """Whether the device makes this machine's choices, with scores to 0.001."""
+        """Whether all predictions are equal and all scores differ by at most 0.001."""
         same_choices = self.label_agreement in (None, 1.0)
         return same_choices and self.max_score_error <= LARGEST_SCORE_ERROR
 
     @property
     def passed(self) -> bool:
-        """Whether the device gives this machine's ids, and scores as near as rounding lets it."""
+        """Whether the token ids are equal, and the scores too, up to the effect of rounding."""
         rounded = (
             self.rounding_error is not None
             and self.logit_error <= LARGEST_ROUNDINGS * self.rounding_error
@@ -106,7 +106,7 @@ class DeviceCheck:
         return self.token_ids_equal is not False and (self.same_scores or rounded)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, with `passed` for readers that don't compute."""
+        """Converts to plain JSON types, with the derived value `passed`."""
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
@@ -118,10 +118,10 @@ class DeviceCheck:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> DeviceCheck:
-        """Reads what `to_dict` gave.
+        """Reads the result of `to_dict`.
 
         Raises:
-            DataError: another format or version; fields are missing.
+            DataError: The format or version differs, or fields are missing.
         """
         _JSON.require(table)
         names = cls.__dataclass_fields__
@@ -136,16 +136,16 @@ class DeviceCheck:
 
 
 class HostReference:
-    """What this machine says of labelled data with one file: what devices are held against.
+    """The outputs of one file on this machine for labelled data: the reference of device checks.
 
     Args:
-        path: a file of ours that answers texts.
-        data: labelled, of its task's reader.
+        path: An edgebert file with a task.
+        data: Labelled data from the reader of its task.
 
     Raises:
-        ModelError: the file is none of ours.
-        UsageError: it is a bare encoder.
-        DataError: labels that it does not know.
+        ModelError: edgebert did not export the file.
+        UsageError: The file is a bare encoder.
+        DataError: The data has labels that the model does not know.
     """
 
     def __init__(self, path: Path, data: Dataset) -> None:
@@ -164,11 +164,11 @@ class HostReference:
         self.distributions = self.task.log_probabilities(self.outputs[0]) is not None
 
     def calls(self) -> list[tuple[str, dict[str, list[int]]]]:
-        """For each encoding the signature's key and the inputs by name, padded as they must be."""
+        """The signature's key and the padded inputs by name, for each encoding."""
         return [self.model.call_of(encoding) for encoding in self.encodings]
 
     def outputs_of(self, named: Sequence[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
-        """What the head says of each encoding, out of a runtime's outputs by name."""
+        """The head's output for each encoding, from a runtime's outputs by name."""
         pairs = zip(named, self.encodings, strict=True)
         return [self.model.output_of(each, len(encoding)) for each, encoding in pairs]
 
@@ -178,16 +178,17 @@ class HostReference:
         facts: Mapping[str, str],
         token_ids: Sequence[Sequence[int]] | None = None,
     ) -> DeviceCheck:
-        """Holds a device's outputs against this machine's.
+        """Compares a device's outputs with those of this machine.
 
         Args:
-            outputs: what the file gave for each encoding, padding taken off: `[labels]` of a
-                classifier, logits or probabilities, as the file gives; see `outputs_of`.
+            outputs: The file's output for each encoding, without padding: for a classifier
+                `[labels]`, logits or probabilities, depending on the file; see `outputs_of`.
             facts: `model`, `name`, `sha256`, `target`, `device`, `runtime` of the `DeviceCheck`.
-            token_ids: what the device's own tokenizer gave for each text; None where it has none.
+            token_ids: The token ids from the device's tokenizer for each text. None if the device
+                has no tokenizer.
 
         Raises:
-            DataError: they are not as many, or of other shapes.
+            DataError: The number or the shapes of the outputs are wrong.
         """
         theirs = self._read(outputs)
         received, expected = ([np.shape(x) for x in each] for each in (theirs, self.outputs))
@@ -213,7 +214,7 @@ class HostReference:
             host_value=self._metric(self.outputs),
             logit_error=number_error(self.numbers, numbers, self.distributions),
         )
-        return found if found.same_scores else self._beside_rounding(found)
+        return found if found.same_scores else self._with_rounding_error(found)
 
     def answers_of(self, outputs: Sequence[npt.ArrayLike]) -> list[dict[str, Any]]:
         """The task's answers that a device's outputs give: see `compare` and `Task.answers`."""
@@ -230,7 +231,7 @@ class HostReference:
     def _differences(
         self, numbers: Sequence[np.ndarray], theirs: Sequence[np.ndarray]
     ) -> dict[str, Any]:
-        """Agreement of the choices and errors of the scores, as fields of a `DeviceCheck`."""
+        """Agreement of predictions and errors of scores, as fields of a `DeviceCheck`."""
         scores = np.exp if self.distributions else np.asarray
         pairs = zip(self.numbers, numbers, strict=True)
         errors = [np.abs(difference_of(scores(a), scores(b))) for a, b in pairs]
@@ -246,10 +247,10 @@ class HostReference:
             ]
             found["label_agreement"] = float(np.mean(np.concatenate(same)))
             others = {int(self.features.owners[i]) for i in range(len(same)) if not same[i].all()}
-            found["differing"] = self._shown(sorted(others)[:SHOWN], theirs)
+            found["differing"] = self._differing_answers(sorted(others)[:SHOWN], theirs)
         return found
 
-    def _shown(
+    def _differing_answers(
         self, examples: Sequence[int], theirs: Sequence[np.ndarray]
     ) -> tuple[tuple[str, str, str], ...]:
         """The text and both answers of some examples."""
@@ -257,10 +258,11 @@ class HostReference:
             return ()
         device, here = (self._answers(outputs) for outputs in (theirs, self.outputs))
         return tuple(
-            (str(here[i]["text"]), self._said(device[i]), self._said(here[i])) for i in examples
+            (str(here[i]["text"]), self._answer_text(device[i]), self._answer_text(here[i]))
+            for i in examples
         )
 
-    def _said(self, answer: Mapping[str, Any]) -> str:
+    def _answer_text(self, answer: Mapping[str, Any]) -> str:
         return str(answer["label"]) if "label" in answer else self.task.format_answer(answer, 1)
 
     def _answers(self, outputs: Sequence[np.ndarray]) -> list[dict[str, Any]]:
@@ -270,17 +272,17 @@ class HostReference:
         metrics = self.task.metrics(outputs, self.features, self.model.facts)
         return float(metrics[self.task.metric])
 
-    def _beside_rounding(self, found: DeviceCheck) -> DeviceCheck:
-        """A check whose scores differ, with how far rounding alone moves them, in a note too."""
+    def _with_rounding_error(self, found: DeviceCheck) -> DeviceCheck:
+        """Adds the effect of rounding, and a note on it, to a check whose scores differ."""
         here, what = self.rounding_error, "logits" if self.distributions else "numbers"
         note = (
             f"{found.name} on {found.target}: {what} differ by {found.logit_error:.2g} (root mean "
-            f"square). Here they move by {here:.2g} when nothing but the last bits of floats "
-            f"changes, and up to {LARGEST_ROUNDINGS:g} times that passes."
+            f"square). On this machine, rounding alone changes them by {here:.2g}, and up to "
+            f"{LARGEST_ROUNDINGS:g} times that is accepted."
         )
         return replace(found, rounding_error=here, notes=(*found.notes, note))
 
     @cached_property
     def rounding_error(self) -> float:
-        """How far this machine's own outputs move by rounding."""
+        """The effect of rounding on the outputs of this machine."""
         return rounding_error(self.model, self.encodings)

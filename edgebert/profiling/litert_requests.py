@@ -1,19 +1,20 @@
-"""Requests that look into LiteRT: where a call's time goes, and starts with a weight cache.
+"""Runner requests that need LiteRT: operation profiling, and starts with a weight cache.
 
-The runner takes them from this file (its request `extend`), here and on boards. So the runner's
-rules hold: Python 3.8, the standard library and numpy, nothing of edgebert. ai-edge-litert 2.2 or
-newer is needed; with anything else the requests are answered by an error.
+The runner loads them from this file (request `extend`), here and on boards. So the runner's rules
+apply: Python 3.8, the standard library and numpy, no import of edgebert. ai-edge-litert 2.2 or
+newer is required; other runtimes get an error response.
 
     {"op": "operations", CALL, ["warmup": 0, "runs": 1, "max_seconds"]}
                     calls, plain_ms, profiled_ms, operations: [{name, node, inner, us}]
     {"op": "cold_start", "model", "signature", CALL, ["threads": 1, "weight_cache": ""]}
                     load_ms, first_call_ms, arena: bytes or null, cache: bytes
 
-CALL is the runner's. "operations" wants the file loaded. `plain_ms` and `profiled_ms` are first
-quartiles of calls without and with the profiler, `us` is a mean in which no call counts more than
-the third quartile: other programs interrupt some. The runtime counts whole microseconds. `inner`
-operations are XNNPACK's, in the order in which they ran; `node` is then its own number, otherwise
-the graph's. `arena` is what malloc gave out for the first call: XNNPACK packs weights before it.
+CALL is that of the runner. "operations" needs a loaded file. `plain_ms` and `profiled_ms` are the
+first quartiles of calls without and with the profiler. `us` is a mean of values clipped at the
+third quartile, since other programs interrupt some calls. The runtime counts whole microseconds.
+`inner` operations are those of XNNPACK, in the order of execution; their `node` is XNNPACK's
+number, otherwise the graph's. `arena` is the heap memory of the first call; XNNPACK packs the
+weights before it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ OLDEST = (2, 2)
 CPU_ACCELERATOR = 1
 WRITE = 1
 FIRST_DIMENSION = 2
-"""Of a tensor type in words of 32 bits: its element type, its rank, its dimensions."""
+"""Position of the dimensions in a tensor type of 32-bit words: element type, rank, dimensions."""
 TENSOR_TYPE_WORDS = 64
 
 GRAPH_OPERATION, INNER_OPERATION = 2, 8
@@ -52,14 +53,18 @@ EVENT = np.dtype(
         "itemsize": 104,
     }
 )
-"""An event of LiteRT's profiler, as 64-bit builds of 2.2 and 2.3 lay it out."""
+"""Memory layout of an event of LiteRT's profiler in 64-bit builds of 2.2 and 2.3."""
 
 MALLINFO_FIELDS, IN_USE, IN_USE_MAPPED = 10, 7, 4
-"""Of glibc's `struct mallinfo2`: how many numbers it has, and where two of them are."""
+"""glibc's `struct mallinfo2`: number of fields, and positions of two of them."""
 
 
 def requests(runner: Any) -> dict[str, Callable[[Any, Message], Message]]:
-    """The requests by name, given the runner's module; each takes its service and a request."""
+    """The handlers by request name. Each takes the service and the request.
+
+    Args:
+        runner: The module of the runner.
+    """
 
     def operations(service: Any, request: Message) -> Message:
         library = find_library(runner)
@@ -75,7 +80,7 @@ def requests(runner: Any) -> dict[str, Callable[[Any, Message], Message]]:
 
 
 def find_library(runner: Any) -> str:
-    """LiteRT's C library; runtimes that have none, or lay out events otherwise, are refused."""
+    """LiteRT's C library. Refuses runtimes without it, or with another layout of events."""
     library, version = None, "no ai-edge-litert"
     with suppress(ImportError):
         package = import_module(PACKAGE)
@@ -92,9 +97,9 @@ def find_library(runner: Any) -> str:
 
 
 class ProfiledCall:
-    """A call of one signature under the profiler of LiteRT's C library, which sees into XNNPACK.
+    """A call of one signature with the profiler of LiteRT's C library, which covers XNNPACK.
 
-    Python's CompiledModel has no profiler. What is made here lives as long as the program.
+    Python's CompiledModel has no profiler. The created objects live until the program ends.
     """
 
     def __init__(
@@ -133,12 +138,12 @@ class ProfiledCall:
         self._do("RunCompiledModel", self._model, self._index, *self._buffers)
 
     def start(self) -> None:
-        """Forgets all events, and collects from now on."""
+        """Deletes all events and starts collecting."""
         self._do("ResetProfiler", self._profiler)
         self._do("StartProfiler", self._profiler)
 
     def stop(self) -> Any:
-        """Collects no more. The events, an array of `EVENT`."""
+        """Stops collecting and returns the events, an array of `EVENT`."""
         self._do("StopProfiler", self._profiler)
         count = self._count("GetNumProfilerEvents", self._profiler, kind=ctypes.c_int)
         events = np.zeros(count, EVENT)
@@ -166,7 +171,7 @@ class ProfiledCall:
         return (text.value or b"").decode()
 
     def _find(self, file: ctypes.c_void_p, key: str) -> tuple[ctypes.c_size_t, ctypes.c_void_p]:
-        """Number and handle of a signature; the only one where the key is empty."""
+        """Index and handle of a signature. An empty key selects the only one."""
         for number in range(self._count("GetNumModelSignatures", file)):
             index = ctypes.c_size_t(number)
             signature = self._make("GetModelSignature", file, index)
@@ -175,7 +180,7 @@ class ProfiledCall:
         raise LookupError(f"LiteRT's C library sees no signature {key!r}")
 
     def _buffer(self, side: str, signature: Any, place: int, value: Any) -> int | None:
-        """A tensor's memory, with an input's value in it; an input may have a new shape."""
+        """Allocates a tensor buffer and writes the value of an input, which may be resized."""
         number = ctypes.c_size_t(place)
         tensor = self._make(f"GetSignature{side}TensorByIndex", signature, number)
         kind = (ctypes.c_int32 * TENSOR_TYPE_WORDS)()
@@ -203,7 +208,7 @@ class ProfiledCall:
 
 
 def time_operations(runner: Any, call: ProfiledCall, request: Message) -> Message:
-    """Times calls by turns without and with the profiler: at most `runs`, or `max_seconds`."""
+    """Times calls alternately without and with the profiler, up to `runs` or `max_seconds`."""
     longest = float(request.get("max_seconds") or "inf") * 1e3
     for _ in range(1 + int(request.get("warmup", 0))):
         call.run()
@@ -237,7 +242,7 @@ def time_operations(runner: Any, call: ProfiledCall, request: Message) -> Messag
 
 
 def operations_of(events: Any) -> Any:
-    """Those of the signature's own graph: what runs in a loop or a branch counts as one of it."""
+    """The events of the signature's own graph. A loop or a branch counts as one operation."""
     found = events[np.isin(events["kind"], (GRAPH_OPERATION, INNER_OPERATION))]
     return found[found["subgraph"] == found["subgraph"][:1]]
 
@@ -285,7 +290,7 @@ def call_once(model: Any, index: int, buffers: Any, values: Sequence[Any]) -> No
 
 
 class Signature:
-    """What the runner makes inputs by. A free length is 1 in CompiledModel's own words."""
+    """Input details for the runner. CompiledModel reports a dynamic length as 1."""
 
     def __init__(self, model: Any, key: str, length: int | None) -> None:
         self._details = model.get_input_tensor_details(key)
@@ -295,12 +300,12 @@ class Signature:
                 self._details[name] = dict(detail, shape=[*shape[:-1], length])
 
     def get_input_details(self) -> dict[str, Any]:
-        """As the interpreter's signatures tell them."""
+        """The details in the format of the interpreter's signatures."""
         return dict(self._details)
 
 
 def heap_bytes() -> int | None:
-    """What this process holds from malloc now; None where the C library is not glibc 2.33."""
+    """The heap memory in use by this process. None if the C library is older than glibc 2.33."""
     layout = {"_fields_": [("numbers", ctypes.c_size_t * MALLINFO_FIELDS)]}
     try:
         mallinfo2 = ctypes.CDLL(None).mallinfo2

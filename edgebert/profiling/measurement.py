@@ -254,6 +254,11 @@ class Measurement:
         """Whether the median is stable. Otherwise there is a warning."""
         return self.latency.stable
 
+    def with_details(self, **details: str) -> Measurement:
+        """The measurement with additional `details` of its device."""
+        device = dataclasses.replace(self.device, details={**self.device.details, **details})
+        return dataclasses.replace(self, device=device)
+
     def to_dict(self) -> dict[str, Any]:
         """Converts to plain JSON types, with the derived values `stable` and `uncertainty`."""
         table = dataclasses.asdict(self)
@@ -265,10 +270,10 @@ class Measurement:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Measurement:
-        """Reads what `to_dict` gave, also after a trip through JSON.
+        """Reads the result of `to_dict`, also from JSON.
 
         Raises:
-            DataError: another format or a newer version; fields are missing.
+            DataError: The format or version differs, or fields are missing.
         """
         _JSON.require(table)
         try:

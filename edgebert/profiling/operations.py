@@ -1,7 +1,7 @@
-"""Where a call's time goes, by layer: what the runtime's profiler says, put on the file's layers.
+"""Operation profiling: the time of a call by layer, from the runtime's profiler.
 
-Most of a graph runs inside XNNPACK, whose operations have a kind and an order, and no name. Order
-and kind are enough to find each one's counterpart in the file, and the file's tensors are named
+Most of a graph runs inside XNNPACK, whose operations have a kind and an order, but no name. Kind
+and order are sufficient to align each one with its operator in the file, whose tensors are named
 after the layers.
 """
 
@@ -19,13 +19,13 @@ from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.process import Runner
 
 SUM_TOLERANCE = 0.05
-"""By how much of a call all operations together may miss it without a warning."""
+"""Allowed difference between the sum of all operations and the call, as a share of the call."""
 
 CUT_OFF_US = 0.5
-"""XNNPACK's clock gives whole microseconds: what it cuts off a longer time, on average."""
+"""XNNPACK's clock truncates to whole microseconds: the mean truncation error."""
 
 TICK_US = 1.0
-"""What an operation that the clock never saw takes at most."""
+"""Maximum time of an operation that the clock measured as 0."""
 
 CALLS = 200
 SECONDS = 3.0
@@ -47,7 +47,7 @@ _INNER_KINDS = {
     "QUANTIZE": "Convert",
     "DEQUANTIZE": "Convert",
 }
-"""What XNNPACK calls an operator of the format; others it calls as the format does."""
+"""XNNPACK's names of operators of the format. All others have the same name in both."""
 
 _MOVES = {"RESHAPE", "TRANSPOSE", "SPLIT", "SLICE", "STRIDED_SLICE", "CONCATENATION", "SQUEEZE"}
 _INNER_MOVES = {"Static Reshape", "Reshape", "Transpose", "Copy", "Slice", "Split", "Concatenate"}
@@ -55,7 +55,7 @@ _ALIKE, _BOTH_MOVE = 3, 1
 
 
 def runner_extension() -> ModelFile:
-    """The file that the runner takes the requests from, as a `Machine` places files."""
+    """The file with the additional requests of the runner, for `Machine.place`."""
     return read_model_files((Path(litert_requests.__file__),))[0]
 
 
@@ -65,15 +65,15 @@ def time_operations(
     """Times the operations of a signature.
 
     Args:
-        process: a runner that has the file loaded and took the extension's requests.
-        call: the runner's fields that name the call.
-        subgraph: the signature's.
+        process: A runner that has loaded the extension and the file.
+        call: The runner's fields that select the call.
+        subgraph: The subgraph of the signature.
 
     Returns:
-        Times in the order of the graph, and what makes them doubtful.
+        The times in the order of the graph, and warnings about them.
 
     Raises:
-        EdgebertError: the runtime has no profiler, or failed.
+        EdgebertError: The runtime has no profiler, or failed.
     """
     limits = {"warmup": WARMUP_CALLS, "runs": CALLS, "max_seconds": SECONDS}
     answer = process.request("operations", **call, **limits)
@@ -85,19 +85,20 @@ def time_operations(
     return times, [
         f"The operations add up to {total / plain:.0%} of a call ({total:.3g} of {plain:.3g} ms): "
         "other programs may have run, or the graph is too short for a clock of whole microseconds. "
-        "Next: read them as shares, or measure a longer text on a quiet machine."
+        "Next: use them as relative values, or measure a longer text on a quiet machine."
     ]
 
 
 def with_cut_off(events: Sequence[Mapping[str, Any]], whole_us: float) -> list[dict[str, Any]]:
-    """Gives events back what whole microseconds cut off.
+    """Corrects the truncation of event times to whole microseconds.
 
-    That is half a microsecond where the clock saw something. Operations that it never saw share
-    what is then missing to the whole, evenly, and take less than a microsecond each.
+    Adds half a microsecond to each event with a time above 0. The remaining time up to the whole
+    call is divided evenly among the events with time 0, at most 1 microsecond each. Example: events
+    of 3, 0 and 0 us and a call of 4.5 us become 3.5, 0.5 and 0.5 us.
 
     Args:
-        events: as the extension's `operations` gives them.
-        whole_us: how long a call takes, by a better clock.
+        events: The `operations` of the extension.
+        whole_us: Time of the call in microseconds, from a finer clock.
     """
     found = [dict(event) for event in events]
     unseen = [event for event in found if event["inner"] and not event["us"]]
@@ -112,15 +113,15 @@ def with_cut_off(events: Sequence[Mapping[str, Any]], whole_us: float) -> list[d
 def name_operations(
     subgraph: SubgraphInfo, events: Sequence[Mapping[str, Any]]
 ) -> tuple[OperationTime, ...]:
-    """Puts a profiler's events on the layers of the file.
+    """Assigns the profiler's events to the layers of the file.
 
     Args:
-        subgraph: as the file has it.
-        events: of the extension's `operations`.
+        subgraph: The subgraph in the file.
+        events: The `operations` of the extension.
 
     Returns:
-        One for each layer and kind of operation, in the order of the graph. What XNNPACK does on
-        its own, such as a conversion, belongs to the layer that follows it.
+        One entry for each layer and kind of operation, in the order of the graph. An operation that
+        XNNPACK inserts, such as a conversion, belongs to the layer that follows it.
     """
     names = [
         subgraph.tensors[operator.outputs[0]].name if operator.outputs else ""
@@ -144,8 +145,9 @@ def layer_name(tensor: str, outputs: Container[str]) -> str:
     """The layer of a tensor, such as `layers.0.attention.norm` of `layer_0/attention/norm/mean`.
 
     Args:
-        tensor: an operator's output.
-        outputs: names of all operators' outputs: what is below one of them is a step towards it.
+        tensor: Output tensor of an operator.
+        outputs: Output names of all operators. A tensor below one of these names is an
+            intermediate result of that operator.
     """
     name = tensor.partition(";")[0]
     parts = name.split("/")
@@ -157,9 +159,9 @@ def layer_name(tensor: str, outputs: Container[str]) -> str:
 def _nodes_of(
     subgraph: SubgraphInfo, events: Sequence[Mapping[str, Any]]
 ) -> list[tuple[int, bool]]:
-    """For each event an operator's number in the file, and whether it is the event's counterpart.
+    """For each event the index of an operator in the file, and whether the two correspond.
 
-    A number beyond the file's operators is of one that the runtime has put in their place.
+    An index beyond the file's operators belongs to an operator that the runtime has inserted.
     """
     operators = subgraph.operators
     outside = {event["node"] for event in events if not event["inner"]}
@@ -167,7 +169,7 @@ def _nodes_of(
     kinds = [_kind(event["name"]) for event in events if event["inner"]]
     places = iter(align([operators[node].name for node in inside], kinds))
     nodes: list[tuple[int, bool]] = []
-    waiting = 0  # for the operator that follows
+    waiting = 0  # inserted operations, which belong to the operator that follows
     node = len(operators)
     for event in events:
         place = next(places) if event["inner"] else None
@@ -181,16 +183,18 @@ def _nodes_of(
 
 
 def align(operators: Sequence[str], kinds: Sequence[str]) -> list[int | None]:
-    """Finds for each inner operation its operator: in order, as many alike as can be.
+    """Aligns the inner operations with the operators: the longest common subsequence, weighted.
 
-    Where several would do it is the last: constants are converted beforehand, and come first.
+    `best[i][j]` is the largest total likeness of `operators[i:]` and `kinds[j:]`. Among equally
+    good operators the last is chosen, since constants are converted first. Example: the operators
+    (ADD, ADD) and the kinds (Add) give [1].
 
     Args:
-        operators: names of the format, in the order of the graph.
-        kinds: XNNPACK's, in the order in which they ran.
+        operators: Operator names of the format, in the order of the graph.
+        kinds: XNNPACK's names of the operations, in the order of execution.
 
     Returns:
-        For each kind the operator's place; None where it has no counterpart.
+        For each operation the index of its operator, or None if it has none.
     """
     if len(operators) == len(kinds) and all(map(_likeness, operators, kinds)):
         return list(range(len(kinds)))
@@ -228,6 +232,6 @@ def _kind(name: str) -> str:
 
 
 def subgraphs_of(path: Path) -> dict[str, SubgraphInfo]:
-    """A file's subgraphs by the signature that leads to them; the first of those without one."""
+    """The subgraphs of a file by their signature key; the first one for files without keys."""
     subgraphs = read_model(path.read_bytes()).subgraphs
     return {subgraph.signature: subgraph for subgraph in reversed(subgraphs)}

@@ -153,7 +153,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _task_in(manifest: Mapping[str, Any]) -> Task[Any]:
-    """The task of a manifest; a bare encoder where there is none, or it is of another version."""
+    """The task of a manifest; the bare encoder if it has none, or an unknown one."""
     try:
         return task_named(str(manifest.get("task", "")))
     except ModelError:
@@ -161,10 +161,10 @@ def _task_in(manifest: Mapping[str, Any]) -> Task[Any]:
 
 
 def task_of_files(paths: Sequence[Path]) -> Task[Any]:
-    """The task whose data the files read; a bare encoder where none of them has a task.
+    """The common task of the files; the bare encoder if none of them has a task.
 
     Raises:
-        UsageError: they have several.
+        UsageError: The files have several tasks.
     """
     found = [_task_in(_manifest(path)) for path in paths if path.is_file()]
     tasks = {task for task in found if task.has_answers}

@@ -1,7 +1,7 @@
-"""The `qemu-arm64` target: a file through the real ARM kernels, on a processor that qemu emulates.
+"""The `qemu-arm64` target: runs a file with the real ARM kernels on an emulated processor.
 
-What it computes is what an ARM machine computes. How long that takes says nothing, so nothing is
-timed. Which kernels run is decided by the emulated processor: see `CPUS`.
+The outputs are those of an ARM machine. The time of emulation is meaningless, so nothing is timed.
+The emulated processor decides which kernels run: see `CPUS`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ TARGET = "qemu-arm64"
 PROGRAMS = ("qemu-aarch64-static", "qemu-aarch64")
 ARM64 = ("aarch64", "arm64")
 
-# Processors that stand for the kernels that phones take. Any name of `qemu-aarch64 -cpu help` will
-# do, with qemu's own properties behind it: max,sve=off.
+# Processors that select the kernels of typical phones. Any name of `qemu-aarch64 -cpu help` is
+# valid, with properties of qemu after it: max,sve=off.
 CPUS = {
     "cortex-a53": "ARMv8.0, plain NEON: phones until about 2018, and the cheapest later",
     "cortex-a76": "int8 dot products and float16: most phones since 2019",
@@ -40,12 +40,12 @@ CPUS = {
 }
 DEFAULT_CPU = "cortex-a76"
 
-# Older ones get matrix products of SME wrong (7.2: the labels of int8 files are chance).
+# Older versions compute matrix products of SME incorrectly (7.2: labels of int8 files are random).
 RIGHT_SME = (10, 0)
 FIRST_SME = (7, 1)
 
-# LiteRT takes kernels by the processor's part number too. qemu before 8.1 shows the host's
-# /proc/cpuinfo, on which LiteRT from 2.2 on ends with a segmentation fault.
+# LiteRT selects kernels by the processor's part number, too. qemu before 8.1 shows the host's
+# /proc/cpuinfo, which ends LiteRT 2.2 and newer with a segmentation fault.
 ARM_IMPLEMENTER = 0x41
 PARTS = {
     "cortex-a35": 0xD04,
@@ -55,22 +55,22 @@ PARTS = {
     "cortex-a76": 0xD0B,
 }
 
-# No byte code is written: where the emulated root has no such file, qemu opens the host's.
+# No byte code is written: if a file is missing in the emulated root, qemu opens the host's file.
 ISOLATED = ("-I", "-B")
 LOADS = "import numpy, ai_edge_litert.interpreter"
 ERROR_CHARACTERS = 400
 
 NO_LATENCY = (
-    f"{TARGET}: ARM kernels on an emulated processor. No latency is given, since the time that "
-    "emulation takes says nothing of a phone. Next: --target adb, ssh or browser times a real one."
+    f"{TARGET}: ARM kernels on an emulated processor. No latency is given, since the time of an "
+    "emulation says nothing about a phone. Next: --target adb, ssh or browser times a real one."
 )
 
 
 def open_target(address: str, settings: TargetSettings) -> QemuTarget:
-    """The target of `--target qemu-arm64[:CPU]`.
+    """Opens the target of `--target qemu-arm64[:CPU]`.
 
     Raises:
-        UsageError: this machine is arm64 itself, or qemu knows no such processor.
+        UsageError: This machine is arm64 itself, or qemu does not know the processor.
         EdgebertError: qemu is missing.
     """
     machine = platform.machine().lower()
@@ -84,12 +84,12 @@ def open_target(address: str, settings: TargetSettings) -> QemuTarget:
 
 @dataclass(frozen=True)
 class Emulator:
-    """qemu's user mode: one arm64 program on this kernel.
+    """qemu's user-mode emulator, which runs one arm64 program on this kernel.
 
     Attributes:
-        program: its path.
-        version: major and minor.
-        cpu: as its `-cpu` takes it.
+        program: Path of the emulator.
+        version: Major and minor version.
+        cpu: Value of its option `-cpu`.
     """
 
     program: str
@@ -98,14 +98,15 @@ class Emulator:
 
     @property
     def name(self) -> str:
-        """For tables: the processor and the emulator."""
+        """The processor and the emulator, for tables."""
         return f"{self.cpu}, qemu {self.version[0]}.{self.version[1]}"
 
     @contextlib.contextmanager
     def python(self, root: Path) -> Iterator[list[str]]:
-        """The command that starts a folder's Python; it holds inside the `with` block.
+        """The command that starts the Python of a folder, valid inside the `with` block.
 
-        The folder is seen through one of links, which has a /proc/cpuinfo of the processor too.
+        The emulated root is a folder with links to the given one, and with a /proc/cpuinfo of the
+        emulated processor.
         """
         python = find_python(root)
         with tempfile.TemporaryDirectory(prefix="edgebert-qemu-") as seen:
@@ -117,10 +118,10 @@ class Emulator:
             yield [self.program, "-cpu", self.cpu, "-L", seen, str(python)]
 
     def prove(self, root: Path) -> None:
-        """Sees that a folder's Python loads the runtime, and leaves it compiled to byte code.
+        """Checks that the Python of a folder can load the runtime, and compiles it to byte code.
 
         Raises:
-            EdgebertError: it doesn't.
+            EdgebertError: The runtime cannot be loaded.
         """
         with self.python(root) as command:
             done = subprocess.run(
@@ -133,20 +134,20 @@ class Emulator:
                 check=False,
             )
         if done.returncode:
-            last_words = done.stderr.strip()[-ERROR_CHARACTERS:]
+            stderr_end = done.stderr.strip()[-ERROR_CHARACTERS:]
             raise EdgebertError(
                 f"An arm64 Python was made, but it can't load the runtime on {self.name}. "
-                f"Received: exit code {done.returncode}. Its last words: {last_words} "
+                f"Received: exit code {done.returncode}. The end of its stderr: {stderr_end} "
                 "Next: try a newer qemu, or real hardware: --target ssh or adb."
             )
 
 
 def find_emulator(cpu: str) -> Emulator:
-    """The emulator of this machine, with a processor that it knows.
+    """Finds the emulator of this machine.
 
     Raises:
-        UsageError: it knows no such processor.
-        EdgebertError: there is none.
+        UsageError: The emulator does not know the processor.
+        EdgebertError: There is no emulator.
     """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
@@ -157,7 +158,10 @@ def find_emulator(cpu: str) -> Emulator:
         )
     found = re.search(r"version (\d+)\.(\d+)", _said(program, "--version"))
     if found is None:
-        raise EdgebertError(f"{program} --version tells no version. Next: see that it can be run.")
+        raise EdgebertError(
+            f"Expected a version from {program} --version. Received: none. Next: check that the "
+            "program can be run."
+        )
     version = (int(found[1]), int(found[2]))
     model, _, properties = cpu.partition(",")
     known = {
@@ -166,7 +170,7 @@ def find_emulator(cpu: str) -> Emulator:
     if model not in known:
         raise UsageError(
             f"--target {TARGET}:CPU expects a processor of {program}: {', '.join(sorted(known))}. "
-            f"Received: {cpu}. Next: most phones' kernels are those of {', '.join(CPUS)}."
+            f"Received: {cpu}. Next: {', '.join(CPUS)} cover the kernels of most phones."
         )
     if model == "max" and FIRST_SME <= version < RIGHT_SME and "sme=" not in properties:
         cpu += ",sme=off"
@@ -200,16 +204,16 @@ class QemuTarget:
         self._emulator, self._settings = emulator, settings
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
-        """As `Target.profile`: checks, and no measurement.
+        """Implements `Target.profile` with checks only, without measurements.
 
         Raises:
-            UsageError: also where the job has nothing to check.
+            UsageError: The job has no check, or its settings are invalid.
         """
         emulator = self._emulator
         if job.check is None:
             raise UsageError(
                 f"--target {TARGET} compares answers and times nothing. Received: nothing to "
-                "compare. Next: give labelled text by --check FILE."
+                "compare. Next: give labelled texts with --check FILE."
             )
         given = self._settings.arm64_root
         root = Path(given) if given else arm64_root(emulator.prove, progress)
@@ -225,7 +229,7 @@ class QemuTarget:
 
 @dataclass
 class _Guest:
-    """Where the benchmark program runs: it sees this machine's files."""
+    """The emulated machine, which sees the files of this machine."""
 
     target: str
     python: list[str]

@@ -1,9 +1,10 @@
-"""How far a file's outputs move on this machine when nothing but the rounding of floats changes.
+"""The effect of float rounding on a file's outputs, measured on this machine.
 
-Another processor adds floats in another order, so they differ in their last bits. In a float file
-that stays so small. Where activations are rounded to int8 on the way, some land on the other side
-of a step, and the scores move far more, on any two kinds of processors. Moving the file's biases by
-their last bits does the same here: a scale to hold a device's differences against.
+Another processor adds floats in another order, so sums differ in their last bits. In a float file
+the effect on the outputs stays small. In an int8 file some activations are then rounded to the
+neighbouring step, so the outputs of any two kinds of processors differ much more. Changing the last
+bits of the file's biases has the same effect on this machine. It gives the scale to which the
+differences of a device are compared.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from edgebert.models.litert_model import LiteRtModel
 from edgebert.tasks.task import Task
 
 SEEDS = 2
-LARGEST_MOVE = 2
-"""Units in the last place."""
+MAX_ULPS = 2
+"""Maximum change of a constant, in units in the last place."""
 
 
 def compared_numbers(task: Task[Any], output: np.ndarray) -> npt.NDArray[np.float64]:
-    """What of an output is compared: log probabilities `[choices, outcomes]`, or its numbers."""
+    """The compared values of an output: log probabilities `[choices, outcomes]`, or its numbers."""
     found = task.log_probabilities(output)
     if found is not None:
         return found
-    if output.dtype.names:  # columns with a name each, such as what a masked LM is scored by
+    if output.dtype.names:  # named columns, such as the scores of a masked LM
         output = structured_to_unstructured(output)
     return np.atleast_2d(output).astype(np.float64)
 
@@ -39,7 +40,7 @@ def compared_numbers(task: Task[Any], output: np.ndarray) -> npt.NDArray[np.floa
 def difference_of(
     ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Theirs less ours; what both rule out, or both don't say, is no difference."""
+    """`theirs - ours`. Equal infinities, and NaN in both, count as no difference."""
     same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
     with np.errstate(invalid="ignore"):
         return np.where(same, 0.0, theirs - ours)
@@ -53,25 +54,26 @@ def number_error(
     """Root mean square difference of logits, or of other numbers.
 
     Args:
-        ours: of each encoding, of `compared_numbers`.
-        theirs: the others.
-        distributions: whether they are log probabilities: logits have no zero of their own.
+        ours: Result of `compared_numbers` for each encoding.
+        theirs: The same from the other runtime.
+        distributions: Whether the values are log probabilities. Then the mean difference of each
+            row is subtracted, since a constant offset of logits has no effect.
     """
     squares, count = 0.0, 0
     for a, b in zip(ours, theirs, strict=True):
         difference = difference_of(a, b)
         if distributions:
-            with np.errstate(invalid="ignore"):  # an infinite one passes nothing
+            with np.errstate(invalid="ignore"):  # an infinite difference fails every check
                 difference -= difference.mean(-1, keepdims=True)
         squares, count = squares + float((difference**2).sum()), count + difference.size
     return float(np.sqrt(squares / count))
 
 
 def rounding_error(model: LiteRtModel, encodings: Sequence[Encoding]) -> float:
-    """The largest number error of a file against itself with its biases moved, of a few moves.
+    """The largest error between a file and copies of it with changed last bits of the biases.
 
     Raises:
-        OSError: the temporary folder has no room for the file.
+        OSError: The temporary folder has no space for the file.
     """
     task, data = model.task, model.path.read_bytes()
 
@@ -82,15 +84,15 @@ def rounding_error(model: LiteRtModel, encodings: Sequence[Encoding]) -> float:
     distributions = task.log_probabilities(model.outputs(encodings[:1])[0]) is not None
     errors = []
     with tempfile.TemporaryDirectory(prefix="edgebert-rounding-") as folder:
-        path = Path(folder) / "moved.tflite"
+        path = Path(folder) / "perturbed.tflite"
         for seed in range(SEEDS):
-            path.write_bytes(moved(data, seed))
+            path.write_bytes(perturb_vectors(data, seed))
             errors.append(number_error(ours, numbers(LiteRtModel.open(path)), distributions))
     return max(errors)
 
 
-def moved(data: bytes, seed: int) -> bytes:
-    """A `.tflite` with each float constant of one axis (biases, norms) moved by its last bits."""
+def perturb_vectors(data: bytes, seed: int) -> bytes:
+    """Randomly changes the last bits of each float constant with one axis (biases, norms)."""
     from ai_edge_litert import schema_py_generated as schema
 
     changed = bytearray(data)
@@ -105,12 +107,12 @@ def moved(data: bytes, seed: int) -> bytes:
         buffer = model.Buffers(place)
         if buffer.DataLength():
             bits = buffer.DataAsNumpy().view(np.int32)  # shares the memory of `changed`
-            moves = rng.integers(-LARGEST_MOVE, LARGEST_MOVE + 1, bits.shape, np.int32)
-            bits += np.where(_can_move(bits.view(np.float32)), moves, 0)
+            ulps = rng.integers(-MAX_ULPS, MAX_ULPS + 1, bits.shape, np.int32)
+            bits += np.where(_can_change(bits.view(np.float32)), ulps, 0)
     return bytes(changed)
 
 
-def _can_move(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Not where a few bits more would be another kind of number: zeros, infinities."""
+def _can_change(values: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Whether a change of a few units keeps the value normal: not near zero or infinity."""
     sizes = np.abs(values)
     return (sizes > np.finfo(np.float32).tiny * 2) & (sizes < np.finfo(np.float32).max / 2)

@@ -1,8 +1,8 @@
-"""The one-file benchmark program. It runs here, and as a plain copy of this file on any board.
+"""The one-file benchmark program. It runs here, and as a copy of this file on a board.
 
 It needs Python 3.8, numpy and a TFLite runtime (`ai-edge-litert`, else `tflite-runtime`), and must
-import nothing of edgebert. It measures and reports; it decides nothing: how many calls, which
-lengths and when to stop is said by whoever asks.
+not import edgebert. It measures and reports only. The client decides the number of calls, the
+lengths and the end of the measurement.
 
     python runner.py                 one JSON request a line on stdin, one JSON response a line
     python runner.py request.json    {"requests": [...]} -> {"responses": [...]}, printed once
@@ -17,15 +17,15 @@ Requests (fields in brackets may be left out; times in ms unless named seconds, 
                                                latencies_ms, wall_ms, cpu_ms, energy_mj
     {"op": "predict", "inputs": [{name: values}, ...], ["signature"]}    outputs, one dict each
     {"op": "memory"}                           rss, peak_rss
-    {"op": "scratch"}                          path of an empty file that is gone with this program
-    {"op": "extend", "program"}                requests that the Python file adds
+    {"op": "scratch"}                          path of an empty file, removed with this process
+    {"op": "extend", "program"}                adds the requests of a Python file
     {"op": "exit"}
 
-A "summary" has calls, p50_ms, p90_ms, temperature_c and frequency_mhz in the latencies' place.
-CALL is ["signature", "length", "seed": 0, "inputs": {name: values}]. The signature may be left out
-where the file has at most one; the length is for free shapes. Inputs not given are made up: whole
-numbers in [0, 100), masks of ones, segments and floats of zeros. A failed request is answered by
-{"error", "kind"}, and the program goes on.
+A "summary" has calls, p50_ms, p90_ms, temperature_c and frequency_mhz instead of the latencies.
+CALL is ["signature", "length", "seed": 0, "inputs": {name: values}]. The signature is optional if
+the file has at most one. The length applies to dynamic shapes. Missing inputs are generated:
+integers in [0, 100), ones for masks, zeros for segments and floats. The response to a failed
+request is {"error", "kind"}, and the program continues.
 """
 
 from __future__ import annotations
@@ -58,42 +58,42 @@ FREE = -1
 TOKEN_ID_LIMIT = 100
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
 CPU_FEATURES = (
-    # what decides which int8, float16 and float kernels run
+    # features that decide which int8, float16 and float kernels run
     *("sse4_1", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"),
     *("neon", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"),
 )
-HOTTEST_MILLIDEGREES = 200_000  # what a sensor says beyond is no temperature
+HOTTEST_MILLIDEGREES = 200_000  # larger sensor values are no temperatures
 
 
 class RequestError(Exception):
-    """A request that can't be answered; the message says what came and what to do."""
+    """An invalid request. The message has the received value and the next step."""
 
 
 def read_text(path: str) -> str:
-    """The text of a small system file, "" where there is none."""
+    """The text of a small system file. Empty if there is none."""
     with suppress(OSError):
         return Path(path).read_text(encoding="utf-8", errors="replace").replace("\0", "").strip()
     return ""
 
 
 def read_number(path: str) -> int | None:
-    """The whole number in a small system file, None where there is none."""
+    """The integer in a small system file. None if there is none."""
     with suppress(ValueError):
         return int(read_text(path))
     return None
 
 
 def status_bytes(field: str) -> int | None:
-    """A field of /proc/self/status in bytes, None where the system has none."""
+    """A field of /proc/self/status in bytes. None if the system has none."""
     lines = read_text("/proc/self/status").splitlines()
     found = [line.split()[1] for line in lines if line.startswith(field + ":")]
     return int(found[0]) * 1024 if found else None
 
 
 def peak_rss() -> int | None:
-    """Peak resident memory of this process in bytes, None on systems that don't tell.
+    """Peak resident memory of this process in bytes. None if the system does not report it.
 
-    VmHWM comes first: on Linux the `ru_maxrss` of a child starts at the size of its parent.
+    VmHWM is preferred: on Linux the `ru_maxrss` of a child starts at the size of its parent.
     """
     peak = status_bytes("VmHWM")
     if peak is None:
@@ -106,7 +106,7 @@ def peak_rss() -> int | None:
 
 
 def restart_peak() -> int | None:
-    """Resident memory now, from which VmHWM starts again where the kernel allows it."""
+    """The current resident memory. Resets VmHWM to it if the kernel allows that."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return status_bytes("VmRSS")
@@ -119,7 +119,7 @@ def allowed_cores() -> list[int]:
 
 
 def pin(mask: str) -> None:
-    """Keeps this process, and the threads that it starts, on the cores of a hexadecimal mask."""
+    """Pins this process and its threads to the cores of a hexadecimal mask."""
     bits = int(mask, 16)
     wanted = [core for core in range(bits.bit_length()) if bits >> core & 1]
     before = allowed_cores()
@@ -130,7 +130,7 @@ def pin(mask: str) -> None:
 
 
 def sensors(root: str = "/sys") -> Message:
-    """The hottest thermal zone in degrees Celsius and the fastest core's MHz now, or None."""
+    """Degrees Celsius of the hottest thermal zone and MHz of the fastest core; None if unknown."""
     zones = [read_number(str(path)) for path in Path(root).glob("class/thermal/*/temp")]
     heat = [zone for zone in zones if zone is not None and 0 < zone < HOTTEST_MILLIDEGREES]
     path = root + "/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"
@@ -142,26 +142,26 @@ def sensors(root: str = "/sys") -> Message:
 
 
 def energy_counters(root: str = "/sys/class/powercap") -> dict[str, int | None]:
-    """Microjoules used so far, by processor package (RAPL); None where reading is not allowed."""
+    """Energy counters in microjoules by processor package (RAPL); None if reading is denied."""
     zones = sorted(str(zone) for zone in Path(root).glob("intel-rapl:*"))
     packages = [zone for zone in zones if read_text(zone + "/name").startswith("package")]
     return {zone: read_number(zone + "/energy_uj") for zone in packages}
 
 
 def energy_between(before: dict[str, int | None], after: dict[str, int | None]) -> float | None:
-    """Millijoules of all packages together, None where unknown. Counters may begin anew once."""
+    """Energy of all packages in millijoules. None if unknown. A counter may wrap around once."""
     total = 0
     for zone, start in before.items():
         stop = after.get(zone)
         if start is None or stop is None:
             return None
-        begun_anew = (read_number(zone + "/max_energy_range_uj") or 0) if stop < start else 0
-        total += stop - start + begun_anew
+        wrapped = (read_number(zone + "/max_energy_range_uj") or 0) if stop < start else 0
+        total += stop - start + wrapped
     return total / 1000 if before else None
 
 
 def device() -> dict[str, Any]:
-    """Facts about this machine that decide its latency."""
+    """Facts about this machine that affect the latency."""
     cpu_info: dict[str, str] = {}
     for line in read_text("/proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
@@ -180,7 +180,7 @@ def device() -> dict[str, Any]:
 
 
 def find_runtime() -> dict[str, Any]:
-    """The first TFLite runtime that is installed: its name, version and Interpreter class."""
+    """The first installed TFLite runtime: its name, version and Interpreter class."""
     problems = []
     for package in RUNTIMES:
         name = package.replace("_", "-")
@@ -197,7 +197,7 @@ def find_runtime() -> dict[str, Any]:
 
 
 class Subgraph0:
-    """A file with no signature, called like one: names are those of the input tensors."""
+    """A file without signatures, with the interface of a signature runner and tensor names."""
 
     def __init__(self, interpreter: Any) -> None:
         self._interpreter = interpreter
@@ -208,7 +208,7 @@ class Subgraph0:
         self.get_output_details = self._outputs.copy
 
     def __call__(self, **values: Any) -> dict[str, Any]:
-        """Outputs by tensor name, as a signature runner gives them."""
+        """Outputs by tensor name, as a signature runner returns them."""
         shapes = {name: value.shape for name, value in values.items()}
         if shapes != self._shapes:
             for name, shape in shapes.items():
@@ -223,7 +223,7 @@ class Subgraph0:
 
 
 def by_name(details: Sequence[Any]) -> dict[str, Any]:
-    """Tensor details by tensor name; a name that comes twice gets its index behind it."""
+    """Tensor details by tensor name. The index is appended to a repeated name."""
     named: dict[str, Any] = {}
     for detail in details:
         twice = detail["name"] in named
@@ -232,13 +232,13 @@ def by_name(details: Sequence[Any]) -> dict[str, Any]:
 
 
 def free_shape(detail: Any) -> list[int]:
-    """A tensor's shape with -1 where it is free."""
+    """A tensor's shape with -1 for dynamic sizes."""
     shape, signature = detail["shape"], detail.get("shape_signature", ())
     return [int(size) for size in (signature if len(signature) == len(shape) else shape)]
 
 
 def describe(runner: Any) -> Message:
-    """Names of a signature, and its token length: None where it is free or nowhere to be seen."""
+    """Inputs, outputs and token length of a signature. None for a dynamic or unknown length."""
     details = runner.get_input_details()
     inputs = [(name, free_shape(d), np.dtype(d["dtype"])) for name, d in details.items()]
     lengths = [shape[-1] for _, shape, d in inputs if d.kind in "iu" and len(shape) in (1, 2)]
@@ -251,7 +251,7 @@ def describe(runner: Any) -> Message:
 
 
 def made_up(name: str, shape: list[int], dtype: Any, length: int | None, rng: Any) -> Any:
-    """A value for an input that was not given. A free first axis of several is the batch: 1."""
+    """Generates a missing input. A dynamic first axis of several is the batch axis: size 1."""
     sizes = [1 if size == FREE and i == 0 and shape[1:] else size for i, size in enumerate(shape)]
     if FREE in sizes:
         if length is None:
@@ -265,7 +265,7 @@ def made_up(name: str, shape: list[int], dtype: Any, length: int | None, rng: An
 
 
 def given(name: str, shape: list[int], dtype: Any, values: Any) -> Any:
-    """A value that the request brought; a flat list of ids may stand for a batch of one."""
+    """An input of the request. A flat list of ids is accepted as a batch of one."""
     array = np.asarray(values)
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
     matches = [want in (FREE, got) for want, got in zip(shape, array.shape)]  # noqa: B905
@@ -275,7 +275,7 @@ def given(name: str, shape: list[int], dtype: Any, values: Any) -> Any:
 
 
 def make_inputs(runner: Any, request: Message) -> dict[str, Any]:
-    """Values for all inputs of a signature by name: those given, the others made up."""
+    """Values for all inputs of a signature by name: those of the request, the others generated."""
     details, values = runner.get_input_details(), request.get("inputs") or {}
     unknown = sorted(set(values) - set(details))
     if unknown:
@@ -290,11 +290,11 @@ def make_inputs(runner: Any, request: Message) -> dict[str, Any]:
 
 
 def time_calls(calls: Sequence[Callable[[], Any]], request: Message) -> Message:
-    """Times each call of the list, the whole list `runs` times.
+    """Times each call of the list; the whole list runs `runs` times.
 
-    It goes on past `runs` until `min_seconds` have passed, and stops before when `max_seconds` have
-    (never within the list, so every call weighs alike). Warm-up calls go through the list one by
-    one and take at most `max_seconds` too. The garbage collector is off meanwhile.
+    Continues after `runs` until `min_seconds` have passed, and stops early after `max_seconds`,
+    always at the end of the list, so that every call has the same weight. Warm-up calls go through
+    the list one by one and take at most `max_seconds`, too. The garbage collector is disabled.
     """
     now = time.perf_counter_ns
     runs, warmup = int(request.get("runs", 1)), int(request.get("warmup", 0))
@@ -334,21 +334,21 @@ def time_calls(calls: Sequence[Callable[[], Any]], request: Message) -> Message:
 
 
 def time_once(call: Callable[[], Any]) -> tuple[float, Any]:
-    """Wall time of a call in ms, and what it gave."""
+    """Wall time of a call in ms, and its result."""
     start = time.perf_counter_ns()
     result = call()
     return (time.perf_counter_ns() - start) / 1e6, result
 
 
 class Service:
-    """What every answering program has: the machine's facts, its memory, the loop of requests."""
+    """Base of all benchmark programs: machine facts, memory, and the request loop."""
 
     def __init__(self) -> None:
         self._added: dict[str, Callable[[Message], Message]] = {}
         self._scratch: Any = None
 
     def answer(self, request: Message) -> Message:
-        """The response to one request. Failures are responses too, with `error` and `kind`."""
+        """The response to one request. The response to a failure has `error` and `kind`."""
         try:
             own = {name[4:]: getattr(self, name) for name in dir(self) if name.startswith("_op_")}
             known = dict(own, **self._added)
@@ -392,7 +392,7 @@ class Service:
     def _op_extend(self, request: Message) -> Message:
         loader = SourceFileLoader("runner_extension", str(request["program"]))
         module = module_from_spec(spec_from_loader(loader.name, loader))  # type: ignore[arg-type]
-        sys.dont_write_bytecode = True  # no folder is left beside the file
+        sys.dont_write_bytecode = True  # leaves no folder next to the file
         loader.exec_module(module)
         added = module.requests(sys.modules[__name__])
         self._added.update({name: partial(method, self) for name, method in added.items()})
@@ -402,7 +402,7 @@ class Service:
         return {"bye": True}
 
     def serve(self, requests: IO[str], responses: IO[str]) -> None:
-        """Answers one JSON line by one JSON line until `exit` or the end of the requests."""
+        """Responds to each JSON line with a JSON line until `exit` or the end of the requests."""
         for line in requests:
             try:
                 request = dict(json.loads(line))
@@ -416,7 +416,7 @@ class Service:
 
 
 class ModelService(Service):
-    """Answers for one `.tflite` file at a time."""
+    """Serves requests for one `.tflite` file at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -455,7 +455,7 @@ class ModelService(Service):
         return {"outputs": outputs}
 
     def _signature_keys(self) -> list[str]:
-        """The file's signatures; "" stands for a file that has none."""
+        """The file's signatures; "" for a file without signatures."""
         if self._interpreter is None:
             raise RequestError("A loaded model was expected. Received: none. Next: send 'load'")
         return sorted(self._interpreter.get_signature_list()) or [""]
@@ -480,12 +480,12 @@ class ModelService(Service):
 
 
 def main(arguments: Sequence[str], service: Service) -> int:
-    """Runs the program; the exit code is 1 if a request of a file failed."""
+    """Runs the program. The exit code is 1 if a request in a file failed."""
     if arguments[:1] == ["--cpu-mask"]:
         pin(arguments[1])
         arguments = arguments[2:]
     responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever else prints on stdout goes to stderr
+    os.dup2(2, 1)  # other output to stdout goes to stderr
     if not arguments:
         service.serve(sys.stdin, responses)
         return 0

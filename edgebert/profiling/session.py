@@ -11,17 +11,24 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from edgebert.errors import ModelError, UsageError
+from edgebert.errors import UsageError
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.extra_measurements import ExtraMeasurements
 from edgebert.profiling.interleaving import BenchmarkCase, measure_interleaved
+from edgebert.profiling.machine import (
+    Machine,
+    RunnerMachine,
+    inspect_files,
+    make_device,
+    runtime_name,
+)
 from edgebert.profiling.machine_warnings import BUSY_BEFORE as BUSY_BEFORE
 from edgebert.profiling.machine_warnings import machine_warnings
-from edgebert.profiling.measurement import Device, Kind, Measurement
+from edgebert.profiling.measurement import Kind, Measurement
 from edgebert.profiling.operations import runner_extension
 from edgebert.profiling.plan import (
     Configuration,
@@ -29,7 +36,6 @@ from edgebert.profiling.plan import (
     configurations,
     read_model_files,
 )
-from edgebert.profiling.process import Runner
 from edgebert.profiling.sustained import sustained_configurations
 from edgebert.profiling.target import Job, Outcome, TextInput, as_text_input
 from edgebert.settings import ProfileSettings
@@ -39,36 +45,6 @@ from edgebert.tasks.task import Task
 
 DEFAULT_TEXTS = 64
 CHECK_BATCH_SIZE = 16
-
-
-class RunnerMachine(Protocol):
-    """A machine that can start the benchmark program.
-
-    Attributes:
-        target: The `target` of its measurements and checks.
-    """
-
-    target: str
-
-    def place(self, file: ModelFile) -> str:
-        """The file's path on the machine. Copies the file there if necessary."""
-        ...
-
-    def start_runner(self, label: str) -> Runner:
-        """Starts a fresh benchmark program."""
-        ...
-
-
-class Machine(RunnerMachine, Protocol):
-    """A machine on which latency can be measured."""
-
-    def runs_text(self, file: ModelFile) -> bool:
-        """Whether the machine can time text in, answer out with this file."""
-        ...
-
-    def start_end_to_end(self, label: str) -> Runner:
-        """Starts a fresh program that times text in, answer out."""
-        ...
 
 
 def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
@@ -86,7 +62,7 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     refuse_bad_settings(settings, texts)
     files = read_model_files(job.models)
     references = _references(job, files)
-    facts, signatures = _inspect(machine, files)
+    facts, signatures = inspect_files(machine, files)
     plan = configurations(files, signatures, settings)
     with_text = [file for file in files if settings.end_to_end and file.answers]
     with_text = [file for file in with_text if machine.runs_text(file)]
@@ -129,7 +105,7 @@ def check(
     """
     files = read_model_files(job.models)
     references = _references(job, files)
-    facts, _ = _inspect(machine, files)
+    facts, _ = inspect_files(machine, files)
     pairs = zip(files, references, strict=False)
     return tuple(_check(machine, *pair, facts, progress, batch_size) for pair in pairs)
 
@@ -170,7 +146,7 @@ def _check(
             "sha256": file.sha256,
             "target": machine.target,
             "device": device.name or device.cpu,
-            "runtime": _runtime(facts),
+            "runtime": runtime_name(facts),
         },
     )
 
@@ -208,7 +184,7 @@ class _MeasurementSession:
         self._id = uuid.uuid4().hex[:12]
         self._device = make_device(facts)
         self._environment = facts["environment"]
-        self._runtime = _runtime(facts)
+        self._runtime = runtime_name(facts)
         extended = settings.operations or settings.cold_start
         extension = machine.place(runner_extension()) if extended else ""
         self._extra = ExtraMeasurements(settings, progress, extension)
@@ -306,56 +282,6 @@ def _no_end_to_end_warning(machine: Machine, file: ModelFile) -> list[str]:
         f"Text in, answer out is not timed on {machine.target} for the task {file.task.name}. "
         "Next: give --no-end-to-end to suppress this warning."
     ]
-
-
-def make_device(facts: dict[str, Any]) -> Device:
-    """The `Device` that a runner's `hello` describes."""
-    device, environment = facts["device"], facts["environment"]
-    return Device(
-        name=device["name"],
-        cpu=device["cpu"],
-        cores=device["cores"],
-        architecture=device["architecture"],
-        os=device["os"],
-        cpu_features=tuple(device["cpu_features"]),
-        load_average=environment["load_average"],
-        governor=environment["governor"],
-        details={"python": device["python"]},
-    )
-
-
-def _runtime(facts: dict[str, Any]) -> str:
-    return f"{facts['runtime']['name']} {facts['runtime']['version']}"
-
-
-def _inspect(
-    machine: RunnerMachine, files: Sequence[ModelFile]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Loads every file once.
-
-    Returns:
-        The runner's `hello`, and the signatures by the file's name.
-
-    Raises:
-        ModelError: The runtime rejects files. One error lists all of them.
-    """
-    facts: dict[str, Any] = {}
-    signatures, problems = {}, []
-    for file in files:
-        with machine.start_runner(file.name) as process:
-            facts = facts or process.request("hello")
-            loaded = process.exchange("load", model=machine.place(file))
-            if "error" in loaded:
-                problems.append(f"{file.path}: {loaded['error']}")
-            else:
-                signatures[file.name] = loaded["signatures"]
-    if problems:
-        raise ModelError(
-            f"The runtime ({_runtime(facts)}) expects a complete .tflite file. "
-            f"Received: {'; '.join(problems)}. "
-            "Next: the file is probably truncated, or made for a newer runtime; export it again."
-        )
-    return facts, signatures
 
 
 def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[TextInput] | None) -> None:

@@ -10,6 +10,7 @@ cloud:"pixel 7"           a phone of a device cloud, through Google's LiteRT CLI
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -100,6 +101,18 @@ def open_target(name: str, settings: TargetSettings = TargetSettings()) -> Targe
         raise UsageError(f"--target expects one of {', '.join(TARGETS)}. Received: {name!r}.")
     target: Target = import_module(TARGETS[kind]).open_target(address, settings)
     return target
+
+
+def parse_cpu_mask(mask: str) -> int:
+    """The bits of a core mask, one for each core.
+
+    Raises:
+        UsageError: The mask is no hexadecimal number above 0.
+    """
+    bits = int(mask, 16) if re.fullmatch("(0x)?[0-9a-fA-F]+", mask) else 0
+    if not bits:
+        raise UsageError(f"--cpu-mask expects cores in hex, such as f0. Received: {mask!r}.")
+    return bits
 
 
 def profile(

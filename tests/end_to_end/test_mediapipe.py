@@ -13,7 +13,7 @@ from edgebert.exporting.artifact import export
 from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings
 from edgebert.tasks import task_named
-from tests.judges import mediapipe_classifier
+from tests.judges import mediapipe_tasks
 
 TEXTS = [
     "A GORGEOUS, witty, seductive movie!",
@@ -41,7 +41,7 @@ def test_the_scores_are_ours(
     classifier = replace(model, checkpoint=checkpoint, task=task_named("classification"))
     settings = ExportSettings(recipe=recipe, length=64)
     path = export(classifier, tmp_path / "m.tflite", settings, calibration_texts=TEXTS).path
-    judged = mediapipe_classifier.classify(mediapipe_python, path, TEXTS)
+    judged = mediapipe_tasks.classify(mediapipe_python, path, TEXTS)
     ours = predict(open_predictor(path), TEXTS)
     for text, theirs, own in zip(TEXTS, judged, ours, strict=True):
         assert theirs == pytest.approx(own["probabilities"], abs=1e-5), text

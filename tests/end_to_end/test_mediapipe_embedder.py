@@ -11,7 +11,7 @@ from edgebert.evaluation.predictors import open_predictor, predict
 from edgebert.exporting.artifact import export
 from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings
-from tests.judges import asking, mediapipe_embedder
+from tests.judges import judge_process, mediapipe_tasks
 
 TEXTS = [
     "A GORGEOUS, witty, seductive movie!",
@@ -28,7 +28,7 @@ def test_the_vectors_are_ours(
 ) -> None:
     settings = ExportSettings(recipe=recipe, length=64)
     path = export(open_model(minilm_dir), tmp_path / "m.tflite", settings).path
-    judged = mediapipe_embedder.embed(mediapipe_python, path, TEXTS)
+    judged = mediapipe_tasks.embed(mediapipe_python, path, TEXTS)
     ours = predict(open_predictor(path), TEXTS)
     for text, theirs, own in zip(TEXTS, judged, ours, strict=True):
         assert theirs["head"] == "embedding"
@@ -41,5 +41,5 @@ def test_several_lengths_are_refused(
 ) -> None:
     settings = ExportSettings(lengths="16,64")
     path = export(open_model(minilm_dir), tmp_path / "m.tflite", settings).path
-    with pytest.raises(asking.Refused):
-        mediapipe_embedder.embed(mediapipe_python, path, TEXTS[:1])
+    with pytest.raises(judge_process.Refused):
+        mediapipe_tasks.embed(mediapipe_python, path, TEXTS[:1])

@@ -19,7 +19,7 @@ from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import ExportSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.spans import Span, best_spans
-from tests.judges import asking, task_library_answerer
+from tests.judges import judge_process, task_library_answerer
 from tests.tiny_tasks import random_task_model
 
 LIBRARY_TOKENS = 32
@@ -115,5 +115,5 @@ def test_its_runtime_is_too_old_for_int8_rows(
 ) -> None:
     """What the documentation says of it; when this fails, the documentation can be kinder."""
     path = export(tiny_task_model("qa"), tmp_path / "m.tflite", ExportSettings(length=40)).path
-    with pytest.raises(asking.Refused, match="Didn't find op for builtin opcode"):
+    with pytest.raises(judge_process.Refused, match="Didn't find op for builtin opcode"):
         task_library_answerer.answer(task_library_python, path, QUESTIONS)

@@ -1,12 +1,12 @@
-"""A protocol server that speaks adb's device side on loopback, and a real adb server before it.
+"""The device side of adb's protocol on loopback, behind a real adb server.
 
-It is no phone: the real adb client and server talk to it over `adb connect`, and what they ask for
-is carried out in a folder by this machine's /bin/sh, with stand-ins for Android's own commands that
-print recorded text. So the client, the protocol (CNXN, AUTH, OPEN, WRTE, CLSE; shell,v2 with exit
-codes; sync with STAT, SEND and RECV), quoting and files are real, and figures are not.
+It is no phone. The real adb client and server connect to it with `adb connect`. This machine's
+/bin/sh runs their commands in a folder, and scripts that print recorded text replace Android's own
+commands. So the client, the protocol (CNXN, AUTH, OPEN, WRTE, CLSE; shell,v2 with exit codes; sync
+with STAT, SEND and RECV), quoting and files are real, and figures are not.
 
     with adb_server(tmp_path) as environment, PhoneServer(tmp_path / "phone") as phone:
-        phone.connect()                      # the client now lists phone.serial
+        phone.connect()                      # now the client lists phone.serial
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VERSION, MAX_DATA = 0x01000001, 1 << 18
 AUTH_TOKEN = 1
 STDOUT, STDERR, EXIT = 1, 2, 3
 DONE = object()
-"""What a stream's queue holds once the other side has closed it."""
+"""The last item in a stream's queue after the other side has closed the stream."""
 
 PHONE_PATHS = re.compile(r"(?<![\w.])/(?=(?:data/local|sdcard|sys/devices|proc)/)")
 
@@ -55,7 +55,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def adb_server(home: Path) -> Iterator[dict[str, str]]:
-    """A real adb server on a port of its own. Gives the environment that leads clients to it."""
+    """A real adb server on its own port. Yields the environment variables for its clients."""
     port = str(free_port())
     home.mkdir(parents=True, exist_ok=True)
     own = {"ANDROID_ADB_SERVER_PORT": port, "HOME": str(home), "ANDROID_SDK_HOME": str(home)}
@@ -87,19 +87,19 @@ def adb_server(home: Path) -> Iterator[dict[str, str]]:
 
 
 class PhoneServer:
-    """One device side.
+    """The device side of one phone.
 
     Args:
-        root: the folder that stands for the phone's file system.
-        model: as `adb devices -l` shows it.
-        authorized: False answers every key with another token, as a phone whose user has not yet
-            said yes.
+        root: Folder that represents the phone's file system.
+        model: Model in `adb devices -l`.
+        authorized: False answers every key with another token, like a phone whose user has not
+            accepted the connection yet.
 
     Attributes:
-        full: whether files that are sent are refused for want of room.
-        unplug_at: once a shell command holds this text, the connection is cut after it has begun.
-        commands: every shell command that came, as it came.
-        sent: every path that a file was sent to.
+        full: Whether sent files are refused because of missing space.
+        unplug_at: The connection is cut after a shell command with this text has started.
+        commands: All received shell commands.
+        sent: All paths to which files were sent.
     """
 
     def __init__(self, root: Path, model: str = "Pixel_7", authorized: bool = True) -> None:
@@ -117,18 +117,18 @@ class PhoneServer:
         self.serial = f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def add_command(self, name: str, script: str) -> Path:
-        """A command of the phone's shell; `$PHONE` is its root here."""
+        """Adds a command to the phone's shell. `$PHONE` is the root folder on this machine."""
         path = self.root / "system" / "bin" / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
         return path
 
     def local(self, remote: str) -> Path:
-        """Where a path of the phone is here."""
+        """The path on this machine of a path on the phone."""
         return self.root / remote.lstrip("/")
 
     def connect(self) -> None:
-        """Has the adb server that the environment names connect to it."""
+        """Connects the adb server of the environment to this phone."""
         done = subprocess.run(
             ["adb", "connect", self.serial], capture_output=True, text=True, timeout=30, check=False
         )
@@ -137,7 +137,7 @@ class PhoneServer:
             raise RuntimeError(words)
 
     def unplug(self) -> None:
-        """Cuts every connection and takes no further one."""
+        """Cuts all connections and accepts no new ones."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -1,14 +1,14 @@
-"""A real headless Chromium, driven over its DevTools protocol through a pipe.
+"""A real headless Chromium, controlled by its DevTools protocol through a pipe.
 
-No driver and no package is needed: the protocol is JSON, and `--remote-debugging-pipe` takes it on
-file descriptor 3 and answers on 4. When the pipe closes, the browser ends.
+No driver and no package is needed: the protocol is JSON. With `--remote-debugging-pipe` the browser
+reads commands from file descriptor 3 and writes answers to 4. It ends when the pipe closes.
 
     with Chromium(find_chromium()) as browser:
-        page = browser.open("http://127.0.0.1:8000/", width=390, height=844, dark=True)
+        page = browser.open("http://127.0.0.1:8000/", Viewport(390, 844, dark=True))
         page.wait_for("document.title === 'done'")
         page.screenshot(Path("page.png"))
 
-Each page has a profile of its own (cookies, storage), as if it were another device.
+Each page has its own profile (cookies, storage), like a separate device.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ FLAGS = (
     # In a container /dev/shm is small, and root may not have the sandbox.
     *("--disable-dev-shm-usage", "--no-sandbox"),
 )
-# Puts the pipe's ends on the numbers that the browser expects, then becomes the browser.
+# Moves the pipe's ends to the file descriptors that the browser expects, then runs the browser.
 STARTER = """
 import fcntl, os, sys
 ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
@@ -48,22 +49,41 @@ POLL_SECONDS = 0.05
 
 
 def find_chromium() -> str | None:
-    """The variable's, else the first on the path, else None."""
+    """The program in the environment variable, else the first one on PATH, else None."""
     if named := os.environ.get(PATH_VARIABLE):
         return named
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class PageError(AssertionError):
-    """A script in the page threw, or what was waited for did not come true."""
+    """A script in the page threw an error, or an awaited condition did not become true."""
+
+
+@dataclass(frozen=True)
+class Viewport:
+    """The window of a page.
+
+    Attributes:
+        width: Width in CSS pixels.
+        height: Height in CSS pixels.
+        scale: Device pixels per CSS pixel.
+        mobile: Whether to emulate a phone: viewport tag, touch, no scroll bars.
+        dark: Whether the user prefers a dark color scheme.
+    """
+
+    width: int = 800
+    height: int = 600
+    scale: float = 1.0
+    mobile: bool = False
+    dark: bool = False
 
 
 class Chromium:
     """A running browser. Leaving the `with` block ends it and removes its profile.
 
     Args:
-        program: from `find_chromium`.
-        flags: further command line switches.
+        program: Path from `find_chromium`.
+        flags: Additional command line switches.
     """
 
     def __init__(self, program: str, *flags: str) -> None:
@@ -73,7 +93,7 @@ class Chromium:
         self._last_id, self._ended = 0, False
         to_browser, our_write = os.pipe()
         our_read, from_browser = os.pipe()
-        with ExitStack() as stack:  # which is taken down in the reverse order
+        with ExitStack() as stack:  # closed in reverse order
             profile = stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True)
             )
@@ -102,31 +122,25 @@ class Chromium:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stack.close()  # the closed pipe is the browser's sign to end
+        self._stack.close()  # the browser ends when the pipe closes
 
     def open(
         self,
         url: str,
-        width: int = 800,
-        height: int = 600,
-        scale: float = 1.0,
-        mobile: bool = False,
-        dark: bool = False,
+        viewport: Viewport = Viewport(),
+        *,
         before: str = "",
-        beside: Page | None = None,
+        same_profile_as: Page | None = None,
     ) -> Page:
-        """Opens a page in a profile of its own.
+        """Opens a page in a new profile.
 
         Args:
-            url: its address.
-            width: of the window in CSS pixels; `height` likewise.
-            scale: device pixels for each CSS pixel.
-            mobile: behave as a phone does: viewport tag, touch, no scroll bars.
-            dark: the person prefers dark colours.
-            before: JavaScript that runs before the page's own.
-            beside: a page whose profile it shares, as another tab of the same browser.
+            url: Address of the page.
+            viewport: Window of the page.
+            before: JavaScript that runs before the scripts of the page.
+            same_profile_as: A page whose profile is shared, like a second tab.
         """
-        context = beside and beside.profile
+        context = same_profile_as and same_profile_as.profile
         context = context or self.send_command("Target.createBrowserContext")["browserContextId"]
         target = self.send_command(
             "Target.createTarget", url="about:blank", browserContextId=context
@@ -141,12 +155,12 @@ class Chromium:
             page.send_command(f"{domain}.enable")
         page.send_command(
             "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=scale,
-            mobile=mobile,
+            width=viewport.width,
+            height=viewport.height,
+            deviceScaleFactor=viewport.scale,
+            mobile=viewport.mobile,
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if viewport.dark else "light"}
         page.send_command("Emulation.setEmulatedMedia", features=[scheme])
         if before:
             page.send_command("Page.addScriptToEvaluateOnNewDocument", source=before)
@@ -154,10 +168,10 @@ class Chromium:
         return page
 
     def send_command(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
-        """Sends a DevTools command and waits for its result.
+        """Sends a DevTools command and returns its result.
 
         Raises:
-            RuntimeError: the browser refused it, ended, or did not answer in time.
+            RuntimeError: The browser returned an error, ended, or did not respond in time.
         """
         with self._arrived:
             self._last_id += 1
@@ -172,7 +186,7 @@ class Chromium:
             answer = self._answers.pop(number, None)
         if answer is None:
             how = "ended" if self._ended else f"gave no answer for {ANSWER_SECONDS:g} s"
-            raise RuntimeError(f"The browser {how} when it was asked for {method}.")
+            raise RuntimeError(f"The browser {how} during {method}.")
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']['message']}")
         return dict(answer["result"])
@@ -196,7 +210,7 @@ class Chromium:
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)  # a session of its own: the browser's processes alone
+            os.killpg(self._process.pid, 9)  # its own session has only processes of the browser
             self._process.wait()
 
 
@@ -204,9 +218,9 @@ class Page:
     """An open page.
 
     Attributes:
-        profile: its cookies and storage.
-        requests: the addresses that it loaded, in order.
-        problems: what it complained of: uncaught errors, `console.error`, refused loads.
+        profile: Identifier of its cookies and storage.
+        requests: Addresses that it loaded, in order.
+        problems: Uncaught errors, `console.error` messages, and refused loads.
     """
 
     def __init__(self, browser: Chromium, session: str, target: str, profile: str) -> None:
@@ -216,11 +230,11 @@ class Page:
         self.problems: list[str] = []
 
     def send_command(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """As `Chromium.send_command`, for this page."""
+        """Sends a command to this page: see `Chromium.send_command`."""
         return self._browser.send_command(method, self._session, **parameters)
 
     def hear(self, method: str, event: dict[str, Any]) -> None:
-        """Takes an event of the page in; called by the browser's reader."""
+        """Records an event of the page. The browser's reader thread calls it."""
         match method:
             case "Network.requestWillBeSent":
                 self.requests.append(event["request"]["url"])
@@ -233,10 +247,10 @@ class Page:
                 self.problems.append(event["entry"]["text"])
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression, of its promise where it gives one.
+        """The value of a JavaScript expression. A promise is awaited.
 
         Raises:
-            PageError: it threw.
+            PageError: The expression threw an error.
         """
         answer = self.send_command(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
@@ -246,16 +260,16 @@ class Page:
         return answer["result"].get("value")
 
     def wait_for(self, expression: str, seconds: float = 30.0) -> Any:
-        """Waits until a JavaScript expression is truthy, and gives its value.
+        """Waits until a JavaScript expression is truthy, and returns its value.
 
         Raises:
-            PageError: it was not in time; with the page's text and problems.
+            PageError: The time limit was reached. The message has the page's text and problems.
         """
         end, value = time.monotonic() + seconds, None
         while not value and time.monotonic() < end:
             try:
                 value = self.evaluate(expression)
-            except (PageError, RuntimeError):  # not there yet, or the page is being replaced
+            except (PageError, RuntimeError):  # not loaded yet, or the page is being replaced
                 value = None
             time.sleep(0 if value else POLL_SECONDS)
         if not value:
@@ -264,20 +278,20 @@ class Page:
         return value
 
     def press(self, keys: str) -> None:
-        """Types text by key strokes into whatever has the focus."""
+        """Types text into the element with the focus."""
         for key in keys:
             self.send_command("Input.dispatchKeyEvent", type="char", text=key)
 
     def reload(self) -> None:
-        """Loads the page again."""
+        """Reloads the page."""
         self.send_command("Page.reload")
 
     def close(self) -> None:
-        """Closes the tab, as a person does."""
+        """Closes the tab, like a user."""
         self._browser.send_command("Target.closeTarget", targetId=self._target)
 
     def screenshot(self, path: Path, whole: bool = True) -> Path:
-        """Writes a PNG of the page: all of it, or what fits the window."""
+        """Writes a PNG of the whole page, or of the part in the window."""
         image = self.send_command(
             "Page.captureScreenshot", format="png", captureBeyondViewport=whole
         )

@@ -1,4 +1,4 @@
-"""A hub on loopback: serves folders as Hugging Face's does, as far as `snapshot_download` asks."""
+"""A model hub on loopback with the requests of Hugging Face's hub that `snapshot_download` uses."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def serve_hub(models: dict[str, Path]) -> Iterator[str]:
-    """The endpoint of a hub that has one revision of each model, which is `main` and `v1`.
+    """The endpoint of a hub with one revision of each model, named `main` and `v1`.
 
     Args:
-        models: the folder of each name.
+        models: Folder of each model, by name.
     """
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,8 +1,8 @@
-"""Stands in for the demo app's benchmark screen on the "phone" of adb_device_server.
+"""Replaces the demo app's benchmark screen on the "phone" of adb_device_server.
 
-It keeps to the contract of edgebert.profiling.adb.app with this machine's tokenizer and
-runtime, so ids, outputs and labels are real and times are this machine's. How it misbehaves is
-said in $PHONE/app_mode: "crash", "stall", "old", "other-answer", "other-ids", "failed".
+It implements the contract of edgebert.profiling.adb.app with this machine's tokenizer and runtime,
+so ids, outputs and labels are real, and times are those of this machine. The file $PHONE/app_mode
+selects an error: "crash", "stall", "old", "other-answer", "other-ids", "failed".
 
     python phone_app.py REQUEST.json RESULT.json
 """

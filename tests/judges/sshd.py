@@ -1,10 +1,11 @@
 """A real sshd on loopback: keys, configuration and known hosts in one temporary folder.
 
-It is what a board runs, and judges that ours is a client it takes. It needs no root: whoever runs
-the tests logs in to their own account with a key made for the purpose. The server ends with the
-`with` block, and with this process whatever happens to it: a shell holds it by a pipe.
+It is the server of a real board, so it verifies that our client is compatible. It needs no root:
+the user who runs the tests logs in to the same account with a temporary key. The server ends with
+the `with` block, and also if this process is killed: a shell waits for the end of a pipe.
 
-`environment` is that of the sessions, so a test decides what the board's PATH, HOME and TMPDIR are.
+`environment` contains the variables of the sessions, so a test sets the board's PATH, HOME and
+TMPDIR.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ HOLD = '"$@" & trap "kill $!; wait" EXIT; cat >/dev/null'
 
 
 def find_sshd() -> str | None:
-    """The sshd program, which is often in no user's PATH; None without it or without a client."""
+    """The sshd program, which is often not on PATH. None if it or the client is missing."""
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     sshd = shutil.which("sshd", path=path)
     return sshd if sshd and shutil.which("ssh") and shutil.which("ssh-keygen") else None
@@ -35,14 +36,14 @@ class Sshd:
     """A running server.
 
     Args:
-        program: from `find_sshd`.
-        folder: empty; for its files.
-        environment: of the sessions, on top of sshd's own.
+        program: Path from `find_sshd`.
+        folder: Empty folder for its files.
+        environment: Additional environment variables of the sessions.
 
     Attributes:
-        port: on 127.0.0.1.
-        config: client configuration in which the host `board` is this server.
-        known_hosts: the client's.
+        port: Port on 127.0.0.1.
+        config: Client configuration in which the host `board` is this server.
+        known_hosts: The client's known_hosts file.
         address: user@127.0.0.1:port.
     """
 
@@ -56,8 +57,8 @@ class Sshd:
         (folder / "authorized_keys").write_bytes((folder / "user_key.pub").read_bytes())
 
     def start(self) -> None:
-        """Takes a free port and waits until it is answered."""
-        if os.getuid() == 0:  # sshd wants this folder, which a system's service would make
+        """Starts the server on a free port and waits until it accepts connections."""
+        if os.getuid() == 0:  # sshd needs this folder, which the system service normally creates
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -84,12 +85,12 @@ class Sshd:
         return f"{getpass.getuser()}@127.0.0.1:{self.port}"
 
     def known_host(self, key: str) -> str:
-        """The line of known_hosts that trusts one of the keys made here."""
+        """The line of known_hosts that trusts one of the generated keys."""
         kind, public = (self._folder / f"{key}.pub").read_text().split()[:2]
         return f"[127.0.0.1]:{self.port} {kind} {public}\n"
 
     def write_client_config(self, key: str = "user_key", more: str = "") -> None:
-        """A client configuration that knows this server alone and logs in with one key."""
+        """Writes a client configuration with only this server and one key."""
         self.config.write_text(
             f"Host board\n  HostName 127.0.0.1\n  Port {self.port}\nHost *\n"
             f"  User {getpass.getuser()}\n"
@@ -100,7 +101,7 @@ class Sshd:
         )
 
     def cut_connections(self) -> None:
-        """Kills the server's side of every connection, as a board does that loses its power."""
+        """Kills the server side of all connections, like a power loss of the board."""
         for process in self._sessions():
             os.kill(process, signal.SIGKILL)
 
@@ -119,7 +120,7 @@ class Sshd:
         self.stop()
 
     def _sessions(self) -> list[int]:
-        """Processes that serve a connection: those that the listening sshd started, and theirs."""
+        """Processes that serve a connection: the descendants of the listening sshd."""
         assert self._process is not None
         found, (listening, *_) = [], [*children(self._process.pid), 0]
         waiting = children(listening) if listening else []
@@ -158,7 +159,7 @@ def make_key(path: Path) -> None:
 
 
 def children(process: int) -> list[int]:
-    """Its children's ids; none where it is gone."""
+    """Ids of the child processes. Empty if the process is gone."""
     try:
         text = Path(f"/proc/{process}/task/{process}/children").read_text()
         return [int(child) for child in text.split()]

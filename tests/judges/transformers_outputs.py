@@ -1,21 +1,19 @@
-"""Asks `transformers` what it makes of the folders that we write.
+"""The outputs of `transformers` for the model folders that edgebert writes.
 
-`transformers` is a judge and no part of the product: it runs in a process, and in an environment,
-of its own. As a script, by a Python that has torch and transformers:
+`transformers` is a judge and no part of the product. It runs in its own process and environment. As
+a script, with a Python that has torch and transformers:
 
     python transformers_outputs.py INPUTS.npz OUTPUTS.npz FOLDER [FOLDER ...]
 
-Every folder is opened with the Auto class of its architecture. The outputs have a folder's name, as
-in `tests/golden/checkpoints/outputs.npz`; what a folder misses, or has too much, is an error.
+Every folder is opened with the Auto class of its architecture. The outputs have the name of their
+folder, as in `tests/golden/checkpoints/outputs.npz`. Missing or unexpected weights are an error.
 
 From tests: `find_python()` and `outputs_of()`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -35,39 +33,39 @@ AUTO_CLASSES = {
     "Model": "AutoModel",
 }
 LOADING = ("missing_keys", "mismatched_keys", "unexpected_keys")
-"""What must be empty, poolers aside: those that no head reads come and go with their encoder."""
+"""Lists that must be empty, except for weights of poolers that no head uses."""
 
 
 def find_python() -> str | None:
-    """A Python that has transformers: the variable's, else this one, else None."""
-    if named := os.environ.get(PYTHON_VARIABLE):
-        return named
-    has_both = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
-    return sys.executable if has_both else None
+    """A Python that has torch and transformers."""
+    from tests.judges import judge_process  # not available when this file runs as a script
+
+    return judge_process.find_python(PYTHON_VARIABLE, "torch", "transformers")
 
 
 def outputs_of(
     python: str, folders: Sequence[Path], inputs: dict[str, np.ndarray], work: Path
 ) -> dict[str, np.ndarray]:
-    """What `transformers` computes for the inputs, by the folder's name.
+    """The outputs of `transformers` for the inputs, by the name of the folder.
 
     Args:
-        python: the Python to run, from `find_python`.
-        folders: of models, each of another name.
+        python: The Python to run, from `find_python`.
+        folders: Model folders with different names.
         inputs: `token_ids`, `padding_mask` and `segment_ids`, `[batch, tokens]`.
-        work: a folder for the arrays.
+        work: Folder for the arrays.
 
     Raises:
-        RuntimeError: it can't open a folder; the message has the end of its log.
+        RuntimeError: A folder cannot be opened. The message has the end of the log.
     """
-    given, told = work / "inputs.npz", work / "outputs.npz"
-    np.savez(given, **inputs)
-    command = [python, str(Path(__file__).resolve()), str(given), str(told), *map(str, folders)]
+    inputs_path, outputs_path = work / "inputs.npz", work / "outputs.npz"
+    np.savez(inputs_path, **inputs)
+    script = str(Path(__file__).resolve())
+    command = [python, script, str(inputs_path), str(outputs_path), *map(str, folders)]
     done = subprocess.run(command, capture_output=True, timeout=600, check=False)
     if done.returncode:
         log = done.stderr.decode("utf-8", "replace")[-2000:]
         raise RuntimeError(f"{python} failed (status {done.returncode}):\n{log}")
-    with np.load(told, allow_pickle=False) as arrays:
+    with np.load(outputs_path, allow_pickle=False) as arrays:
         return {name: np.asarray(arrays[name]) for name in arrays}
 
 
@@ -77,7 +75,7 @@ def _auto_class(folder: Path) -> str:
 
 
 def _named_outputs(given: Any) -> dict[str, Any]:
-    """A model's outputs by what is added to its name."""
+    """A model's outputs, by the suffix of their name."""
     import torch
 
     if "start_logits" in given:

@@ -1,8 +1,7 @@
-"""The `adb` target: an Android phone, or all that are attached, at once."""
+"""The `adb` target: one Android phone, or all attached phones in parallel."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from edgebert.profiling.plan import (
     read_model_files,
 )
 from edgebert.profiling.session import refuse_bad_settings, sample_texts
-from edgebert.profiling.target import Job, Outcome, TextInput
+from edgebert.profiling.target import Job, Outcome, TextInput, parse_cpu_mask
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress, silent
 
@@ -42,29 +41,29 @@ ENABLE = (
 
 
 def open_target(address: str, settings: TargetSettings) -> AdbTarget:
-    """The target of `--target adb` (all phones) or `--target adb:SERIAL`. Nothing is asked yet.
+    """Opens the target of `--target adb` (all phones) or `--target adb:SERIAL`, without adb calls.
 
     Raises:
-        UsageError: settings that contradict each other, a core mask that is no hex number.
+        UsageError: The settings contradict each other, or the core mask is no hex number.
     """
     mask = settings.cpu_mask
-    if mask and not (re.fullmatch("(0x)?[0-9a-fA-F]+", mask) and int(mask, 16)):
-        raise UsageError(f"--cpu-mask expects cores in hex, such as f0. Received: {mask!r}.")
+    if mask:
+        parse_cpu_mask(mask)
     if settings.benchmark_binary and settings.fetch_benchmark_binary:
         raise UsageError(
-            "--benchmark-binary and --fetch-benchmark-binary name two tools. Next: give one."
+            "--benchmark-binary and --fetch-benchmark-binary exclude each other. Next: give one."
         )
     if settings.app and (settings.benchmark_binary or settings.fetch_benchmark_binary or mask):
         raise UsageError(
             "--app measures in the demo app, which takes no benchmark binary and no --cpu-mask. "
-            "Next: leave those out, or --app."
+            "Next: leave out either those or --app."
         )
     return AdbTarget(address, settings)
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What is done on every phone."""
+class _PreparedJob:
+    """The job of every phone, with all inputs that need no phone."""
 
     job: Job
     files: tuple[ModelFile, ...]
@@ -81,14 +80,17 @@ class AdbTarget:
         self._serial, self._settings = serial, settings
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
-        """As `Target.profile`. A phone that fails among several is told in the others' warnings."""
-        task = self._prepare(job)
+        """Implements `Target.profile`.
+
+        If one of several phones fails, the measurements of the others get a warning.
+        """
+        prepared = self._prepare(job)
         phones = self._phones()
         outcomes: list[Outcome] = []
         failures: list[str] = []
         with ThreadPoolExecutor(len(phones)) as pool:
             pending = [
-                pool.submit(self._on_phone, adb, name, task, progress) for adb, name in phones
+                pool.submit(self._on_phone, adb, name, prepared, progress) for adb, name in phones
             ]
             try:
                 for future, (_, name) in zip(pending, phones, strict=True):
@@ -113,13 +115,13 @@ class AdbTarget:
             tuple(check for outcome in outcomes for check in outcome.checks),
         )
 
-    def _prepare(self, job: Job) -> _Task:
-        """All that needs no phone, and may fail without one."""
+    def _prepare(self, job: Job) -> _PreparedJob:
+        """Reads and checks everything that needs no phone."""
         refuse_bad_settings(job.settings, job.texts)
         if job.check is not None and not self._settings.app:
             raise UsageError(
-                "--check on adb runs the task in the demo app: benchmark_model gives back no "
-                "outputs. Next: give --app too, or leave --check out."
+                "--check on adb runs the task in the demo app: benchmark_model returns no "
+                "outputs. Next: give --app, too, or leave --check out."
             )
         files = read_model_files(job.models)
         if self._settings.app:
@@ -135,17 +137,17 @@ class AdbTarget:
                 file.name: tuple(sample_texts(file.task) if job.texts is None else job.texts)
                 for file in files
             }
-            return _Task(job, files, (), {}, texts, tuple(checked))
+            return _PreparedJob(job, files, (), {}, texts, tuple(checked))
         graphs = {file.name: read_graphs(file.path) for file in files}
         described: dict[str, Any] = {name: describe_graphs(own) for name, own in graphs.items()}
         plan = configurations(files, described, job.settings)
         inputs = {
             name: {key: graph.inputs for key, graph in own.items()} for name, own in graphs.items()
         }
-        return _Task(job, files, plan, inputs, {}, ())
+        return _PreparedJob(job, files, plan, inputs, {}, ())
 
     def _phones(self) -> list[tuple[Adb, str]]:
-        """The phones to measure on, with the name of each as a target."""
+        """The phones to measure, each with the name of its target."""
         found = attached_devices()
         wanted = [d for d in found if d.serial == self._serial] if self._serial else found
         if not found:
@@ -168,19 +170,21 @@ class AdbTarget:
             (Adb(d.serial), f"adb:{name}") for d, name in zip(wanted, _names(wanted), strict=True)
         ]
 
-    def _on_phone(self, adb: Adb, target: str, task: _Task, progress: Progress) -> Outcome:
-        settings, job = self._settings, task.job
+    def _on_phone(
+        self, adb: Adb, target: str, prepared: _PreparedJob, progress: Progress
+    ) -> Outcome:
+        settings, job = self._settings, prepared.job
         state = read_phone(adb, settings.cpu_mask)
         with PhoneFolder(adb, readable=settings.app) as folder:
             phone = Phone(target, adb, folder, state)
             if settings.app:
                 app = AppSession(phone, job.settings, settings.delegate, progress)
-                measured = app.measure(task.files, task.texts)
-                pairs = zip(task.files, task.references, strict=False)
+                measured = app.measure(prepared.files, prepared.texts)
+                pairs = zip(prepared.files, prepared.references, strict=False)
                 return Outcome(tuple(measured), tuple(app.check(*pair) for pair in pairs))
             tool = place_tool(phone, settings)
-            session = ToolSession(phone, tool, job.settings, settings, task.inputs, progress)
-            return Outcome(tuple(session.measure(task.plan)))
+            session = ToolSession(phone, tool, job.settings, settings, prepared.inputs, progress)
+            return Outcome(tuple(session.measure(prepared.plan)))
 
 
 def _state(device: Attached) -> str:
@@ -189,7 +193,7 @@ def _state(device: Attached) -> str:
 
 
 def _names(devices: Sequence[Attached]) -> list[str]:
-    """Models, with serials where two are alike or a model is unknown."""
+    """The models of the phones; with the serial if a model is unknown or not unique."""
     alike = Counter(device.model for device in devices)
     return [
         device.model

@@ -1,32 +1,32 @@
-"""The demo app's benchmark screen, seen from here: text in, answer out, on the phone itself.
+"""Client of the demo app's benchmark screen: text in, answer out, on the phone itself.
 
-The contract with the app. The app's package is `org.edgebert.demo`; its exported activity
-`.BenchmarkActivity` asks for the permission `android.permission.DUMP`, which adb's shell has and
-other apps have not. It is started afresh for every request:
+The contract with the app. The app's package is `org.edgebert.demo`. Its exported activity
+`.BenchmarkActivity` requires the permission `android.permission.DUMP`, which adb's shell has and
+other apps do not have. It is started again for every request:
 
     am start -W -S -n org.edgebert.demo/.BenchmarkActivity
         -a org.edgebert.demo.action.BENCHMARK --es request /data/local/tmp/edgebert-.../request.json
 
-The request is JSON, and so is the result. The app reads the request and the model at the paths
-given; it looks at the model's SHA-256 before it runs it. It writes its result to
-`getExternalFilesDir(null)/benchmark/ID.json`, or where it has no such folder to
-`getFilesDir()/benchmark/ID.json`, always whole: under another name first, then renamed. It writes
-one at once, then about every second while it works, with "state": "running", and a last one.
+The request and the result are JSON. The app reads the request and the model at the given paths, and
+checks the model's SHA-256 before it runs the model. It writes its result to
+`getExternalFilesDir(null)/benchmark/ID.json`, or, if there is no such folder, to
+`getFilesDir()/benchmark/ID.json`. It writes under a temporary name and then renames the file. It
+writes a first result at once, then about one per second with "state": "running", and a last one.
 
     request {"format": "edgebert-app-request", "version": 2, "id",
              "model", "sha256", "threads", "delegate": "cpu" | "gpu" | "nnapi",
              "time": null or {"inputs": [...], "warmup_calls", "blocks", "block_calls", "seconds"},
              "check": null or [input, ...]}
     input   {"texts": [text, ...]}, as many as the model reads: for qa a question and its context
-            or {"words": [word, ...]}, of a model that tags words: they are split already
+            or {"words": [word, ...]}, already split, for a model that tags words
             or {"token_ids": [[id, ...]], "segment_ids": [[0 or 1, ...]]}, with special tokens
-            and without padding: they go to the runtime alone
+            and without padding: passed to the runtime directly
     result  {"format": "edgebert-app-result", "version": 2, "id",
-             "state": "running" | "done" | "failed", "done", "total", "error": "" or words}
-    and where the state is "done"
+             "state": "running" | "done" | "failed", "done", "total", "error": "" or a message}
+    and if the state is "done"
             {"app_version", "runtime": {"name", "version"}, "delegate", "sha256",
              "load_ms", "first_call_ms", "peak_memory_bytes": bytes or null,
-             "thermal_status": [before, after], words of Android's or null,
+             "thermal_status": [before, after], names of Android's states or null,
              "blocks_ms": [[ms of a call, ...], ...],
              "check": null or [{"calls": [...], "answer"}, ...]}
     call    {"token_ids": [...], "segment_ids": [...], "outputs": {name: base64 of float32}}
@@ -35,13 +35,14 @@ one at once, then about every second while it works, with "state": "running", an
             of pos, {"text"} of qa ("" for no answer), {"cosine"} of two texts of embeddings,
             {"filled"} of masked-lm; null of token ids, {} of another number of texts of embeddings
 
-"time": after `warmup_calls`, so many blocks of `block_calls` calls, each call one input from text
-to answer, the inputs one after the other and again from the first; no block begins after `seconds`.
-"check": each input as often as it comes, in order. Its calls of the runtime are in the order in
-which the task reads an example: windows of a long text, both texts of a pair of embeddings.
-`token_ids` are without padding, `outputs` as the signature gives them: flat, row by row,
-little-endian; of a masked LM at least the rows of the masks in the text. `delegate` in the result
-is what ran the graph.
+"time": `warmup_calls` calls, then `blocks` blocks of `block_calls` calls. Each call processes one
+input from text to answer. The inputs are used in order, again and again. No block begins after
+`seconds`.
+"check": each input of the list, in order, repeated ones too. Its calls of the runtime are in the
+order in which the task reads an example: windows of a long text, both texts of a pair of
+embeddings. `token_ids` are without padding. `outputs` are those of the signature: flat, row by row,
+little-endian; for a masked LM at least the rows of the masks in the text. `delegate` in the result
+is the one that ran the graph.
 """
 
 from __future__ import annotations
@@ -77,10 +78,12 @@ from edgebert.profiling.adb.device import Thermal, heat_notes, read_thermal
 from edgebert.profiling.adb.output import last_lines
 from edgebert.profiling.adb.session import Phone
 from edgebert.profiling.device_check import DeviceCheck, HostReference
+from edgebert.profiling.interleaving import unstable_warning
 from edgebert.profiling.measurement import Measurement, summarize
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.target import TextInput
 from edgebert.settings import ProfileSettings
+from edgebert.system.plurals import counted
 from edgebert.system.progress import Progress
 
 PACKAGE = "org.edgebert.demo"
@@ -99,13 +102,13 @@ class AppSession:
     """Requests to the app on one phone.
 
     Args:
-        phone: where; its folder must be readable for apps.
-        settings: how much.
+        phone: The phone. Apps must be able to read its folder.
+        settings: How latency is measured.
         delegate: cpu, gpu or nnapi.
-        progress: told as the app tells.
+        progress: Receives the progress of the app.
 
     Raises:
-        UsageError: the app isn't installed.
+        UsageError: The app is not installed.
     """
 
     def __init__(
@@ -124,14 +127,14 @@ class AppSession:
     def measure(
         self, files: Sequence[ModelFile], texts: Mapping[str, Sequence[TextInput]]
     ) -> list[Measurement]:
-        """Times text in, answer out: for each thread count, the files in turn.
+        """Times text in, answer out with the files interleaved, for each thread count.
 
         Args:
-            files: what is measured.
-            texts: the inputs of each file, by the file's name.
+            files: The models.
+            texts: The inputs of each file, by the file's name.
 
         Raises:
-            EdgebertError: the app failed, or the phone is gone.
+            EdgebertError: The app failed, or the phone is gone.
         """
         measurements: list[Measurement] = []
         for threads in self._settings.threads:
@@ -151,20 +154,20 @@ class AppSession:
         return measurements
 
     def check(self, file: ModelFile, reference: HostReference) -> DeviceCheck:
-        """Has the phone's own tokenizer, runtime and decoding take labelled data, and compares.
+        """Runs labelled data on the phone, from text to answer, and compares with this machine.
 
         Raises:
-            EdgebertError: the app failed, or contradicts itself.
+            EdgebertError: The app failed, or its answers contradict its outputs.
         """
         stage = f"{self._phone.target}: check {file.name}"
-        asked = check_inputs(reference)
+        inputs_and_counts = check_inputs(reference)
         size = chunk_size(reference.task)
         rows: list[dict[str, Any]] = []
-        for start in range(0, len(asked), size):
-            inputs = [each for each, _ in asked[start : start + size]]
-            result = self._ask(file, 1, stage, check=inputs)
+        for start in range(0, len(inputs_and_counts), size):
+            inputs = [each for each, _ in inputs_and_counts[start : start + size]]
+            result = self._request(file, 1, stage, check=inputs)
             rows += result["check"]
-        run = read_rows(rows, [count for _, count in asked], reference, stage)
+        run = read_rows(rows, [count for _, count in inputs_and_counts], reference, stage)
         if not reference.task.evaluates_token_ids:
             refuse_contradictions(rows, run, reference, stage)
         facts = {
@@ -181,8 +184,7 @@ class AppSession:
         self, file: ModelFile, threads: int, texts: Sequence[TextInput], turn: int
     ) -> dict[str, Any]:
         settings = self._settings
-        counted = f"{threads} thread" if threads == 1 else f"{threads} threads"
-        label = f"{self._phone.target}: {file.name}, end to end, {counted}"
+        label = f"{self._phone.target}: {file.name}, end to end, {counted(threads, 'thread')}"
         request = {
             "inputs": timed_inputs(texts),
             "warmup_calls": settings.warmup_runs,
@@ -190,7 +192,7 @@ class AppSession:
             "block_calls": max(math.ceil(settings.min_runs / (STARTS * BLOCKS)), len(texts)),
             "seconds": settings.max_seconds / STARTS,
         }
-        result = self._ask(file, threads, label, time=request)
+        result = self._request(file, threads, label, time=request)
         p50_ms = summarize(result["blocks_ms"]).p50_ms
         self._progress(f"{label}, start {turn + 1}", 1, 1, p50_ms=p50_ms)
         return result
@@ -214,16 +216,14 @@ class AppSession:
                 f"--delegate {ran_on}."
             )
         if latency.runs < self._settings.min_runs or not latency.stable:
-            warnings.append(
-                f"The median of {latency.runs} calls is known to within {latency.uncertainty:.1%} "
-                "only. Next: let the phone cool, close its apps, or raise --max-seconds."
-            )
-        asked = {
+            step = "let the phone cool, close its apps, or raise --max-seconds"
+            warnings.append(unstable_warning(latency, step))
+        requested = {
             "--operations": self._settings.operations,
             "--sustained-seconds": self._settings.sustained_seconds > 0,
             "--cold-start": self._settings.cold_start,
         }
-        if left_out := [flag for flag, given in asked.items() if given]:
+        if left_out := [flag for flag, given in requested.items() if given]:
             warnings.append(
                 f"The app does not measure {', '.join(left_out)}. Next: leave --app out for those."
             )
@@ -253,7 +253,7 @@ class AppSession:
             warnings=tuple(warnings),
         )
 
-    def _ask(
+    def _request(
         self,
         file: ModelFile,
         threads: int,
@@ -261,7 +261,7 @@ class AppSession:
         time: dict[str, Any] | None = None,
         check: list[AppInput] | None = None,
     ) -> dict[str, Any]:
-        """One request, from start to its result; what it left on the phone is removed."""
+        """Sends one request, returns its result, and removes its files from the phone."""
         adb, folder, key = self._phone.adb, self._phone.folder, secrets.token_hex(8)
         request = {
             "format": REQUEST,
@@ -298,10 +298,10 @@ class AppSession:
             )
 
     def _wait(self, key: str, command: str, label: str) -> dict[str, Any]:
-        """The last result of a request, once there is one."""
+        """Waits for the last result of a request."""
         adb, last, since = self._phone.adb, "", time.monotonic()
         while True:
-            # The process first: a result that is read after its end is the last one.
+            # The process is checked first: a result that is read after its end is the last one.
             answers = adb.query({"process": f"pidof {PACKAGE}", "result": command})
             text = answers["result"]
             if text != last:
@@ -317,11 +317,11 @@ class AppSession:
             waited = time.monotonic() - since
             if not answers["process"].strip() and waited > 2 * POLL_SECONDS:
                 _, crash = adb.shell("logcat -b crash -d -t 20")
-                raise EdgebertError(f"{label}: the app ended with no result.{last_lines(crash)}")
+                raise EdgebertError(f"{label}: the app ended without a result.{last_lines(crash)}")
             if waited > STALLED_SECONDS:
                 raise EdgebertError(
-                    f"{label}: the app said nothing for {STALLED_SECONDS:g} s. Next: unlock the "
-                    "phone, keep its screen on, and measure again."
+                    f"{label}: the app reported nothing for {STALLED_SECONDS:g} s. Next: unlock "
+                    "the phone, keep its screen on, and measure again."
                 )
             time.sleep(POLL_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Inputs of the demo app's requests: what a model is asked, as the contract in `app` has it."""
+"""Inputs of the demo app's requests, in the format of the contract in `app`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ AppInput = dict[str, Any]
 """`texts`, `words`, or `token_ids` with `segment_ids`."""
 
 INPUTS_OF_CHECK = 256
-"""Inputs of one request of a check."""
+"""Number of inputs in one request of a check."""
 MASKED_INPUTS_OF_CHECK = 8
-"""The same for a masked LM, whose output for each mask is as long as the vocabulary."""
+"""The number for a masked LM, whose output for each mask is as long as the vocabulary."""
 
 
 def timed_inputs(texts: Sequence[TextInput]) -> list[AppInput]:
-    """Inputs of texts that are timed."""
+    """The inputs of a timed request."""
     return [{"texts": [text] if isinstance(text, str) else list(text)} for text in texts]
 
 
 def check_inputs(reference: HostReference) -> list[tuple[AppInput, int]]:
     """Each input of a check with the number of its encodings, in the order of the encodings.
 
-    A masked LM is judged on pieces of words, which no text stands for: it gets token ids.
+    A masked LM is evaluated on single word pieces, which no text represents, so it gets token ids.
     """
     if reference.task.evaluates_token_ids:
         return [
@@ -54,5 +54,5 @@ def _input_of(reference: HostReference, example: Any) -> AppInput:
 
 
 def chunk_size(task: Task[Any]) -> int:
-    """How many inputs of a check go into one request."""
+    """Number of inputs of a check in one request."""
     return MASKED_INPUTS_OF_CHECK if task.evaluates_token_ids else INPUTS_OF_CHECK

@@ -1,4 +1,4 @@
-"""Results of the demo app: whether they keep to the contract in `app`, and what they hold."""
+"""Results of the demo app: validation against the contract in `app`, and their content."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _RESULT_FORMAT = JsonFormat(
 LARGEST = 1e12
 """Limit of a time in ms or of an output. A larger number is an error."""
 LARGEST_DIFFERENCE = 1e-4
-"""Between a number of the app's answer and the same number from the app's own outputs."""
+"""Tolerance between a number in the app's answer and the number computed from its outputs."""
 FLOAT32 = np.dtype("<f4")
 
 
 def parse_result(text: str, key: str, label: str) -> dict[str, Any]:
-    """A result, whatever its state.
+    """Parses a result in any state.
 
     Args:
-        text: JSON.
-        key: the id of the request.
-        label: what is being done, for messages.
+        text: The result in JSON.
+        key: Id of the request.
+        label: Name of the current step in messages.
 
     Raises:
-        EdgebertError: it is of another format or version, or answers another request.
+        EdgebertError: The format or version differs, or the result belongs to another request.
     """
     result = _RESULT_FORMAT.parse(text, label)
     own, state = result.get("id"), result.get("state")
@@ -56,10 +56,10 @@ def parse_result(text: str, key: str, label: str) -> dict[str, Any]:
 def checked_result(
     result: dict[str, Any], request: Mapping[str, Any], label: str
 ) -> dict[str, Any]:
-    """The result, once it has all that it must have.
+    """Returns the result if it is complete.
 
     Raises:
-        EdgebertError: parts are missing or of another kind; all of them are named.
+        EdgebertError: Parts are missing or have a wrong type. The message lists all of them.
     """
     inputs, rows = request["check"] or [], result.get("check") or []
     runtime, peak = result.get("runtime"), result.get("peak_memory_bytes", "none")
@@ -87,11 +87,11 @@ def checked_result(
 
 @dataclass(frozen=True)
 class AppRun:
-    """What a phone's tokenizer and runtime gave for labelled data.
+    """The results of a phone's tokenizer and runtime for labelled data.
 
     Attributes:
-        outputs: of each encoding, padding taken off, as `HostReference.compare` takes them.
-        token_ids: of each encoding.
+        outputs: Output of each encoding without padding, for `HostReference.compare`.
+        token_ids: Token ids of each encoding.
     """
 
     outputs: tuple[np.ndarray, ...]
@@ -101,16 +101,16 @@ class AppRun:
 def read_rows(
     rows: Sequence[Mapping[str, Any]], counts: Sequence[int], reference: HostReference, label: str
 ) -> AppRun:
-    """The rows of a check as outputs of encodings.
+    """Converts the rows of a check to outputs of encodings.
 
     Args:
-        rows: one an input, in order.
-        counts: how many encodings each input has on this machine.
-        reference: this machine's answers.
-        label: what is being done, for messages.
+        rows: One row for each input, in order.
+        counts: Number of encodings of each input on this machine.
+        reference: The outputs of this machine.
+        label: Name of the current step in messages.
 
     Raises:
-        EdgebertError: an input was read in another number of calls, or outputs are missing.
+        EdgebertError: The number of calls for an input differs, or outputs are missing.
     """
     calls: list[Mapping[str, Any]] = []
     for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
@@ -127,10 +127,10 @@ def read_rows(
 def refuse_contradictions(
     rows: Sequence[Mapping[str, Any]], run: AppRun, reference: HostReference, label: str
 ) -> None:
-    """Compares the app's answers with those that its own outputs give on this machine.
+    """Compares the app's answers with the answers that this machine computes from its outputs.
 
     Raises:
-        EdgebertError: an answer differs.
+        EdgebertError: An answer differs.
     """
     for row, answer in zip(rows, reference.answers_of(run.outputs), strict=True):
         expected, given = reference.task.short_answer(answer), row["answer"]
@@ -151,7 +151,7 @@ def _same(given: Any, expected: Any) -> bool:
 
 
 def _output(call: Mapping[str, Any], reference: HostReference, label: str) -> np.ndarray:
-    """What the head says of an encoding, out of a call's outputs in base64."""
+    """The head's output for an encoding, from the outputs of a call in base64."""
     tokens = len(call["token_ids"])
     try:
         named = {
@@ -170,7 +170,7 @@ def _output(call: Mapping[str, Any], reference: HostReference, label: str) -> np
 
 
 def _shaped(flat: np.ndarray, reference: HostReference) -> np.ndarray:
-    """A flat output in the shape that its signature gives, with the batch of one."""
+    """A flat output in the shape of its signature, with a batch of one."""
     head, model = reference.task.head, reference.model
     if head == heads.TOKEN_CLASSIFIER:
         return flat.reshape(1, -1, len(model.labels))

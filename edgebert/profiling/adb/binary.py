@@ -1,4 +1,4 @@
-"""The `benchmark_model` program itself: LiteRT's prebuilt one, and which processor one is for."""
+"""The program `benchmark_model`: the check of its ABI, and the download of LiteRT's build."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PREBUILT_ABI = "arm64-v8a"
 FETCH_SECONDS = 120.0
 
 ELF_MACHINES = {183: "arm64-v8a", 40: "armeabi-v7a", 62: "x86_64", 3: "x86"}
-"""Android's names of what an ELF file's `e_machine` says it is made for."""
+"""Android's ABI names by `e_machine` of an ELF file."""
 
 
 def refuse_other_abi(path: Path, abi: str) -> None:
-    """Looks into the tool's file whether the phone can run it; scripts are left alone.
+    """Checks the ABI of the tool's file. Scripts are not checked.
 
     Raises:
-        UsageError: it is made for another processor, or is missing.
+        UsageError: The file has another ABI, or is missing.
     """
     try:
         head = path.open("rb").read(20)
@@ -45,15 +45,15 @@ def refuse_other_abi(path: Path, abi: str) -> None:
 
 
 def fetch_tool(abi: str, folder: Path | None = None) -> Path:
-    """LiteRT's prebuilt tool for an ABI, downloaded once into our cache.
+    """LiteRT's prebuilt tool for an ABI, downloaded once into the cache folder.
 
     Args:
-        abi: the phone's.
-        folder: where it is kept; edgebert's cache when None.
+        abi: ABI of the phone.
+        folder: Folder of the download. None takes edgebert's cache folder.
 
     Raises:
-        UsageError: LiteRT publishes none for the ABI.
-        EdgebertError: the download failed; with how to do it by hand.
+        UsageError: LiteRT publishes no tool for the ABI.
+        EdgebertError: The download failed. The message explains the manual download.
     """
     if abi != PREBUILT_ABI:
         raise UsageError(
@@ -80,5 +80,5 @@ def fetch_tool(abi: str, folder: Path | None = None) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's bytes, in hex."""
+    """The SHA-256 of a file, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

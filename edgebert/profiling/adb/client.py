@@ -1,4 +1,4 @@
-"""The real `adb` client: which phones it sees, one phone's shell, and a folder there for a job."""
+"""The `adb` client: the attached phones, the shell of a phone, and a folder on it for a job."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ INSTALL_ADB = (
 
 _ANSWER_MARK = "edgebert-answer:"
 _EXIT_MARK = "edgebert-exit:"
-"""The client's own exit code is 0 where a phone is unplugged amid a command, so the command's is
-printed behind its output, and where it is missing the phone is gone."""
+"""Mark before the exit code of a command, which is printed after its output. If it is missing, the
+phone is gone: adb's own exit code is 0 if a phone is unplugged during a command."""
 
 
 @dataclass(frozen=True)
 class Attached:
-    """A line of `adb devices -l`."""
+    """A device in the list of `adb devices -l`."""
 
     serial: str
     state: str
@@ -40,10 +40,10 @@ class Attached:
 
 
 def run_adb(*arguments: str, timeout: float = SHELL_TIMEOUT_SECONDS) -> str:
-    """Output of an adb command that is for no phone in particular.
+    """The output of an adb command that addresses no specific phone.
 
     Raises:
-        EdgebertError: adb is missing, or it failed; with its own words.
+        EdgebertError: adb is missing or failed. The message has its own error.
     """
     try:
         done = subprocess.run(
@@ -69,10 +69,10 @@ def run_adb(*arguments: str, timeout: float = SHELL_TIMEOUT_SECONDS) -> str:
 
 
 def attached_devices() -> tuple[Attached, ...]:
-    """What adb sees, in its order, whatever state it is in.
+    """All attached devices in any state, in the order of adb.
 
     Raises:
-        EdgebertError: adb is missing or its server can't be started.
+        EdgebertError: adb is missing, or its server cannot be started.
     """
     found = []
     for line in run_adb("devices", "-l").splitlines()[1:]:
@@ -88,7 +88,7 @@ class Adb:
     """The adb client for one phone.
 
     Args:
-        serial: as `adb devices` names it.
+        serial: Serial in `adb devices`.
     """
 
     def __init__(self, serial: str) -> None:
@@ -98,13 +98,13 @@ class Adb:
         self._interrupted = False
 
     def shell(self, command: str, timeout: float = SHELL_TIMEOUT_SECONDS) -> tuple[int, str]:
-        """Runs a command of the phone's shell.
+        """Runs a command in the phone's shell.
 
         Returns:
-            Its exit code, and what it wrote to stdout and stderr together.
+            Its exit code, and its stdout and stderr in one text.
 
         Raises:
-            EdgebertError: the phone is gone, or did not answer in time.
+            EdgebertError: The phone is gone, or did not respond in time.
         """
         _, output = self._call(["shell", f"({command}) 2>&1; echo {_EXIT_MARK}$?"], timeout)
         text, marked, code = output.rpartition(_EXIT_MARK)
@@ -113,7 +113,7 @@ class Adb:
         return int(code), text
 
     def query(self, commands: Mapping[str, str]) -> dict[str, str]:
-        """Outputs of several commands by name, in one call; empty where a command failed."""
+        """Runs several commands in one call. The output of a command that fails is empty."""
         parts = [
             f"echo; echo {_ANSWER_MARK}{name}; ({command}) 2>/dev/null"
             for name, command in commands.items()
@@ -132,7 +132,7 @@ class Adb:
         """Copies a file to the phone.
 
         Raises:
-            EdgebertError: the phone is gone or full.
+            EdgebertError: The phone is gone or has no free space.
         """
         code, output = self._call(["push", str(local), remote], PUSH_TIMEOUT_SECONDS)
         if code:
@@ -144,19 +144,19 @@ class Adb:
             )
 
     def state(self) -> str:
-        """As `adb get-state` says, "missing" where it knows no such phone."""
+        """The state in `adb get-state`; "missing" if adb does not know the phone."""
         code, output = self._call(["get-state"], SHELL_TIMEOUT_SECONDS)
         return "missing" if code else output.strip()
 
     def interrupt(self) -> None:
-        """Ends the call that is under way; later ones fail too, until `resume`."""
+        """Ends the current call. Later calls fail, too, until `resume`."""
         with self._lock:
             self._interrupted = True
             if self._running is not None:
                 self._running.kill()
 
     def resume(self) -> None:
-        """Lets calls through again, to clean up."""
+        """Allows calls again, for the cleanup."""
         with self._lock:
             self._interrupted = False
 
@@ -170,7 +170,7 @@ class Adb:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for us: we end it, and then clean up
+                    start_new_session=True,  # Ctrl-C reaches only us; `interrupt` ends adb
                 )
             except FileNotFoundError as error:
                 raise EdgebertError(
@@ -200,13 +200,13 @@ class Adb:
 
 
 class PhoneFolder:
-    """A folder on the phone for one job. Leaving the `with` block removes it, whatever happened.
+    """A folder on the phone for one job. Leaving the `with` block always removes it.
 
-    One that stayed behind because its phone was unplugged goes with a later job, a day after.
+    If the phone was unplugged, the folder stays. A job at least one day later removes it.
 
     Args:
-        adb: the phone.
-        readable: whether apps may read it too, and not the shell's user alone.
+        adb: The phone.
+        readable: Whether apps may read the folder, not only the shell's user.
     """
 
     def __init__(self, adb: Adb, readable: bool = False) -> None:
@@ -215,10 +215,10 @@ class PhoneFolder:
         self._placed: dict[str, str] = {}
 
     def place(self, local: Path, sha256: str, mode: str = "644") -> str:
-        """The path of a file there, which is copied once for each content.
+        """The path of a file on the phone. Each content is copied once.
 
         Raises:
-            EdgebertError: the phone is gone or full.
+            EdgebertError: The phone is gone or has no free space.
         """
         if sha256 not in self._placed:
             remote = f"{self.path}/{len(self._placed)}-{_plain_name(local.name)}"
@@ -251,5 +251,5 @@ class PhoneFolder:
 
 
 def _plain_name(name: str) -> str:
-    """A file's name for the phone, where tools part lists by `,` and `:`."""
+    """A file name without `,` and `:`, at which the tools on the phone split lists."""
     return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)

@@ -1,4 +1,4 @@
-"""What a phone behind adb is, how hot it is, and what of that makes its figures doubtful."""
+"""Facts of a phone, its thermal state, and warnings about both."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgebert.profiling.runner import CPU_FEATURES
 
 LOW_BATTERY_PERCENT = 20
 HOTTER_C, SLOWER_SHARE = 3.0, 0.1
-"""Throttling is told by both together where the thermal status is silent."""
+"""Both together indicate throttling if the phone has no thermal status."""
 
 THERMAL_STATES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
@@ -35,19 +35,19 @@ _HEAT = {
 }
 _TEMPERATURE = re.compile(r"Temperature\{mValue=(-?\d+(?:\.\d+)?), mType=(\d+),")
 _HEAT_SENSORS = {"0", "1", "2", "3", "9", "13"}
-"""Types of sensors that tell heat: processor, GPU, battery, skin, NPU, the whole chip. Others of
-the same list are currents, voltages and percentages."""
+"""Types of temperature sensors: CPU, GPU, battery, skin, NPU, SoC. Other entries of the list are
+currents, voltages and percentages."""
 _HOTTEST_SENSIBLE = 150.0
 
 
 @dataclass(frozen=True)
 class Thermal:
-    """How hot a phone was at a moment; None where it doesn't tell.
+    """The thermal state of a phone at one time. Unknown values are None.
 
     Attributes:
         level: Android's thermal status, 0 (none) to 6 (shutdown).
-        temperature_c: of the hottest sensor, degrees Celsius.
-        frequency_mhz: of the core that ran fastest.
+        temperature_c: Temperature of the hottest sensor, degrees Celsius.
+        frequency_mhz: Frequency of the fastest core.
     """
 
     level: int | None
@@ -56,7 +56,7 @@ class Thermal:
 
     @property
     def state(self) -> str:
-        """The level's name, empty where unknown."""
+        """The name of the level. Empty if unknown."""
         return "" if self.level is None else THERMAL_STATES[self.level]
 
     def __str__(self) -> str:
@@ -66,12 +66,12 @@ class Thermal:
 
 @dataclass(frozen=True)
 class PhoneState:
-    """What a phone is, and what about its state makes its figures doubtful.
+    """Facts of a phone and warnings about its state.
 
     Attributes:
-        device: for measurements.
-        abi: of native programs, such as arm64-v8a.
-        warnings: each with what to do.
+        device: The `Device` of its measurements.
+        abi: ABI of native programs, such as arm64-v8a.
+        warnings: Reasons to doubt its figures, each with the next step.
     """
 
     device: Device
@@ -80,10 +80,10 @@ class PhoneState:
 
 
 def read_thermal(adb: Adb) -> Thermal:
-    """How hot the phone is now.
+    """Reads the current thermal state.
 
     Raises:
-        EdgebertError: the phone is gone.
+        EdgebertError: The phone is gone.
     """
     heat = adb.query(_HEAT)
     level = re.search(r"^Thermal Status: ([0-6])\s*$", heat["thermal"], re.MULTILINE)
@@ -96,7 +96,7 @@ def read_thermal(adb: Adb) -> Thermal:
 
 
 def _hottest(thermal: str, battery: str) -> float | None:
-    """Of the sensors as they are now, else as they were last kept, else of the battery alone."""
+    """The hottest sensor: of the current values, else of the cached ones, else of the battery."""
     now = thermal.partition("Current temperatures from HAL:")[2] or thermal
     found = [float(value) for value, kind in _TEMPERATURE.findall(now) if kind in _HEAT_SENSORS]
     found = [value for value in found if 0 < value < _HOTTEST_SENSIBLE]
@@ -106,11 +106,11 @@ def _hottest(thermal: str, battery: str) -> float | None:
 
 
 def heat_notes(heat: Sequence[Thermal], medians_ms: Sequence[float]) -> list[str]:
-    """Whether the phone slowed down because it got hot.
+    """Warnings if the phone slowed down because of heat.
 
     Args:
-        heat: before the first block of calls, and after each.
-        medians_ms: of the blocks.
+        heat: Thermal states before the first block of calls, and after each block.
+        medians_ms: Medians of the blocks.
     """
     first, levels = heat[0], [moment.level or 0 for moment in heat]
     again = "Next: take off its case, let it cool, and measure again."
@@ -135,14 +135,14 @@ def heat_notes(heat: Sequence[Thermal], medians_ms: Sequence[float]) -> list[str
 
 
 def read_phone(adb: Adb, cpu_mask: str = "") -> PhoneState:
-    """What the phone is, and what of its state makes figures doubtful.
+    """Reads the facts of a phone and checks its state.
 
     Args:
-        adb: the phone.
-        cpu_mask: the cores that programs will run on, in hex; all when empty.
+        adb: The phone.
+        cpu_mask: The cores that programs will run on, in hex. Empty means all.
 
     Raises:
-        EdgebertError: the phone is gone.
+        EdgebertError: The phone is gone.
     """
     facts = adb.query(_FACTS)
     properties = dict(re.findall(r"^\[([^\]]+)\]: \[(.*)\]\r?$", facts["properties"], re.MULTILINE))
@@ -180,10 +180,10 @@ def read_phone(adb: Adb, cpu_mask: str = "") -> PhoneState:
             if value
         },
     )
-    return PhoneState(device, abi, tuple(_doubts(level, saver, wakefulness)))
+    return PhoneState(device, abi, tuple(_state_warnings(level, saver, wakefulness)))
 
 
-def _doubts(level: str, saver: str, wakefulness: str) -> list[str]:
+def _state_warnings(level: str, saver: str, wakefulness: str) -> list[str]:
     found = []
     if saver == "1":
         found.append(
@@ -192,18 +192,18 @@ def _doubts(level: str, saver: str, wakefulness: str) -> list[str]:
         )
     if level.isdigit() and int(level) < LOW_BATTERY_PERCENT:
         found.append(
-            f"The battery was at {level} %, where phones save power. Next: charge it to "
-            f"{LOW_BATTERY_PERCENT} % at least and measure again."
+            f"The battery was at {level} %, a level at which phones save power. Next: charge it to "
+            f"at least {LOW_BATTERY_PERCENT} % and measure again."
         )
     if wakefulness and wakefulness != "Awake":
         found.append(
-            "The screen was off, and phones may then keep to their slow cores. Next: adb shell "
+            "The screen was off, and phones may then use only their slow cores. Next: adb shell "
             "input keyevent WAKEUP, adb shell svc power stayon usb, and measure again."
         )
     return found
 
 
 def _field(text: str, name: str) -> str:
-    """A field of `dumpsys battery`, empty where there is none."""
+    """A field of `dumpsys battery`. Empty if there is none."""
     found = re.search(rf"^\s*{re.escape(name)}: (\S+)", text, re.MULTILINE)
     return found[1] if found else ""

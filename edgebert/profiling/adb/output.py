@@ -1,7 +1,7 @@
-"""Reads what `benchmark_model` prints: TensorFlow's tool of any version, and LiteRT's.
+"""Parses the output of `benchmark_model`: TensorFlow's tool of any version, and LiteRT's.
 
-Both are one tool inside (the lines `count=... median=...` are the same), with different ends. What
-a figure needs is looked for strictly; everything else may be missing, as versions differ.
+Both tools share code (the lines `count=... median=...` are the same) and differ in their final
+results. Lines that a figure needs are required. All others may be missing, since versions differ.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from edgebert.profiling.measurement import OperationTime
 LAST_LINES = 12
 MEBIBYTE = 1 << 20
 SAME_MEAN = 0.01
-"""The summary's mean and the mean of its `count=` line agree to so much; LiteRT's rounds to 10 us,
-which may be more of a very short call."""
+"""Tolerance between the mean of the summary and of its `count=` line, as a share."""
 ROUNDED_MS = 0.011
+"""Absolute tolerance: LiteRT's tool rounds to 10 us."""
 
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,3})?)"
 _LOGCAT = re.compile(r"^\d\d-\d\d \d\d:\d\d:\d\d\.\d+\s+\d+\s+\d+ ([VDIWEF]) [^:]*?\s*: ?")
@@ -61,7 +61,7 @@ Verdict = Literal["not", "partially", "completely"]
 
 @dataclass(frozen=True)
 class CallTimes:
-    """Summary of calls in a row, in ms; what the version doesn't print is None."""
+    """Summary of successive calls, in ms. Values that the version does not print are None."""
 
     count: int
     mean_ms: float
@@ -74,7 +74,7 @@ class CallTimes:
 
 @dataclass(frozen=True)
 class Delegation:
-    """Nodes of a subgraph that a delegate took, out of so many, in so many partitions."""
+    """The number of a subgraph's nodes that a delegate runs, and its partitions."""
 
     delegate: str
     nodes: int
@@ -87,19 +87,19 @@ class ToolReport:
     """One run of the tool.
 
     Attributes:
-        tool: which of the two it was.
-        init_ms: loading the file and preparing the graph.
-        first_call_ms: the first call.
-        warmup: the calls before the clock counted, the first one among them.
-        steady: the calls that count.
-        init_memory_bytes: memory that came with `init_ms`.
-        memory_bytes: memory that came in all, to the end.
-        peak_memory_bytes: of the whole process; only where it was asked for.
-        operations: in the order that they ran; only where it was asked for.
-        delegations: what delegates took, in the order of application.
-        verdicts: by the name of a delegate that was asked for, how much it runs.
-        unconsumed: flags that the tool did not know.
-        complaints: what it said as an error, though it went on.
+        tool: Which of the two tools it was.
+        init_ms: Time to load the file and prepare the graph.
+        first_call_ms: Time of the first call.
+        warmup: The warm-up calls, including the first call.
+        steady: The timed calls.
+        init_memory_bytes: Memory allocated during `init_ms`.
+        memory_bytes: Memory allocated from the start to the end.
+        peak_memory_bytes: Peak memory of the whole process, if requested.
+        operations: Operations in the order of execution, if requested.
+        delegations: The nodes that delegates run, in the order of application.
+        verdicts: For each requested delegate, how much of the graph it runs.
+        unconsumed: Flags that the tool did not know.
+        complaints: Error messages of a run that did not fail.
     """
 
     tool: Literal["tensorflow", "litert"]
@@ -124,13 +124,13 @@ class _Line:
 
 
 def last_lines(text: str) -> str:
-    """The end of an output, indented, for a message; empty where there is none."""
+    """The end of an output, indented, for an error message. Empty for an empty output."""
     lines = [line.rstrip() for line in text.splitlines() if line.strip()][-LAST_LINES:]
     return " Its last lines:\n" + "\n".join(f"    {line}" for line in lines) if lines else ""
 
 
 def unconsumed_flags(text: str) -> tuple[str, ...]:
-    """Names of the flags, without dashes, that the tool said it does not know."""
+    """Names, without dashes, of the flags that the tool reported as unknown."""
     found: list[str] = []
     for line in text.splitlines():
         _, marked, rest = line.partition(_UNCONSUMED)
@@ -140,10 +140,11 @@ def unconsumed_flags(text: str) -> tuple[str, ...]:
 
 
 def parse_report(text: str) -> ToolReport:
-    """Reads the output of one run, stdout and stderr in one, or the log of a phone.
+    """Parses the output of one run: stdout and stderr in one text, or the log of a phone.
 
     Raises:
-        EdgebertError: the timings are missing, as after a run that failed; with its last lines.
+        EdgebertError: The timings are missing, as after a failed run. The message has the last
+            lines.
     """
     lines = [_plain(line) for line in text.splitlines()]
     try:
@@ -154,7 +155,8 @@ def parse_report(text: str) -> ToolReport:
         memory = _memory(lines)
     except (ValueError, OverflowError) as error:
         raise EdgebertError(
-            f"benchmark_model ends by printing its timings. Received: {error}.{last_lines(text)}"
+            "Expected timings at the end of benchmark_model's output. Received: "
+            f"{error}.{last_lines(text)}"
         ) from error
     return ToolReport(
         tool=tool,
@@ -187,7 +189,7 @@ _Timings = tuple[Literal["tensorflow", "litert"], float, float, CallTimes, CallT
 
 
 def _tensorflow_timings(lines: Sequence[_Line]) -> _Timings | None:
-    """Of the last run; the calls' own lines come before."""
+    """Timings of the last run of TensorFlow's tool; the `count=` lines precede them."""
     for place in range(len(lines) - 1, -1, -1):
         text = lines[place].text
         first: float | None = None
@@ -197,7 +199,7 @@ def _tensorflow_timings(lines: Sequence[_Line]) -> _Timings | None:
             _, init, mean = (_number(part) / 1e3 for part in found.groups())
         else:
             continue
-        steady, warmup, warmup_first = _counted(lines[:place], mean)
+        steady, warmup, warmup_first = _call_statistics(lines[:place], mean)
         if steady is None:
             raise ValueError("timings, but no line 'count=...' of the calls they sum up")
         first = warmup_first if first is None else first
@@ -206,7 +208,7 @@ def _tensorflow_timings(lines: Sequence[_Line]) -> _Timings | None:
 
 
 def _litert_timings(lines: Sequence[_Line]) -> _Timings | None:
-    """Of the last run: its block of results, and the calls' own lines where they are kept."""
+    """Timings of the last run of LiteRT's tool; the `count=` lines may be missing."""
     starts = [i for i, line in enumerate(lines) if line.text.startswith("Model initialization:")]
     if not starts:
         return None
@@ -216,7 +218,7 @@ def _litert_timings(lines: Sequence[_Line]) -> _Timings | None:
         raise ValueError("'Model initialization', but no line 'Inference (avg): ... (N runs)'")
     value = {name: _number(m[2]) for name, m in found.items()}
     mean_ms = value["Inference (avg)"]
-    steady, warmup, _ = _counted(lines[: starts[-1]], mean_ms)
+    steady, warmup, _ = _call_statistics(lines[: starts[-1]], mean_ms)
     if steady is None:
         steady = CallTimes(
             count=int(mean[3]),
@@ -231,10 +233,10 @@ def _litert_timings(lines: Sequence[_Line]) -> _Timings | None:
     return "litert", value["Model initialization"], first_ms, steady, warmup
 
 
-def _counted(
+def _call_statistics(
     lines: Sequence[_Line], mean_ms: float
 ) -> tuple[CallTimes | None, CallTimes | None, float | None]:
-    """The calls with that mean, those before them, and the first of those in ms."""
+    """The calls with the given mean, the warm-up calls before them, and the first call in ms."""
     counts = [dict(_FIELD.findall(line.text)) for line in lines if _COUNT.match(line.text)]
     times = [_call_times(fields) for fields in counts]
     for place in range(len(times) - 1, -1, -1):
@@ -252,7 +254,7 @@ def _same(one: float, other: float) -> bool:
 
 
 def _call_times(fields: dict[str, str]) -> CallTimes | None:
-    """Of a `count=` line in us; where all calls took the same, it says `curr` alone."""
+    """Parses a `count=` line in us. If all calls took the same time, it has `curr` only."""
     count = int(_number(fields["count"])) if "count" in fields else 0
     if count < 1 or "curr" not in fields:
         return None
@@ -269,7 +271,7 @@ def _call_times(fields: dict[str, str]) -> CallTimes | None:
 
 
 def _memory(lines: Sequence[_Line]) -> dict[str, int]:
-    """Bytes by "init", "overall" and "peak", where they are printed; the last run's."""
+    """The printed memory values of the last run in bytes: "init", "overall" and "peak"."""
     megabytes: dict[str, str] = {}
     litert = {"Init footprint": "init", "Overall footprint": "overall", "Peak memory": "peak"}
     for line in lines:
@@ -283,10 +285,9 @@ def _memory(lines: Sequence[_Line]) -> dict[str, int]:
 
 
 def _operations(lines: Sequence[_Line]) -> tuple[OperationTime, ...]:
-    """The regular runs' operations, in the order that they ran.
+    """The operations of the regular runs, in the order of execution.
 
-    A delegate's inner operations stand in a table of their own beside the node that holds them
-    all; they take its place.
+    The inner operations of a delegate have a separate table. They replace the delegate's node.
     """
     starts = [i for i, line in enumerate(lines) if line.text.startswith("Operator-wise Profiling")]
     outer: list[OperationTime] = []
@@ -339,7 +340,7 @@ def _layer(name: str) -> str:
 
 
 def _plain(line: str) -> _Line:
-    """A line without what a logger put before it; its level by one letter, "" where unknown."""
+    """A line without the prefix of the logger, and its level as one letter, "" if unknown."""
     text, level = line, ""
     if found := _LOGCAT.match(text):
         level, text = found[1], text[found.end() :]

@@ -1,4 +1,4 @@
-"""A job on one phone through `benchmark_model`: files take turns over several of its starts."""
+"""A job on one phone with `benchmark_model`: several starts of each file, interleaved."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ KILLED = 137
 
 @dataclass(frozen=True)
 class Phone:
-    """A phone that a job is done on.
+    """A phone that runs a job.
 
     Attributes:
-        target: the measurements' `target`.
-        adb: how it is reached.
-        folder: the job's own, on the phone.
-        state: what it is.
+        target: The `target` of the measurements.
+        adb: The adb client of the phone.
+        folder: The job's folder on the phone.
+        state: Facts and warnings about the phone.
     """
 
     target: str
@@ -67,18 +67,18 @@ class Phone:
 
 @dataclass(frozen=True)
 class Tool:
-    """The tool's path on the phone, and the SHA-256 of the file."""
+    """The tool: its path on the phone and the SHA-256 of the file."""
 
     path: str
     sha256: str
 
 
 def place_tool(phone: Phone, settings: TargetSettings) -> Tool:
-    """Finds the tool, or brings it.
+    """Finds the tool on the phone, or copies it there.
 
     Raises:
-        UsageError: it is nowhere, or made for another processor.
-        EdgebertError: it can't be downloaded or copied.
+        UsageError: The tool is missing, or made for another processor.
+        EdgebertError: The tool cannot be downloaded or copied.
     """
     given, adb = settings.benchmark_binary, phone.adb
     if given and not given.startswith("/data"):
@@ -91,9 +91,9 @@ def place_tool(phone: Phone, settings: TargetSettings) -> Tool:
         code, output = adb.shell(f"test -x {shlex.quote(path)} && sha256sum {shlex.quote(path)}")
         if code:
             raise UsageError(
-                f"{phone.target}: benchmark_model was expected at {path} on the phone, as a "
-                "program that may be run. Next: give --benchmark-binary PATH of one here, or "
-                "--fetch-benchmark-binary for LiteRT's."
+                f"{phone.target}: benchmark_model was expected at {path} on the phone, as an "
+                "executable file. Next: give --benchmark-binary PATH of a local file, or "
+                "--fetch-benchmark-binary to download LiteRT's."
             )
         return Tool(path, output.split()[0])
     sha256 = sha256_of(local)
@@ -104,12 +104,12 @@ class ToolSession:
     """Measurements on one phone.
 
     Args:
-        phone: where.
-        tool: with what.
-        settings: how much.
-        target_settings: delegate and core mask.
-        inputs: by file name and signature, what the graphs take.
-        progress: told after every start.
+        phone: The phone.
+        tool: The tool on the phone.
+        settings: How latency is measured.
+        target_settings: Delegate and core mask.
+        inputs: Inputs of the graphs, by file name and signature.
+        progress: Receives the progress after every start.
     """
 
     def __init__(
@@ -127,20 +127,20 @@ class ToolSession:
         self._id = uuid.uuid4().hex[:12]
 
     def measure(self, plan: Sequence[Configuration]) -> list[Measurement]:
-        """For each thread count and length, the files in turn.
+        """Measures the files interleaved, for each thread count and length.
 
         Raises:
-            EdgebertError: the tool failed, or the phone is gone.
+            EdgebertError: The tool failed, or the phone is gone.
         """
         measurements: list[Measurement] = []
         for threads in self._settings.threads:
             for _, group in groupby(plan, key=lambda configuration: configuration.length):
-                measurements += self._in_turn(list(group), threads)
+                measurements += self._interleaved(list(group), threads)
         return measurements
 
-    def _in_turn(self, plan: Sequence[Configuration], threads: int) -> list[Measurement]:
+    def _interleaved(self, plan: Sequence[Configuration], threads: int) -> list[Measurement]:
         runs = [self._run_of(configuration, threads) for configuration in plan]
-        labels = [f"{self._phone.target}: {_label(c, threads)}" for c in plan]
+        labels = [f"{self._phone.target}: {c.label(threads)}" for c in plan]
         reports: list[list[ToolReport]] = [[] for _ in plan]
         heat = [read_thermal(self._phone.adb)]
         limits = Limits.of_round(self._settings)
@@ -172,7 +172,7 @@ class ToolSession:
     def _start(
         self, run: ToolRun, limits: Limits, further: Mapping[str, str] = NO_FLAGS
     ) -> ToolReport:
-        """One start of the tool, all of it."""
+        """Starts the tool once and returns its report."""
         command = [self._tool.path, *run.flags(limits, further)]
         if self._mask:
             command = ["taskset", self._mask.lower().removeprefix("0x"), *command]
@@ -188,18 +188,18 @@ class ToolSession:
         abi = self._phone.state.abi
         if code in CANNOT_RUN:
             return (
-                f"{what} can't be run: it is likely made for another processor than {abi}."
+                f"{what} can't be run: it is probably made for another processor than {abi}."
                 f"{last_lines(output)} Next: give --benchmark-binary PATH of one for {abi}, or "
                 "--fetch-benchmark-binary."
             )
         if code == KILLED:
             return (
-                f"{what} was killed by the phone, most likely for want of memory."
+                f"{what} was killed by the phone, most likely because of low memory."
                 f"{last_lines(output)} Next: close apps, or measure a smaller file."
             )
         return (
-            f"{what} failed with exit code {code}.{last_lines(output)} Next: see what it says; an "
-            "operation that it does not know wants a newer tool (--fetch-benchmark-binary)."
+            f"{what} failed with exit code {code}.{last_lines(output)} Next: read its message; an "
+            "unknown operation needs a newer tool (--fetch-benchmark-binary)."
         )
 
     def _measurement(
@@ -211,7 +211,7 @@ class ToolSession:
     ) -> Measurement:
         settings, phone, file = self._settings, self._phone, configuration.file
         further = PEAK_MEMORY | (OPERATIONS if settings.operations else {})
-        looked_into = self._start(run, Limits.of_round(settings), further)
+        detailed = self._start(run, Limits.of_round(settings), further)
         latency = sum_up(reports)
         warnings = [
             *phone.state.warnings,
@@ -223,15 +223,15 @@ class ToolSession:
         if settings.cold_start:
             cold_start, missing = self._cold_start(run, reports)
             warnings += missing
-        if settings.operations and not looked_into.operations:
+        if settings.operations and not detailed.operations:
             warnings.append(
-                "This benchmark_model prints no times of operations. Next: give one that was built "
-                "with profiling (--fetch-benchmark-binary)."
+                "This benchmark_model prints no times of operations. Next: use a tool that was "
+                "built with profiling (--fetch-benchmark-binary)."
             )
         if settings.end_to_end:
             warnings.append(
                 f"Text in, answer out is not timed on {phone.target} by benchmark_model. "
-                "Next: give --app, or --no-end-to-end to leave this line out."
+                "Next: give --app, or --no-end-to-end to suppress this warning."
             )
         memory = [r.memory_bytes for r in reports if r.memory_bytes is not None]
         details = {
@@ -257,21 +257,21 @@ class ToolSession:
             load_ms=median(report.init_ms for report in reports),
             first_call_ms=median(report.first_call_ms for report in reports),
             latency=latency,
-            peak_memory_bytes=looked_into.peak_memory_bytes,
+            peak_memory_bytes=detailed.peak_memory_bytes,
             model_memory_bytes=max(memory, default=None),
             warnings=tuple(warnings),
-            operations=looked_into.operations if settings.operations else (),
+            operations=detailed.operations if settings.operations else (),
             sustained=self._sustained(run, configuration),
             cold_start=cold_start,
         )
 
     def _sustained(self, run: ToolRun, configuration: Configuration) -> tuple[SustainedPoint, ...]:
-        """Stretch after stretch, each a start of its own, with how hot the phone is after it."""
+        """Successive stretches, each one start of the tool, with the phone's temperature after."""
         seconds = self._settings.sustained_seconds
         if seconds <= 0:
             return ()
         stretch = min(LONGEST_STRETCH_SECONDS, seconds / STRETCHES)
-        label = f"{self._phone.target}: {_label(configuration, run.threads)}, sustained"
+        label = f"{self._phone.target}: {configuration.label(run.threads)}, sustained"
         points: list[SustainedPoint] = []
         began = monotonic()
         while (elapsed := monotonic() - began) < seconds:
@@ -295,15 +295,16 @@ class ToolSession:
     def _cold_start(
         self, run: ToolRun, reports: Sequence[ToolReport]
     ) -> tuple[ColdStart | None, list[str]]:
-        """Starts that find XNNPACK's weight cache on disk, against those that counted."""
+        """Starts with XNNPACK's weight cache on disk, compared with the measured starts."""
         cache = f"{self._phone.folder.path}/weights-{uuid.uuid4().hex[:8]}"
         first = self._start(run, Limits.of_start(), {WEIGHT_CACHE: cache})
         quoted = shlex.quote(cache)
         _, size = self._phone.adb.shell(f"test -s {quoted} && wc -c < {quoted}")
         if WEIGHT_CACHE in first.unconsumed or not re.fullmatch(r"\s*\d+\s*", size):
             return None, [
-                "This benchmark_model writes no weight cache, so starts with one are not timed. "
-                "Next: give a newer tool (--fetch-benchmark-binary), or --no-cold-start."
+                "This benchmark_model writes no weight cache, so starts with a cache are not "
+                "timed. Next: use a newer tool (--fetch-benchmark-binary), or leave --cold-start "
+                "out."
             ]
         cached = [self._start(run, Limits.of_start(), {WEIGHT_CACHE: cache}) for _ in range(3)]
         self._phone.adb.shell(f"rm -f {quoted}")
@@ -318,8 +319,3 @@ class ToolSession:
 
 
 _MAKERS = {"tensorflow": "TensorFlow", "litert": "LiteRT"}
-
-
-def _label(configuration: Configuration, threads: int) -> str:
-    counted = f"{threads} thread" if threads == 1 else f"{threads} threads"
-    return f"{configuration.file.name}, {configuration.signature or 'graph'}, {counted}"

@@ -1,7 +1,7 @@
-"""Drives `benchmark_model`: its flags, and several of its starts summed up.
+"""The flags of `benchmark_model`, and the statistics of several starts.
 
-TensorFlow's tool and LiteRT's know different flags, and only warn of those that they don't know.
-So they get both kinds, and what a tool did not take is looked at afterwards.
+The tools of TensorFlow and of LiteRT have different flags, and only warn about unknown ones. So
+both get all flags, and the report shows afterwards which ones a tool did not know.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ import numpy as np
 from edgebert.errors import EdgebertError, ModelError
 from edgebert.profiling import runner
 from edgebert.profiling.adb.output import ToolReport
+from edgebert.profiling.interleaving import unstable_warning
 from edgebert.profiling.measurement import (
     FEWEST_BLOCKS,
-    STABLE_HALF_WIDTH,
     Latency,
     median_interval,
 )
 from edgebert.settings import ProfileSettings
 
 ROUNDS = FEWEST_BLOCKS
-"""Starts of the tool for each configuration: as few as tell how sure the median is."""
+"""Starts of the tool for each configuration: the minimum for a confidence interval."""
 
 PEAK_MEMORY = {"report_peak_memory_footprint": "true"}
 OPERATIONS = {"enable_op_profiling": "true", "use_profiler": "true"}
-"""TensorFlow's and LiteRT's flag for the same."""
+"""The flags of TensorFlow's and of LiteRT's tool."""
 WEIGHT_CACHE = "xnnpack_weight_cache_file_path"
 NO_FLAGS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
 class GraphInput:
-    """An input of a signature, in the graph's own order; -1 in the shape is free."""
+    """An input of a signature, in the order of the graph. -1 in the shape is a dynamic size."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
 
     def sizes(self, length: int | None) -> list[int]:
-        """The shape at a length, as the runner makes it up: a free first axis of several is 1."""
+        """The shape for a length, as in the runner: a dynamic first axis of several is 1."""
         batch_is_free = len(self.shape) > 1 and self.shape[0] == runner.FREE
         sizes = [1, *self.shape[1:]] if batch_is_free else list(self.shape)
         return [(length or 1) if size == runner.FREE else size for size in sizes]
 
     @property
     def value_range(self) -> str:
-        """`name,low,high` for whole numbers: ids as the runner makes them up, masks of ones."""
+        """`name,low,high` for integers: the ids that the runner generates, and ones for masks."""
         name = self.name.lower()
         if "mask" in name:
             return f"{self.name},1,1"
@@ -62,14 +62,14 @@ class GraphInput:
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one start of the tool runs: both its warm-up and its timed calls end at `seconds`.
+    """Limits of one start of the tool. `seconds` limits the warm-up and the timed calls each.
 
     Attributes:
-        warmup_runs: fewest calls before those that count, the first one among them.
-        warmup_seconds: and for so long at least.
-        runs: fewest calls that count.
-        min_seconds: and for so long at least.
-        seconds: no call begins after so long.
+        warmup_runs: Minimum number of warm-up calls, including the first call.
+        warmup_seconds: Minimum duration of the warm-up.
+        runs: Minimum number of timed calls.
+        min_seconds: Minimum duration of the timed calls.
+        seconds: No call begins after this time.
     """
 
     warmup_runs: int
@@ -80,33 +80,33 @@ class Limits:
 
     @classmethod
     def of_round(cls, settings: ProfileSettings) -> Limits:
-        """One of the starts that are summed up."""
+        """Limits of one of the measured starts."""
         share = settings.max_seconds / ROUNDS
         runs = math.ceil(settings.min_runs / ROUNDS)
         return cls(max(settings.warmup_runs, 1), share / 4, runs, share / 2, share)
 
     @classmethod
     def of_stretch(cls, seconds: float) -> Limits:
-        """A stretch of a run without a pause."""
+        """Limits of one stretch of a sustained run."""
         return cls(1, 0.0, 1, seconds, seconds)
 
     @classmethod
     def of_start(cls) -> Limits:
-        """A start alone."""
+        """Limits of a start with a single call."""
         return cls(1, 0.0, 1, 0.0, 60.0)
 
 
 @dataclass(frozen=True)
 class ToolRun:
-    """What the tool is asked to run.
+    """The configuration of one run of the tool.
 
     Attributes:
-        graph: the file's path where the tool runs.
-        signature: its key; None for a file without.
-        first: whether the signature is the file's first, which old tools run unasked.
-        inputs: of the signature.
-        length: in tokens; None where there is none.
-        threads: of the runtime.
+        graph: Path of the file on the phone.
+        signature: Key of the signature. None for a file without signatures.
+        first: Whether the signature is the first of the file, which old tools always run.
+        inputs: Inputs of the signature.
+        length: Length in tokens. None if the inputs have none.
+        threads: Thread count of the runtime.
         delegate: cpu, gpu or nnapi.
     """
 
@@ -119,7 +119,7 @@ class ToolRun:
     delegate: str
 
     def flags(self, limits: Limits, further: Mapping[str, str] = NO_FLAGS) -> list[str]:
-        """The tool's command line without its name; `further` are flags and their values."""
+        """The tool's arguments. `further` contains additional flags and their values."""
         flags: dict[str, str | int | float] = {
             "graph": self.graph,
             "num_threads": self.threads,
@@ -146,10 +146,10 @@ class ToolRun:
         ]
 
     def refuse_unconsumed(self, unconsumed: Sequence[str]) -> None:
-        """Looks whether the tool took the flags that decide what it runs.
+        """Checks that the tool knows the flags that decide what it runs.
 
         Raises:
-            EdgebertError: it did not, so its figures are of something else.
+            EdgebertError: It does not, so its figures belong to another configuration.
         """
         if self.delegate != "cpu" and f"use_{self.delegate}" in unconsumed:
             other = "cpu" if self.delegate == "gpu" else "gpu"
@@ -160,19 +160,19 @@ class ToolRun:
             )
         if "signature_to_run_for" in unconsumed and not self.first:
             raise EdgebertError(
-                f"This benchmark_model is too old to run {self.signature}: it takes a file's first "
-                "signature alone. Next: give --fetch-benchmark-binary, or a newer one with "
+                f"This benchmark_model is too old to run {self.signature}: it runs only the first "
+                "signature of a file. Next: give --fetch-benchmark-binary, or a newer tool with "
                 "--benchmark-binary."
             )
 
 
 def _is_plain(name: str) -> bool:
-    """Whether the tool's lists can hold a name, which they part by `,` and `:`."""
+    """Whether a name can be part of the tool's lists, which are split at `,` and `:`."""
     return bool(name) and not set(name) & set(",: \t")
 
 
 class _Graph:
-    """A signature as the runner's `describe` wants it, out of the file alone."""
+    """A signature read from the file, with the interface that the runner's `describe` expects."""
 
     def __init__(self, inputs: Sequence[GraphInput], outputs: Sequence[str]) -> None:
         self.inputs = tuple(inputs)
@@ -191,10 +191,10 @@ class _Graph:
 def read_graphs(path: Path) -> dict[str, _Graph]:
     """A file's signatures by key, with their inputs in the order of the graph.
 
-    A file without signatures has one graph under the key "".
+    A file without signatures has one graph with the key "".
 
     Raises:
-        ModelError: it is no `.tflite`, or is cut short.
+        ModelError: The file is no `.tflite` file, or is truncated.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -231,7 +231,7 @@ def read_graphs(path: Path) -> dict[str, _Graph]:
 
 
 def _dtype(tensor_type: str) -> str:
-    """Numpy's name of a tensor type; "object" where numpy has none, as for strings."""
+    """Numpy's name of a tensor type; "object" for types without one, such as strings."""
     try:
         return np.dtype(tensor_type.lower()).name
     except TypeError:
@@ -239,15 +239,16 @@ def _dtype(tensor_type: str) -> str:
 
 
 def describe_graphs(graphs: Mapping[str, _Graph]) -> dict[str, dict[str, Any]]:
-    """As the runner's `load` describes signatures, for the plan."""
+    """The description of signatures in the format of the runner's `load`."""
     return {key: runner.describe(graph) for key, graph in graphs.items()}
 
 
 def sum_up(reports: Sequence[ToolReport]) -> Latency:
-    """Several starts of the tool as one latency.
+    """The latency statistics of several starts of the tool.
 
-    The tool gives a summary of each start and not each call, so p90, p99 and the calls' spread stay
-    unknown. The median is that of the starts' medians (of their means, where the tool prints none).
+    The tool reports a summary of each start and no single calls, so p90, p99 and the spread of the
+    calls are unknown. The median is the median of the starts' medians, or of their means if the
+    tool prints no medians.
     """
     calls = [report.steady for report in reports]
     medians = np.array([c.mean_ms if c.median_ms is None else c.median_ms for c in calls])
@@ -278,12 +279,12 @@ def sum_up(reports: Sequence[ToolReport]) -> Latency:
 def latency_notes(
     reports: Sequence[ToolReport], settings: ProfileSettings, each_call: str = "--app"
 ) -> list[str]:
-    """What the latency's percentiles are, and what makes it doubtful, each with what to do.
+    """Notes on the percentiles of the latency, and reasons to doubt it, each with the next step.
 
     Args:
-        reports: of the starts.
-        settings: how many calls were asked for.
-        each_call: what times call by call.
+        reports: Reports of the starts.
+        settings: The requested number of calls.
+        each_call: Name of the alternative that times each call.
     """
     latency, calls = sum_up(reports), [report.steady for report in reports]
     known = all(c.median_ms is not None for c in calls)
@@ -292,7 +293,7 @@ def latency_notes(
     what = "median" if known else "mean"
     middle = f"the median of {len(calls)} starts' {what}s" if len(calls) > 1 else f"its {what}"
     notes = [
-        f"benchmark_model sums its calls up: p50 is {middle}, p90 and p99 are not known.{tail} "
+        f"benchmark_model reports no single calls: p50 is {middle}, p90 and p99 are unknown.{tail} "
         f"Next: {each_call} times each call."
     ]
     if latency.runs < settings.min_runs:
@@ -302,42 +303,40 @@ def latency_notes(
         )
     if len(calls) == 1:
         notes.append(
-            "One start doesn't tell how sure the median is. Next: measure again and compare."
+            "The uncertainty of the median is unknown after one start. Next: measure again and "
+            "compare."
         )
     elif not latency.stable:
-        notes.append(
-            f"The median of {latency.runs} calls is known to within {latency.uncertainty:.1%} only "
-            f"({STABLE_HALF_WIDTH:.0%} is stable). Next: let the phone cool, close its apps, or "
-            "raise --max-seconds."
-        )
+        step = "let the phone cool, close its apps, or raise --max-seconds"
+        notes.append(unstable_warning(latency, step))
     return notes
 
 
 def delegate_notes(report: ToolReport, delegate: str) -> list[str]:
-    """Whether the delegate that was asked for runs the graph, and how much of it."""
+    """Warnings if the requested delegate runs only a part of the graph, or nothing."""
     if delegate == "cpu":
         return []
     name = delegate.upper()
     verdict = dict(report.verdicts).get(name)
     taken = [d for d in report.delegations if "xnnpack" not in d.delegate.lower()]
     nodes, of_nodes = sum(d.nodes for d in taken), max((d.of_nodes for d in taken), default=0)
-    why = "".join(f" It said: {line}" for line in report.complaints[:3])
+    why = "".join(f" Its message: {line}" for line in report.complaints[:3])
     if verdict == "not" or (verdict is None and not nodes):
         return [
-            f"The {name} delegate took no part of the graph: these are the CPU's figures.{why} "
-            "Next: give --delegate cpu, or a float16 or float32 file, which GPUs take more of."
+            f"The {name} delegate runs no part of the graph: these are figures of the CPU.{why} "
+            "Next: give --delegate cpu, or a float16 or float32 file, which GPUs support better."
         ]
     if verdict == "partially" or (of_nodes and nodes < of_nodes):
         share = f"{nodes} of {of_nodes} nodes" if of_nodes else "a part of the graph"
         return [
-            f"The {name} delegate took {share}, the CPU runs the rest.{why} Next: compare with "
-            "--delegate cpu, which is often faster then."
+            f"The {name} delegate runs {share}, the CPU runs the rest.{why} Next: compare with "
+            "--delegate cpu, which is often faster in this case."
         ]
     return []
 
 
 def delegation_text(report: ToolReport) -> str:
-    """What delegates took, for the record; empty where the tool says nothing of it."""
+    """The parts of the graph that delegates run. Empty if the tool does not report it."""
     return "; ".join(
         f"{d.delegate}: {d.nodes} of {d.of_nodes} nodes, {d.partitions} partitions"
         for d in report.delegations

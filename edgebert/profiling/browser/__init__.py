@@ -1,7 +1,7 @@
-"""The `browser` target: any phone's browser, with no app installed.
+"""The `browser` target: the browser of any phone, without an installed app.
 
-A web server of ours gives the phone a page that runs the models through LiteRT.js. The page is
-asked for one thing after the other, as a benchmark program is, so the same session measures it.
+A local web server serves a page that runs the models with LiteRT.js. The page implements the
+protocol of the benchmark program, so it is measured by the same session as other machines.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from edgebert.system.progress import Progress, silent
 
 TARGET = "browser"
 PATIENCE = 1.5
-"""A person waits for all lengths together no longer than this many times --max-seconds."""
+"""Time limit for all lengths of a file together, as a multiple of --max-seconds."""
 
 Announce = Callable[[PageServer, TargetSettings], None]
 
@@ -51,10 +51,10 @@ FREE = -1
 
 
 def open_target(address: str, settings: TargetSettings) -> BrowserTarget:
-    """The target of `--target browser`.
+    """Opens the target of `--target browser`.
 
     Raises:
-        UsageError: an address, which a browser has none of; settings that make no sense.
+        UsageError: An address was given, or the settings are invalid.
     """
     problems = broken_rules(
         settings,
@@ -72,11 +72,11 @@ def open_target(address: str, settings: TargetSettings) -> BrowserTarget:
 
 
 class BrowserTarget:
-    """Browsers that open the page which this gives out.
+    """Browsers that open the page of a local web server.
 
     Args:
-        settings: of the target.
-        announce: shows people the page's address.
+        settings: Settings of the target.
+        announce: Shows the address of the page to the user.
     """
 
     def __init__(self, settings: TargetSettings, announce: Announce | None = None) -> None:
@@ -84,7 +84,7 @@ class BrowserTarget:
         self._announce = announce or announce_in_terminal
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
-        """As `Target.profile`: waits until `phones` devices gave results, or `wait_seconds`."""
+        """Implements `Target.profile`. Waits for `phones` devices, or until `wait_seconds`."""
         refuse_bad_settings(job.settings, job.texts)
         files = read_model_files(job.models)
         _refuse_check_of_others(job, files)
@@ -107,7 +107,7 @@ class BrowserTarget:
 
 
 class _Session:
-    """A page that is given out, and what comes back until all are done."""
+    """Serves the page and collects the results of all devices."""
 
     def __init__(self, browser_job: BrowserJob, litertjs: LiteRtJs, progress: Progress) -> None:
         self._browser_job, self._litertjs = browser_job, litertjs
@@ -120,14 +120,14 @@ class _Session:
         self._sessions = PageSessions(self._settings.phones, self._begin)
 
     def run(self, announce: Announce) -> Outcome:
-        """Serves until the results are here.
+        """Serves the page until all results have arrived.
 
         Args:
-            announce: called once the page can be opened.
+            announce: Called when the page can be opened.
 
         Raises:
-            ModelError: a browser's runtime doesn't take a file.
-            EdgebertError: no device gave a result.
+            ModelError: A browser's runtime rejects a file.
+            EdgebertError: No device returned a result.
         """
         settings = self._settings
         server = PageServer(
@@ -147,7 +147,7 @@ class _Session:
         return self._outcome(server.url)
 
     def _welcome(self, page: PageSession) -> dict[str, Any]:
-        """What a page needs to know before it is asked for anything."""
+        """The response to a page that joins: the device's name and the models."""
         return {
             "device": self._names[page.facts.device],
             "webgpu": self._settings.webgpu,
@@ -163,7 +163,7 @@ class _Session:
         }
 
     def _begin(self, page: PageSession) -> None:
-        """A device has joined: its run has a thread of its own."""
+        """Starts the run of a device that has joined, in its own thread."""
         with self._changed:
             name = device_name(page.facts)
             others = [n for device, n in self._names.items() if device != page.facts.device]
@@ -177,14 +177,14 @@ class _Session:
 
     def _run(self, page: PageSession, device_run: DeviceRun, name: str) -> None:
         try:
-            outcome = device_run.run(self._told)
+            outcome = device_run.run(self._report_progress)
         except PageLostError as lost:
             happened = f"{name} left before it was done: {lost}"
             with self._changed:
                 self._left.append(happened)
                 self._changed.notify_all()
             _say(f"{happened}. Open the address again to go on.")
-        except Exception as error:  # raised where the session is waited for
+        except Exception as error:  # raised by `run`, in the main thread
             with self._changed:
                 self._failures.append(error)
                 self._changed.notify_all()
@@ -196,13 +196,13 @@ class _Session:
                 self._changed.notify_all()
             _say(f"{name} is done: {_medians(outcome)}")
 
-    def _told(self, stage: str, done: int, total: int, **facts: Any) -> None:
-        """Progress from several devices at once."""
+    def _report_progress(self, stage: str, done: int, total: int, **facts: Any) -> None:
+        """Reports the progress of one device; the devices' threads call it concurrently."""
         with self._changed:
             self._progress(stage, done, total, **facts)
 
     def _wait(self) -> None:
-        """Until all are done, or for too long nobody was at work and none came."""
+        """Waits until all devices are done, or until none was active for `wait_seconds`."""
         quiet_since, changes = monotonic(), 0
         with self._changed:
             while len(self._outcomes) + len(self._failures) < self._settings.phones:
@@ -215,40 +215,41 @@ class _Session:
 
     def _outcome(self, url: str) -> Outcome:
         if not self._outcomes:
-            raise self._why_none(url)
+            raise self._no_result_error(url)
         missing = self._settings.phones - len(self._outcomes)
         outcomes = [self._outcomes[n] for n in self._names.values() if n in self._outcomes]
         measurements = [m for outcome in outcomes for m in outcome.measurements]
         if missing:
-            happened = "; ".join([*map(str, self._failures), *self._left]) or "nobody else came"
+            happened = "; ".join([*map(str, self._failures), *self._left]) or "no other joined"
             warning = (
-                f"Only {len(self._outcomes)} of {self._settings.phones} devices gave results: "
-                f"{happened}. Next: run it again with the others."
+                f"Only {len(self._outcomes)} of {self._settings.phones} devices returned results: "
+                f"{happened}. Next: run it again with the other devices."
             )
             measurements = [replace(m, warnings=(*m.warnings, warning)) for m in measurements]
         checks = [check for outcome in outcomes for check in outcome.checks]
         return Outcome(tuple(measurements), tuple(checks))
 
-    def _why_none(self, url: str) -> Exception:
+    def _no_result_error(self, url: str) -> Exception:
         if len(self._failures) == 1:
             return self._failures[0]
         if self._failures:
             return EdgebertError(" ".join(map(str, self._failures)))
         happened = "; ".join(self._left) or "nobody opened the page"
         network = (
-            "the phone is in this machine's network, and a firewall lets the port through"
+            "that the phone is in this machine's network, and that no firewall blocks the port"
             if self._settings.lan
-            else "it is opened on this machine; --lan lets phones of the network open it"
+            else "that the page is opened on this machine (with --lan, phones in the network can "
+            "open it)"
         )
         return EdgebertError(
-            f"No device gave a result in {self._settings.wait_seconds:g} s. Received: {happened}. "
-            f"Next: see that {network}; keep the page in front with the screen on until it is "
-            f"done. The address was {url}"
+            f"No device returned a result in {self._settings.wait_seconds:g} s. Received: "
+            f"{happened}. Next: check {network}; keep the page in front and the screen on until "
+            f"it is done. The address was {url}"
         )
 
 
 def _for_a_person(job: Job, plan: Sequence[Configuration], files: Sequence[ModelFile]) -> Job:
-    """The job, with less time for each configuration where a file has many."""
+    """The job, with a shorter time limit for each configuration of files that have many."""
     counts = Counter(configuration.file.name for configuration in plan)
     for file in files:
         counts[file.name] += file.task.answered_in_browser and job.settings.end_to_end
@@ -260,17 +261,17 @@ def _refuse_check_of_others(job: Job, files: Sequence[ModelFile]) -> None:
     others = [file.described for file in files if not file.task.answered_in_browser]
     if job.check is not None and others:
         raise UsageError(
-            "--check in a browser expects text classifiers, which the page answers with. Received: "
-            f"{', '.join(others)}. Next: check on cpu, ssh or qemu-arm64, or leave --check out: "
-            "the model alone is timed."
+            "--check in a browser supports text classifiers only. Received: "
+            f"{', '.join(others)}. Next: check on cpu, ssh or qemu-arm64, or leave --check out; "
+            "then only the model is timed."
         )
 
 
 def _inspect(files: Sequence[ModelFile]) -> dict[str, dict[str, Any]]:
-    """Each file's signatures by its hash, from this machine's runtime.
+    """The signatures of each file by its SHA-256, read with this machine's runtime.
 
     Raises:
-        ModelError: files that are no whole `.tflite`, or have lengths that are not fixed.
+        ModelError: Files are no complete `.tflite` files, or have dynamic lengths.
     """
     found, problems, free = {}, [], []
     for file in files:
@@ -285,20 +286,20 @@ def _inspect(files: Sequence[ModelFile]) -> dict[str, dict[str, Any]]:
             free.append(str(file.path))
     if problems:
         raise ModelError(
-            f"A whole .tflite was expected. Received: {'; '.join(problems)}. "
-            "Next: it is likely cut short, or made for a newer runtime; export it again."
+            f"Expected a complete .tflite file. Received: {'; '.join(problems)}. Next: the file is "
+            "probably truncated, or made for a newer runtime; export it again."
         )
     if free:
         raise ModelError(
             "LiteRT.js, the browser's runtime, expects inputs of fixed lengths. Received: "
-            f"{', '.join(free)}, with free ones. Next: edgebert export FOLDER -o model.tflite "
-            "--lengths 16,32,64,128"
+            f"{', '.join(free)}, with dynamic lengths. "
+            "Next: edgebert export FOLDER -o model.tflite --lengths 16,32,64,128"
         )
     return found
 
 
 def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Resource]:
-    """All that the page may load, by its path."""
+    """All resources that the page may load, by path."""
     page = package_files("edgebert.profiling.browser") / "page"
     resources = {item.name: Resource(item.read_bytes()) for item in page.iterdir()}
     resources[""] = resources.pop("index.html")
@@ -313,7 +314,7 @@ def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Reso
 
 
 def _text_rules(path: Path) -> Mapping[str, Any]:
-    """How text becomes an input of the model, and its output a label."""
+    """The tokenizer and the labels of a model, for the page."""
     from edgebert.models.litert_model import LiteRtModel
 
     model = LiteRtModel.open(path)
@@ -327,7 +328,7 @@ def _text_rules(path: Path) -> Mapping[str, Any]:
 
 
 def _qr_code(url: str) -> str:
-    """Two rows a line, black on white whatever the terminal's colours are."""
+    """The QR code in half blocks, two rows per line, always black on white."""
     import segno
 
     rows = list(segno.make(url, error="m").matrix_iter(border=2))
@@ -343,7 +344,7 @@ def _qr_code(url: str) -> str:
 
 
 def _medians(outcome: Outcome) -> str:
-    """A line of a device's figures, before the table has them all."""
+    """One line with the medians of a device's first model."""
     return ", ".join(
         f"{m.length or 'text to answer'}{' tokens' if m.length else ''} {m.latency.p50_ms:.3g} ms"
         for m in outcome.measurements
@@ -356,19 +357,22 @@ def _say(text: str) -> None:
 
 
 def announce_in_terminal(server: PageServer, settings: TargetSettings) -> None:
-    """The address on stderr, as a QR code too where a person can see it."""
+    """Prints the address on stderr, and a QR code if stderr is a terminal."""
     devices = "a browser" if settings.phones == 1 else f"{settings.phones} browsers"
     if sys.stderr.isatty():
         _say(_qr_code(server.url))
     _say(f"Open this address in {devices}: {server.url}")
     if settings.lan:
-        _say(f"It is this machine's address in the network: {server.address}.")
+        _say(f"{server.address} is this machine's address in the network.")
         if not settings.https:
-            _say("Over plain http it has a coarse clock and no threads; with --https it has both.")
+            _say(
+                "Over plain http the page has a coarse clock and no threads. Use --https for a "
+                "fine clock and threads."
+            )
     else:
-        _say("Only this machine can open it; --lan lets phones of the network.")
+        _say("Only this machine can open it. With --lan, phones in the network can open it, too.")
     if server.certificate is not None:
         _say(
-            "The browser will warn that nobody vouches for the certificate: we made it. "
+            "The browser will warn about the certificate, since edgebert signed it itself. "
             f"Its SHA-256 fingerprint is {server.certificate.fingerprint}"
         )

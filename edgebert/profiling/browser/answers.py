@@ -1,7 +1,7 @@
-"""What comes from a page, checked: it is untrusted input.
+"""Validation of the data that a page sends: it is untrusted input.
 
-Every number is finite and within bounds, every list and text has a longest size, every key is
-known. What comes out has the types that it says.
+Every number must be finite and within bounds, every list and text has a maximum size, and every key
+must be known. The results have the declared types.
 """
 
 from __future__ import annotations
@@ -21,32 +21,34 @@ BUILDS = ("relaxed SIMD", "no relaxed SIMD", "threaded, relaxed SIMD", "JSPI, re
 """LiteRT.js's wasm builds."""
 
 PLACES = ("wasm", "webgpu", "webgpu and wasm")
-"""Where a model's operations run."""
+"""The place where a model's operations run."""
 
 
 class BadAnswerError(ValueError):
-    """A page sent something that makes no sense; the message says what was expected."""
+    """A page sent invalid data. The message states what was expected."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a page knows about its device when it joins.
+    """Facts about the device that a page sends when it joins.
 
     Attributes:
-        device: random, the same for all pages of a browser.
-        user_agent: as the browser names itself.
-        platform: of the user agent's client hints, such as "Android"; empty where there are none;
-            `platform_version`, `model`, `architecture`, `bitness` and `browser` likewise.
-        cores: logical ones.
-        memory_gb: about how much the device has; None where the browser doesn't tell.
-        secure: whether the page is a secure context.
-        isolated: whether it is cross-origin isolated.
-        shared_memory: whether threads can share memory.
-        relaxed_simd: whether WebAssembly has it: LiteRT.js is about twice as fast with it.
-        clock_ms: smallest step of the clock.
-        webgpu: the adapter, in words; empty where there is none.
-        battery: its level from 0 to 1; None where the browser doesn't tell.
-        charging: None where the browser doesn't tell.
+        device: Random identifier, the same for all pages of a browser.
+        user_agent: User agent of the browser.
+        platform: Platform in the user agent's client hints, such as "Android". Empty without client
+            hints; the same for `platform_version`, `model`, `architecture`, `bitness` and
+            `browser`.
+        cores: Number of logical cores.
+        memory_gb: Approximate memory of the device. None if the browser does not report it.
+        secure: Whether the page is a secure context.
+        isolated: Whether the page is cross-origin isolated.
+        shared_memory: Whether threads can share memory.
+        relaxed_simd: Whether WebAssembly has relaxed SIMD, which makes LiteRT.js about twice as
+            fast.
+        clock_ms: Smallest step of the clock.
+        webgpu: Name of the WebGPU adapter. Empty if there is none.
+        battery: Battery level from 0 to 1. None if the browser does not report it.
+        charging: Whether the battery is charging. None if the browser does not report it.
     """
 
     device: str
@@ -70,15 +72,15 @@ class Facts:
 
     @property
     def threads(self) -> bool:
-        """Whether LiteRT.js can have threads there."""
+        """Whether LiteRT.js can use threads."""
         return self.isolated and self.shared_memory and self.relaxed_simd
 
     @classmethod
     def parse(cls, body: Any) -> Facts:
-        """Reads what a page sent.
+        """Validates the facts that a page sent.
 
         Raises:
-            BadAnswerError: it is no such table.
+            BadAnswerError: The data is invalid.
         """
         table = _table(body, "facts", cls.__dataclass_fields__)
         short = (
@@ -103,13 +105,13 @@ class Facts:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of a page to one request.
+    """The answer of a page to a request.
 
     Attributes:
-        number: of the request; 0 for the first post, which answers none.
-        hidden: whether the page was in the background since the last answer.
-        error: the page's own words where the request failed there; empty otherwise.
-        body: the answer, not checked yet: `check_answer` does, which knows the request.
+        number: Number of the request. 0 for the first post, which answers no request.
+        hidden: Whether the page was in the background since the last answer.
+        error: Error message of the page if the request failed. Empty otherwise.
+        body: The answer, not validated yet. `check_answer`, which knows the request, validates it.
     """
 
     number: int
@@ -119,10 +121,10 @@ class Answer:
 
     @classmethod
     def parse(cls, body: Any) -> Answer:
-        """Reads what a page sent.
+        """Validates the answer that a page sent, without its body.
 
         Raises:
-            BadAnswerError: it is no such table.
+            BadAnswerError: The data is invalid.
         """
         table = _table(body, "answer", cls.__dataclass_fields__)
         return cls(
@@ -134,14 +136,14 @@ class Answer:
 
 
 def check_answer(op: str, body: Any) -> dict[str, Any]:
-    """The answer to a request, as the runner's protocol has it.
+    """Validates the answer to a request of the runner's protocol.
 
     Args:
-        op: of the request.
-        body: what the page sent.
+        op: Operation of the request.
+        body: The answer's body.
 
     Raises:
-        BadAnswerError: it is no answer to that request.
+        BadAnswerError: The answer is invalid for the request.
     """
     return _ANSWERS[op](body)
 
@@ -163,7 +165,7 @@ def _first_call(body: Any) -> dict[str, Any]:
 
 
 def _run(body: Any) -> dict[str, Any]:
-    """Each of the calls that were timed together gets their mean."""
+    """Each call of a group that was timed together gets the mean of the group."""
     table = _table(body, "run", ("samples_ms", "calls_per_sample", "wall_ms"))
     samples = _list(table["samples_ms"], "samples_ms", MOST_NUMBERS)
     calls = _whole(table["calls_per_sample"], "calls_per_sample", 1, MOST_CALLS)
@@ -226,7 +228,7 @@ def _list(value: Any, name: str, longest: int) -> list[Any]:
 
 
 def _text(value: Any, name: str, longest: int) -> str:
-    """A text of one line, without what could steer a terminal."""
+    """A text in one line, without terminal control characters."""
     if not isinstance(value, str) or len(value) > longest:
         raise BadAnswerError(f"{name}: expected a text of at most {longest} characters")
     return "".join(c if c.isprintable() else " " for c in value).strip()
@@ -246,7 +248,7 @@ def _flag(value: Any, name: str) -> bool:
 
 def _number(value: Any, name: str, low: float, high: float) -> float:
     known = isinstance(value, int | float) and not isinstance(value, bool)
-    if not known or not low <= value <= high:  # which no infinity is, and no NaN
+    if not known or not low <= value <= high:  # refuses infinities and NaN, too
         raise BadAnswerError(f"{name}: expected a number from {low:g} to {high:g}")
     return float(value)
 
@@ -258,7 +260,7 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
 
 
 def _milliseconds(value: Any, name: str) -> float:
-    """A time over 0: the clock moved."""
+    """A time above 0 in ms."""
     return _number(value, name, 1e-9, MOST_MILLISECONDS)
 
 

@@ -1,7 +1,7 @@
-"""A certificate of our own, so that a page from this machine is a secure context on a phone.
+"""A self-signed certificate, so that a page from this machine is a secure context on a phone.
 
-The phone warns once that nobody vouches for it. It is kept in the cache folder, for the owner's
-eyes alone, so that the warning need not come with every run.
+The phone's browser warns about it once. The certificate is kept in the cache folder, readable by
+its owner only, so that the warning does not repeat in every run.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ class Certificate:
     """A certificate and its key, in one PEM file.
 
     Attributes:
-        path: of the file.
-        fingerprint: SHA-256 of the certificate, as browsers show it.
+        path: Path of the file.
+        fingerprint: SHA-256 of the certificate, in the notation of browsers.
     """
 
     path: Path
     fingerprint: str
 
     def context(self) -> ssl.SSLContext:
-        """What a server needs."""
+        """The TLS context of a server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path)
         return context
 
 
 def find_certificate(address: str, folder: Path | None = None) -> Certificate:
-    """The certificate for an address: the one that is there, or a new one.
+    """The certificate for an address: the existing one, or a new one.
 
     Args:
-        address: IP address that the page is opened at.
-        folder: where it is kept; in edgebert's cache when None.
+        address: IP address of the page.
+        folder: Folder of the certificates. None takes edgebert's cache folder.
 
     Raises:
         MissingExtraError: `cryptography` is not installed.
@@ -67,7 +67,7 @@ def _lasts(path: Path) -> bool:
         return False
     try:
         until = _read(path).not_valid_after_utc
-    except ValueError:  # somebody else's file, or half of one
+    except ValueError:  # another file, or a truncated one
         return False
     left = until - datetime.datetime.now(datetime.UTC)
     return left > datetime.timedelta(days=LEAST_DAYS_LEFT)
@@ -126,7 +126,7 @@ def _make(address: str) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes the file so that nobody else can read it at any moment."""
+    """Writes the file. Only its owner can read it at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(PRIVATE_FOLDER)
     part = path.with_suffix(f".{os.getpid()}.part")

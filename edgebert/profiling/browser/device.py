@@ -1,6 +1,6 @@
-"""What a browser and its machine are called: from user agents and client hints to a `Device`.
+"""Names of a browser and its machine: from user agents and client hints to a `Device`.
 
-Browsers hide a good part of it on purpose. What they don't tell is left empty, not guessed.
+Browsers hide a part of this on purpose. Unknown values stay empty; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.measurement import Device
 
-# The first that is found wins: most browsers also name the ones that they are like.
+# The first match counts: most browsers also name the browsers that they are compatible with.
 _BROWSERS = (
     ("Edge", r"Edg(?:A|iOS)?/([\d.]+)"),
     ("Opera", r"OPR/([\d.]+)"),
@@ -31,10 +31,11 @@ _ANDROID_MODEL = re.compile(
     r"Android [\d.]+; (?:[a-z]{2}-[a-z]{2}; )?([^;)]+?)(?: Build/[^;)]*)?[;)]"
 )
 _ARCHITECTURES = {("x86", "64"): "x86_64", ("arm", "64"): "aarch64"}
-"""As `uname -m` names what client hints tell in two parts."""
+"""The name in `uname -m` of the architecture and bitness in client hints."""
 
 _REDUCED_MODEL = "K"
-"""What Chrome says of every Android phone; client hints, in secure contexts, say which it is."""
+"""Chrome's user agent has this model for every Android phone. Client hints, which need a secure
+context, contain the real one."""
 
 
 def browser_name(facts: Facts) -> str:
@@ -48,7 +49,7 @@ def browser_name(facts: Facts) -> str:
 
 
 def system_name(facts: Facts) -> str:
-    """Name and version, such as "Android 14"; the version is left out where a browser hides it."""
+    """Name and version, such as "Android 14"; without the version if the browser hides it."""
     if facts.platform:
         return f"{facts.platform} {facts.platform_version}".strip()
     for name, pattern in _SYSTEMS:
@@ -58,7 +59,7 @@ def system_name(facts: Facts) -> str:
 
 
 def device_name(facts: Facts) -> str:
-    """The phone's model where it is told, else the kind of machine."""
+    """The model of the phone if it is known, otherwise the operating system."""
     if facts.model:
         return facts.model
     for kind in ("iPhone", "iPad"):
@@ -74,9 +75,9 @@ def make_device(facts: Facts, name: str, wasm_build: str) -> Device:
     """The `Device` of a page.
 
     Args:
-        facts: what it said when it joined.
-        name: from `device_name`, or what tells two of a kind apart.
-        wasm_build: of LiteRT.js, that it ran.
+        facts: Facts that the page sent when it joined.
+        name: Result of `device_name`, made unique.
+        wasm_build: The build of LiteRT.js that the page used.
     """
     spelled = (facts.architecture, facts.bitness)
     details = {

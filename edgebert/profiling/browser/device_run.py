@@ -1,4 +1,4 @@
-"""One device's run, from its joining to its results."""
+"""The run of one device, from joining to its results."""
 
 from __future__ import annotations
 
@@ -19,25 +19,23 @@ from edgebert.profiling.target import Job, Outcome
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress
 
-CHECKED_AT_ONCE = 16
+CHECK_BATCH_SIZE = 16
 LOW_BATTERY = 0.2
-NO_THREADS_ON_GPU = (
-    "Threads are the processor's, and WebGPU has none of them. Next: give --threads 1."
-)
+NO_THREADS_ON_GPU = "WebGPU does not use threads of the CPU. Next: give --threads 1."
 
 
 @dataclass(frozen=True)
 class BrowserJob:
-    """What every device of a session is asked for.
+    """The job that every device of a session runs.
 
     Attributes:
-        job: with the settings that suit a person who waits.
-        settings: of the target.
-        files: the job's models.
-        signatures: by file hash, as this machine's runtime sees them.
-        references: one a file where the job has a check.
-        version: of LiteRT.js.
-        stages: how many there are for each thread count, and once.
+        job: The job, with time limits for an interactive run.
+        settings: Settings of the target.
+        files: Models of the job.
+        signatures: Signatures by the SHA-256 of the file, read with this machine's runtime.
+        references: One reference for each file if the job has a check.
+        version: Version of LiteRT.js.
+        stages: Number of stages for each thread count, and number of stages that run once.
     """
 
     job: Job
@@ -50,13 +48,13 @@ class BrowserJob:
 
 
 class DeviceRun:
-    """A device's run.
+    """The run of one device.
 
     Args:
-        page: its page.
+        page: The page on the device.
         browser_job: The job of the session.
-        name: of the device, unlike all others of the session.
-        target: the measurements' `target`.
+        name: Name of the device, unique in the session.
+        target: The `target` of its measurements.
     """
 
     def __init__(self, page: PageSession, browser_job: BrowserJob, name: str, target: str) -> None:
@@ -70,27 +68,27 @@ class DeviceRun:
         self._stages: set[str] = set()
 
     def run(self, progress: Progress) -> Outcome:
-        """Measures, and checks where the job says so.
+        """Measures the models, and runs the check if the job has one.
 
         Raises:
-            PageLostError: the page is gone.
-            ModelError: its runtime doesn't take a file.
-            EdgebertError: the page failed; with its own words.
+            PageLostError: The page is gone.
+            ModelError: The page's runtime rejects a file.
+            EdgebertError: The page failed. The message has its own error.
         """
         facts, job = self._page.facts, self._browser_job.job
         if self._browser_job.settings.webgpu and not facts.webgpu:
             raise EdgebertError(_no_webgpu(facts))
 
-        def told(stage: str, done: int, total: int, **details: Any) -> None:
+        def report(stage: str, done: int, total: int, **details: Any) -> None:
             self._show(stage, done, total)
             progress(f"{self._name}: {stage}", done, total, **details)
 
         self._load_all()
         settings = replace(job.settings, threads=self._threads, operations=False, cold_start=False)
-        outcome = measure(self._machine, replace(job, settings=settings, check=None), told)
-        measurements = tuple(self._finished(m) for m in outcome.measurements)
+        outcome = measure(self._machine, replace(job, settings=settings, check=None), report)
+        measurements = tuple(self._with_device_facts(m) for m in outcome.measurements)
         checks = tuple(
-            self._check(file, reference, told)
+            self._check(file, reference, report)
             for file, reference in zip(
                 self._browser_job.files, self._browser_job.references, strict=False
             )
@@ -99,7 +97,7 @@ class DeviceRun:
         return Outcome(measurements, checks)
 
     def _load_all(self) -> None:
-        """Loads every file once, so that what the page's runtime does not take is said at once."""
+        """Loads every file once, so that one error reports all files that the page rejects."""
         problems = []
         for file in self._browser_job.files:
             runner = self._machine.start_runner(file.name)
@@ -108,30 +106,30 @@ class DeviceRun:
                 problems.append(f"{file.name}: {loaded['error'].rstrip('.')}")
         if problems:
             raise ModelError(
-                f"{self._runtime} in {browser_name(self._page.facts)} does not take what this "
-                f"machine's runtime takes. Received: {'; '.join(problems)}. Next: export the model "
-                "by edgebert export with another --recipe, or measure in another browser."
+                f"{self._runtime} in {browser_name(self._page.facts)} rejects files that this "
+                f"machine's runtime accepts. Received: {'; '.join(problems)}. Next: export the "
+                "model with another --recipe, or measure in another browser."
             )
 
     def _show(self, stage: str, done: int, total: int) -> None:
-        """Tells the page how far it is, of everything."""
+        """Sends the overall progress to the page."""
         if done == total:
             self._stages.add(stage)
         repeated, once = self._browser_job.stages
         current = done / total if stage not in self._stages else 0.0
         share = (len(self._stages) + current) / (repeated * len(self._threads) + once)
         doing = stage if stage.startswith("check ") else f"measure {stage}"
-        self._page.tell(stage=doing.capitalize(), share=min(1.0, share))
+        self._page.set_progress(stage=doing.capitalize(), share=min(1.0, share))
 
     def _check(self, file: ModelFile, reference: HostReference, progress: Progress) -> DeviceCheck:
-        """Labelled text through the page's own tokenizer and the model."""
+        """Runs labelled texts through the page's own tokenizer and the model."""
         runner, stage = self._machine.start_end_to_end(file.name), f"check {file.name}"
         texts = list(reference.data.texts)
         runner.request("load", model=file.sha256, threads=self._threads[0], texts=texts[:1])
         outputs: list[list[float]] = []
         token_ids: list[list[int]] = []
-        for start in range(0, len(texts), CHECKED_AT_ONCE):
-            part = texts[start : start + CHECKED_AT_ONCE]
+        for start in range(0, len(texts), CHECK_BATCH_SIZE):
+            part = texts[start : start + CHECK_BATCH_SIZE]
             answer = runner.request("classify", texts=part)
             outputs += answer["outputs"]
             token_ids += answer["token_ids"]
@@ -147,12 +145,12 @@ class DeviceRun:
         }
         return reference.compare(outputs, facts, token_ids)
 
-    def _finished(self, m: Measurement) -> Measurement:
-        """With all that is known of the device, and what makes the figures doubtful."""
+    def _with_device_facts(self, m: Measurement) -> Measurement:
+        """Adds the facts of the device and the warnings to a measurement."""
         key: CallKey = (m.sha256, m.threads, m.kind, m.signature)
         grouped = self._machine.calls_per_sample.get(key, 1)
         latency = m.latency
-        if grouped > 1:  # of calls that were timed together only the mean is known
+        if grouped > 1:  # only the mean of a group of calls is known
             latency = replace(latency, p90_ms=None, p99_ms=None, spread=None)
         build, place = self._machine.loaded[m.sha256, m.threads]
         device = make_device(self._page.facts, self._name, build)
@@ -160,30 +158,30 @@ class DeviceRun:
         return replace(m, latency=latency, device=device, warnings=warnings)
 
     def _warnings(self, grouped: int, place: str) -> list[str]:
-        facts, asked, found = self._page.facts, self._browser_job.job.settings, []
+        facts, requested, found = self._page.facts, self._browser_job.job.settings, []
         webgpu = self._browser_job.settings.webgpu
-        if self._threads != asked.threads:
+        if self._threads != requested.threads:
             found.append(NO_THREADS_ON_GPU if webgpu else _no_threads(facts))
         if webgpu and place != "webgpu":
             found.append(
-                f"WebGPU does not take all operations of the file: it ran in {place}. "
-                "Next: export it with --recipe float16 or float32 for the graphics processor."
+                f"WebGPU does not support all operations of the file: it ran in {place}. "
+                "Next: export it with --recipe float16 or float32 for the GPU."
             )
-        if asked.operations or asked.cold_start:
+        if requested.operations or requested.cold_start:
             found.append(
-                "A browser tells neither times by operation nor of starts in fresh processes. "
-                "Next: measure those by --target cpu or ssh."
+                "A browser supports neither operation profiling nor cold starts in fresh "
+                "processes. Next: measure those with --target cpu or ssh."
             )
         if grouped > 1:
             finer = "" if facts.isolated else " Next: --https makes the clock finer."
             found.append(
                 f"The browser's clock has steps of {facts.clock_ms:g} ms, so up to {grouped} calls "
-                f"were timed together: their median is known, p90 and p99 are not.{finer}"
+                f"were timed together: the median is known, p90 and p99 are not.{finer}"
             )
         if not facts.relaxed_simd and not webgpu:
             found.append(
-                "This browser's WebAssembly has no relaxed SIMD, so LiteRT.js ran its slower "
-                "build. Next: update the browser, or measure in another one too."
+                "This browser's WebAssembly has no relaxed SIMD, so LiteRT.js used its slower "
+                "build. Next: update the browser, or measure in another one, too."
             )
         if self._page.was_hidden:
             found.append(
@@ -192,7 +190,7 @@ class DeviceRun:
             )
         if facts.battery is not None and facts.battery <= LOW_BATTERY and not facts.charging:
             found.append(
-                f"The battery was at {facts.battery:.0%}, where phones save power. "
+                f"The battery was at {facts.battery:.0%}, a level at which phones save power. "
                 "Next: charge it and measure again."
             )
         return found
@@ -213,13 +211,13 @@ def _refuse_other_shape(
 def _no_threads(facts: Facts) -> str:
     if not facts.secure:
         return (
-            "Browsers give no threads to a page that came over plain http through the network: "
-            "one thread was measured. Next: --https."
+            "Browsers give no threads to a page that was loaded over plain http from the network: "
+            "one thread was measured. Next: give --https."
         )
     if not facts.relaxed_simd:
         return (
-            "LiteRT.js has threads only where WebAssembly has relaxed SIMD: one thread was "
-            "measured. Next: update the browser."
+            "LiteRT.js needs relaxed SIMD in WebAssembly for threads: one thread was measured. "
+            "Next: update the browser."
         )
     return (
         "The page is not cross-origin isolated, so there are no threads: one was measured. "
@@ -228,15 +226,15 @@ def _no_threads(facts: Facts) -> str:
 
 
 def _no_webgpu(facts: Facts) -> str:
-    hint = "another browser" if facts.secure else "--https, which browsers want for it"
+    hint = "use another browser" if facts.secure else "give --https, which WebGPU requires"
     return (
-        f"--webgpu expects a browser with WebGPU. Received: {browser_name(facts)}, without. "
-        f"Next: {hint}; or leave --webgpu out."
+        f"--webgpu expects a browser with WebGPU. Received: {browser_name(facts)}, without "
+        f"WebGPU. Next: {hint}, or leave --webgpu out."
     )
 
 
 def _summary(measurements: Sequence[Measurement], checks: Sequence[DeviceCheck]) -> dict[str, Any]:
-    """What the page draws: the very figures that the table has."""
+    """The figures that the page shows; they are equal to those of the table."""
     rows = [
         {
             "name": m.name,

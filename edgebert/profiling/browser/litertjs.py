@@ -1,7 +1,7 @@
-"""LiteRT.js on this machine: fetched once through npm into our cache, or a folder that is given.
+"""LiteRT.js on this machine: fetched once through npm into the cache folder, or a given folder.
 
-The version is pinned, and so is the SHA-512 of what npm fetches. A phone's page gets it from us; it
-loads nothing from anywhere else.
+The version and the SHA-512 of the npm packages are pinned. The page loads LiteRT.js from this
+machine only.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class NpmPackage:
     """A package of npm's registry.
 
     Attributes:
-        name: its name, with the scope.
-        version: the one we run.
-        sha512: of its tarball, base64, as in npm's `dist.integrity`.
+        name: Name of the package, with its scope.
+        version: Pinned version.
+        sha512: SHA-512 of the tarball, base64, as in npm's `dist.integrity`.
     """
 
     name: str
@@ -42,7 +42,7 @@ class NpmPackage:
 
     @property
     def folder(self) -> str:
-        """Where it lies below the folder of the packages that were fetched together."""
+        """Its folder, below the folder of the packages that are fetched together."""
         return self.name.rpartition("/")[2]
 
 
@@ -60,11 +60,11 @@ WASM_UTILS = NpmPackage(
 
 @dataclass(frozen=True)
 class LiteRtJs:
-    """LiteRT.js, ready to be served.
+    """The files of LiteRT.js for the web server.
 
     Attributes:
-        version: of `@litertjs/core`.
-        files: by the path below `litertjs/` that the page asks for, where the file lies.
+        version: Version of `@litertjs/core`.
+        files: The file on disk, by the path below `litertjs/` that the page requests.
     """
 
     version: str
@@ -72,15 +72,16 @@ class LiteRtJs:
 
 
 def find_litertjs(folder: str = "") -> LiteRtJs:
-    """LiteRT.js from a folder of `@litertjs/core`; ours, fetched where it must be, when empty.
+    """Finds LiteRT.js in a folder, or in the cache folder after fetching it if necessary.
 
     Args:
-        folder: has `package.json`, `dist` and `wasm`; `@litertjs/wasm-utils` lies below it in
-            `node_modules`, or beside it, as npm puts it.
+        folder: Folder of `@litertjs/core` with `package.json`, `dist` and `wasm`.
+            `@litertjs/wasm-utils` is in its `node_modules`, or next to it, where npm installs it.
+            Empty takes the cache folder.
 
     Raises:
-        UsageError: the folder lacks a part.
-        EdgebertError: it can't be fetched.
+        UsageError: A part of the folder is missing.
+        EdgebertError: LiteRT.js cannot be fetched.
     """
     if folder:
         return _read(Path(folder))
@@ -88,8 +89,8 @@ def find_litertjs(folder: str = "") -> LiteRtJs:
 
 
 def _read(core: Path) -> LiteRtJs:
-    beside = (core / "node_modules" / "@litertjs", core.parent)
-    utils = next((f / "wasm-utils" for f in beside if (f / "wasm-utils").is_dir()), None)
+    parents = (core / "node_modules" / "@litertjs", core.parent)
+    utils = next((f / "wasm-utils" for f in parents if (f / "wasm-utils").is_dir()), None)
     files = {"core.js": core / "dist" / "index.js"}
     if utils is not None:
         files["wasm-utils.js"] = utils / "dist" / "index.js"
@@ -101,7 +102,7 @@ def _read(core: Path) -> LiteRtJs:
     package = core / "package.json"
     if lacking or not package.is_file():
         raise UsageError(
-            f"--litertjs expects a folder of {CORE.name}, with {WASM_UTILS.name} beside it. "
+            f"--litertjs expects a folder of {CORE.name}, with {WASM_UTILS.name} next to it. "
             f"Received: {core}, without {', '.join(lacking) or 'package.json'}. "
             f"Next: npm install {CORE.name}@{CORE.version}, and give node_modules/{CORE.name}."
         )
@@ -110,17 +111,17 @@ def _read(core: Path) -> LiteRtJs:
 
 
 def fetch(name: str, packages: Sequence[NpmPackage], cache: Path | None = None) -> Path:
-    """The folder with the unpacked packages, fetched through npm where it isn't there yet.
+    """The folder with the unpacked packages, which are fetched through npm if necessary.
 
-    No script of a package is run. The folder appears under its name once it is whole.
+    No script of a package is run. The folder gets its final name when it is complete.
 
     Args:
-        name: of the folder, to which the versions are added.
-        packages: what it holds, each in a folder of its own.
-        cache: where it is kept; edgebert's cache when None.
+        name: Name of the folder; the versions are appended.
+        packages: The packages, each in its own subfolder.
+        cache: Parent folder. None takes edgebert's cache folder.
 
     Raises:
-        EdgebertError: npm is missing or fails, or what it fetched is not what was pinned.
+        EdgebertError: npm is missing or fails, or a package does not match its pinned hash.
     """
     cache = cache_folder() if cache is None else cache
     versions = dict.fromkeys(package.version for package in packages)
@@ -130,8 +131,8 @@ def fetch(name: str, packages: Sequence[NpmPackage], cache: Path | None = None) 
     npm = shutil.which("npm")
     if npm is None:
         raise EdgebertError(
-            f"npm is needed once, to fetch {packages[0].name}. Received: no npm on the path. Next: "
-            "install Node.js, or give a folder of the unpacked package by --litertjs."
+            f"npm is needed once to fetch {packages[0].name}. Received: no npm on PATH. Next: "
+            "install Node.js, or give a folder of the unpacked package with --litertjs."
         )
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=cache) as temporary:
@@ -141,7 +142,7 @@ def fetch(name: str, packages: Sequence[NpmPackage], cache: Path | None = None) 
         try:
             whole.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was faster
+            if not folder.is_dir():  # otherwise another process was faster
                 raise
     return folder
 
@@ -159,21 +160,21 @@ def _download(npm: str, package: NpmPackage, folder: Path) -> Path:
     found = sorted(folder.glob("*.tgz"))
     if problem or not found:
         raise EdgebertError(
-            f"npm could not fetch {spelled}. Received: {problem or 'no tarball'}. Next: see that "
-            "the registry can be reached, or give a folder of the unpacked package by --litertjs."
+            f"npm could not fetch {spelled}. Received: {problem or 'no tarball'}. Next: check the "
+            "connection to the registry, or give a folder of the unpacked package with --litertjs."
         )
     tarball = found[0].rename(folder / f"{package.folder}.tar")
     sha512 = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
     if sha512 != package.sha512:
         raise EdgebertError(
             f"{spelled} is expected to have the SHA-512 {package.sha512}. Received: {sha512}. "
-            "Next: your registry gives another file of that name; fetch it from npm's own."
+            "Next: your registry serves another file; fetch it from npm's own registry."
         )
     return tarball
 
 
 def _unpack(tarball: Path, folder: Path) -> None:
-    """Takes the tarball's `package/` apart; names that lead out of the folder are refused."""
+    """Unpacks the tarball's `package/`. Names that lead out of the folder are refused."""
     with tarfile.open(tarball) as archive:
         archive.extractall(folder.parent / f"{folder.name}.tar", filter="data")
     (folder.parent / f"{folder.name}.tar" / "package").rename(folder)

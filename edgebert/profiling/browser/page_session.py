@@ -1,7 +1,7 @@
-"""Who is in a session: each page that joined has a page, through which it is asked and answers.
+"""Client sessions of the pages: each page that joined receives requests and posts answers.
 
-A page can't be called, so it asks for requests: it posts its answer to the last one and gets the
-next. Numbers make a post that is sent twice harmless.
+The server cannot call a page, so the page polls: it posts its answer to the last request and
+receives the next one. Requests are numbered, so a repeated post has no effect.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from edgebert.errors import EdgebertError
 from edgebert.profiling.browser.answers import Answer, BadAnswerError, Facts, check_answer
 
 LOST_SECONDS = 60.0
-"""A page that is not busy with a request posts far more often."""
+"""A page without a request posts much more often than this."""
 
 
 LAST_REQUEST = "done"
 
 
 class PageLostError(EdgebertError):
-    """The page is gone: closed, opened anew, or not heard from."""
+    """The page is gone: it was closed or reloaded, or has not posted for too long."""
 
 
 class NotAdmittedError(EdgebertError):
-    """A page is told that it has no page, or no page any more."""
+    """The page has no session, or its session was closed."""
 
 
 class PageSession:
-    """One page.
+    """The client session of one page.
 
     Args:
-        facts: what it said when it joined.
+        facts: Facts that the page sent when it joined.
 
     Attributes:
-        id: random: who knows it may answer for the page.
-        facts: what it said when it joined.
-        was_hidden: whether it has been in the background since it joined.
+        id: Random identifier. A client that knows it may answer for the page.
+        facts: Facts that the page sent when it joined.
+        was_hidden: Whether the page has been in the background since it joined.
     """
 
     def __init__(self, facts: Facts) -> None:
@@ -55,23 +55,23 @@ class PageSession:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more comes from the page."""
+        """Whether the session is closed."""
         return bool(self._closed)
 
-    def tell(self, **progress: Any) -> None:
-        """Has the page show how far it is, with the next request."""
+    def set_progress(self, **progress: Any) -> None:
+        """Sets the progress that the page shows with the next request."""
         self._progress = progress
 
     def request(self, op: str, seconds: float = 0.0, **fields: Any) -> dict[str, Any]:
-        """Sends a request and waits for the answer, which may be `{"error", "kind"}`.
+        """Sends a request and returns the answer, which may be `{"error", "kind"}`.
 
         Args:
-            op: what to do, as in the runner's protocol.
-            seconds: how long the page may be too busy to be heard from.
-            fields: of the request.
+            op: Operation of the runner's protocol.
+            seconds: Additional time limit for a request that keeps the page busy.
+            fields: Fields of the request.
 
         Raises:
-            PageLostError: the page is gone, or answered what makes no sense.
+            PageLostError: The page is gone, or its answer is invalid.
         """
         with self._state:
             self._number += 1
@@ -81,22 +81,22 @@ class PageSession:
             while not self._closed and self._answered != self._number:
                 left = self._heard + LOST_SECONDS + seconds - monotonic()
                 if left <= 0:
-                    self.close(f"it has not been heard from for {LOST_SECONDS + seconds:g} s")
+                    self.close(f"it has not responded for {LOST_SECONDS + seconds:g} s")
                 self._state.wait(left)
             if self._answered != self._number:
                 raise PageLostError(self._closed)
             return self._answer
 
-    def take(self, answer: Answer, seconds: float) -> dict[str, Any]:
-        """Takes an answer in and gives the next request, `{"op": "wait"}` when there is none yet.
+    def receive(self, answer: Answer, seconds: float) -> dict[str, Any]:
+        """Receives an answer and returns the next request, or `{"op": "wait"}` if there is none.
 
         Args:
-            answer: from the page.
-            seconds: to wait for a request at most.
+            answer: Answer of the page.
+            seconds: Maximum time to wait for a request.
 
         Raises:
-            NotAdmittedError: the page is closed.
-            BadAnswerError: the answer makes no sense; the page is closed by it.
+            NotAdmittedError: The session is closed.
+            BadAnswerError: The answer is invalid. This closes the session.
         """
         with self._state:
             self._heard = monotonic()
@@ -118,24 +118,24 @@ class PageSession:
             body = {"error": answer.error, "kind": "PageError"}
             self._answer = body if answer.error else check_answer(op, answer.body)
         except BadAnswerError as error:
-            self.close(f"it answered '{op}' by what makes no sense ({error})")
+            self.close(f"its answer to '{op}' is invalid ({error})")
             raise
         self._answered = self._number
         self._state.notify_all()
 
     def close(self, reason: str) -> None:
-        """Ends it: whoever asks, and the page, are told the reason; the first one stands."""
+        """Closes the session. Pending and later calls get the first reason that was given."""
         with self._state:
             self._closed = self._closed or reason
             self._state.notify_all()
 
 
 class PageSessions:
-    """All the pages of a session.
+    """All client sessions of a job.
 
     Args:
-        places: how many pages may measure, all in all.
-        on_join: called with every new page, in the thread of the page's own request.
+        places: Maximum number of pages that measure.
+        on_join: Called with every new session, in the thread of the page's HTTP request.
     """
 
     def __init__(self, places: int, on_join: Callable[[PageSession], None]) -> None:
@@ -145,10 +145,10 @@ class PageSessions:
         self._finished: set[str] = set()
 
     def join(self, facts: Facts) -> PageSession:
-        """A page for a page. A browser has one: the page that was opened last.
+        """Opens a session for a page. Only the last opened page of a browser has a session.
 
         Raises:
-            NotAdmittedError: all places are taken, or this device is done.
+            NotAdmittedError: All places are taken, or this device has finished.
         """
         with self._lock:
             for page in self._of(facts.device):
@@ -159,7 +159,7 @@ class PageSessions:
             if taken >= self._places:
                 raise NotAdmittedError(
                     f"This session takes {self._places} "
-                    f"{'device' if self._places == 1 else 'devices'}, and they are here already. "
+                    f"{'device' if self._places == 1 else 'devices'}, which have already joined. "
                     "To measure more, start edgebert with a higher --phones."
                 )
             page = PageSession(facts)
@@ -168,10 +168,10 @@ class PageSessions:
         return page
 
     def page(self, name: str) -> PageSession:
-        """The page of that id.
+        """The session with the given id.
 
         Raises:
-            NotAdmittedError: there is none.
+            NotAdmittedError: There is none.
         """
         with self._lock:
             if name not in self._pages:
@@ -179,17 +179,17 @@ class PageSessions:
             return self._pages[name]
 
     def finish(self, page: PageSession) -> None:
-        """The page's results are here; its place stays taken."""
+        """Marks a page as finished. Its place stays taken."""
         with self._lock:
             self._finished.add(page.id)
 
     def busy(self) -> bool:
-        """Whether some page is at work."""
+        """Whether at least one page is running."""
         with self._lock:
             return any(not page.closed for page in self._open())
 
     def close(self) -> None:
-        """Ends all pages."""
+        """Closes all sessions."""
         with self._lock:
             for page in self._pages.values():
                 page.close("the session is over")

@@ -1,7 +1,7 @@
-"""A page in the place of the benchmark program: it answers the runner's requests.
+"""A page that implements the benchmark program's protocol.
 
-So a browser is measured by the very session that measures other machines. What it can't know (CPU
-time, load average) is None.
+So the session that measures other machines measures a browser, too. Values that a page does not
+know (CPU time, load average) are None.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from edgebert.profiling.plan import ModelFile
 
 RUNTIME = "LiteRT.js"
 START_SECONDS = 120.0
-"""A slow phone may take so long to compile a large model, or its WebGPU shaders."""
+"""Time limit for a slow phone to compile a large model, or its WebGPU shaders."""
 
 CallKey = tuple[str, int, Kind, str | None]
-"""What a call is of: hash of the file, threads, kind, signature; None for `end_to_end`."""
+"""SHA-256 of the file, threads, kind, signature (None for `end_to_end`)."""
 
 
 class PageRunner:
-    """One case's view of a page. Nothing is started or ended: the page stays as it is.
+    """The page as a `Runner` for one benchmark case. It starts and ends no process.
 
     Args:
-        page: the page.
-        machine: to which it belongs.
-        kind: of its calls.
+        page: The page.
+        machine: The machine of the page.
+        kind: Kind of its calls.
     """
 
     def __init__(self, page: PageSession, machine: PageMachine, kind: Kind) -> None:
@@ -39,10 +39,10 @@ class PageRunner:
         self._loaded: dict[str, Any] = {}
 
     def exchange(self, op: str, **fields: Any) -> dict[str, Any]:
-        """As `Runner.exchange`.
+        """Implements `Runner.exchange`.
 
         Raises:
-            PageLostError: the page is gone.
+            PageLostError: The page is gone.
         """
         if op == "hello":
             return self._machine.hello()
@@ -52,7 +52,7 @@ class PageRunner:
                 "threads": fields.get("threads", 1),
                 "kind": self._kind,
             }
-        seconds = 2 * float(fields.get("max_seconds", 0.0))  # warming up, and timed
+        seconds = 2 * float(fields.get("max_seconds", 0.0))  # warm-up and timed calls
         seconds += START_SECONDS if op in ("load", "first_call") else 0.0
         answer = self._page.request(op, seconds, **{**self._loaded, **fields})
         if op == "load" and "error" not in answer:
@@ -66,10 +66,10 @@ class PageRunner:
         return answer
 
     def request(self, op: str, **fields: Any) -> dict[str, Any]:
-        """As `Runner.ask`.
+        """Implements `Runner.request`.
 
         Raises:
-            EdgebertError: the page failed; with its own words.
+            EdgebertError: The page failed. The message has its own error.
         """
         answer = self.exchange(op, **fields)
         if "error" in answer:
@@ -88,22 +88,22 @@ class PageRunner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing: what a page has loaded serves the next case too."""
+        """Does nothing: the next case can use the loaded model."""
 
 
 class PageMachine:
     """A page as a `Machine`.
 
     Args:
-        page: the page.
-        name: of the device.
-        target: the measurements' `target`.
-        version: of LiteRT.js.
-        signatures: by file hash, what this machine's runtime says of the file's signatures.
+        page: The page.
+        name: Name of the device.
+        target: The `target` of the measurements.
+        version: Version of LiteRT.js.
+        signatures: Signatures by the SHA-256 of the file, read with this machine's runtime.
 
     Attributes:
-        loaded: by file hash and threads, the wasm build and where the operations run.
-        calls_per_sample: for each kind of call, how many were timed together at most.
+        loaded: The wasm build and the place where the operations run, by SHA-256 and threads.
+        calls_per_sample: For each kind of call, the largest number of calls timed together.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class PageMachine:
         self._page, self._version = page, version
 
     def place(self, file: ModelFile) -> str:
-        """How the page names a file: by its hash."""
+        """The name of a file in the page: its SHA-256."""
         return file.sha256
 
     def runs_text(self, file: ModelFile) -> bool:
-        """The page answers as a text classifier does; other heads run without their text."""
+        """The page answers texts of tasks that it supports. Other models run without texts."""
         return file.task.answered_in_browser
 
     def start_runner(self, label: str) -> PageRunner:
@@ -136,11 +136,11 @@ class PageMachine:
         return PageRunner(self._page, self, "end_to_end")
 
     def note(self, key: CallKey, calls: int) -> None:
-        """Remembers how many calls were timed together."""
+        """Stores the number of calls that were timed together."""
         self.calls_per_sample[key] = max(calls, self.calls_per_sample.get(key, 1))
 
     def hello(self) -> dict[str, Any]:
-        """As the runner's `hello`."""
+        """The response to the runner's `hello`."""
         facts: Facts = self._page.facts
         return {
             "device": {

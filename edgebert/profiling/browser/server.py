@@ -1,8 +1,7 @@
-"""The web server of a session: the page and what it loads, and the requests and answers of pages.
+"""The web server of a session: the page, its resources, and the requests and answers of pages.
 
-Everything lies below a random token that only this session has. Who doesn't know it gets 404, who
-sends what makes no sense gets 400; nothing is read from the disk but files that were named when the
-server was made.
+All paths are below a random token of this session. A request without the token gets 404, an invalid
+one gets 400. Only files that were registered when the server was created are read from the disk.
 """
 
 from __future__ import annotations
@@ -37,7 +36,8 @@ POLL_SECONDS = 15.0
 MOST_CONNECTIONS = 256
 LOOPBACK = "127.0.0.1"
 FAR_ADDRESS = ("192.0.2.1", 9)
-"""Of a block that is for documentation: what would be sent there is asked, nothing is sent."""
+"""An address reserved for documentation. The socket is connected to find the route; no packet is
+sent."""
 
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -55,11 +55,11 @@ INLINE_SCRIPT = re.compile(rb"<script[^>]*>(.+?)</script>", re.DOTALL)
 
 @dataclass(frozen=True)
 class Resource:
-    """What is served under a path.
+    """The resource under a path.
 
     Attributes:
-        content: bytes, or the file that has them.
-        lasting: whether the path names these very bytes, so that a browser may keep them.
+        content: The bytes, or the file with the bytes.
+        lasting: Whether the path identifies the content, so that a browser may cache it.
     """
 
     content: bytes | Path
@@ -67,24 +67,24 @@ class Resource:
 
 
 class PageServer:
-    """Serves a session from the moment it is made until it is closed.
+    """Serves a session from its creation until `close`.
 
     Args:
-        resources: by path below the token; "" is the page.
-        sessions: who may join.
-        welcome: what a page is given when it joins, beside its page.
-        lan: listen on this machine's address in the network, and not on loopback.
-        port: 0 takes a free one.
-        certificate: makes the certificate of an address; None serves without TLS.
+        resources: Resources by their path below the token. "" is the page.
+        sessions: The client sessions of the pages.
+        welcome: Returns the fields of the response to a page that joins.
+        lan: Listen on this machine's address in the network instead of the loopback address.
+        port: Port. 0 takes a free one.
+        certificate: Creates the certificate of an address. None serves without TLS.
 
     Attributes:
-        address: IP address that it listens on.
-        url: of the page.
-        certificate: that it has.
+        address: IP address of the server.
+        url: URL of the page.
+        certificate: The certificate, or None.
 
     Raises:
-        UsageError: the port is taken, or is none.
-        EdgebertError: this machine has no address in a network.
+        UsageError: The port is in use or invalid.
+        EdgebertError: This machine has no address in a network.
     """
 
     def __init__(
@@ -122,17 +122,17 @@ class PageServer:
         self.close()
 
     def close(self) -> None:
-        """Ends the server and frees the port."""
+        """Stops the server and frees the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def lan_address() -> str:
-    """This machine's IPv4 address in the network that leads elsewhere.
+    """This machine's IPv4 address on the interface with the default route.
 
     Raises:
-        EdgebertError: it has none.
+        EdgebertError: It has none.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         with suppress(OSError):
@@ -140,15 +140,15 @@ def lan_address() -> str:
         address = str(probe.getsockname()[0])
     if address.startswith(("127.", "0.")):
         raise EdgebertError(
-            "--lan expects this machine to be in a network. Received: no address but loopback's. "
-            "Next: join the phone's network; or leave --lan out and give the phone this machine's "
-            "port through USB: adb reverse tcp:PORT tcp:PORT."
+            "--lan expects this machine to be in a network. Received: only a loopback address. "
+            "Next: join the phone's network, or leave --lan out and forward the port over USB: "
+            "adb reverse tcp:PORT tcp:PORT."
         )
     return address
 
 
 class _Site:
-    """What the handlers of all connections share."""
+    """The content that the handlers of all connections share."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class _Site:
         )
         self.headers = {
             "Content-Security-Policy": _content_security_policy(resources[""].content),
-            # The next three make a page cross-origin isolated: a finer clock, and threads.
+            # These three make the page cross-origin isolated: a finer clock and threads.
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Embedder-Policy": "require-corp",
             "Cross-Origin-Resource-Policy": "same-origin",
@@ -175,7 +175,7 @@ class _Site:
 
 
 def _content_security_policy(page: bytes | Path) -> str:
-    """Only what we serve, and of inline scripts only the page's own import map, by its hash."""
+    """Allows only our own resources, and the page's import map (an inline script) by its hash."""
     html = page if isinstance(page, bytes) else page.read_bytes()
     hashes = [
         f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"
@@ -190,7 +190,7 @@ def _content_security_policy(page: bytes | Path) -> str:
 
 
 class _Server(ThreadingHTTPServer):
-    """A thread for each connection, but not without end; TLS is shaken in the thread."""
+    """One thread per connection, up to a limit. The TLS handshake runs in that thread."""
 
     daemon_threads = True
     block_on_close = False
@@ -205,7 +205,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Binds without asking the network for this machine's name, which may take seconds."""
+        """Binds without a DNS lookup of this machine's name, which may take seconds."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -223,13 +223,13 @@ class _Server(ThreadingHTTPServer):
             if self._context is not None:
                 request = self._context.wrap_socket(request, server_side=True)
             super().process_request_thread(request, client_address)
-        except OSError:  # no TLS, or the other side went away
+        except OSError:  # no TLS, or the client disconnected
             self.shutdown_request(request)
         finally:
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is the other side's affair; our own errors are told there."""
+        """Ignores broken connections. The handlers report their own errors to the client."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -243,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         return "edgebert"
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing: stderr is for the person's progress."""
+        """Logs nothing: stderr shows the progress."""
 
     def do_GET(self) -> None:
         path = self._inner_path()
@@ -273,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._refuse(HTTPStatus.NOT_FOUND, NOT_FOUND)
         except BadAnswerError as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, f"That makes no sense: {error}.")
+            self._refuse(HTTPStatus.BAD_REQUEST, f"Invalid request: {error}.")
         except NotAdmittedError as error:
             self._refuse(HTTPStatus.GONE, str(error))
 
@@ -287,16 +287,16 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "left":
             page.close("the page was closed")
             return {}
-        return page.take(Answer.parse(_json(body)), POLL_SECONDS)
+        return page.receive(Answer.parse(_json(body)), POLL_SECONDS)
 
     def _inner_path(self) -> str | None:
-        """The path below the token, None where the token is not this session's."""
+        """The path below the token. None for a wrong token."""
         token, slash, inner = self.path.partition("?")[0].removeprefix("/").partition("/")
         right = hmac.compare_digest(token.encode(), self.server.site.token.encode())
         return inner if right and slash else None
 
     def _read_body(self) -> bytes | None:
-        """The body; None where it was refused: too large, or of a length not told before."""
+        """The body. None if it was refused: too large, or without a Content-Length."""
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "A Content-Length is needed.")
@@ -307,9 +307,9 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        """Says why in words, and ends the connection: what else came on it is not read."""
+        """Sends an error message and closes the connection without reading further data."""
         self.close_connection = True
-        if self.command == "GET":  # which a person may have typed
+        if self.command == "GET":  # a person may have typed the address
             self._send(status, message.encode(), "text/plain; charset=utf-8")
         else:
             self._send(status, json.dumps({"message": message}).encode(), CONTENT_TYPES[".json"])
@@ -335,7 +335,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 NOT_FOUND = (
-    "There is nothing here. The address has a token that changes with every run: open the one that "
+    "Not found. The address contains a token that changes with every run. Open the address that "
     "edgebert prints now."
 )
 

@@ -1,7 +1,7 @@
 """The `ssh` target: a Linux board, through the system's ssh with its configuration and keys.
 
-The board needs a POSIX shell, Python 3.8 or newer, numpy and a TFLite runtime, and nothing of
-edgebert: the benchmark program is one file that is sent there.
+The board needs a POSIX shell, Python 3.8 or newer, numpy and a TFLite runtime. It does not need
+edgebert: the benchmark program is one file, which is copied to the board.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.session import measure
 from edgebert.profiling.ssh.board import Board
 from edgebert.profiling.ssh.connection import Connection
-from edgebert.profiling.target import Job, Outcome
+from edgebert.profiling.target import Job, Outcome, parse_cpu_mask
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress, silent
 
@@ -23,17 +22,17 @@ FORM = "ssh:user@host[:port], ssh:ALIAS of ~/.ssh/config, or ssh:user@[IPv6]:por
 LARGEST_PORT = 65535
 IPV6 = re.compile(r"[0-9a-fA-F:.]+(%[\w.-]+)?", re.ASCII)
 FORBIDDEN = set("'\"`$\\;&<>|(){}[]*?!#/,%=")
-"""What a shell or ssh itself could take for more than a name. A user may have a backslash."""
+"""Characters with a meaning for a shell or for ssh. A user name may contain a backslash."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a board is.
+    """The address of a board.
 
     Attributes:
-        host: a name, an alias, or an IP address without brackets.
-        user: empty leaves it to ssh.
-        port: None leaves it to ssh.
+        host: A host name, an alias of ssh's configuration, or an IP address without brackets.
+        user: User name. Empty takes the user of ssh's configuration.
+        port: Port. None takes the port of ssh's configuration.
     """
 
     host: str
@@ -42,7 +41,7 @@ class Address:
 
     @property
     def destination(self) -> str:
-        """As the `ssh` command takes it."""
+        """The destination argument of the `ssh` command."""
         return f"{self.user}@{self.host}" if self.user else self.host
 
     def __str__(self) -> str:
@@ -52,10 +51,10 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Reads `user@host:port`.
+    """Parses `user@host:port`.
 
     Raises:
-        UsageError: it is none, or could be mistaken for an option or a command.
+        UsageError: The text is no address, or ssh could read it as an option or a command.
     """
     user, at, place = text.rpartition("@")
     bracketed = re.fullmatch(r"\[(.*)\](?::(.*))?", place, re.DOTALL)
@@ -84,7 +83,7 @@ def parse_address(text: str) -> Address:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether ssh takes it for a name and nothing else."""
+    """Whether ssh reads the text as a name only."""
     printable = name.isprintable() and not any(map(str.isspace, name))
     return bool(name) and printable and not name.startswith("-") and not FORBIDDEN & set(name)
 
@@ -94,28 +93,31 @@ def _is_port(text: str) -> bool:
 
 
 def open_target(address: str, settings: TargetSettings) -> SshTarget:
-    """The target of `--target ssh:ADDRESS`. Nothing is connected yet.
+    """Opens the target of `--target ssh:ADDRESS`, without connecting yet.
 
     Raises:
-        UsageError: a bad address, a core mask that is no hex number, no such ssh configuration.
+        UsageError: The address or the core mask is invalid, or the ssh configuration is missing.
     """
     mask, config = settings.cpu_mask, settings.ssh_config
-    if mask and not (re.fullmatch("(0x)?[0-9a-fA-F]+", mask) and int(mask, 16)):
-        raise UsageError(f"--cpu-mask expects cores in hex, such as f0. Received: {mask!r}.")
+    if mask:
+        parse_cpu_mask(mask)
     if config and config != "none" and not Path(config).is_file():
-        raise UsageError(f"--ssh-config expects a file of ssh's. Received: {config!r}, not there.")
+        raise UsageError(
+            f"--ssh-config expects a configuration file of ssh. Received: {config!r}, which does "
+            "not exist."
+        )
     return SshTarget(parse_address(address), settings)
 
 
 class SshTarget:
-    """A board. Every job has its own connection and its own folder there."""
+    """A board. Every job has its own connection and its own folder on the board."""
 
     def __init__(self, address: Address, settings: TargetSettings) -> None:
         self.target = f"ssh:{address}"
         self._address, self._settings = address, settings
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
-        """As `Target.profile`."""
+        """Implements `Target.profile`."""
         address, settings = self._address, self._settings
         models = {path.resolve() for path in job.models if path.is_file()}
         needed_bytes = sum(path.stat().st_size for path in models)
@@ -128,11 +130,8 @@ class SshTarget:
                 if lost is not None:
                     raise lost from error
                 raise
-        measured = tuple(map(self._with_mask, outcome.measurements))
-        return replace(outcome, measurements=measured)
-
-    def _with_mask(self, measured: Measurement) -> Measurement:
-        if not self._settings.cpu_mask:
-            return measured
-        details = {**measured.device.details, "cpu_mask": self._settings.cpu_mask}
-        return replace(measured, device=replace(measured.device, details=details))
+        mask = settings.cpu_mask
+        if not mask:
+            return outcome
+        pinned = tuple(m.with_details(cpu_mask=mask) for m in outcome.measurements)
+        return replace(outcome, measurements=pinned)

@@ -1,4 +1,4 @@
-"""A Linux board behind ssh, as the machine that the benchmark program runs on."""
+"""A Linux board, reached through ssh, as the machine that runs the benchmark program."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SPARE_BYTES = 1 << 20
 """Disk space for the benchmark program, in addition to the models."""
 
 UPLOAD_SECONDS = 300.0
-"""How long the board may take to write and read what has been sent."""
+"""Time limit for the board to write a file and read it back."""
 
-# Reads back what was written: its size and hash.
+# Reads a written file back and prints its size and SHA-256.
 SEAL = """
 import hashlib, sys
 digest, size = hashlib.sha256(), 0
@@ -37,14 +37,14 @@ SEAL_SCRIPT = f'"$1" -c {shlex.quote(SEAL)} "$2" </dev/null'
 
 
 class Board:
-    """A `Machine`. It connects when it is first needed, after all that can be checked here was.
+    """A `Machine`. It connects on first use, after all local checks.
 
     Args:
-        target: the measurements' `target`.
-        connection: to the board; not open yet.
-        settings: its Python, its cores.
-        needed_bytes: size of the models.
-        progress: told of what is prepared.
+        target: The `target` of the measurements.
+        connection: Connection to the board, not open yet.
+        settings: Python and cores of the board.
+        needed_bytes: Size of the models.
+        progress: Receives the progress of the preparation.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class Board:
         self._placed: dict[str, str] = {}
 
     def place(self, file: ModelFile) -> str:
-        """The file's path on the board; sent there unless its content already is."""
+        """The file's path on the board. Copies the file if its content is not there yet."""
         python = self._prepared()
         if file.sha256 not in self._placed:
             self._placed[file.sha256] = self._send(python, file)
         return self._placed[file.sha256]
 
     def runs_text(self, file: ModelFile) -> bool:
-        """Never: a board has the benchmark program alone."""
+        """Always False: the board has only the benchmark program."""
         return False
 
     def start_runner(self, label: str) -> RunnerProcess:
-        """A fresh benchmark program on the board."""
+        """Starts a fresh benchmark program on the board."""
         python = self._prepared()
         mask = self._settings.cpu_mask
         pinning = ["--cpu-mask", mask] if mask else []
@@ -82,14 +82,14 @@ class Board:
         return RunnerProcess(self._connection.command(words), label)
 
     def start_end_to_end(self, label: str) -> RunnerProcess:
-        """Text in, answer out needs edgebert itself, which a board has not."""
+        """Always raises: text in, answer out needs edgebert, which is not on the board."""
         raise EdgebertError(
-            f"{label} was asked of {self.target}, which has no edgebert. "
+            f"{label} needs edgebert on {self.target}. Received: a board without it. "
             "Next: give --no-end-to-end."
         )
 
     def _prepared(self) -> BoardPython:
-        """Connects the first time: finds Python, sends the benchmark program."""
+        """Connects on the first call: finds Python and copies the benchmark program."""
         if self._python is None:
             stage = f"connect {self.target}"
             self._progress(stage, 0, 1)
@@ -105,13 +105,13 @@ class Board:
         return self._python
 
     def _send(self, python: BoardPython, file: ModelFile) -> str:
-        """Writes a file to the board, named by its content, and reads it back.
+        """Writes a file to the board under a name from its SHA-256, and reads it back.
 
         Returns:
-            Its path there.
+            The path on the board.
 
         Raises:
-            EdgebertError: the board could not write it, or reads another content.
+            EdgebertError: The board cannot write the file, or its content differs.
         """
         connection = self._connection
         path = f"{connection.folder}/{file.sha256[:16]}{file.path.suffix}"
@@ -124,8 +124,8 @@ class Board:
         if reply.code or reply.stdout.strip() != expected:
             raise EdgebertError(
                 f"The board was expected to hold {file.path.name}, size and sha256 {expected}. "
-                f"Received: {reply.last_line}. Next: see that {connection.folder} has room and "
-                "that nothing writes to the file here, and try again."
+                f"Received: {reply.last_line}. Next: check that {connection.folder} has free space "
+                "and that no program changes the local file, and try again."
             )
         return path
 

@@ -1,4 +1,4 @@
-"""The Python of a board that can run models: found there, or made in a virtual environment."""
+"""The Python of a board that can run models: an existing one, or a new virtual environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgebert.system.progress import Progress
 
 OLDEST_PYTHON = (3, 8)
 OLDEST_PIP = "pip>=20.3"
-"""An older one doesn't know the names of today's wheels."""
+"""Older versions do not support the platform tags of current wheels."""
 
 PIP_SECONDS = 1800.0
 NOT_FOUND = 127
@@ -22,7 +22,7 @@ NOT_EXECUTABLE = 126
 SIGNALLED = 128
 SHOWN_VENV = VENV.replace("$HOME", "~")
 
-# Run by any Python, even by an old one. Its arguments are the runtimes' packages.
+# Any Python can run this, even an old one. Its arguments are the packages of the runtimes.
 PROBE = """
 import json, platform, sys
 found, missing = {"version": platform.python_version(), "path": sys.executable}, []
@@ -55,8 +55,8 @@ probe() {
 probe "$@"
 """
 
-# What pip is asked for, one line after the other until one works. This machine's version comes
-# first, so that both run the same kernels.
+# Requirements for pip, tried in order until one works. The version of this machine comes first, so
+# that both machines run the same kernels.
 REQUIREMENTS = (
     ("ai-edge-litert=={here}", "numpy"),
     ("ai-edge-litert", "numpy"),
@@ -88,8 +88,8 @@ class BoardPython:
     """A Python on a board.
 
     Attributes:
-        path: absolute.
-        runtime: name and version of its TFLite runtime.
+        path: Absolute path.
+        runtime: Name and version of its TFLite runtime.
     """
 
     path: str
@@ -98,7 +98,7 @@ class BoardPython:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What became of a Python that was tried; `problem` is empty where it serves."""
+    """A Python that was tried. `problem` is empty if it is usable."""
 
     name: str
     path: str = ""
@@ -113,14 +113,15 @@ def find_python(
     """The first Python on the board that has numpy and a TFLite runtime.
 
     Args:
-        connection: an open one.
-        given: the path or name to take; empty tries `python3`, then the virtual environment that
-            `bootstrap` makes.
-        bootstrap: whether to make that environment where none serves.
-        progress: told of the making.
+        connection: An open connection.
+        given: Path or name of the Python. Empty tries `python3`, then the virtual environment that
+            `bootstrap` creates.
+        bootstrap: Whether to create that environment if no Python is usable.
+        progress: Receives the progress of the creation.
 
     Raises:
-        EdgebertError: there is none, with what each lacks; or none can be made.
+        EdgebertError: No Python is usable, or the environment cannot be created. The message lists
+            the problem of each.
     """
     names = [given] if given else ["python3"]
     if bootstrap or not given:
@@ -152,18 +153,18 @@ def _probe(connection: Connection, name: str) -> _Candidate:
         return _Candidate(name, problem=f"ended by signal {number} while it imported the runtime")
     try:
         found = json.loads(reply.stdout.splitlines()[-1])
-        path, said = str(found["path"]), str(found["version"])
+        path, spelled = str(found["path"]), str(found["version"])
         problem, runtime = "; ".join(found["missing"]), str(found.get("runtime", ""))
     except (ValueError, LookupError, TypeError):
         return _Candidate(name, problem=f"not a Python that answers: {reply.last_line}")
-    new_enough = tuple(int(part) for part in said.split(".")[:2]) >= OLDEST_PYTHON
+    new_enough = tuple(int(part) for part in spelled.split(".")[:2]) >= OLDEST_PYTHON
     if not new_enough:
         problem = "too old"
-    return _Candidate(f"{name} {said}", path, runtime, problem, new_enough)
+    return _Candidate(f"{name} {spelled}", path, runtime, problem, new_enough)
 
 
 def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progress) -> BoardPython:
-    base = tried[0]  # the others lie in the environment that is made anew
+    base = tried[0]  # the others are in the environment that is created again
     if not base.new_enough:
         raise EdgebertError(
             f"--bootstrap expects Python 3.8 or newer on the board. Received: {_listed(tried)}. "
@@ -182,7 +183,7 @@ def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progre
     if made.code:
         raise EdgebertError(
             f"--bootstrap expected to make {SHOWN_VENV} on the board. Received: {made.last_line}. "
-            "Next: see that there is room in the home folder."
+            "Next: check that the home folder has free space."
         )
     connection.run_script(PIP, "--quiet", OLDEST_PIP, seconds=PIP_SECONDS)
     problems = []
@@ -201,13 +202,13 @@ def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progre
         problems.append(f"{packages[0]}: {pip.last_line if pip.code else candidate.problem}")
     raise EdgebertError(
         f"--bootstrap expected pip to install a TFLite runtime for {base.name}. "
-        f"Received: {'; '.join(problems)}. Next: see that the board reaches a package index, and "
-        "that there are wheels for its processor and its Python."
+        f"Received: {'; '.join(problems)}. Next: check that the board can reach a package index "
+        "with wheels for its processor and its Python."
     )
 
 
 def _shell_word(name: str) -> str:
-    """A path as a word of a shell program, the home folder written as ~."""
+    """A path as one quoted word of a shell script; a leading ~ is the home folder."""
     home = name.startswith("~/")
     return f'"$HOME"/{shlex.quote(name[2:])}' if home else shlex.quote(name)
 

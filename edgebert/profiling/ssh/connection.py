@@ -1,9 +1,9 @@
 """One connection to a board through the system's `ssh`, and a private folder on the board.
 
-The first session of the connection is the keeper, a short shell program on the board. It makes the
-folder, says where it is, and waits for the end of its stdin; then it ends whatever this connection
-started and removes the folder. Its stdin ends when `close` says so, when this program is killed,
-and when the connection breaks: nothing is left behind in any of these cases.
+The first session of the connection runs the cleanup script, a short shell program on the board. It
+creates the folder, prints its path, and waits for the end of its stdin. Then it kills all processes
+that this connection started and removes the folder. Its stdin ends in `close`, when this program is
+killed, and when the connection breaks, so nothing is left behind in any of these cases.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ CLEANING_SECONDS = 20.0
 SSH_FAILED = 255
 LAST_LINES = 16
 LONGEST_SOCKET_FOLDER = 55
-"""A unix socket's path has some 100 bytes, and ssh appends 17 while it makes one."""
+"""The path of a unix socket is limited to about 100 bytes, and ssh appends 17 temporarily."""
 
 FOLDER_VARIABLE = "EDGEBERT_FOLDER"
 UNFINISHED = "unfinished"
 VENV = "$HOME/.cache/edgebert/venv"
 
-# Ends every process that carries the folder's name in its environment: a runner in the middle of a
-# long call doesn't see its stdin end. A virtual environment that this connection began is removed.
-KEEPER = f"""
+# Kills every process with the folder's name in its environment: a runner in a long call does not
+# notice the end of its stdin. An unfinished virtual environment of this connection is removed.
+CLEANUP_SCRIPT = f"""
 clean() {{
   for environment in /proc/[0-9]*/environ; do
     while IFS= read -r line || [ -n "$line" ]; do
@@ -62,7 +62,7 @@ clean() {{
   if [ "$(cat "{VENV}/{UNFINISHED}" 2>/dev/null)" = "$1" ]; then rm -rf "{VENV}"; fi
   rm -rf "$1"
 }}
-keep() {{
+run() {{
   umask 077
   trap '' HUP INT TERM
   echo
@@ -83,16 +83,16 @@ keep() {{
 }}
 """
 
-# What ssh says, and what helps. The first that matches counts.
+# Messages of ssh, each with the next step. The first match counts.
 CAUSES = (
     (
         "HOST IDENTIFICATION HAS CHANGED",
-        "if the board was set up anew, forget its old key with `ssh-keygen -R HOST` as ssh says; "
-        "if not, somebody else answers in its place",
+        "if the board was reinstalled, remove its old key with `ssh-keygen -R HOST`; if not, "
+        "another machine may be using its address",
     ),
     (
         "Host key verification failed",
-        "connect once by hand, compare the fingerprint with the board's, and say yes: `{ssh}`",
+        "connect once by hand, compare the fingerprint with the board's, and accept it: `{ssh}`",
     ),
     (
         "Too many authentication failures",
@@ -100,20 +100,20 @@ CAUSES = (
     ),
     (
         "Permission denied",
-        "see which user and key the board expects; `{copy_id}` puts your key there",
+        "check which user and key the board expects; `{copy_id}` installs your key there",
     ),
     ("Could not resolve hostname", "check the spelling, or give the board's IP address"),
-    ("Connection refused", "see that an ssh server runs on the board and listens on this port"),
-    ("timed out", "see that the board is on, and that this machine reaches it"),
-    ("No route to host", "see that the board is on, and that this machine reaches it"),
-    ("Network is unreachable", "see that this machine has a network"),
+    ("Connection refused", "check that an ssh server runs on the board and listens on this port"),
+    ("timed out", "check that the board is on and can be reached from this machine"),
+    ("No route to host", "check that the board is on and can be reached from this machine"),
+    ("Network is unreachable", "check that this machine has a network"),
     ("Bad configuration option", "correct ssh's configuration file"),
 )
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a command on the board did."""
+    """The result of a command on the board."""
 
     code: int
     stdout: str
@@ -121,21 +121,21 @@ class Reply:
 
     @property
     def last_line(self) -> str:
-        """Of what it had to complain about."""
+        """The last line of its stderr, or of its stdout if stderr is empty."""
         lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
         return lines[-1].strip() if lines else f"exit code {self.code}"
 
 
 class Connection:
-    """A board reached through ssh. Leaving the `with` block removes the folder and disconnects.
+    """A connection to a board. Leaving the `with` block removes the folder and disconnects.
 
     Args:
-        destination: the host, or user@host; an alias of ssh's configuration too.
-        port: None leaves it to ssh's configuration.
-        config: ssh's configuration file; empty takes the user's own.
+        destination: The host, user@host, or an alias of ssh's configuration.
+        port: Port. None takes the port of ssh's configuration.
+        config: Configuration file of ssh. Empty takes the user's own file.
 
     Attributes:
-        folder: on the board, private, there once `open` was called.
+        folder: Private folder on the board. It exists after `open`.
     """
 
     def __init__(self, destination: str, port: int | None = None, config: str = "") -> None:
@@ -144,58 +144,61 @@ class Connection:
             self._options += ["-p", str(port)]
         self._destination = destination
         self._sharing: list[str] = []
-        self._keeper: subprocess.Popen[bytes] | None = None
+        self._sockets: tempfile.TemporaryDirectory[str] | None = None
+        self._stderr: IO[bytes] | None = None
+        self._cleanup: subprocess.Popen[bytes] | None = None
         self.folder = ""
 
     @property
     def is_open(self) -> bool:
-        """Whether `open` succeeded; the connection may be lost since."""
+        """Whether `open` succeeded. The connection may have been lost since."""
         return bool(self.folder)
 
     def open(self, needed_bytes: int) -> None:
-        """Connects and makes the folder.
+        """Connects and creates the folder.
 
-        A connection that the user shares (ControlMaster in ssh's configuration) is taken where one
-        is open; it can be the only way to a board that wants a password or a token.
+        An open shared connection of the user (ControlMaster in ssh's configuration) is reused. It
+        can be the only way to a board that requires a password or a token.
 
         Args:
-            needed_bytes: room that the folder must have.
+            needed_bytes: Free space that the folder needs.
 
         Raises:
-            EdgebertError: no ssh here, no way to the board, or no room there.
+            EdgebertError: ssh is missing, the connection fails, or the board has no free space.
         """
-        assert self._keeper is None, "a connection is opened once"
-        self._sockets = tempfile.TemporaryDirectory(prefix="edgebert-", dir=_socket_base())
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
+        assert self._cleanup is None, "a connection is opened once"
         if not self._user_shares():
+            self._sockets = tempfile.TemporaryDirectory(prefix="edgebert-", dir=_socket_base())
             self._sharing = ["-S", os.path.join(self._sockets.name, "s")]
-        # A session of its own: no terminal to prompt on, and Ctrl-C here does not cut the
-        # connection before the board is cleaned.
-        self._keeper = subprocess.Popen(
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed in `close`)
+        # A new session has no terminal for prompts, and Ctrl-C does not end the connection before
+        # the board is cleaned up.
+        self._cleanup = subprocess.Popen(
             self._ssh("exec sh", "-o", f"ControlMaster={'yes' if self._sharing else 'no'}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
             start_new_session=True,
             env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},
         )
-        assert self._keeper.stdin is not None and self._keeper.stdout is not None
-        overdue = threading.Timer(LOGIN_SECONDS, self._keeper.kill)
+        assert self._cleanup.stdin is not None and self._cleanup.stdout is not None
+        overdue = threading.Timer(LOGIN_SECONDS, self._cleanup.kill)
         overdue.daemon = True
         overdue.start()
         try:
             with suppress(BrokenPipeError):
                 needed_kb = -(-needed_bytes // 1024)
-                self._keeper.stdin.write(f"{KEEPER}\nkeep {needed_kb}; exit\n".encode())
-                self._keeper.stdin.flush()
-            self._read_folder(self._keeper.stdout, needed_bytes)
+                self._cleanup.stdin.write(f"{CLEANUP_SCRIPT}\nrun {needed_kb}; exit\n".encode())
+                self._cleanup.stdin.flush()
+            self._read_folder(self._cleanup.stdout, needed_bytes)
         finally:
             overdue.cancel()
 
     def command(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The local command that runs a program on the board, marked for the keeper.
+        """The local command that runs a program on the board.
 
-        A program that a signal ends has 128 and the signal's number as its exit code.
+        The environment of the program contains the folder's name, so that the cleanup script finds
+        it. The exit code of a program that a signal ended is 128 plus the signal's number.
         """
         variables = [f"{FOLDER_VARIABLE}={self.folder}", f"TMPDIR={self.folder}"]
         remote = ["env", *variables, "sh", "-c", '"$@"; exit $?', "sh"]
@@ -207,12 +210,12 @@ class Connection:
         """Runs a program on the board to its end.
 
         Args:
-            words: program and arguments.
-            chunks: its stdin.
-            seconds: how long it may take after that.
+            words: Program and arguments.
+            chunks: Content of its stdin.
+            seconds: Time limit after the stdin was sent.
 
         Raises:
-            EdgebertError: the connection was lost, or the time is over.
+            EdgebertError: The connection was lost, or the time limit was reached.
         """
         with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
             process = subprocess.Popen(
@@ -228,7 +231,7 @@ class Connection:
             except subprocess.TimeoutExpired as error:
                 raise EdgebertError(
                     f"{self._destination} was expected to finish `{words[0]}` within {seconds:g} "
-                    "s. Received: nothing. Next: see what keeps the board busy."
+                    "s. Received: no result. Next: check what keeps the board busy."
                 ) from error
             finally:
                 process.kill()
@@ -242,44 +245,46 @@ class Connection:
         return reply
 
     def run_script(self, script: str, *arguments: str, seconds: float = COMMAND_SECONDS) -> Reply:
-        """Runs a shell program, as `run`. The programs that it calls must not read its stdin.
+        """Runs a shell script, as `run` does. Programs in the script must not read stdin.
 
-        What has several lines belongs into it: as an argument csh would not take it.
+        The script is sent through stdin, since csh does not accept arguments with several lines.
         """
         return self.run(["sh", "-s", "--", *arguments], [script.encode()], seconds)
 
     def lost(self) -> EdgebertError | None:
-        """What became of the connection, with ssh's own last words; None while it stands."""
-        if self._keeper is None or not self.is_open:
+        """The error of a lost connection, with the last lines of ssh; None if it is intact."""
+        if self._cleanup is None or not self.is_open:
             return None
         with suppress(subprocess.TimeoutExpired):
-            self._keeper.wait(timeout=1.0)  # it may be about to notice
-        if self._keeper.poll() is None:
+            self._cleanup.wait(timeout=1.0)  # it may be about to notice
+        if self._cleanup.poll() is None:
             return None
         return EdgebertError(
             f"The connection to {self._destination} was lost. Received:{self._stderr_tail()}\n"
-            "Next: see that the board has power and network, and measure again. The board removes "
-            f"{self.folder} by itself once it notices."
+            "Next: check the board's power and network, and measure again. The board removes "
+            f"{self.folder} when it notices the lost connection."
         )
 
     def close(self) -> None:
-        """Has the board cleaned, and disconnects."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is None:
+        """Cleans up the board and disconnects."""
+        cleanup, self._cleanup = self._cleanup, None
+        if cleanup is None:
             return
-        assert keeper.stdin is not None and keeper.stdout is not None
+        assert cleanup.stdin is not None and cleanup.stdout is not None
         try:
             with suppress(BrokenPipeError):
-                keeper.stdin.close()
+                cleanup.stdin.close()
             if self.is_open:
                 with suppress(subprocess.TimeoutExpired):
-                    keeper.wait(CLEANING_SECONDS)
+                    cleanup.wait(CLEANING_SECONDS)
         finally:
-            keeper.kill()
-            keeper.wait()
-            keeper.stdout.close()
-            self._said.close()
-            self._sockets.cleanup()
+            cleanup.kill()
+            cleanup.wait()
+            cleanup.stdout.close()
+            if self._stderr is not None:
+                self._stderr.close()
+            if self._sockets is not None:
+                self._sockets.cleanup()
 
     def __enter__(self) -> Connection:
         return self
@@ -297,17 +302,15 @@ class Connection:
         return ["ssh", *own, "--", self._destination, remote]
 
     def _user_shares(self) -> bool:
-        """Whether the user has a shared connection to the board open.
+        """Whether the user has an open shared connection to the board.
 
         Raises:
-            EdgebertError: there is no ssh on this machine.
+            EdgebertError: This machine has no ssh.
         """
         check = ["ssh", *self._options, "-O", "check", "--", self._destination]
         try:
             done = subprocess.run(check, capture_output=True, stdin=subprocess.DEVNULL, check=False)
         except FileNotFoundError as error:
-            self._sockets.cleanup()
-            self._said.close()
             raise EdgebertError(
                 "--target ssh expects OpenSSH's client on this machine. Received: no `ssh` on PATH."
                 " Next: install it, on Debian by `sudo apt install openssh-client`."
@@ -343,15 +346,15 @@ class Connection:
         raise self._refused()
 
     def _refused(self) -> EdgebertError:
-        assert self._keeper is not None
-        code = self._keeper.wait()
+        assert self._cleanup is not None
+        code = self._cleanup.wait()
         words = self._stderr_tail()
         plain = ["ssh", *self._options, self._destination]
         commands = {
             "ssh": shlex.join(plain),
             "copy_id": shlex.join(["ssh-copy-id", *plain[1:]]),
         }
-        fixes = [fix for said, fix in CAUSES if said in words] or ["see that `{ssh}` works"]
+        fixes = [fix for cause, fix in CAUSES if cause in words] or ["check that `{ssh}` works"]
         expected = "answer" if code == SSH_FAILED else "make a temporary folder"
         return EdgebertError(
             f"{self._destination} was expected to {expected}. Received:{words}\n"
@@ -359,13 +362,14 @@ class Connection:
         )
 
     def _stderr_tail(self) -> str:
-        lines = [line.strip() for line in _content(self._said).splitlines()]
+        assert self._stderr is not None
+        lines = [line.strip() for line in _content(self._stderr).splitlines()]
         kept = [line for line in lines if line.strip("@ ")][-LAST_LINES:]
         if not kept:
-            assert self._keeper is not None
-            code = self._keeper.wait()
+            assert self._cleanup is not None
+            code = self._cleanup.wait()
             silent = f"no answer for {LOGIN_SECONDS:g} s" if code < 0 else f"exit code {code}"
-            return f" {silent}, and no word of ssh."
+            return f" {silent}, and no message from ssh."
         return "\n".join(["", *(f"    {line}" for line in kept)])
 
 
@@ -375,7 +379,9 @@ def _content(file: IO[bytes]) -> str:
 
 
 def _socket_base() -> str:
-    """A temporary folder whose name leaves room for a socket and has nothing that ssh expands."""
+    """A temporary folder with a path short enough for a socket and without characters that ssh
+    expands.
+    """
     base = tempfile.gettempdir()
     plain = not set(base) & set("%$")
     return base if plain and len(os.fsencode(base)) <= LONGEST_SOCKET_FOLDER else "/tmp"

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from converters.errors import ConversionError
 from converters.tflite import metadata, task_metadata
 from converters.tflite.graph_builder import GraphBuilder
-from tests.judges import asking, mediapipe_classifier
+from tests.judges import judge_process, mediapipe_tasks
 
 LENGTH = 8
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "##ly", "é", "!")
@@ -388,7 +388,7 @@ def test_mediapipe_gives_our_scores_by_label(mediapipe_python: str, tmp_path: Pa
     path = tmp_path / "tiny.tflite"
     path.write_bytes(tiny_model())
     texts = {"GOOD goodly!": [2, 4, 4, 6, 8, 3], "bad": [2, 5, 3], "what": [2, 1, 3]}
-    judged = mediapipe_classifier.classify(mediapipe_python, path, list(texts))
+    judged = mediapipe_tasks.classify(mediapipe_python, path, list(texts))
     for scores, token_ids in zip(judged, texts.values(), strict=True):
         ours = dict(zip(LABELS, probabilities(tiny_model(), token_ids).tolist(), strict=True))
         assert scores == pytest.approx(ours, abs=1e-6)
@@ -405,5 +405,5 @@ def test_mediapipe_takes_one_signature_only(mediapipe_python: str, tmp_path: Pat
     )
     path = tmp_path / "two.tflite"
     path.write_bytes(model)
-    with pytest.raises(asking.Refused, match="single subgraph"):
-        mediapipe_classifier.classify(mediapipe_python, path, ["good"])
+    with pytest.raises(judge_process.Refused, match="single subgraph"):
+        mediapipe_tasks.classify(mediapipe_python, path, ["good"])

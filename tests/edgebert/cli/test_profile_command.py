@@ -29,7 +29,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return build(tmp_path / "tiny.tflite").path
 
 
-def test_closer_looks_are_tables_and_json(model: Path, tmp_path: Path) -> None:
+def test_optional_measurements_are_tables_and_json(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     asked = ("--operations", "--cold-start", "--sustained", "0.2s", "--no-end-to-end")
     code, shown, _ = invoke(model, "--max-seconds", 0.2, *asked, "-o", out)
@@ -49,7 +49,7 @@ def test_closer_looks_are_tables_and_json(model: Path, tmp_path: Path) -> None:
     assert (bool(short["sustained"]), bool(long["sustained"])) == (True, False)
 
 
-def test_without_closer_looks_there_are_no_such_tables(model: Path) -> None:
+def test_no_optional_tables_without_a_request(model: Path) -> None:
     code, shown, _ = invoke(model, "--max-seconds", 0.1, "--no-end-to-end", "--lengths", 8)
     assert code == 0
     assert "Layers of" not in shown and "cached" not in shown and "first p50" not in shown

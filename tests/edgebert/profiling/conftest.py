@@ -1,4 +1,4 @@
-"""Tiny `.tflite` files, and programs that stand in for a runner which misbehaves."""
+"""Tiny `.tflite` files, and programs that replace the runner and fail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOCABULARY_SIZE, HIDDEN_SIZE, LABELS = 128, 8, ("calm", "storm", "fog")
 
 @dataclass(frozen=True)
 class TinyClassifier:
-    """Mean of the embeddings of unmasked tokens, times a matrix: what the file computes."""
+    """The function of the file: mean of the embeddings of unmasked tokens, times a matrix."""
 
     path: Path
     table: np.ndarray
@@ -41,7 +41,7 @@ class TinyClassifier:
 def build(
     path: Path, lengths: Sequence[int] = (8, 16), names: str = "tokens_{}", seed: int = 0
 ) -> TinyClassifier:
-    """Writes a file with one signature for each length; `DYNAMIC` makes a free one."""
+    """Writes a file with one signature for each length; `DYNAMIC` makes a dynamic one."""
     rng = np.random.default_rng(seed)
     table = rng.normal(size=(VOCABULARY_SIZE, HIDDEN_SIZE)).astype(np.float32)
     kernel = rng.normal(size=(len(LABELS), HIDDEN_SIZE)).astype(np.float32)
@@ -83,7 +83,7 @@ def dynamic(models_dir: Path) -> TinyClassifier:
 
 @pytest.fixture(scope="session")
 def no_signature(models_dir: Path) -> TinyClassifier:
-    """One subgraph that nothing names."""
+    """One subgraph without a signature."""
     made = build(models_dir / "no_signature.tflite", lengths=[8])
     model = schema.ModelT.InitFromPackedBuf(made.path.read_bytes())
     model.signatureDefs = None
@@ -103,7 +103,7 @@ def truncated(tiny: TinyClassifier, models_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def with_text(models_dir: Path) -> Path:
-    """A file with the manifest and the vocabulary that text in, answer out needs."""
+    """A file with a manifest and a vocabulary, for text in, answer out."""
     made = build(models_dir / "with_text.tflite")
     words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "wind", "rain", "sun", "##ny", ".")
     vocabulary = Vocabulary(words, True, None, True)
@@ -135,7 +135,7 @@ def board_server(
 
 @pytest.fixture
 def board(board_server: LoopbackBoard) -> Iterator[LoopbackBoard]:
-    """A board behind ssh as a test expects it; and as it must be left: clean."""
+    """A board behind ssh. Afterwards it must have no files of edgebert."""
     board_server.reset()
     yield board_server
     board_server.wait_until_clean()
@@ -154,7 +154,7 @@ def runner_process() -> Iterator[RunnerProcess]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Callable[[str], RunnerProcess]]:
-    """Starts a Python program given as text, in the runner's place."""
+    """Starts a Python program, given as text, instead of the runner."""
     started = []
 
     def start(source: str) -> RunnerProcess:

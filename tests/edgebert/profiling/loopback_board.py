@@ -1,4 +1,4 @@
-"""A board that is this machine: a real sshd on loopback, with folders of its own.
+"""This machine as a board: a real sshd on loopback with its own folders.
 
 Its home, temporary folder and PATH are the test's, so that a board without Python, without room, or
 with odd names is one line. Whatever happens, nothing may stay in its temporary folder.
@@ -26,16 +26,16 @@ from edgebert.system.progress import silent
 from tests.judges.sshd import Sshd
 
 TOOLS = ("sh", "env", "cat", "df", "mktemp", "rm", "mkdir", "dirname", "sleep")
-"""All that a board needs beside Python."""
+"""The programs that a board needs in addition to Python."""
 
 GONE_SECONDS = 10.0
 BUSY_SECONDS = 1.2
-"""So much CPU time is not spent before the first call."""
+"""More CPU time than a runner uses before the first call."""
 
 
 @dataclass(frozen=True)
 class LoopbackBoard:
-    """A board that is this machine, with folders of its own."""
+    """This machine as a board, with its own folders."""
 
     sshd: Sshd
     home: Path
@@ -110,7 +110,7 @@ class LoopbackBoard:
 
 @contextmanager
 def loopback_board(sshd_program: str, folder: Path) -> Iterator[LoopbackBoard]:
-    """A board whose temporary folder has every character that a careless shell trips over."""
+    """A board whose temporary folder has special characters of the shell in its name."""
     home, temporary = folder / "home", folder / """temp of "Bob's" $HOME \\ `here`"""
     programs = folder / "programs"
     for path in (folder / "sshd", home, temporary):
@@ -128,7 +128,7 @@ def tool_here(name: str) -> str:
 
 
 class WhenBusy:
-    """Does something once the benchmark program on the board is in the middle of a long call."""
+    """Runs a function during a long call of the benchmark program on the board."""
 
     def __init__(self, board: LoopbackBoard, act: Callable[[], object]) -> None:
         self._board, self._act = board, act

@@ -1,4 +1,4 @@
-"""The adb target through the real adb client and server, to a server that speaks a phone's side.
+"""The adb target through the real adb client and server, against a simulated phone.
 
 What `benchmark_model` prints is recorded text (tests/golden/benchmark_model): a stand-in program
 that is really copied to the "phone" and really run there prints it. No figure here is a phone's.
@@ -84,7 +84,7 @@ BATTERY = """Current Battery Service state:
 
 @pytest.fixture
 def adb_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A real adb server of this test's own, that the client is led to."""
+    """A separate real adb server for this test."""
     if adb_device_server.find_adb() is None:
         _missing_judge("no adb: apt-get install adb")
     with adb_device_server.adb_server(tmp_path / "home") as environment:
@@ -94,7 +94,7 @@ def adb_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def make_phone(root: Path, **options: Any) -> PhoneServer:
-    """A phone with all that is asked of it: cool, charged, awake."""
+    """A phone in good condition: cool, charged, awake."""
     phone = PhoneServer(root, **options)
     (root / "getprop.txt").write_text(PROPERTIES)
     set_heat(phone)
@@ -122,7 +122,7 @@ def set_heat(phone: PhoneServer, status: int = 0, temperature: float = 41.5) -> 
 def phone(
     adb_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PhoneServer]:
-    """A phone, and half as many starts of the tool for each configuration."""
+    """A phone with half the number of starts for each configuration."""
     monkeypatch.setattr(adb_session, "ROUNDS", ROUNDS // 2)
     with make_phone(tmp_path / "phone") as made:
         made.connect()
@@ -131,7 +131,7 @@ def phone(
 
 @pytest.fixture
 def tool(tmp_path: Path) -> Path:
-    """The stand-in for the tool: a script that keeps its flags and prints recorded text."""
+    """A script instead of the tool: it stores its flags and prints recorded text."""
     path = tmp_path / "benchmark_model"
     path.write_text(TOOL)
     return path
@@ -156,7 +156,7 @@ def calls(phone: PhoneServer) -> list[list[str]]:
 
 
 def assert_clean(phone: PhoneServer) -> None:
-    """Nothing of ours is left on the phone."""
+    """No files of edgebert are left on the phone."""
     left = [path.name for path in phone.local("/data/local/tmp").iterdir()]
     assert [name for name in left if name.startswith("edgebert-")] == []
 
@@ -179,14 +179,14 @@ def test_a_phone_is_measured_like_any_target(
     assert measured.first_call_ms == pytest.approx(1.03)
     assert measured.stable
     assert measured.operations == ()
-    assert notes(measured, "p90 and p99 are not known")
+    assert notes(measured, "p90 and p99 are unknown")
     assert Measurement.from_dict(measured.to_dict()) == measured
     cells = latency_tables([measured])[0].rows[0]
     assert {"0.462", "–"} <= set(cells)
     assert_clean(phone)
 
 
-def test_the_phone_says_what_it_is(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
+def test_the_facts_of_the_phone(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
     device = run(phone, (tiny.path,), tool).measurements[0].device
     assert (device.name, device.cpu, device.cores) == ("Google Pixel 7", "Google Tensor G2", 8)
     assert (device.os, device.architecture) == ("Android 15", "arm64-v8a")
@@ -200,7 +200,7 @@ def test_the_phone_says_what_it_is(phone: PhoneServer, tool: Path, tiny: TinyCla
     assert details["delegated"] == "TfLiteXNNPackDelegate: 1 of 1 nodes, 1 partitions"
 
 
-def test_flags_name_the_signature_and_sensible_inputs(
+def test_flags_select_the_signature_and_its_inputs(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier
 ) -> None:
     run(phone, (tiny.path,), tool, replace(SETTINGS, threads=(2,)))
@@ -214,7 +214,7 @@ def test_flags_name_the_signature_and_sensible_inputs(
     assert "--report_peak_memory_footprint=true" in calls(phone)[-1]
 
 
-def test_free_lengths_are_given_a_shape(
+def test_dynamic_lengths_get_a_shape(
     phone: PhoneServer, tool: Path, dynamic: TinyClassifier
 ) -> None:
     settings = replace(SETTINGS, lengths=(24,))
@@ -223,7 +223,7 @@ def test_free_lengths_are_given_a_shape(
     assert "--input_layer_shape=1,24:1,24:1,24" in calls(phone)[0]
 
 
-def test_files_take_turns_and_are_copied_once(
+def test_files_are_interleaved_and_copied_once(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier, other: TinyClassifier
 ) -> None:
     measured = run(phone, (tiny.path, other.path), tool).measurements
@@ -234,9 +234,7 @@ def test_files_take_turns_and_are_copied_once(
     assert len(phone.sent) == 3
 
 
-def test_operations_come_with_the_profile(
-    phone: PhoneServer, tool: Path, tiny: TinyClassifier
-) -> None:
+def test_operations_are_profiled(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
     (measured,) = run(phone, (tiny.path,), tool, replace(SETTINGS, operations=True)).measurements
     assert "--enable_op_profiling=true" in calls(phone)[-1]
     assert "Fully Connected (NC, PF32) GEMM" in [o.operation for o in measured.operations]
@@ -245,15 +243,15 @@ def test_operations_come_with_the_profile(
     assert notes(measured, "prints no times of operations")
 
 
-def test_core_masks_go_to_taskset(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
+def test_core_masks_are_passed_to_taskset(
+    phone: PhoneServer, tool: Path, tiny: TinyClassifier
+) -> None:
     (measured,) = run(phone, (tiny.path,), tool, cpu_mask="0xF0").measurements
     assert set((phone.root / "taskset.log").read_text().split()) == {"f0"}
     assert (measured.device.cores, measured.device.details["cpu_mask"]) == (4, "0xF0")
 
 
-def test_the_tool_that_is_on_the_phone_is_found(
-    phone: PhoneServer, tool: Path, tiny: TinyClassifier
-) -> None:
+def test_a_tool_on_the_phone_is_found(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
     with pytest.raises(UsageError, match=r"expected at /data/local/tmp/benchmark_model"):
         run(phone, (tiny.path,), None)
     there = phone.local("/data/local/tmp/benchmark_model")
@@ -273,40 +271,41 @@ def test_older_tools_print_no_median(phone: PhoneServer, tool: Path, tiny: TinyC
     assert measured.model_memory_bytes == 19632173
 
 
-def test_a_delegate_that_takes_nothing_is_said(
+def test_a_delegate_that_runs_nothing_is_reported(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier
 ) -> None:
     (measured,) = run(phone, (tiny.path,), tool, delegate="gpu").measurements
     assert "--use_gpu=true" in calls(phone)[0]
-    assert notes(measured, "took no part of the graph: these are the CPU's figures")
+    assert notes(measured, "runs no part of the graph: these are figures of the CPU")
     shutil.copy(GOLDEN / "tensorflow_gpu.txt", phone.root / "outputs" / "default")
     (measured,) = run(phone, (tiny.path,), tool, delegate="gpu").measurements
-    assert not notes(measured, "delegate took")
+    assert not notes(measured, "delegate runs")
     shutil.copy(GOLDEN / "tensorflow_nnapi_logcat.txt", phone.root / "outputs" / "default")
     (measured,) = run(phone, (tiny.path,), tool, delegate="nnapi").measurements
-    assert notes(measured, "took a part of the graph, the CPU runs the rest")
+    assert notes(measured, "runs a part of the graph, the CPU runs the rest")
 
 
 @pytest.mark.parametrize(
-    ("unconsumed", "length", "target_settings", "words"),
+    ("unconsumed", "options", "words"),
     [
-        ("--use_nnapi=true", 8, {"delegate": "nnapi"}, "has no --use_nnapi"),
-        ("--signature_to_run_for=tokens_16", 16, {}, "too old to run tokens_16"),
+        ("--use_nnapi=true", {"length": 8, "delegate": "nnapi"}, "has no --use_nnapi"),
+        ("--signature_to_run_for=tokens_16", {"length": 16}, "too old to run tokens_16"),
     ],
 )
-def test_flags_that_the_tool_does_not_know_are_no_figures(
+def test_unknown_flags_are_an_error(
     phone: PhoneServer,
     tool: Path,
     tiny: TinyClassifier,
     unconsumed: str,
-    length: int,
-    target_settings: dict[str, Any],
+    options: dict[str, Any],
     words: str,
 ) -> None:
     output = phone.root / "outputs" / "default"
     output.write_text(f"WARN: Unconsumed cmdline flags: {unconsumed}\n" + output.read_text())
+    target_settings = {name: value for name, value in options.items() if name != "length"}
+    settings = replace(SETTINGS, lengths=(options["length"],))
     with pytest.raises(EdgebertError, match=words):
-        run(phone, (tiny.path,), tool, replace(SETTINGS, lengths=(length,)), **target_settings)
+        run(phone, (tiny.path,), tool, settings, **target_settings)
     assert_clean(phone)
 
 
@@ -318,7 +317,7 @@ def test_a_tool_that_fails_shows_its_last_lines(
     with pytest.raises(EdgebertError, match=r"exit code 1.*\n.*Didn't find op for builtin"):
         run(phone, (tiny.path,), tool)
     (phone.root / "exit_code").write_text("137")
-    with pytest.raises(EdgebertError, match="want of memory"):
+    with pytest.raises(EdgebertError, match="because of low memory"):
         run(phone, (tiny.path,), tool)
     assert_clean(phone)
 
@@ -338,19 +337,19 @@ def test_a_tool_for_another_processor_is_refused(
     assert_clean(phone)
 
 
-def test_a_tool_that_is_not_here_is_said(phone: PhoneServer, tiny: TinyClassifier) -> None:
+def test_a_missing_tool_is_an_error(phone: PhoneServer, tiny: TinyClassifier) -> None:
     with pytest.raises(UsageError, match="No such file"):
         run(phone, (tiny.path,), Path("nowhere/benchmark_model"))
 
 
-def test_a_full_phone_is_said(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
+def test_a_full_phone_is_an_error(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
     phone.full = True
     with pytest.raises(EdgebertError, match=r"No space left on device[\s\S]*has room"):
         run(phone, (tiny.path,), tool)
     assert_clean(phone)
 
 
-def test_odd_names_are_words_and_no_commands(
+def test_odd_file_names_are_quoted(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier, tmp_path: Path
 ) -> None:
     odd = tmp_path / "my model; touch owned, $(touch owned).tflite"
@@ -361,7 +360,7 @@ def test_odd_names_are_words_and_no_commands(
     assert not list(tmp_path.rglob("owned"))
 
 
-def test_throttling_is_said(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
+def test_throttling_is_reported(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
     phone.add_command(
         "dumpsys",
         'file="$PHONE/dumpsys_$1.txt"\n'
@@ -374,7 +373,7 @@ def test_throttling_is_said(phone: PhoneServer, tool: Path, tiny: TinyClassifier
     assert measured.device.details["thermal_after"] == "moderate, 78.5 °C"
 
 
-def test_throttling_is_told_by_heat_and_time_where_the_status_is_silent() -> None:
+def test_throttling_is_detected_by_temperature_and_time_without_a_status() -> None:
     def at(*temperatures: float) -> list[Thermal]:
         return [Thermal(None, temperature, None) for temperature in temperatures]
 
@@ -385,7 +384,9 @@ def test_throttling_is_told_by_heat_and_time_where_the_status_is_silent() -> Non
     assert "was hot before" in heat_notes([Thermal(1, 45.0, None)] * 3, [1.0, 1.0])[0]
 
 
-def test_what_slows_a_phone_is_said(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
+def test_conditions_that_slow_a_phone_are_reported(
+    phone: PhoneServer, tool: Path, tiny: TinyClassifier
+) -> None:
     (phone.root / "settings_low_power.txt").write_text("1\n")
     (phone.root / "dumpsys_battery.txt").write_text(BATTERY.format(level=12))
     (phone.root / "dumpsys_power.txt").write_text("  mWakefulness=Asleep\n")
@@ -395,7 +396,7 @@ def test_what_slows_a_phone_is_said(phone: PhoneServer, tool: Path, tiny: TinyCl
     assert notes(measured, "The screen was off")
 
 
-def test_old_phones_tell_the_batterys_heat_alone(
+def test_old_phones_report_only_the_battery_temperature(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier
 ) -> None:
     (phone.root / "dumpsys_thermalservice.txt").write_text("Can't find service: thermalservice\n")
@@ -403,7 +404,7 @@ def test_old_phones_tell_the_batterys_heat_alone(
     assert measured.device.details["thermal_before"] == "28.1 °C"
 
 
-def test_the_curve_under_load(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
+def test_a_sustained_run(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
     settings = replace(SETTINGS, sustained_seconds=0.8)
     (measured,) = run(phone, (tiny.path,), tool, settings).measurements
     assert len(measured.sustained) >= 2
@@ -435,12 +436,12 @@ def test_cold_starts_find_the_weight_cache(
     assert_clean(phone)
 
 
-def test_no_phone_is_said(adb_environment: None, tiny: TinyClassifier) -> None:
+def test_no_phone_is_an_error(adb_environment: None, tiny: TinyClassifier) -> None:
     with pytest.raises(EdgebertError, match=r"Received: none. Next: plug a phone in"):
         open_target("adb").profile(Job((tiny.path,), SETTINGS))
 
 
-def test_a_phone_that_has_not_said_yes_is_told_how(
+def test_an_unauthorized_phone_is_an_error_with_the_fix(
     adb_environment: None, tmp_path: Path, tiny: TinyClassifier
 ) -> None:
     with make_phone(tmp_path / "phone", authorized=False) as phone:
@@ -449,7 +450,9 @@ def test_a_phone_that_has_not_said_yes_is_told_how(
             open_target("adb").profile(Job((tiny.path,), SETTINGS))
 
 
-def test_an_offline_phone_is_told_how(phone: PhoneServer, tiny: TinyClassifier) -> None:
+def test_an_offline_phone_is_an_error_with_the_fix(
+    phone: PhoneServer, tiny: TinyClassifier
+) -> None:
     phone.unplug()
     deadline = time.monotonic() + 10
     while adb_client.attached_devices()[0].state == "device" and time.monotonic() < deadline:
@@ -458,7 +461,7 @@ def test_an_offline_phone_is_told_how(phone: PhoneServer, tiny: TinyClassifier) 
         open_target("adb").profile(Job((tiny.path,), SETTINGS))
 
 
-def test_another_serial_lists_those_that_are_there(
+def test_an_unknown_serial_lists_the_attached_phones(
     phone: PhoneServer, tiny: TinyClassifier
 ) -> None:
     with pytest.raises(UsageError, match=rf"adb:R58 expects.*{phone.serial}"):
@@ -483,7 +486,7 @@ def test_several_phones_are_measured_at_once(
             assert_clean(each)
 
 
-def test_a_phone_that_fails_among_several_is_told_in_the_others_warnings(
+def test_a_failing_phone_is_a_warning_of_the_others(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier, tmp_path: Path
 ) -> None:
     with make_phone(tmp_path / "second", model="A54") as bad:
@@ -494,7 +497,7 @@ def test_a_phone_that_fails_among_several_is_told_in_the_others_warnings(
     assert notes(measured, "adb:A54 gave no result: adb:A54: benchmark_model")
 
 
-def test_a_phone_that_is_unplugged_is_said(
+def test_an_unplugged_phone_is_an_error(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier
 ) -> None:
     (phone.root / "slow").touch()
@@ -505,7 +508,7 @@ def test_a_phone_that_is_unplugged_is_said(
     assert time.monotonic() - began < 5
 
 
-def test_what_an_unplugged_phone_kept_goes_a_day_later(
+def test_folders_on_an_unplugged_phone_are_removed_a_day_later(
     phone: PhoneServer, tool: Path, tiny: TinyClassifier
 ) -> None:
     stale, fresh = (phone.local(f"/data/local/tmp/edgebert-{name}") for name in ("old", "new"))
@@ -544,7 +547,7 @@ def test_ctrl_c_ends_the_run_and_removes_the_folder(
     assert_clean(phone)
 
 
-def test_a_missing_client_is_told_how(
+def test_a_missing_client_is_an_error_with_the_fix(
     tiny: TinyClassifier, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -557,16 +560,16 @@ def test_a_missing_client_is_told_how(
     [
         ({"cpu_mask": "big"}, "cores in hex"),
         ({"cpu_mask": "0"}, "cores in hex"),
-        ({"benchmark_binary": "a", "fetch_benchmark_binary": True}, "name two tools"),
+        ({"benchmark_binary": "a", "fetch_benchmark_binary": True}, "exclude each other"),
         ({"app": True, "cpu_mask": "f0"}, "takes no benchmark binary and no --cpu-mask"),
     ],
 )
-def test_settings_that_contradict_are_refused(target_settings: dict[str, Any], words: str) -> None:
+def test_contradicting_settings_are_refused(target_settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         open_target("adb", TargetSettings(**target_settings))
 
 
-def test_all_that_needs_no_phone_is_said_before(tiny: TinyClassifier, truncated: Path) -> None:
+def test_errors_that_need_no_phone_come_first(tiny: TinyClassifier, truncated: Path) -> None:
     check_data = Dataset("weather", (Example("rain", "storm"),), Path("weather.tsv"), "0" * 64)
     with pytest.raises(ModelError, match="cut short"):
         open_target("adb").profile(Job((truncated,), SETTINGS))
@@ -574,5 +577,5 @@ def test_all_that_needs_no_phone_is_said_before(tiny: TinyClassifier, truncated:
         open_target("adb").profile(Job((tiny.path,), replace(SETTINGS, lengths=(99,))))
     with pytest.raises(UsageError, match=r"--check on adb runs the task in the demo app"):
         open_target("adb").profile(Job((tiny.path,), SETTINGS, check=check_data))
-    with pytest.raises(UsageError, match="--app expects text classifiers"):
+    with pytest.raises(UsageError, match="--app expects models of edgebert with a task"):
         open_target("adb", TargetSettings(app=True)).profile(Job((tiny.path,), SETTINGS))

@@ -1,4 +1,4 @@
-"""The app's way: text to answer on the "phone", by a stand-in that keeps to the app's contract."""
+"""The app: text to answer on the "phone", with a program that implements the app's contract."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgebert.data.datasets import Dataset, Example
@@ -55,7 +55,7 @@ echo "Status: ok"
 
 
 def install_app(phone: PhoneServer, result: str = EXTERNAL) -> None:
-    """The stand-in, with what of Android starts it, ends it and reads its private files."""
+    """Installs a program instead of the app, and Android's commands that start and end it."""
     path = with_package_path({})["PYTHONPATH"]
     python = f"PYTHONPATH='{path}' '{sys.executable}'"
     phone.add_command("pm", f'[ "$2" = {PACKAGE} ]')
@@ -86,7 +86,7 @@ def run(phone: PhoneServer, model: Path, check: Dataset | None = None, **values:
     return outcome
 
 
-def test_text_to_label_is_timed_call_by_call(phone: PhoneServer, with_text: Path) -> None:
+def test_text_to_label_is_timed_for_each_call(phone: PhoneServer, with_text: Path) -> None:
     (measured,) = run(phone, with_text, operations=True).measurements
     assert (measured.kind, measured.texts, measured.length) == ("end_to_end", 3, None)
     latency = measured.latency
@@ -101,7 +101,7 @@ def test_text_to_label_is_timed_call_by_call(phone: PhoneServer, with_text: Path
     assert f"-S -n {PACKAGE}/.BenchmarkActivity -a {PACKAGE}.action.BENCHMARK" in starts[0]
 
 
-def test_the_phones_own_tokenizer_is_held_to_ours(phone: PhoneServer, with_text: Path) -> None:
+def test_the_phones_tokenizer_is_compared_with_ours(phone: PhoneServer, with_text: Path) -> None:
     (check,) = run(phone, with_text, DATA).checks
     assert check.token_ids_equal is True
     assert check.passed
@@ -116,7 +116,7 @@ def test_the_phones_own_tokenizer_is_held_to_ours(phone: PhoneServer, with_text:
 def task_file(
     tiny_task_model: Callable[[str], TaskModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
-    """Gives the tiny `.tflite` of a task, by its name."""
+    """The tiny `.tflite` file of a task, by its name."""
 
     @functools.cache
     def exported(task: str) -> Path:
@@ -155,12 +155,12 @@ def test_results_in_the_apps_private_folder_are_read(phone: PhoneServer, with_te
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
-        ("crash", r"ended with no result[\s\S]*SIGSEGV"),
+        ("crash", r"ended without a result[\s\S]*SIGSEGV"),
         ("failed", "the app failed. Received: no OpenCL"),
         ("old", r"version 1.*Next: build the app of the same version"),
     ],
 )
-def test_an_app_that_fails_is_said(
+def test_a_failing_app_is_an_error(
     phone: PhoneServer, with_text: Path, mode: str, words: str
 ) -> None:
     (phone.root / "app_mode").write_text(mode)
@@ -169,29 +169,33 @@ def test_an_app_that_fails_is_said(
     assert_clean(phone)
 
 
-def test_an_app_that_contradicts_itself_is_said(phone: PhoneServer, with_text: Path) -> None:
+def test_an_app_with_contradicting_results_is_an_error(phone: PhoneServer, with_text: Path) -> None:
     (phone.root / "app_mode").write_text("other-answer")
     with pytest.raises(EdgebertError, match="contradicts its own outputs"):
         run(phone, with_text, DATA)
 
 
-def test_an_app_that_says_nothing_more_is_given_up(
+def test_a_stalled_app_is_an_error(
     phone: PhoneServer, with_text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(benchmark_app, "STALLED_SECONDS", 1.0)
     (phone.root / "app_mode").write_text("stall")
-    with pytest.raises(EdgebertError, match="said nothing for 1 s"):
+    with pytest.raises(EdgebertError, match="reported nothing for 1 s"):
         run(phone, with_text)
     assert_clean(phone)
 
 
-def test_a_phone_without_the_app_is_told_how(phone: PhoneServer, with_text: Path) -> None:
+def test_a_phone_without_the_app_is_an_error_with_the_fix(
+    phone: PhoneServer, with_text: Path
+) -> None:
     phone.add_command("pm", "exit 1")
     with pytest.raises(UsageError, match=r"expects the demo app org.edgebert.demo.*install it"):
         run(phone, with_text)
 
 
-def test_an_app_without_the_screen_is_said(phone: PhoneServer, with_text: Path) -> None:
+def test_an_app_without_the_benchmark_screen_is_an_error(
+    phone: PhoneServer, with_text: Path
+) -> None:
     phone.add_command("am", "echo 'Error: Activity class {x} does not exist.'; exit 0")
     with pytest.raises(EdgebertError, match="benchmark screen can't be started"):
         run(phone, with_text)
@@ -233,7 +237,7 @@ RESULT = {
         ("check", [{"calls": [{**CALL, "token_ids": "1"}], "answer": {}}]),
     ],
 )
-def test_results_that_lack_a_part_are_refused(key: str, value: Any) -> None:
+def test_results_with_missing_parts_are_refused(key: str, value: Any) -> None:
     assert checked_result(RESULT, REQUEST, "m") == RESULT
     with pytest.raises(EdgebertError, match="the app's result must have"):
         checked_result({**RESULT, key: value}, REQUEST, "m")
@@ -246,8 +250,9 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from([*RESULT, "format", "version", "id", "state"]), JSON))
-def test_any_result_is_taken_or_refused(parts: dict[str, Any]) -> None:
+def test_any_result_is_accepted_or_refused(parts: dict[str, Any]) -> None:
     text = json.dumps({**RESULT, "format": "edgebert-app-result", "version": 2, "id": "k", **parts})
     try:
         result = parse_result(text, "k", "m")

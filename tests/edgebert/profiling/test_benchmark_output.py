@@ -1,4 +1,4 @@
-"""What the real tools printed is read, and nothing else than that makes a report."""
+"""Recorded outputs of the real tools are parsed; all others are refused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_figures_of_a_plain_run() -> None:
     assert report.operations == ()
 
 
-def test_newer_versions_print_a_median_too() -> None:
+def test_newer_versions_print_a_median() -> None:
     report = golden("litert_profile.txt")
     steady = report.steady
     assert (steady.count, steady.median_ms, steady.p95_ms) == (2112, 0.462, 0.478)
@@ -71,7 +71,7 @@ def test_operations_are_those_of_the_regular_runs() -> None:
     assert len(report.operations) == 5
 
 
-def test_operations_of_a_call_add_up_to_what_the_tool_observed() -> None:
+def test_operations_of_a_call_add_up_to_its_time() -> None:
     report = golden("litert_profile.txt")
     assert [o.operation for o in report.operations] == [
         "LiteRT::Run[buffer registration]",
@@ -82,7 +82,7 @@ def test_operations_of_a_call_add_up_to_what_the_tool_observed() -> None:
     assert sum(o.latency_ms for o in report.operations) == pytest.approx(0.411071, rel=0.01)
 
 
-def test_inner_operations_take_the_delegates_place() -> None:
+def test_inner_operations_replace_the_delegate() -> None:
     text = (GOLDEN / "tensorflow_profile.txt").read_text()
     columns = next(line for line in text.splitlines() if "[node type]" in line)
     node = "\tTfLiteXNNPackDelegate\t0.1\t9.0\t8.0\t80.0%\t90.0%\t0.000\t1\t[logits]:12\n"
@@ -99,7 +99,7 @@ def test_inner_operations_take_the_delegates_place() -> None:
     assert report.operations[-1].layer == "Delegate"
 
 
-def test_delegates_say_how_much_they_run() -> None:
+def test_the_share_of_delegates_is_parsed() -> None:
     assert golden("tensorflow_gpu.txt").verdicts == (("GPU", "completely"),)
     assert golden("tensorflow_nnapi_logcat.txt").verdicts == (("NNAPI", "partially"),)
     text = (GOLDEN / "tensorflow_gpu.txt").read_text()
@@ -112,19 +112,19 @@ def test_delegates_say_how_much_they_run() -> None:
     assert parse_report(refused).verdicts == (("GPU", "not"),)
 
 
-def test_the_results_alone_are_enough_for_litert() -> None:
+def test_litert_results_without_statistics_are_sufficient() -> None:
     report = golden("litert_gpu.txt")
     assert report.steady == CallTimes(10, 7430.20, 7416.40, 7448.86, std_ms=9.92)
     assert report.first_call_ms == pytest.approx(7441.04)
 
 
-def test_the_last_of_two_runs_in_a_log_counts() -> None:
+def test_the_last_of_two_runs_in_a_log_is_used() -> None:
     first = (GOLDEN / "litert_gpu.txt").read_text()
     second = (GOLDEN / "litert_profile.txt").read_text()
     assert parse_report(first + second).steady == golden("litert_profile.txt").steady
 
 
-def test_a_run_that_failed_shows_its_last_lines() -> None:
+def test_a_failed_run_shows_its_last_lines() -> None:
     text = (GOLDEN / "tensorflow_no_graph.txt").read_text()
     with pytest.raises(EdgebertError, match="Please specify the name of your TF Lite input file"):
         parse_report(text)
@@ -142,15 +142,13 @@ def test_a_run_that_failed_shows_its_last_lines() -> None:
         "Warmup (avg): 3, Inference (avg): 5",
     ],
 )
-def test_timings_that_lack_a_part_are_refused(broken: str) -> None:
-    with pytest.raises(EdgebertError, match="ends by printing its timings"):
+def test_incomplete_timings_are_refused(broken: str) -> None:
+    with pytest.raises(EdgebertError, match="Expected timings"):
         parse_report(broken)
 
 
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=40)), max_size=60), st.data())
-def test_any_output_makes_a_report_or_an_error_of_ours(
-    lines: list[str], data: st.DataObject
-) -> None:
+def test_any_output_is_a_report_or_an_edgebert_error(lines: list[str], data: st.DataObject) -> None:
     if lines:
         place = data.draw(st.integers(0, len(lines) - 1))
         cut = data.draw(st.integers(0, len(lines[place])))

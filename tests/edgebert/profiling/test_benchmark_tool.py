@@ -1,4 +1,4 @@
-"""The tool's flags, several starts as one latency, and where the tool comes from."""
+"""The tool's flags, the latency of several starts, and the download of the tool."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def after(*medians_ms: float | None, count: int = 10) -> list[ToolReport]:
     return [replace(REPORT, steady=times) for times in calls]
 
 
-def test_signatures_are_described_as_the_runner_describes_them(tiny: TinyClassifier) -> None:
+def test_signatures_are_described_like_in_the_runner(tiny: TinyClassifier) -> None:
     loaded = ModelService().answer({"op": "load", "model": str(tiny.path)})["signatures"]
     graphs = read_graphs(tiny.path)
     described = describe_graphs(graphs)
@@ -57,7 +57,7 @@ def test_signatures_are_described_as_the_runner_describes_them(tiny: TinyClassif
     assert order == ["token_ids", "padding_mask", "segment_ids"]
 
 
-def test_free_lengths_and_files_without_signatures(
+def test_dynamic_lengths_and_files_without_signatures(
     dynamic: TinyClassifier, no_signature: TinyClassifier
 ) -> None:
     (entry,) = describe_graphs(read_graphs(dynamic.path)).values()
@@ -65,24 +65,24 @@ def test_free_lengths_and_files_without_signatures(
     assert list(read_graphs(no_signature.path)) == [""]
 
 
-def test_a_damaged_file_is_said(truncated: Path) -> None:
+def test_a_damaged_file_is_an_error(truncated: Path) -> None:
     with pytest.raises(ModelError, match="cut short or damaged"):
         read_graphs(truncated)
 
 
-def test_names_that_the_tools_lists_cannot_hold_are_left_out() -> None:
+def test_names_that_the_tools_lists_do_not_support_are_left_out() -> None:
     inputs = (GraphInput("serving_default_ids:0", (1, 8), "int32"),)
     run = ToolRun("/m", "tokens_8", True, inputs, 8, 1, "cpu")
     assert not [flag for flag in run.flags(Limits.of_start()) if "input_layer" in flag]
 
 
-def test_free_axes_are_the_batch_and_the_length() -> None:
+def test_dynamic_axes_are_the_batch_and_the_length() -> None:
     assert GraphInput("ids", (-1, -1), "int32").sizes(32) == [1, 32]
     assert GraphInput("ids", (-1,), "int32").sizes(32) == [32]
     assert GraphInput("image", (1, 3, 4), "float32").sizes(None) == [1, 3, 4]
 
 
-def test_a_round_is_a_share_of_the_time() -> None:
+def test_a_round_has_a_share_of_the_time() -> None:
     limits = Limits.of_round(ProfileSettings(min_runs=50, max_seconds=12, warmup_runs=0))
     assert limits == Limits(1, 0.5, 9, 1.0, 2.0)
 
@@ -97,26 +97,26 @@ def test_several_starts_are_one_latency() -> None:
     assert not latency.stable
 
 
-def test_one_start_knows_its_median_within_its_calls_alone() -> None:
+def test_one_start_has_the_interval_of_its_calls() -> None:
     latency = sum_up(after(2.0))
     assert (latency.median_low_ms, latency.median_high_ms) == (1.0, 9.0)
     assert latency.block_spread == 0
 
 
-def test_what_the_percentiles_are_is_said() -> None:
+def test_the_percentiles_are_explained() -> None:
     settings = ProfileSettings()
     assert "6 starts' medians" in latency_notes(after(*[2.0] * ROUNDS), settings)[0]
     assert "6 starts' means" in latency_notes(after(*[None] * ROUNDS), settings)[0]
     noisy = latency_notes(after(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, count=2), settings)
     assert "Only 12 of 50 calls" in noisy[1]
-    assert "is known to within" in noisy[2]
+    assert "uncertainty of the median" in noisy[2]
     assert "p95 was 2.6 to 2.6 ms" in latency_notes([REPORT] * ROUNDS, settings)[0]
 
 
-def test_delegates_are_held_to_what_was_asked() -> None:
+def test_delegates_are_compared_with_the_requested_one() -> None:
     assert delegate_notes(REPORT, "cpu") == []
     some = replace(REPORT, delegations=(Delegation("LITERT_CL", 250, 262, 3),))
-    assert "took 250 of 262 nodes" in delegate_notes(some, "gpu")[0]
+    assert "runs 250 of 262 nodes" in delegate_notes(some, "gpu")[0]
     whole = replace(REPORT, delegations=(Delegation("LITERT_CL", 262, 262, 1),))
     assert delegate_notes(whole, "gpu") == []
     cpu = replace(
@@ -124,10 +124,10 @@ def test_delegates_are_held_to_what_was_asked() -> None:
         delegations=(Delegation("TfLiteXNNPackDelegate", 262, 262, 1),),
         complaints=("Can not open OpenCL library",),
     )
-    assert "It said: Can not open OpenCL library" in delegate_notes(cpu, "gpu")[0]
+    assert "Its message: Can not open OpenCL library" in delegate_notes(cpu, "gpu")[0]
 
 
-def test_unknown_flags_matter_where_they_decide_what_runs() -> None:
+def test_unknown_flags_are_errors_if_they_decide_what_runs() -> None:
     run = ToolRun("/m", "tokens_8", True, (), 8, 1, "gpu")
     run.refuse_unconsumed(["input_layer", "use_profiler", "signature_to_run_for"])
     with pytest.raises(EdgebertError, match="has no --use_gpu"):
@@ -138,7 +138,7 @@ def test_unknown_flags_matter_where_they_decide_what_runs() -> None:
 
 @pytest.fixture
 def publisher(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
-    """A web server in the place of LiteRT's bucket: what it gives, by path."""
+    """A web server instead of LiteRT's bucket: its content by path."""
     files: dict[str, bytes] = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -168,7 +168,7 @@ def test_the_prebuilt_tool_is_fetched_once(publisher: dict[str, bytes], tmp_path
     assert len(sha256_of(path)) == 64
 
 
-def test_a_download_that_fails_says_how_to_do_it_by_hand(
+def test_a_failed_download_explains_the_manual_download(
     publisher: dict[str, bytes], tmp_path: Path
 ) -> None:
     with pytest.raises(EdgebertError, match=r"404.*by hand and give --benchmark-binary PATH: http"):
@@ -179,9 +179,7 @@ def test_a_download_that_fails_says_how_to_do_it_by_hand(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_that_is_not_there_is_said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_missing_network_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(benchmark_binary, "PREBUILT", "http://127.0.0.1:1/{version}")
     with pytest.raises(EdgebertError, match="can't be downloaded"):
         fetch_tool("arm64-v8a", tmp_path)
@@ -189,7 +187,7 @@ def test_a_network_that_is_not_there_is_said(
         fetch_tool("armeabi-v7a", tmp_path)
 
 
-def test_a_tools_processor_is_read_from_its_file(tmp_path: Path) -> None:
+def test_the_abi_of_a_tool_is_read_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "benchmark_model"
     path.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00")
     refuse_other_abi(path, "arm64-v8a")

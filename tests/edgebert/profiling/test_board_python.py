@@ -1,4 +1,4 @@
-"""Which Python of a board runs the models, and the virtual environment that is made there."""
+"""The selection of a Python on a board, and the creation of a virtual environment."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ OLD = '{"version": "3.7.9", "path": "/usr/bin/python3", "missing": []}'
         ("echo 'Python was not found' >&2; exit 9", "not a Python.*: Python was not found"),
     ],
 )
-def test_a_python_that_does_not_serve(board: LoopbackBoard, script: str, problem: str) -> None:
+def test_an_unusable_python(board: LoopbackBoard, script: str, problem: str) -> None:
     board.program("python3", script)
     with pytest.raises(EdgebertError, match=problem):
         found(board)
@@ -70,7 +70,7 @@ def test_python_is_found_where_bootstrap_puts_it(board: LoopbackBoard) -> None:
 
 
 def fake_python(board: LoopbackBoard, ensurepip: str = "exit 0", made: str = "exit 1") -> None:
-    """A Python without packages that makes virtual environments with a program for a Python."""
+    """A Python without packages, whose virtual environments contain a given program as Python."""
     facts = f'{{"version": "3.11.2", "path": "{board.programs}/python3", "missing": ["numpy"]}}'
     program, chmod = shlex.quote(f"#!/bin/sh\n{made}\n"), tool_here("chmod")
     make = f'mkdir -p "$3/bin"; echo {program} >"$3/bin/python"; {chmod} +x "$3/bin/python"'
@@ -80,13 +80,13 @@ def fake_python(board: LoopbackBoard, ensurepip: str = "exit 0", made: str = "ex
     )
 
 
-def test_a_python_that_makes_no_virtual_environment(board: LoopbackBoard) -> None:
+def test_a_python_without_venv(board: LoopbackBoard) -> None:
     fake_python(board, ensurepip="exit 1")
     with pytest.raises(EdgebertError, match=r"venv and ensurepip .*sudo apt install python3-venv"):
         found(board, bootstrap=True)
 
 
-def test_bootstrap_that_fails_leaves_nothing(board: LoopbackBoard) -> None:
+def test_a_failed_bootstrap_leaves_no_files(board: LoopbackBoard) -> None:
     fake_python(board, made="echo 'ERROR: no matching wheel' >&2; exit 1")
     with pytest.raises(EdgebertError) as caught:
         found(board, bootstrap=True)
@@ -97,7 +97,7 @@ def test_bootstrap_that_fails_leaves_nothing(board: LoopbackBoard) -> None:
     assert list((board.home / ".cache" / "edgebert").iterdir()) == []
 
 
-def test_bootstrap_that_is_interrupted_leaves_nothing(board: LoopbackBoard) -> None:
+def test_an_interrupted_bootstrap_leaves_no_files(board: LoopbackBoard) -> None:
     fake_python(board)
     unfinished = board.home / ".cache" / "edgebert" / "venv" / ssh_connection.UNFINISHED
 
@@ -111,10 +111,10 @@ def test_bootstrap_that_is_interrupted_leaves_nothing(board: LoopbackBoard) -> N
     assert list((board.home / ".cache" / "edgebert").iterdir()) == []
 
 
-def test_bootstrap_and_its_second_choice(
+def test_bootstrap_tries_the_second_requirement(
     board: LoopbackBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For real: takes two packages from a package index."""
+    """Downloads two packages from a package index."""
     known = board_python.REQUIREMENTS[0]
     monkeypatch.setattr(board_python, "REQUIREMENTS", (("edgebert-no-such-thing==0",), known))
     board.program("python3", f'exec "{sys.executable}" -S "$@"')

@@ -26,10 +26,10 @@ from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.target import Job, Outcome
 from edgebert.settings import ProfileSettings, TargetSettings
 from tests.edgebert.profiling.conftest import TinyClassifier
-from tests.judges.chromium import Chromium, Page
+from tests.judges.chromium import Chromium, Page, Viewport
 
 TEXTS = ("wind", "rain. sunny rain", "sun . sun . sun . sun . sun . sun . sun . sun")
-PHONE: dict[str, Any] = {"width": 390, "height": 844, "mobile": True}
+PHONE = Viewport(390, 844, mobile=True)
 
 SHOWN = "document.body.innerText"
 DONE = "!document.getElementById('result').hidden"
@@ -41,7 +41,7 @@ COARSE_CLOCK = "const now = performance.now.bind(performance); performance.now =
 
 
 class Session:
-    """A target at work in a thread, as the command line is in its process."""
+    """A target that runs in a thread."""
 
     def __init__(self, job: Job, settings: TargetSettings) -> None:
         self._server: queue.Queue[PageServer] = queue.Queue()
@@ -80,8 +80,8 @@ def serve() -> Callable[..., Session]:
 def open_page(chromium: Chromium) -> Iterator[Callable[..., Page]]:
     pages: list[Page] = []
 
-    def open_it(url: str, **look: Any) -> Page:
-        pages.append(chromium.open(url, **{**PHONE, **look}))
+    def open_it(url: str, **options: Any) -> Page:
+        pages.append(chromium.open(url, PHONE, **options))
         return pages[-1]
 
     yield open_it
@@ -91,12 +91,12 @@ def open_page(chromium: Chromium) -> Iterator[Callable[..., Page]]:
 
 @pytest.fixture
 def short(quick: ProfileSettings) -> ProfileSettings:
-    """As little as can be measured."""
+    """The smallest possible measurement."""
     return replace(quick, lengths=(8,), max_seconds=0.15)
 
 
 def problems_of(page: Page) -> list[str]:
-    """Without the runtime's own log, which goes to `console.error` at every level."""
+    """Problems without the runtime's log, which uses `console.error` at every level."""
     return [line for line in page.problems if not line.startswith(("INFO:", "WARNING:"))]
 
 
@@ -138,7 +138,7 @@ def test_models_side_by_side_text_in_label_out(
     assert {url for url in page.requests if not url.startswith((session.url, "data:"))} == set()
 
 
-def test_a_check_and_a_typed_sentence(
+def test_a_check_and_an_entered_sentence(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -170,8 +170,8 @@ def test_a_check_and_a_typed_sentence(
 
 
 def assert_looks_right(page: Page, folder: Path) -> None:
-    """Nothing wider than the phone, and colours that go with the person's choice."""
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    """Nothing is wider than the phone, and the colors follow the color scheme."""
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE.width
     backgrounds = []
     for scheme in ("light", "dark"):
         feature = {"name": "prefers-color-scheme", "value": scheme}
@@ -184,7 +184,7 @@ def assert_looks_right(page: Page, folder: Path) -> None:
     assert light > 200 and dark < 60
 
 
-def test_two_phones_in_one_session_and_no_third(
+def test_a_session_for_two_phones_refuses_a_third(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -204,7 +204,7 @@ def test_two_phones_in_one_session_and_no_third(
     assert len({m.session for m in measured}) == 2
 
 
-def test_a_page_loaded_again_takes_its_place_and_a_second_tab_ends_the_first(
+def test_a_reloaded_page_keeps_its_place_and_a_second_tab_closes_the_first(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -215,14 +215,14 @@ def test_a_page_loaded_again_takes_its_place_and_a_second_tab_ends_the_first(
     first.wait_for(AT_WORK)
     first.reload()
     first.wait_for(f"({AT_WORK}) && performance.now() < 5000")
-    second = open_page(session.url, beside=first)
+    second = open_page(session.url, same_profile_as=first)
     assert "opened again on the same device" in first.wait_for(REFUSED)
     second.wait_for(DONE)
     (measured,) = session.outcome().measurements
     assert measured.target == "browser"
 
 
-def test_a_tab_closed_mid_run_is_said(
+def test_a_tab_closed_during_the_run_is_an_error(
     serve: Callable[..., Session],
     chromium: Chromium,
     short: ProfileSettings,
@@ -237,7 +237,7 @@ def test_a_tab_closed_mid_run_is_said(
         session.outcome()
 
 
-def test_results_so_far_when_a_phone_never_comes(
+def test_partial_results_if_a_phone_never_joins(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -264,7 +264,7 @@ def test_threads_on_loopback(
     assert (two.threads, two.device.details["wasm_build"]) == (2, "threaded, relaxed SIMD")
 
 
-def test_what_makes_figures_doubtful_is_said(
+def test_reasons_to_doubt_the_figures_are_warnings(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -282,7 +282,7 @@ def test_what_makes_figures_doubtful_is_said(
         assert part in warnings
 
 
-def test_a_run_without_a_pause(
+def test_a_sustained_run(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -304,7 +304,7 @@ def test_https_on_loopback(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A person sees the browser's warning of a certificate that nobody vouches for, and goes on."""
+    """The browser warns about the self-signed certificate, and the user continues."""
     monkeypatch.setattr(
         "edgebert.profiling.browser.find_certificate",
         lambda address: find_certificate(address, tmp_path),
@@ -318,13 +318,13 @@ def test_https_on_loopback(
     assert (measured.threads, measured.device.details["cross_origin_isolated"]) == (2, "yes")
 
 
-def test_plain_http_through_the_network(
+def test_plain_http_over_the_network(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
     tiny: TinyClassifier,
 ) -> None:
-    """No secure context: no threads, a coarser clock, no client hints; but it works."""
+    """No secure context: no threads, a coarser clock and no client hints, but it works."""
     try:
         address = lan_address()
     except EdgebertError:
@@ -334,10 +334,10 @@ def test_plain_http_through_the_network(
     open_page(session.url)
     (measured,) = session.outcome().measurements
     assert (measured.threads, measured.device.details["cross_origin_isolated"]) == (1, "no")
-    assert any("Next: --https." in warning for warning in measured.warnings)
+    assert any("Next: give --https." in warning for warning in measured.warnings)
 
 
-def test_webgpu_where_there_is_none(
+def test_webgpu_in_a_browser_without_it(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -350,7 +350,7 @@ def test_webgpu_where_there_is_none(
         session.outcome()
 
 
-def test_a_model_that_only_browsers_do_not_take(
+def test_a_model_that_only_browsers_reject(
     serve: Callable[..., Session],
     open_page: Callable[..., Page],
     short: ProfileSettings,
@@ -374,11 +374,11 @@ def test_a_model_that_only_browsers_do_not_take(
         session.outcome()
 
 
-def test_free_lengths_are_refused_before_anybody_takes_a_phone(
+def test_dynamic_lengths_are_refused_before_the_page_is_served(
     short: ProfileSettings, dynamic: TinyClassifier, truncated: Path
 ) -> None:
     target = BrowserTarget(TargetSettings())
-    with pytest.raises(ModelError, match=r"dynamic\.tflite, with free ones.*--lengths 16,32"):
+    with pytest.raises(ModelError, match=r"dynamic\.tflite, with dynamic lengths.*--lengths 16,32"):
         target.profile(Job((dynamic.path,), short))
     with pytest.raises(ModelError, match=r"truncated\.tflite"):
         target.profile(Job((truncated,), short))

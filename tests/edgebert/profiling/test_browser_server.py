@@ -1,4 +1,4 @@
-"""What a session's server lets in: tokens, sizes, nonsense; and what it says of devices."""
+"""The web server of a session: tokens, sizes, invalid data, and names of devices."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def connect(server: PageServer) -> http.client.HTTPConnection:
 def ask(
     server: PageServer, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
-    """A request for exactly that path, which no client library tidies up."""
+    """A request for exactly this path, without normalization by a client library."""
     connection = connect(server)
     connection.putrequest(method, path, skip_host=False)
     if body is not None and "Content-Length" not in headers:
@@ -133,7 +133,7 @@ def post(server: PageServer, path: str, content: Any) -> tuple[int, Any]:
     return status, json.loads(body)
 
 
-def test_only_with_the_token(server: PageServer) -> None:
+def test_requests_need_the_token(server: PageServer) -> None:
     root = urlsplit(server.url).path
     assert ask(server, "GET", root)[:2] == (200, PAGE)
     assert ask(server, "GET", root + "models/abc.tflite")[:2] == (200, b"secret")
@@ -148,11 +148,11 @@ def test_only_with_the_token(server: PageServer) -> None:
     "path",
     ["../secret.txt", "models/../secret.txt", "%2e%2e/secret.txt", "models/abc.tflite/", "//etc"],
 )
-def test_only_what_was_named_is_read(server: PageServer, path: str) -> None:
+def test_only_registered_files_are_read(server: PageServer, path: str) -> None:
     assert ask(server, "GET", urlsplit(server.url).path + path)[0] == 404
 
 
-def test_headers_keep_the_page_to_itself(server: PageServer) -> None:
+def test_headers_isolate_the_page(server: PageServer) -> None:
     headers = ask(server, "GET", urlsplit(server.url).path)[2]
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self' 'wasm-unsafe-eval' 'sha256-")
@@ -164,7 +164,7 @@ def test_headers_keep_the_page_to_itself(server: PageServer) -> None:
     assert "Python" not in headers["Server"]
 
 
-def test_bodies_have_a_size(server: PageServer) -> None:
+def test_bodies_have_a_size_limit(server: PageServer) -> None:
     path = urlsplit(server.url).path + "join"
     assert ask(server, "POST", path, b"", Content_Length=str(LARGEST_BODY_BYTES + 1))[0] == 413
     assert ask(server, "POST", path, b"", Content_Length="9" * 400)[0] == 413
@@ -224,9 +224,9 @@ def test_nonsense_closes_the_seat_that_it_came_from(
     status, said = post(
         server, f"seats/{pages[0].id}/next", {**nothing, "number": 1, "body": {"rss": -1}}
     )
-    assert (status, "makes no sense" in said["message"]) == (400, True)
+    assert (status, "Invalid request" in said["message"]) == (400, True)
     asking.join(timeout=10)
-    assert "makes no sense" in errors[0]
+    assert "is invalid" in errors[0]
     assert (pages[0].closed, pages[1].closed) == (True, False)
     assert post(server, f"seats/{pages[1].id}x/next", nothing)[0] == 410
     assert post(server, "seats/../next", nothing)[0] == 404
@@ -248,17 +248,17 @@ def test_a_session_takes_a_limited_number_of_pages(sessions: PageSessions) -> No
     assert not sessions.busy()
 
 
-def test_a_page_that_falls_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_stops_responding_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgebert.profiling.browser.page_session.LOST_SECONDS", 0.05)
     page = PageSession(FACTS)
-    with pytest.raises(PageLostError, match=r"not been heard from for 0\.15 s"):
+    with pytest.raises(PageLostError, match=r"not responded for 0\.15 s"):
         page.request("memory", 0.1)
-    with pytest.raises(NotAdmittedError, match="not been heard from"):
-        page.take(Answer(0, False, "", None), 1.0)
+    with pytest.raises(NotAdmittedError, match="not responded"):
+        page.receive(Answer(0, False, "", None), 1.0)
 
 
 @given(JSON)
-def test_any_json_is_facts_or_refused(body: Any) -> None:
+def test_any_json_is_valid_facts_or_refused(body: Any) -> None:
     with pytest.raises(BadAnswerError):
         Facts.parse(body)
     with pytest.raises(BadAnswerError):
@@ -266,7 +266,7 @@ def test_any_json_is_facts_or_refused(body: Any) -> None:
 
 
 @given(st.sampled_from(sorted(asdict(FACTS))), JSON)
-def test_one_odd_fact_is_refused_or_of_its_type(name: str, value: Any) -> None:
+def test_one_changed_fact_is_refused_or_has_its_type(name: str, value: Any) -> None:
     try:
         facts = Facts.parse({**asdict(FACTS), name: value})
     except BadAnswerError:
@@ -277,7 +277,7 @@ def test_one_odd_fact_is_refused_or_of_its_type(name: str, value: Any) -> None:
 
 
 @given(st.sampled_from(sorted(GOOD_ANSWERS)), st.data())
-def test_one_odd_value_in_an_answer_is_refused_or_finite(op: str, data: st.DataObject) -> None:
+def test_one_changed_value_in_an_answer_is_refused_or_finite(op: str, data: st.DataObject) -> None:
     good = GOOD_ANSWERS[op]
     assert check_answer(op, good)
     name = data.draw(st.sampled_from(sorted(good)))
@@ -302,17 +302,17 @@ def test_one_odd_value_in_an_answer_is_refused_or_finite(op: str, data: st.DataO
         ("classify", {"more": 1}),
     ],
 )
-def test_answers_out_of_bounds(op: str, change: dict[str, Any]) -> None:
+def test_answers_out_of_bounds_are_refused(op: str, change: dict[str, Any]) -> None:
     with pytest.raises(BadAnswerError):
         check_answer(op, {**GOOD_ANSWERS[op], **change})
 
 
-def test_calls_that_were_timed_together_get_their_mean() -> None:
+def test_calls_timed_together_get_their_mean() -> None:
     answer = check_answer("run", GOOD_ANSWERS["run"])
     assert answer["latencies_ms"] == [1.0, 1.0, 2.0, 2.0]
 
 
-def test_a_page_can_not_steer_the_terminal() -> None:
+def test_a_page_cannot_control_the_terminal() -> None:
     answer = Answer.parse({"number": 1, "hidden": False, "error": "\x1b[2Jboo\u202e", "body": None})
     assert answer.error == "[2Jboo"
     with pytest.raises(BadAnswerError):
@@ -368,7 +368,7 @@ def test_names_of_devices(
     )
 
 
-def test_a_certificate_is_kept_for_its_owner_alone(
+def test_a_certificate_is_readable_by_its_owner_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "https"
@@ -408,7 +408,7 @@ def test_a_client_that_trusts_the_certificate_is_served_over_tls(
     assert timedelta(0) < until - datetime.now(UTC) <= lasts
 
 
-def test_loopback_alone_unless_the_network_is_asked_for(
+def test_the_server_listens_on_loopback_unless_lan_is_given(
     server: PageServer, sessions: PageSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert server.url.startswith(f"http://127.0.0.1:{server.port}/")
@@ -425,7 +425,7 @@ def test_loopback_alone_unless_the_network_is_asked_for(
         lan_address()
 
 
-def test_settings_that_make_no_sense(server: PageServer, sessions: PageSessions) -> None:
+def test_invalid_settings_are_refused(server: PageServer, sessions: PageSessions) -> None:
     settings = TargetSettings(phones=0, wait_seconds=0.0, port=70000)
     with pytest.raises(UsageError, match=r"phones: .*wait_seconds: .*port: .*takes no address"):
         open_target("browser:phone", settings)

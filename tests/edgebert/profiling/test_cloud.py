@@ -1,4 +1,4 @@
-"""The cloud target against stand-ins for Google's programs: no cloud is reached here.
+"""The cloud target against scripts that replace Google's programs. No cloud is used.
 
 `litert` prints what the LiteRT CLI's own source (0.2) prints, around a phone's log that is recorded
 text of benchmark_model; `gcloud` is there and does nothing.
@@ -63,7 +63,7 @@ PORTAL_RESPONSE = {
 
 
 def as_logcat(text: str) -> str:
-    """Recorded text as a phone's log has it: no level before it, but moment, process and tag."""
+    """Recorded text in the format of a phone's log: time, process and tag before each line."""
     lines = []
     for line in text.splitlines():
         tag = "litert" if "benchmark_litert_model" in line else "tflite"
@@ -76,7 +76,7 @@ LOG = as_logcat((GOLDEN / "litert_profile.txt").read_text())
 
 
 class Cloud:
-    """What the stand-ins do next, and what they were asked."""
+    """The next results of the scripts, and the commands that they received."""
 
     def __init__(self, here: Path) -> None:
         self.here = here
@@ -110,7 +110,7 @@ def run(
     return list(target.profile(Job((model,), settings)).measurements)
 
 
-def test_the_platforms_results_join_the_table(cloud: Cloud, tiny: TinyClassifier) -> None:
+def test_the_platforms_results_are_measurements(cloud: Cloud, tiny: TinyClassifier) -> None:
     cloud.says(SUBMITTED + f"\nJob 'cpu-caiman-35': PASSED\nOutput files saved to: /no\n{LOG}")
     settings = replace(SETTINGS, min_runs=40, warmup_runs=3)
     (measured,) = run("caiman-35", tiny.path, settings)
@@ -129,7 +129,7 @@ def test_the_platforms_results_join_the_table(cloud: Cloud, tiny: TinyClassifier
     assert Measurement.from_dict(measured.to_dict()) == measured
 
 
-def test_saved_logs_are_read_and_every_device_has_its_own(
+def test_saved_logs_are_read_for_every_device(
     cloud: Cloud, tiny: TinyClassifier, tmp_path: Path
 ) -> None:
     sections = ""
@@ -143,11 +143,11 @@ def test_saved_logs_are_read_and_every_device_has_its_own(
     first, second = run("ddp:caiman-35, pa3q-35", tiny.path, delegate="gpu")
     assert (first.target, first.latency.p50_ms) == ("cloud:caiman-35", 0.462)
     assert (second.target, second.latency.mean_ms) == ("cloud:pa3q-35", 0.92)
-    assert any("took no part of the graph" in warning for warning in first.warnings)
+    assert any("runs no part of the graph" in warning for warning in first.warnings)
     assert cloud.calls()[0][3:6] == ["--gpu", "--devices", "caiman-35, pa3q-35"]
 
 
-def test_the_portals_json_is_read_where_it_has_litert_s_fields(
+def test_the_portals_json_is_read_if_it_has_litert_fields(
     cloud: Cloud, no_signature: TinyClassifier
 ) -> None:
     done = "Benchmark operation completed successfully!\n"
@@ -157,18 +157,18 @@ def test_the_portals_json_is_read_where_it_has_litert_s_fields(
     assert (measured.model_memory_bytes, measured.peak_memory_bytes) == (20480 * 1024, 42467328)
     assert cloud.calls()[0][2:] == ["--gcp", "--cpu", "--devices", "pixel 7"]
     cloud.says(SUBMITTED + done + '{"name": "projects/p/benchmarks/b"}')
-    with pytest.raises(EdgebertError, match=r"none that are known here[\s\S]*console.cloud.google"):
+    with pytest.raises(EdgebertError, match=r"none in a known format[\s\S]*console.cloud.google"):
         run("pixel 7", no_signature.path)
 
 
-def test_a_device_that_is_not_there_is_said(cloud: Cloud, tiny: TinyClassifier) -> None:
+def test_an_unknown_device_is_an_error(cloud: Cloud, tiny: TinyClassifier) -> None:
     cloud.says("Error: Failed to submit benchmark: 404 Not Found\nno such device: nokia-35\n", 1)
     with pytest.raises(EdgebertError, match=r"404 Not Found\n[\s\S]*device-run devices list"):
         run("nokia-35", tiny.path)
 
 
 @pytest.mark.parametrize("exit_code", [0, 1])
-def test_being_signed_out_is_said_whatever_the_exit_code(
+def test_being_signed_out_is_an_error_for_any_exit_code(
     cloud: Cloud, tiny: TinyClassifier, exit_code: int
 ) -> None:
     cloud.says(
@@ -179,9 +179,9 @@ def test_being_signed_out_is_said_whatever_the_exit_code(
         run("caiman-35", tiny.path)
 
 
-def test_a_job_that_failed_is_no_result(cloud: Cloud, tiny: TinyClassifier) -> None:
+def test_a_failed_job_is_an_error(cloud: Cloud, tiny: TinyClassifier) -> None:
     cloud.says(SUBMITTED + "\nJob 'cpu-caiman-35': FAILED\nNo output files were reported.\n")
-    with pytest.raises(EdgebertError, match="expects to give figures for caiman-35"):
+    with pytest.raises(EdgebertError, match="Expected figures for caiman-35"):
         run("caiman-35", tiny.path)
 
 
@@ -189,7 +189,7 @@ def test_a_job_that_failed_is_no_result(cloud: Cloud, tiny: TinyClassifier) -> N
     ("missing", "words"),
     [("litert", "pip install litert-cli"), ("gcloud", "install Google's Cloud SDK")],
 )
-def test_missing_programs_are_told_how(
+def test_missing_programs_are_an_error_with_the_fix(
     cloud: Cloud, tiny: TinyClassifier, missing: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (cloud.here / missing).unlink()
@@ -198,7 +198,7 @@ def test_missing_programs_are_told_how(
         run("caiman-35", tiny.path)
 
 
-def test_a_missing_project_is_told_how(
+def test_a_missing_project_is_an_error_with_the_fix(
     cloud: Cloud, tiny: TinyClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("LITERT_GCP_PROJECT")
@@ -206,26 +206,26 @@ def test_a_missing_project_is_told_how(
         run("caiman-35", tiny.path)
 
 
-def test_what_the_clouds_can_not_is_refused_before_anything_is_billed(
+def test_unsupported_jobs_are_refused_before_anything_is_billed(
     cloud: Cloud, tiny: TinyClassifier, dynamic: TinyClassifier
 ) -> None:
     with pytest.raises(UsageError, match="expects a device"):
         open_target("cloud")
     with pytest.raises(UsageError, match="cpu and gpu"):
         open_target("cloud:caiman-35", TargetSettings(delegate="nnapi"))
-    with pytest.raises(UsageError, match="the CLI's one thread"):
+    with pytest.raises(UsageError, match="measures with one thread"):
         run("caiman-35", tiny.path, replace(SETTINGS, threads=(1, 2)))
-    with pytest.raises(UsageError, match="first signature alone"):
+    with pytest.raises(UsageError, match="only the first signature"):
         run("pixel 7", tiny.path)
     with pytest.raises(UsageError, match="fixed lengths"):
         run("caiman-35", dynamic.path)
     data = Dataset("w", (Example("rain", "storm"),), Path("w.tsv"), "0" * 64)
-    with pytest.raises(UsageError, match="--check can't be run"):
+    with pytest.raises(UsageError, match="--check is not supported"):
         open_target("cloud:caiman-35").profile(Job((tiny.path,), SETTINGS, check=data))
     assert not (cloud.here / "calls.log").exists()
 
 
-def test_what_is_left_out_is_said(cloud: Cloud, tiny: TinyClassifier) -> None:
+def test_unsupported_measurements_are_warnings(cloud: Cloud, tiny: TinyClassifier) -> None:
     cloud.says(SUBMITTED + f"\nJob 'cpu-caiman-35': PASSED\n{LOG}")
     settings = replace(SETTINGS, operations=True, end_to_end=True)
     (measured,) = run("caiman-35", tiny.path, settings)

@@ -22,7 +22,9 @@ START = partial(RunnerProcess, RUNNER, "start")
 EXTENSION = str(runner_extension().path)
 
 
-def test_starts_of_both_kinds(tiny: TinyClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starts_with_and_without_a_cache(
+    tiny: TinyClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cold_start, "STARTS", 1)
     request = {"model": str(tiny.path), "threads": 1, "signature": "tokens_8", "length": 8}
     cold, arena_bytes = cold_start.measure_cold_starts(START, request, EXTENSION)
@@ -48,7 +50,7 @@ def test_longer_texts_need_a_larger_arena(dynamic: TinyClassifier) -> None:
     assert long - short > (4096 - 8) * 8 * 4
 
 
-def test_medians_and_turns() -> None:
+def test_starts_alternate_and_medians_are_reported() -> None:
     asked: list[str] = []
     cached_loads = iter([9.0, 1.0, 2.0, 3.0, 4.0, 5.0])
 
@@ -83,7 +85,7 @@ def test_medians_and_turns() -> None:
     assert (cold.cache_bytes, arena_bytes) == (4000, 100)
 
 
-def test_the_cache_goes_with_the_process_that_holds_it(tmp_path: Path) -> None:
+def test_the_cache_disappears_with_its_process(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with RunnerProcess(RUNNER, "keeper", environment) as keeper:
         path = Path(keeper.request("scratch")["path"])
@@ -93,7 +95,7 @@ def test_the_cache_goes_with_the_process_that_holds_it(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     request = {"model": str(tmp_path / "none.tflite"), "signature": ""}
     with pytest.raises(EdgebertError, match="'cold_start' failed in the benchmark program"):
         cold_start.measure_cold_starts(START, request, EXTENSION)

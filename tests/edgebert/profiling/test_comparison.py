@@ -1,4 +1,4 @@
-"""What counts as slower: beyond noise, on the same machine, and twice."""
+"""A change counts as slower beyond noise, on the same machine, and in two measurements."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def verdict(old: Measurement, new: Measurement, limit: float | None = 0.1) -> st
         (1.2, 0.5, "within noise"),
     ],
 )
-def test_a_median_is_slower_where_the_intervals_part(
+def test_a_median_is_slower_if_the_intervals_do_not_overlap(
     now: float, noise: float, expected: str
 ) -> None:
     assert verdict(timed("a", 1.0), timed("a", now, noise=noise)) == expected
 
 
 def test_other_programs_in_the_second_half_are_noise() -> None:
-    """They make most blocks slow, so that the intervals part, but not the fastest ones."""
+    """They slow most blocks, so that the intervals do not overlap, but not the fastest ones."""
     blocks = [[1.0] * 3] * 3 + [[1.5] * 3] * 9
     busy = measured("a", 1.0, latency=summarize(blocks))
     (change,) = compare([timed("a", 1.0)], [busy], 0.1).changes
@@ -63,19 +63,19 @@ def test_without_a_limit_nothing_is_too_slow() -> None:
     assert verdict(timed("a", 1.0), timed("a", 9.0), None) == "slower"
 
 
-def test_too_few_blocks_judge_nothing() -> None:
+def test_too_few_blocks_are_inconclusive() -> None:
     few = measured("a", 9.0, latency=summarize([[9.0] * 3] * 5))
     (change,) = compare([timed("a", 1.0)], [few], 0.1).changes
     assert (change.verdict, change.ratio_low) == ("unsure", None)
 
 
-def test_one_block_is_judged_by_its_calls() -> None:
+def test_a_single_block_is_compared_by_its_calls() -> None:
     old = measured("a", 1.0, latency=summarize([[1.0, 1.01, 0.99, 1.0, 1.0, 1.02, 1.0]]))
     new = measured("a", 1.0, latency=summarize([[2.0, 2.01, 1.99, 2.0, 2.0, 2.02, 2.0]]))
     assert verdict(old, new) == "TOO SLOW"
 
 
-def test_another_machine_is_not_judged_but_another_runtime_is() -> None:
+def test_another_machine_is_inconclusive_and_another_runtime_is_not() -> None:
     old, new = timed("a", 1.0), timed("a", 2.0, device=Device("", "other", 2, "x86_64", "Linux"))
     comparison = compare([old], [new], 0.1)
     assert comparison.changes[0].verdict == "other machine" and not comparison.conclusive
@@ -86,7 +86,7 @@ def test_another_machine_is_not_judged_but_another_runtime_is() -> None:
     assert change.differences == ("runtime is ai-edge-litert 2.4.0, was ai-edge-litert 2.3.0",)
 
 
-def test_other_cores_of_the_same_phone_are_not_judged() -> None:
+def test_other_cores_of_the_same_phone_are_inconclusive() -> None:
     big, little = (
         timed("a", ms, device=replace(PHONE, details={"cpu_mask": mask, "battery": f"{ms}"}))
         for mask, ms in (("f0", 1.0), ("0f", 9.0))
@@ -98,7 +98,7 @@ def test_other_cores_of_the_same_phone_are_not_judged() -> None:
     )
 
 
-def test_of_several_old_ones_this_machines_newest_counts() -> None:
+def test_the_newest_old_measurement_of_this_machine_is_used() -> None:
     here, there = timed("a", 1.0), timed("a", 0.1, device=PHONE, measured="2027-01-01T00:00:00Z")
     newer = replace(timed("a", 2.0), session="two", measured="2026-06-01T00:00:00Z")
     (change,) = compare([there, newer, here], [timed("a", 2.0)], 0.1).changes
@@ -131,7 +131,7 @@ def test_places_without_a_match_are_listed() -> None:
 
 
 class Bench:
-    """A target that gives what is set, and remembers what it was asked for."""
+    """A target that returns given results and stores its jobs."""
 
     def __init__(self, *answers: Measurement) -> None:
         self.answers, self.jobs = answers, list[Job]()
@@ -155,7 +155,7 @@ def twice(first: Measurement, second: Measurement) -> tuple[str, Bench]:
     return comparison.changes[0].verdict, bench
 
 
-def test_what_is_too_slow_is_measured_again_and_no_more() -> None:
+def test_only_slow_places_are_measured_again() -> None:
     result, bench = twice(timed("a", 1.5), timed("a", 1.5))
     assert result == "TOO SLOW"
     (job,) = bench.jobs
@@ -164,16 +164,16 @@ def test_what_is_too_slow_is_measured_again_and_no_more() -> None:
     assert job.settings.sustained_seconds == 0
 
 
-def test_what_is_fast_enough_is_measured_once() -> None:
+def test_fast_places_are_measured_once() -> None:
     result, bench = twice(timed("a", 1.05), timed("a", 9.0))
     assert (result, bench.jobs) == ("slower", [])
 
 
-def test_one_slow_moment_is_no_failure() -> None:
+def test_one_slow_measurement_is_no_failure() -> None:
     assert twice(timed("a", 1.5), timed("a", 1.0))[0] == "within noise"
 
 
-def test_of_two_slow_ones_the_less_slow_counts() -> None:
+def test_the_faster_of_two_slow_measurements_counts() -> None:
     for first, second in ((1.5, 1.8), (1.8, 1.5)):
         bench = Bench(timed("a", second))
         outcomes = [(bench, Outcome((timed("a", first),)))]
@@ -181,7 +181,7 @@ def test_of_two_slow_ones_the_less_slow_counts() -> None:
         assert (change.ratio, change.other_ratio) == pytest.approx((1.5, 1.8))
 
 
-def test_nobody_is_asked_to_open_a_page_again() -> None:
+def test_browser_targets_are_not_measured_again() -> None:
     result, bench = twice(timed("a", 1.5, target="browser"), timed("a", 1.0, target="browser"))
     assert (result, bench.jobs) == ("TOO SLOW", [])
 
@@ -189,7 +189,7 @@ def test_nobody_is_asked_to_open_a_page_again() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.3))
 def test_equal_speeds_never_fail_a_gate(seed: int, noise: float) -> None:
-    """Blocks of one distribution, with the long tail of a busy machine."""
+    """Blocks from one distribution with the long tail of a busy machine."""
     rng = np.random.default_rng(seed)
 
     def run(session: str) -> Measurement:

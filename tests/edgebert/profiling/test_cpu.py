@@ -102,7 +102,7 @@ def test_bad_files_are_errors(
         profile([tmp_path / "none.tflite"], quick)
 
 
-def test_bad_settings_are_said_all_at_once(quick: ProfileSettings, tiny: TinyClassifier) -> None:
+def test_one_error_lists_all_bad_settings(quick: ProfileSettings, tiny: TinyClassifier) -> None:
     settings = replace(quick, threads=(0, 0), min_runs=0, max_seconds=0.0, lengths=(0,))
     with pytest.raises(UsageError) as caught:
         profile([tiny.path], settings, texts=[])
@@ -121,7 +121,7 @@ def test_a_child_that_fails_is_an_error_with_its_last_lines(
         profile([tiny.path], quick)
 
 
-def test_warnings_say_what_to_do(
+def test_warnings_have_a_next_step(
     quick: ProfileSettings, tiny: TinyClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine_warnings, "HIGH_LOAD_PER_CORE", -1.0)
@@ -133,7 +133,7 @@ def test_warnings_say_what_to_do(
     assert warnings.count("Next: ") == len(measured.warnings)
 
 
-def test_progress_is_told(quick: ProfileSettings, tiny: TinyClassifier) -> None:
+def test_progress_is_reported(quick: ProfileSettings, tiny: TinyClassifier) -> None:
     told: list[tuple] = []
     (measured,) = profile(
         [tiny.path],
@@ -185,7 +185,7 @@ def test_ctrl_c_ends_the_children(tiny: TinyClassifier) -> None:
     raise AssertionError(f"still there: {children}")
 
 
-def test_turns_alternate_and_every_start_is_fresh(quick: ProfileSettings) -> None:
+def test_the_order_alternates_and_every_start_is_fresh(quick: ProfileSettings) -> None:
     journal: list[tuple[str, str]] = []
 
     class Recorder:
@@ -225,7 +225,7 @@ def test_turns_alternate_and_every_start_is_fresh(quick: ProfileSettings) -> Non
     assert (cases[0].peak_memory_bytes, cases[0].model_memory_bytes) == (30, 20)
 
 
-def test_the_time_is_kept_and_others_stop_when_they_are_sure(quick: ProfileSettings) -> None:
+def test_the_time_limit_applies_and_others_stop_when_stable(quick: ProfileSettings) -> None:
     clock = {"sure": 0.0, "wild": 0.3}
     asked: dict[str, int] = dict.fromkeys(clock, 0)
 

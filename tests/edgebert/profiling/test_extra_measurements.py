@@ -1,4 +1,4 @@
-"""What is asked for beside the latency, from settings to measurements, on the cpu target."""
+"""Optional measurements on the cpu target, from settings to results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXTS = ["wind", "rain. sunny rain", "sun . sun . sun . sun . sun . sun . sun . 
 
 @pytest.fixture
 def closer(quick: ProfileSettings, monkeypatch: pytest.MonkeyPatch) -> ProfileSettings:
-    """Everything, and short."""
+    """All optional measurements, with short times."""
     monkeypatch.setattr(cold_start, "STARTS", 1)
     monkeypatch.setattr(operations, "SECONDS", 0.05)
     return replace(
@@ -37,7 +37,7 @@ def closer(quick: ProfileSettings, monkeypatch: pytest.MonkeyPatch) -> ProfileSe
     )
 
 
-def test_everything_at_once(closer: ProfileSettings, with_text: Path) -> None:
+def test_all_optional_measurements_in_one_job(closer: ProfileSettings, with_text: Path) -> None:
     told: list[str] = []
     measured = profile(
         [with_text], closer, TEXTS, lambda stage, done, total, **facts: told.append(stage)
@@ -61,7 +61,7 @@ def test_everything_at_once(closer: ProfileSettings, with_text: Path) -> None:
     assert told.index(label + ", sustained") > told.index("with_text, end to end, 1 thread")
 
 
-def test_nothing_is_done_that_was_not_asked_for(
+def test_nothing_is_measured_without_a_request(
     quick: ProfileSettings, tiny: TinyClassifier
 ) -> None:
     (measured,) = profile([tiny.path], replace(quick, lengths=(8,)))
@@ -69,7 +69,7 @@ def test_nothing_is_done_that_was_not_asked_for(
     assert (measured.weights_bytes, measured.arena_bytes) == (None, None)
 
 
-def test_the_long_run_takes_the_first_length_and_thread_count(
+def test_the_sustained_run_uses_the_first_length_and_thread_count(
     closer: ProfileSettings, tiny: TinyClassifier, other: TinyClassifier
 ) -> None:
     settings = replace(
@@ -87,7 +87,7 @@ def test_the_long_run_takes_the_first_length_and_thread_count(
     ]
 
 
-def test_a_runtime_that_can_not_is_told_and_the_latency_stands(
+def test_an_unsupported_measurement_is_a_warning_and_keeps_the_latency(
     closer: ProfileSettings,
     tiny: TinyClassifier,
     monkeypatch: pytest.MonkeyPatch,
@@ -107,7 +107,7 @@ def test_a_runtime_that_can_not_is_told_and_the_latency_stands(
     assert said.count("pip install --upgrade ai-edge-litert") == 2
 
 
-def test_a_profiler_that_crashes_costs_no_latency(
+def test_a_crash_of_the_profiler_keeps_the_latency(
     closer: ProfileSettings,
     tiny: TinyClassifier,
     monkeypatch: pytest.MonkeyPatch,
@@ -127,7 +127,7 @@ def test_a_profiler_that_crashes_costs_no_latency(
     assert any("unknown" in w and "SIGABRT" in w for w in measured.warnings)
 
 
-def test_a_board_behind_ssh_is_looked_at_as_closely(
+def test_optional_measurements_on_a_board(
     closer: ProfileSettings, board: LoopbackBoard, tiny: TinyClassifier
 ) -> None:
     settings = replace(closer, lengths=(8,), end_to_end=False)
@@ -144,7 +144,7 @@ def test_a_negative_duration_is_refused(closer: ProfileSettings, tiny: TinyClass
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores can't be chosen here")
-def test_the_cores_are_those_of_the_mask(closer: ProfileSettings, with_text: Path) -> None:
+def test_the_cores_of_the_mask_are_used(closer: ProfileSettings, with_text: Path) -> None:
     mask = f"{1 << runner.allowed_cores()[0]:x}"
     settings = replace(
         closer, lengths=(8,), operations=False, cold_start=False, sustained_seconds=0.0
@@ -156,6 +156,6 @@ def test_the_cores_are_those_of_the_mask(closer: ProfileSettings, with_text: Pat
 
 
 @pytest.mark.parametrize("mask", ["g0", "f 0", "-1", "0", "0x", f"{1 << 4000:x}"])
-def test_masks_that_make_no_sense_are_refused(mask: str) -> None:
+def test_invalid_masks_are_refused(mask: str) -> None:
     with pytest.raises(UsageError, match="--cpu-mask expects"):
         cpu.open_target("", TargetSettings(cpu_mask=mask))

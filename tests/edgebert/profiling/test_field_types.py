@@ -1,4 +1,4 @@
-"""What was read from JSON is held against its dataclass, field by field."""
+"""Values from JSON are compared with the types of their dataclass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FULL = measured(
 )
 
 
-def test_what_we_write_fits() -> None:
+def test_written_measurements_are_valid() -> None:
     table = json.loads(json.dumps(FULL.to_dict()))
     assert misfits(Measurement.from_dict(table)) == []
     assert misfits(DeviceCheck.from_dict(json.loads(json.dumps(check("a").to_dict())))) == []
@@ -48,7 +48,7 @@ def test_what_we_write_fits() -> None:
         ({"latency": replace(FULL.latency, p90_ms="3")}, "latency.p90_ms is '3'"),
     ],
 )
-def test_what_does_not_fit_is_named(changes: dict[str, Any], line: str) -> None:
+def test_invalid_fields_are_named(changes: dict[str, Any], line: str) -> None:
     assert misfits(replace(FULL, **changes)) == [line]
 
 
@@ -61,8 +61,8 @@ def test_what_does_not_fit_is_named(changes: dict[str, Any], line: str) -> None:
         max_leaves=5,
     ),
 )
-def test_any_change_is_read_refused_or_named(field: str, value: Any) -> None:
-    """Nothing but our own error may come of any JSON."""
+def test_any_change_is_valid_refused_or_named(field: str, value: Any) -> None:
+    """Any JSON is valid or raises an edgebert error."""
     from edgebert.errors import DataError
 
     table = FULL.to_dict() | {field: value}

@@ -1,4 +1,4 @@
-"""LiteRT.js comes from npm's registry through the real npm, and is what was pinned."""
+"""LiteRT.js is fetched with the real npm and has the pinned hash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def npm() -> None:
         _missing_judge("no npm: apt-get install npm")
 
 
-def test_a_fetched_package_is_whole_and_is_fetched_once(
+def test_a_package_is_fetched_once(
     npm: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = fetch("utils", [WASM_UTILS], tmp_path)
@@ -32,14 +32,14 @@ def test_a_fetched_package_is_whole_and_is_fetched_once(
     assert fetch("utils", [WASM_UTILS], tmp_path) == folder
 
 
-def test_another_file_of_that_name_is_refused(npm: None, tmp_path: Path) -> None:
+def test_a_package_with_another_hash_is_refused(npm: None, tmp_path: Path) -> None:
     forged = replace(WASM_UTILS, sha512=CORE.sha512)
     with pytest.raises(EdgebertError, match=r"SHA-512 PlGmbMO.*Received: 4fJiw6"):
         fetch("utils", [forged], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_version_that_is_not_there(npm: None, tmp_path: Path) -> None:
+def test_a_missing_version(npm: None, tmp_path: Path) -> None:
     with pytest.raises(EdgebertError, match=r"could not fetch .*@0\.0\.0-none.*Next"):
         fetch("utils", [replace(WASM_UTILS, version="0.0.0-none")], tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -47,7 +47,7 @@ def test_a_version_that_is_not_there(npm: None, tmp_path: Path) -> None:
 
 def test_no_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(EdgebertError, match=r"no npm on the path.*--litertjs"):
+    with pytest.raises(EdgebertError, match=r"no npm on PATH.*--litertjs"):
         fetch("utils", [WASM_UTILS], tmp_path)
 
 

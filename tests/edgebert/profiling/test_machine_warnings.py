@@ -1,4 +1,4 @@
-"""What is said of a machine before anything is measured on it."""
+"""Warnings about the state of a machine before the measurement."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_quiet_machine_gives_no_warning() -> None:
     assert machine_warnings(device(load_average=None), {}, threads=1) == []
 
 
-def test_each_warning_says_what_to_do() -> None:
+def test_each_warning_has_a_next_step() -> None:
     environment = {"core_mhz": {"0": 1800.0, "1": 2400.0}, "energy_denied": True}
     found = machine_warnings(device(cores=2, load_average=3.0), environment, threads=3)
     for part, warning in zip(
@@ -37,7 +37,7 @@ def test_cores_of_one_kind(core_mhz: dict[str, float]) -> None:
     assert mixed_cores(core_mhz) is None
 
 
-def test_cores_of_two_kinds_name_the_fast_ones() -> None:
+def test_the_mask_of_the_fast_cores_is_suggested() -> None:
     core_mhz = {str(core): 1800.0 for core in range(4)} | {"4": 2400.0, "5": 2400.0}
     told = mixed_cores(core_mhz)
     assert told is not None

@@ -1,4 +1,4 @@
-"""Summaries against numpy, the median's interval, ratios, and the way to JSON and back."""
+"""Statistics against numpy, the median's interval, ratios, and the JSON round trip."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_no_latency_is_an_error() -> None:
 
 
 @given(st.integers(1, 500))
-def test_the_interval_is_the_narrowest_that_covers(count: int) -> None:
+def test_the_interval_is_the_narrowest_with_the_confidence(count: int) -> None:
     def coverage(low: int) -> float:
         return 1 - 2 * sum(comb(count, k) for k in range(low + 1)) / 2**count
 
@@ -133,14 +133,14 @@ def test_the_interval_of_many_values(count: int) -> None:
     assert (high - low) / count**0.5 == pytest.approx(1.96, abs=0.1)
 
 
-def test_the_interval_holds_the_true_median_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_true_median_with_its_confidence() -> None:
     rng = np.random.default_rng(0)
     samples = rng.lognormal(size=(2000, 25))
     intervals = [median_interval(sample) for sample in samples]
     assert np.mean([low <= 1.0 <= high for low, high in intervals]) > 0.94
 
 
-def test_a_steady_median_is_stable_and_a_wandering_one_is_not() -> None:
+def test_a_constant_median_is_stable_and_a_drifting_one_is_not() -> None:
     rng = np.random.default_rng(1)
     steady = [rng.normal(10, 0.05, 20).tolist() for _ in range(12)]
     wandering = [rng.normal(level, 0.05, 20).tolist() for level in np.linspace(8, 12, 12)]
@@ -157,13 +157,13 @@ def test_too_few_blocks_are_never_stable() -> None:
 
 
 @given(measurements)
-def test_json_and_back(measurement: Measurement) -> None:
+def test_a_json_round_trip(measurement: Measurement) -> None:
     table = json.loads(json.dumps(measurement.to_dict()))
     assert table["latency"]["stable"] == measurement.stable
     assert Measurement.from_dict(table) == measurement
 
 
-def test_the_moment_is_kept_and_old_files_have_none() -> None:
+def test_the_time_is_kept_and_old_files_have_none() -> None:
     measurement = measured("a", [[1.0]])
     assert datetime.fromisoformat(measurement.measured).tzinfo == UTC
     table = measurement.to_dict() | {"measured": "2026-01-02T03:04:05Z"}

@@ -1,4 +1,4 @@
-"""Layers by name: the alignment with XNNPACK's operations, and the whole way with the runtime."""
+"""Names of layers, the alignment with XNNPACK's operations, and profiling with the runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def graph(*operators: tuple[str, str]) -> SubgraphInfo:
-    """A subgraph of operators, each with its name and its output's."""
+    """A subgraph of operators, each with its name and the name of its output."""
     tensors = tuple(TensorInfo(output, "FLOAT32", (1,), 0, 0) for _, output in operators)
     infos = tuple(OperatorInfo(name, 1, (), (i,)) for i, (name, _) in enumerate(operators))
     return SubgraphInfo("tokens_8", {}, {}, tensors, infos)
@@ -72,12 +72,12 @@ def test_layers_are_named_after_their_tensors(tensor: str, expected: str) -> Non
         ("ADD", "", []),
     ],
 )
-def test_operations_find_their_operators(operators: str, kinds: str, places: list) -> None:
+def test_operations_are_aligned_with_operators(operators: str, kinds: str, places: list) -> None:
     named = [kind for kind in kinds.split("|") if kind]
     assert operations.align(operators.split(), named) == places
 
 
-def test_times_come_by_layer_in_the_order_of_the_graph() -> None:
+def test_times_by_layer_are_in_the_order_of_the_graph() -> None:
     subgraph = graph(
         ("ADD", "embeddings/add"),
         ("GATHER", "embeddings/token"),
@@ -102,13 +102,13 @@ def test_times_come_by_layer_in_the_order_of_the_graph() -> None:
     )
 
 
-def test_a_node_of_the_runtime_itself_has_no_layer() -> None:
+def test_an_inserted_node_has_no_layer() -> None:
     events = [outer(0, "RESHAPE"), outer(7, "SomeDelegate", 9.0)]
     named = operations.name_operations(graph(("RESHAPE", "ids")), events)
     assert named[1] == OperationTime("", "SomeDelegate", 0.009, 1)
 
 
-def test_what_whole_microseconds_cut_off_is_given_back() -> None:
+def test_the_truncation_to_microseconds_is_corrected() -> None:
     events = [inner("Add", 3.0), inner("Add", 0.0), inner("Add", 0.0), outer(0, us=2.0)]
     times = [event["us"] for event in operations.with_cut_off(events, whole_us=6.3)]
     assert times == pytest.approx([3.5, 0.4, 0.4, 2.0])
@@ -120,7 +120,7 @@ def test_what_whole_microseconds_cut_off_is_given_back() -> None:
 
 
 class Answering:
-    """A runner that says what it is told to."""
+    """A runner with given responses."""
 
     def __init__(self, plain_ms: float, events: list[dict]) -> None:
         self.answer = {"plain_ms": plain_ms, "operations": events}
@@ -131,7 +131,7 @@ class Answering:
 
 
 @pytest.mark.parametrize(("plain_ms", "doubts"), [(0.1, 0), (0.104, 0), (0.2, 1), (0.05, 1)])
-def test_a_sum_that_misses_the_call_is_told(plain_ms: float, doubts: int) -> None:
+def test_a_sum_that_differs_from_the_call_is_a_warning(plain_ms: float, doubts: int) -> None:
     subgraph, events = graph(("ADD", "sum")), [inner("Add (ND)", 99.5)]
     process = Answering(plain_ms, events)
     times, told = operations.time_operations(process, {"signature": "tokens_8"}, subgraph)
@@ -140,7 +140,7 @@ def test_a_sum_that_misses_the_call_is_told(plain_ms: float, doubts: int) -> Non
     assert all("add up to" in line and "Next: " in line for line in told)
 
 
-def test_the_runtime_tells_each_operation(
+def test_the_runtime_reports_each_operation(
     runner_process: RunnerProcess, tiny: TinyClassifier, dynamic: TinyClassifier
 ) -> None:
     program = str(operations.runner_extension().path)
@@ -163,7 +163,7 @@ def test_the_runtime_tells_each_operation(
         assert sum(time.latency_ms for time in times) > 0
 
 
-def test_a_file_with_no_signature_is_told_too(
+def test_a_file_without_signatures_is_profiled(
     runner_process: RunnerProcess, no_signature: TinyClassifier
 ) -> None:
     runner_process.request("extend", program=str(operations.runner_extension().path))
@@ -173,7 +173,7 @@ def test_a_file_with_no_signature_is_told_too(
     assert len(times) == len(subgraph.operators)
 
 
-def test_an_older_runtime_says_what_is_needed(
+def test_an_older_runtime_is_an_error_with_the_fix(
     tmp_path: Path, runner_process: RunnerProcess
 ) -> None:
     source = Path(operations.runner_extension().path).read_text(encoding="utf-8")

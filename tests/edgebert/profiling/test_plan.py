@@ -57,7 +57,7 @@ def test_our_manifest_is_read(with_text: Path) -> None:
     assert (file.task.name, file.answers, file.max_length) == ("classification", True, 16)
 
 
-def test_all_bad_files_are_said_at_once(tiny: TinyClassifier, tmp_path: Path) -> None:
+def test_one_error_lists_all_bad_files(tiny: TinyClassifier, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         read_model_files([tmp_path / "none.tflite", tiny.path, tmp_path])
     assert "none.tflite" in str(caught.value)
@@ -84,7 +84,7 @@ def test_names_are_short_and_unique(paths: list[str], names: tuple[str, ...]) ->
     assert short_names([Path(path) for path in paths]) == names
 
 
-def test_all_lengths_come_in_order_with_the_models_side_by_side() -> None:
+def test_lengths_are_sorted_with_the_models_side_by_side() -> None:
     assert planned([A, B], {"a": FIXED, "b": FIXED}) == [
         ("a", "tokens_8", 8),
         ("b", "tokens_8", 8),
@@ -93,31 +93,31 @@ def test_all_lengths_come_in_order_with_the_models_side_by_side() -> None:
     ]
 
 
-def test_lengths_pick_signatures() -> None:
+def test_lengths_select_signatures() -> None:
     assert planned([A], {"a": FIXED}, (16,)) == [("a", "tokens_16", 16)]
 
 
-def test_a_dynamic_signature_takes_the_lengths_of_the_others() -> None:
+def test_a_dynamic_signature_uses_the_lengths_of_the_others() -> None:
     assert planned([A, B], {"a": FIXED, "b": DYNAMIC})[1::2] == [
         ("b", "tokens_dynamic", 8),
         ("b", "tokens_dynamic", 16),
     ]
 
 
-def test_a_dynamic_signature_alone_stops_at_the_longest_text_it_takes() -> None:
+def test_a_single_dynamic_signature_stops_at_its_maximum_length() -> None:
     short = model_file("a", max_length=40)
     assert [length for *_, length in planned([short], {"a": DYNAMIC})] == [16, 32]
     assert [length for *_, length in planned([A], {"a": DYNAMIC})] == [16, 32, 64, 128]
 
 
-def test_signatures_of_other_makers() -> None:
+def test_signatures_of_other_programs() -> None:
     signatures = {"serving_default": entry(64), "extra": entry(None)}
     assert planned([A], {"a": signatures}) == [("a", "serving_default", 64), ("a", "extra", None)]
     assert planned([A], {"a": {"": entry(8)}}) == [("a", None, 8)]
     assert planned([A], {"a": signatures | FIXED}) == planned([A], {"a": FIXED})
 
 
-def test_lengths_that_no_file_has_are_refused_all_at_once() -> None:
+def test_one_error_lists_all_missing_lengths() -> None:
     with pytest.raises(UsageError) as caught:
         planned([A, B], {"a": FIXED, "b": {"tokens_32": entry(32)}}, (8, 99))
     message = str(caught.value)

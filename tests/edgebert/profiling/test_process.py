@@ -1,4 +1,4 @@
-"""What happens when the other side dies, hangs or babbles."""
+"""Benchmark programs that end, hang or return invalid data."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def test_a_program_that_cannot_start() -> None:
         RunnerProcess(["/no/such/program"], "mine")
 
 
-def test_a_program_that_dies_leaves_its_last_lines(program: Program) -> None:
+def test_the_error_of_a_dead_program_has_its_last_lines(program: Program) -> None:
     dying = program("import sys; input(); print('out of stars', file=sys.stderr); sys.exit(3)")
     with pytest.raises(EdgebertError, match=r"(?s)stand-in: .*'load'.*exit code 3.*out of stars"):
         dying.request("load")
 
 
-def test_a_program_that_was_dead_before(program: Program) -> None:
+def test_a_program_that_ended_before(program: Program) -> None:
     dead = program("raise SystemExit('nothing here')")
     dead._process.wait()
     with pytest.raises(EdgebertError, match=r"(?s)exit code 1.*nothing here"):
         dead.request("hello")
 
 
-def test_a_program_that_crashes_is_named_by_its_signal(program: Program) -> None:
+def test_the_error_of_a_crash_names_the_signal(program: Program) -> None:
     crashing = program("import os, signal; input(); os.kill(os.getpid(), signal.SIGSEGV)")
     with pytest.raises(EdgebertError, match="signal SIGSEGV"):
         crashing.request("run")
@@ -45,12 +45,12 @@ def test_only_the_last_lines_are_shown(program: Program) -> None:
     assert "line 80" not in str(caught.value)
 
 
-def test_a_program_that_answers_no_json(program: Program) -> None:
+def test_a_response_without_json(program: Program) -> None:
     with pytest.raises(EdgebertError, match=r"line of JSON.*hello there"):
         program("input(); print('hello there')").request("hello")
 
 
-def test_a_program_that_hangs_is_ended(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_program_is_killed(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "ANSWER_TIMEOUT_SECONDS", 0.2)
     with pytest.raises(EdgebertError, match=r"no answer for 0.2 s"):
         program("import time; input(); time.sleep(60)").request("run")

@@ -1,4 +1,4 @@
-"""The qemu-arm64 target: a real emulator and a real arm64 Python, made in the user's cache.
+"""The qemu-arm64 target with a real emulator and a real arm64 Python in the user's cache.
 
 How the folder is made is tested apart, with programs of our own on the PATH and no network.
 """
@@ -47,7 +47,7 @@ def emulator() -> Emulator:
 
 @pytest.fixture(scope="session")
 def root(emulator: Emulator) -> Path:
-    """The arm64 Python: a few seconds from the cache, else fetched."""
+    """The arm64 Python from the cache, or a new one."""
     try:
         return arm64_root(emulator.prove)
     except EdgebertError as error:
@@ -56,14 +56,14 @@ def root(emulator: Emulator) -> Path:
 
 
 def dataset(path: Path, texts: tuple[str, ...] = TEXTS) -> Dataset:
-    """Texts with the labels that the model gives them here."""
+    """Texts with the labels that the model predicts on this machine."""
     predictor = open_predictor(path)
     rows = tuple(Example(text, predictor.classify(text)[0]) for text in texts)
     return Dataset("own answers", rows, Path("none"), "0" * 64)
 
 
 @pytest.mark.parametrize("cpu", qemu.CPUS)
-def test_a_float_file_gives_this_machines_scores(cpu: str, root: Path, with_text: Path) -> None:
+def test_a_float_file_has_the_scores_of_this_machine(cpu: str, root: Path, with_text: Path) -> None:
     target = open_target(cpu, TargetSettings())
     outcome = target.profile(Job((with_text,), ProfileSettings(), check=dataset(with_text)))
     (check,) = outcome.checks
@@ -78,7 +78,7 @@ def test_a_float_file_gives_this_machines_scores(cpu: str, root: Path, with_text
     assert "No latency is given" in note
 
 
-def test_an_int8_file_gives_this_machines_labels(
+def test_an_int8_file_has_the_labels_of_this_machine(
     root: Path, tiny_model: TaskModel, tmp_path: Path
 ) -> None:
     settings = [
@@ -97,7 +97,7 @@ def test_an_int8_file_gives_this_machines_labels(
         assert check.passed
 
 
-def test_a_wrong_kernel_is_found(
+def test_a_wrong_kernel_is_detected(
     emulator: Emulator, root: Path, tiny_model: TaskModel, tmp_path: Path
 ) -> None:
     if not qemu.FIRST_SME <= emulator.version < qemu.RIGHT_SME:
@@ -110,7 +110,7 @@ def test_a_wrong_kernel_is_found(
     assert check.logit_error > 100 * check.rounding_error
 
 
-def test_the_command_says_why_there_is_no_latency(
+def test_the_command_explains_the_missing_latency(
     root: Path, with_text: Path, tmp_path: Path
 ) -> None:
     rows = "".join(f"{e.text}\t{e.label}\n" for e in dataset(with_text, TEXTS[:3]).examples)
@@ -125,7 +125,7 @@ def test_the_command_says_why_there_is_no_latency(
     assert "No latency is given" in check["notes"][0]
 
 
-def test_the_guest_is_arm64_alone_and_writes_nothing(emulator: Emulator, root: Path) -> None:
+def test_the_guest_is_arm64_and_writes_no_files(emulator: Emulator, root: Path) -> None:
     before = sorted(root.rglob("*"))
     source = (
         "import platform, sys, numpy; print(platform.machine(), sys.flags.isolated, "
@@ -158,7 +158,7 @@ def test_nothing_to_check_is_an_error(emulator: Emulator, with_text: Path) -> No
         open_target("", TargetSettings()).profile(Job((with_text,), ProfileSettings()))
 
 
-def test_an_arm64_machine_has_the_real_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arm64_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(qemu.platform, "machine", lambda: "aarch64")
     with pytest.raises(UsageError, match="--target cpu runs the real kernels"):
         open_target("", TargetSettings())
@@ -169,7 +169,7 @@ def test_an_arm64_machine_has_the_real_kernels(monkeypatch: pytest.MonkeyPatch) 
 
 @dataclass(frozen=True)
 class Tools:
-    """A folder that is all of the PATH."""
+    """A folder that is the only one on PATH."""
 
     folder: Path
     cache: Path
@@ -205,7 +205,7 @@ def fake_qemu(tools: Tools, version: str, code: int = 0) -> None:
     )
 
 
-def test_no_qemu_is_said(tools: Tools) -> None:
+def test_missing_qemu_is_an_error(tools: Tools) -> None:
     with pytest.raises(EdgebertError, match=r"Received: none\. Next: .*qemu-user-static"):
         open_target("", TargetSettings())
 
@@ -221,30 +221,30 @@ def test_no_qemu_is_said(tools: Tools) -> None:
         ("7.2.22", "cortex-a53", "cortex-a53"),
     ],
 )
-def test_wrong_products_of_older_emulators_are_off(
+def test_sme_is_disabled_on_older_emulators(
     version: str, asked: str, taken: str, tools: Tools
 ) -> None:
     fake_qemu(tools, version)
     assert find_emulator(asked).cpu == taken
 
 
-def test_an_unknown_processor_is_said_with_those_there_are(tools: Tools) -> None:
+def test_an_unknown_processor_lists_the_known_ones(tools: Tools) -> None:
     fake_qemu(tools, "7.2.22")
     with pytest.raises(UsageError, match=r"cortex-a53, max\. Received: snapdragon"):
         find_emulator("snapdragon")
     tools.add("qemu-aarch64-static", "echo hello")
-    with pytest.raises(EdgebertError, match="tells no version"):
+    with pytest.raises(EdgebertError, match="Expected a version"):
         find_emulator("max")
 
 
-def test_all_missing_tools_are_said(tools: Tools) -> None:
+def test_one_error_lists_all_missing_tools(tools: Tools) -> None:
     tools.add("dpkg-deb", "exit 0")
     with pytest.raises(EdgebertError, match=r"no apt-get, tar on the path.*--arm64-root.*ssh"):
         arm64_root(nothing)
     assert not tools.cache.exists()
 
 
-def test_no_pip_is_said(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pip_is_an_error(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in making.TOOLS:
         tools.add(name, "exit 0")
     monkeypatch.setattr(making.importlib.util, "find_spec", lambda name: None)
@@ -253,11 +253,11 @@ def test_no_pip_is_said(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def nothing(root: Path) -> None:
-    """Any folder will do."""
+    """Accepts any folder."""
 
 
 def add_apt(tools: Tools, debs: Path) -> None:
-    """An apt-get that has the packages of a folder; it refuses a configuration that isn't ours."""
+    """An apt-get that serves the packages of a folder and refuses other configurations."""
     tools.add_real("dpkg-deb", "tar", "cp", "grep")
     tools.add(
         "apt-get",
@@ -270,7 +270,7 @@ def add_apt(tools: Tools, debs: Path) -> None:
 
 @pytest.fixture
 def debs(tmp_path: Path) -> Path:
-    """A package with the layout of older systems: libraries in /lib, and documents."""
+    """A package with the layout of older systems: libraries in /lib, and documentation."""
     content, folder = tmp_path / "content", tmp_path / "debs"
     files = {
         "DEBIAN/control": "Package: p\nVersion: 1\nArchitecture: arm64\nMaintainer: t <t@t>\n"
@@ -294,7 +294,7 @@ def debs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pip_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A pip that writes down what it was asked for."""
+    """A pip that stores its arguments."""
     script = tmp_path / "python"
     script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/pip\n', encoding="utf-8")
     script.chmod(0o755)
@@ -333,7 +333,7 @@ def raise_error(root: Path) -> None:
 @pytest.mark.parametrize(
     ("prove", "error"), [(raise_interrupt, KeyboardInterrupt), (raise_error, EdgebertError)]
 )
-def test_nothing_half_made_stays(
+def test_a_failure_leaves_no_partial_folder(
     prove: Callable[[Path], None],
     error: type[BaseException],
     debs: Path,
@@ -346,7 +346,7 @@ def test_nothing_half_made_stays(
     assert os.listdir(tools.cache) == []
 
 
-def test_of_two_processes_the_faster_one_is_taken(
+def test_the_folder_of_the_faster_process_is_used(
     debs: Path, tools: Tools, pip_calls: Path
 ) -> None:
     add_apt(tools, debs)
@@ -367,7 +367,7 @@ def test_of_two_processes_the_faster_one_is_taken(
         ("python", "echo no matching distribution >&2; exit 1", r"pip .*3\.99.*no matching.*index"),
     ],
 )
-def test_what_a_tool_says_is_in_the_error(
+def test_the_error_has_the_output_of_the_tool(
     tool: str, script: str, words: str, debs: Path, tools: Tools, pip_calls: Path
 ) -> None:
     add_apt(tools, debs)
@@ -383,7 +383,9 @@ def test_what_a_tool_says_is_in_the_error(
     assert os.listdir(tools.cache) == []
 
 
-def test_a_runtime_that_does_not_load_is_said(debs: Path, tools: Tools, pip_calls: Path) -> None:
+def test_a_runtime_that_does_not_load_is_an_error(
+    debs: Path, tools: Tools, pip_calls: Path
+) -> None:
     fake_qemu(tools, "7.2.22", code=139)
     add_apt(tools, debs)
     with pytest.raises(EdgebertError, match=r"can't load.*139.*signal 11.*Next: try a newer qemu"):
@@ -401,7 +403,7 @@ arm64_root(print)
 """
 
 
-def test_ctrl_c_ends_apt_and_leaves_nothing(debs: Path, tools: Tools, tmp_path: Path) -> None:
+def test_ctrl_c_ends_apt_and_leaves_no_files(debs: Path, tools: Tools, tmp_path: Path) -> None:
     add_apt(tools, debs)
     tools.add_real("sleep")
     (tools.folder / "apt-get").unlink()

@@ -1,4 +1,4 @@
-"""What rounding does to a file's scores, and checks that are held against it."""
+"""The effect of rounding on a file's scores, and device checks that use it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgebert.exporting.artifact import export
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel
 from edgebert.profiling.device_check import LARGEST_ROUNDINGS, DeviceCheck, HostReference
-from edgebert.profiling.rounding import LARGEST_MOVE, moved, number_error, rounding_error
+from edgebert.profiling.rounding import MAX_ULPS, number_error, perturb_vectors, rounding_error
 from edgebert.settings import ExportSettings
 
 TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it on")
@@ -45,7 +45,7 @@ def reference(files: dict[str, Path]) -> HostReference:
 
 
 def constants(data: bytes) -> dict[str, tuple[int, int, np.ndarray]]:
-    """Type, number of axes and bytes of the tensors that have a value, by name."""
+    """Type, number of axes and bytes of the constant tensors, by name."""
     model = schema.Model.GetRootAsModel(data, 0)
     graph = model.Subgraphs(0)
     tensors = [graph.Tensors(place) for place in range(graph.TensorsLength())]
@@ -60,9 +60,9 @@ def constants(data: bytes) -> dict[str, tuple[int, int, np.ndarray]]:
     }
 
 
-def test_only_biases_move_and_only_by_their_last_bits(files: dict[str, Path]) -> None:
+def test_only_the_last_bits_of_biases_change(files: dict[str, Path]) -> None:
     data = files["dynamic-int8"].read_bytes()
-    before, after = constants(data), constants(moved(data, 0))
+    before, after = constants(data), constants(perturb_vectors(data, 0))
     largest = []
     for name, (kind, axes, value) in before.items():
         if (kind, axes) == (schema.TensorType.FLOAT32, 1):
@@ -70,23 +70,23 @@ def test_only_biases_move_and_only_by_their_last_bits(files: dict[str, Path]) ->
             largest.append(np.abs(steps).max())
         else:
             np.testing.assert_array_equal(after[name][2], value)
-    assert max(largest) == LARGEST_MOVE
-    assert len(moved(data, 0)) == len(data)
-    assert moved(data, 0) == moved(data, 0) != moved(data, 1)
+    assert max(largest) == MAX_ULPS
+    assert len(perturb_vectors(data, 0)) == len(data)
+    assert perturb_vectors(data, 0) == perturb_vectors(data, 0) != perturb_vectors(data, 1)
 
 
-def test_zeros_and_the_largest_numbers_stay(files: dict[str, Path]) -> None:
+def test_zeros_and_the_largest_numbers_do_not_change(files: dict[str, Path]) -> None:
     data = bytearray(files["float32"].read_bytes())
     bias = "layer_0/attention/query_key_value/bias"
     odd = (0.0, -0.0, np.inf, -np.inf, np.finfo(np.float32).max)
     constants(data)[bias][2].view(np.float32)[: len(odd)] = odd  # shares the memory of `data`
     for seed in range(4):
-        after = constants(moved(bytes(data), seed))[bias][2].view(np.float32)
+        after = constants(perturb_vectors(bytes(data), seed))[bias][2].view(np.float32)
         np.testing.assert_array_equal(after[: len(odd)], odd)
         assert (after != constants(data)[bias][2].view(np.float32)).any()
 
 
-def test_int8_files_move_far_more_than_float_files(files: dict[str, Path]) -> None:
+def test_rounding_affects_int8_files_more_than_float_files(files: dict[str, Path]) -> None:
     words, rng = " ".join(TEXTS).split(), np.random.default_rng(0)
     texts = [" ".join(rng.choice(words, 14)) for _ in range(400)]
     errors = {}
@@ -97,7 +97,7 @@ def test_int8_files_move_far_more_than_float_files(files: dict[str, Path]) -> No
     assert errors["dynamic-int8"] > 50 * errors["float32"]
 
 
-def test_logits_have_no_zero_of_their_own() -> None:
+def test_a_constant_offset_of_logits_is_no_error() -> None:
     logits = [np.array([[1.0, 2.0, 4.0]]), np.array([[0.0, 1.0, 5.0]])]
     lifted = [logits[0] + 3.0, logits[1] - 2.0]
     assert number_error(logits, lifted, distributions=True) == pytest.approx(0)
@@ -106,19 +106,19 @@ def test_logits_have_no_zero_of_their_own() -> None:
     assert number_error(logits, others, distributions=True) == pytest.approx(np.sqrt(2 / 6))
 
 
-def test_what_both_rule_out_is_no_difference() -> None:
+def test_equal_infinities_are_no_difference() -> None:
     ours = [np.array([[0.0, -np.inf]])]
     assert number_error(ours, ours, distributions=True) == 0
     assert not number_error(ours, [np.array([[0.0, -3.0]])], distributions=True) < np.inf
 
 
 def answer(reference: HostReference, error: float) -> DeviceCheck:
-    """A device whose logits are this machine's, one up and one down by so much."""
+    """A device whose logits differ by this value, one up and one down."""
     logits = [numbers[0] + error * np.array([1.0, -1.0, 0.0]) for numbers in reference.numbers]
     return reference.compare([np.exp(row) / np.exp(row).sum() for row in logits], FACTS)
 
 
-def test_scores_that_differ_are_held_against_rounding(reference: HostReference) -> None:
+def test_different_scores_are_compared_with_rounding(reference: HostReference) -> None:
     vars(reference)["rounding_error"] = 0.02
     near = answer(reference, 0.02)
     assert near.max_score_error > 1e-3 and near.logit_error == pytest.approx(0.02 * (2 / 3) ** 0.5)
@@ -131,12 +131,12 @@ def test_scores_that_differ_are_held_against_rounding(reference: HostReference) 
     assert DeviceCheck.from_dict(near.to_dict()) == near
 
 
-def test_the_same_scores_need_no_rounding(reference: HostReference) -> None:
+def test_equal_scores_need_no_rounding_error(reference: HostReference) -> None:
     same = answer(reference, 1e-5)
     assert same.passed and same.notes == () and same.rounding_error is None
     assert "rounding_error" not in vars(reference)
 
 
-def test_no_number_never_passes(reference: HostReference) -> None:
+def test_nan_never_passes(reference: HostReference) -> None:
     check = reference.compare(np.full((len(TEXTS), 3), np.nan), FACTS)
     assert not check.passed

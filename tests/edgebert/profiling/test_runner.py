@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 RUNNER = Path(runner.__file__)
 
 
-def test_hello_tells_the_machine_and_the_runtime(runner_process: RunnerProcess) -> None:
+def test_hello_describes_the_machine_and_the_runtime(runner_process: RunnerProcess) -> None:
     facts = runner_process.request("hello")
     assert facts["runtime"]["name"] == "ai-edge-litert"
     assert facts["runtime"]["version"][0].isdigit()
@@ -47,7 +47,7 @@ def test_load_lists_signatures(runner_process: RunnerProcess, tiny: TinyClassifi
     }
 
 
-def test_run_times_as_many_calls_as_asked(
+def test_run_times_the_requested_number_of_calls(
     runner_process: RunnerProcess, tiny: TinyClassifier
 ) -> None:
     runner_process.request("load", model=str(tiny.path))
@@ -58,7 +58,7 @@ def test_run_times_as_many_calls_as_asked(
     assert result["wall_ms"] >= sum(result["latencies_ms"])
 
 
-def test_run_goes_on_for_min_seconds(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
+def test_run_continues_for_min_seconds(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
     runner_process.request("load", model=str(tiny.path))
     result = runner_process.request("run", signature="tokens_8", runs=1, min_seconds=0.02)
     assert len(result["latencies_ms"]) > 1
@@ -128,7 +128,7 @@ def test_a_file_with_no_signature_runs(
         ("serving_default_ids:0", "int32", None),
     ],
 )
-def test_made_up_inputs_suit_their_names(name: str, dtype: str, expected: set | None) -> None:
+def test_generated_inputs_match_their_names(name: str, dtype: str, expected: set | None) -> None:
     rng = np.random.default_rng(0)
     value = runner.made_up(name, [-1, -1], np.dtype(dtype), 64, rng)
     assert value.shape == (1, 64) and value.dtype == dtype
@@ -163,7 +163,7 @@ def test_memory_is_that_of_this_process(
         ({"op": "load"}, "model"),
     ],
 )
-def test_bad_requests_are_answered_and_the_program_goes_on(
+def test_the_program_continues_after_bad_requests(
     runner_process: RunnerProcess, tiny: TinyClassifier, request_fields: dict, part: str
 ) -> None:
     runner_process.request("load", model=str(tiny.path))
@@ -193,7 +193,7 @@ def talk(*lines: str) -> list[dict]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_lines_that_are_no_requests_are_answered() -> None:
+def test_invalid_lines_get_an_error_response() -> None:
     answers = talk("{", "[1]", '"x"', '{"op": "memory"}', '{"op": "exit"}', '{"op": "memory"}')
     assert [sorted(answer) for answer in answers] == [
         *[["error", "kind"]] * 3,
@@ -268,7 +268,7 @@ def write(root: Path, files: dict[str, object]) -> Path:
     return root
 
 
-def test_energy_is_of_all_packages_and_of_nothing_else(tmp_path: Path) -> None:
+def test_energy_is_the_sum_of_all_packages(tmp_path: Path) -> None:
     write(
         tmp_path,
         {
@@ -294,7 +294,7 @@ def test_energy_is_of_all_packages_and_of_nothing_else(tmp_path: Path) -> None:
     assert runner.energy_between(after, after) == 0
 
 
-def test_energy_that_may_not_be_read_is_unknown(tmp_path: Path) -> None:
+def test_unreadable_energy_is_unknown(tmp_path: Path) -> None:
     write(tmp_path, {"intel-rapl:0/name": "package-0"})  # a file that can't be opened reads as none
     counters = runner.energy_counters(str(tmp_path))
     assert list(counters.values()) == [None]
@@ -324,7 +324,7 @@ def test_sensors_give_the_hottest_zone_and_the_fastest_core(tmp_path: Path) -> N
     assert runner.sensors(str(tmp_path / "none")) == {"temperature_c": None, "frequency_mhz": None}
 
 
-def test_a_summary_stands_for_the_latencies(
+def test_a_summary_replaces_the_latencies(
     runner_process: RunnerProcess, tiny: TinyClassifier
 ) -> None:
     runner_process.request("load", model=str(tiny.path))
@@ -336,7 +336,7 @@ def test_a_summary_stands_for_the_latencies(
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores can't be chosen here")
-def test_the_program_keeps_to_its_cores(tiny: TinyClassifier) -> None:
+def test_the_program_runs_on_its_cores(tiny: TinyClassifier) -> None:
     core = runner.allowed_cores()[-1]
     command = [sys.executable, "-P", str(RUNNER), "--cpu-mask", f"{1 << core:x}"]
     with RunnerProcess(command, "pinned") as process:
@@ -349,7 +349,7 @@ def test_the_program_keeps_to_its_cores(tiny: TinyClassifier) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores can't be chosen here")
-def test_cores_that_are_not_there_are_refused() -> None:
+def test_missing_cores_are_refused() -> None:
     beyond = max(runner.allowed_cores()) + 900
     command = [sys.executable, "-P", str(RUNNER), "--cpu-mask", f"{1 << beyond:x}"]
     with (
@@ -360,7 +360,7 @@ def test_cores_that_are_not_there_are_refused() -> None:
     assert os.sched_getaffinity(0)  # the parent's are as they were
 
 
-def test_further_requests_come_from_a_file(runner_process: RunnerProcess, tmp_path: Path) -> None:
+def test_requests_are_added_from_a_file(runner_process: RunnerProcess, tmp_path: Path) -> None:
     program = tmp_path / "a1b2.tflite"  # as a board may name it
     program.write_text(
         "def requests(runner):\n"

@@ -1,4 +1,4 @@
-"""The ssh target against a real sshd on loopback, which is the board. No timing is asserted.
+"""The ssh target against a real sshd on loopback as the board. No timing is asserted.
 
 After each test the board's temporary folder must be empty, whatever happened.
 """
@@ -50,7 +50,7 @@ def job(quick: ProfileSettings, tiny: TinyClassifier) -> Job:
 
 @pytest.fixture
 def long_job(tiny: TinyClassifier) -> Job:
-    """One whose warm-up alone takes longer than any test."""
+    """A job whose warm-up takes longer than any test."""
     calls = {"warmup_runs": 10**9, "min_runs": 10**9}
     return Job((tiny.path,), ProfileSettings(**calls, max_seconds=5000.0, end_to_end=False))
 
@@ -93,7 +93,7 @@ def test_the_task_is_checked_on_the_board(board: LoopbackBoard, job: Job, with_t
     assert any("Text in, answer out is not timed on ssh:board" in w for w in measured.warnings)
 
 
-def test_a_file_goes_to_the_board_once(
+def test_a_file_is_copied_to_the_board_once(
     board: LoopbackBoard, job: Job, tiny: TinyClassifier, tmp_path: Path
 ) -> None:
     copy = tmp_path / 'a copy; of "it"\n.tflite'
@@ -111,7 +111,7 @@ def test_a_file_goes_to_the_board_once(
     assert sent == {"send runner (kB)", "send tiny (kB)"}
 
 
-def test_nothing_is_connected_for_a_job_that_makes_no_sense(job: Job) -> None:
+def test_an_invalid_job_does_not_connect(job: Job) -> None:
     nowhere = SshTarget(Address("no.such.host.invalid"), TargetSettings())
     with pytest.raises(UsageError, match="threads are 1 or more"):
         nowhere.profile(replace(job, settings=replace(job.settings, threads=(0,))))
@@ -154,19 +154,19 @@ def test_a_changed_host_key(board: LoopbackBoard, job: Job, more: str) -> None:
         board.profile(job)
 
 
-def test_a_key_that_the_board_does_not_take(board: LoopbackBoard, job: Job) -> None:
+def test_a_key_that_the_board_rejects(board: LoopbackBoard, job: Job) -> None:
     board.sshd.write_client_config(key="stranger_key")
     with pytest.raises(EdgebertError, match=r"(?s)Permission denied.*Next: .*ssh-copy-id -F "):
         board.profile(job)
 
 
-def test_a_board_that_is_not_there(job: Job) -> None:
+def test_a_missing_board(job: Job) -> None:
     target = open_target("127.0.0.1:1", TargetSettings(ssh_config="none"))
-    with pytest.raises(EdgebertError, match=r"(?s)Connection refused.*Next: see that an ssh"):
+    with pytest.raises(EdgebertError, match=r"(?s)Connection refused.*Next: check that an ssh"):
         target.profile(job)
 
 
-def test_a_board_that_says_nothing(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_that_does_not_respond(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh_connection, "LOGIN_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         target = open_target(
@@ -176,14 +176,14 @@ def test_a_board_that_says_nothing(job: Job, monkeypatch: pytest.MonkeyPatch) ->
             target.profile(job)
 
 
-def test_no_ssh_here(job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_ssh_is_an_error(job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EdgebertError, match=r"no `ssh` on PATH.*apt install openssh-client"):
         open_target("board", TargetSettings()).profile(job)
 
 
-def test_the_users_own_shared_connection_is_taken(board: LoopbackBoard) -> None:
-    """It may be the only way in: here the key is refused once the connection stands."""
+def test_the_shared_connection_of_the_user_is_used(board: LoopbackBoard) -> None:
+    """It may be the only way to connect: here the key is refused after the connection is open."""
     with tempfile.TemporaryDirectory(dir="/tmp") as sockets:
         shared = f"  ControlMaster auto\n  ControlPath {sockets}/s\n  ControlPersist yes\n"
         board.sshd.write_client_config(more=shared)
@@ -198,7 +198,7 @@ def test_the_users_own_shared_connection_is_taken(board: LoopbackBoard) -> None:
             subprocess.run([*ssh, "-O", "exit", "board"], check=True, capture_output=True)
 
 
-def test_settings_of_the_user_that_would_break_it_do_not(board: LoopbackBoard) -> None:
+def test_conflicting_settings_of_the_user_are_overridden(board: LoopbackBoard) -> None:
     odd = ("RemoteCommand uptime", "RequestTTY force", "LogLevel QUIET", "ControlPersist 60")
     forwarding = "LocalForward 127.0.0.1:1 127.0.0.1:2\n  ExitOnForwardFailure yes\n"
     board.sshd.write_client_config(more="".join(f"  {line}\n" for line in (*odd, forwarding)))
@@ -208,7 +208,7 @@ def test_settings_of_the_user_that_would_break_it_do_not(board: LoopbackBoard) -
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "50%d", "$HOME"])
-def test_a_socket_is_not_put_in_a_long_or_odd_folder(
+def test_the_socket_folder_has_a_short_plain_path(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", f"/t/{name}")
@@ -218,20 +218,20 @@ def test_a_socket_is_not_put_in_a_long_or_odd_folder(
 # What the board lacks.
 
 
-def test_a_board_with_no_room(board: LoopbackBoard, job: Job) -> None:
+def test_a_board_without_free_space(board: LoopbackBoard, job: Job) -> None:
     board.program("df", "echo Filesystem; echo disk 100 98 2 98% /")
     with pytest.raises(EdgebertError, match=r"MB free.*has 0 MB; /tmp has 0 MB.*make room"):
         board.profile(job)
 
 
-def test_a_write_that_fails_half_way(board: LoopbackBoard, job: Job) -> None:
-    """A limit on the size of files stands in for a disk that fills up."""
+def test_a_write_that_fails(board: LoopbackBoard, job: Job) -> None:
+    """A limit on the file size simulates a full disk."""
     board.program("cat", f'trap "" XFSZ; ulimit -f 8; exec {tool_here("cat")} "$@"')
     with pytest.raises(EdgebertError, match=r"was expected to hold runner.py.*[Ff]ile too large"):
         board.profile(job)
 
 
-def test_a_shell_that_is_not_silent(board: LoopbackBoard, job: Job) -> None:
+def test_a_shell_with_extra_output(board: LoopbackBoard, job: Job) -> None:
     board.program("sh", f'echo "Welcome!"; exec {tool_here("sh")} "$@"')
     with pytest.raises(EdgebertError, match=r"print nothing else.*Welcome!.*~/\.bashrc"):
         board.profile(job)
@@ -240,7 +240,7 @@ def test_a_shell_that_is_not_silent(board: LoopbackBoard, job: Job) -> None:
 # What goes wrong on the way.
 
 
-def test_a_connection_that_is_lost(board: LoopbackBoard, long_job: Job) -> None:
+def test_a_lost_connection(board: LoopbackBoard, long_job: Job) -> None:
     WhenBusy(board, board.sshd.cut_connections)
     with pytest.raises(EdgebertError, match=r"(?s)The connection to board was lost.*closed by"):
         board.profile(long_job)
@@ -248,7 +248,7 @@ def test_a_connection_that_is_lost(board: LoopbackBoard, long_job: Job) -> None:
 
 
 def test_a_program_that_the_board_kills(board: LoopbackBoard, long_job: Job) -> None:
-    """As one that is out of memory does."""
+    """Like a board that is out of memory."""
 
     def kill() -> None:
         os.kill(max(board.processes(), key=cpu_seconds), signal.SIGKILL)
@@ -258,7 +258,7 @@ def test_a_program_that_the_board_kills(board: LoopbackBoard, long_job: Job) -> 
         board.profile(long_job)
 
 
-def test_a_runner_ends_with_its_local_end(board: LoopbackBoard, job: Job) -> None:
+def test_a_runner_ends_with_its_local_process(board: LoopbackBoard, job: Job) -> None:
     with board.machine() as machine:
         with machine.start_runner("mine") as process:
             assert process.request("hello")["device"]["cores"] >= 1
@@ -286,10 +286,10 @@ profile([Path(sys.argv[1])], calls, target="ssh:board",
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_stays_when_this_program_is_ended(
+def test_no_files_remain_when_this_program_is_killed(
     board: LoopbackBoard, tiny: TinyClassifier, how: signal.Signals
 ) -> None:
-    """On a terminal Ctrl-C goes to the whole group: to the `ssh` of the runner too."""
+    """On a terminal Ctrl-C goes to the whole process group, also to the `ssh` of the runner."""
     with tempfile.TemporaryDirectory(dir="/tmp") as here:
         program = subprocess.Popen(
             [sys.executable, "-c", PROFILE, str(tiny.path), str(board.sshd.config)],
@@ -314,13 +314,13 @@ IPV6_ADDRESSES = st.ip_addresses(v=6).map(str)
 
 @hypothesis_settings(deadline=None)
 @given(st.builds(Address, NAMES | IPV6_ADDRESSES, st.just("") | NAMES, PORTS))
-def test_an_address_is_read_as_it_is_written(address: Address) -> None:
+def test_an_address_round_trip(address: Address) -> None:
     assert parse_address(str(address)) == address
 
 
 @hypothesis_settings(deadline=None)
 @given(st.text() | st.text("-@[]:%0129a o\n\\$;'\"`", max_size=12))
-def test_what_is_no_address_never_reaches_ssh(text: str) -> None:
+def test_invalid_addresses_never_reach_ssh(text: str) -> None:
     try:
         address = parse_address(text)
     except UsageError as error:
@@ -352,11 +352,11 @@ def test_what_is_no_address_never_reaches_ssh(text: str) -> None:
         ("board;reboot", "a host that is no plain name"),
     ],
 )
-def test_a_bad_address_says_why(text: str, problem: str) -> None:
+def test_the_error_of_a_bad_address_names_the_problem(text: str, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         open_target(text, TargetSettings())
 
 
-def test_an_ssh_configuration_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match="--ssh-config expects a file"):
+def test_a_missing_ssh_configuration() -> None:
+    with pytest.raises(UsageError, match="--ssh-config expects a configuration file"):
         open_target("board", TargetSettings(ssh_config="/no/such/config"))

@@ -1,4 +1,4 @@
-"""Runs without a pause: the curve, the choice of what is run, and what counts as a slowdown."""
+"""Sustained runs: points, the selected configuration, and the slowdown warning."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def curve(*p50_ms: float) -> list[SustainedPoint]:
     return [SustainedPoint(6.0 * (i + 1), 100, ms, 1.1 * ms) for i, ms in enumerate(p50_ms)]
 
 
-def test_the_curve_of_a_run(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
+def test_the_points_of_a_sustained_run(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
     runner_process.request("load", model=str(tiny.path))
     told: list[int] = []
     points = run_sustained(
@@ -48,7 +48,7 @@ def test_stretches_are_tenths_or_minutes(seconds: float, count: int) -> None:
     assert stretches(seconds) == count
 
 
-def test_a_page_that_gives_each_call_has_a_curve_too() -> None:
+def test_a_page_that_returns_each_call_has_points() -> None:
     class Page:
         def request(self, op: str, **fields: object) -> dict:
             return {"latencies_ms": [1.0, 2.0, 3.0], "wall_ms": 500.0, "cpu_ms": None}
@@ -70,11 +70,11 @@ def test_a_page_that_gives_each_call_has_a_curve_too() -> None:
         curve(2.6, 2.5, 2.2, 2.0, 2.0, 2.0),  # faster
     ],
 )
-def test_what_is_no_slowdown(points: list[SustainedPoint]) -> None:
+def test_noise_is_no_slowdown(points: list[SustainedPoint]) -> None:
     assert slowdown_warning(points) is None
 
 
-def test_a_slowdown_is_told_with_the_heat() -> None:
+def test_the_slowdown_warning_has_the_temperature() -> None:
     points = curve(2.0, 2.0, 2.1, 2.3, 2.5, 2.5)
     told = slowdown_warning(points)
     assert told is not None
@@ -92,7 +92,7 @@ def file_of(name: str) -> ModelFile:
     return ModelFile(Path(name), name, 1, 1, name, task, has_manifest=True, max_length=64)
 
 
-def test_which_length_is_run() -> None:
+def test_the_length_of_the_sustained_run() -> None:
     small, large = file_of("small"), file_of("large")
     plan = [Configuration(f, f"tokens_{n}", n) for n in (16, 32, 64) for f in (small, large)]
 
@@ -105,6 +105,6 @@ def test_which_length_is_run() -> None:
     assert lengths((), {}) == {"small": 16, "large": 16}
 
 
-def test_a_file_without_lengths_is_run_as_it_is() -> None:
+def test_a_file_without_lengths_keeps_its_configuration() -> None:
     plan = [Configuration(file_of("image"), None, None)]
     assert sustained_configurations(plan, (), {}) == plan

@@ -13,7 +13,7 @@ from edgebert.reporting.report import Report
 from edgebert.reporting.writing import write_report
 from tests.edgebert.reporting.examples import FILES, everywhere, parts
 from tests.edgebert.reporting.test_merging import of
-from tests.judges.chromium import Chromium, Page
+from tests.judges.chromium import Chromium, Page, Viewport
 
 PHONE_WIDTH = 390
 LONG = "a_model_with_a_name_that_goes_on_and_on_" * 4
@@ -72,7 +72,8 @@ def page_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 @pytest.fixture(params=["light", "dark"])
 def phone(request: pytest.FixtureRequest, chromium: Chromium, page_file: Path) -> Iterator[Page]:
     dark = request.param == "dark"
-    page = chromium.open(page_file.as_uri(), width=PHONE_WIDTH, height=844, mobile=True, dark=dark)
+    viewport = Viewport(PHONE_WIDTH, 844, mobile=True, dark=dark)
+    page = chromium.open(page_file.as_uri(), viewport)
     page.wait_for("document.readyState === 'complete'")
     yield page
     page.close()
@@ -102,7 +103,7 @@ def test_the_page_loads_nothing_else(phone: Page, page_file: Path) -> None:
 
 
 def test_a_wide_screen_has_plots_side_by_side(chromium: Chromium, page_file: Path) -> None:
-    page = chromium.open(page_file.as_uri(), width=1200, height=900)
+    page = chromium.open(page_file.as_uri(), Viewport(1200, 900))
     page.wait_for("document.readyState === 'complete'")
     assert page.evaluate("document.scrollingElement.scrollWidth") == 1200
     assert page.evaluate(OUTSIDE) == []

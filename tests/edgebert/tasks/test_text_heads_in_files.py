@@ -24,7 +24,7 @@ from edgebert.models.litert_runtime import load_interpreter
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import DataSettings, ExportSettings
 from edgebert.tasks import task_named
-from tests.judges import mediapipe_classifier
+from tests.judges import mediapipe_tasks
 
 TASKS = ("pairs", "multi-label", "regression")
 OUTPUT = {"pairs": PROBABILITIES, "multi-label": PROBABILITIES, "regression": SCORE}
@@ -174,7 +174,7 @@ def test_mediapipe_gives_each_label_its_own_score(
     settings = ExportSettings(recipe="dynamic-int8", length=32)
     path = export(tiny_task_model("multi-label"), tmp_path / "m.tflite", settings).path
     texts = ["turn on the lights and play music", "set a timer", "x"]
-    judged = mediapipe_classifier.classify(mediapipe_python, path, texts)
+    judged = mediapipe_tasks.classify(mediapipe_python, path, texts)
     for theirs, own in zip(judged, predict(open_predictor(path), texts), strict=True):
         assert theirs == pytest.approx(own["probabilities"], abs=1e-5)
         assert sum(theirs.values()) != pytest.approx(1, abs=1e-3)
