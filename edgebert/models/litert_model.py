@@ -23,7 +23,7 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import Runtime, Signature, open_runtime
 from edgebert.tasks import task_named
-from edgebert.tasks.classification import log_softmax
+from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Decoding, Features, ModelFacts
 
 MANIFEST_NAME = "EDGEBERT_MANIFEST"

@@ -216,11 +216,40 @@ def latency_tables(measurements: Sequence[Measurement]) -> tuple[Table, ...]:
     )
 
 
+_LATENCY_COLUMNS = ("p50", "p90", "p99", "spread", "ratio", "load", "first call", "peak memory")
+
+
 def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], on: str) -> Table:
     """One section per thread count and length, one row per model."""
-    order = {name: index for index, name in enumerate(dict.fromkeys(m.name for m in among))}
-    ordered = sorted(
-        chosen,
+    ordered = _by_configuration(chosen, [m.name for m in among])
+    threads = {m.threads for m in chosen}
+    rows: list[tuple[str, ...]] = []
+    sections: list[int] = []
+    previous: object = None
+    for m, name in zip(ordered, measurement_names(ordered), strict=True):
+        heading = ""
+        if configuration_of(m) != previous:
+            previous = configuration_of(m)
+            sections.append(len(rows))
+            heading = configuration_text(m) if len(threads) > 1 else workload_text(m)
+        rows.append((heading, name, *_latency_cells(m, among)))
+    thread_count = f", {threads_text(ordered[0].threads)}" if len(threads) == 1 else ""
+    return Table(
+        f"Latency in ms{on}{thread_count}",
+        ("timed", "model", *_LATENCY_COLUMNS),
+        tuple(rows),
+        texts=2,
+        sections=tuple(sections[1:]),
+    )
+
+
+def _by_configuration(
+    measurements: Sequence[Measurement], names: Sequence[str]
+) -> list[Measurement]:
+    """Sorted by thread count, kind, length, order of the model's name in `names`, and time."""
+    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    return sorted(
+        measurements,
         key=lambda m: (
             m.threads,
             m.kind == "end_to_end",
@@ -230,49 +259,19 @@ def _latency_table(chosen: Sequence[Measurement], among: Sequence[Measurement], 
             m.measured,
         ),
     )
-    threads = {m.threads for m in chosen}
-    rows: list[tuple[str, ...]] = []
-    sections: list[int] = []
-    group: object = None
-    for m, name in zip(ordered, measurement_names(ordered), strict=True):
-        configuration = configuration_of(m)
-        if configuration != group:
-            sections.append(len(rows))
-        rows.append(
-            (
-                (configuration_text(m) if len(threads) > 1 else workload_text(m))
-                if configuration != group
-                else "",
-                name,
-                ms_text(m.latency.p50_ms),
-                ms_text(m.latency.p90_ms),
-                ms_text(m.latency.p99_ms),
-                share_text(m.latency.block_spread),
-                ratio_text(latency_ratio(m, among)),
-                ms_text(m.load_ms),
-                ms_text(m.first_call_ms),
-                memory_text(m.peak_memory_bytes),
-            )
-        )
-        group = configuration
-    thread_count = f", {threads_text(ordered[0].threads)}" if len(threads) == 1 else ""
-    return Table(
-        f"Latency in ms{on}{thread_count}",
-        (
-            "timed",
-            "model",
-            "p50",
-            "p90",
-            "p99",
-            "spread",
-            "ratio",
-            "load",
-            "first call",
-            "peak memory",
-        ),
-        tuple(rows),
-        texts=2,
-        sections=tuple(sections[1:]),
+
+
+def _latency_cells(m: Measurement, among: Sequence[Measurement]) -> tuple[str, ...]:
+    """The cells of `_LATENCY_COLUMNS`."""
+    return (
+        ms_text(m.latency.p50_ms),
+        ms_text(m.latency.p90_ms),
+        ms_text(m.latency.p99_ms),
+        share_text(m.latency.block_spread),
+        ratio_text(latency_ratio(m, among)),
+        ms_text(m.load_ms),
+        ms_text(m.first_call_ms),
+        memory_text(m.peak_memory_bytes),
     )
 
 

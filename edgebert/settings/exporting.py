@@ -34,7 +34,7 @@ class ExportSettings:
         "Token lengths such as 16,32,64,128, one signature each; 'auto' chooses them for the texts "
         "of --lengths-from. Empty uses the default of the task, up to the model's maximum length.",
     )
-    length: int = setting(0, "Export one signature of this token length, instead of --lengths.")
+    length: int = setting(0, "Export one signature of this token length; 0 uses --lengths.")
     dynamic_length: bool = setting(
         False, "Export one signature for any token length, instead of --lengths."
     )

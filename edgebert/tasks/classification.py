@@ -18,6 +18,7 @@ from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks.app_readers import CLASSIFIER_READERS
 from edgebert.tasks.labelled_rows import LabelledRows
+from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Features, ModelFacts
 from edgebert.tasks.text_task import CLASSIFIER_LAYER as CLASSIFIER_LAYER
 from edgebert.tasks.text_task import TextTask, asked, line
@@ -114,12 +115,6 @@ def label_numbers(features: Features, labels: Sequence[str]) -> np.ndarray:
     """The place of each example's label: int32 `[examples]`."""
     places = {label: place for place, label in enumerate(labels)}
     return np.array([places[example.label] for example in features.examples], np.int32)
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log probabilities `[n, labels]` of logits `[n, labels]`, float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def class_weights(targets: np.ndarray, num_labels: int) -> np.ndarray:

@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from edgebert.tasks.probabilities import log_softmax
+
 MASK = "[MASK]"
 """What somebody types, whatever the vocabulary calls it."""
 KEPT_TOKENS = 10
 """Tokens that an answer has for each [MASK]."""
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Log probabilities of logits `[masks, vocab_size]`, float64."""
-    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
 def likeliest(logits: np.ndarray, tokens: Sequence[str]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.corpus_rows import CorpusRows, pack_corpus
-from edgebert.tasks.mask_filling import MASK, filled, likeliest, log_softmax
+from edgebert.tasks.mask_filling import MASK, filled, likeliest
 from edgebert.tasks.masked_rows import (
     JUDGE_SEED,
     NEXT_SENTENCE,
@@ -38,6 +38,7 @@ from edgebert.tasks.masked_rows import (
     PLACES as PLACES,
 )
 from edgebert.tasks.masking import MaskedEncoding, Masking, padded_places
+from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Decoding, Features, ModelFacts, Task, TrainingRows
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgebert.models.task_model import open_model
-from edgebert.tasks.classification import log_softmax
+from edgebert.tasks.probabilities import log_softmax
 from tests.converters.formats.test_huggingface_families import FOLDERS, assert_same_outputs
 from tests.golden.checkpoints import (
     CHECKPOINTS,

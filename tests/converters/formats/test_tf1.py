@@ -21,7 +21,7 @@ from converters.formats.weight_names import rows, turn_tf1
 from edgebert.errors import ModelError
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks import task_named
-from edgebert.tasks.classification import log_softmax
+from edgebert.tasks.probabilities import log_softmax
 from tests.conftest import random_checkpoint
 from tests.converters.formats.test_huggingface import assert_same_checkpoint
 from tests.converters.formats.test_huggingface_families import graph_outputs, masked_lm_outputs

@@ -27,7 +27,7 @@ from converters.tflite.quantized_matrix import QuantizedMatrix, int4_block, quan
 from converters.tflite.tflite_file import read_model
 from edgebert.models.litert_runtime import load_interpreter
 from edgebert.models.task_model import TaskModel
-from edgebert.tasks.classification import log_softmax
+from edgebert.tasks.probabilities import log_softmax
 from tests.conftest import random_checkpoint
 
 FLOAT = Precision("float32", "float32")

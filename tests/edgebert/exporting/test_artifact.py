@@ -21,7 +21,7 @@ from edgebert.exporting.recipe_trials import quantize
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import ExportSettings
-from edgebert.tasks.classification import log_softmax
+from edgebert.tasks.probabilities import log_softmax
 
 TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it on", "")
 
