@@ -44,9 +44,7 @@ class LayerStructure:
         return bool(self.heads.all() and self.neurons.all())
 
     def axes(self) -> Iterator[tuple[str, int, npt.NDArray[np.bool_]]]:
-        """Yields the name in the layer, the axis and the kept indexes (bool) of each affected
-        array.
-        """
+        """Yields name in the layer, axis and kept indexes (bool) of each affected array."""
         columns = np.repeat(self.heads, self.head_size)
         for part in ("query", "key", "value"):
             yield f"attention.{part}.kernel", 0, columns

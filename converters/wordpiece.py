@@ -56,9 +56,7 @@ class AddedToken:
 
     @classmethod
     def parse(cls, entry: object) -> AddedToken | None:
-        """Parses the JSON form of a token, a text or an object with flags; None for other
-        values.
-        """
+        """Parses a token in JSON, a text or an object with flags; None for other values."""
         if isinstance(entry, str) and entry:
             return cls(entry)
         if not isinstance(entry, dict):

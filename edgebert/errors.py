@@ -15,9 +15,7 @@ class EdgebertError(Exception):
 
 
 class UsageError(EdgebertError):
-    """Wrong usage, such as an invalid option or settings that contradict each other: exit code
-    2.
-    """
+    """Wrong usage, such as invalid or contradicting settings: exit code 2."""
 
     exit_code = 2
 

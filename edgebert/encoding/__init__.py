@@ -1,3 +1,1 @@
-"""Turns text into token ids: tokenizer, padded rows, token lengths, word splitting,
-augmentation.
-"""
+"""Turns text into token ids: tokenizer, padding, lengths, word splitting, augmentation."""

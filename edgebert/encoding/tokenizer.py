@@ -165,9 +165,7 @@ class Tokenizer:
         return tuple(type_ids) if self._segments else (0,) * len(type_ids)
 
     def _truncated(self, encoded: tokenizers.Encoding, max_length: int) -> Encoding:
-        """Cuts like `longest_first` of the library, which has it only as a tokenizer-wide
-        setting.
-        """
+        """Cuts like the library's `longest_first`, which is a setting of a whole tokenizer."""
         texts = encoded.n_sequences
         room = max_length - texts - 1
         if room < 0:

@@ -13,9 +13,7 @@ LATENCY, TEMPERATURE = 1, 2
 
 
 def sustained_curve(points: Sequence[SustainedPoint], prefix: str) -> str:
-    """Draws median latency with a band up to p90 over time, and the temperature as a dashed
-    line.
-    """
+    """Draws median latency with a band up to p90, and the temperature as a dashed line."""
     minutes = points[-1].seconds >= 120
     xs = [point.seconds / (60 if minutes else 1) for point in points]
     p50 = [point.p50_ms for point in points]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from converters.json_files import InvalidJsonError, parse_json
+from converters.json_files import MAX_BYTES, InvalidJsonError, parse_json
 from edgebert.errors import DataError, EdgebertError, ModelError
 from edgebert.models.litert_model import read_manifest
 from edgebert.profiling.comparison import FORMAT as COMPARISON_FORMAT
@@ -99,9 +99,7 @@ def read_sources(paths: Sequence[Path]) -> tuple[tuple[Source, ...], tuple[str, 
 
 
 def _files_of(path: Path) -> list[Path]:
-    """The files to read; the manifest next to a `.tflite` is left out, since the file has it
-    too.
-    """
+    """The files to read, without manifests next to their `.tflite`."""
     if not path.is_dir():
         return [path]
     found = [p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")]
@@ -119,9 +117,16 @@ def read_source(path: Path) -> Source:
 
     Raises:
         UnknownSourceError: No command of edgebert wrote the file.
-        DataError: The file is empty, truncated, or of a newer version; all problems are listed.
+        DataError: The file is empty, truncated, too large or of a newer version; all problems are
+            listed.
         OSError: The file can't be read.
     """
+    size_bytes = path.stat().st_size
+    if path.suffix != MODEL_SUFFIX and size_bytes > MAX_BYTES:
+        raise DataError(
+            f"expected at most {MAX_BYTES} bytes of JSON. Received: {size_bytes}. "
+            "Next: give the files of single runs."
+        )
     data = path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
     if path.suffix == MODEL_SUFFIX:

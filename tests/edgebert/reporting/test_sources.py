@@ -13,6 +13,7 @@ import pytest
 from converters.tflite.metadata import add_metadata_buffers
 from edgebert.errors import DataError
 from edgebert.models.litert_model import MANIFEST_NAME
+from edgebert.reporting import sources
 from edgebert.reporting.merging import merge_sources
 from edgebert.reporting.report import Report
 from edgebert.reporting.sources import Source, read_source, read_sources
@@ -219,6 +220,14 @@ def test_a_bad_file_is_an_error_with_its_reason(name: str, tmp_path: Path) -> No
         read_sources([path])
     message = str(caught.value)
     assert str(path) in message and reason in message and "Next:" in message
+
+
+def test_a_file_over_the_size_limit_is_an_error(
+    profiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "MAX_BYTES", 100)
+    with pytest.raises(DataError, match="expected at most 100 bytes"):
+        read_sources([profiled])
 
 
 def test_all_bad_files_are_named_at_once(profiled: Path, tmp_path: Path) -> None:
