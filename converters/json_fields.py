@@ -27,12 +27,12 @@ class Fields:
         self._content = content
         self.problems: list[str] = []
 
-    def whole(self, key: str, default: int | None = None) -> int:
-        """A whole number."""
+    def whole(self, key: str, default: int | None = None, *, least: int | None = None) -> int:
+        """A whole number; with `least`, at least that."""
         value = self._value(key, default)
-        if type(value) is int:
+        if type(value) is int and (least is None or value >= least):
             return value
-        self._wrong(key, "a whole number")
+        self._wrong(key, "a whole number" + ("" if least is None else f", at least {least}"))
         return default or 0
 
     def number(self, key: str, default: float | None = None) -> float:
@@ -69,6 +69,24 @@ class Fields:
             return tuple(value)
         self._wrong(key, "a list of texts")
         return default or ()
+
+    def table(self, key: str, default: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """An object."""
+        value = self._value(key, default)
+        if isinstance(value, Mapping):
+            return dict(value)
+        self._wrong(key, "an object")
+        return dict(default or {})
+
+    def tables(
+        self, key: str, default: tuple[Mapping[str, Any], ...] | None = None
+    ) -> tuple[dict[str, Any], ...]:
+        """A list of objects."""
+        value = self._value(key, default)
+        if isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value):
+            return tuple(map(dict, value))
+        self._wrong(key, "a list of objects")
+        return tuple(map(dict, default or ()))
 
     def _value(self, key: str, default: Any) -> Any:
         value = self._content.get(key)

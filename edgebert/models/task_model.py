@@ -21,6 +21,7 @@ from converters.errors import ConversionError
 from converters.formats import huggingface
 from converters.formats.model_folder import HUGGING_FACE, recognise
 from converters.formats.sentence_transformers import MODULES_FILE, write_modules
+from converters.json_fields import Fields
 from converters.json_files import JsonFormat
 from converters.vocabulary import write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
@@ -197,7 +198,7 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
     return TaskModel(
         checkpoint,
         Tokenizer(read.vocabulary, segments=checkpoint.config.num_segments > 1),
-        min(int(sidecar.get("max_length", read.max_length or limit)), limit),
+        min(sidecar.get("max_length", 0) or read.max_length or limit, limit),
         _task_in(sidecar, checkpoint),
         history,
         sidecar.get("decoding", {}),
@@ -221,5 +222,19 @@ def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:
 
 
 def _read_sidecar(folder: Path) -> dict[str, Any]:
+    """The fields of edgebert.json; empty if there is no such file."""
     path = folder / SIDECAR
-    return _SIDECAR_FORMAT.read(path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    fields = Fields(_SIDECAR_FORMAT.read(path))
+    sidecar = {
+        "task": fields.text("task", ""),
+        "max_length": fields.whole("max_length", 0, least=0),
+        "decoding": fields.table("decoding", {}),
+        "history": fields.tables("history", ()),
+    }
+    if fields.problems:
+        raise ModelError(
+            f"{path}: {'; '.join(fields.problems)}. Next: {_SIDECAR_FORMAT.next_step}."
+        )
+    return sidecar

@@ -28,13 +28,18 @@ def test_values_and_defaults() -> None:
 
 
 def test_all_problems_are_collected() -> None:
-    fields = Fields({"n": True, "x": float("nan"), "on": 1, "name": "z", "names": ["a", 3]})
+    fields = Fields(
+        {"n": True, "x": float("nan"), "on": 1, "name": "z", "names": ["a", 3], "low": 0}
+    )
     fields.whole("n")
     fields.number("x")
     fields.flag("on")
     fields.text("name", choices=("a", "b"))
     fields.texts("names")
     fields.whole("missing")
+    fields.whole("low", least=1)
+    fields.table("names")
+    fields.tables("x")
     assert fields.problems == [
         "n must be a whole number. Received: True",
         "x must be a finite number. Received: nan",
@@ -42,13 +47,17 @@ def test_all_problems_are_collected() -> None:
         "name must be one of a, b. Received: 'z'",
         "names must be a list of texts. Received: ['a', 3]",
         "missing must be a whole number. Received: None",
+        "low must be a whole number, at least 1. Received: 0",
+        "names must be an object. Received: ['a', 3]",
+        "x must be a list of objects. Received: nan",
     ]
 
 
-@pytest.mark.parametrize("method", ["whole", "number", "flag", "text", "texts"])
+@pytest.mark.parametrize("method", ["whole", "number", "flag", "text", "texts", "table", "tables"])
 @given(value=ANY | st.just(10**400))
 def test_any_value_has_the_type_or_is_a_problem(method: str, value: Any) -> None:
     fields = Fields({"key": value})
-    kind = {"whole": int, "number": float, "flag": bool, "text": str, "texts": tuple}[method]
+    kinds = {"whole": int, "number": float, "flag": bool, "text": str, "table": dict}
+    kind = kinds.get(method, tuple)
     assert type(getattr(fields, method)("key")) is kind
     assert len(fields.problems) <= 1
