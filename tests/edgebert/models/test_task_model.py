@@ -60,3 +60,6 @@ def test_a_damaged_sidecar_is_named(tiny_folder: Path, tmp_path: Path) -> None:
     sidecar.write_text(json.dumps({"format": 99}))
     with pytest.raises(ModelError, match="expected an object that `save` wrote of format 1"):
         open_model(tmp_path)
+    sidecar.write_text(json.dumps({"format": 1, "max_length": -1, "history": [1], "task": []}))
+    with pytest.raises(ModelError, match=r"task must be a text.*max_length must.*history must"):
+        open_model(tmp_path)
