@@ -1,1 +1,1 @@
-"""One predict interface for folders and files, metrics of labelled data, and the semantic index."""
+"""The predict interface of folders and files, metrics of labelled data, and the semantic index."""

@@ -1,8 +1,7 @@
-"""The same metrics for a Keras model and for a `.tflite`, through one predict interface.
+"""The predict interface and the metrics of Keras models and `.tflite` files.
 
-A predictor takes encodings and gives what its head gives (`converters.heads`), one array a text:
-logits, hidden states or a vector. Whether they come from Keras or from a file on a phone makes no
-difference to anything above this room.
+A predictor computes the output of the head (`converters.heads`) for encodings, one array per
+encoding: logits, hidden states or a vector. Callers don't depend on the kind of predictor.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from edgebert.tasks.task import Decoding, ModelFacts, Task
 
 
 class Predictor(Protocol):
-    """Anything that can be evaluated."""
+    """A model that can be evaluated."""
 
     @property
     def tokenizer(self) -> Tokenizer: ...
@@ -36,17 +35,17 @@ class Predictor(Protocol):
 
     @property
     def max_length(self) -> int:
-        """The longest encoding that it takes, in tokens."""
+        """Maximum length of an encoding, in tokens."""
         ...
 
     @property
     def task(self) -> Task[Any]:
-        """What it does."""
+        """The model's task."""
         ...
 
     @property
     def decoding(self) -> Decoding:
-        """What its answers depend on beside its outputs."""
+        """Settings of the answers: see `edgebert.tasks.task.Decoding`."""
         ...
 
     @property
@@ -55,13 +54,13 @@ class Predictor(Protocol):
         ...
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
-        """What the head gives for each encoding, padding taken off, float32."""
+        """The head's output for each encoding, without padding, float32."""
         ...
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a predictor did on a data set."""
+    """The metrics of a predictor on a data set."""
 
     model: str
     data: str
@@ -76,7 +75,7 @@ class Evaluation:
 
 
 def _any_shape(keras_model: Any) -> Callable[[dict[str, np.ndarray]], Any]:
-    """The model as one graph for every batch and length: Keras would trace each shape anew."""
+    """The model as one graph for all shapes. Keras would trace a graph for each shape."""
     import tensorflow as tf
 
     any_ids = tf.TensorSpec([None, None], tf.int32)
@@ -121,7 +120,7 @@ class KerasPredictor:
         return self.model.facts
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
-        """What the head gives for each encoding, in their order."""
+        """The head's output for each encoding, in the order of the encodings."""
         order = np.argsort([len(encoding) for encoding in encodings], kind="stable")
         found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(encodings)
         for start in range(0, len(order), batch_size):
@@ -142,7 +141,7 @@ class KerasPredictor:
 
 
 def open_predictor(path: Path | str, threads: int = 1) -> Predictor:
-    """A model folder, a `.tflite`, or a model's name on a hub, ready to predict."""
+    """Opens a model folder, a `.tflite`, or a model by its name on a hub."""
     path = Path(path)
     if path.is_dir() or (not path.exists() and hub.is_name(str(path))):
         return KerasPredictor(open_model(path))
@@ -154,20 +153,20 @@ def open_predictor(path: Path | str, threads: int = 1) -> Predictor:
 def predict(
     predictor: Predictor, texts: Sequence[Any], batch_size: int = 32
 ) -> list[dict[str, Any]]:
-    """Answers texts, in their order.
+    """The answers to texts, in the order of the texts.
 
     Args:
-        predictor: with any task.
-        texts: each a text, a tuple of texts where the task wants several, or an example of the
-            task's reader.
-        batch_size: encodings at once.
+        predictor: A predictor of any task.
+        texts: Texts, tuples of texts for tasks with several texts, or examples of the task's
+            reader.
+        batch_size: Number of encodings in a batch.
 
     Returns:
-        The answers of the task, ready for JSON: for a classifier `text`, `label`, `probability`
+        The answers of the task in plain JSON types; for a classifier `text`, `label`, `probability`
         and `probabilities`.
 
     Raises:
-        UsageError: the model has no task, or texts are not as many as the task wants.
+        UsageError: The model is a bare encoder, or the number of texts is not the task's.
     """
     task = task_with_answers(predictor)
     features = features_of(predictor, texts, predictor.max_length)
@@ -181,8 +180,8 @@ def evaluate(
     """The task's metrics on labelled data.
 
     Raises:
-        UsageError: the model has no task.
-        DataError: the data has labels that the model does not know.
+        UsageError: The model is a bare encoder.
+        DataError: The data has labels that the model does not know.
     """
     task, facts = task_with_answers(predictor), predictor.facts
     task.require_known(dataset, facts.labels)

@@ -1,7 +1,7 @@
-"""Texts by their meaning: each line of a file has a vector, and those nearest to a query are found.
+"""Semantic search: finds the texts whose vectors are nearest to a query's vector.
 
-The search is exact: every cosine is computed. For a hundred thousand lines that takes a few
-hundredths of a second; making the vectors takes longer, so they can be kept in a file.
+The search is exact: it computes all cosines, which takes a few hundredths of a second for a hundred
+thousand texts. Computing the vectors takes longer, so they can be cached in a file.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from edgebert.tasks.sentence_pairs import unit_vectors
 
 _FORMAT = 1
 _EMBEDDED_AT_ONCE = 512
-_NOT_OURS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_INVALID_CACHE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A text that was found: its row in the file from 1, and its cosine to the query."""
+    """A search result: the row of the text from 1, its cosine to the query, and the text."""
 
     row: int
     cosine: float
@@ -49,9 +49,9 @@ class SemanticIndex:
     """Texts and their vectors.
 
     Attributes:
-        texts: in the file's order.
-        vectors: of length 1, float32 `[texts, size]`.
-        key: of what the vectors depend on: the texts and the model.
+        texts: The texts in the order of the file.
+        vectors: Unit vectors, float32 `[texts, size]`.
+        key: Hash of the texts and the model.
     """
 
     texts: tuple[str, ...]
@@ -59,11 +59,11 @@ class SemanticIndex:
     key: str
 
     def search(self, vectors: npt.NDArray[np.float32], top: int) -> list[list[Hit]]:
-        """The texts nearest to each query, the nearest first; equals in the file's order.
+        """The texts nearest to each query, the nearest first. Ties keep the order of the file.
 
         Args:
-            vectors: of the queries, of `embed`, `[queries, size]`.
-            top: how many texts at most.
+            vectors: Vectors of the queries from `embed`, `[queries, size]`.
+            top: Maximum number of texts.
         """
         found = []
         for cosines in vectors @ self.vectors.T:
@@ -75,16 +75,16 @@ class SemanticIndex:
 def embed(
     predictor: Predictor, texts: Sequence[str], progress: Progress = silent
 ) -> npt.NDArray[np.float32]:
-    """Vectors of texts, made 1 long: float32 `[texts, size]`.
+    """Unit vectors of texts, float32 `[texts, size]`.
 
     Raises:
-        UsageError: the model makes no vectors.
+        UsageError: The model is not an embedding model.
     """
     task = task_with_answers(predictor)
     if not isinstance(task, Embeddings):
         raise UsageError(
-            f"Expected a model of embeddings. Received: one of {task.title}. Next: train one with "
-            "`edgebert finetune --task embeddings`, or take a sentence-transformers folder."
+            f"Expected an embedding model. Received: {task.model_title()}. Next: train one with "
+            "`edgebert finetune --task embeddings`, or use a sentence-transformers folder."
         )
     parts = []
     for start in range(0, len(texts), _EMBEDDED_AT_ONCE):
@@ -104,18 +104,17 @@ def open_index(
     cache: Path | str | None = None,
     progress: Progress = silent,
 ) -> SemanticIndex:
-    """The index of texts: out of the cache where it has these texts of this model, else made.
+    """The index of texts, read from the cache if it has these texts of this model.
 
     Args:
-        predictor: a model of embeddings.
-        texts: at least one.
-        cache: a file that keeps the vectors; it is written where they are made. An index of other
-            texts or of another model there is replaced.
-        progress: told after every few hundred texts.
+        predictor: An embedding model.
+        texts: At least one text.
+        cache: A file for the vectors. An index of other texts or of another model is replaced.
+        progress: Called after every few hundred texts.
 
     Raises:
-        UsageError: the model makes no vectors, there are no texts, or `cache` is a file of another
-            kind.
+        UsageError: The model is not an embedding model, there are no texts, or `cache` is a file of
+            another kind.
     """
     if not texts:
         raise UsageError("Expected at least one text to search. Received: none.")
@@ -134,21 +133,21 @@ def open_index(
 
 
 def _read(path: Path) -> tuple[str, npt.NDArray[np.float32]]:
-    """The key and the vectors of a cache; an empty key where its format is another version's."""
+    """The key and the vectors of a cache; an empty key if the cache has another version."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if int(arrays["format"]) != _FORMAT:
                 return "", np.zeros((0, 0), np.float32)
             return str(arrays["key"]), np.asarray(arrays["vectors"], np.float32)
-    except _NOT_OURS as error:
+    except _INVALID_CACHE as error:
         raise UsageError(
-            f"{path} is no index of edgebert ({type(error).__name__}), and it is not overwritten. "
-            "Next: give another file to keep the vectors in, or delete this one."
+            f"{path} is not an index of edgebert ({type(error).__name__}), so it is not "
+            "overwritten. Next: give another file for the vectors, or delete this one."
         ) from error
 
 
 def _key(predictor: Predictor, texts: Sequence[str]) -> str:
-    """A hash over the texts and over all of the model that a vector depends on."""
+    """A hash of the texts and of everything in the model that the vectors depend on."""
     content = json.dumps([_FORMAT, _model_facts(predictor), list(texts)])
     return hashlib.sha256(content.encode()).hexdigest()
 

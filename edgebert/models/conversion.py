@@ -1,4 +1,4 @@
-"""Conversion: a model as another library's folder, the difference of its outputs measured."""
+"""Conversion of a model to another library's folder, with a check of its outputs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ _ROWS, _TOKENS = 8, 64
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written.
+    """A converted model.
 
     Attributes:
-        path: the folder.
-        to: one of `TARGETS`.
-        max_difference: the largest difference between an output of the model and the same output of
-            the folder, opened again: what its head gives (`converters.heads`), logits or numbers of
-            a vector; hidden states of an encoder.
-        notes: what the folder has otherwise, a sentence each.
+        path: The folder.
+        to: One of `TARGETS`.
+        max_difference: Largest absolute difference between an output of the model and of the
+            reopened folder. Outputs are those of the head (`converters.heads`).
+        notes: Differences between the model and the folder, one sentence each.
     """
 
     path: Path
@@ -44,26 +43,27 @@ def convert(
 ) -> Conversion:
     """Writes a model as a folder that `transformers` or keras-hub opens.
 
-    A Hugging Face folder is what `TaskModel.save` writes. keras-hub's BERT has the tanh GELU and a
-    LayerNorm epsilon of 1e-12: a model that was trained otherwise gives other outputs there. They
-    are measured on random tokens, and what differs by more than `max_difference` is not written.
+    `TaskModel.save` writes a Hugging Face folder. keras-hub's BERT uses the tanh GELU and a
+    LayerNorm epsilon of 1e-12, so other models have different outputs there. The outputs are
+    compared on random tokens. If they differ by more than `max_difference`, nothing is written.
 
     Args:
-        model: of any task, for Hugging Face; keras-hub has classifiers, masked LMs and embedders.
-        out: a new folder.
-        to: one of `TARGETS`.
-        max_difference: of any output.
+        model: A model of any task for Hugging Face; a classifier, a masked LM or an embedding model
+            for keras-hub.
+        out: A new folder.
+        to: One of `TARGETS`.
+        max_difference: Maximum absolute difference of an output.
 
     Raises:
-        UsageError: there is something at `out`, or `to` is unknown.
-        ModelError: the folder's format can't hold the model.
-        QualityGateError: outputs differ by more than `max_difference`.
+        UsageError: `out` exists and is not an empty folder, or `to` is unknown.
+        ModelError: The folder's format does not support the model.
+        QualityGateError: Outputs differ by more than `max_difference`.
     """
     out = Path(out)
     if to not in TARGETS:
         raise UsageError(f"Expected to convert to {' or '.join(TARGETS)}. Received: {to!r}.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already. Next: give a new folder.")
+        raise UsageError(f"{out} exists. Next: give a new folder.")
     native_noise.load_keras()
     with atomic_folder(out) as temporary:
         try:
@@ -82,7 +82,7 @@ def convert(
 
 
 def _write(model: TaskModel, folder: Path, to: str) -> tuple[list[str], list[str]]:
-    """Writes the folder; returns why outputs may differ, and what else is to be said."""
+    """Writes the folder. Returns the reasons for different outputs, and further notes."""
     if to == HUGGING_FACE:
         model.save(folder)
         return [], []
@@ -99,7 +99,7 @@ def _write(model: TaskModel, folder: Path, to: str) -> tuple[list[str], list[str
 
 
 def _difference(model: TaskModel, other: TaskModel) -> float:
-    """The largest difference of any output that both have."""
+    """The largest absolute difference of the outputs that both models have."""
     inputs = _random_inputs(model)
     tokens = inputs["padding_mask"].astype(bool)
     ours, theirs = (_outputs(each, inputs) for each in (model, other))
@@ -111,7 +111,7 @@ def _difference(model: TaskModel, other: TaskModel) -> float:
 
 
 def _outputs(model: TaskModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What the model's head gives; of a masked LM for every token."""
+    """The outputs of the model's head; for a masked LM at every token."""
     keras_model = model.keras_model()
     if PLACES in keras_model.input:
         places = np.arange(inputs["token_ids"].shape[1], dtype=np.int32)

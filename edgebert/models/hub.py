@@ -1,8 +1,8 @@
-"""Models by name: fetched once, then kept in the cache of the library that fetches them.
+"""Downloads models by name. The library that downloads a model also caches it.
 
-`owner/name` or `owner/name@revision` is a model on Hugging Face's hub; `bert_tiny_en_uncased` and
-its like are keras-hub's own presets. Fetched are configurations, weights and the tokenizer's files,
-never code and never a pickle. What a name stood for goes into the model's history.
+`owner/name` and `owner/name@revision` are models on Hugging Face's hub. Names such as
+`bert_tiny_en_uncased` are keras-hub's presets. Only configurations, weights and tokenizer files are
+downloaded, never code or pickles. The resolved revision is stored in the model's history.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _NOT = ("onnx/*", "openvino/*")
 
 
 def is_name(text: str) -> bool:
-    """Whether it has the form of a name and no file's: many a path has, too."""
+    """Whether a text has the form of a model's name. Paths can have this form, too."""
     return not text.endswith(_FILE_ENDS) and bool(_NAME.fullmatch(text) or _PRESET.fullmatch(text))
 
 
 def fetch(text: str) -> tuple[Path, dict[str, str]] | None:
-    """Fetches the model of a name.
+    """Downloads a model by name.
 
-    Many a path has the form of a name: look at the disk first.
+    Paths can have the form of a name, so check first that no such path exists.
 
     Returns:
-        the folder and what the name stood for, or None where the text has no name's form.
+        The folder and the resolved name and revision, or None if the text is not a name.
 
     Raises:
-        MissingExtraError: the library that fetches is not installed.
-        ModelError: there is no network, or no such model or revision.
+        MissingExtraError: The library for the download is not installed.
+        ModelError: There is no network, or no such model or revision.
     """
     if not is_name(text):
         return None

@@ -1,8 +1,8 @@
-"""What is inside a `.tflite`, and what the runtime's CPU delegate takes of it.
+"""The content of a `.tflite`, and its delegation to the runtime's CPU delegate, XNNPACK.
 
-The delegation report is read off the runtime: the model is loaded with XNNPACK, and the operators
-that its partitions replaced are found by following each partition's tensors. Why an operator stays
-outside is told by rule, from the operator and its types.
+The delegation comes from the runtime: the model is loaded with XNNPACK, and the tensors of each
+partition tell which operators the partition replaced. The reason for an operator outside the
+partitions is derived from the operator and its types.
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ _INTEGERS = ("INT32", "INT64", "BOOL", "UINT8")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An operator that XNNPACK does not take; `plumbing` where it only prepares the inputs."""
+    """An operator outside XNNPACK.
+
+    Attributes:
+        operator: Name of the operator.
+        output: Name of its output tensor.
+        why: Reason that XNNPACK does not run it.
+        plumbing: Whether it only prepares inputs, such as lookups and integer operations.
+    """
 
     operator: str
     output: str
@@ -38,12 +45,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Delegation:
-    """What XNNPACK takes of one signature.
+    """The delegation of one signature to XNNPACK.
 
     Attributes:
-        partitions: runs of operators that XNNPACK executes as one.
-        delegated: operators inside them, by name.
-        left_out: the others.
+        signature: Key of the signature.
+        partitions: Number of partitions that XNNPACK runs.
+        delegated: Number of operators inside the partitions, by name.
+        left_out: The other operators.
     """
 
     signature: str
@@ -53,13 +61,13 @@ class Delegation:
 
     @property
     def full(self) -> bool:
-        """One partition, and nothing outside it but lookups and integer input plumbing."""
+        """Whether there is one partition, and only lookups and integer input plumbing outside."""
         return self.partitions == 1 and all(item.plumbing for item in self.left_out)
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Everything that can be told of a file."""
+    """The content of a file and its delegation."""
 
     path: str
     model: ModelInfo
@@ -82,10 +90,10 @@ class Inspection:
 
 
 def inspect_model(path: Path | str) -> Inspection:
-    """Reads any `.tflite`, ours or not.
+    """Reads any `.tflite`, also of other programs.
 
     Raises:
-        ModelError: there is no file, or it is damaged.
+        ModelError: The file does not exist or is damaged.
     """
     path = Path(path)
     if not path.is_file():

@@ -1,7 +1,7 @@
-"""A `.tflite` of ours, opened through the runtime: text in, answer out.
+"""A `.tflite` that edgebert exported, opened in the runtime: text in, answer out.
 
-The file carries everything (vocabulary, tokenizer's rules, labels, lengths), so nothing but the
-path is needed. Inputs are bound by name. Of several lengths the shortest that fits is run.
+The file contains the vocabulary, the tokenizer's rules, the labels and the lengths. Inputs are
+bound by name. The signature with the shortest sufficient length is run.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _PER_TOKEN = (heads.ENCODER, heads.TOKEN_CLASSIFIER, heads.SPANS)
 
 
 def read_manifest(path: Path, data: bytes | None = None) -> dict[str, Any]:
-    """The manifest that our exporter wrote into the file.
+    """The manifest that `edgebert export` wrote into the file.
 
     Args:
-        path: the file.
-        data: its bytes, where they were read already.
+        path: The file.
+        data: Content of the file, if it was read before.
 
     Raises:
-        ModelError: the file is cut short, no `.tflite`, or has no manifest.
+        ModelError: The file is truncated, no `.tflite`, or has no manifest.
     """
     try:
         found = read_metadata_buffer(_bytes_of(path) if data is None else data, MANIFEST_NAME)
@@ -87,7 +87,7 @@ def _vocabulary(path: Path, data: bytes, manifest: dict[str, Any]) -> Vocabulary
 
 
 class _Slot:
-    """One length: input arrays kept from call to call, and the signature that takes them."""
+    """A signature and its input arrays for one length, which all calls reuse."""
 
     def __init__(self, run: Signature, length: int, pad_id: int) -> None:
         self._run, self._pad_id = run, pad_id
@@ -142,7 +142,7 @@ class LiteRtModel:
         """Opens a file that `edgebert export` wrote.
 
         Raises:
-            ModelError: it is damaged or has no manifest.
+            ModelError: The file is damaged or has no manifest.
         """
         data = _bytes_of(path)
         manifest = read_manifest(path, data)
@@ -151,7 +151,7 @@ class LiteRtModel:
         return cls(runtime, manifest, vocabulary, path)
 
     def _signature_of(self, tokens: int) -> tuple[str, int]:
-        """The key of the shortest signature that so many tokens fit in, and its length."""
+        """The key and the length of the shortest sufficient signature."""
         if not self._lengths:
             return DYNAMIC_SIGNATURE, tokens
         for length in self._lengths:
@@ -172,16 +172,16 @@ class LiteRtModel:
         return slot
 
     def run(self, encoding: Encoding) -> np.ndarray:
-        """What the file gives for one text, padding taken off, float32.
+        """The file's output for one text without padding, float32.
 
-        `[labels]` of a classifier, `[tokens, ...]` of a model that says something of each token (a
-        span's start and end stand side by side), a vector of one that says it of the text, and of
-        a masked LM `[masks, vocab_size]`, as many rows as the file has, used or not.
+        `[labels]` for a classifier, `[tokens, ...]` for outputs per token (start and end logits
+        are stacked), `[size]` for a vector. For a masked LM `[masks, vocab_size]` with all of the
+        file's mask outputs, also unused ones.
         """
         return self.output_of(self._slot(len(encoding))(encoding), len(encoding))
 
     def output_of(self, named: Mapping[str, np.ndarray], tokens: int) -> np.ndarray:
-        """What the head says of a text of so many tokens, out of the file's outputs by name."""
+        """The output of the head for a text with `tokens` tokens, from named outputs."""
         if self.task.head == heads.SPANS:
             rows = np.stack([named[name][0] for name in SPAN_OUTPUTS], -1)
         else:
@@ -190,11 +190,11 @@ class LiteRtModel:
         return rows[:tokens] if self.task.head in _PER_TOKEN else rows
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
-        """What the head gives for each text; the file's batch is always one."""
+        """The head's output for each encoding. The batch size is always 1."""
         return [self.read(self.run(encoding), encoding) for encoding in encodings]
 
     def read(self, output: np.ndarray, encoding: Encoding) -> np.ndarray:
-        """What the head gives, of what the file gave for a text."""
+        """Converts a file's output for an encoding to the head's output."""
         output = self.unscaled(output)
         if self.task.head != heads.MASKED_LM:
             return output
@@ -202,9 +202,9 @@ class LiteRtModel:
         return read
 
     def unscaled(self, output: np.ndarray) -> np.ndarray:
-        """Log probabilities of probabilities, log odds of those that don't exclude each other.
+        """Converts probabilities to log probabilities, or to log odds for independent labels.
 
-        Other outputs are what the head gives.
+        Other outputs stay unchanged.
         """
         if self._output != PROBABILITIES:
             return output
@@ -219,11 +219,11 @@ class LiteRtModel:
         return self.log_probabilities(np.stack([self.run(encoding) for encoding in encodings]))
 
     def log_probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        """Of a classifier's outputs, float64 `[texts, labels]`, whichever of the two it gives."""
+        """Log probabilities of a classifier's outputs, float64 `[texts, labels]`."""
         return log_softmax(self.unscaled(outputs))
 
     def call_of(self, encoding: Encoding) -> tuple[str, dict[str, list[int]]]:
-        """The signature that a text takes, and its inputs by name, padded to its length."""
+        """The signature for a text, and its padded inputs by name."""
         used = len(encoding)
         key, length = self._signature_of(used)
         padding = length - used
@@ -251,9 +251,9 @@ class LiteRtModel:
         return features
 
     def timed_calls(self, example: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
-        """What latency is measured on: from text to answer, and its tokenizer's part.
+        """The call from text to answer whose latency is measured, and the call of its tokenizer.
 
-        A classifier of single texts gives a label alone, without the answer's other parts.
+        For a classifier of single texts the first call is `classify`.
         """
         if not self.task.answers_with_label:
             return partial(self.answer, example), partial(self.encode, example)
@@ -261,7 +261,7 @@ class LiteRtModel:
         return partial(self.classify, example.text), encode
 
     def classify(self, text: str) -> tuple[str, float]:
-        """The label of one text and its probability, of a classifier, by the shortest way."""
+        """The label of one text and its probability, without the other fields of an answer."""
         row = self.run(self.tokenizer.encode(text, max_length=self.max_length))
         best = int(row.argmax())
         if self._output == PROBABILITIES:

@@ -1,9 +1,9 @@
 """`TaskModel`: a BERT with its tokenizer, labels and history; a folder on disk.
 
 The folder is a Hugging Face checkpoint (config.json, model.safetensors, vocab.txt and the
-tokenizer's files) plus our `edgebert.json`, so `transformers` opens what we trained and a BERT that
-was trained elsewhere is a `TaskModel` with no history. Weights are held as the neutral
-`Checkpoint`; the Keras model is built from it where a stage trains or judges.
+tokenizer's files) plus edgebert's `edgebert.json`. `transformers` opens such a folder. A BERT from
+another source is a `TaskModel` without history. The weights are a `Checkpoint`, which no framework
+defines; training and evaluation build the Keras model from it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SIDECAR_FORMAT = JsonFormat(
     versions=(SIDECAR_FORMAT,),
 )
 OPENED = "open"
-"""The stage in a model's history that says what folder of somebody else it comes from."""
+"""The stage of the history entry for a model that edgebert did not save."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class TaskModel:
     """A BERT ready for the next stage.
 
     Attributes:
-        checkpoint: shape, weights, labels and head.
-        tokenizer: the checkpoint's own.
-        max_length: the longest text in tokens that the model is meant for, [CLS] and [SEP] counted.
-        task: what the model does; a bare encoder is a task, too.
-        history: one dict a stage that the model went through: name, settings, metrics.
-        decoding: what its answers depend on beside its outputs; the task knows the keys.
+        checkpoint: Shape, weights, labels and head.
+        tokenizer: The checkpoint's tokenizer.
+        max_length: Maximum length of an input in tokens, with [CLS] and [SEP].
+        task: The model's task; a bare encoder is a task, too.
+        history: One dict for each stage of the model: name, settings, metrics.
+        decoding: Settings of the answers; the task defines the keys.
     """
 
     checkpoint: Checkpoint
@@ -73,19 +73,19 @@ class TaskModel:
 
     @property
     def facts(self) -> ModelFacts:
-        """What the task must know to read the model's outputs."""
+        """The labels and the decoding."""
         return ModelFacts(self.labels, self.decoding)
 
     def keras_model(self, dropout: float = 0.0, seed: int = 0) -> keras.Model:
         """Builds the Keras model on keras-hub's `BertBackbone` and loads the weights.
 
         Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`.
-        Output: what the head gives (`converters.heads`), padded: logits `[batch, labels]` of a
-        classifier, `sequence_output` `[batch, length, hidden]` of a bare encoder.
+        Output: the padded output of the head (`converters.heads`), such as logits `[batch, labels]`
+        of a classifier or `sequence_output` `[batch, length, hidden]` of a bare encoder.
 
         Args:
-            dropout: of hidden states, attention and head.
-            seed: of weights that the checkpoint does not have, and of the dropout.
+            dropout: Dropout rate of hidden states, attention and head.
+            seed: Seed of weights that the checkpoint does not have, and of the dropout.
         """
         keras = native_noise.load_keras()
         from converters.formats import keras_hub
@@ -102,13 +102,14 @@ class TaskModel:
     def updated(
         self, model: keras.Model, labels: tuple[str, ...], stage: dict[str, Any], **changes: Any
     ) -> TaskModel:
-        """The `TaskModel` after a stage: weights taken from the Keras model, history one longer.
+        """The `TaskModel` after a stage, with the Keras model's weights and a new history entry.
 
         Args:
-            model: was built from this `TaskModel`; what is structurally zero here is zero there.
-            labels: of the head.
-            stage: the history's new entry.
-            **changes: other attributes that the stage sets.
+            model: Keras model that was built from this `TaskModel`. Pruned parts, which the Keras
+                model does not have, become zeros again.
+            labels: Labels of the head.
+            stage: The new history entry.
+            **changes: Other attributes that the stage changes.
         """
         from converters.formats import keras_hub
 
@@ -118,17 +119,17 @@ class TaskModel:
         )
         weights = without_unread_pooler(checkpoint.weights, checkpoint.head)
         if checkpoint.head == heads.MASKED_LM and not checkpoint.has_next_sentence:
-            # Nothing trains it: one that the base did not have is still as it was drawn.
+            # The pooler is not trained here. If the base had none, its weights are random: drop it.
             own = self.checkpoint.weights
             weights = {k: v for k, v in weights.items() if k in own or not k.startswith("pooler.")}
         checkpoint = checkpoint.with_weights(weights)
         return replace(self, checkpoint=checkpoint, history=(*self.history, stage), **changes)
 
     def save(self, folder: Path | str) -> Path:
-        """Writes the folder: whole or, if anything fails, not at all.
+        """Writes the folder. If writing fails, nothing changes on disk.
 
         Raises:
-            ModelError: no class of Hugging Face's computes what the model does.
+            ModelError: No Hugging Face class computes this model.
         """
         folder = Path(folder)
         sidecar = {
@@ -151,28 +152,28 @@ class TaskModel:
             )
             (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n")
         if self.checkpoint.sentence is None:
-            # Of a model that stood here before: it would make this one a sentence-transformers'.
+            # A previous model's file would mark this folder as a sentence-transformers model.
             (folder / MODULES_FILE).unlink(missing_ok=True)
         return folder
 
 
 def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
-    """Opens a TaskModel folder, or a BERT classifier or encoder of somebody else.
+    """Opens a folder that edgebert saved, or a BERT from another source.
 
-    The folder may be Hugging Face's, sentence-transformers', a keras-hub preset or Google's TF1
-    files (see `converters.formats.model_folder`). What is no folder may be a name on Hugging Face's
-    hub, `owner/name` or `owner/name@revision`, or a keras-hub preset such as
-    `bert_tiny_en_uncased`; both are fetched once and then kept in a cache. Where a model that is
-    not ours comes from is the first entry of its history.
+    The folder may be a Hugging Face folder, a sentence-transformers folder, a keras-hub preset or
+    Google's TF1 files (see `converters.formats.model_folder`). A name that is no folder may be a
+    model on Hugging Face's hub, `owner/name` or `owner/name@revision`, or a keras-hub preset such
+    as `bert_tiny_en_uncased`. Both are downloaded once and cached. The source of such a model is
+    the first entry of its history.
 
     Args:
-        folder: the folder or the name.
-        as_base: the model is what a new head is trained on: a head that is not read is left out,
-            which a note of the checkpoint says, instead of refused.
+        folder: The folder or the name.
+        as_base: Whether a new head will be trained on the model. An unsupported head is then left
+            out, with a note in the checkpoint, instead of refused.
 
     Raises:
-        ModelError: it is no such folder, a file is damaged, the vocabulary and the embedding table
-            have different sizes, or the hub can't be reached.
+        ModelError: The folder is no known format, a file is damaged, the sizes of the vocabulary
+            and the embedding table differ, or the hub can't be reached.
     """
     folder, facts = _local_folder(folder)
     try:
@@ -186,8 +187,8 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
     if read.vocabulary.size != checkpoint.config.vocab_size:
         raise ModelError(
             f"{folder}: the vocabulary has {read.vocabulary.size} tokens and the embedding table "
-            f"{checkpoint.config.vocab_size} rows; they must agree. Next: put the vocabulary that "
-            "the model was trained with into the folder."
+            f"{checkpoint.config.vocab_size} rows; they must be equal. Next: put the vocabulary of "
+            "the model's training into the folder."
         )
     sidecar = _read_sidecar(folder)
     limit = checkpoint.config.max_positions
@@ -206,7 +207,7 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
 
 
 def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> Task[Any]:
-    """The task that the folder names, or, if the head is another one, the task of the head."""
+    """The task in `edgebert.json`; the task of the head if there is none or it does not fit."""
     name = str(sidecar.get("task", ""))
     if name and (task := task_named(name)).fits(checkpoint):
         return task
@@ -214,7 +215,7 @@ def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> Task[Any]:
 
 
 def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:
-    """The folder on this machine, and where it comes from if it was fetched."""
+    """The local folder, and the source of a downloaded model for the history."""
     path, name = Path(folder), str(folder)
     if path.exists():
         return path, {}

@@ -1,4 +1,4 @@
-"""What differs from task to task: data, head, loss, metrics and answers, one file a task."""
+"""The tasks: data, head, loss, metrics and answers of each in a file of its own."""
 
 from __future__ import annotations
 

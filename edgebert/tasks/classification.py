@@ -1,4 +1,4 @@
-"""Text classification: one label of several for a text, or for a pair of texts."""
+"""Text classification: exactly one label for a text or a pair of texts."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Features, ModelFacts
 from edgebert.tasks.text_task import CLASSIFIER_LAYER as CLASSIFIER_LAYER
-from edgebert.tasks.text_task import TextTask, asked, line
+from edgebert.tasks.text_task import TextTask, answer_line, input_fields
 from edgebert.tasks.text_task import output_layer as output_layer
 
 
 class Classification(TextTask):
-    """One label of several for a text."""
+    """Predicts one label for a text."""
 
     name = "classification"
     title = "text classification"
@@ -65,7 +65,7 @@ class Classification(TextTask):
         return LabelledRows(rows, targets, weights[targets])
 
     def loss(self, labels: Sequence[str]) -> Any:
-        """Cross-entropy of logits `[batch, labels]` against label numbers `[batch]`."""
+        """Cross-entropy of logits `[batch, labels]` against label indices `[batch]`."""
         import keras
 
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -92,7 +92,7 @@ class Classification(TextTask):
             probabilities = dict(zip(facts.labels, map(float, row), strict=True))
             found.append(
                 {
-                    **asked(example),
+                    **input_fields(example),
                     "label": facts.labels[best],
                     "probability": float(row[best]),
                     "probabilities": probabilities,
@@ -105,26 +105,27 @@ class Classification(TextTask):
 
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         best = sorted(answer["probabilities"].items(), key=lambda item: -item[1])[:top]
-        return line([f"{label} {share:.3f}" for label, share in best], answer)
+        return answer_line([f"{label} {share:.3f}" for label, share in best], answer)
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray:
         return log_softmax(output)[None]
 
 
 def label_numbers(features: Features, labels: Sequence[str]) -> np.ndarray:
-    """The place of each example's label: int32 `[examples]`."""
+    """The label index of each example: int32 `[examples]`."""
     places = {label: place for place, label in enumerate(labels)}
     return np.array([places[example.label] for example in features.examples], np.int32)
 
 
 def class_weights(targets: np.ndarray, num_labels: int) -> np.ndarray:
-    """Weights by inverse frequency with mean 1 over the rows; 0 for a label with no row.
+    """Class weights by inverse frequency, with mean 1 over the rows; 0 for a label with no row.
 
     Args:
-        targets: int label numbers `[n]`.
+        targets: Label indices, int `[n]`.
+        num_labels: Number of labels.
 
     Returns:
-        float32 `[num_labels]`.
+        Weights, float32 `[num_labels]`.
     """
     counts = np.bincount(targets, minlength=num_labels)
     seen = np.count_nonzero(counts)
@@ -132,11 +133,12 @@ def class_weights(targets: np.ndarray, num_labels: int) -> np.ndarray:
 
 
 def metrics(predicted: np.ndarray, targets: np.ndarray, num_labels: int) -> dict[str, float]:
-    """Accuracy and macro F1 (the mean of each label's F1; labels that occur nowhere left out).
+    """Accuracy and macro F1, the mean of the labels' F1; labels that never occur are left out.
 
     Args:
-        predicted: int label numbers `[n]`.
-        targets: int label numbers `[n]`.
+        predicted: Label indices, int `[n]`.
+        targets: Label indices, int `[n]`.
+        num_labels: Number of labels.
     """
     occur = np.union1d(predicted, targets)
     f1 = [
@@ -148,6 +150,6 @@ def metrics(predicted: np.ndarray, targets: np.ndarray, num_labels: int) -> dict
 
 
 def f1_score(predicted: np.ndarray, actual: np.ndarray) -> float:
-    """F1 of the places that are true, over bool arrays of one shape; 0 where there are none."""
+    """F1 of the true entries of two bool arrays of one shape; 0 if neither has a true entry."""
     total = int(predicted.sum()) + int(actual.sum())
     return 2 * int((predicted & actual).sum()) / total if total else 0.0

@@ -1,7 +1,7 @@
-"""A corpus as rows of a masked language model: sentences packed to a length, alone or in pairs.
+"""Packs a corpus into rows of a masked language model, as single texts or as pairs.
 
-The corpus is gone through once, part by part, and its tokens are appended to files (see
-`edgebert.data.disk_rows`), so it may be larger than memory.
+The corpus is read once, in parts. Its tokens are appended to files (see `edgebert.data.disk_rows`),
+so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from edgebert.tasks.masking import Ids
 
 FOLLOWS, ELSEWHERE, ALONE = 1, 0, -1
 SHORT_SHARE = 0.1
-"""Of the pairs, those that are made shorter than the model takes, as BERT's are."""
+"""Share of the pairs that are shorter than the maximum length, as in BERT's pretraining."""
 _SENTENCES_AT_ONCE = 8192
 _PAIR_SEED = 20181011
 
 
 @dataclass(frozen=True)
 class CorpusRows:
-    """What a corpus becomes.
+    """A packed corpus.
 
     Attributes:
-        rows: `[CLS] A [SEP]`, or `[CLS] A [SEP] B [SEP]`.
-        follows: of each row: `FOLLOWS`, `ELSEWHERE` or `ALONE`, int32 `[rows]`.
-        owners: the document that each row's first text is of, int32 `[rows]`.
+        rows: Rows `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
+        follows: `FOLLOWS`, `ELSEWHERE` or `ALONE` for each row, int32 `[rows]`.
+        owners: Index of the document of each row's first text, int32 `[rows]`.
     """
 
     rows: EncodedRows
@@ -44,7 +44,7 @@ class CorpusRows:
         return len(self.rows)
 
     def tokens(self, row: int) -> tuple[Ids, Ids]:
-        """Token ids and segment ids of a row, int32 `[tokens]`."""
+        """Token ids and segment ids of a row, both int32 `[tokens]`."""
         part = slice(int(self.rows.starts[row]), int(self.rows.starts[row + 1]))
         return self.rows.token_ids[part], self.rows.segment_ids[part]
 
@@ -55,10 +55,11 @@ def pack_corpus(
     """Encodes documents and packs their sentences.
 
     Args:
-        tokenizer: of the model.
-        documents: at least one; two where there are pairs.
-        max_length: of a row, in tokens.
-        in_pairs: makes pairs for next-sentence prediction; the same documents give the same pairs.
+        tokenizer: The model's tokenizer.
+        documents: At least one document; at least two for pairs.
+        max_length: Maximum length of a row, in tokens.
+        in_pairs: Whether to make pairs for next-sentence prediction. The same documents always give
+            the same pairs.
     """
     packer = _Packer(tokenizer, max_length)
     generator = np.random.default_rng(_PAIR_SEED)
@@ -77,7 +78,7 @@ def pack_corpus(
 
 
 def _parts(tokenizer: Tokenizer, documents: Iterable[Document]) -> Iterator[list[list[Ids]]]:
-    """Encoded documents, some thousand sentences at once: each a list of int32 `[tokens]`."""
+    """Encoded documents in parts of some thousand sentences, each int32 `[tokens]`."""
     part: list[Document] = []
     sentences = 0
     for document in documents:
@@ -91,7 +92,7 @@ def _parts(tokenizer: Tokenizer, documents: Iterable[Document]) -> Iterator[list
 
 
 def _encoded(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[list[Ids]]:
-    """The sentences' tokens without those that frame them, also where a text has them literally."""
+    """The sentences' tokens without special tokens, even if a text contains them literally."""
     vocabulary = tokenizer.vocabulary
     framing = [
         vocabulary.id_of(token)
@@ -113,7 +114,7 @@ def _encoded(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[list[I
 
 
 class _Packer:
-    """Makes rows and keeps them."""
+    """Packs sentences into rows and stores them."""
 
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         vocabulary = tokenizer.vocabulary
@@ -126,7 +127,7 @@ class _Packer:
         self._lengths, self._follows, self._owners = array("q"), array("i"), array("i")
 
     def add_singles(self, owner: int, document: Sequence[Ids]) -> None:
-        """Consecutive sentences, as many as fit; one that is longer than a row is cut into rows."""
+        """Packs consecutive sentences into rows. A sentence longer than a row is split."""
         room = self._max_length - 2
         row: list[Ids] = []
         for sentence in document:
@@ -147,11 +148,11 @@ class _Packer:
         others: Sequence[Sequence[Ids]],
         generator: np.random.Generator,
     ) -> None:
-        """Pairs of consecutive sentences, the second text half of the time of another document.
+        """Packs pairs of consecutive texts; half of the second texts are from another document.
 
-        The sentences that such a pair leaves over begin the next one (Devlin et al. 2019, appendix
-        A.2, and create_pretraining_data.py). A last sentence that stands alone can only have a
-        foreign second text; other pairs make up for it, so that half are foreign in all.
+        The unused sentences of such a pair start the next one (Devlin et al. 2019, appendix A.2,
+        and create_pretraining_data.py). A single last sentence can only have a second text from
+        another document. Other pairs compensate, so that the share over all pairs is one half.
         """
         room = self._max_length - 3
         foreign = [other for other in others if other is not document]
@@ -216,7 +217,7 @@ def _target(room: int, generator: np.random.Generator) -> int:
 def _stretch(
     documents: Sequence[Sequence[Ids]], wanted: int, generator: np.random.Generator
 ) -> list[Ids]:
-    """Consecutive sentences of a random document, from a random one on, of so many tokens."""
+    """Consecutive sentences from a random position of a random document, with enough tokens."""
     document = documents[int(generator.integers(len(documents)))]
     found: list[Ids] = []
     for sentence in document[int(generator.integers(len(document))) :]:
@@ -229,7 +230,7 @@ def _stretch(
 def _cut(
     first: Sequence[Ids], second: Sequence[Ids], room: int, generator: np.random.Generator
 ) -> tuple[list[Ids], list[Ids]]:
-    """Takes tokens off the longer text, at its front or its end by chance, until both fit."""
+    """Removes tokens at random from the front or the end of the longer text until both fit."""
     texts = [np.concatenate(first), np.concatenate(second)]
     shorter = min(map(len, texts))
     limit = room - shorter if 2 * shorter <= room else room // 2

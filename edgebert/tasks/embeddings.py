@@ -1,7 +1,7 @@
-"""Sentence embeddings: a vector a text, near those of texts that mean the like.
+"""Sentence embeddings: a vector for each text; texts with a similar meaning have near vectors.
 
-The model is Sentence-BERT's (Reimers and Gurevych 2019): the encoder's rows are pooled, maybe go
-through dense layers, and the vector maybe gets length 1; `converters.heads.SentenceHead`.
+The model is Sentence-BERT's (Reimers and Gurevych 2019): pooling of the encoder's rows, optional
+dense layers, and optional normalization to length 1 (`converters.heads.SentenceHead`).
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     import keras
 
 _SMALLEST_SQUARE = 1e-24
-_UNDER_ALL = 1e9
+_MASKED_OFFSET = 1e9
 _RECALL_ROWS = 512
 
 
 class Embeddings(Task[SentenceFeatures]):
-    """A vector of a text; what is learnt and judged are pairs of texts."""
+    """Computes a vector for a text. Training and evaluation use pairs of texts."""
 
     name = "embeddings"
     title = "sentence embeddings"
@@ -60,7 +60,7 @@ class Embeddings(Task[SentenceFeatures]):
         return read_sentences(path, columns, labels, self.name)
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
-        """None; training rows are pairs."""
+        """No labels; checks that training rows are pairs."""
         check_pairs(train)
         return ()
 
@@ -73,7 +73,7 @@ class Embeddings(Task[SentenceFeatures]):
         counts = {len(example.texts) for example in examples} or {1}
         if len(counts) > 1:
             raise UsageError(
-                "Expected as many texts in every example. Received: examples of "
+                "Expected the same number of texts in every example. Received: examples of "
                 f"{' and '.join(map(str, sorted(counts)))} texts."
             )
         (count,) = counts
@@ -103,7 +103,7 @@ class Embeddings(Task[SentenceFeatures]):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> SentenceRows:
-        """A row is a pair. Scores are learnt as cosines: a split's least as 0, its best as 1."""
+        """A row is a pair. The scores of a split are scaled to 0 to 1, as targets of cosines."""
         encoded = rows_of(features.encodings, tokenizer.pad_id)
         scores = _scores(features)
         if scores is not None:
@@ -121,7 +121,7 @@ class Embeddings(Task[SentenceFeatures]):
         return features.numbers(rows)
 
     def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
-        """As every task's; a base that makes no vectors gets the head that the settings name."""
+        """See `Task.prepare_checkpoint`; adds the head of the settings if the base has none."""
         base = super().prepare_checkpoint(checkpoint, settings)
         if base.sentence is not None:
             return base
@@ -130,7 +130,7 @@ class Embeddings(Task[SentenceFeatures]):
     def add_head(
         self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
     ) -> keras.Model:
-        """Vectors `[batch, size]`; of the pooled tokens none is padding."""
+        """The output is vectors `[batch, size]`. Padding is not pooled."""
         import keras
 
         head = checkpoint.sentence
@@ -162,16 +162,16 @@ class Embeddings(Task[SentenceFeatures]):
     ) -> dict[str, float]:
         """Correlations of the cosine with the score.
 
-        Pairs without a score have the score 1, and each first text has the score 0 with the second
-        one of the next row; `recall_at_1` is then the share of first texts whose nearest among all
-        second texts is their own.
+        Pairs without scores have the score 1, and each first text paired with the second text of
+        the next row has the score 0. They also have `recall_at_1`, the share of first texts whose
+        nearest second text is their own.
         """
         first, second, *_ = features.columns(outputs)
         cosines, scores = (first * second).sum(-1), _scores(features)
         if scores is not None:
             return {"spearman": spearman(cosines, scores), "pearson": pearson(cosines, scores)}
-        strange = (first * np.roll(second, -1, axis=0)).sum(-1)
-        both = np.concatenate([cosines, strange])
+        unrelated = (first * np.roll(second, -1, axis=0)).sum(-1)
+        both = np.concatenate([cosines, unrelated])
         belongs = np.repeat([1.0, 0.0], len(cosines))
         return {
             "spearman": spearman(both, belongs),
@@ -184,7 +184,7 @@ class Embeddings(Task[SentenceFeatures]):
         features: SentenceFeatures,
         facts: ModelFacts,
     ) -> list[dict[str, Any]]:
-        """`embedding` of a text, as the model gives it; of a pair the `cosine` of the two."""
+        """`embedding`, the output, for a text; `cosine` for a pair of texts."""
         if features.texts == 1:
             return [
                 {"text": example.text, "embedding": [float(x) for x in output]}
@@ -206,14 +206,14 @@ class Embeddings(Task[SentenceFeatures]):
 
 
 def _scores(features: SentenceFeatures) -> npt.NDArray[np.float64] | None:
-    """The score of each example; None where they have none."""
+    """The score of each example; None for pairs without scores."""
     if features.examples[0].score is None:
         return None
     return np.array([example.score for example in features.examples], np.float64)
 
 
 def _recall_at_1(first: np.ndarray, second: np.ndarray, identities: npt.NDArray[np.int64]) -> float:
-    """The share of rows of `first` that are nearest to a row of `second` with their own text."""
+    """Share of rows of `first` whose nearest row of `second` has the text of the same row."""
     nearest = [
         (first[start : start + _RECALL_ROWS] @ second.T).argmax(1)
         for start in range(0, len(first), _RECALL_ROWS)
@@ -274,7 +274,7 @@ def _last(rows: Any, present: Any) -> Any:
 def _max(rows: Any, present: Any) -> Any:
     import keras
 
-    return keras.ops.max(rows + (present[:, :, None] - 1) * _UNDER_ALL, axis=1)
+    return keras.ops.max(rows + (present[:, :, None] - 1) * _MASKED_OFFSET, axis=1)
 
 
 def _cls(rows: Any, present: Any) -> Any:

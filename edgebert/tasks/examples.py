@@ -48,10 +48,10 @@ def all_input_texts(model: HasTask, data: Dataset) -> list[str]:
 
 
 def as_examples(task: Task[Any], given: Sequence[Any]) -> list[Any]:
-    """Examples of a task: texts, tuples of texts and examples may stand side by side.
+    """Converts texts and tuples of texts to examples of a task; examples stay as they are.
 
     Raises:
-        UsageError: texts are not as many as the task wants.
+        UsageError: An item has another number of texts than the task reads.
     """
     made = []
     for item in given:

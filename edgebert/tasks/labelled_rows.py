@@ -1,4 +1,4 @@
-"""Rows with one target each: a text's label, its score, the places of a span."""
+"""Training rows with one target each: a label, a score, or the positions of a span."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from edgebert.encoding.encoded_rows import EncodedRows, Inputs
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Encoded texts with what is to be learnt of them.
+    """Encoded texts with their targets.
 
     Attributes:
-        rows: the texts.
-        targets: `[rows, ...]`; of a classifier int32 label numbers `[rows]`, -1 for a text without
-            a label, which only a teacher can teach.
-        weights: of each row in the loss, float32 `[rows]`.
-        teacher_logits: what a teacher says of each row, float32 `[rows, labels]`, or None.
+        rows: The encoded texts.
+        targets: Targets `[rows, ...]`. For a classifier int32 label indices `[rows]`; -1 marks a
+            text without a label, which only distillation can use.
+        weights: Weight of each row in the loss, float32 `[rows]`.
+        teacher_logits: A teacher's logits for each row, float32 `[rows, labels]`, or None.
     """
 
     rows: EncodedRows
@@ -39,7 +39,7 @@ class LabelledRows:
     def batch(
         self, rows: npt.NDArray[np.int64], longest: int, epoch: int
     ) -> tuple[Inputs, Any, npt.NDArray[np.float32]]:
-        """As `edgebert.tasks.task.TrainingRows` says it."""
+        """See `edgebert.tasks.task.TrainingRows.batch`."""
         targets: Any = self.targets[rows]
         if self.teacher_logits is not None:
             targets = {"targets": targets, "logits": self.teacher_logits[rows]}

@@ -1,4 +1,4 @@
-"""What a masked language model's logits say: tokens for each [MASK], and the text with them in."""
+"""Decodes a masked language model: the tokens for each [MASK], and the filled text."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from edgebert.tasks.probabilities import log_softmax
 
 MASK = "[MASK]"
-"""What somebody types, whatever the vocabulary calls it."""
+"""The mask in input texts, for every vocabulary."""
 KEPT_TOKENS = 10
-"""Tokens that an answer has for each [MASK]."""
+"""Number of tokens in the answer for each [MASK]."""
 
 
-def likeliest(logits: np.ndarray, tokens: Sequence[str]) -> list[dict[str, Any]]:
-    """The likeliest tokens by logits `[vocab_size]`, the best first, with probabilities."""
+def top_tokens(logits: np.ndarray, tokens: Sequence[str]) -> list[dict[str, Any]]:
+    """The most probable tokens by logits `[vocab_size]`, the best first."""
     probabilities = np.exp(log_softmax(logits[None])[0])
     best = np.argsort(-probabilities, kind="stable")[:KEPT_TOKENS]
     return [{"token": tokens[i], "probability": float(probabilities[i])} for i in best]
 
 
-def filled(text: str, masks: Sequence[Mapping[str, Any]]) -> str:
-    """The text with the likeliest tokens in it; a piece of a word joins what stands before it."""
+def fill_masks(text: str, masks: Sequence[Mapping[str, Any]]) -> str:
+    """The text with the most probable tokens. A word piece is joined to the text before it."""
     for mask in reversed(masks):
         if mask["tokens"]:
             token, before = mask["tokens"][0]["token"], text[: mask["start"]]

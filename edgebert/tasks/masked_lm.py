@@ -1,8 +1,8 @@
 """Masked language modelling with next-sentence prediction: BERT's two objectives, on running text.
 
-A model is asked for the tokens at some places of a text. While it learns, these are drawn anew in
-every epoch, and most but not all of them read [MASK]; whoever uses or judges a model asks for the
-places of [MASK] alone, so a folder and a file are asked the same.
+The model predicts the tokens at chosen positions of a text. In training, the positions are drawn
+again in every epoch, and most of them, but not all, hold [MASK]. In evaluation and prediction all
+of them hold [MASK], for a folder and a file alike.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.corpus_rows import CorpusRows, pack_corpus
-from edgebert.tasks.mask_filling import MASK, filled, likeliest
+from edgebert.tasks.mask_filling import MASK, fill_masks, top_tokens
 from edgebert.tasks.masked_rows import (
-    JUDGE_SEED,
+    EVALUATION_SEED,
     NEXT_SENTENCE,
     EvaluationTexts,
     MaskedRows,
-    asked,
+    masked_encoding,
 )
 from edgebert.tasks.masked_rows import (
     PLACES as PLACES,
@@ -45,22 +45,22 @@ if TYPE_CHECKING:
     import keras
 
 EVALUATED_PLACES = 8
-"""Of a row of running text, so many places are judged at most, as a file answers few at once."""
+"""Maximum number of evaluated positions in a row. A file has few mask outputs, too."""
 SCORES = np.dtype([("log_probability", "f4"), ("hit", "?"), ("next_sentence_hit", "f4")])
-"""What is kept of a judged place, instead of a number for every token of the vocabulary."""
+"""The result at an evaluated position, instead of logits for the whole vocabulary."""
 _WORD = re.compile(r"\w+")
-_ASKED_EVERY = 5
+_MASK_EVERY = 5
 _FRAME = 2
 
 
 @dataclass(frozen=True)
 class MaskedFeatures(Features):
-    """Texts with the places that are asked for.
+    """Encoded texts with masked positions.
 
     Attributes:
-        tokens: of the vocabulary.
-        masking: how places are chosen.
-        corpus: what running text became; None for texts that somebody typed.
+        tokens: The tokens of the vocabulary.
+        masking: The rules for the choice of positions.
+        corpus: The rows of running text; None for input texts.
     """
 
     tokens: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class MaskedFeatures(Features):
 
 
 class MaskedLM(Task[MaskedFeatures]):
-    """The tokens of a text that are hidden, and whether a second text follows the first."""
+    """Predicts masked tokens, and whether a second text follows the first."""
 
     name = "masked-lm"
     title = "masked language model"
@@ -83,9 +83,10 @@ class MaskedLM(Task[MaskedFeatures]):
         return "a masked LM"
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        """Running text to learn or to judge on; without labels, texts with [MASK] in them.
+        """Reads running text for training and evaluation; without labels, texts with [MASK].
 
-        Without labels, running text is its sentences: the lines that divide documents are no texts.
+        Without labels, each sentence of running text is a text. Blank lines between documents are
+        skipped.
         """
         if labels != "none":
             return read_corpus(path, self.name)
@@ -97,7 +98,7 @@ class MaskedLM(Task[MaskedFeatures]):
         return replace(texts, task=self.name)
 
     def resolve_settings(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
-        """Next sentences are learnt where the text has documents, unless it is said otherwise."""
+        """Turns next-sentence prediction on if the text has several documents, unless it is off."""
         documents = train.examples
         many = isinstance(documents, Corpus) and documents.has_documents and len(documents) > 1
         if settings.next_sentence == "on" and not many:
@@ -113,9 +114,9 @@ class MaskedLM(Task[MaskedFeatures]):
         return replace(settings, next_sentence="on" if wanted else "off")
 
     def decoding(self, settings: TaskSettings) -> dict[str, Any]:
-        """`next_sentence`, `mask_share` and `whole_words`: how running text is judged.
+        """`next_sentence`, `mask_share` and `whole_words`: the settings of the evaluation.
 
-        A file has `masks` beside them: the places that it answers at once.
+        A file also has `masks`, its number of mask outputs.
         """
         return {
             "next_sentence": settings.next_sentence != "off",
@@ -126,10 +127,10 @@ class MaskedLM(Task[MaskedFeatures]):
     def features(
         self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
     ) -> MaskedFeatures:
-        """Running text packed into rows, or texts with their [MASK]s.
+        """Encodes running text as packed rows, or single texts with their [MASK] tokens.
 
-        A text without any [MASK] has places chosen as those of running text are; one without any
-        token is a single mask.
+        In a text without [MASK], positions are chosen as in running text. A text without any token
+        becomes a single mask.
         """
         defaults = TaskSettings()
         masking = Masking.of(
@@ -151,7 +152,7 @@ class MaskedLM(Task[MaskedFeatures]):
             for encoding in tokenizer.encode_batch(texts, max_length)
         ]
         answered = decoding.get("masks")
-        encodings = [_typed(encoding, masking, most, answered) for encoding in encoded]
+        encodings = [_masked_input(encoding, masking, most, answered) for encoding in encoded]
         full = [i for i, encoding in enumerate(encoded) if len(encoding) == max_length]
         lengths = tokenizer.count_lengths([texts[i] for i in full])
         owners = np.arange(len(examples), dtype=np.int32)
@@ -164,11 +165,11 @@ class MaskedLM(Task[MaskedFeatures]):
         return Example(texts[0])
 
     def input_texts(self, example: Any) -> tuple[str, ...]:
-        """The text; of a document its sentences, as one."""
+        """The text; for a document its sentences, joined by spaces."""
         return (example.text if isinstance(example, Example) else " ".join(example.sentences),)
 
     def check_examples(self, texts: Sequence[str]) -> list[Any]:
-        """The texts with every fifth word masked, up to as many as a row is judged at."""
+        """The texts with every fifth word masked, up to `EVALUATED_PLACES` words."""
         return [Example(_masked_words(text)) for text in texts]
 
     def rows(
@@ -179,16 +180,14 @@ class MaskedLM(Task[MaskedFeatures]):
         tokenizer: Tokenizer,
     ) -> MaskedRows:
         if features.corpus is None or features.masking is None:
-            raise UsageError(
-                "Expected running text to learn. Received: texts with places to fill in."
-            )
+            raise UsageError("Expected running text to train on. Received: texts with [MASK].")
         in_pairs = bool(facts.decoding.get("next_sentence"))
         return MaskedRows(
             features.corpus, features.masking, features.encodings, settings.seed, in_pairs
         )
 
     def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
-        """A base for this task; arrays of next-sentence prediction exactly where it is learnt."""
+        """See `Task.prepare_checkpoint`; has the next-sentence arrays only if they are trained."""
         base = super().prepare_checkpoint(checkpoint, settings)
         size = base.config.hidden_size
         own = {"next_sentence.kernel": (2, size), "next_sentence.bias": (2,)}
@@ -207,10 +206,10 @@ class MaskedLM(Task[MaskedFeatures]):
         return masked_lm_head.build(backbone, checkpoint, dropout, seed)
 
     def start_head(self, model: keras.Model, rows: TrainingRows) -> None:
-        """The output's bias starts at the logarithm of how often each token comes.
+        """Initializes the output's bias to the logarithm of each token's frequency.
 
-        What a model learns first is that: on SQuAD's text, MiniLM with a new head has a loss of
-        6.4 nats a token after 60 steps, against 6.7 with a bias of zeros.
+        Otherwise the first steps only learn these frequencies: on SQuAD's text, MiniLM with a new
+        head has a loss of 6.4 nats per token after 60 steps, and 6.7 with a bias of zeros.
         """
         from edgebert.tasks import masked_lm_head
 
@@ -218,10 +217,7 @@ class MaskedLM(Task[MaskedFeatures]):
         masked_lm_head.set_bias(model, rows.log_frequencies())
 
     def loss(self, labels: Sequence[str]) -> Any:
-        """The sum of the cross-entropies of the hidden tokens and of the next sentence.
-
-        Of a row's hidden tokens the mean is taken.
-        """
+        """The mean cross-entropy of a row's masked tokens plus that of the next sentence."""
         from edgebert.tasks import masked_lm_head
 
         return masked_lm_head.loss()
@@ -229,15 +225,16 @@ class MaskedLM(Task[MaskedFeatures]):
     # Outputs
 
     def inputs(self, inputs: Inputs, encodings: Sequence[Encoding]) -> Inputs:
-        """Beside the tokens, the places that are asked for."""
+        """Adds the masked positions."""
         return {**inputs, PLACES: padded_places([_masks(encoding) for encoding in encodings])}
 
     def split_outputs(self, outputs: Any, encodings: Sequence[Encoding]) -> list[np.ndarray]:
-        """Logits `[masks, vocab_size]`, or `SCORES` `[masks]` where the hidden tokens are known.
+        """Logits `[masks, vocab_size]`, or `SCORES` `[masks]` if the original tokens are known.
 
         Args:
-            outputs: `logits` `[batch, places, vocab_size]` and maybe `next_sentence` `[batch, 2]`.
-            encodings: of the batch.
+            outputs: `logits`, `[batch, positions, vocab_size]`, and optionally `next_sentence`,
+                `[batch, 2]`.
+            encodings: The encodings of the batch.
         """
         logits, following = outputs[LOGITS], outputs.get(NEXT_SENTENCE)
         found = []
@@ -255,13 +252,13 @@ class MaskedLM(Task[MaskedFeatures]):
         features: MaskedFeatures,
         facts: ModelFacts,
     ) -> dict[str, float]:
-        """Perplexity and accuracy over all judged places; accuracy of next sentences, of pairs.
+        """Perplexity and accuracy over all evaluated positions; for pairs next-sentence accuracy.
 
         Raises:
-            UsageError: the features are of typed texts, of which nobody knows what is hidden.
+            UsageError: The features are of texts with [MASK], whose original tokens are unknown.
         """
         if features.corpus is None:
-            raise UsageError("Expected running text to judge on. Received: texts with [MASK].")
+            raise UsageError("Expected running text to evaluate on. Received: texts with [MASK].")
         scores = np.concatenate(outputs)
         found = {
             "perplexity": float(np.exp(-scores["log_probability"].mean(dtype=np.float64))),
@@ -296,9 +293,9 @@ class MaskedLM(Task[MaskedFeatures]):
                 for match in typed.finditer(example.text)
             ]
             for mask, row in zip(masks, () if is_chosen else output, strict=False):
-                mask["tokens"] = likeliest(row, features.tokens)
+                mask["tokens"] = top_tokens(row, features.tokens)
             found.append(
-                {"text": example.text, "filled": filled(example.text, masks), "masks": masks}
+                {"text": example.text, "filled": fill_masks(example.text, masks), "masks": masks}
             )
         return found
 
@@ -318,14 +315,18 @@ class MaskedLM(Task[MaskedFeatures]):
         return None if output.dtype.names else log_softmax(output)
 
 
-def _typed(encoding: Encoding, masking: Masking, most: int, answered: int | None) -> MaskedEncoding:
-    """A typed text with the masks that are answered; where it has none, with some chosen ones."""
+def _masked_input(
+    encoding: Encoding, masking: Masking, most: int, answered: int | None
+) -> MaskedEncoding:
+    """An input text with its first `answered` masks, or with chosen ones if it has none."""
     ids = np.array(encoding.token_ids, np.int32)
     masks = np.flatnonzero(ids == masking.mask_id)[:answered]
     if not len(masks):
-        generator = np.random.default_rng([JUDGE_SEED, *encoding.token_ids])
+        generator = np.random.default_rng([EVALUATION_SEED, *encoding.token_ids])
         segments = np.array(encoding.segment_ids, np.int32)
-        return replace(asked(ids, segments, masking, generator, most), hidden=(), chosen=True)
+        return replace(
+            masked_encoding(ids, segments, masking, generator, most), hidden=(), chosen=True
+        )
     return MaskedEncoding(
         encoding.token_ids, encoding.segment_ids, encoding.offsets, tuple(masks.tolist())
     )
@@ -336,7 +337,7 @@ def _masks(encoding: Encoding) -> tuple[int, ...]:
 
 
 def _masked_words(text: str) -> str:
-    words = list(_WORD.finditer(text))[::_ASKED_EVERY][:EVALUATED_PLACES]
+    words = list(_WORD.finditer(text))[::_MASK_EVERY][:EVALUATED_PLACES]
     for word in reversed(words):
         text = text[: word.start()] + MASK + text[word.end() :]
     return text if words else f"{text} {MASK}"
@@ -345,7 +346,7 @@ def _masked_words(text: str) -> str:
 def _scored(
     logits: np.ndarray, encoding: MaskedEncoding, following: np.ndarray | None
 ) -> np.ndarray:
-    """What is kept of a judged text: `SCORES` `[masks]`."""
+    """The result of an evaluated text: `SCORES` `[masks]`."""
     hidden = np.array(encoding.hidden[: len(logits)], np.int64)
     scores = np.zeros(len(logits), SCORES)
     scores["log_probability"] = log_softmax(logits)[np.arange(len(logits)), hidden]

@@ -1,12 +1,12 @@
-"""BERT's pretraining heads in Keras. Keras is imported here when a model is built, not before.
+"""BERT's pretraining heads in Keras. Keras is imported when a model is built.
 
-Hidden tokens: dense, activation, LayerNorm, and the token table as the output's kernel, so that a
-token's row is what it is read by and what it is told by (Press and Wolf 2017). Only the rows at the
-places that are asked for go through it: the vocabulary's matmul is as costly as the encoder.
+Masked tokens: dense layer, activation, LayerNorm, and the token table as the output's kernel, so
+that input and output share the embeddings (Press and Wolf 2017). The head computes only the rows at
+the masked positions, since the product with the vocabulary costs as much as the encoder.
 
-A new dense layer is the identity: the encoder's rows stand near the tokens' rows from the first
-step on, where a random one learns no more than how often tokens come for a long time (after 60
-steps of 16 rows, MiniLM has a loss of 7.4 nats a token with a random layer, 6.7 with this one).
+A new dense layer is initialized to the identity, so that the encoder's rows are near the tokens'
+rows from the first step. A random layer learns only token frequencies for a long time: after 60
+steps of 16 rows, MiniLM has a loss of 7.4 nats per token with a random layer and 6.7 with this one.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ from typing import TYPE_CHECKING, Any
 from converters.checkpoint import Checkpoint
 from converters.formats import keras_hub
 from converters.tflite.graph_heads import LOGITS
+from edgebert.tasks.masked_rows import NEXT_SENTENCE, PLACES
 
 if TYPE_CHECKING:
     import keras
 
-NEXT_SENTENCE = "next_sentence"
-
 
 def build(backbone: Any, checkpoint: Checkpoint, dropout: float, seed: int) -> keras.Model:
-    """A model with the further input `mask_places`, int32 `[batch, places]`, -1 for none.
+    """A model with the further input `mask_places`, int32 `[batch, positions]`, padded with -1.
 
-    Its outputs are `logits`, float32 `[batch, places, vocab_size]`, and, where the checkpoint has
-    arrays for it, `next_sentence`, float32 `[batch, 2]`.
+    The outputs are `logits`, float32 `[batch, positions, vocab_size]`, and `next_sentence`, float32
+    `[batch, 2]`, if the checkpoint has its arrays.
     """
     import keras
 
     config, layers = checkpoint.config, _layers()
-    places = keras.Input((None,), dtype="int32", name="mask_places")
+    places = keras.Input((None,), dtype="int32", name=PLACES)
     rows = layers["rows"](name="masked_rows")(backbone.output["sequence_output"], places)
     rows = keras.layers.Dense(
         config.hidden_size,
@@ -58,7 +57,7 @@ def build(backbone: Any, checkpoint: Checkpoint, dropout: float, seed: int) -> k
             dtype="float32",
             name=NEXT_SENTENCE,
         )(pooled)
-    return keras.Model({**backbone.input, "mask_places": places}, outputs, name="masked_lm_model")
+    return keras.Model({**backbone.input, PLACES: places}, outputs, name="masked_lm_model")
 
 
 @functools.cache
@@ -66,7 +65,7 @@ def _layers() -> dict[str, Any]:
     import keras
 
     class MaskedRows(keras.layers.Layer):
-        """The rows at some places: `[batch, length, hidden]` to `[batch, places, hidden]`."""
+        """The rows at the positions: `[batch, length, hidden]` to `[batch, positions, hidden]`."""
 
         def call(self, sequence: Any, places: Any) -> Any:
             return keras.ops.take_along_axis(
@@ -77,7 +76,7 @@ def _layers() -> dict[str, Any]:
             return keras.KerasTensor((*places.shape, sequence.shape[-1]), "float32")
 
     class TiedTokens(keras.layers.Layer):
-        """Logits of all tokens: `[batch, places, hidden]` to `[batch, places, vocab_size]`."""
+        """Logits, from `[batch, positions, hidden]` to `[batch, positions, vocab_size]`."""
 
         def __init__(self, table: Any, name: str) -> None:
             super().__init__(name=name, dtype="float32")
@@ -104,11 +103,11 @@ def set_bias(model: keras.Model, bias: Any) -> None:
 
 
 def loss() -> Any:
-    """A Keras loss for each of the outputs, and, called with all of them, their sum."""
+    """A Keras loss for one output, or for a dict of outputs, whose losses are added."""
     import keras
 
     class KnownTargets(keras.losses.Loss):
-        """Cross-entropy of logits, over a row's targets that are no -1."""
+        """Mean cross-entropy over the targets of a row that are not -1."""
 
         def call(self, y_true: Any, y_pred: Any) -> Any:
             if isinstance(y_pred, Mapping):

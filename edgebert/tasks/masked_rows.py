@@ -1,4 +1,4 @@
-"""Rows of running text, as they are learnt from and as a model is judged on them."""
+"""Rows of running text for training and for evaluation of a masked language model."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from edgebert.tasks.task import EVALUATION
 
 NEXT_SENTENCE = "next_sentence"
 PLACES = "mask_places"
-JUDGE_SEED = 20181011
+EVALUATION_SEED = 20181011
 _UNSEEN = 0.1
-"""Times that a token counts beside those that it is seen."""
+"""Count that is added to every token's frequency."""
 _COUNTED_AT_ONCE = 1 << 24
 
 
 class EvaluationTexts(Sequence[Encoding]):
-    """The rows of a corpus as a model is judged on them: fixed places, all [MASK].
+    """The rows of a corpus for evaluation: fixed positions, all replaced by [MASK].
 
     Args:
-        corpus: the rows.
-        masking: how places are chosen.
-        most: places of a row.
+        corpus: The rows.
+        masking: The rules for the choice of positions.
+        most: Maximum number of positions in a row.
     """
 
     def __init__(self, corpus: CorpusRows, masking: Masking, most: int) -> None:
@@ -49,9 +49,9 @@ class EvaluationTexts(Sequence[Encoding]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         ids, segments = self._corpus.tokens(index)
-        generator = np.random.default_rng([JUDGE_SEED, index])
+        generator = np.random.default_rng([EVALUATION_SEED, index])
         follows = int(self._corpus.follows[index])
-        return asked(ids, segments, self._masking, generator, self._most, follows)
+        return masked_encoding(ids, segments, self._masking, generator, self._most, follows)
 
     def __iter__(self) -> Iterator[Encoding]:
         return (self[i] for i in range(len(self)))
@@ -59,19 +59,19 @@ class EvaluationTexts(Sequence[Encoding]):
 
 @dataclass(frozen=True)
 class MaskedRows:
-    """Rows of a corpus as they are learnt: places drawn anew in each epoch.
+    """Training rows of a corpus, with new random positions in each epoch.
 
     Attributes:
-        corpus: the rows, nothing hidden.
-        masking: how places are chosen.
-        judged: the same rows as a model is judged on them.
-        seed: of the chance.
-        in_pairs: whether next sentences are learnt too.
+        corpus: The rows without masks.
+        masking: The rules for the choice of positions.
+        evaluation: The same rows for evaluation.
+        seed: Seed of the random choices.
+        in_pairs: Whether next-sentence prediction is trained, too.
     """
 
     corpus: CorpusRows
     masking: Masking
-    judged: Sequence[Encoding]
+    evaluation: Sequence[Encoding]
     seed: int
     in_pairs: bool
 
@@ -86,11 +86,10 @@ class MaskedRows:
     def batch(
         self, rows: npt.NDArray[np.int64], longest: int, epoch: int
     ) -> tuple[Inputs, Any, npt.NDArray[np.float32]]:
-        """As `edgebert.tasks.task.TrainingRows` says it.
+        """See `edgebert.tasks.task.TrainingRows.batch`.
 
-        The targets are `logits`, int32 `[batch, places]`, -1 where a row has no more places, and,
-        of pairs, `next_sentence`, int32 `[batch]`: 0 where the second text follows the first and 1
-        where it does not, which are BERT's numbers for it.
+        The targets are `logits`, int32 `[batch, positions]`, padded with -1, and for pairs
+        `next_sentence`, int32 `[batch]`: BERT's 0 if the second text follows the first, else 1.
         """
         inputs = self.corpus.rows.padded(rows, longest)
         drawn = [self._drawn(int(row), epoch) for row in rows]
@@ -107,7 +106,7 @@ class MaskedRows:
         return {**inputs, PLACES: places}, targets, np.ones(len(rows), np.float32)
 
     def log_frequencies(self) -> npt.NDArray[np.float32]:
-        """The logarithm of each token's share of the text, `[vocab_size]`; none is 0 times seen."""
+        """The logarithm of each token's smoothed frequency in the corpus, `[vocab_size]`."""
         ids, size = self.corpus.rows.token_ids, len(self.masking.framing)
         counts = np.full(size, _UNSEEN)
         for start in range(0, len(ids), _COUNTED_AT_ONCE):
@@ -116,19 +115,19 @@ class MaskedRows:
         return np.log(counts / counts.sum()).astype(np.float32)
 
     def _drawn(self, row: int, epoch: int) -> tuple[Ids, Ids, Ids]:
-        """What the model sees of a row, the places, and what stood there."""
+        """The model's token ids of a row, the positions, and the original ids there."""
         ids, _ = self.corpus.tokens(row)
         if epoch == EVALUATION:
-            judged = self.judged[row]
-            assert isinstance(judged, MaskedEncoding)
-            places = np.array(judged.masks, np.int32)
-            return np.array(judged.token_ids, np.int32), places, ids[places]
+            fixed = self.evaluation[row]
+            assert isinstance(fixed, MaskedEncoding)
+            places = np.array(fixed.masks, np.int32)
+            return np.array(fixed.token_ids, np.int32), places, ids[places]
         generator = np.random.default_rng([self.seed, epoch, row])
         places = self.masking.choose(ids, generator)
         return self.masking.hide(ids, places, generator), places, ids[places]
 
 
-def asked(
+def masked_encoding(
     ids: Ids,
     segments: Ids,
     masking: Masking,
@@ -136,7 +135,7 @@ def asked(
     most: int,
     follows: int = -1,
 ) -> MaskedEncoding:
-    """A text with chosen places masked."""
+    """A text with [MASK] at randomly chosen positions."""
     places = masking.choose(ids, generator, most)
     seen = ids.copy()
     seen[places] = masking.mask_id

@@ -1,4 +1,4 @@
-"""Which tokens of a text a masked language model is asked for, and what it sees in their places."""
+"""The choice of the masked tokens of a text, and their replacement in the model's input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Encoding
 
 MASKED, REPLACED = 0.8, 0.1
-"""Of the chosen tokens, the shares that become [MASK] and a random token; the rest stay as they are
+"""Shares of the chosen tokens that become [MASK] and a random token. The others stay unchanged
 (Devlin et al. 2019, section 3.1)."""
 
 Ids = npt.NDArray[np.int32]
@@ -38,15 +38,15 @@ class MaskedEncoding(Encoding):
 
 @dataclass(frozen=True)
 class Masking:
-    """How tokens are chosen.
+    """The rules for the choice of tokens.
 
     Attributes:
-        share: of a text's tokens, those that frame it left out.
-        whole_words: chooses words, with all their pieces, instead of tokens.
-        mask_id: of [MASK].
-        framing: whether each id of the vocabulary is no word ([CLS], [SEP], [PAD], [MASK]), bool
+        share: Share of a text's tokens, special tokens not counted.
+        whole_words: Chooses whole words, with all their pieces, instead of tokens.
+        mask_id: Id of [MASK].
+        framing: Whether each id is a special token ([CLS], [SEP], [PAD], [MASK]), bool
             `[vocab_size]`.
-        continuing: whether it continues a word, bool `[vocab_size]`.
+        continuing: Whether each id continues a word, bool `[vocab_size]`.
     """
 
     share: float
@@ -57,7 +57,7 @@ class Masking:
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, share: float, whole_words: bool) -> Masking:
-        """The masking of a vocabulary's texts."""
+        """The masking for a vocabulary."""
         framing = np.zeros(vocabulary.size, bool)
         for token in (
             vocabulary.cls_token,
@@ -72,12 +72,13 @@ class Masking:
         return cls(share, whole_words, mask_id, framing, np.array(continuing))
 
     def choose(self, ids: Ids, generator: np.random.Generator, most: int = 0) -> Ids:
-        """Places of the tokens that are asked for, ascending: at least one where there are words.
+        """The positions of the chosen tokens, ascending; at least one if the text has a word.
 
         Args:
-            ids: of a text, `[tokens]`.
-            generator: of the chance.
-            most: so many at most; 0 is no limit. Of whole words the last one may be cut by it.
+            ids: Token ids of a text, `[tokens]`.
+            generator: Source of the random choice.
+            most: Maximum number of positions; 0 for no limit. The limit may cut the last of whole
+                words.
         """
         places = np.flatnonzero(~self.framing[ids]).astype(np.int32)
         if not len(places):
@@ -93,13 +94,13 @@ class Masking:
     def _by_word(
         self, ids: Ids, places: Ids, generator: np.random.Generator
     ) -> npt.NDArray[np.int64]:
-        """The order of the places when words are shuffled and their pieces stay together."""
+        """A random order of the positions in which the pieces of a word stay together."""
         words = np.cumsum(self._begins(ids, places))
         shuffled = generator.permutation(words[-1] + 1)
         return np.argsort(shuffled[words], kind="stable")
 
     def _begins(self, ids: Ids, places: Ids) -> npt.NDArray[np.bool_]:
-        """Whether a word begins at each place; ascending places, but words in any order."""
+        """Whether a word begins at each position. Words may be in any order."""
         follows_last = np.diff(places, prepend=-2) == 1
         return ~(self.continuing[ids[places]] & follows_last)
 
@@ -110,7 +111,7 @@ class Masking:
         return wanted
 
     def hide(self, ids: Ids, places: Ids, generator: np.random.Generator) -> Ids:
-        """The text as it is learnt from: a copy with most of the places masked, as BERT does it."""
+        """A copy of the text for training: positions are masked, replaced or kept, as in BERT."""
         hidden = ids.copy()
         chance = generator.random(len(places))
         hidden[places[chance < MASKED]] = self.mask_id
@@ -120,7 +121,7 @@ class Masking:
 
 
 def padded_places(masks: Sequence[Sequence[int] | Ids]) -> Ids:
-    """Places of several texts, int32 `[texts, most]`, at least one column; -1 fills rows up."""
+    """Positions of several texts, int32 `[texts, most]`, padded with -1 to at least one column."""
     found = np.full((len(masks), max(1, *map(len, masks))), -1, np.int32)
     for row, places in zip(found, masks, strict=True):
         row[: len(places)] = np.asarray(places, np.int32)

@@ -1,4 +1,4 @@
-"""Multi-label classification: any number of labels for a text, each decided for itself."""
+"""Multi-label classification: any number of labels for a text, each decided independently."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from edgebert.tasks.app_readers import CLASSIFIER_READERS
 from edgebert.tasks.classification import f1_score
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features, ModelFacts, TrainingRows
-from edgebert.tasks.text_task import CLASSIFIER_LAYER, TextTask, asked, line
+from edgebert.tasks.text_task import CLASSIFIER_LAYER, TextTask, answer_line, input_fields
 
 if TYPE_CHECKING:
     import keras
 
 THRESHOLD = "threshold"
-EVEN = 0.5
-"""The threshold of a model that has none of its own."""
+DEFAULT_THRESHOLD = 0.5
+"""The threshold of a model whose decoding has none."""
 _LARGEST_LOG_ODDS = 7.0
-"""A float32 probability so near 1 says little of the distance to it: 0.999 is as far as we look."""
+"""Log odds are clipped at a probability of 0.999: near 1, float32 probabilities are too coarse."""
 
 
 @dataclass(frozen=True, slots=True)
 class MultiLabelExample:
-    """A text, or a pair of texts, and its labels: an empty tuple for none, None for unknown."""
+    """A text or a pair of texts, and its labels; None if they are unknown."""
 
     text: str
     labels: tuple[str, ...] | None = None
@@ -45,10 +45,10 @@ class MultiLabelExample:
 
 
 class MultiLabel(TextTask):
-    """Any number of labels for a text: a sigmoid a label, and one threshold for all.
+    """Predicts any number of labels for a text: a sigmoid per label and one common threshold.
 
-    The threshold is the one with the best micro F1 on the dev rows, unless the settings name it.
-    One for all labels, since few dev rows say little of one label alone.
+    The threshold maximizes micro F1 on the dev rows, unless the settings give it. All labels share
+    it, because small dev splits have too few rows of a label to choose one for each.
     """
 
     name = "multi-label"
@@ -79,7 +79,7 @@ class MultiLabel(TextTask):
         return MultiLabelExample(text, pair=pair)
 
     def decoding(self, settings: TaskSettings) -> dict[str, Any]:
-        """`threshold`, where the settings name it; else it is chosen on the dev rows."""
+        """`threshold`, if the settings give it; otherwise it is chosen on the dev rows."""
         if not 0 <= settings.threshold < 1:
             raise UsageError(
                 "threshold: expected at least 0 (chosen on the dev text) and below 1. "
@@ -94,23 +94,24 @@ class MultiLabel(TextTask):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
-        """Targets are float32 `[rows, labels]`: 0, or what a label that is there weighs: 1, or so
-        much more as it is rarer than its absence, for balanced weights.
+        """Targets are float32 `[rows, labels]`: 0 for an absent label, else the label's weight.
+
+        The weight is 1; for balanced class weights, the ratio of rows without and with the label.
         """
-        is_there = _label_matrix(features, facts.labels)
-        targets = is_there.astype(np.float32)
+        is_present = _label_matrix(features, facts.labels)
+        targets = is_present.astype(np.float32)
         if settings.class_weights == "balanced":
-            counts = is_there.sum(0)
-            targets *= ((len(is_there) - counts) / np.maximum(counts, 1)).astype(np.float32)
+            counts = is_present.sum(0)
+            targets *= ((len(is_present) - counts) / np.maximum(counts, 1)).astype(np.float32)
         rows = rows_of(features.encodings, tokenizer.pad_id)
         return LabelledRows(rows, targets, np.ones(len(rows), np.float32))
 
     def start_head(self, model: keras.Model, rows: TrainingRows) -> None:
-        """The biases start at the log odds of the labels (Lin et al. 2017, section 3.3).
+        """Initializes the biases to the log odds of the labels (Lin et al. 2017, section 3.3).
 
-        What a model learns first is how rare each label is. From biases of 0, MiniLM with 30
-        labels knew nothing more after 450 steps (micro F1 of 14 % on made-up joined texts of
-        CLINC150); from these it has 75 % after 150.
+        Otherwise the first steps only learn how rare each label is. On joined texts of CLINC150
+        with 30 labels, MiniLM reached a micro F1 of 14 % after 450 steps from biases of 0, and of
+        75 % after 150 steps from the log odds.
         """
         assert isinstance(rows, LabelledRows)
         there, absent = rows.targets.sum(0), (rows.targets <= 0).sum(0)
@@ -120,7 +121,7 @@ class MultiLabel(TextTask):
     def loss(self, labels: Sequence[str]) -> Any:
         """Binary cross-entropy of logits `[batch, labels]`, the mean over the labels.
 
-        Targets as `rows` has them: what is above 0 is a label that is there, and its weight.
+        Targets are those of `rows`: a value above 0 is the weight of a present label.
         """
         import keras
 
@@ -150,15 +151,15 @@ class MultiLabel(TextTask):
         features: Features,
         facts: ModelFacts,
     ) -> dict[str, float]:
-        """Micro and macro F1, and the share of texts with all labels right."""
+        """Micro and macro F1, and the share of texts with all labels correct."""
         given = _sigmoid(np.stack(outputs)) > _threshold(facts.decoding)
-        is_there = _label_matrix(features, facts.labels)
-        occurs = (given | is_there).any(0)
-        each = [f1_score(given[:, i], is_there[:, i]) for i in np.flatnonzero(occurs)]
+        is_present = _label_matrix(features, facts.labels)
+        occurs = (given | is_present).any(0)
+        each = [f1_score(given[:, i], is_present[:, i]) for i in np.flatnonzero(occurs)]
         return {
-            "micro_f1": f1_score(given, is_there),
+            "micro_f1": f1_score(given, is_present),
             "macro_f1": float(np.mean(each)) if each else 0.0,
-            "subset_accuracy": float((given == is_there).all(-1).mean()),
+            "subset_accuracy": float((given == is_present).all(-1).mean()),
         }
 
     def answers(
@@ -167,7 +168,7 @@ class MultiLabel(TextTask):
         features: Features,
         facts: ModelFacts,
     ) -> list[dict[str, Any]]:
-        """`labels` over the threshold, the likeliest first, and `probabilities` of all."""
+        """`labels` above the threshold, the most probable first, and all `probabilities`."""
         found = []
         for example, output in zip(features.examples, outputs, strict=True):
             row = _sigmoid(output)
@@ -176,7 +177,7 @@ class MultiLabel(TextTask):
             ]
             found.append(
                 {
-                    **asked(example),
+                    **input_fields(example),
                     "labels": [facts.labels[i] for i in over],
                     "probabilities": dict(zip(facts.labels, map(float, row), strict=True)),
                 }
@@ -187,39 +188,40 @@ class MultiLabel(TextTask):
         return {"labels": answer["labels"]}
 
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
-        """All labels over the threshold; of more that are asked for, those under it in brackets."""
+        """All labels above the threshold, then others in parentheses up to `top` labels."""
         shares, given = answer["probabilities"], answer["labels"]
-        said = [f"{label} {shares[label]:.3f}" for label in given] or ["no label"]
+        above = [f"{label} {shares[label]:.3f}" for label in given] or ["no label"]
         others = sorted(set(shares) - set(given), key=lambda label: (-shares[label], label))
         more = max(0, top - len(given)) if top > 1 else 0
-        return line([*said, *(f"({label} {shares[label]:.3f})" for label in others[:more])], answer)
+        below = [f"({label} {shares[label]:.3f})" for label in others[:more]]
+        return answer_line([*above, *below], answer)
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray:
-        """A choice a label: that it is not there, and that it is."""
+        """One choice per label, with the outcomes absent and present."""
         odds = np.minimum(output.astype(np.float64), _LARGEST_LOG_ODDS)
         return np.stack([-np.logaddexp(0, odds), -np.logaddexp(0, -odds)], -1)
 
 
-def best_threshold(probabilities: np.ndarray, is_there: np.ndarray) -> float:
-    """The threshold with the best micro F1; it lies midway between two probabilities.
+def best_threshold(probabilities: np.ndarray, is_present: np.ndarray) -> float:
+    """The threshold with the best micro F1, midway between two probabilities.
 
     Args:
-        probabilities: of each label, `[rows, labels]`.
-        is_there: whether the row has it, bool `[rows, labels]`.
+        probabilities: Probabilities of the labels, `[rows, labels]`.
+        is_present: Whether the row has the label, bool `[rows, labels]`.
     """
-    if not is_there.any():
-        return EVEN
+    if not is_present.any():
+        return DEFAULT_THRESHOLD
     order = np.argsort(-probabilities, axis=None, kind="stable")
-    falling, hits = probabilities.flat[order], np.cumsum(is_there.flat[order])
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + is_there.sum())
+    falling, hits = probabilities.flat[order], np.cumsum(is_present.flat[order])
+    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + is_present.sum())
     after = np.append(falling[1:], 0.0)
-    f1[falling == after] = -1  # labels of one probability are given together or not at all
+    f1[falling == after] = -1  # equal probabilities are above the threshold together
     best = int(f1.argmax())
     return float((falling[best] + after[best]) / 2)
 
 
 def _threshold(decoding: Decoding) -> float:
-    return float(decoding.get(THRESHOLD, EVEN))
+    return float(decoding.get(THRESHOLD, DEFAULT_THRESHOLD))
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -239,7 +241,7 @@ def _label_counts(data: Dataset) -> Counter[str]:
     """How often each label occurs.
 
     Raises:
-        DataError: examples have one label each, or none is known of them.
+        DataError: Examples have one label each, or unknown labels.
     """
     if not all(isinstance(example, MultiLabelExample) for example in data.examples):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Named entities: which words are the name of what, and where they stand in the text."""
+"""Named entity recognition: the type and the position of each entity in a text."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
 
 
 class NamedEntities(TokenTask):
-    """Entities as spans of words, by tags in IOB2.
+    """Predicts entities as spans of words, with tags in IOB2.
 
-    A model's labels have `B-` and `I-` of every type that its training data have. What a model of
-    somebody else says in IOB1, IOBES or BILOU is read as IOB2.
+    The labels are `B-` and `I-` of every entity type in the training data. Tags in IOB1, IOBES and
+    BILOU, which models from other sources may have, are converted to IOB2.
     """
 
     name = "ner"
@@ -31,7 +31,7 @@ class NamedEntities(TokenTask):
         types = sorted({split_tag(tag)[1] for tag in tags_of(train)} - {""})
         return (OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
 
-    def known_by(self, tag: str) -> str:
+    def required_label(self, tag: str) -> str:
         return split_tag(tag)[1] or OUTSIDE
 
     def tag_of_later_part(self, tag: str) -> str:
@@ -46,21 +46,21 @@ class NamedEntities(TokenTask):
         features: TokenFeatures,
         facts: ModelFacts,
     ) -> dict[str, float]:
-        """Precision, recall and F1 of entities, right where type, start and end are.
+        """Precision, recall and F1 of entities. An entity is correct if type, start and end are.
 
-        They are conlleval's (Tjong Kim Sang and De Meulder 2003), over all entities; then the share
-        of words with the right tag, and as `entity_f1/TYPE` the F1 of each type in the data.
+        Computed over all entities as conlleval does (Tjong Kim Sang and De Meulder 2003). Further
+        metrics are the share of words with the correct tag, and `entity_f1/TYPE` for each type.
         """
-        said = [_iob2(each.tags) for each in self.word_tags(outputs, features, facts.labels)]
-        return entity_metrics(said, true_tags(features))
+        predicted = [_iob2(each.tags) for each in self.word_tags(outputs, features, facts.labels)]
+        return entity_metrics(predicted, true_tags(features))
 
-    def more(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """`entities`: each has `text`, `type`, `start`, `end`, and its tags' mean `score`."""
+    def extra_fields(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """`entities`, each with `text`, `type`, `start`, `end` and the mean `score` of its tags."""
         found = []
         for span in spans(_iob2([word["tag"] for word in words])):
-            of_it = words[span.start : span.end]
-            start, end = of_it[0]["start"], of_it[-1]["end"]
-            score = sum(word["score"] for word in of_it) / len(of_it)
+            own = words[span.start : span.end]
+            start, end = own[0]["start"], own[-1]["end"]
+            score = sum(word["score"] for word in own) / len(own)
             found.append(
                 {
                     "text": text[start:end],
@@ -89,23 +89,23 @@ def entity_metrics(
 ) -> dict[str, float]:
     """The metrics of tags in IOB2: see `NamedEntities.metrics`."""
     hits: Counter[str] = Counter()
-    total_said: Counter[str] = Counter()
+    total_predicted: Counter[str] = Counter()
     total_true: Counter[str] = Counter()
-    for said, right in zip(predicted, true, strict=True):
-        a, b = set(spans(said)), set(spans(right))
-        for counter, found in ((hits, a & b), (total_said, a), (total_true, b)):
+    for own, gold in zip(predicted, true, strict=True):
+        a, b = set(spans(own)), set(spans(gold))
+        for counter, found in ((hits, a & b), (total_predicted, a), (total_true, b)):
             counter.update(span.type for span in found)
     same = sum(
         a == b for p, t in zip(predicted, true, strict=True) for a, b in zip(p, t, strict=True)
     )
-    n_hits, n_said, n_true = hits.total(), total_said.total(), total_true.total()
+    n_hits, n_predicted, n_true = hits.total(), total_predicted.total(), total_true.total()
     return {
-        "entity_f1": _share(2 * n_hits, n_said + n_true),
-        "entity_precision": _share(n_hits, n_said),
+        "entity_f1": _share(2 * n_hits, n_predicted + n_true),
+        "entity_precision": _share(n_hits, n_predicted),
         "entity_recall": _share(n_hits, n_true),
         "token_accuracy": _share(same, sum(map(len, true))),
         **{
-            f"entity_f1/{kind}": _share(2 * hits[kind], total_said[kind] + total_true[kind])
+            f"entity_f1/{kind}": _share(2 * hits[kind], total_predicted[kind] + total_true[kind])
             for kind in sorted(total_true)
         },
     }

@@ -1,4 +1,4 @@
-"""Classification of pairs of texts: paraphrases, entailment, whether a passage answers."""
+"""Classification of pairs of texts, such as paraphrase, entailment and relevance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgebert.tasks.text_task import pairs_of
 
 
 class Pairs(Classification):
-    """One label of several for a pair of texts."""
+    """Predicts one label for a pair of texts."""
 
     name = "pairs"
     title = "classification of pairs of texts"
@@ -43,7 +43,7 @@ class Pairs(Classification):
         features: Features,
         facts: ModelFacts,
     ) -> dict[str, float]:
-        """Accuracy and macro F1; of two labels also `f1`, the second one's, as GLUE has it."""
+        """Accuracy and macro F1; with two labels also `f1` of the second label, as in GLUE."""
         found = super().metrics(outputs, features, facts)
         if len(facts.labels) == 2:
             predicted = np.stack(outputs).argmax(-1) == 1

@@ -14,7 +14,7 @@ from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
 
 
 class PartsOfSpeech(TokenTask):
-    """A tag for each word; any tags will do."""
+    """Predicts a tag for each word; any set of tags is valid."""
 
     name = "pos"
     title = "part-of-speech tagging"
@@ -30,7 +30,7 @@ class PartsOfSpeech(TokenTask):
         features: TokenFeatures,
         facts: ModelFacts,
     ) -> dict[str, float]:
-        """The share of words with the right tag, and the mean F1 of the tags.
+        """Share of words with the correct tag, and mean F1 of the tags.
 
         A word without a token has no tag and counts as wrong.
         """
@@ -43,8 +43,7 @@ class PartsOfSpeech(TokenTask):
         targets = np.array([number[tag] for tag in true], np.int32)
         return classification.metrics(predicted, targets, len(facts.labels))
 
-    def more(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Nothing."""
+    def extra_fields(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {}
 
     def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Extractive question answering: the part of a context that answers a question, or that none does.
+"""Extractive question answering: the span of a context that answers a question, if there is one.
 
-The model is BERT's (Devlin et al. 2019, sections 4.2 and 4.3): two logits a token, of being an
-answer's first and its last one.
+The model is BERT's (Devlin et al. 2019, sections 4.2 and 4.3): two logits per token, for the start
+and the end of the answer.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 SPANS_LAYER = "spans"
 N_BEST = 20
 MASKED_LOGIT = -1e9
-"""Of padding, which is so far below any token that it can't be a start or an end."""
+"""Logit of padding, low enough that padding is never a start or an end."""
 NO_ANSWER = "(no answer)"
 
 
 class QuestionAnswering(Task[SpanFeatures]):
-    """Answers are parts of a context, given in characters of it.
+    """Predicts answers as spans of a context, in characters of the context.
 
-    The decoding's `null_threshold` is what the score of no answer must exceed the best span's by
-    for there to be none; None for a model that always answers.
+    The decoding's `null_threshold` is the margin by which the score of no answer must exceed the
+    score of the best span for the model to give no answer; None if the model always answers.
     """
 
     name = "qa"
@@ -65,7 +65,7 @@ class QuestionAnswering(Task[SpanFeatures]):
         path = Path(path)
         given = (columns.text_column, columns.pair_column, columns.label_column)
         if any(given) and path.name.lower().removesuffix(".gz").endswith(".json"):
-            raise UsageError(f"{path} is in SQuAD's format: there are no columns to name.")
+            raise UsageError(f"{path} is in SQuAD's format, which has no columns to name.")
         names = ("question", "context", "answers")
         keys = Keys(*(named or name for named, name in zip(given, names, strict=True)))
         questions, sha256 = read_questions(path, labels, keys)
@@ -89,7 +89,7 @@ class QuestionAnswering(Task[SpanFeatures]):
         )
 
     def _known(self, decoding: Decoding) -> dict[str, Any]:
-        """The decoding with the defaults for what a model of somebody else does not say."""
+        """The decoding with defaults for missing keys."""
         return {**self.decoding(TaskSettings()), **decoding}
 
     def example(self, *texts: str) -> Question:
@@ -101,7 +101,7 @@ class QuestionAnswering(Task[SpanFeatures]):
         return example.question, example.context
 
     def check_examples(self, texts: Sequence[str]) -> list[Any]:
-        """Each text asked of itself and the next one."""
+        """Each text as the question, with itself and the next text as the context."""
         following = [*texts[1:], *texts[:1]]
         return [self.example(a, f"{a} {b}") for a, b in zip(texts, following, strict=True)]
 
@@ -112,7 +112,7 @@ class QuestionAnswering(Task[SpanFeatures]):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
-        """One row a window; targets are the columns of the answer's first and last token."""
+        """One row per window; targets are the columns of the answer's first and last token."""
         rows = rows_of(features.encodings, tokenizer.pad_id)
         return LabelledRows(rows, answer_columns(features), np.ones(len(rows), np.float32))
 
@@ -122,7 +122,7 @@ class QuestionAnswering(Task[SpanFeatures]):
     def add_head(
         self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
     ) -> keras.Model:
-        """BERT's own: one dense layer, no dropout of its own; padding has `MASKED_LOGIT`."""
+        """BERT's own head: one dense layer without dropout; padding has `MASKED_LOGIT`."""
         import keras
 
         logits = output_layer(num_outputs, seed, SPANS_LAYER)(backbone.output["sequence_output"])
@@ -131,9 +131,9 @@ class QuestionAnswering(Task[SpanFeatures]):
         return keras.Model(backbone.input, masked, name="question_answering_model")
 
     def loss(self, labels: Sequence[str]) -> Any:
-        """Mean of the cross-entropies of start and end over a window's tokens.
+        """Mean of the cross-entropies of the start and the end over a window's tokens.
 
-        Of outputs `[batch, length, 2]` against columns `[batch, 2]`.
+        Outputs are `[batch, length, 2]`, targets are columns `[batch, 2]`.
         """
         import keras
 
@@ -151,7 +151,7 @@ class QuestionAnswering(Task[SpanFeatures]):
     def choose_thresholds(
         self, outputs: Sequence[np.ndarray], features: SpanFeatures, facts: ModelFacts
     ) -> dict[str, Any]:
-        """Chooses `null_threshold` by F1, where some of the questions have no answer."""
+        """Chooses `null_threshold` by F1 if some questions have no answer."""
         if not any(question.is_impossible for question in features.examples):
             return dict(facts.decoding)
         best = self._best(outputs, features, facts.decoding)
@@ -184,7 +184,7 @@ class QuestionAnswering(Task[SpanFeatures]):
         features: SpanFeatures,
         facts: ModelFacts,
     ) -> dict[str, float]:
-        """F1 and exact match as of SQuAD's script; of both kinds of questions where both are."""
+        """F1 and exact match of SQuAD's script, and separate metrics for unanswerable questions."""
         threshold = self._known(facts.decoding)["null_threshold"]
         scores, impossible = [], []
         best = self._best(outputs, features, facts.decoding)
@@ -207,11 +207,11 @@ class QuestionAnswering(Task[SpanFeatures]):
         features: SpanFeatures,
         facts: ModelFacts,
     ) -> list[dict[str, Any]]:
-        """Of each question its `id`, `text` (the question) and `answers`, the best one first.
+        """For each question `id`, `text` (the question) and `answers`, the best first.
 
-        An answer has `text`, `start` and `end` (characters of the context) and `score`: its share
-        among those listed, by softmax. Where there may be no answer, that is one of them: its text
-        is empty, and so are its bounds. There is always one at least.
+        An answer has `text`, `start` and `end` (in characters of the context) and `score`, the
+        softmax of the span scores in the list. If the model may give no answer, the list has an
+        entry with empty text and bounds 0. The list is never empty.
         """
         known = self._known(facts.decoding)
         threshold = known["null_threshold"]
@@ -241,12 +241,12 @@ def _texts(question: Question) -> list[str]:
 
 
 def _text(question: Question, spans: Sequence[Span]) -> str:
-    """The best span's; empty where the context has no token."""
+    """The text of the best span; empty if the context has no token."""
     return question.context[spans[0].start : spans[0].end] if spans else ""
 
 
 def _null_margin(spans: Sequence[Span], null_score: float) -> float:
-    """What no answer scores over the best one; any amount where there is no other."""
+    """Score of no answer minus the score of the best span; infinite without a span."""
     return null_score - spans[0].score if spans else np.inf
 
 
@@ -257,7 +257,7 @@ def _is_none(spans: Sequence[Span], null_score: float, threshold: float | None) 
 def _listed(
     question: Question, spans: Sequence[Span], null_score: float, threshold: float | None
 ) -> list[dict[str, Any]]:
-    """The answers as `QuestionAnswering.answers` gives them."""
+    """The list of answers of `QuestionAnswering.answers`."""
     listed = list(spans)
     if _is_none(spans, null_score, threshold):
         listed.insert(0, Span(0, 0, null_score))

@@ -1,8 +1,7 @@
-"""Which task a training file is for, seen in its name and its first lines.
+"""Recognizes the task of a checkpoint by its head, and of a training file by its first lines.
 
-A guess that costs next to nothing; `--task` says it where it is wrong. What a file could serve for
-several tasks (a score of two texts: regression, or embeddings) is the base model's, if it is one of
-them.
+The task of a file is a guess, which `--task` overrides. Some files fit several tasks, such as pairs
+with a score: regression or embeddings. The base model's task then has precedence.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def task_of_head(checkpoint: Checkpoint) -> str:
 
 @dataclass(frozen=True)
 class _Start:
-    """The first rows of a table: its columns, and cells by column."""
+    """The columns and the first rows of a table."""
 
     columns: tuple[str, ...]
     rows: tuple[dict[str, Any], ...]
@@ -81,11 +80,11 @@ class _Start:
 
 
 def tasks_of_file(path: Path | str, columns: DataSettings) -> tuple[str, ...]:
-    """The tasks that a file may be for, the likeliest first; classification where nothing is seen.
+    """The possible tasks of a file, the most likely first; classification if nothing is known.
 
     Args:
-        path: a file of any task's format. One that is not there is the reader's to refuse.
-        columns: those that the user names.
+        path: A file of any task's format. The reader reports a missing file.
+        columns: The columns that the user names.
     """
     path = Path(path)
     if path == STANDARD_INPUT:
@@ -160,7 +159,7 @@ def _of_tags(tags: Sequence[str]) -> tuple[str, ...]:
 
 
 def _is_conll(lines: Sequence[str]) -> bool:
-    """Whether a TSV has a word and its tag in each line, and blank lines between sentences."""
+    """Whether a TSV file has one word per line and blank lines between sentences."""
     header = [field.strip().lower() for field in lines[0].split("\t")] if lines else []
     known = (*TEXT_COLUMNS, *LABEL_COLUMNS, *LABEL_LIST_COLUMNS, *SCORE_COLUMNS)
     is_named = bool(set(header) & set(known)) or pair_columns(header) is not None

@@ -1,4 +1,4 @@
-"""Regression: a number for a text or a pair of texts, such as a rating or how alike two are."""
+"""Regression: a number for a text or a pair of texts, such as a rating or a similarity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features, ModelFacts
-from edgebert.tasks.text_task import TextTask, asked, line, pairs_of
+from edgebert.tasks.text_task import TextTask, answer_line, input_fields, pairs_of
 
 TEXTS = "texts"
 MEAN, DEVIATION = "mean", "deviation"
@@ -30,7 +30,7 @@ MEAN, DEVIATION = "mean", "deviation"
 
 @dataclass(frozen=True, slots=True)
 class ScoredExample:
-    """A text, or a pair of texts, and its score; None where there is none."""
+    """A text or a pair of texts, and its score; None if it has no score."""
 
     text: str
     score: float | None = None
@@ -38,11 +38,11 @@ class ScoredExample:
 
 
 class Regression(TextTask):
-    """A number for a text or a pair of texts, in the unit of the training rows.
+    """Predicts a number for a text or a pair of texts, in the unit of the training rows.
 
-    A new head learns scores that are shifted and scaled to mean 0 and deviation 1, whatever their
-    unit is (an optimizer such as Adam moves every weight by about as much a step). The unit is
-    worked into the head's weights in the end.
+    A new head is trained on standardized scores, with mean 0 and standard deviation 1, so that the
+    step size of an optimizer such as Adam fits any unit. After training, the unit is folded into
+    the head's weights.
     """
 
     name = "regression"
@@ -56,7 +56,7 @@ class Regression(TextTask):
         return read_table(path, columns, RowSpec(SCORE, labels), ScoredExample, self.name)
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
-        """None: it has no labels."""
+        """No labels; checks that every row has a score."""
         self.require_known(train, ())
         return ()
 
@@ -75,7 +75,7 @@ class Regression(TextTask):
         return int(decoding.get(TEXTS, 1))
 
     def check_examples(self, texts: Sequence[str]) -> list[ScoredExample]:
-        """Pairs: they try both segments, whatever the model was trained on."""
+        """Pairs of texts, so that the check covers both segments."""
         return pairs_of(self, texts)
 
     def num_outputs(self, labels: Sequence[str]) -> int:
@@ -88,7 +88,7 @@ class Regression(TextTask):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> LabelledRows:
-        """Targets are float32 `[rows, 1]`, in the units of the decoding."""
+        """Targets are float32 `[rows, 1]`, standardized by the decoding's mean and deviation."""
         if settings.class_weights != "none":
             raise UsageError(
                 f"class_weights: expected none for regression, which has no classes. "
@@ -108,7 +108,7 @@ class Regression(TextTask):
     def choose_thresholds(
         self, outputs: Sequence[np.ndarray], features: Features, facts: ModelFacts
     ) -> dict[str, Any]:
-        """Nothing is chosen: `texts` says whether the model reads pairs."""
+        """Chooses no threshold. Sets `texts`, the number of texts of an input."""
         is_pair = all(example.pair is not None for example in features.examples)
         return {**facts.decoding, TEXTS: 2 if is_pair else 1}
 
@@ -150,7 +150,7 @@ class Regression(TextTask):
         """`score`, in the unit of the training rows."""
         scores = _predicted(outputs, facts.decoding)
         return [
-            {**asked(example), "score": float(score)}
+            {**input_fields(example), "score": float(score)}
             for example, score in zip(features.examples, scores, strict=True)
         ]
 
@@ -158,26 +158,26 @@ class Regression(TextTask):
         return {"score": answer["score"]}
 
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
-        return line([f"{answer['score']:.3f}"], answer)
+        return answer_line([f"{answer['score']:.3f}"], answer)
 
 
 def pearson(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Pearson's correlation; 0 where one side is constant, which has none."""
+    """Pearson's correlation; 0 if one side is constant, where it is not defined."""
     x, y = (np.asarray(each, np.float64) for each in (a, b))
     x, y = x - x.mean(), y - y.mean()
     norm = float(np.linalg.norm(x) * np.linalg.norm(y))
-    # What rounding leaves of a constant is no spread.
+    # A constant has no spread, even if rounding in the subtraction of the mean leaves some.
     is_constant = any(np.ptp(each) == 0 for each in (a, b))
     return 0.0 if is_constant or not norm else float(np.clip(x @ y / norm, -1, 1))
 
 
 def spearman(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Spearman's rank correlation, equal values sharing their mean rank; 0 for constants."""
+    """Spearman's rank correlation. Equal values have their mean rank; 0 if one side is constant."""
     return pearson(ranks(a), ranks(b))
 
 
 def ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The rank of each value from 1; equal values share the mean of their ranks."""
+    """The rank of each value from 1; equal values have the mean of their ranks."""
     _, places, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[places.reshape(-1)], np.float64)
@@ -193,5 +193,5 @@ def _predicted(outputs: Sequence[np.ndarray], decoding: Decoding) -> npt.NDArray
 
 
 def _units(decoding: Decoding) -> tuple[float, float]:
-    """What an output of 0 means, and how much one of 1 is more."""
+    """Mean and standard deviation of the training scores; 0 and 1 after `finalize`."""
     return float(decoding.get(MEAN, 0.0)), float(decoding.get(DEVIATION, 1.0))

@@ -1,20 +1,20 @@
-"""What vectors of texts are trained by: cosines that are to be scores, or partners to be found."""
+"""The losses of sentence embeddings: squared error of the cosine, and in-batch negatives."""
 
 from __future__ import annotations
 
 from typing import Any
 
 SCALE = 20.0
-"""Cosines are multiplied by it before exponentials are taken of them."""
+"""Scale of the cosines in the softmax."""
 
 
 def sentence_loss() -> Any:
     """The Keras loss of the vectors of a batch of `SentenceRows` against its targets.
 
-    Where targets are scores from 0 to 1, `[batch]`, it is the squared error of the two texts'
-    cosine (Reimers and Gurevych 2019, section 3). Where they are the candidates that belong to each
-    first text, `[batch, candidates]`, it is the cross-entropy of finding them (Henderson et al.
-    2017: the other rows' texts are the negatives), by the cosines.
+    Targets `[batch]` are scores from 0 to 1: the loss is the squared error of the cosine of the two
+    texts (Reimers and Gurevych 2019, section 3). Targets `[batch, candidates]` are the probability
+    that each candidate belongs to the first text of a row: the loss is the cross-entropy of the
+    scaled cosines. The other rows' texts are the negatives (Henderson et al. 2017).
     """
     import keras
     from keras import ops

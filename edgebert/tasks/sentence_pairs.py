@@ -1,4 +1,4 @@
-"""Texts that belong together, more or less: what models of embeddings learn and are judged by."""
+"""Pairs of texts for training and evaluation of sentence embeddings."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NEGATIVE_COLUMN = "negative"
 
 @dataclass(frozen=True, slots=True)
 class SentenceExample:
-    """A text, or texts that belong together.
+    """A text, a pair of texts, or a pair with a negative.
 
     Attributes:
-        text: the text, or the first one.
-        pair: one that belongs to it, or that is so like it as the score says.
-        score: how alike the two are, in the unit of the file; None where that is not said.
-        negative: one that does not belong to it, though it may look like it.
+        text: The text, or the first text of a pair.
+        pair: The second text: a related one, or one with the similarity `score`.
+        score: Similarity of the two texts, in the unit of the file; None if there is no score.
+        negative: A text that is not related to the first one (a hard negative).
     """
 
     text: str
@@ -50,14 +50,14 @@ def read_sentences(path: Path | str, columns: DataSettings, labels: LabelUse, ta
     """Reads texts, pairs of texts with or without a score, or pairs with a negative.
 
     Args:
-        path: a table as of `read_table`. Where one of its columns is called `negative`, it has a
-            third text.
-        columns: which columns have what; the others are found by their names.
-        labels: `required` wants pairs; scores are all there or none. `none` does not look at them.
-        task: whose examples they are.
+        path: A table: see `read_table`. A column `negative` has a third text.
+        columns: Names of the columns; other columns are found by their names.
+        labels: `required` requires pairs, with a score in all rows or in none. `none` ignores the
+            scores.
+        task: Name of the task of the examples.
 
     Raises:
-        DataError: it can't be read as that, or some rows have a score and others have none.
+        DataError: The file is not valid, or only some rows have a score.
     """
     wanted = RowSpec(SCORE, "none" if labels == "none" else "optional", labels == "required")
     data = read_table(path, columns, wanted, _example, task)
@@ -79,7 +79,7 @@ def _example(text: str, score: Any, pair: str | None) -> SentenceExample:
 
 
 def _column_names(path: Path) -> list[str]:
-    """The names of a table's columns as far as its first line shows them."""
+    """The names of a table's columns, from its first line."""
     if path == STANDARD_INPUT:
         return []
     line = "".join(first_lines(path, 1))
@@ -95,10 +95,11 @@ def _column_names(path: Path) -> list[str]:
 
 
 def check_pairs(data: Dataset) -> None:
-    """Holds data against what can be learnt or judged of it.
+    """Checks that data can be used for training or evaluation.
 
     Raises:
-        DataError: rows have one text, or some have a score and others have none.
+        DataError: Rows have one text, only some rows have a score, or rows have a score and a
+            negative.
     """
     examples = data.examples
     single = sum(example.pair is None for example in examples)
@@ -117,32 +118,32 @@ def check_pairs(data: Dataset) -> None:
     if both:
         raise DataError(
             f"{data.name}: expected a score or a negative text. Received: both in {both} rows. "
-            "Next: take one of the two columns out."
+            "Next: remove one of the two columns."
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SentenceFeatures(Features):
-    """One encoding a text: those of an example stand side by side.
+    """One encoding per text. The encodings of an example are consecutive.
 
     Attributes:
-        texts: of each example: as many for all of them.
+        texts: Number of texts of every example.
     """
 
     texts: int
 
     def numbers(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The encodings of some examples: the first texts of all, then the second ones, ..."""
+        """The encodings of a batch of examples: all first texts, then all second texts, ..."""
         return np.concatenate([rows * self.texts + place for place in range(self.texts)])
 
     def columns(self, outputs: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
-        """Vectors of length 1, by the text's place in its example: `[texts, examples, size]`."""
+        """Unit vectors by the index of the text in its example: `[texts, examples, size]`."""
         vectors = unit_vectors(np.stack(outputs))
         return vectors.reshape(-1, self.texts, vectors.shape[-1]).transpose(1, 0, 2)
 
 
 def unit_vectors(vectors: np.ndarray) -> npt.NDArray[np.float64]:
-    """Vectors `[n, size]` made 1 long, float64; a vector of zeros stays as it is."""
+    """Vectors `[n, size]` normalized to length 1, float64; vectors of zeros stay zero."""
     precise = vectors.astype(np.float64)
     lengths = np.linalg.norm(precise, axis=-1, keepdims=True)
     return np.asarray(precise / np.where(lengths > 0, lengths, 1), np.float64)
@@ -150,13 +151,13 @@ def unit_vectors(vectors: np.ndarray) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class SentenceRows:
-    """Pairs, or pairs with a negative: a row is an example, a batch has all of its texts.
+    """Training rows of pairs, or of pairs with a negative. Each row is one example.
 
     Attributes:
-        encoded: the texts, as in `features`.
-        features: of the examples.
-        scores: of each pair, float32 `[rows]`; None where pairs have none.
-        identities: the same number for the same text, `[rows, texts]`.
+        encoded: The encoded texts, in the order of `features`.
+        features: The features of the examples.
+        scores: Score of each pair, float32 `[rows]`; None for pairs without scores.
+        identities: Index of each text among the distinct texts, `[rows, texts]`.
     """
 
     encoded: EncodedRows
@@ -175,11 +176,11 @@ class SentenceRows:
     def batch(
         self, rows: npt.NDArray[np.int64], longest: int, epoch: int
     ) -> tuple[Inputs, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """As `edgebert.tasks.task.TrainingRows` says it; the inputs are those of all texts.
+        """See `edgebert.tasks.task.TrainingRows.batch`; the inputs are those of all texts.
 
-        Targets: the scores `[batch]`, or for pairs without one the probability that each text
-        `[batch, candidates]` belongs to the first one of a row. Candidates are all texts of the
-        batch but the first ones.
+        Targets are the scores `[batch]`, or for pairs without scores the probability that each
+        candidate belongs to the first text of a row, `[batch, candidates]`. Candidates are all
+        texts of the batch except the first ones.
         """
         inputs = self.encoded.padded(self.features.numbers(rows), longest)
         weights = np.ones(len(rows), np.float32)
@@ -187,7 +188,7 @@ class SentenceRows:
         return inputs, targets, weights
 
     def _partners(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """The same text in several rows, as first or as second one, is a partner in all of them."""
+        """Target probabilities. A text that occurs in several rows belongs to all of them."""
         chosen = self.identities[rows]
         candidates = chosen[:, 1:].T.reshape(-1)
         same_first = chosen[:, None, 0] == chosen[None, :, 0]
@@ -197,7 +198,7 @@ class SentenceRows:
 
 
 def identities_of(examples: Sequence[SentenceExample]) -> npt.NDArray[np.int64]:
-    """The same number for the same text, `[examples, texts]`."""
+    """Index of each text among the distinct texts, `[examples, texts]`."""
     texts = [text for example in examples for text in example.texts]
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     numbers = np.fromiter((places[text] for text in texts), np.int64, len(texts))

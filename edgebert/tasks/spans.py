@@ -1,9 +1,9 @@
-"""Spans of a long context: windows over it, where an answer stands in one, the best spans of all.
+"""Spans of a long context: windows, the position of an answer in a window, and the best spans.
 
-As in BERT's own SQuAD code (Devlin et al. 2019, section 4.2; `run_squad.py`): every window has the
-question and as much of the context as fits, [CLS] stands for an answer that the window has not, a
-span's score is the sum of its start's and its end's logits, and scores of all windows are compared
-as they are.
+The method is that of BERT's SQuAD code (Devlin et al. 2019, section 4.2; `run_squad.py`). Every
+window has the question and as much of the context as fits. The target is [CLS] if the window
+does not contain the answer. The score of a span is the sum of its start logit and its end logit.
+Scores of different windows are compared without normalization.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from edgebert.errors import UsageError
 from edgebert.tasks.task import Features
 
 SHORTEST = 5
-"""[CLS], [SEP] twice, a token of the question and one of the context."""
+"""[CLS], two [SEP], one token of the question and one of the context."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpanFeatures(Features):
-    """Windows over the contexts of questions: each encoding is one.
+    """Windows over the contexts of questions. Each encoding is one window.
 
     Attributes:
-        context_columns: where each window's context begins, int32 `[encodings]`; it ends before the
-            last [SEP].
+        context_columns: First column of each window's context, int32 `[encodings]`. The context
+            ends before the last [SEP].
     """
 
     context_columns: npt.NDArray[np.int32]
 
     def windows_of(self) -> Iterator[range]:
-        """The numbers of each example's windows, example by example."""
+        """The indices of the windows of each example."""
         bounds = np.searchsorted(self.owners, np.arange(len(self.examples) + 1))
         for start, stop in itertools.pairwise(bounds):
             yield range(int(start), int(stop))
 
 
 class Span(NamedTuple):
-    """Part of a context, in characters, and its score: the sum of two logits."""
+    """A span of a context, in characters, and its score: the sum of two logits."""
 
     start: int
     end: int
@@ -58,21 +58,21 @@ def encode_questions(
     stride: int,
     max_question_tokens: int,
 ) -> SpanFeatures:
-    """Lays windows over each question's context.
+    """Splits each question's context into windows.
 
     Args:
-        tokenizer: the model's.
-        questions: with their contexts.
-        max_length: of a window, in tokens.
-        stride: tokens from one window's context to the next one's; less where a window is shorter.
-        max_question_tokens: longer questions are cut, and such that a window has at least as much
-            room for the context as for the question.
+        tokenizer: The model's tokenizer.
+        questions: Questions with their contexts.
+        max_length: Maximum length of a window, in tokens.
+        stride: Tokens between the starts of two windows' contexts, at most the context's length.
+        max_question_tokens: Maximum length of a question. Questions are also limited to half of
+            the window, so that the context has as much space.
 
     Returns:
-        The windows; `truncated` counts the questions that were cut.
+        The windows. `truncated` is the number of truncated questions.
 
     Raises:
-        UsageError: windows are too short for a question with a context.
+        UsageError: `max_length` is too short for a question with a context.
     """
     if max_length < SHORTEST:
         raise UsageError(
@@ -80,14 +80,14 @@ def encode_questions(
             f"Received: {max_length}."
         )
     longest = min(max_question_tokens, (max_length - 3) // 2)
-    asked = tokenizer.encode_batch([question.question for question in questions])
+    encoded = tokenizer.encode_batch([question.question for question in questions])
     texts = list(dict.fromkeys(question.context for question in questions))
     contexts = dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
     encodings: list[Encoding] = []
     owners: list[int] = []
     columns: list[int] = []
     for number, question in enumerate(questions):
-        first, second = asked[number].part(0, longest), contexts[question.context]
+        first, second = encoded[number].part(0, longest), contexts[question.context]
         for part in _windows(len(second) - 2, max_length - len(first) - 1, stride):
             encodings.append(tokenizer.join(first, second.part(part.start, part.stop)))
             owners.append(number)
@@ -96,13 +96,13 @@ def encode_questions(
         questions,
         encodings,
         np.array(owners, np.int32),
-        sum(len(encoding) - 2 > longest for encoding in asked),
+        sum(len(encoding) - 2 > longest for encoding in encoded),
         context_columns=np.array(columns, np.int32),
     )
 
 
 def _windows(tokens: int, room: int, stride: int) -> Iterator[range]:
-    """The parts of a context of so many tokens; one without any where it has none."""
+    """The ranges of a context's tokens; one empty range if the context has no token."""
     start = 0
     while start + room < tokens:
         yield range(start, start + room)
@@ -111,9 +111,10 @@ def _windows(tokens: int, room: int, stride: int) -> Iterator[range]:
 
 
 def answer_columns(features: SpanFeatures) -> npt.NDArray[np.int32]:
-    """The columns of each window's first and last token of the answer, int32 `[encodings, 2]`.
+    """The columns of the answer's first and last token in each window, int32 `[encodings, 2]`.
 
-    The answer is the question's first. Where the window does not have it all, both are 0: [CLS].
+    The first answer of a question is used. Both columns are 0, [CLS], if the window does not
+    contain the whole answer.
     """
     columns = np.zeros((len(features.encodings), 2), np.int32)
     for question, windows in zip(features.examples, features.windows_of(), strict=True):
@@ -131,13 +132,13 @@ def answer_columns(features: SpanFeatures) -> npt.NDArray[np.int32]:
 def _tokens_of(
     answer: Answer, encoding: Encoding, begin: int, ends: tuple[bool, bool]
 ) -> tuple[int, int] | None:
-    """The first and last column of an answer's tokens; None where the window cuts it off.
+    """The first and the last column of an answer; None if the window cuts it off.
 
     Args:
-        answer: in characters of the context.
-        encoding: the window.
-        begin: the column where its context begins.
-        ends: whether it has the context's first token, and the last: nothing is cut off there.
+        answer: The answer, in characters of the context.
+        encoding: The window.
+        begin: First column of the window's context.
+        ends: Whether the window has the context's first token, and its last token.
     """
     stop = answer.start + len(answer.text)
     offsets = np.array(encoding.offsets[begin:-1], np.int32).reshape(-1, 2)
@@ -157,18 +158,18 @@ def best_spans(
     max_answer_tokens: int,
     n_best: int,
 ) -> tuple[list[Span], float]:
-    """The best spans of one question over all its windows, and the score of none.
+    """The best spans of one question over all its windows, and the score of no answer.
 
     Args:
-        outputs: start and end logits of each window, `[tokens, 2]`.
-        features: the windows.
-        windows: the question's.
-        max_answer_tokens: of a span.
-        n_best: spans to give at most.
+        outputs: Start and end logits of each window, `[tokens, 2]`.
+        features: The windows.
+        windows: Indices of the question's windows.
+        max_answer_tokens: Maximum length of a span.
+        n_best: Maximum number of spans.
 
     Returns:
-        The spans, the best one first, each part of the context once; and the smallest score that
-        [CLS] has in a window, which is that of no answer.
+        The spans, the best first, without duplicates; and the score of no answer, which is the
+        smallest score of [CLS] in a window.
     """
     found: dict[tuple[int, int], float] = {}
     null_score = np.inf
@@ -187,12 +188,14 @@ def best_spans(
 def _best_pairs(
     logits: npt.NDArray[np.float64], max_tokens: int, n_best: int
 ) -> Iterator[tuple[int, int, float]]:
-    """The best first and last tokens with their scores, of all spans that are not too long.
+    """The best spans as first token, last token and score.
+
+    Entry `[i, j]` of the score matrix is the score of the span from token i to token i + j.
 
     Args:
-        logits: start and end logits of the context's tokens, `[tokens, 2]`.
-        max_tokens: of a span.
-        n_best: how many.
+        logits: Start and end logits of the context's tokens, `[tokens, 2]`.
+        max_tokens: Maximum length of a span.
+        n_best: Maximum number of spans.
     """
     tokens = len(logits)
     width = min(max_tokens, tokens)

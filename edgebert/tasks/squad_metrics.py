@@ -1,7 +1,7 @@
-"""Exact match and F1 of answers, as SQuAD's official script scores them.
+"""Exact match and F1 of answers, with the rules of SQuAD's official script.
 
-The rules are those of `evaluate-v2.0.py` (Rajpurkar et al. 2018), which for answered questions are
-those of v1.1, but for annotators' answers of which normalization leaves nothing: they don't count.
+The rules are those of `evaluate-v2.0.py` (Rajpurkar et al. 2018). For answered questions they equal
+v1.1, except that reference answers that normalize to an empty text are ignored.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalized(text: str) -> str:
-    """Lower case, without ASCII punctuation, articles and superfluous white space."""
+    """Lower case, without ASCII punctuation, articles and repeated white space."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_WITHOUT_PUNCTUATION)).split())
 
 
 def exact_match(predicted: str, answers: Sequence[str]) -> float:
-    """1 where the text is one of the answers, normalized; else 0.
+    """1 if the normalized text is one of the normalized answers; otherwise 0.
 
     Args:
-        predicted: empty for no answer.
-        answers: of the annotators; none where the question has no answer.
+        predicted: The predicted answer; empty for no answer.
+        answers: The reference answers; empty if the question has no answer.
     """
     return float(normalized(predicted) in _normalized_answers(answers))
 
 
 def f1(predicted: str, answers: Sequence[str]) -> float:
-    """The largest F1 of the text's words against an answer's: arguments as of `exact_match`."""
+    """The largest word F1 of the text against an answer. Arguments are those of `exact_match`."""
     words = normalized(predicted).split()
     return max(_word_f1(words, answer.split()) for answer in _normalized_answers(answers))
 
@@ -52,23 +52,23 @@ def _word_f1(predicted: Sequence[str], answer: Sequence[str]) -> float:
 def best_threshold(
     null_margins: np.ndarray, answered: np.ndarray, unanswered: np.ndarray
 ) -> tuple[float, float]:
-    """The margin over which no answer is given, such that the mean score is largest.
+    """The threshold of the null margin that maximizes the mean score.
 
-    Exact: every set of questions that some threshold leaves unanswered is tried. Of thresholds that
-    score alike the largest is taken, which answers most. It lies halfway between two margins.
+    The search is exact: it tries every set of unanswered questions that a threshold can give. Among
+    equal scores the largest threshold is chosen. It is midway between two margins.
 
     Args:
-        null_margins: of each question the score of no answer less that of the best one, `[n]`.
-        answered: the question's score with its best answer, `[n]`.
-        unanswered: its score with none, `[n]`.
+        null_margins: Score of no answer minus score of the best span, for each question, `[n]`.
+        answered: Metric of each question with its best span, `[n]`.
+        unanswered: Metric of each question with no answer, `[n]`.
 
     Returns:
-        The threshold, and the mean score with it.
+        The threshold, and the mean score at this threshold.
     """
     order = np.argsort(null_margins, kind="stable")
     margins = null_margins[order].astype(np.float64)
     gained = np.concatenate([[0.0], np.cumsum((answered - unanswered)[order])])
-    # So many answer, those of the smallest margins; questions of one margin go together.
+    # The questions with the `count` smallest margins are answered; equal margins stay together.
     possible = np.concatenate([[True], margins[1:] > margins[:-1], [True]])
     counts = np.flatnonzero(possible)
     best = int(counts[::-1][gained[counts[::-1]].argmax()])

@@ -1,12 +1,12 @@
-"""What a task is: one class a task, in a file of its own; nothing above asks which one it has.
+"""The interface of a task. Each task is one class in its own file; other rooms use this interface.
 
-A task reads its data, says what a model takes of it (`Features`), what it is to learn
-(`TrainingRows`), which head it trains, and what a model's outputs mean: metrics of labelled data,
-answers for somebody who asks. The same methods serve the Keras model and the `.tflite`.
+A task reads its data, encodes it (`Features`), prepares training rows (`TrainingRows`), builds its
+head, and decodes a model's outputs: metrics of labelled data, and answers. The same methods serve
+the Keras model and the `.tflite`.
 
-The output of a model for one encoding, padding taken off, is what its head gives
-(`converters.heads`): logits, hidden states or a vector, float32. A file that gives probabilities
-has them turned back to log probabilities first (to log odds where labels don't exclude each other).
+The output for one encoding has no padding. It is the output of the head (`converters.heads`):
+logits, hidden states or a vector, float32. Probabilities of a `.tflite` are converted to log
+probabilities first, or to log odds where labels don't exclude each other.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import keras
 
 Decoding = Mapping[str, Any]
-"""What a model's answers depend on beside its outputs, ready for JSON; it travels in the folder's
-edgebert.json and in the file's manifest. Each task says in `decoding` which keys it has."""
+"""Settings that the answers depend on besides the outputs, such as thresholds. Plain JSON types.
+Stored in a folder's edgebert.json and in a file's manifest. `Task.decoding` documents the keys."""
 
 
 EVALUATION = -1
@@ -44,7 +44,7 @@ EVALUATION = -1
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a task must know of a model to read its outputs.
+    """The facts of a model that decoding its outputs needs.
 
     Attributes:
         labels: Labels of the head, in the order of its outputs.
@@ -57,14 +57,14 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Features:
-    """A data set as a model takes it; tasks that need more of it have a subclass.
+    """An encoded data set. Tasks that need more fields have a subclass.
 
     Attributes:
-        examples: what the task's reader gave.
-        encodings: what the model reads: one an example, or several where a text is cut into
-            windows or where an example has several texts.
-        owners: the example that each encoding is of, int32 `[encodings]`, ascending.
-        truncated: examples of which tokens were cut off.
+        examples: The examples of the task's reader.
+        encodings: The model's inputs: one for each example, or several where a text is split into
+            windows or an example has several texts.
+        owners: The index of each encoding's example, int32 `[encodings]`, ascending.
+        truncated: Number of examples that lost tokens to the maximum length.
     """
 
     examples: Sequence[Any]
@@ -74,7 +74,7 @@ class Features:
 
 
 class TrainingRows(Protocol):
-    """What is learnt, row by row. A row is what the loss sees as one."""
+    """Training data by row. A row is one item of the loss."""
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -86,17 +86,17 @@ class TrainingRows(Protocol):
     def batch(
         self, rows: npt.NDArray[np.int64], longest: int, epoch: int
     ) -> tuple[Inputs, Any, npt.NDArray[np.float32]]:
-        """Some rows, padded.
+        """A padded batch.
 
         Args:
-            rows: their numbers, `[batch]`.
-            longest: the columns are at most so many.
-            epoch: from 0, or `EVALUATION`. The same rows of the same epoch give the same arrays,
-                always: what is random is drawn from the seed, the epoch and the row's number.
+            rows: Indices of the rows, `[batch]`.
+            longest: Maximum number of columns.
+            epoch: The epoch from 0, or `EVALUATION`. The same rows of the same epoch always give
+                the same arrays: random draws depend on the seed, the epoch and the row's index.
 
         Returns:
-            The model's inputs; the targets, an array or a dict of arrays; and the weight of each
-            row in the loss, float32 `[batch]`, or of each of its tokens, `[batch, length]`.
+            The model's inputs; the targets, an array or a dict of arrays; and the weights in the
+            loss, float32, `[batch]` for rows or `[batch, length]` for tokens.
         """
         ...
 
@@ -105,21 +105,21 @@ F = TypeVar("F", bound=Features)
 
 
 class Task(ABC, Generic[F]):
-    """One task. Instances have no state: there is one of each, in `edgebert.tasks`.
+    """A task. Instances have no state; `edgebert.tasks.task_named` has one of each.
 
     Attributes:
-        name: what `--task` says and the model's folder and manifest keep.
-        title: for people.
-        head: what stands behind the encoder, of `converters.heads`.
-        problem: what the outputs of a classifier of texts are, of `converters.heads.PROBLEMS`.
-        metric: the key of `metrics` that epochs are chosen by and that gates look at: a share, or
-            a correlation; more is better.
-        texts: how many texts an example has that somebody types: 1, or 2 for pairs.
-        file_outputs: what a `.tflite` may give, the default first, names of
+        name: Name in `--task`, in a model's folder and in a manifest.
+        title: Name for people.
+        head: Head behind the encoder, of `converters.heads`.
+        problem: Meaning of a text classifier's outputs, of `converters.heads.PROBLEMS`.
+        metric: Key of `metrics` for the choice of the best epoch and for quality gates: a share or
+            a correlation. Higher is better.
+        texts: Number of texts of an input: 1, or 2 for pairs.
+        file_outputs: Outputs that a `.tflite` may have, the default first; names of
             `converters.tflite.inference_graph`.
-        file_lengths: the token lengths that a `.tflite` has where none are asked for, as far as
-            the model goes.
-        max_length: the default of `--max-length`.
+        file_lengths: Default token lengths of a `.tflite`; those above the model's limit are left
+            out.
+        max_length: Default of `--max-length`.
         chooses_thresholds: Whether `choose_thresholds` chooses anything.
         has_answers: Whether the model predicts anything; False for a bare encoder.
         comparable: Whether the outputs of two models can be compared example by example, as
@@ -165,45 +165,48 @@ class Task(ABC, Generic[F]):
         """Reads a file of the task's own format.
 
         Args:
-            path: the file, or `-`.
-            columns: which columns have what, where the format has any.
-            labels: whether every row must have what is to be predicted.
+            path: The file, or `-` for the standard input.
+            columns: Names of the columns, for formats with columns.
+            labels: Whether every row must have a label, a score or what else the task predicts.
 
         Raises:
-            DataError: it can't be read as that: the problems are listed with their lines.
-            UsageError: columns are named where there are none.
+            DataError: The file is not valid. The problems are listed with their lines.
+            UsageError: Columns are named, but the format has none.
         """
 
     def resolve_settings(self, settings: TaskSettings, train: Dataset) -> TaskSettings:
-        """The settings after what the training data decides was decided.
+        """Resolves the settings that depend on the training data.
 
         Raises:
-            UsageError: they don't fit the data.
+            UsageError: The settings don't fit the data.
         """
         return settings
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
-        """The labels of a model that is trained on this; empty for a task without labels.
+        """The labels of a model trained on this data; empty for a task without labels.
 
         Raises:
-            DataError: rows without a label.
+            DataError: Rows have no label.
         """
         return ()
 
     def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
-        """Holds data against a model's labels, before anything costly starts.
+        """Checks a data set against a model's labels, before any long computation.
 
         Raises:
-            DataError: the data has labels that the model does not know, or rows without any.
+            DataError: The data has labels that the model does not know, or rows without labels.
         """
         return
 
     def decoding(self, settings: TaskSettings) -> dict[str, Any]:
-        """What a newly trained model's answers depend on, ready for JSON."""
+        """The decoding of a newly trained model, in plain JSON types."""
         return {}
 
     def complete_decoding(self, decoding: Decoding) -> dict[str, Any]:
-        """A model's decoding with what a model of somebody else does not say, for a manifest."""
+        """A model's decoding with defaults for missing keys, for the manifest.
+
+        Models that edgebert did not train have no decoding.
+        """
         return dict(decoding)
 
     @abstractmethod
@@ -213,22 +216,22 @@ class Task(ABC, Generic[F]):
         """Encodes examples, labelled or not.
 
         Args:
-            tokenizer: the model's.
-            examples: of `read` or `example`.
-            max_length: the longest encoding that the model takes, in tokens.
-            decoding: the model's.
+            tokenizer: The model's tokenizer.
+            examples: Examples of `read` or `example`.
+            max_length: Maximum length of an encoding, in tokens.
+            decoding: The model's decoding.
         """
 
     @abstractmethod
     def example(self, *texts: str) -> Any:
-        """An example without a label, out of what somebody typed.
+        """An unlabelled example from input texts.
 
         Raises:
-            UsageError: not as many texts as the task wants; it says which.
+            UsageError: The number of texts is not the task's.
         """
 
     def input_texts(self, example: Any) -> tuple[str, ...]:
-        """The texts of an example as somebody would type them: what `example` takes."""
+        """The input texts of an example: the arguments of `example`."""
         return (example.text,)
 
     def encoded_texts(self, example: Any) -> tuple[str, ...]:
@@ -236,11 +239,11 @@ class Task(ABC, Generic[F]):
         return self.input_texts(example)
 
     def texts_of(self, decoding: Decoding) -> int:
-        """How many texts an example of a model has."""
+        """The number of texts of a model's input."""
         return self.texts
 
     def check_examples(self, texts: Sequence[str]) -> list[Any]:
-        """Examples made of plain texts, to hold a file against its model; any text must do."""
+        """Examples from plain texts, to compare a file with its model. Any text is valid."""
         return [self.example(text) for text in texts]
 
     # Training
@@ -253,19 +256,26 @@ class Task(ABC, Generic[F]):
         settings: FinetuneSettings,
         tokenizer: Tokenizer,
     ) -> TrainingRows:
-        """What there is to learn of labelled features."""
+        """The training rows of labelled features.
+
+        Args:
+            features: Encoded labelled examples.
+            facts: The model's labels and decoding.
+            settings: The training settings; weights of the classes and the seed are used.
+            tokenizer: The model's tokenizer.
+        """
 
     def encodings_of_rows(self, features: F, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Which encodings a batch of rows gives outputs for, in the order of the outputs.
+        """The indices of the encodings of a batch of rows, in the order of the outputs.
 
-        A row is an encoding, unless the task says otherwise.
+        By default each row is one encoding.
         """
         return rows
 
     def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
-        """A base for this task: without other heads' arrays, with what its own head must say.
+        """Prepares a base checkpoint for this task: removes the arrays of other heads.
 
-        What of the task's own head is there already stays; it is trained on where it fits.
+        Arrays of the task's own head stay, so that training can continue from them.
         """
         own = PREFIXES[self.head]
         weights = {
@@ -284,7 +294,7 @@ class Task(ABC, Generic[F]):
         )
 
     def num_outputs(self, labels: Sequence[str]) -> int:
-        """Outputs of a new head."""
+        """Number of outputs of a new head."""
         return len(labels)
 
     @abstractmethod
@@ -293,62 +303,61 @@ class Task(ABC, Generic[F]):
     ) -> keras.Model:
         """A Keras model from the backbone's inputs to the head's outputs, padded `[batch, ...]`.
 
-        Args:
-            backbone: has `.input`, a dict with `padding_mask`, and `.output`, a dict with
-                `sequence_output` `[batch, length, hidden]` and `pooled_output` `[batch, hidden]`;
-                its own layers stand in `.layers`.
-            checkpoint: of the model: its head may have settings.
-            num_outputs: of the head.
-            dropout: before the head, in training.
-            seed: of fresh weights and of the dropout.
+        The names of the head's layers match the table of weight names: a `Dense` layer `spans`
+        has the variables `spans/kernel` and `spans/bias`.
 
-        The head's layers are named so that their variables are those of the table of weight names:
-        a `Dense` named `spans` has `spans/kernel` and `spans/bias`.
+        Args:
+            backbone: Model with `.input`, a dict with `padding_mask`, and `.output`, a dict with
+                `sequence_output` `[batch, length, hidden]` and `pooled_output` `[batch, hidden]`.
+            checkpoint: The model's checkpoint, for the settings of its head.
+            num_outputs: Number of outputs of the head.
+            dropout: Dropout rate before the head.
+            seed: Seed of new weights and of the dropout.
         """
 
     def start_head(self, model: keras.Model, rows: TrainingRows) -> None:
-        """Sets what a new head should start with, as the training rows say; before any step."""
+        """Sets the initial values of a new head from the training rows, before the first step."""
         return
 
     @abstractmethod
     def loss(self, labels: Sequence[str]) -> Any:
         """The Keras loss of a batch's outputs against the targets of `TrainingRows.batch`.
 
-        It is the mean over the batch's rows. Where it is the mean over something else and not one
-        of Keras' own, it has a method `count(targets)`, which says over how many: several devices
-        put the batch's loss together by it.
+        The loss is the mean over the batch's rows. A loss of our own with another mean has a method
+        `count(targets)`, the number of items in the mean. Training on several devices needs it to
+        combine the parts of a batch.
         """
 
     def choose_thresholds(
         self, outputs: Sequence[np.ndarray], features: F, facts: ModelFacts
     ) -> dict[str, Any]:
-        """The decoding after what is chosen on the dev split, such as thresholds, was chosen."""
+        """The decoding with the values that are chosen on the dev split, such as thresholds."""
         return dict(facts.decoding)
 
     def training_units(self, train: Dataset) -> dict[str, Any]:
-        """Decoding keys that hold while a new head is trained; `finalize` works them in."""
+        """Decoding keys that apply during training only; `finalize` folds them into the weights."""
         return {}
 
     def finalize(
         self, checkpoint: Checkpoint, decoding: Decoding
     ) -> tuple[Checkpoint, dict[str, Any]]:
-        """The trained checkpoint and its decoding as they are kept."""
+        """The trained checkpoint and its decoding as they are saved."""
         return checkpoint, dict(decoding)
 
     # Outputs
 
     def inputs(self, inputs: Inputs, encodings: Sequence[Encoding]) -> Inputs:
-        """A padded batch as the Keras model takes it: what its head reads beside the tokens."""
+        """Adds the further inputs of the Keras model's head to a padded batch."""
         return inputs
 
     def split_outputs(self, outputs: Any, encodings: Sequence[Encoding]) -> list[np.ndarray]:
-        """A padded batch of the head's outputs, as one array an encoding.
+        """Splits a padded batch of outputs into one array per encoding.
 
-        What would be too large to keep for a whole data set is made smaller here.
+        Outputs that are too large to keep for a whole data set are reduced here.
 
         Args:
-            outputs: `[batch, ...]`, or a dict of such arrays where the Keras model gives several.
-            encodings: of the batch.
+            outputs: Array `[batch, ...]`, or a dict of arrays if the model has several outputs.
+            encodings: The encodings of the batch.
         """
         return list(outputs)
 
@@ -359,7 +368,7 @@ class Task(ABC, Generic[F]):
         features: F,
         facts: ModelFacts,
     ) -> dict[str, float]:
-        """How outputs do on labelled features; shares from 0 to 1 where the metric is a share."""
+        """The metrics of outputs on labelled features. Shares are from 0 to 1."""
 
     @abstractmethod
     def answers(
@@ -368,23 +377,23 @@ class Task(ABC, Generic[F]):
         features: F,
         facts: ModelFacts,
     ) -> list[dict[str, Any]]:
-        """What each example is answered with, ready for JSON: one dict an example.
+        """The answer to each example, a dict of plain JSON types.
 
-        Every answer has the key `text`, what was asked, and is told to a person by `format_answer`.
+        Every answer has the key `text`, the input text.
         """
 
     @abstractmethod
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
-        """One answer as a line of text, for a person; `top`: how many choices to show."""
+        """Formats an answer as a line of text with the `top` most probable choices."""
 
     @abstractmethod
     def short_answer(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of an answer that tell the prediction, as the demo app returns them."""
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray | None:
-        """The distributions that an output is, float64 `[choices, outcomes]`; None if it is none.
+        """The distributions of an output, float64 `[choices, outcomes]`, or None.
 
-        A text's label is one choice, each of its tags one, a span's start and end two. Outputs that
-        are no distributions (vectors, scores) are compared as numbers.
+        A text's label is one choice. Each tag is one, a span's start and end are two. Vectors and
+        scores are no distributions; they are compared as numbers.
         """
         return None

@@ -1,4 +1,4 @@
-"""Texts and pairs of texts as a model takes them: one encoding an example."""
+"""Encodes texts and pairs of texts: one encoding for each example."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edgebert.tasks.task import Features
 
 
 class HasTexts(Protocol):
-    """An example of a text, or of a pair of texts."""
+    """An example with one text or a pair of texts."""
 
     @property
     def text(self) -> str: ...
@@ -26,9 +26,9 @@ class HasTexts(Protocol):
 
 
 def encode_texts(tokenizer: Tokenizer, examples: Sequence[HasTexts], max_length: int) -> Features:
-    """Encodes each text, or each pair where examples have a second text.
+    """Encodes each text, or each pair if the example has a second text.
 
-    Longer ones are cut: `Tokenizer.encode` says where.
+    Longer inputs are truncated: see `Tokenizer.encode`.
     """
     truncated: list[int] = []
 
@@ -47,10 +47,10 @@ def encode_texts(tokenizer: Tokenizer, examples: Sequence[HasTexts], max_length:
 
 
 def require_pairs(examples: Sequence[HasTexts]) -> None:
-    """Holds examples against a model that reads pairs.
+    """Checks that all examples are pairs.
 
     Raises:
-        DataError: some have one text.
+        DataError: Examples have one text.
     """
     single = [i for i, example in enumerate(examples) if example.pair is None]
     if single:
@@ -64,7 +64,7 @@ def require_pairs(examples: Sequence[HasTexts]) -> None:
 def _encoded(
     tokenizer: Tokenizer, examples: Sequence[HasTexts], max_length: int | None
 ) -> Sequence[Encoding]:
-    """Pairs and single texts may stand side by side."""
+    """Encodes single texts and pairs, which may be mixed."""
     found: dict[int, Encoding] = {}
     for is_pair in (False, True):
         rows = [i for i, example in enumerate(examples) if (example.pair is not None) == is_pair]

@@ -1,4 +1,4 @@
-"""What tasks on whole texts share: one encoding a text or pair, BERT's own head on [CLS]."""
+"""Common part of the tasks on whole texts: one encoding per example, BERT's head on [CLS]."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TextTask(Task[Features]):
     """A task on whole texts, or pairs of texts.
 
     Attributes:
-        problem: what the head's outputs are, one of `converters.heads.PROBLEMS`.
+        problem: Meaning of the head's outputs, one of `converters.heads.PROBLEMS`.
     """
 
     head = heads.CLASSIFIER
@@ -54,7 +54,7 @@ class TextTask(Task[Features]):
         return (example.text,) if example.pair is None else (example.text, example.pair)
 
     def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
-        """As every task's; a head whose outputs mean something else is left out."""
+        """See `Task.prepare_checkpoint`; a head for another problem is removed, too."""
         base = super().prepare_checkpoint(checkpoint, settings)
         if base.problem == self.problem:
             return base
@@ -64,7 +64,7 @@ class TextTask(Task[Features]):
     def add_head(
         self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
     ) -> keras.Model:
-        """The head is BERT's own: the pooled [CLS] row, dropout, one dense layer."""
+        """BERT's own head: the pooled [CLS] row, dropout, one dense layer."""
         import keras
 
         x = backbone.output["pooled_output"]
@@ -74,7 +74,7 @@ class TextTask(Task[Features]):
 
 
 def output_layer(num_outputs: int, seed: int, name: str) -> Any:
-    """The dense layer that ends a head, float32, with BERT's own initial weights."""
+    """The last dense layer of a head, float32, with BERT's initial weights."""
     import keras
 
     return keras.layers.Dense(
@@ -85,16 +85,16 @@ def output_layer(num_outputs: int, seed: int, name: str) -> Any:
     )
 
 
-def asked(example: HasTexts) -> dict[str, str]:
-    """What an answer says of its question: `text`, and `pair` where there are two."""
+def input_fields(example: HasTexts) -> dict[str, str]:
+    """The input texts of an answer: `text`, and `pair` for pairs."""
     return {"text": example.text} | ({} if example.pair is None else {"pair": example.pair})
 
 
-def line(said: Sequence[str], answer: Mapping[str, Any]) -> str:
-    """An answer as a line: what is said, then the texts, with tabs between them."""
-    return "\t".join([*said, *(answer[key] for key in ("text", "pair") if key in answer)])
+def answer_line(predictions: Sequence[str], answer: Mapping[str, Any]) -> str:
+    """An answer as a line: the predictions, then the input texts, separated by tabs."""
+    return "\t".join([*predictions, *(answer[key] for key in ("text", "pair") if key in answer)])
 
 
 def pairs_of(task: TextTask, texts: Sequence[str]) -> list[Any]:
-    """Each text with the one after it, the last with the first."""
+    """Pairs of each text with the next one, and of the last text with the first."""
     return [task.example(text, texts[(i + 1) % len(texts)]) for i, text in enumerate(texts)]

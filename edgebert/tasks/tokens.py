@@ -1,4 +1,4 @@
-"""What the tasks share that give a tag to each word: data, head, loss, and each word's answer."""
+"""Common part of the tasks that tag words: data, head, loss, and the answer for each word."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ TOKEN_CLASSIFIER_LAYER = "token_classifier"
 FIRST_PIECE = "first-piece"
 FIRST_PARTS = "first"
 NO_TARGET = -1
-"""The target of a token that nothing is learnt of."""
+"""The target of a token that the loss ignores."""
 _SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenFeatures(Features):
-    """Sentences and typed texts with their alignment: see `edgebert.tasks.word_alignment`.
+    """Encoded sentences and texts with their alignment: see `edgebert.tasks.word_alignment`.
 
     Attributes:
-        places: of each example's words in its text.
-        parts: of each encoding.
+        places: The positions of each example's words in its text.
+        parts: The parts of each encoding.
     """
 
     places: Sequence[Places]
@@ -57,10 +57,10 @@ class TokenRows:
     """Encoded windows with a target for each token.
 
     Attributes:
-        rows: the windows.
-        targets: label numbers, `NO_TARGET` for tokens that nothing is learnt of, int32
+        rows: The windows.
+        targets: Label indices, or `NO_TARGET` for tokens that the loss ignores, int32
             `[tokens of all rows]`.
-        label_weights: of each label in the loss, float32 `[labels]`.
+        label_weights: Weight of each label in the loss, float32 `[labels]`.
     """
 
     rows: EncodedRows
@@ -78,7 +78,7 @@ class TokenRows:
     def batch(
         self, rows: npt.NDArray[np.int64], longest: int, epoch: int
     ) -> tuple[Inputs, npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """As `edgebert.tasks.task.TrainingRows` says it.
+        """See `edgebert.tasks.task.TrainingRows.batch`.
 
         Targets are int32 and weights float32, both `[batch, length]`.
         """
@@ -92,11 +92,11 @@ class TokenRows:
 
 @dataclass(frozen=True)
 class WordTags:
-    """What a model says of the words of one example.
+    """The predicted tags of one example.
 
     Attributes:
-        tags: of each word; None of a word without a token.
-        scores: the probability of each tag, 0 where there is none.
+        tags: The tag of each word; None for a word without a token.
+        scores: The probability of each tag; 0 for a word without a token.
     """
 
     tags: Sequence[str | None]
@@ -104,18 +104,18 @@ class WordTags:
 
 
 class TokenTask(Task[TokenFeatures]):
-    """A tag for each word: what named entities and parts of speech have in common."""
+    """A task that predicts a tag for each word."""
 
     head = heads.TOKEN_CLASSIFIER
     file_outputs = (PROBABILITIES, LOGITS)
     entities: bool
-    """Whether tags are those of entities, in IOB2."""
+    """Whether the tags are IOB2 tags of entities."""
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        """Reads CoNLL columns or JSONL; where tags are not looked at, texts too.
+        """Reads CoNLL columns or JSONL; without labels also plain texts.
 
-        Texts are what stands in a .txt or .csv, on the standard input, in a JSONL without lists of
-        tokens, and in a .tsv where a column is named that is no number.
+        Plain texts are the content of a .txt or .csv file, the standard input, a JSONL file without
+        lists of tokens, and a .tsv file if a column is given by name.
         """
         path = Path(path)
         if labels == "none" and _has_texts(path, columns):
@@ -126,8 +126,8 @@ class TokenTask(Task[TokenFeatures]):
     def require_known(self, data: Dataset, labels: Sequence[str]) -> None:
         counts: Counter[str] = Counter()
         for tag, count in _tags_of(data).items():
-            counts[self.known_by(tag)] += count
-        known = set(map(self.known_by, labels))
+            counts[self.required_label(tag)] += count
+        known = set(map(self.required_label, labels))
         unknown = [f"{tag!r} ({counts[tag]}x)" for tag in sorted(counts) if tag not in known]
         if unknown:
             more = f", and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
@@ -138,12 +138,12 @@ class TokenTask(Task[TokenFeatures]):
                 "Next: train with these tags, or take their sentences out."
             )
 
-    def known_by(self, tag: str) -> str:
-        """What of a tag a model must know to be scored on it."""
+    def required_label(self, tag: str) -> str:
+        """The part of a tag that the model's labels must contain for an evaluation."""
         return tag
 
     def decoding(self, settings: TaskSettings) -> dict[str, Any]:
-        """How tokens speak for words (`edgebert.tasks.word_alignment`), and which were taught."""
+        """The alignment (`edgebert.tasks.word_alignment`) and the parts of words with targets."""
         return {
             "alignment": FIRST_PIECE,
             "labelled_parts": settings.labelled_parts,
@@ -151,13 +151,13 @@ class TokenTask(Task[TokenFeatures]):
         }
 
     def complete_decoding(self, decoding: Decoding) -> dict[str, Any]:
-        """Models of others are taken to be taught the first parts of words alone."""
+        """Assumes that models from other sources were trained on the first part of each word."""
         return {**self.decoding(TaskSettings(labelled_parts=FIRST_PARTS)), **decoding}
 
     def features(
         self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
     ) -> TokenFeatures:
-        """Aligns examples; no word is cut off, long texts are read in windows."""
+        """Aligns words and tokens. Long texts are split into windows, so no word is lost."""
         overlap = float(decoding.get("window_overlap", WINDOW_OVERLAP))
         texts = [example.text for example in examples]
         aligned = [
@@ -214,13 +214,13 @@ class TokenTask(Task[TokenFeatures]):
         return TokenRows(rows_of(features.encodings, tokenizer.pad_id), flat, weights)
 
     def tag_of_later_part(self, tag: str) -> str:
-        """What is taught of a word's parts after its first, where the word has `tag`."""
+        """The target of the later parts of a word with this tag."""
         return tag
 
     def add_head(
         self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
     ) -> keras.Model:
-        """The head is BERT's own: dropout and one dense layer for every token."""
+        """BERT's own head: dropout and one dense layer for every token."""
         import keras
 
         x = backbone.output["sequence_output"]
@@ -231,7 +231,7 @@ class TokenTask(Task[TokenFeatures]):
     def loss(self, labels: Sequence[str]) -> Any:
         """Cross-entropy of logits `[batch, length, labels]`, the mean over the batch's targets.
 
-        Tokens without a target count for nothing, as with PyTorch's `ignore_index`.
+        Tokens without a target are ignored, as with PyTorch's `ignore_index`.
         """
         import keras
 
@@ -243,7 +243,7 @@ class TokenTask(Task[TokenFeatures]):
     def word_tags(
         self, outputs: Sequence[np.ndarray], features: TokenFeatures, labels: Sequence[str]
     ) -> list[WordTags]:
-        """The best tag of each word of each example."""
+        """The most probable tag of each word of each example."""
         tags: list[list[str | None]] = [[None] * len(places) for places in features.places]
         scores = [[0.0] * len(places) for places in features.places]
         for output, owner, parts in zip(outputs, features.owners, features.parts, strict=True):
@@ -259,13 +259,13 @@ class TokenTask(Task[TokenFeatures]):
         features: TokenFeatures,
         facts: ModelFacts,
     ) -> list[dict[str, Any]]:
-        """Of each example `text` and `words`, and what `more` adds.
+        """For each example `text`, `words` and the fields of `extra_fields`.
 
-        A word has `text`, `start` and `end` (characters of the example's text, Unicode code
-        points), `tag` (None of a word without a token) and `score`, the tag's probability.
+        A word has `text`, `start` and `end` (Unicode code points of the example's text), `tag`
+        (None for a word without a token) and `score`, the tag's probability.
         """
         found = []
-        for example, places, said in zip(
+        for example, places, predicted in zip(
             features.examples,
             features.places,
             self.word_tags(outputs, features, facts.labels),
@@ -274,14 +274,16 @@ class TokenTask(Task[TokenFeatures]):
             text = example.text
             words = [
                 {"text": text[start:end], "tag": tag, "start": start, "end": end, "score": score}
-                for (start, end), tag, score in zip(places, said.tags, said.scores, strict=True)
+                for (start, end), tag, score in zip(
+                    places, predicted.tags, predicted.scores, strict=True
+                )
             ]
-            found.append({"text": text, "words": words, **self.more(text, words)})
+            found.append({"text": text, "words": words, **self.extra_fields(text, words)})
         return found
 
     @abstractmethod
-    def more(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """What an answer has beside its words."""
+    def extra_fields(self, text: str, words: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """The fields of an answer besides its words."""
 
     def log_probabilities(self, output: np.ndarray) -> np.ndarray:
         return log_softmax(output)
@@ -293,7 +295,7 @@ def true_tags(features: TokenFeatures) -> list[Sequence[str]]:
 
 
 def _has_texts(path: Path, columns: DataSettings) -> bool:
-    """Whether a file has texts rather than words in columns, where tags are not looked at."""
+    """Whether a file that is read without tags has plain texts instead of words in columns."""
     if path == STANDARD_INPUT:
         return True
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
@@ -307,7 +309,7 @@ def _tags_of(data: Dataset) -> Counter[str]:
     """How often each tag occurs.
 
     Raises:
-        DataError: words have none.
+        DataError: Words have no tag.
     """
     tags = Counter(tag for example in data.examples for tag in getattr(example, "tags", (None,)))
     if tags.pop(None, 0):
@@ -322,6 +324,6 @@ def tags_of(data: Dataset) -> list[str]:
     """The tags that occur, sorted.
 
     Raises:
-        DataError: words have none.
+        DataError: Words have no tag.
     """
     return sorted(_tags_of(data))

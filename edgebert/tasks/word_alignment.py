@@ -1,29 +1,33 @@
-"""Which tokens speak for which word: the one alignment of training, evaluation and prediction.
+"""Aligns words and tokens. Training, evaluation and prediction use this one alignment.
 
-A program that repeats it in another language needs a WordPiece tokenizer that gives each token's
-place in the text, and these rules:
+An implementation in another language needs a WordPiece tokenizer with the offsets of each token in
+the text, and these rules:
 
-1. The text. Typed text is taken as it is. Words that come as a list are joined with one space
-   between two. BERT splits text at white space first, so either way the tokens of a word are those
-   that it has alone.
-2. The parts. A token begins a part where its place is not empty (that of the framing [CLS] and
-   [SEP] is) and it does not start with `##`. A part is that token and the `##` tokens behind it: it
-   is what BERT's pre-tokenizer makes of text (a run without white space, each punctuation mark and
-   each Chinese character by itself).
-3. The words. Of typed text, each part is a word; it ends where its last token ends, and combining
-   marks (Unicode category Mn) right behind that belong to it. Of a list, each entry is a word, and
-   a part belongs to the word in which its first character is.
-4. The answer. What the model says at the first token of a word's first part holds for the word
-   (Devlin et al. 2019, section 5.3). A word without a part, such as a control character, has none.
-5. Windows. Where all tokens but [CLS] and [SEP] are more than `room = max_length - 2`, they are
-   read in windows of `room` tokens, each between a [CLS] and a [SEP] of its own. The next window
-   begins `room - overlap` tokens after the last one, with `overlap = floor(room * window_overlap)`,
-   until one reaches the end. A part is read where it is furthest from a cut: in the later of two
-   windows if its first token is at least `floor(overlap / 2)` tokens behind where that one begins.
+1. Text. An input text is used unchanged. A list of words is joined with single spaces. BERT splits
+   text at white space first, so in both cases a word has the tokens that it has alone.
+2. Parts. A token starts a part if its offsets are not empty (those of [CLS] and [SEP] are) and it
+   does not start with `##`. A part is this token and the `##` tokens after it. Parts are the output
+   of BERT's pre-tokenizer: runs without white space, single punctuation marks, and single Chinese
+   characters.
+3. Words. In an input text, each part is a word. It ends at the end of its last token, plus the
+   combining marks (Unicode category Mn) that follow directly. In a list, each entry is a word. A
+   part belongs to the word that contains the part's first character.
+4. Answer. The output at the first token of a word's first part is the output for the word (Devlin
+   et al. 2019, section 5.3). A word without a part, such as a control character, has no output.
+5. Windows. If there are more than `room = max_length - 2` tokens between [CLS] and [SEP], they are
+   split into windows of `room` tokens, each with its own [CLS] and [SEP]. Each window starts
+   `room - overlap` tokens after the previous one, with `overlap = floor(room * window_overlap)`;
+   the last window reaches the end. A part is read in the window where it is furthest from a cut: in
+   the later of two windows if its first token is at least `floor(overlap / 2)` tokens after that
+   window's start.
 
-In training every part is taught, those after a word's first too: a typed `don't` is three words to
-the model, so it must have seen what the parts of one are called. `labelled_parts = "first"` teaches
-the first alone, which is all that words in a list are scored by.
+Example: with max_length 10 and window_overlap 0.25, room is 8 and overlap is 2. For 20 tokens, the
+windows are tokens 0 to 7, 6 to 13 and 12 to 19, and parts are read from tokens 0 to 6, 7 to 12 and
+13 to 19.
+
+In training every part of a word has a target, since the parts of `don't` are three words of an
+input text. With `labelled_parts = "first"` only the first part has a target. Words in a list are
+evaluated by their first part only.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ from edgebert.encoding.tokenizer import Encoding
 from edgebert.errors import UsageError
 
 WINDOW_OVERLAP = 0.25
-"""Share of a window that the next one reads again."""
+"""Share of a window that the next window repeats."""
 _SHORTEST = 3
 
 Places = Sequence[tuple[int, int]]
@@ -53,9 +57,9 @@ class Parts:
     """The parts that are read in one window.
 
     Attributes:
-        tokens: the place of each part's first token in the encoding, int32 `[parts]`.
-        words: the number of the word that it belongs to, int32 `[parts]`.
-        first: whether it is the first of its word, bool `[parts]`.
+        tokens: Position of each part's first token in the encoding, int32 `[parts]`.
+        words: Index of each part's word, int32 `[parts]`.
+        first: Whether the part is the first of its word, bool `[parts]`.
     """
 
     tokens: npt.NDArray[np.int32]
@@ -65,12 +69,12 @@ class Parts:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A text, encoded and aligned.
+    """An encoded and aligned text.
 
     Attributes:
-        places: of its words.
-        windows: what the model reads: one encoding, or several of a long text.
-        parts: of each window.
+        places: The positions of its words.
+        windows: The model's inputs: one encoding, or several for a long text.
+        parts: The parts of each window.
     """
 
     places: Places
@@ -79,7 +83,7 @@ class Aligned:
 
 
 def joined_places(words: Sequence[str]) -> list[tuple[int, int]]:
-    """The places of words that are joined with a space between two."""
+    """The positions of words that are joined with single spaces."""
     places, start = [], 0
     for word in words:
         places.append((start, start + len(word)))
@@ -95,18 +99,18 @@ def align(
     places: Places | None = None,
     window_overlap: float = WINDOW_OVERLAP,
 ) -> Aligned:
-    """Finds a text's words, and the tokens that speak for them.
+    """Aligns the words of a text with its tokens.
 
     Args:
-        text: what was encoded.
-        encoding: of the whole text, nothing cut off.
-        vocabulary: of the tokenizer.
-        max_length: the longest window, in tokens, [CLS] and [SEP] counted.
-        places: of the words, in ascending order; None finds the words of typed text.
-        window_overlap: share of a window that the next one reads again.
+        text: The text.
+        encoding: The encoding of the whole text, without truncation.
+        vocabulary: The tokenizer's vocabulary.
+        max_length: Maximum length of a window, in tokens, with [CLS] and [SEP].
+        places: Positions of the words, ascending; None finds the words of the text.
+        window_overlap: Share of a window that the next window repeats.
 
     Raises:
-        UsageError: a window has no room for a token.
+        UsageError: `max_length` leaves no space for a token.
     """
     starts = part_starts(encoding, vocabulary)
     if places is None:
@@ -127,7 +131,7 @@ def align(
 
 
 def part_starts(encoding: Encoding, vocabulary: Vocabulary) -> list[int]:
-    """The places in the encoding of the tokens that begin a part."""
+    """The positions in the encoding of the tokens that start a part."""
     tokens, prefix = vocabulary.tokens, vocabulary.continuing_prefix
     return [
         place
@@ -151,9 +155,9 @@ def _found_places(text: str, encoding: Encoding, starts: Sequence[int]) -> list[
 def _windows(
     tokens: int, max_length: int, window_overlap: float
 ) -> list[tuple[int, int, int, int]]:
-    """Of each window: the tokens from and to which it reaches, and those whose parts it reads.
+    """For each window its first token and end, and the range of the parts that it reads.
 
-    All are places in the encoding of the whole text, whose first token is [CLS].
+    All are positions in the encoding of the whole text, whose first token is [CLS].
     """
     end = tokens - 1
     if tokens <= max_length:

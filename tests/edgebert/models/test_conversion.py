@@ -103,7 +103,7 @@ def test_what_a_preset_can_not_hold(tiny_model: TaskModel, tmp_path: Path) -> No
 def test_a_place_that_is_taken(tiny_model: TaskModel, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("here")
     for out in (tmp_path, tmp_path / "mine"):
-        with pytest.raises(UsageError, match="is there already"):
+        with pytest.raises(UsageError, match="exists"):
             convert(tiny_model, out, HUGGING_FACE)
     with pytest.raises(UsageError, match="Received: 'onnx'"):
         convert(tiny_model, tmp_path / "new", "onnx")

@@ -18,7 +18,7 @@ from edgebert.finetuning import finetune
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
-from edgebert.tasks.mask_filling import filled
+from edgebert.tasks.mask_filling import fill_masks
 from edgebert.tasks.masked_lm import EVALUATED_PLACES, MaskedFeatures, MaskedLM
 from edgebert.tasks.masked_rows import PLACES, MaskedRows
 from edgebert.tasks.masking import MaskedEncoding
@@ -257,7 +257,7 @@ def test_answers_say_where_and_what(tiny_task_model: Models) -> None:
         shares = [token["probability"] for token in mask["tokens"]]
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) <= 1
-    assert answer["filled"] == filled(text, answer["masks"])
+    assert answer["filled"] == fill_masks(text, answer["masks"])
     shown = TASK.format_answer(answer, 2).split("\t")
     assert shown[0] == answer["filled"]
     assert [choice.count(",") for choice in shown[1:]] == [1, 1]
@@ -271,7 +271,7 @@ def test_a_piece_joins_the_word_before_it() -> None:
         {"start": 5, "end": 11, "tokens": [{"token": "##ing", "probability": 1.0}]},
         {"start": 12, "end": 18, "tokens": [{"token": "##", "probability": 1.0}]},
     ]
-    assert filled("play [MASK] [MASK]!", masks) == "playing ##!"
+    assert fill_masks("play [MASK] [MASK]!", masks) == "playing ##!"
 
 
 def test_any_text_can_be_checked_and_measured(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_texts_with_masks_are_nothing_to_learn_or_judge(tokenizer: Tokenizer) ->
     features = TASK.features(tokenizer, [Example("play [MASK]")], 24, {})
     with pytest.raises(UsageError, match="Expected running text to learn"):
         TASK.rows(features, ModelFacts((), OFF), SETTINGS, tokenizer)
-    with pytest.raises(UsageError, match="Expected running text to judge on"):
+    with pytest.raises(UsageError, match="Expected running text to evaluate on"):
         TASK.metrics([], features, ModelFacts((), OFF))
     with pytest.raises(UsageError, match=r"one text with \[MASK\]"):
         TASK.example("a", "b")
