@@ -94,7 +94,7 @@ def test_what_can_not_be_searched(predictor: Counted, tiny_model: TaskModel) -> 
     with pytest.raises(UsageError, match=r"at least one text to search"):
         open_index(predictor, ())
     with pytest.raises(
-        UsageError, match=r"Expected an embedding model\. Received: a model for text"
+        UsageError, match=r"Expected an embedding model\. Received: a model for"
     ):
         open_index(KerasPredictor(tiny_model), TEXTS)
 
