@@ -1,9 +1,9 @@
-"""Runs the signatures of a `.tflite` on this machine's CPU, inputs bound by name.
+"""Runs the signatures of a `.tflite` on this machine's CPU, with inputs bound by name.
 
-Two ways of the same runtime, one shape here: a signature with a fixed length goes through LiteRT's
-`CompiledModel`, which lets all signatures of a file share one set of packed weights in memory; a
-free length goes through the interpreter, which resizes faster. Where there is no `CompiledModel`
-(old boards with `tflite-runtime`), the interpreter runs both.
+Signatures with a fixed length run in LiteRT's `CompiledModel`, in which all signatures of a file
+share one copy of the packed weights. Signatures with a dynamic length run in the interpreter, which
+resizes faster. On old boards with `tflite-runtime`, which has no `CompiledModel`, the interpreter
+runs both.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from edgebert.errors import MissingExtraError, ModelError
 from edgebert.system import native_noise
 
 IN_MEMORY_CACHE = ":memory" if sys.platform == "linux" else ""
-"""XNNPACK's name for a weight cache that is no file (it needs Linux's memfd)."""
+"""XNNPACK's name for a weight cache in memory instead of a file. It needs Linux's memfd."""
 
 
 class Signature(Protocol):
     """A signature at one length."""
 
     def __call__(self, inputs: dict[str, np.ndarray], /) -> dict[str, np.ndarray]:
-        """Takes int32 arrays `[1, length]` by input name, gives the outputs by name."""
+        """Computes the outputs by name from int32 arrays `[1, length]` by input name."""
         ...
 
 
 class Runtime(Protocol):
-    """A loaded file."""
+    """A `.tflite` in a runtime."""
 
     def signature(self, key: str) -> Signature:
-        """The signature of that key, ready to be called."""
+        """The signature with a key, ready to be called."""
         ...
 
 
 def load_interpreter(path: Path, threads: int) -> Any:
-    """A TFLite interpreter from `ai-edge-litert`, or `tflite-runtime` on old boards.
+    """A TFLite interpreter from `ai-edge-litert`, or from `tflite-runtime` on old boards.
 
     Raises:
-        MissingExtraError: neither is installed.
-        ModelError: the runtime does not take the file.
+        MissingExtraError: Neither of the two is installed.
+        ModelError: The runtime can't load the file.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -66,7 +66,7 @@ def load_interpreter(path: Path, threads: int) -> Any:
 
 
 def load_tracing_interpreter(body: bytes) -> Any:
-    """An interpreter that keeps the values of all tensors, for looking at them; it is slower.
+    """An interpreter that preserves the values of all tensors, for calibration. It is slower.
 
     Raises:
         MissingExtraError: `ai-edge-litert` is not installed.
@@ -78,7 +78,7 @@ def load_tracing_interpreter(body: bytes) -> Any:
             "Calibration runs in ai-edge-litert. Next: pip install ai-edge-litert"
         ) from error
     with native_noise.filtered_stderr(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that it is for looking at tensors
+        warnings.simplefilter("ignore", UserWarning)  # that preserving tensors is for debugging
         interpreter = Interpreter(
             model_content=body, num_threads=1, experimental_preserve_all_tensors=True
         )
@@ -88,13 +88,14 @@ def load_tracing_interpreter(body: bytes) -> Any:
 
 def _refused(path: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{path} can't be loaded by the TFLite runtime: {error}. Next: it is likely cut short or "
-        "no .tflite, or the runtime is older than its operators; export it again or upgrade."
+        f"{path} can't be loaded by the TFLite runtime: {error}. Likely causes: the file is "
+        "truncated or no .tflite, or the runtime is older than its operators. Next: export it "
+        "again, or upgrade the runtime."
     )
 
 
 class InterpreterRuntime:
-    """The interpreter's signature runners, which resize to the inputs they are given."""
+    """The interpreter's signature runners, which resize to the lengths of the inputs."""
 
     def __init__(self, path: Path, threads: int) -> None:
         self._interpreter = load_interpreter(path, threads)
@@ -109,7 +110,7 @@ class InterpreterRuntime:
 
 
 class CompiledRuntime:
-    """LiteRT's `CompiledModel`, whose signatures share their packed weights in memory."""
+    """LiteRT's `CompiledModel`, whose signatures share one copy of the packed weights."""
 
     def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert import compiled_model as litert
@@ -126,7 +127,8 @@ class CompiledRuntime:
                 )
         except (ValueError, RuntimeError) as error:
             raise _refused(path, error) from error
-        # The runtime says good-bye on stderr, so all that holds it is dropped where that is hidden.
+        # The runtime prints to stderr when it is freed. `_owned` has all references to it, so that
+        # `_drop` can free it while stderr is hidden.
         self._owned: dict[str, Any] = {"model": model}
         del model
         weakref.finalize(self, _drop, self._owned)
@@ -157,13 +159,13 @@ class CompiledRuntime:
                 for (name, shape), buffer in zip(results.items(), outputs, strict=True)
             }
 
-        with native_noise.filtered_stderr():  # the first call packs the weights, and greets
+        with native_noise.filtered_stderr():  # the first call packs the weights and prints
             call({name: np.zeros(shape, np.int32) for name, shape in shapes.items()})
         return call
 
 
 def _cpu_environment(litert: Any) -> Any:
-    """An environment that looks for no vendor's compiler: its own folder holds none."""
+    """An environment that loads no vendor plugins: it searches a folder without any."""
     nowhere = str(Path(litert.__file__).parent / "tools")
     return litert.Environment.create(compiler_plugin_path=nowhere, dispatch_library_path=nowhere)
 
@@ -174,11 +176,16 @@ def _drop(owned: dict[str, Any]) -> None:
 
 
 def open_runtime(path: Path, threads: int, fixed_lengths: bool) -> Runtime:
-    """The faster of the two ways for this file.
+    """Opens the faster runtime for a file.
+
+    Args:
+        path: The file.
+        threads: Number of threads.
+        fixed_lengths: Whether the signatures have fixed lengths.
 
     Raises:
-        MissingExtraError: no runtime is installed.
-        ModelError: the runtime does not take the file.
+        MissingExtraError: No runtime is installed.
+        ModelError: The runtime can't load the file.
     """
     if fixed_lengths:
         try:

@@ -1,7 +1,7 @@
-"""Students: smaller shapes of a teacher, with its layers, heads, neurons and dimensions to start.
+"""Students: smaller models with a part of a teacher's layers, heads, neurons and dimensions.
 
-A student that starts from its teacher's own weights learns in a fraction of the passes that one
-with random weights takes (Sanh et al. 2019, section 3, for layers).
+A student that starts with its teacher's weights needs a fraction of the epochs that a student with
+random weights needs (Sanh et al. 2019, section 3, for layers).
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ PRESETS = {
     "half-width": "hidden=1/2,neurons=1/2",
     "tiny": "layers=1/2,hidden=1/2,neurons=1/4",
 }
-"""Named shapes, as shares of the teacher's."""
+"""Named shapes, as fractions of the teacher's shape."""
 _KEYS = {"layers": "num_layers", "hidden": "hidden_size", "neurons": "intermediate_size"}
 _OUTPUT_LAYERS = ("classifier", "token_classifier", "spans", "next_sentence")
 _WHOLE = ("masked_lm.bias",)
-"""What has no hidden dimension."""
+"""Arrays without a hidden dimension."""
 _SHARE = re.compile(r"(\d+)/(\d+)")
 
 
 def student_config(teacher: BertConfig, shape: str) -> BertConfig:
-    """Reads `layers=3,hidden=192,neurons=768` (or shares such as `layers=1/2`), or a preset.
+    """Parses `layers=3,hidden=192,neurons=768`, fractions such as `layers=1/2`, or a preset.
 
-    Heads keep their size, so their number follows from the hidden size.
+    Attention heads keep their size, so the hidden size determines their number.
 
     Raises:
-        UsageError: every problem is listed: no such preset or key, no number, wider than the
-            teacher, a hidden size that is no multiple of the size of a head.
+        UsageError: The preset or a key is unknown, a value is not a number or exceeds the
+            teacher's, or the hidden size is not a multiple of the head size. All problems are
+            listed.
     """
     problems: list[str] = []
     values: dict[str, Any] = {}
     for part in PRESETS.get(shape, shape).split(","):
         key, _, text = part.strip().partition("=")
         if key not in _KEYS:
-            problems.append(f"'{part.strip()}' is no part of a shape")
+            problems.append(f"'{part.strip()}' is not part of a shape")
             continue
         whole = int(getattr(teacher, _KEYS[key]))
         found = _SHARE.fullmatch(text)
@@ -55,7 +56,7 @@ def student_config(teacher: BertConfig, shape: str) -> BertConfig:
         elif text.isdigit():
             value = int(text)
         else:
-            problems.append(f"{key}: expected a whole number or a share. Received: {text!r}")
+            problems.append(f"{key}: expected a whole number or a fraction. Received: {text!r}")
             continue
         if not 1 <= value <= whole:
             problems.append(f"{key}: expected from 1 to the teacher's {whole}. Received: {value}")
@@ -75,18 +76,18 @@ def student_config(teacher: BertConfig, shape: str) -> BertConfig:
 
 
 def make_student(teacher: TaskModel, shape: str) -> TaskModel:
-    """A student of this shape that starts from the teacher's weights.
+    """A student of this shape with weights of the teacher.
 
-    Layers are taken evenly; of dimensions, heads and neurons those with the largest weights. A
-    narrower student keeps its teacher's head for the dimensions that it has.
+    Layers are chosen at even distances; dimensions, heads and neurons by the largest weights. A
+    narrower student keeps the teacher's head for its dimensions.
 
     Raises:
-        UsageError: see `student_config`.
+        UsageError: See `student_config`.
     """
     config = student_config(teacher.checkpoint.config, shape)
     if teacher.checkpoint.sentence is not None and config.hidden_size != _hidden_size(teacher):
         raise UsageError(
-            "hidden: a student of a model that makes vectors keeps its teacher's "
+            "hidden: a student of an embedding model keeps its teacher's "
             f"{_hidden_size(teacher)} dimensions. Received: {config.hidden_size}. Next: give fewer "
             "layers or neurons, such as layers=1/2."
         )
@@ -139,7 +140,7 @@ def _narrowed(
         if part != "kernel":
             return array
         array = array[:, reads]
-        # Fewer terms of the sum over the hidden size: keep its size.
+        # The sum over the hidden size has fewer terms: scale it to keep its magnitude.
         return array * scale if reads is hidden and len(hidden) < own[name].shape[1] else array
     if base in _OUTPUT_LAYERS:
         return array[:, hidden] * scale if part == "kernel" else array
@@ -151,7 +152,7 @@ def _narrowed(
 
 
 def _dimension_weights(checkpoint: Checkpoint) -> np.ndarray:
-    """How much is written into and read from each hidden dimension: float64 `[hidden]`."""
+    """Squared weights that read or write each hidden dimension, normalized: float64 `[hidden]`."""
     total = np.zeros(checkpoint.config.hidden_size)
     for name, array in checkpoint.weights.items():
         if name.endswith(("query.kernel", "key.kernel", "value.kernel", "inner.kernel")):

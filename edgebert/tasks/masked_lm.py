@@ -275,14 +275,14 @@ class MaskedLM(Task[MaskedFeatures]):
         features: MaskedFeatures,
         facts: ModelFacts,
     ) -> list[dict[str, Any]]:
-        """`text`; `masks`, of each [MASK] its place and the likeliest `tokens`; the `filled` text.
+        """`text`; `masks` with the position and the top `tokens` of each [MASK]; the `filled` text.
 
-        Each [MASK] is filled on its own. One that the model did not read, since the text is too
-        long, or that a file has no answer for, stays as it is and has no tokens.
+        Each [MASK] is filled independently. A [MASK] behind the maximum length, or beyond the
+        number of the file's mask outputs, stays unchanged and has no tokens.
         """
         assert features.masking is not None
         names = {MASK, features.tokens[features.masking.mask_id]}
-        typed = re.compile("|".join(map(re.escape, names)))
+        mask_pattern = re.compile("|".join(map(re.escape, names)))
         found = []
         for example, output, encoding in zip(
             features.examples, outputs, features.encodings, strict=True
@@ -290,7 +290,7 @@ class MaskedLM(Task[MaskedFeatures]):
             is_chosen = isinstance(encoding, MaskedEncoding) and encoding.chosen
             masks: list[dict[str, Any]] = [
                 {"start": match.start(), "end": match.end(), "tokens": []}
-                for match in typed.finditer(example.text)
+                for match in mask_pattern.finditer(example.text)
             ]
             for mask, row in zip(masks, () if is_chosen else output, strict=False):
                 mask["tokens"] = top_tokens(row, features.tokens)

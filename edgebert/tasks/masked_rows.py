@@ -96,10 +96,10 @@ class MaskedRows:
         for line, (seen, _, _) in zip(inputs["token_ids"], drawn, strict=True):
             line[: len(seen)] = seen
         places = padded_places([each for _, each, _ in drawn])
-        wanted = np.full_like(places, -1)
-        for line, (_, _, hidden) in zip(wanted, drawn, strict=True):
+        originals = np.full_like(places, -1)
+        for line, (_, _, hidden) in zip(originals, drawn, strict=True):
             line[: len(hidden)] = hidden
-        targets = {LOGITS: wanted}
+        targets = {LOGITS: originals}
         if self.in_pairs:
             targets[NEXT_SENTENCE] = 1 - self.corpus.follows[rows]
             targets[NEXT_SENTENCE][self.corpus.follows[rows] < 0] = -1

@@ -20,14 +20,14 @@ Ids = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class MaskedEncoding(Encoding):
-    """A text some of whose tokens are asked for.
+    """An encoding with masked positions.
 
     Attributes:
-        masks: the places of these tokens, ascending.
-        hidden: the ids that stood there; empty where nobody knows them.
-        follows: 1 where the second text follows the first, 0 where it is of elsewhere, -1 where
-            there is no second text.
-        chosen: whether the places were chosen, since a typed text has no [MASK] among its tokens.
+        masks: The masked positions, ascending.
+        hidden: The original ids at these positions; empty if they are unknown.
+        follows: 1 if the second text follows the first, 0 if it is from elsewhere, -1 if there is
+            no second text.
+        chosen: Whether the positions were chosen, because the text has no [MASK].
     """
 
     masks: tuple[int, ...] = ()

@@ -60,8 +60,8 @@ class MultiLabel(TextTask):
     chooses_thresholds = True
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        wanted = RowSpec(LABEL_LIST, labels)
-        return read_table(path, columns, wanted, MultiLabelExample, self.name)
+        spec = RowSpec(LABEL_LIST, labels)
+        return read_table(path, columns, spec, MultiLabelExample, self.name)
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
         names = sorted_labels(_label_counts(train))

@@ -35,11 +35,11 @@ class PartsOfSpeech(TokenTask):
         A word without a token has no tag and counts as wrong.
         """
         number = {label: place for place, label in enumerate(facts.labels)}
-        said = [
+        tags = [
             tag for each in self.word_tags(outputs, features, facts.labels) for tag in each.tags
         ]
-        true = [tag for tags in true_tags(features) for tag in tags]
-        predicted = np.array([-1 if tag is None else number[tag] for tag in said], np.int32)
+        true = [tag for sentence in true_tags(features) for tag in sentence]
+        predicted = np.array([-1 if tag is None else number[tag] for tag in tags], np.int32)
         targets = np.array([number[tag] for tag in true], np.int32)
         return classification.metrics(predicted, targets, len(facts.labels))
 

@@ -59,11 +59,11 @@ def read_sentences(path: Path | str, columns: DataSettings, labels: LabelUse, ta
     Raises:
         DataError: The file is not valid, or only some rows have a score.
     """
-    wanted = RowSpec(SCORE, "none" if labels == "none" else "optional", labels == "required")
-    data = read_table(path, columns, wanted, _example, task)
+    spec = RowSpec(SCORE, "none" if labels == "none" else "optional", labels == "required")
+    data = read_table(path, columns, spec, _example, task)
     if labels != "none" and NEGATIVE_COLUMN in _column_names(Path(path)):
         named = replace(columns, pair_column=NEGATIVE_COLUMN)
-        negatives = read_table(path, named, replace(wanted, labels="none"), _example, task)
+        negatives = read_table(path, named, replace(spec, labels="none"), _example, task)
         examples = tuple(
             replace(example, negative=other.pair)
             for example, other in zip(data.examples, negatives.examples, strict=True)

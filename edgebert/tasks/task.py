@@ -128,7 +128,7 @@ class Task(ABC, Generic[F]):
         answers_with_label: Whether the answer to one text is one label, as
             `LiteRtModel.classify` gives it.
         answered_in_browser: Whether the browser page turns outputs into answers.
-        evaluates_token_ids: Whether evaluation encodes token ids that no text stands for.
+        evaluates_token_ids: Whether evaluation uses token ids that no text encodes to.
         app_readers: The ready-made readers on a phone that take a file of this task.
     """
 

@@ -93,9 +93,7 @@ def test_a_file_of_another_kind_is_not_overwritten(
 def test_what_can_not_be_searched(predictor: Counted, tiny_model: TaskModel) -> None:
     with pytest.raises(UsageError, match=r"at least one text to search"):
         open_index(predictor, ())
-    with pytest.raises(
-        UsageError, match=r"Expected an embedding model\. Received: a model for"
-    ):
+    with pytest.raises(UsageError, match=r"Expected an embedding model\. Received: a model for"):
         open_index(KerasPredictor(tiny_model), TEXTS)
 
 

@@ -289,9 +289,9 @@ def test_any_text_can_be_checked_and_measured(tokenizer: Tokenizer, tmp_path: Pa
     assert TASK.read(path, DataSettings(), "none").texts == read_dataset(path, labels="none").texts
 
 
-def test_texts_with_masks_are_nothing_to_learn_or_judge(tokenizer: Tokenizer) -> None:
+def test_texts_with_masks_are_not_training_or_evaluation_data(tokenizer: Tokenizer) -> None:
     features = TASK.features(tokenizer, [Example("play [MASK]")], 24, {})
-    with pytest.raises(UsageError, match="Expected running text to learn"):
+    with pytest.raises(UsageError, match="Expected running text to train on"):
         TASK.rows(features, ModelFacts((), OFF), SETTINGS, tokenizer)
     with pytest.raises(UsageError, match="Expected running text to evaluate on"):
         TASK.metrics([], features, ModelFacts((), OFF))
