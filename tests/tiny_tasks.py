@@ -1,7 +1,7 @@
-"""A tiny model and a small labelled file of every task, for tests that want all of them.
+"""A tiny model and a small labelled file of every task.
 
-A test asks for `tiny_task_model` and `tiny_task_file`, and is parametrised over `TASKS`; one over
-the tasks that are trained on labels over `LABELLED_TASKS`.
+Tests use the fixtures `tiny_task_model` and `tiny_task_file`, and are parametrized over `TASKS` or
+`LABELLED_TASKS`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from edgebert.settings import TASKS, TaskSettings
 from edgebert.tasks import task_named
 
 LABELLED_TASKS = tuple(name for name in TASKS if name != "masked-lm")
-"""Those whose data somebody labelled."""
+"""The tasks with labelled data."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What stands behind the encoder of a task's tiny model."""
+    """The head of a task's tiny model."""
 
     kind: str
     labels: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ def random_task_checkpoint(config: BertConfig, task: str, seed: int = 0) -> Chec
 def random_task_model(
     config: BertConfig, tokenizer: Tokenizer, task: str, seed: int = 0
 ) -> TaskModel:
-    """A model of the task with random weights, and the answers of a newly trained one."""
+    """A model of the task with random weights and the decoding of a newly trained model."""
     return TaskModel(
         random_task_checkpoint(config, task, seed),
         tokenizer,
@@ -180,7 +180,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path, int], None]]] = {
     "embeddings": (".tsv", _scored_pairs),
     "masked-lm": (".txt", _documents),
 }
-"""The ending of a task's file, and what writes one with its rows so many times over."""
+"""The ending of a task's file, and the function that writes it with repeated rows."""
 
 
 def write_task_file(folder: Path, task: str, repeats: int = 1, name: str = "data") -> Path:

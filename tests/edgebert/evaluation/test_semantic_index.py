@@ -1,4 +1,4 @@
-"""Semantic search: exact, and the vectors of a file are made once."""
+"""Semantic search: exact results, and a cache of the vectors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXTS = (
 
 
 class Counted(KerasPredictor):
-    """Counts what it embeds."""
+    """A predictor that counts the encodings it computes."""
 
     def __init__(self, model: TaskModel) -> None:
         super().__init__(model)
@@ -46,7 +46,7 @@ def predictor(tiny_task_model: Callable[[str], TaskModel]) -> Counted:
     return Counted(tiny_task_model("embeddings"))
 
 
-def test_the_nearest_come_first_and_equals_in_their_order(predictor: Counted) -> None:
+def test_results_are_sorted_and_ties_keep_their_order(predictor: Counted) -> None:
     index = open_index(predictor, TEXTS)
     (hits,) = index.search(embed(predictor, ["stop the alarm"]), 10)
     assert [hit.row for hit in hits[:2]] == [2, 5]
@@ -90,7 +90,7 @@ def test_a_file_of_another_kind_is_not_overwritten(
     assert path.read_bytes() == content
 
 
-def test_what_can_not_be_searched(predictor: Counted, tiny_model: TaskModel) -> None:
+def test_invalid_indexes_are_refused(predictor: Counted, tiny_model: TaskModel) -> None:
     with pytest.raises(UsageError, match=r"at least one text to search"):
         open_index(predictor, ())
     with pytest.raises(UsageError, match=r"Expected an embedding model\. Received: a model for"):

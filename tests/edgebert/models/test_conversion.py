@@ -1,4 +1,4 @@
-"""Conversion to other libraries' folders: equal outputs, or a refusal with the difference."""
+"""Conversion to other libraries' folders: equal outputs, or an error with the difference."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_any_task_becomes_a_hugging_face_folder(
 
 
 @pytest.mark.parametrize("task", ["multi-label", "embeddings"])
-def test_tasks_that_keras_hub_has_become_presets(
+def test_supported_tasks_become_presets(
     task: str, tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     config = replace(tiny_config, activation=GELU_TANH)
@@ -79,7 +79,7 @@ def test_a_masked_lm_loses_its_next_sentence_in_keras_hub(
 
 
 @pytest.mark.parametrize("task", ["ner", "qa"])
-def test_a_task_that_keras_hub_has_not(
+def test_tasks_without_a_keras_hub_class_are_refused(
     task: str, tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
     model = random_task_model(tiny_config, Tokenizer(tiny_vocabulary), task)
@@ -94,13 +94,13 @@ def test_an_encoder_without_a_pooler(tiny_encoder: TaskModel, tmp_path: Path) ->
     assert "pooled_output is 0" in note
 
 
-def test_what_a_preset_can_not_hold(tiny_model: TaskModel, tmp_path: Path) -> None:
+def test_a_model_that_a_preset_does_not_support(tiny_model: TaskModel, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="keras-hub's BERT has GELU, the model ReLU"):
         convert(with_config(tiny_model, activation=RELU), tmp_path / "preset", KERAS_HUB)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_is_taken(tiny_model: TaskModel, tmp_path: Path) -> None:
+def test_an_existing_folder_is_refused(tiny_model: TaskModel, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("here")
     for out in (tmp_path, tmp_path / "mine"):
         with pytest.raises(UsageError, match="exists"):

@@ -31,7 +31,7 @@ except EdgebertError as error:
 
 
 def opened(name: str, endpoint: str, cache: Path, **variables: str) -> dict[str, object]:
-    """What `open_model` gives in a process of its own: the endpoint is read at import."""
+    """The result of `open_model` in a new process, since the endpoint is read at import."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(cache), **variables}
     command = [sys.executable, "-c", OPEN, name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -71,7 +71,7 @@ def test_a_name_opens_with_its_revision_pinned(name: str, model: Path, tmp_path:
     }
 
 
-def test_what_the_hub_does_not_have(model: Path, tmp_path: Path) -> None:
+def test_unknown_models_and_revisions(model: Path, tmp_path: Path) -> None:
     with serve_hub({"tiny/bert": model}) as endpoint:
         for name in ("tiny/other", "tiny/bert@v9"):
             error = str(opened(name, endpoint, tmp_path)["error"])
@@ -96,12 +96,12 @@ def test_without_huggingface_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "text", ["bert", "./tiny/bert", "/tiny/bert", "a/b/c", "a/b@", "@a/b", "a/b.h5"]
 )
-def test_what_is_no_name(text: str) -> None:
+def test_texts_that_are_not_names(text: str) -> None:
     assert hub.fetch(text) is None
     with pytest.raises(ModelError, match=r"is no folder\. Expected a model folder"):
         open_model(text)
 
 
-def test_a_missing_tflite_is_no_name_on_the_hub() -> None:
+def test_a_missing_tflite_is_not_a_name() -> None:
     with pytest.raises(ModelError, match=r"does not exist\. Expected a model folder or a \.tflite"):
         open_predictor("out/model.tflite")

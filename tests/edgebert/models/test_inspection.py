@@ -1,4 +1,4 @@
-"""What is said of a file is what is in it."""
+"""The inspection of files: content, delegation, and damaged files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_export_is_described(tiny_model: TaskModel, tmp_path: Path) -> None:
     assert kernels["layer_0/feed_forward/inner/kernel"].shape == (24, 16)
 
 
-def test_a_graph_that_xnnpack_can_not_take_whole(tmp_path: Path) -> None:
+def test_a_graph_that_xnnpack_runs_only_in_part(tmp_path: Path) -> None:
     """A cumulative sum of floats between two products splits the graph."""
     graph = GraphBuilder("split")
     sub = graph.subgraph("tokens_4")
@@ -56,7 +56,7 @@ def test_a_graph_that_xnnpack_can_not_take_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"abcdTFL3", b"\x1c\x00\x00\x00TFL3" + b"\xff" * 40])
-def test_no_tflite(content: bytes, tmp_path: Path) -> None:
+def test_files_that_are_not_tflite(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.tflite"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"x\.tflite"):
@@ -66,7 +66,7 @@ def test_no_tflite(content: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
-def test_a_file_cut_short(share: float, tiny_model: TaskModel, tmp_path: Path) -> None:
+def test_a_truncated_file(share: float, tiny_model: TaskModel, tmp_path: Path) -> None:
     path = export(tiny_model, tmp_path / "m.tflite", ExportSettings(length=8)).path
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])

@@ -1,4 +1,4 @@
-"""A model of any task is a folder that comes back as it was, its tokenizer too."""
+"""Saving and opening models of every task, with their tokenizers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def assert_same_model(a: TaskModel, b: TaskModel) -> None:
 
 @pytest.mark.parametrize("kind", VOCABULARIES)
 @pytest.mark.parametrize("task", TASKS)
-def test_a_saved_model_comes_back(
+def test_a_saved_model_opens_unchanged(
     task: str, kind: str, tiny_config: BertConfig, tmp_path: Path
 ) -> None:
     model = model_of(task, tiny_config, VOCABULARIES[kind])
@@ -125,7 +125,7 @@ def test_a_tokenizer_that_contradicts_itself_is_refused(
         ("masked-lm", "", "masked-lm"),
     ],
 )
-def test_the_folder_names_its_task_where_the_head_fits(
+def test_the_sidecar_names_the_task_if_the_head_fits(
     task: str, said: str, taken: str, tiny_config: BertConfig, tmp_path: Path
 ) -> None:
     path = model_of(task, tiny_config, VOCABULARIES["uncased"]).save(tmp_path / "m")
@@ -135,7 +135,7 @@ def test_the_folder_names_its_task_where_the_head_fits(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_without_our_file_the_head_says_the_task(
+def test_without_the_sidecar_the_head_determines_the_task(
     task: str, tiny_config: BertConfig, tmp_path: Path
 ) -> None:
     path = model_of(task, tiny_config, VOCABULARIES["uncased"]).save(tmp_path / "m")
@@ -160,10 +160,10 @@ def test_tags_of_entities_make_an_entity_recogniser(
     assert task_of_checkpoint(checkpoint).name == task
 
 
-def test_what_no_class_of_hugging_face_computes_is_not_saved(
+def test_a_model_without_a_hugging_face_class_is_not_saved(
     tiny_config: BertConfig, tiny_vocabulary: Vocabulary, tmp_path: Path
 ) -> None:
-    """A masked LM of keras-hub: trained on, it gets BERT's own head."""
+    """A masked LM of keras-hub. Further training gives it BERT's own head."""
     own = {"masked_lm_activation": GELU_EXACT, "masked_lm_epsilon": 1e-5}
     config = replace(tiny_config, activation=GELU_TANH, **own)
     model = random_task_model(config, Tokenizer(tiny_vocabulary), "masked-lm")

@@ -1,4 +1,4 @@
-"""A TaskModel is a folder that comes back as it was."""
+"""Saving and opening a `TaskModel`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgebert.errors import ModelError
 from edgebert.models.task_model import TaskModel, open_model
 
 
-def test_a_saved_model_comes_back(tiny_model: TaskModel, tmp_path: Path) -> None:
+def test_a_saved_model_opens_unchanged(tiny_model: TaskModel, tmp_path: Path) -> None:
     history = ({"stage": "finetune", "metrics": {"accuracy": 0.5}},)
     replace(tiny_model, max_length=24, history=history).save(tmp_path / "m")
     opened = open_model(tmp_path / "m")
@@ -24,7 +24,7 @@ def test_a_saved_model_comes_back(tiny_model: TaskModel, tmp_path: Path) -> None
         np.testing.assert_array_equal(opened.checkpoint.weights[name], array)
 
 
-def test_a_folder_of_somebody_else_opens(minilm_dir: Path) -> None:
+def test_a_folder_from_another_source_opens(minilm_dir: Path) -> None:
     opened = open_model(minilm_dir)
     assert (opened.task.name, opened.max_length) == ("embeddings", 256)
     assert opened.history == (
@@ -40,7 +40,9 @@ def test_a_folder_of_somebody_else_opens(minilm_dir: Path) -> None:
     assert opened.checkpoint.config.num_layers == 6
 
 
-def test_vocabulary_and_embeddings_must_agree(tiny_folder: Path, tmp_path: Path) -> None:
+def test_vocabulary_and_embedding_table_must_have_one_size(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
     for path in tiny_folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "tokenizer.json").unlink()

@@ -1,4 +1,4 @@
-"""A corpus packed into rows: nothing lost where sentences stand alone, BERT's pairs elsewhere."""
+"""Packing of a corpus into single rows without loss, and into BERT's pairs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tokenizer(tiny_vocabulary) -> Tokenizer:  # type: ignore[no-untyped-def]
 
 
 def documents_of(count: int, sentences: int, seed: int = 0) -> list[Document]:
-    """Documents each of one word, so that a row says which it is of."""
+    """Documents of one repeated word each, so that a row shows its document."""
     rng = np.random.default_rng(seed)
     return [
         Document(
@@ -57,7 +57,7 @@ def texts(corpus: CorpusRows, tokenizer: Tokenizer, row: int) -> list[list[str]]
     ]
 
 
-def test_sentences_that_stand_alone_all_come_once_and_in_order(tokenizer: Tokenizer) -> None:
+def test_single_rows_contain_every_sentence_once_in_order(tokenizer: Tokenizer) -> None:
     documents = documents_of(5, 30)
     documents.insert(2, Document(("turn " * 50,)))
     corpus = pack_corpus(tokenizer, documents, 16, in_pairs=False)
@@ -72,7 +72,7 @@ def test_sentences_that_stand_alone_all_come_once_and_in_order(tokenizer: Tokeni
         assert (corpus.rows.lengths[rows[:-1]] > 16 - 6).all()
 
 
-def test_half_of_the_pairs_are_of_another_document(tokenizer: Tokenizer) -> None:
+def test_half_of_the_second_texts_are_from_another_document(tokenizer: Tokenizer) -> None:
     documents = documents_of(14, 40)
     corpus = pack_corpus(tokenizer, documents, 32, in_pairs=True)
     assert (corpus.follows == ELSEWHERE).mean() == pytest.approx(0.5, abs=0.05)
@@ -86,8 +86,8 @@ def test_half_of_the_pairs_are_of_another_document(tokenizer: Tokenizer) -> None
     assert corpus.rows.lengths.max() <= 32
 
 
-def test_sentences_that_a_foreign_text_displaces_come_next(tokenizer: Tokenizer) -> None:
-    """No sentence of a document is left out, but for what is cut off at the edges of long pairs."""
+def test_replaced_sentences_start_the_next_pair(tokenizer: Tokenizer) -> None:
+    """Every sentence of a document occurs, except for tokens removed from long pairs."""
     documents = documents_of(6, 40, seed=3)
     corpus = pack_corpus(tokenizer, documents, 48, in_pairs=True)
     for number, document in enumerate(documents):
@@ -99,12 +99,12 @@ def test_sentences_that_a_foreign_text_displaces_come_next(tokenizer: Tokenizer)
         assert 0.8 * whole <= own <= whole
 
 
-def test_last_sentences_alone_do_not_unbalance_the_pairs(tokenizer: Tokenizer) -> None:
+def test_single_last_sentences_keep_the_pairs_balanced(tokenizer: Tokenizer) -> None:
     corpus = pack_corpus(tokenizer, documents_of(60, 5), 24, in_pairs=True)
     assert (corpus.follows == ELSEWHERE).mean() == pytest.approx(0.5, abs=0.06)
 
 
-def test_parts_of_a_large_corpus_give_rows_of_the_same_kind(
+def test_a_corpus_in_several_parts_has_valid_rows(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = documents_of(14, 20)
@@ -118,7 +118,7 @@ def test_parts_of_a_large_corpus_give_rows_of_the_same_kind(
     assert isinstance(parts.rows.token_ids.base, np.memmap)
 
 
-def test_framing_tokens_in_a_text_are_dropped(tokenizer: Tokenizer) -> None:
+def test_special_tokens_in_a_text_are_removed(tokenizer: Tokenizer) -> None:
     documents = [Document(("play [MASK] music [SEP]", "[CLS]")), Document(("[PAD]",))]
     corpus = pack_corpus(tokenizer, documents, 24, in_pairs=False)
     assert len(corpus) == 1
@@ -131,7 +131,7 @@ def test_the_same_corpus_gives_the_same_pairs(tokenizer: Tokenizer) -> None:
     np.testing.assert_array_equal(first.follows, second.follows)
 
 
-def test_a_model_without_segments_gets_none(tiny_vocabulary) -> None:  # type: ignore[no-untyped-def]
+def test_a_model_without_segments_has_segment_zero_only(tiny_vocabulary) -> None:  # type: ignore[no-untyped-def]
     one_segment = Tokenizer(tiny_vocabulary, segments=False)
     corpus = pack_corpus(one_segment, documents_of(4, 9), 24, in_pairs=True)
     assert not np.asarray(corpus.rows.segment_ids).any()

@@ -1,4 +1,4 @@
-"""The golden decoding cases are what this version's tasks answer: other languages rely on them."""
+"""The golden decoding cases equal the tasks' answers; ports in other languages use the cases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STALE = "Next: python -m tests.golden.make_decoding_cases"
 
 
 def assert_alike(here: Any, stored: Any, place: str) -> None:
-    """The same but for the last digits of numbers."""
+    """Compares values; numbers with a tolerance."""
     if isinstance(stored, float) or isinstance(here, float):
         assert here == pytest.approx(stored, abs=1e-7), f"{place}. {STALE}"
     elif isinstance(stored, dict):
@@ -29,11 +29,11 @@ def assert_alike(here: Any, stored: Any, place: str) -> None:
         assert here == stored, f"{place}. {STALE}"
 
 
-def test_the_stored_cases_are_what_the_tasks_answer() -> None:
+def test_the_stored_cases_equal_the_tasks_answers() -> None:
     assert_alike(make_cases(), json.loads(OUTPUT.read_bytes()), "cases")
 
 
-def test_the_cases_reach_what_they_are_for() -> None:
+def test_the_cases_cover_windows_thresholds_and_outputs() -> None:
     content = json.loads(OUTPUT.read_text("ascii"))
     models, cases = content["models"], content["cases"]
     assert {model["task"] for model in models.values()} == set(TASKS)

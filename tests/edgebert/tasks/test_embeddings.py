@@ -47,14 +47,16 @@ def vectors_of(predictor: object, texts: Sequence[str]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", HEADS)
-def test_keras_gives_the_vectors_of_sentence_transformers(case: str) -> None:
+def test_keras_computes_the_vectors_of_sentence_transformers(case: str) -> None:
     vectors = vectors_of(KerasPredictor(sentence_model(case)), TEXTS)
     np.testing.assert_allclose(vectors, golden_vectors(case), atol=1e-5)
 
 
 @pytest.mark.parametrize("case", HEADS)
 @pytest.mark.parametrize("length", [{"length": 14}, {"dynamic_length": True}])
-def test_the_file_gives_the_same_vectors(case: str, length: dict[str, int], tmp_path: Path) -> None:
+def test_the_file_computes_the_same_vectors(
+    case: str, length: dict[str, int], tmp_path: Path
+) -> None:
     settings = ExportSettings(recipe="float32", **length)
     path = export(sentence_model(case), tmp_path / "m.tflite", settings, check_texts=TEXTS).path
     vectors = vectors_of(open_predictor(path), TEXTS)
@@ -62,11 +64,11 @@ def test_the_file_gives_the_same_vectors(case: str, length: dict[str, int], tmp_
 
 
 @pytest.mark.parametrize("case", HEADS)
-def test_what_is_saved_is_what_sentence_transformers_read(case: str, tmp_path: Path) -> None:
+def test_saved_folders_match_sentence_transformers(case: str, tmp_path: Path) -> None:
     assert written_files(sentence_model(case).save(tmp_path / "m")) == golden_files(case)
 
 
-def test_what_sentence_transformers_writes_opens_with_the_same_vectors() -> None:
+def test_sentence_transformers_folders_open_with_the_same_vectors() -> None:
     model = open_model(FOLDER)
     assert (model.task.name, model.checkpoint.sentence) == ("embeddings", HEADS["all"])
     assert model.max_length == sentence_model("all").max_length
@@ -141,7 +143,7 @@ def test_pairs_and_negatives_are_read(table: Callable[..., Path]) -> None:
     assert read(table("anchor,positive,negative", '"a",b,n', name="data.csv")).examples == expected
 
 
-def test_texts_are_read_where_nothing_is_learnt(table: Callable[..., Path]) -> None:
+def test_single_texts_are_read_without_labels(table: Callable[..., Path]) -> None:
     data = read(table("a b", "c", name="data.txt"), "none")
     assert data.examples == (SentenceExample("a b"), SentenceExample("c"))
 
@@ -156,14 +158,14 @@ def test_texts_are_read_where_nothing_is_learnt(table: Callable[..., Path]) -> N
         (("anchor\tpositive\tnegative", "a\tb\t "), "empty second text"),
     ],
 )
-def test_data_that_can_not_be_learnt(
+def test_data_unfit_for_training_is_refused(
     lines: tuple[str, ...], message: str, table: Callable[..., Path]
 ) -> None:
     with pytest.raises(DataError, match=message):
         read(table(*lines))
 
 
-def test_examples_have_as_many_texts_each(
+def test_all_examples_have_the_same_number_of_texts(
     tiny_task_model: Callable[[str], TaskModel],
 ) -> None:
     predictor = KerasPredictor(tiny_task_model("embeddings"))
@@ -203,7 +205,7 @@ def test_correlations_are_those_of_the_cosine() -> None:
     assert metrics["pearson"] == pytest.approx(expected)
 
 
-def test_pairs_without_scores_are_told_from_strangers() -> None:
+def test_metrics_of_pairs_without_scores_use_unrelated_pairs() -> None:
     at = {"a": 0, "a2": 5, "b": 90, "b2": 80, "c": 180, "c2": 100}
     pairs = [SentenceExample(name, name + "2") for name in "abc"]
     outputs = [
@@ -250,7 +252,7 @@ def test_a_batch_has_the_first_texts_and_then_the_second_ones(
     assert rows.lengths.tolist() == [4, 3, 3]
 
 
-def test_the_same_text_in_another_row_is_no_negative(
+def test_equal_texts_in_other_rows_are_not_negatives(
     tiny_encoder: TaskModel, table: Callable[..., Path]
 ) -> None:
     lines = ("a\tb\tx", "a\tc\ty", "d\tb\tz")
@@ -274,7 +276,7 @@ def test_the_loss_of_scores_is_the_squared_error_of_cosines() -> None:
     assert float(TASK.loss(())(scores, vectors)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_loss_of_partners_is_their_cross_entropy() -> None:
+def test_the_loss_of_unscored_pairs_is_the_cross_entropy() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(0, 1, (9, 5)).astype(np.float32)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -310,7 +312,7 @@ def test_an_encoder_learns_scores(
     )
 
 
-def test_pairs_without_scores_are_learnt_and_judged_by_scores(
+def test_training_on_pairs_without_scores_and_evaluation_on_scores(
     one_layer_encoder: TaskModel,
     tiny_task_file: Callable[..., Path],
     table: Callable[..., Path],
@@ -346,7 +348,7 @@ def test_dense_layers_are_trained_and_kept(
         assert np.abs(opened.weights[name] - base.checkpoint.weights[name]).max() > 1e-6
 
 
-def test_another_task_leaves_the_head_out_of_its_base() -> None:
+def test_another_task_removes_the_sentence_head() -> None:
     base = sentence_model("all").checkpoint
     prepared = task_named("classification").prepare_checkpoint(base, TaskSettings())
     assert prepared.sentence is None

@@ -1,4 +1,4 @@
-"""What stands behind training works for every task: export, recipes, profiling, checks, reports."""
+"""Every task in the stages after training: export, recipes, profiling, checks, metrics."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def examples_of(task: str, file: Path) -> Sequence[Any]:
 
 
 @every_task
-def test_a_file_says_what_it_does(task: str, exported: Callable[[str], Artifact]) -> None:
+def test_an_exported_file_names_its_task(task: str, exported: Callable[[str], Artifact]) -> None:
     artifact = exported(task)
     assert artifact.manifest["task"] == task
     assert artifact.title == task_named(task).title
@@ -64,13 +64,13 @@ def test_a_file_says_what_it_does(task: str, exported: Callable[[str], Artifact]
 
 
 @every_task
-def test_a_file_answers_as_its_model(
+def test_a_file_answers_every_example(
     task: str,
     exported: Callable[[str], Artifact],
     tiny_task_model: Models,
     tiny_task_file: Files,
 ) -> None:
-    """Near the model in int8, and the same by the shortest way as in a batch."""
+    """Single answers equal the answers of a batch."""
     examples = examples_of(task, tiny_task_file(task))
     model = LiteRtModel.open(exported(task).path)
     answers = predict(model, examples)
@@ -80,7 +80,7 @@ def test_a_file_answers_as_its_model(
 
 
 @every_task
-def test_texts_of_the_sample_are_typed_and_answered(
+def test_sample_texts_are_answered_and_timed(
     task: str, exported: Callable[[str], Artifact]
 ) -> None:
     texts = sample_texts(task_named(task))[:3]
@@ -113,7 +113,7 @@ def test_lengths_are_picked_from_the_tasks_own_file(
 
 @every_task
 @pytest.mark.parametrize("recipe", ["int4", "static-int8"])
-def test_recipes_that_measure_know_every_head(
+def test_calibrated_recipes_support_every_head(
     task: str, recipe: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
 ) -> None:
     model, examples = tiny_task_model(task), examples_of(task, tiny_task_file(task))
@@ -129,10 +129,10 @@ def test_recipes_that_measure_know_every_head(
 
 
 @every_task
-def test_an_error_of_the_outputs_is_no_matter_of_their_kind(
+def test_the_calibration_error_is_relative_for_every_output(
     task: str, tiny_task_model: Models, tiny_task_file: Files
 ) -> None:
-    """A tenth more of what is read is an error of 0.01, whatever the head gives."""
+    """Outputs scaled by 1.1 have an error of 0.01 for every head."""
     calibration = calibrate(
         tiny_task_model(task), examples_of(task, tiny_task_file(task)), 40, ExportSettings()
     )
@@ -144,7 +144,7 @@ def test_an_error_of_the_outputs_is_no_matter_of_their_kind(
 
 
 @every_task
-def test_a_device_is_held_against_this_machine(
+def test_a_device_is_compared_with_this_machine(
     task: str, exported: Callable[[str], Artifact], tiny_task_file: Files
 ) -> None:
     data = task_named(task).read(tiny_task_file(task), DataSettings(), "required")
@@ -163,7 +163,7 @@ def test_a_device_is_held_against_this_machine(
 
 
 @every_task
-def test_what_was_typed_is_an_example_again(task: str, tiny_task_file: Files) -> None:
+def test_input_texts_make_the_same_example(task: str, tiny_task_file: Files) -> None:
     for example in examples_of(task, tiny_task_file(task)):
         typed = task_named(task).input_texts(example)
         assert task_named(task).input_texts(task_named(task).example(*typed)) == typed

@@ -1,4 +1,4 @@
-"""Masked language models: what is learnt, how it is judged, what they fill in."""
+"""Masked language models: training rows, evaluation and answers."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def rows_of(corpus: Path, tokenizer: Tokenizer, decoding: dict[str, object]) -> 
     return TASK.rows(features, ModelFacts((), decoding), SETTINGS, tokenizer)
 
 
-def test_places_are_drawn_anew_each_epoch_and_are_the_same_again(
-    corpus: Path, tokenizer: Tokenizer
-) -> None:
+def test_positions_differ_by_epoch_and_are_reproducible(corpus: Path, tokenizer: Tokenizer) -> None:
     rows = rows_of(corpus, tokenizer, ON)
     some = np.array([3, 0, 5])
     first, again, later = (rows.batch(some, 24, epoch) for epoch in (0, 0, 1))
@@ -65,7 +63,7 @@ def test_places_are_drawn_anew_each_epoch_and_are_the_same_again(
 
 
 @pytest.mark.parametrize("epoch", [0, EVALUATION])
-def test_targets_are_what_stood_there(corpus: Path, tokenizer: Tokenizer, epoch: int) -> None:
+def test_targets_are_the_original_tokens(corpus: Path, tokenizer: Tokenizer, epoch: int) -> None:
     rows = rows_of(corpus, tokenizer, ON)
     inputs, targets, weights = rows.batch(np.arange(len(rows)), 24, epoch)
     whole = rows.corpus.rows.padded(np.arange(len(rows)), 24)["token_ids"]
@@ -82,7 +80,9 @@ def test_targets_are_what_stood_there(corpus: Path, tokenizer: Tokenizer, epoch:
     assert weights.tolist() == [1.0] * len(rows)
 
 
-def test_a_judge_and_a_predictor_ask_the_same(corpus: Path, tokenizer: Tokenizer) -> None:
+def test_evaluation_and_prediction_mask_the_same_positions(
+    corpus: Path, tokenizer: Tokenizer
+) -> None:
     features = features_of(corpus, tokenizer, ON)
     rows = TASK.rows(features, ModelFacts((), ON), SETTINGS, tokenizer)
     inputs, targets, _ = rows.batch(np.array([2]), 24, EVALUATION)
@@ -93,7 +93,7 @@ def test_a_judge_and_a_predictor_ask_the_same(corpus: Path, tokenizer: Tokenizer
     assert targets["logits"][0].tolist() == list(encoding.hidden)
 
 
-def test_a_row_is_judged_at_a_few_places(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_row_has_few_evaluated_positions(tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
     path.write_text("play music now please " * 8 + "\n" + "stop set turn on " * 8)
     data = TASK.read(path, DataSettings(), "required")
@@ -105,7 +105,7 @@ def test_a_row_is_judged_at_a_few_places(tokenizer: Tokenizer, tmp_path: Path) -
             assert len(encoding.masks) == len(encoding.hidden) == most
 
 
-def test_metrics_are_those_of_plain_arithmetic(corpus: Path, tokenizer: Tokenizer) -> None:
+def test_metrics_equal_a_direct_computation(corpus: Path, tokenizer: Tokenizer) -> None:
     features = features_of(corpus, tokenizer, ON)
     encodings = list(features.encodings)
     rng = np.random.default_rng(0)
@@ -155,7 +155,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_each_row(tokenizer: Tokenizer) ->
         ("on", "a\n\nc\n", "on"),
     ],
 )
-def test_next_sentences_are_learnt_where_there_are_documents(
+def test_next_sentence_prediction_needs_documents(
     asked: str, text: str, learnt: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "text.txt"
@@ -210,7 +210,7 @@ def test_a_base_without_the_head_learns_and_a_resumed_run_is_the_same(
     )
 
 
-def test_flat_text_is_learnt_without_next_sentences(
+def test_text_without_documents_has_no_next_sentences(
     one_layer_encoder: TaskModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "flat.txt"
@@ -225,7 +225,7 @@ def test_flat_text_is_learnt_without_next_sentences(
     assert "dev_next_sentence_accuracy" not in model.history[-1]["epochs"][0]
 
 
-def test_a_file_is_judged_and_answers_as_its_folder(
+def test_a_file_has_the_metrics_and_answers_of_its_folder(
     tiny_task_model: Models, corpus: Path, tmp_path: Path
 ) -> None:
     model = tiny_task_model("masked-lm")
@@ -247,7 +247,7 @@ def test_a_file_is_judged_and_answers_as_its_folder(
     assert answers[1]["filled"].endswith("is [MASK]")
 
 
-def test_answers_say_where_and_what(tiny_task_model: Models) -> None:
+def test_answers_have_positions_and_tokens(tiny_task_model: Models) -> None:
     keras = KerasPredictor(tiny_task_model("masked-lm"))
     text = "Play [MASK], please! [MASK]"
     (answer,) = predict(keras, [text])
@@ -266,7 +266,7 @@ def test_answers_say_where_and_what(tiny_task_model: Models) -> None:
     assert TASK.format_answer(alone, 1) == "play music\t(no [MASK] in it)"
 
 
-def test_a_piece_joins_the_word_before_it() -> None:
+def test_a_word_piece_joins_the_word_before_it() -> None:
     masks = [
         {"start": 5, "end": 11, "tokens": [{"token": "##ing", "probability": 1.0}]},
         {"start": 12, "end": 18, "tokens": [{"token": "##", "probability": 1.0}]},

@@ -1,4 +1,4 @@
-"""Which tokens are asked for, and what the model sees in their places."""
+"""The choice of masked tokens and their replacement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def text(vocabulary: Vocabulary, words: str) -> np.ndarray:
 
 @settings(deadline=None)
 @given(st.integers(1, 60), st.integers(0, 2**32), st.booleans(), st.integers(0, 9))
-def test_places_are_words_and_as_many_as_wanted(
+def test_positions_are_words_and_match_the_share(
     tiny_vocabulary: Vocabulary, length: int, seed: int, whole_words: bool, most: int
 ) -> None:
     masking = masking_of(tiny_vocabulary, whole_words=whole_words)
@@ -45,14 +45,14 @@ def test_places_are_words_and_as_many_as_wanted(
         assert all((place in places) == (place - 1 in places) for place in inside)
 
 
-def test_a_text_without_words_has_no_places(tiny_vocabulary: Vocabulary) -> None:
+def test_a_text_without_words_has_no_positions(tiny_vocabulary: Vocabulary) -> None:
     for whole_words in (False, True):
         masking = masking_of(tiny_vocabulary, whole_words=whole_words)
         found = masking.choose(text(tiny_vocabulary, "[PAD]"), np.random.default_rng(0))
         assert found.tolist() == []
 
 
-def test_a_word_does_not_go_on_across_a_separator(tiny_vocabulary: Vocabulary) -> None:
+def test_a_word_ends_at_a_separator(tiny_vocabulary: Vocabulary) -> None:
     """A pair's second text may begin with a piece: its first text was cut at the front."""
     masking = masking_of(tiny_vocabulary, share=0.01, whole_words=True)
     ids = text(tiny_vocabulary, "play [SEP] ##ing")
@@ -60,7 +60,7 @@ def test_a_word_does_not_go_on_across_a_separator(tiny_vocabulary: Vocabulary) -
     assert seen == {(1,), (3,)}
 
 
-def test_eight_of_ten_are_masked_and_one_is_replaced(tiny_vocabulary: Vocabulary) -> None:
+def test_eighty_percent_are_masked_and_ten_percent_replaced(tiny_vocabulary: Vocabulary) -> None:
     masking = masking_of(tiny_vocabulary)
     ids = np.full(20_000, tiny_vocabulary.id_of("movie"), np.int32)
     places = np.arange(0, len(ids), 2, dtype=np.int32)
@@ -84,6 +84,6 @@ def test_every_token_is_chosen_equally_often(tiny_vocabulary: Vocabulary) -> Non
     np.testing.assert_allclose(counts[1:-1] / 2000, 0.3, atol=0.04)
 
 
-def test_places_are_padded_with_minus_one() -> None:
+def test_positions_are_padded_with_minus_one() -> None:
     assert padded_places([(1, 5), (), (2,)]).tolist() == [[1, 5], [-1, -1], [2, -1]]
     assert padded_places([()]).tolist() == [[-1]]

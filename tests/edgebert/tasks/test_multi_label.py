@@ -55,7 +55,7 @@ PROBABILITIES = st.integers(1, 9).map(lambda tenths: tenths / 10)
         max_size=12,
     )
 )
-def test_no_threshold_scores_better(rows: list[Any]) -> None:
+def test_the_chosen_threshold_is_optimal(rows: list[Any]) -> None:
     probabilities, is_there = (np.array(column) for column in zip(*rows, strict=True))
     chosen = best_threshold(probabilities, is_there)
     assert 0 < chosen < 1
@@ -64,7 +64,7 @@ def test_no_threshold_scores_better(rows: list[Any]) -> None:
     assert reached == pytest.approx(max(every))
 
 
-def test_a_threshold_lies_midway() -> None:
+def test_a_threshold_is_midway_between_probabilities() -> None:
     probabilities = np.array([[0.9, 0.2], [0.1, 0.4]])
     assert best_threshold(probabilities, probabilities > 0.3) == pytest.approx(0.3)
     assert best_threshold(probabilities, np.zeros((2, 2), bool)) == 0.5
@@ -116,7 +116,7 @@ def test_answers() -> None:
     assert MULTI_LABEL.format_answer(second, 2) == "no label\t(timer 0.300)\t(lights 0.200)\tx"
 
 
-def test_log_probabilities_are_a_choice_a_label() -> None:
+def test_log_probabilities_have_one_choice_per_label() -> None:
     found = MULTI_LABEL.log_probabilities(np.array([-2.0, 0.0, 30.0], np.float32))
     assert found.shape == (3, 2)
     np.testing.assert_allclose(np.exp(found).sum(-1), 1, atol=1e-12)
@@ -167,7 +167,7 @@ def test_a_new_head_starts_at_the_log_odds_of_its_labels(
 
 
 def texts(rows: int, seed: int) -> Dataset:
-    """Every label is said by its own name."""
+    """The text contains the name of each of its labels."""
     rng = np.random.default_rng(seed)
     examples = []
     for _ in range(rows):
@@ -198,14 +198,14 @@ def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
 # Bad input
 
 
-def test_labels_that_the_model_does_not_know() -> None:
+def test_unknown_labels_are_refused() -> None:
     data = dataset(MultiLabelExample("a", ("music", "rain")), MultiLabelExample("b", ("rain",)))
     with pytest.raises(DataError, match=r"Received also: 'rain' \(2x\)"):
         MULTI_LABEL.require_known(data, LABELS)
     MULTI_LABEL.require_known(dataset(MultiLabelExample("a", ())), LABELS)
 
 
-def test_data_without_label_lists() -> None:
+def test_data_without_label_lists_is_refused() -> None:
     with pytest.raises(DataError, match="Received: examples of another task"):
         MULTI_LABEL.require_known(dataset(Example("a", "music")), LABELS)
     with pytest.raises(DataError, match="1 of 2 texts without"):
@@ -219,7 +219,7 @@ def test_labels_are_sorted() -> None:
     assert MULTI_LABEL.label_names(data) == ("1", "9", "10")
 
 
-def test_a_split_leaves_a_rare_label_in_the_first_part() -> None:
+def test_a_split_keeps_a_rare_label_in_the_first_part() -> None:
     rare = [MultiLabelExample(f"r{i}", ("music", "rain")) for i in range(2)]
     many = [MultiLabelExample(f"m{i}", ("music",) if i % 2 else ()) for i in range(18)]
     for seed in range(10):

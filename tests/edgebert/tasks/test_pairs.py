@@ -1,4 +1,4 @@
-"""Pairs of texts: the second one is read, from the file to the answer."""
+"""Pairs of texts: the second text is used from the file to the answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAIRS = task_named("pairs")
 
 
 def made(rows: int, seed: int) -> Dataset:
-    """The label is said by the second text alone."""
+    """The label depends on the second text only."""
     rng = np.random.default_rng(seed)
     examples = tuple(
         Example(f"the movie is {a}", "yes" if b == "good" else "no", f"a {b} film")

@@ -64,7 +64,7 @@ def asked(question: str = "what is on", answer: str = "The movie", **more: Any) 
 
 
 def certain(task: QuestionAnswering, model: TaskModel, said: Sequence[tuple[Question, str]]) -> Any:
-    """Features and outputs of a model that is sure of what it says; an empty text is [CLS]."""
+    """Features and outputs of a model that is certain of given answers; an empty text is [CLS]."""
     features = task.features(model.tokenizer, [q for q, _ in said], 40, model.decoding)
     outputs = []
     for number, encoding in enumerate(features.encodings):
@@ -84,7 +84,7 @@ def certain(task: QuestionAnswering, model: TaskModel, said: Sequence[tuple[Ques
 # Data and settings
 
 
-def test_columns_have_names_in_a_jsonl_alone(task: QuestionAnswering, tmp_path: Path) -> None:
+def test_only_jsonl_files_have_named_columns(task: QuestionAnswering, tmp_path: Path) -> None:
     row = {"q": "what is on", "passage": CONTEXT, "gold": ["The movie"]}
     path = tmp_path / "own.jsonl"
     path.write_text(json.dumps(row))
@@ -96,7 +96,7 @@ def test_columns_have_names_in_a_jsonl_alone(task: QuestionAnswering, tmp_path: 
         task.read(tmp_path / "own.json.gz", columns, "required")
 
 
-def test_decoding_says_what_answers_depend_on(task: QuestionAnswering) -> None:
+def test_the_decoding_has_the_settings_of_the_answers(task: QuestionAnswering) -> None:
     settings = TaskSettings(stride=50, max_answer_tokens=9, max_question_tokens=20)
     assert task.decoding(settings) == {
         "stride": 50,
@@ -107,7 +107,7 @@ def test_decoding_says_what_answers_depend_on(task: QuestionAnswering) -> None:
     }
 
 
-def test_settings_that_make_no_sense(task: QuestionAnswering) -> None:
+def test_invalid_settings_are_refused(task: QuestionAnswering) -> None:
     with pytest.raises(UsageError, match=r"stride.*max_answer_tokens"):
         task.decoding(TaskSettings(stride=0, max_answer_tokens=-1))
 
@@ -118,7 +118,7 @@ def test_a_question_needs_its_context(task: QuestionAnswering, texts: tuple[str,
         task.example(*texts)
 
 
-def test_a_model_that_says_no_decoding_has_the_defaults(keras: KerasPredictor) -> None:
+def test_a_model_without_decoding_has_the_defaults(keras: KerasPredictor) -> None:
     stranger = KerasPredictor(replace(keras.model, decoding={}))
     texts = [("what is on", CONTEXT), ("what is off", LONG)]
     assert predict(stranger, texts) == predict(keras, texts)
@@ -127,8 +127,8 @@ def test_a_model_that_says_no_decoding_has_the_defaults(keras: KerasPredictor) -
 # Head and loss
 
 
-def test_padding_can_not_win(keras: KerasPredictor, task: QuestionAnswering) -> None:
-    """However large the weights: a start or an end in the padding is out of the question."""
+def test_padding_is_never_an_answer(keras: KerasPredictor, task: QuestionAnswering) -> None:
+    """Start and end are never in the padding, also with large weights."""
     model = keras.model
     weights = dict(model.checkpoint.weights)
     weights["spans.kernel"] = 1e4 * weights["spans.kernel"]
@@ -176,7 +176,7 @@ def test_distributions_are_over_the_tokens(task: QuestionAnswering) -> None:
 # Answers and metrics
 
 
-def test_answers_have_their_places(task: QuestionAnswering, keras: KerasPredictor) -> None:
+def test_answers_have_character_positions(task: QuestionAnswering, keras: KerasPredictor) -> None:
     features, outputs = certain(task, keras.model, [(asked(), "The music is")])
     (found,) = task.answers(outputs, features, keras.facts)
     best = found["answers"][0]
@@ -191,7 +191,7 @@ def test_answers_have_their_places(task: QuestionAnswering, keras: KerasPredicto
     assert json.loads(json.dumps(found)) == found
 
 
-def test_no_answer_is_one_of_them_where_there_may_be_none(
+def test_the_list_has_no_answer_if_the_model_has_a_threshold(
     task: QuestionAnswering, keras: KerasPredictor
 ) -> None:
     said = [(asked(), "The movie"), (asked(answer=""), "")]
@@ -252,7 +252,7 @@ def test_the_threshold_is_the_best_for_f1(task: QuestionAnswering, keras: KerasP
 def trained(
     tiny_task_model: Models, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[TaskModel, Path]:
-    """A tiny model that has learnt which questions of a small file have no answer."""
+    """A tiny model that is trained on questions with and without answers."""
     known = [("what is on", "The movie"), ("what is nice", "The music"), ("who plays", "")]
     rows = [
         {
@@ -314,8 +314,8 @@ def test_the_file_is_exact_and_in_one_partition(exported: Path) -> None:
     assert [each.partitions for each in inspect_model(exported).delegation] == [1]
 
 
-def test_padding_can_not_win_in_the_file(exported: Path) -> None:
-    """Readers of other people, such as the Task Library's, look at every column."""
+def test_padding_is_never_an_answer_in_the_file(exported: Path) -> None:
+    """Other readers, such as the Task Library's, use every column."""
     model = LiteRtModel.open(exported)
     encoding = model.tokenizer.encode("what is on", "The movie")
     key, inputs = model.call_of(encoding)
@@ -339,7 +339,7 @@ def test_lengths_suit_windows_over_contexts(tiny_task_model: Models) -> None:
     assert choose_lengths(model, ExportSettings(), ()) == (40,)
 
 
-def test_the_file_says_what_the_task_library_asks(exported: Path) -> None:
+def test_the_file_has_the_metadata_of_the_task_library(exported: Path) -> None:
     from converters.tflite.metadata import describe_metadata
 
     metadata = describe_metadata(exported.read_bytes())["metadata"]
@@ -354,7 +354,7 @@ def test_the_file_says_what_the_task_library_asks(exported: Path) -> None:
     assert unit["options"]["vocab_file"][0]["name"] == "vocab.txt"
 
 
-def test_what_to_know_before_the_task_library_reads_it() -> None:
+def test_notes_for_the_task_library() -> None:
     def said(lengths: list[int], recipe: str, embeddings: str) -> tuple[str, str]:
         manifest = {
             "task": "qa",
@@ -399,7 +399,7 @@ def test_predict_takes_questions_without_answers(exported: Path, tmp_path: Path)
         assert all(each["answers"][0]["text"] for each in found)
 
 
-def test_evaluate_says_f1_and_exact_match(exported: Path, tiny_task_file: Files) -> None:
+def test_evaluate_reports_f1_and_exact_match(exported: Path, tiny_task_file: Files) -> None:
     result = call("evaluate", exported, "--data", tiny_task_file("qa"), "--json")
     assert result.exit_code == 0, result.output
     (found,) = json.loads(result.stdout)
@@ -410,7 +410,7 @@ def test_evaluate_says_f1_and_exact_match(exported: Path, tiny_task_file: Files)
     assert "f1 must be at least" in missed.output
 
 
-def test_answers_that_are_not_there_are_an_error(exported: Path, tmp_path: Path) -> None:
+def test_missing_answers_are_an_error(exported: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     row = {"question": "what is on", "context": CONTEXT, "answers": ["a film"]}
     path.write_text(json.dumps(row))

@@ -1,4 +1,4 @@
-"""The task of a training file, seen in its name and first lines."""
+"""The task of a training file, from its name and first lines."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_task_of_a_file(tmp_path: Path, name: str, content: str, task: str) 
         (CONLL, "pos", "pos"),
     ],
 )
-def test_a_base_keeps_its_task_where_the_file_allows_it(
+def test_the_base_task_has_precedence_if_the_file_fits_it(
     tmp_path: Path, content: str, base: str, task: str
 ) -> None:
     assert task_of_file(write(tmp_path, "a.tsv", content), task_named(base)).name == task
@@ -97,7 +97,7 @@ def test_columns_that_the_user_names(
     assert task_of_file(path, task_named("encoder"), columns).name == task
 
 
-def test_files_that_are_not_there() -> None:
+def test_missing_files() -> None:
     assert task_of_file("-", task_named("encoder")).name == "classification"
     assert task_of_file("nowhere.tsv", task_named("pairs")).name == "classification"
 

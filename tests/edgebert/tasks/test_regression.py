@@ -1,4 +1,4 @@
-"""Regression: rank correlation, what a checkpoint is prepared to, and how it learns."""
+"""Regression: rank correlation, preparation of a checkpoint, and training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REGRESSION = task_named("regression")
 NUMBERS = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=30)
 
 
-def test_ranks_are_shared_by_equal_values() -> None:
+def test_equal_values_share_their_rank() -> None:
     assert ranks([10, 20, 20, 5, 20]).tolist() == [2, 4, 4, 1, 4]
 
 
@@ -59,7 +59,7 @@ def test_correlations_are_those_of_scipy(a: list[float], data: st.DataObject) ->
 
 
 @given(a=NUMBERS)
-def test_order_is_all_that_ranks_see(a: list[float]) -> None:
+def test_ranks_depend_on_the_order_only(a: list[float]) -> None:
     assert spearman(a, np.exp(a)) == pytest.approx(0.0 if len(set(a)) == 1 else 1.0)
 
 
@@ -78,7 +78,7 @@ def test_metrics(tiny_task_model: Callable[[str], TaskModel]) -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "multi-label", "ner", "embeddings"])
-def test_a_head_that_means_something_else_is_left_out(
+def test_a_head_for_another_problem_is_removed(
     tiny_task_model: Callable[[str], TaskModel], task: str
 ) -> None:
     base = tiny_task_model(task).checkpoint
@@ -92,7 +92,7 @@ def test_a_head_that_means_something_else_is_left_out(
 
 
 def scored(rows: int, seed: int, pairs: bool) -> Dataset:
-    """The score is 60 or 90 by one word of the text, or of the second text of a pair."""
+    """The score is 60 or 90, depending on one word of the text or of the second text."""
     rng = np.random.default_rng(seed)
     words = rng.choice(["good", "bad"], (rows, 2))
     examples = []
@@ -150,12 +150,12 @@ def test_the_reader(tiny_task_file: Callable[[str], Path]) -> None:
     )
 
 
-def test_check_examples_try_both_segments(tiny_vocabulary: Vocabulary) -> None:
+def test_check_examples_use_both_segments(tiny_vocabulary: Vocabulary) -> None:
     examples = REGRESSION.check_examples(["a", "b", "c"])
     assert [(e.text, e.pair) for e in examples] == [("a", "b"), ("b", "c"), ("c", "a")]
     features = REGRESSION.features(Tokenizer(tiny_vocabulary), examples, 16, {})
     assert all(1 in encoding.segment_ids for encoding in features.encodings)
 
 
-def test_shown() -> None:
+def test_format_answer() -> None:
     assert REGRESSION.format_answer({"text": "a", "pair": "b", "score": 2.5}, 1) == "2.500\ta\tb"

@@ -1,4 +1,4 @@
-"""Windows, where answers stand in them, and the best spans: against plain statements of each."""
+"""Windows, positions of answers, and best spans, compared with direct implementations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ unhurried = settings(deadline=None)
 
 
 def of_run_squad(tokens: int, room: int, stride: int) -> list[tuple[int, int]]:
-    """The windows' starts and lengths as BERT's run_squad.py has them."""
+    """The windows' starts and lengths in BERT's run_squad.py."""
     spans, start = [], 0
     while start < tokens:
         length = min(tokens - start, room)
@@ -107,7 +107,7 @@ def test_each_window_has_the_question_and_a_part_of_the_context(
 
 @unhurried
 @given(questions, st.integers(12, 40), st.integers(1, 40))
-def test_targets_are_the_answer_or_nothing_of_it(
+def test_targets_are_the_whole_answer_or_cls(
     rows: list[tuple[list[str], list[str], int, int]], max_length: int, stride: int
 ) -> None:
     asked = built(rows)
@@ -128,7 +128,7 @@ def test_targets_are_the_answer_or_nothing_of_it(
             assert (first, last) == (0, 0)
 
 
-def test_an_answer_between_tokens_is_that_of_the_tokens_it_touches() -> None:
+def test_an_answer_inside_tokens_has_the_overlapping_tokens() -> None:
     context = "the movie is on."
     inside = Question("", "what", context, (Answer("ovi", 5),))
     after = Question("", "what", context, (Answer(" is", 9),))
@@ -140,7 +140,7 @@ def test_an_answer_between_tokens_is_that_of_the_tokens_it_touches() -> None:
         assert context[start:stop] == expected
 
 
-def test_what_the_tokenizer_drops_at_the_end_is_not_cut_off() -> None:
+def test_dropped_characters_at_the_end_do_not_cut_an_answer() -> None:
     context = "play it now\u200b"
     question = Question("", "when", context, (Answer("now\u200b", 8),))
     features = encode_questions(TOKENIZER, [question], 30, 10, 8)
@@ -160,7 +160,7 @@ def test_no_answer_is_cls(question: Question) -> None:
     assert not answer_columns(features).any()
 
 
-def test_windows_that_are_too_short() -> None:
+def test_a_too_short_max_length_is_refused() -> None:
     asked = [Question("", "who is it", "the movie is on")]
     shortest = encode_questions(TOKENIZER, asked, 5, 3, 64)
     assert [len(encoding) for encoding in shortest.encodings] == [5] * 4
@@ -180,7 +180,7 @@ def test_a_model_without_segments_has_none(tiny_vocabulary: Vocabulary) -> None:
 def stated_spans(
     outputs: Sequence[np.ndarray], features: SpanFeatures, windows: range, longest: int
 ) -> dict[tuple[int, int], float]:
-    """The score of every span that is allowed, one after the other."""
+    """The scores of all valid spans, by direct enumeration."""
     scores: dict[tuple[int, int], float] = {}
     for window in windows:
         encoding, begin = features.encodings[window], int(features.context_columns[window])
@@ -195,7 +195,7 @@ def stated_spans(
 
 @unhurried
 @given(questions, st.integers(12, 30), st.integers(1, 20), st.integers(1, 8), st.integers(1, 25))
-def test_spans_are_the_best_that_are_allowed(
+def test_spans_are_the_best_valid_spans(
     rows: list[tuple[list[str], list[str], int, int]],
     max_length: int,
     stride: int,

@@ -1,4 +1,4 @@
-"""Exact match and F1 against an independent statement of SQuAD's rules, and known cases."""
+"""Exact match and F1, compared with an independent implementation and known cases."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ texts = words | st.text(max_size=15)
 
 
 def stated_words(text: str) -> list[str]:
-    """The rules, character by character: what is left of a text, word by word."""
+    """The normalization rules, applied character by character."""
     kept = [char for char in text.lower() if char not in string.punctuation]
     runs = [
         "".join(run) for _, run in itertools.groupby(kept, key=lambda c: c.isalnum() or c == "_")
@@ -30,7 +30,7 @@ def stated_words(text: str) -> list[str]:
 
 
 def stated_f1(predicted: str, answers: Sequence[str]) -> float:
-    """The harmonic mean of precision and recall, words counted off one by one."""
+    """The harmonic mean of precision and recall, with words counted one by one."""
     scores = []
     kept = [answer for answer in answers if stated_words(answer)] or [""]
     for answer in kept:
@@ -50,14 +50,14 @@ def stated_f1(predicted: str, answers: Sequence[str]) -> float:
 
 @settings(deadline=None)
 @given(texts)
-def test_normalization_is_as_stated(text: str) -> None:
+def test_normalization_equals_the_reference(text: str) -> None:
     assert normalized(text).split() == stated_words(text)
     assert normalized(normalized(text)) == normalized(text) or "_" in text
 
 
 @settings(deadline=None)
 @given(texts, st.lists(texts, max_size=3))
-def test_scores_are_as_stated(predicted: str, answers: list[str]) -> None:
+def test_scores_equal_the_reference(predicted: str, answers: list[str]) -> None:
     assert f1(predicted, answers) == pytest.approx(stated_f1(predicted, answers))
     kept = [words for answer in answers if (words := stated_words(answer))] or [[]]
     assert exact_match(predicted, answers) == float(stated_words(predicted) in kept)
@@ -105,7 +105,7 @@ def test_known_scores(predicted: str, answers: list[str], em: float, score: floa
         max_size=12,
     )
 )
-def test_no_threshold_scores_better(rows: list[tuple[int, float, float]]) -> None:
+def test_the_chosen_threshold_is_optimal(rows: list[tuple[int, float, float]]) -> None:
     margins, answered, unanswered = (
         np.array(column, np.float64) for column in zip(*rows, strict=True)
     )

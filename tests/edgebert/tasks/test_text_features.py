@@ -1,4 +1,4 @@
-"""Texts and pairs as encodings: segments, what is cut, and what is counted as cut."""
+"""Encodings of texts and pairs: segments, truncation, and the count of truncated examples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_pair_has_two_segments(tiny_vocabulary: Vocabulary) -> None:
     assert found.owners.tolist() == [0, 1] and found.truncated == 0
 
 
-def test_models_without_segments_get_none(tiny_vocabulary: Vocabulary) -> None:
+def test_models_without_segments_have_segment_zero_only(tiny_vocabulary: Vocabulary) -> None:
     tokenizer = Tokenizer(tiny_vocabulary, segments=False)
     (pair,) = encode_texts(tokenizer, [Example("the film", pair="is good")], 20).encodings
     assert set(pair.segment_ids) == {0}
@@ -37,7 +37,7 @@ def test_models_without_segments_get_none(tiny_vocabulary: Vocabulary) -> None:
 
 @settings(deadline=None)
 @given(texts=st.lists(st.tuples(TEXTS, st.none() | TEXTS), min_size=1, max_size=6))
-def test_examples_that_are_cut_are_counted(
+def test_truncated_examples_are_counted(
     tiny_vocabulary: Vocabulary, texts: list[tuple[str, str | None]]
 ) -> None:
     tokenizer = Tokenizer(tiny_vocabulary)
@@ -50,13 +50,13 @@ def test_examples_that_are_cut_are_counted(
         assert len(encoding) == min(12, len(full))
 
 
-def test_the_longer_text_is_cut_first(tiny_vocabulary: Vocabulary) -> None:
+def test_the_longer_text_is_truncated_first(tiny_vocabulary: Vocabulary) -> None:
     examples = [Example("the film", pair="a very very very good movie now")]
     (pair,) = encode_texts(Tokenizer(tiny_vocabulary), examples, 9).encodings
     assert pair.segment_ids == (0, 0, 0, 0, 1, 1, 1, 1, 1)
 
 
-def test_examples_that_lack_the_second_text() -> None:
+def test_examples_without_a_second_text_are_refused() -> None:
     require_pairs([Example("a", pair="b")])
     with pytest.raises(
         DataError, match="2 of 3 examples with one text, the first of them number 2"

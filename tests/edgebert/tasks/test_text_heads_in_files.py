@@ -63,7 +63,7 @@ def test_the_body_is_one_partition(
     assert left == {"DELEGATE"}, "the head ends inside the partition"
 
 
-def test_what_a_graph_gives(tiny_task_model: Callable[[str], TaskModel]) -> None:
+def test_the_outputs_of_a_graph(tiny_task_model: Callable[[str], TaskModel]) -> None:
     def refusal(checkpoint: Checkpoint, output: str) -> str:
         with pytest.raises(ConversionError) as caught:
             build_inference_graph(checkpoint, [16], Precision(), output)
@@ -75,7 +75,7 @@ def test_what_a_graph_gives(tiny_task_model: Callable[[str], TaskModel]) -> None
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_file_answers_as_the_folder(
+def test_a_file_answers_like_its_folder(
     task: str, tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
 ) -> None:
     model = tiny_task_model(task)
@@ -94,7 +94,7 @@ def test_a_file_answers_as_the_folder(
 def test_the_second_text_counts(
     tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
 ) -> None:
-    """Segment ids reach the graph: the same tokens in one segment give another answer."""
+    """The graph uses segment ids: the same tokens in one segment have another answer."""
     model = tiny_task_model("pairs")
     file = LiteRtModel.open(exported(model, tmp_path / "m.tflite").path)
     pair = file.tokenizer.encode("the movie", "is good")
@@ -112,7 +112,7 @@ def _keras(model: TaskModel, encodings: list) -> list[np.ndarray]:  # type: igno
 
 
 @pytest.mark.parametrize("output", [PROBABILITIES, LOGITS])
-def test_log_odds_come_back(
+def test_probabilities_are_converted_to_log_odds(
     output: str, tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
 ) -> None:
     model = tiny_task_model("multi-label")
@@ -156,7 +156,7 @@ def test_notes_and_metadata(tiny_task_model: Callable[[str], TaskModel], tmp_pat
     assert score.notes == ()
 
 
-def test_scores_of_a_large_unit_are_held_by_their_size(
+def test_the_tolerance_of_scores_is_relative_to_their_size(
     tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
 ) -> None:
     model = tiny_task_model("regression")

@@ -1,4 +1,4 @@
-"""Named entities and parts of speech: what is learnt, what is scored, what is answered."""
+"""Named entities and parts of speech: training rows, metrics and answers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def dataset(*sentences: tuple[str, str]) -> Dataset:
 
 
 def one_hot(features: Any, said: list[list[str]], labels: tuple[str, ...]) -> list[np.ndarray]:
-    """Outputs that say a tag at each word's first token, and nonsense at the others."""
+    """Outputs with a tag at each word's first token and random values at the others."""
     outputs = []
     for encoding, owner, parts in zip(
         features.encodings, features.owners, features.parts, strict=True
@@ -106,7 +106,7 @@ def test_files_of_texts_can_be_predicted(tmp_path: Path) -> None:
         NER.example("a", "b")
 
 
-def test_a_labelled_file_says_its_task(tiny_task_file: Callable[..., Path]) -> None:
+def test_a_labelled_file_has_its_task(tiny_task_file: Callable[..., Path]) -> None:
     assert NER.read(tiny_task_file("ner"), COLUMNS, "required").task == "ner"
     with pytest.raises(DataError, match="expected O, or B-"):
         NER.read(tiny_task_file("pos"), COLUMNS, "required")
@@ -115,7 +115,7 @@ def test_a_labelled_file_says_its_task(tiny_task_file: Callable[..., Path]) -> N
 # What is learnt
 
 
-def test_every_part_of_a_word_is_taught(tiny_vocabulary: Vocabulary) -> None:
+def test_every_part_of_a_word_has_a_target(tiny_vocabulary: Vocabulary) -> None:
     """Continuations with ##, [CLS], [SEP] and padding are not."""
     tokenizer = Tokenizer(tiny_vocabulary)
     data = dataset(("the don't movies", "O B-DAY I-THING"), ("now", "B-DAY"))
@@ -138,7 +138,7 @@ def test_every_part_of_a_word_is_taught(tiny_vocabulary: Vocabulary) -> None:
     assert (weights == 1).all()
 
 
-def test_the_first_part_alone_can_be_taught(tiny_vocabulary: Vocabulary) -> None:
+def test_only_the_first_part_can_have_a_target(tiny_vocabulary: Vocabulary) -> None:
     tokenizer = Tokenizer(tiny_vocabulary)
     decoding = NER.decoding(TaskSettings(labelled_parts="first"))
     features = NER.features(tokenizer, dataset(("don't movies", "B-DAY O")).examples, 32, decoding)
@@ -156,8 +156,8 @@ def test_the_first_part_alone_can_be_taught(tiny_vocabulary: Vocabulary) -> None
     seed=st.integers(0, 99),
 )
 @settings(deadline=None, max_examples=30)
-def test_the_loss_is_the_mean_over_taught_tokens(targets: list[list[int]], seed: int) -> None:
-    """As `ignore_index` of PyTorch's cross-entropy has it, and 0 where nothing is taught."""
+def test_the_loss_is_the_mean_over_tokens_with_targets(targets: list[list[int]], seed: int) -> None:
+    """Like `ignore_index` of PyTorch's cross-entropy; 0 without targets."""
     shape = (len(targets), max(map(len, targets)))
     padded = np.full(shape, NO_TARGET, np.int32)
     for row, each in zip(padded, targets, strict=True):
@@ -176,7 +176,7 @@ def test_the_loss_is_the_mean_over_taught_tokens(targets: list[list[int]], seed:
     assert float(loss(padded, logits, sample_weight=weights)) == pytest.approx(expected, abs=1e-5)
 
 
-def test_balanced_weights_are_by_taught_tokens(tiny_vocabulary: Vocabulary) -> None:
+def test_balanced_weights_count_tokens_with_targets(tiny_vocabulary: Vocabulary) -> None:
     tokenizer = Tokenizer(tiny_vocabulary)
     data = dataset(("the movie is on", "O O O B-DAY"))
     balanced = replace(SETTINGS, class_weights="balanced")
@@ -215,7 +215,7 @@ def test_entity_metrics_are_those_of_seqeval(rows: list[list[tuple[str, str]]]) 
     assert found["token_accuracy"] == pytest.approx(sum(same) / len(same))
 
 
-def test_metrics_read_a_words_first_token(tiny_vocabulary: Vocabulary) -> None:
+def test_metrics_use_a_words_first_token(tiny_vocabulary: Vocabulary) -> None:
     tokenizer = Tokenizer(tiny_vocabulary)
     data = dataset(("the movies don't \u200b play", "O B-THING I-THING O B-DAY"))
     features = NER.features(tokenizer, data.examples, 32, {})
@@ -236,7 +236,7 @@ def test_metrics_read_a_words_first_token(tiny_vocabulary: Vocabulary) -> None:
 # Answers
 
 
-def test_entities_stand_in_the_original_text(tiny_vocabulary: Vocabulary) -> None:
+def test_entities_have_positions_in_the_original_text(tiny_vocabulary: Vocabulary) -> None:
     text = "  Now: THE\u00a0móvies, 'set'."
     features = NER.features(Tokenizer(tiny_vocabulary), [Example(text)], 32, {})
     words = [text[start:end] for start, end in features.places[0]]
@@ -275,7 +275,7 @@ def test_words_without_a_token_have_no_tag(tiny_vocabulary: Vocabulary) -> None:
     assert NER.format_answer(answer, 1) == "no entities\t\u0000 set \u200b"
 
 
-def test_models_of_other_schemes_are_understood(tiny_vocabulary: Vocabulary) -> None:
+def test_other_tagging_schemes_are_converted(tiny_vocabulary: Vocabulary) -> None:
     labels = ("O", "B-DAY", "I-DAY", "E-DAY", "S-DAY")
     features = NER.features(Tokenizer(tiny_vocabulary), [Example("the movie is on now")], 32, {})
     tags = ["B-DAY", "E-DAY", "S-DAY", "O", "S-DAY"]
@@ -283,8 +283,8 @@ def test_models_of_other_schemes_are_understood(tiny_vocabulary: Vocabulary) -> 
     assert [e["text"] for e in answer["entities"]] == ["the movie", "is", "now"]
 
 
-def test_a_long_sentence_is_cut_nowhere(tiny_task_model: Callable[[str], TaskModel]) -> None:
-    """Answers over windows have every word once, in its place."""
+def test_a_long_sentence_keeps_every_word(tiny_task_model: Callable[[str], TaskModel]) -> None:
+    """Answers over several windows have every word once, at its position."""
     model = tiny_task_model("ner")
     text = "the movie is on today, play music now. " * 6
     (answer,) = predict(KerasPredictor(replace(model, max_length=12)), [text])
@@ -375,7 +375,7 @@ def test_the_commands(
 
 @pytest.mark.parametrize("recipe", ["float32", "dynamic-int8"])
 @pytest.mark.parametrize("output", ["probabilities", "logits"])
-def test_the_file_is_the_models(
+def test_the_file_agrees_with_the_model(
     recipe: str, output: str, tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
 ) -> None:
     model = tiny_task_model("ner")
@@ -393,10 +393,10 @@ def test_the_file_is_the_models(
         np.testing.assert_allclose(*shares, atol=tolerance)
 
 
-def test_the_file_says_how_tokens_speak_for_words(
+def test_the_manifest_has_the_alignment(
     tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
 ) -> None:
-    """Of a model that says nothing of it too, such as one that was trained elsewhere."""
+    """Also for a model without a decoding, such as one from another source."""
     model = replace(tiny_task_model("ner"), decoding={})
     artifact = export(model, tmp_path / "m.tflite", ExportSettings(lengths="16,32"))
     assert artifact.manifest["decoding"] == {
@@ -419,7 +419,7 @@ def test_the_file_says_how_tokens_speak_for_words(
 
 
 def test_minilm_with_a_token_head(minilm_dir: Path, tmp_path: Path) -> None:
-    """Real layers: float parity, the certificate, and one partition a signature."""
+    """Real layers: float parity, the certificate, and one partition per signature."""
     base = open_model(minilm_dir, as_base=True)
     rng = np.random.default_rng(0)
     hidden = base.checkpoint.config.hidden_size

@@ -1,4 +1,4 @@
-"""Words and the tokens that speak for them: in lists, in typed text, over windows."""
+"""The alignment of words and tokens in lists, texts and windows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def minilm_vocabulary(minilm_dir: Path) -> Vocabulary:
 
 
 def typed(text: str, vocabulary: Vocabulary, max_length: int = 512) -> list[str]:
-    """The words of a typed text."""
+    """The words of an input text."""
     encoding = Tokenizer(vocabulary).encode(text)
     return [text[a:b] for a, b in align(text, encoding, vocabulary, max_length).places]
 
@@ -47,12 +47,12 @@ def listed(words: list[str], vocabulary: Vocabulary, max_length: int = 512) -> A
         ("\u0000 \u200b", []),
     ],
 )
-def test_words_of_typed_text(text: str, words: list[str], minilm_vocabulary: Vocabulary) -> None:
+def test_words_of_an_input_text(text: str, words: list[str], minilm_vocabulary: Vocabulary) -> None:
     assert typed(text, minilm_vocabulary) == words
 
 
 def test_words_of_a_list(minilm_vocabulary: Vocabulary) -> None:
-    """One with several parts, one of two words, two without any token."""
+    """A word with several parts, one with a space, and two without any token."""
     words = ["\u0000", "unaffable", "don't", "New York", "\u200b", "."]
     aligned = listed(words, minilm_vocabulary)
     (parts,), (encoding,) = aligned.parts, aligned.windows
@@ -68,7 +68,7 @@ def test_words_of_a_list(minilm_vocabulary: Vocabulary) -> None:
 def test_a_word_has_the_tokens_that_it_has_alone(
     words: list[str], tiny_vocabulary: Vocabulary
 ) -> None:
-    """So joining words with spaces is the same as encoding each by itself."""
+    """Joining words with spaces equals encoding each word alone."""
     tokenizer = Tokenizer(tiny_vocabulary)
     alone = [tokenizer.encode(word) for word in words]
     joined = tokenizer.encode(" ".join(words))
@@ -125,6 +125,6 @@ def test_a_part_is_read_far_from_cuts(tiny_vocabulary: Vocabulary) -> None:
     assert aligned.parts[1].tokens.tolist() == [3, 4, 5, 6, 7, 8]
 
 
-def test_no_room_for_a_token(tiny_vocabulary: Vocabulary) -> None:
+def test_a_max_length_without_space_for_a_token(tiny_vocabulary: Vocabulary) -> None:
     with pytest.raises(UsageError, match="at least 3"):
         listed(["the", "movie"], tiny_vocabulary, 2)
