@@ -14,22 +14,23 @@ _CALLS = {
     "embeddings": ("TextEmbedder", 'similarity("good morning", "hello")', ""),
     "masked-lm": ("MaskFiller", 'fill("Paris is in [MASK].")', "filled"),
 }
-_PAIR_OF_SCORES = 'score("a cat sleeps", "an animal rests")'
+_PAIR_CALLS = {"regression": 'score("a cat sleeps", "an animal rests")'}
+"""The calls of tasks whose models read one text or a pair, for models that read pairs."""
 
 
 def kotlin_lines(task: str, file_name: str, texts: int = 1) -> tuple[str, ...]:
     """Three lines: open the asset, ask it, show the answer; none for a bare encoder.
 
     Args:
-        task: the file's.
-        file_name: of the asset.
-        texts: how many texts the file reads, where its task leaves that open.
+        task: Name of the file's task.
+        file_name: File name of the asset.
+        texts: Number of texts of the model's input.
     """
     if task not in _CALLS:
         return ()
     kind, call, shown = _CALLS[task]
-    if task == "regression" and texts == 2:
-        call = _PAIR_OF_SCORES
+    if texts == 2:
+        call = _PAIR_CALLS.get(task, call)
     what = f"answer.{shown.format('answer')}" if shown else "answer"
     return (
         f'val model = {kind}.openAsset(context, "{file_name}")',
