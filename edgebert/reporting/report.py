@@ -231,6 +231,21 @@ class Report:
         return size / base if size and base else None
 
 
+def row_of(m: Measurement) -> Row:
+    """The row of a single measurement."""
+    return Row(
+        m.name,
+        model="",
+        recipe="",
+        metrics={},
+        size_bytes=m.size_bytes,
+        gzip_bytes=m.gzip_bytes,
+        file=m.model,
+        sha256=m.sha256,
+        measurements=(m,),
+    )
+
+
 def _row_from_dict(table: Mapping[str, Any]) -> Row:
     values = _known(Row, table)
     values["measurements"] = tuple(map(Measurement.from_dict, table["measurements"]))

@@ -25,7 +25,7 @@ from edgebert.profiling.measurement import FORMAT as MEASUREMENT_FORMAT
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.plan import read_model_files
 from edgebert.reporting.report import FORMAT as REPORT_FORMAT
-from edgebert.reporting.report import Report, Row, Score
+from edgebert.reporting.report import Report, Row, Score, row_of
 from edgebert.reporting.units import counted
 from edgebert.settings import TASKS
 from edgebert.tasks import task_named
@@ -228,19 +228,7 @@ def _checked_fields(thing: Any) -> Any:
 
 def _measurement(table: Mapping[str, Any], path: Path) -> Report:
     m: Measurement = _checked_fields(Measurement.from_dict(table))
-    return _report_of(
-        Row(
-            m.name,
-            model="",
-            recipe="",
-            metrics={},
-            size_bytes=m.size_bytes,
-            gzip_bytes=m.gzip_bytes,
-            file=m.model,
-            sha256=m.sha256,
-            measurements=(m,),
-        )
-    )
+    return _report_of(row_of(m))
 
 
 def _device_check(table: Mapping[str, Any], path: Path) -> Report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -21,6 +20,7 @@ from converters.vocabulary import (
     wordpiece_tokenizer,
     write_vocabulary,
 )
+from tests.damaged_json import damaged
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = ("play", "##ing", "the", "é", "你", "!", "user", "a")
@@ -445,22 +445,6 @@ def test_written_files_have_the_keys_of_transformers(tmp_path: Path) -> None:
 
 # Whatever the files hold, the only error is a ConversionError
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-
-
-def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a JSON value."""
-    keys: list[Any] = []
-    if isinstance(value, dict):
-        keys = list(value)
-    elif isinstance(value, list):
-        keys = list(range(len(value)))
-    return [path, *(found for key in keys for found in paths_of(value[key], (*path, key)))]
-
 
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
@@ -470,12 +454,7 @@ def test_damaged_json_is_an_error_or_read(tmp_path: Path, data: st.DataObject) -
     write_vocabulary(WITH_ADDED, tmp_path)
     (tmp_path / "vocab.txt").unlink(missing_ok=True)
     name = data.draw(st.sampled_from(["tokenizer.json", "tokenizer_config.json"]))
-    content = copy.deepcopy(json.loads((tmp_path / name).read_text()))
-    place = data.draw(st.sampled_from(paths_of(content)[1:]))
-    parent = content
-    for key in place[:-1]:
-        parent = parent[key]
-    parent[place[-1]] = data.draw(json_values)
+    content = damaged(data, json.loads((tmp_path / name).read_text()))
     (tmp_path / name).write_text(json.dumps(content))
     try:
         read = read_vocabulary(tmp_path)

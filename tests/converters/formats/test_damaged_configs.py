@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,13 +12,9 @@ from hypothesis import strategies as st
 
 from converters.errors import ConversionError
 from converters.formats.model_folder import recognise
+from tests.damaged_json import damaged
 from tests.golden.checkpoints import CHECKPOINTS
 
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
 FILES = (
     ("BertForSequenceClassification", "config.json"),
     ("DistilBertForTokenClassification", "config.json"),
@@ -31,16 +26,6 @@ FILES = (
     ("SentenceTransformer", "sentence_bert_config.json"),
     ("SentenceTransformer", "config_sentence_transformers.json"),
 )
-
-
-def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The paths of all values in a JSON value."""
-    keys: list[Any] = []
-    if isinstance(value, dict):
-        keys = list(value)
-    elif isinstance(value, list):
-        keys = list(range(len(value)))
-    return [path, *(found for key in keys for found in paths_of(value[key], (*path, key)))]
 
 
 @pytest.mark.parametrize(("folder", "file"), FILES, ids=["/".join(each) for each in FILES])
@@ -55,16 +40,7 @@ def test_damaged_configs_are_read_or_an_error(
     if not copy.exists():
         shutil.copytree(CHECKPOINTS / folder, copy)
     content = json.loads((CHECKPOINTS / folder / file).read_text(encoding="utf-8"))
-    path = data.draw(st.sampled_from(paths_of(content)))
-    value = data.draw(VALUES)
-    if not path:
-        content = value
-    else:
-        parent = content
-        for key in path[:-1]:
-            parent = parent[key]
-        parent[path[-1]] = value
-    (copy / file).write_text(json.dumps(content), encoding="utf-8")
+    (copy / file).write_text(json.dumps(damaged(data, content)), encoding="utf-8")
     try:
         recognise(copy).read(copy, data.draw(st.booleans()))
     except ConversionError as error:

@@ -16,7 +16,7 @@ from edgebert.profiling.measurement import (
     SustainedPoint,
     summarize,
 )
-from edgebert.reporting.report import Report, Row, Score
+from edgebert.reporting.report import Report, Row, Score, row_of
 
 LAPTOP = Device("", "AMD EPYC 9R14", 2, "x86_64", "Linux-6.1", ("avx2", "avx512_vnni"), 0.1)
 BOARD = Device(
@@ -231,20 +231,7 @@ def scored_row(name: str, accuracy: float) -> Row:
 
 def parts() -> list[Report]:
     """All examples as small reports, as they are read from sources."""
-    rows = [
-        Row(
-            m.name,
-            "",
-            "",
-            {},
-            size_bytes=m.size_bytes,
-            gzip_bytes=m.gzip_bytes,
-            file=m.model,
-            sha256=m.sha256,
-            measurements=(m,),
-        )
-        for m in everywhere()
-    ]
+    rows = list(map(row_of, everywhere()))
     again = replace(rows[4].measurements[0], session="second", measured="2026-01-03T08:00:00Z")
     return [
         *(Report("", (row,)) for row in rows),

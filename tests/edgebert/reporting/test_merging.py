@@ -12,7 +12,7 @@ from edgebert.profiling.measurement import Measurement
 from edgebert.reporting.html import to_html
 from edgebert.reporting.markdown import to_markdown
 from edgebert.reporting.merging import merge
-from edgebert.reporting.report import Report, Row, Score, StageFact
+from edgebert.reporting.report import Report, Row, Score, StageFact, row_of
 from edgebert.reporting.tables import summary_table
 from tests.edgebert.reporting.examples import (
     BOARD,
@@ -28,25 +28,7 @@ from tests.edgebert.reporting.examples import (
 
 def of(*measurements: Measurement) -> list[Report]:
     """Each measurement as a small report, as it is read from a source."""
-    return [
-        Report(
-            "",
-            (
-                Row(
-                    m.name,
-                    "",
-                    "",
-                    {},
-                    size_bytes=m.size_bytes,
-                    gzip_bytes=m.gzip_bytes,
-                    file=m.model,
-                    sha256=m.sha256,
-                    measurements=(m,),
-                ),
-            ),
-        )
-        for m in measurements
-    ]
+    return [Report("", (row_of(m),)) for m in measurements]
 
 
 def test_accuracy_size_and_latency_of_a_file_share_a_row() -> None:
