@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edgebert.cli.options import Duration, Share, json_option, print_json, settings_options
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
-
-if TYPE_CHECKING:
-    from edgebert.data.datasets import Dataset
-    from edgebert.profiling.target import TextInput
 
 
 @click.command()
@@ -105,6 +99,7 @@ def profile(
     edgebert profile int8.tflite --lengths 64 --operations --cold-start --sustained 5m
     edgebert profile int8.tflite --compare main.json --fail-above 10%
     """
+    from edgebert.profiling.job_data import read_check, read_texts
     from edgebert.profiling.target import Job, open_target
     from edgebert.reporting.profile_result import profile_targets, read_baseline
     from edgebert.reporting.terminal import print_tables
@@ -112,8 +107,8 @@ def profile(
     from edgebert.system.storage import atomic_write
 
     baseline = read_baseline(compare_path, fail_above)
-    texts = None if texts_path is None else _texts(models, texts_path, columns, max_texts)
-    check = None if check_path is None else _labelled(models, check_path, columns, max_rows)
+    texts = None if texts_path is None else read_texts(models, texts_path, columns, max_texts)
+    check = None if check_path is None else read_check(models, check_path, columns, max_rows)
     job = Job(models, replace(settings, sustained_seconds=sustained_seconds), texts, check)
     opened = [open_target(name, target_settings) for name in targets]
     with terminal_progress() as progress:
@@ -132,24 +127,3 @@ def profile(
     for note in result.comparison_notes():
         click.echo(f"compare: {note}", err=True)
     result.require_gates()
-
-
-def _texts(
-    models: Sequence[Path], path: Path, columns: DataSettings, most: int
-) -> tuple[TextInput, ...]:
-    """A random selection of a file's texts, as inputs of the models' task."""
-    from edgebert.data.datasets import take
-    from edgebert.profiling.plan import task_of_files
-    from edgebert.profiling.target import as_text_input
-
-    task = task_of_files(models)
-    chosen = take(task.read(path, columns, "none"), most, seed=0)
-    return tuple(as_text_input(task.input_texts(example)) for example in chosen.examples)
-
-
-def _labelled(models: Sequence[Path], path: Path, columns: DataSettings, most: int) -> Dataset:
-    """A random selection of the rows of a labelled file, for the models' task."""
-    from edgebert.data.datasets import take
-    from edgebert.profiling.plan import task_of_files
-
-    return take(task_of_files(models).read(path, columns, "required"), most, seed=0)

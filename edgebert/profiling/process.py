@@ -71,7 +71,7 @@ class RunnerProcess:
             self._stderr.close()
             raise EdgebertError(
                 f"{label}: the benchmark program cannot be started. Received: {error}. "
-                f"Next: see that {command[0]} can be run."
+                f"Next: check that {command[0]} can be run."
             ) from error
 
     def exchange(self, op: str, **fields: Any) -> dict[str, Any]:

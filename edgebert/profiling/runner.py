@@ -399,7 +399,7 @@ class Service:
         return {"requests": sorted(self._added)}
 
     def _op_exit(self, request: Message) -> Message:
-        return {"bye": True}
+        return {"ended": True}
 
     def serve(self, requests: IO[str], responses: IO[str]) -> None:
         """Responds to each JSON line with a JSON line until `exit` or the end of the requests."""

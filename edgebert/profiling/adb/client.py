@@ -140,7 +140,7 @@ class Adb:
                 raise EdgebertError(self._lost(output))
             raise EdgebertError(
                 f"{local} can't be copied to {self.serial}:{remote}.{last_lines(output)} "
-                "Next: see that the phone has room (adb shell df -h /data/local/tmp)."
+                "Next: check that the phone has free space (adb shell df -h /data/local/tmp)."
             )
 
     def state(self) -> str:
@@ -235,7 +235,7 @@ class PhoneFolder:
         if code:
             raise EdgebertError(
                 f"{self._adb.serial}: {self.path} can't be made.{last_lines(output)} "
-                "Next: see that the phone has room (adb shell df -h /data/local/tmp)."
+                "Next: check that the phone has free space (adb shell df -h /data/local/tmp)."
             )
         return self
 

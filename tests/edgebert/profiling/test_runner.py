@@ -198,7 +198,7 @@ def test_invalid_lines_get_an_error_response() -> None:
     assert [sorted(answer) for answer in answers] == [
         *[["error", "kind"]] * 3,
         ["peak_rss", "rss"],
-        ["bye"],
+        ["ended"],
     ]
 
 
