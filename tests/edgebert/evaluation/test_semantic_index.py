@@ -85,7 +85,7 @@ def test_a_file_of_another_kind_is_not_overwritten(
 ) -> None:
     path = tmp_path / "notes.npz"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"no index of edgebert.*not overwritten"):
+    with pytest.raises(UsageError, match=r"not an index of edgebert.*not overwritten"):
         open_index(predictor, TEXTS, path)
     assert path.read_bytes() == content
 
