@@ -325,7 +325,7 @@ def _masked_input(
         generator = np.random.default_rng([EVALUATION_SEED, *encoding.token_ids])
         segments = np.array(encoding.segment_ids, np.int32)
         return replace(
-            masked_encoding(ids, segments, masking, generator, most), hidden=(), chosen=True
+            masked_encoding(ids, segments, masking, generator, most=most), hidden=(), chosen=True
         )
     return MaskedEncoding(
         encoding.token_ids, encoding.segment_ids, encoding.offsets, tuple(masks.tolist())

@@ -51,7 +51,9 @@ class EvaluationTexts(Sequence[Encoding]):
         ids, segments = self._corpus.tokens(index)
         generator = np.random.default_rng([EVALUATION_SEED, index])
         follows = int(self._corpus.follows[index])
-        return masked_encoding(ids, segments, self._masking, generator, self._most, follows)
+        return masked_encoding(
+            ids, segments, self._masking, generator, most=self._most, follows=follows
+        )
 
     def __iter__(self) -> Iterator[Encoding]:
         return (self[i] for i in range(len(self)))
@@ -132,6 +134,7 @@ def masked_encoding(
     segments: Ids,
     masking: Masking,
     generator: np.random.Generator,
+    *,
     most: int,
     follows: int = -1,
 ) -> MaskedEncoding:

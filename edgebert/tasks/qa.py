@@ -85,7 +85,11 @@ class QuestionAnswering(Task[SpanFeatures]):
     ) -> SpanFeatures:
         known = self._known(decoding)
         return encode_questions(
-            tokenizer, examples, max_length, known["stride"], known["max_question_tokens"]
+            tokenizer,
+            examples,
+            max_length,
+            stride=known["stride"],
+            max_question_tokens=known["max_question_tokens"],
         )
 
     def _known(self, decoding: Decoding) -> dict[str, Any]:
@@ -172,7 +176,8 @@ class QuestionAnswering(Task[SpanFeatures]):
     ) -> list[tuple[list[Span], float]]:
         longest = self._known(decoding)["max_answer_tokens"]
         return [
-            best_spans(outputs, features, windows, longest, n) for windows in features.windows_of()
+            best_spans(outputs, features, windows, max_answer_tokens=longest, n_best=n)
+            for windows in features.windows_of()
         ]
 
     def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:

@@ -55,6 +55,7 @@ def encode_questions(
     tokenizer: Tokenizer,
     questions: Sequence[Question],
     max_length: int,
+    *,
     stride: int,
     max_question_tokens: int,
 ) -> SpanFeatures:
@@ -155,6 +156,7 @@ def best_spans(
     outputs: Sequence[np.ndarray],
     features: SpanFeatures,
     windows: range,
+    *,
     max_answer_tokens: int,
     n_best: int,
 ) -> tuple[list[Span], float]:

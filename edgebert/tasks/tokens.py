@@ -166,8 +166,10 @@ class TokenTask(Task[TokenFeatures]):
                 encoding,
                 tokenizer.vocabulary,
                 max_length,
-                joined_places(example.words) if isinstance(example, TaggedSentence) else None,
-                overlap,
+                places=joined_places(example.words)
+                if isinstance(example, TaggedSentence)
+                else None,
+                window_overlap=overlap,
             )
             for example, encoding in zip(examples, tokenizer.encode_batch(texts), strict=True)
         ]

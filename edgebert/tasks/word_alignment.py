@@ -96,6 +96,7 @@ def align(
     encoding: Encoding,
     vocabulary: Vocabulary,
     max_length: int,
+    *,
     places: Places | None = None,
     window_overlap: float = WINDOW_OVERLAP,
 ) -> Aligned:

@@ -88,26 +88,25 @@ def test_a_vocabulary_of_another_size_is_refused(
 
 @pytest.mark.parametrize("task", ["ner", "qa", "masked-lm"])
 @pytest.mark.parametrize(
-    ("file", "key", "value", "message"),
+    ("file", "change", "message"),
     [
-        ("tokenizer_config.json", "do_lower_case", False, "lowercase is False in"),
-        ("tokenizer_config.json", "tokenize_chinese_chars", False, "split_chinese_characters is"),
-        ("special_tokens_map.json", "mask_token", "the", "mask_token is"),
-        ("tokenizer_config.json", "tokenizer_class", "RobertaTokenizer", "is not BERT's"),
+        ("tokenizer_config.json", {"do_lower_case": False}, "lowercase is False in"),
+        ("tokenizer_config.json", {"tokenize_chinese_chars": False}, "split_chinese_characters is"),
+        ("special_tokens_map.json", {"mask_token": "the"}, "mask_token is"),
+        ("tokenizer_config.json", {"tokenizer_class": "RobertaTokenizer"}, "is not BERT's"),
     ],
 )
 def test_a_tokenizer_that_contradicts_itself_is_refused(
     task: str,
     file: str,
-    key: str,
-    value: Any,
+    change: dict[str, Any],
     message: str,
     tiny_config: BertConfig,
     tmp_path: Path,
 ) -> None:
     model = model_of(task, tiny_config, VOCABULARIES["uncased"])
     path = model.save(tmp_path / "saved") / file
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ModelError, match=message):
         open_model(tmp_path / "saved")
 

@@ -82,7 +82,7 @@ def test_each_window_has_the_question_and_a_part_of_the_context(
     rows: list[tuple[list[str], list[str], int, int]], max_length: int, stride: int
 ) -> None:
     asked = built(rows)
-    features = encode_questions(TOKENIZER, asked, max_length, stride, 6)
+    features = encode_questions(TOKENIZER, asked, max_length, stride=stride, max_question_tokens=6)
     room = min(6, (max_length - 3) // 2)
     for question, windows in zip(asked, features.windows_of(), strict=True):
         alone = TOKENIZER.encode(question.question).token_ids[1:-1][:room]
@@ -111,7 +111,7 @@ def test_targets_are_the_whole_answer_or_cls(
     rows: list[tuple[list[str], list[str], int, int]], max_length: int, stride: int
 ) -> None:
     asked = built(rows)
-    features = encode_questions(TOKENIZER, asked, max_length, stride, 6)
+    features = encode_questions(TOKENIZER, asked, max_length, stride=stride, max_question_tokens=6)
     columns = answer_columns(features)
     for number, encoding in enumerate(features.encodings):
         question = asked[features.owners[number]]
@@ -132,7 +132,7 @@ def test_an_answer_inside_tokens_has_the_overlapping_tokens() -> None:
     context = "the movie is on."
     inside = Question("", "what", context, (Answer("ovi", 5),))
     after = Question("", "what", context, (Answer(" is", 9),))
-    features = encode_questions(TOKENIZER, [inside, after], 30, 10, 8)
+    features = encode_questions(TOKENIZER, [inside, after], 30, stride=10, max_question_tokens=8)
     columns = answer_columns(features)
     for row, expected in zip(columns, ("movie", "is"), strict=True):
         encoding = features.encodings[0]
@@ -143,7 +143,7 @@ def test_an_answer_inside_tokens_has_the_overlapping_tokens() -> None:
 def test_dropped_characters_at_the_end_do_not_cut_an_answer() -> None:
     context = "play it now\u200b"
     question = Question("", "when", context, (Answer("now\u200b", 8),))
-    features = encode_questions(TOKENIZER, [question], 30, 10, 8)
+    features = encode_questions(TOKENIZER, [question], 30, stride=10, max_question_tokens=8)
     assert answer_columns(features)[0].all()
 
 
@@ -156,21 +156,23 @@ def test_dropped_characters_at_the_end_do_not_cut_an_answer() -> None:
     ],
 )
 def test_no_answer_is_cls(question: Question) -> None:
-    features = encode_questions(TOKENIZER, [question], 30, 10, 8)
+    features = encode_questions(TOKENIZER, [question], 30, stride=10, max_question_tokens=8)
     assert not answer_columns(features).any()
 
 
 def test_a_too_short_max_length_is_refused() -> None:
     asked = [Question("", "who is it", "the movie is on")]
-    shortest = encode_questions(TOKENIZER, asked, 5, 3, 64)
+    shortest = encode_questions(TOKENIZER, asked, 5, stride=3, max_question_tokens=64)
     assert [len(encoding) for encoding in shortest.encodings] == [5] * 4
     with pytest.raises(UsageError, match="at least 5"):
-        encode_questions(TOKENIZER, asked, 4, 3, 64)
+        encode_questions(TOKENIZER, asked, 4, stride=3, max_question_tokens=64)
 
 
 def test_a_model_without_segments_has_none(tiny_vocabulary: Vocabulary) -> None:
     tokenizer = Tokenizer(tiny_vocabulary, segments=False)
-    features = encode_questions(tokenizer, [Question("", "who", "the movie")], 30, 10, 8)
+    features = encode_questions(
+        tokenizer, [Question("", "who", "the movie")], 30, stride=10, max_question_tokens=8
+    )
     assert not any(features.encodings[0].segment_ids)
 
 
@@ -202,14 +204,18 @@ def test_spans_are_the_best_valid_spans(
     longest: int,
     n_best: int,
 ) -> None:
-    features = encode_questions(TOKENIZER, built(rows), max_length, stride, 6)
+    features = encode_questions(
+        TOKENIZER, built(rows), max_length, stride=stride, max_question_tokens=6
+    )
     rng = np.random.default_rng(len(features.encodings))
     outputs = [rng.normal(0, 3, (len(e), 2)).astype(np.float32) for e in features.encodings]
     for window, output in enumerate(outputs):  # nothing outside the context may win
         output[: features.context_columns[window]] += 100
         output[-1] += 100
     for windows in features.windows_of():
-        spans, null_score = best_spans(outputs, features, windows, longest, n_best)
+        spans, null_score = best_spans(
+            outputs, features, windows, max_answer_tokens=longest, n_best=n_best
+        )
         expected = stated_spans(outputs, features, windows, longest)
         best = sorted(expected.values(), reverse=True)[:n_best]
         assert [span.score for span in spans] == pytest.approx(best)
@@ -219,6 +225,8 @@ def test_spans_are_the_best_valid_spans(
 
 
 def test_a_context_without_tokens_has_no_spans() -> None:
-    features = encode_questions(TOKENIZER, [Question("", "who", "\u200b")], 30, 10, 8)
+    features = encode_questions(
+        TOKENIZER, [Question("", "who", "\u200b")], 30, stride=10, max_question_tokens=8
+    )
     outputs = [np.ones((len(features.encodings[0]), 2), np.float32)]
-    assert best_spans(outputs, features, range(1), 30, 20) == ([], 2.0)
+    assert best_spans(outputs, features, range(1), max_answer_tokens=30, n_best=20) == ([], 2.0)

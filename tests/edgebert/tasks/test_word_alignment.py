@@ -29,7 +29,7 @@ def typed(text: str, vocabulary: Vocabulary, max_length: int = 512) -> list[str]
 def listed(words: list[str], vocabulary: Vocabulary, max_length: int = 512) -> Aligned:
     text = " ".join(words)
     encoding = Tokenizer(vocabulary).encode(text)
-    return align(text, encoding, vocabulary, max_length, joined_places(words))
+    return align(text, encoding, vocabulary, max_length, places=joined_places(words))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,14 @@ def test_windows_read_every_part_once(
     whole = listed(words, tiny_vocabulary)
     text = " ".join(words)
     encoding = Tokenizer(tiny_vocabulary).encode(text)
-    cut = align(text, encoding, tiny_vocabulary, max_length, joined_places(words), overlap)
+    cut = align(
+        text,
+        encoding,
+        tiny_vocabulary,
+        max_length,
+        places=joined_places(words),
+        window_overlap=overlap,
+    )
     assert all(len(window) <= max_length for window in cut.windows)
     assert [len(window) for window in cut.windows[:-1]] == [max_length] * (len(cut.windows) - 1)
     for name in ("words", "first"):
@@ -116,7 +123,7 @@ def test_a_part_is_read_far_from_cuts(tiny_vocabulary: Vocabulary) -> None:
     """12 tokens, windows of 8 that share 4: the cut is 2 tokens into the second."""
     text = "the movie is on today play music now turn it off please"
     encoding = Tokenizer(tiny_vocabulary).encode(text)
-    aligned = align(text, encoding, tiny_vocabulary, 10, None, 0.5)
+    aligned = align(text, encoding, tiny_vocabulary, 10, window_overlap=0.5)
     assert [window.offsets[1][0] for window in aligned.windows] == [0, text.index("today")]
     assert [each.words.tolist() for each in aligned.parts] == [
         [0, 1, 2, 3, 4, 5],
