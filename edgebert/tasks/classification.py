@@ -20,9 +20,7 @@ from edgebert.tasks.app_readers import CLASSIFIER_READERS
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Features, ModelFacts
-from edgebert.tasks.text_task import CLASSIFIER_LAYER as CLASSIFIER_LAYER
 from edgebert.tasks.text_task import TextTask, answer_line, input_fields
-from edgebert.tasks.text_task import output_layer as output_layer
 
 
 class Classification(TextTask):

@@ -30,12 +30,10 @@ from edgebert.tasks.mask_filling import MASK, fill_masks, top_tokens
 from edgebert.tasks.masked_rows import (
     EVALUATION_SEED,
     NEXT_SENTENCE,
+    PLACES,
     EvaluationTexts,
     MaskedRows,
     masked_encoding,
-)
-from edgebert.tasks.masked_rows import (
-    PLACES as PLACES,
 )
 from edgebert.tasks.masking import MaskedEncoding, Masking, padded_places
 from edgebert.tasks.probabilities import log_softmax

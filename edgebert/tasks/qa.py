@@ -24,12 +24,12 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError, refuse
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings, broken_rules
 from edgebert.tasks.app_readers import AppReaders
-from edgebert.tasks.classification import output_layer
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.spans import Span, SpanFeatures, answer_columns, best_spans, encode_questions
 from edgebert.tasks.squad_metrics import best_threshold, exact_match, f1
 from edgebert.tasks.task import Decoding, ModelFacts, Task
+from edgebert.tasks.text_task import output_layer
 
 if TYPE_CHECKING:
     import keras

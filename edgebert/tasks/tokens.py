@@ -23,9 +23,10 @@ from edgebert.encoding.encoded_rows import EncodedRows, Inputs, rows_of
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
-from edgebert.tasks.classification import class_weights, output_layer
+from edgebert.tasks.classification import class_weights
 from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Decoding, Features, ModelFacts, Task
+from edgebert.tasks.text_task import output_layer
 from edgebert.tasks.word_alignment import WINDOW_OVERLAP, Parts, Places, align, joined_places
 
 if TYPE_CHECKING:
