@@ -60,7 +60,17 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The metrics of a predictor on a data set."""
+    """The metrics of a predictor on a data set.
+
+    Attributes:
+        model: Name of the model, such as its path.
+        data: Name of the data set.
+        data_sha256: SHA-256 of the data file, in hex.
+        rows: Number of examples.
+        metrics: The task's metrics.
+        truncated_rows: Number of examples that lost tokens to the maximum length.
+        task: Name of the task.
+    """
 
     model: str
     data: str
@@ -68,7 +78,7 @@ class Evaluation:
     rows: int
     metrics: dict[str, float]
     truncated_rows: int
-    task: str = "classification"
+    task: str
 
     def to_dict(self) -> dict[str, Any]:
         return dict(self.__dict__)
