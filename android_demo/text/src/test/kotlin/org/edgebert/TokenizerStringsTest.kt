@@ -1,0 +1,41 @@
+package org.edgebert
+
+import java.io.File
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Assumptions.assumeTrue
+import org.junit.jupiter.api.Test
+
+/** The strings that tests/golden/make_tokenizer_strings.py makes, with what Python gives for them. */
+class TokenizerStringsTest {
+    @Test
+    fun `made-up strings give Python's token ids, segment ids and places`() {
+        val path = System.getProperty("edgebert.strings").orEmpty()
+        assumeTrue(path.isNotEmpty(), "no file of strings: make android makes one")
+        var count = 0
+        File(path).useLines { lines ->
+            val rows = lines.map { Json.read(it) }.iterator()
+            val tokenizers = (rows.next() as Map<*, *>).mapValues { Golden.tokenizer(it.value as Map<*, *>) }
+            for (row in rows) {
+                check(row as List<*>, tokenizers)
+                count++
+            }
+        }
+        println("$count strings, no difference")
+        assertTrue(count > 0)
+    }
+
+    private fun check(row: List<*>, tokenizers: Map<Any?, Tokenizer>) {
+        val (name, text, pair, length) = row
+        val encoding = tokenizers.getValue(name)
+            .encode(text as String, pair as String?, (length as Long?)?.toInt() ?: Int.MAX_VALUE)
+        val units = listOf(Golden.unitsOf(text), Golden.unitsOf(pair.orEmpty()))
+        val expected = Golden.ints(row[4]).chunked(4) { (token, segment, start, end) ->
+            if (end == 0) listOf(token, segment, 0, 0) else listOf(token, segment, units[segment][start], units[segment][end])
+        }
+        val received = List(encoding.size) {
+            listOf(encoding.tokenIds[it], encoding.segmentIds[it], encoding.starts[it], encoding.ends[it])
+        }
+        assertEquals(expected, received) { "$name: ${ModelBytes.json(text)}, ${ModelBytes.json(pair)}, $length" }
+    }
+}
