@@ -284,7 +284,7 @@ def test_a_dropped_stage_is_left_out(again: Path) -> None:
             "[finetune]\nepochs = 2\nbatch_size = 8\nlearning_rate = 1e-3\nmax_length = 24\n",
             "",
             UsageError,
-            "the models of this run are base, pruned",
+            "expected a model of this run: base, pruned",
         ),
     ],
 )
