@@ -20,7 +20,7 @@ from benchmarks.peers import peer_classifier
 from benchmarks.timing import in_turn
 from edgebert.data.datasets import read_dataset
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
-from edgebert.exporting.artifact import export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings
@@ -51,7 +51,7 @@ def main() -> None:
         for number, (name, model, embedding) in enumerate(candidates):
             path = Path(scratch) / f"{number}.tflite"
             settings = ExportSettings(lengths="auto", embedding=embedding)
-            artifact = export(model, path, settings, length_texts)
+            artifact = export(model, path, settings, texts=ExportTexts(lengths=length_texts))
             opened = LiteRtModel.open(path)
             accuracy = evaluate(opened, test).metrics["accuracy"]
             rows.append((name, artifact.size_bytes, accuracy))

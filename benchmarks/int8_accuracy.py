@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import models
 from edgebert.data.datasets import read_dataset
-from edgebert.exporting.artifact import export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.exporting.parity import FloatReference
 from edgebert.finetuning import finetune
 from edgebert.models.task_model import open_model
@@ -41,13 +41,14 @@ def measure(name: str, out: Path) -> None:
             result.model,
             out / f"{name}_{recipe}.tflite",
             settings,
-            train.texts,
+            texts=ExportTexts(lengths=train.texts),
             reference=reference,
         )
-        quality = artifact.manifest["quality"]
+        quality = artifact.manifest.quality
         print(
             f"{name} {recipe}: {artifact.size_bytes / 1e6:.2f} MB, test accuracy "
-            f"{quality['accuracy']:.2%}, Keras {quality['float_accuracy']:.2%}, lost "
+            f"{quality['metrics']['accuracy']:.2%}, Keras "
+            f"{quality['float_metrics']['accuracy']:.2%}, lost "
             f"{quality['drop_points']:+.2f} points on {quality['rows']} rows",
             flush=True,
         )

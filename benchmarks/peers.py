@@ -14,7 +14,7 @@ from benchmarks import models
 from benchmarks.timing import in_turn, print_timings
 from edgebert.data.datasets import read_dataset
 from edgebert.encoding.tokenizer import Encoding
-from edgebert.exporting.artifact import export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.settings import ExportSettings
 
@@ -59,9 +59,9 @@ def text_to_label(threads: int, scratch: Path) -> None:
     sides = {}
     for name, settings in ways.items():
         path = scratch / f"{abs(hash(name))}.tflite"
-        artifact = export(model, path, settings, sentences)
+        artifact = export(model, path, settings, texts=ExportTexts(lengths=sentences))
         print(
-            f"{name}: lengths {artifact.manifest['lengths'] or 'free'}, "
+            f"{name}: lengths {artifact.manifest.lengths or 'free'}, "
             f"{artifact.size_bytes / 1e6:.2f} MB"
         )
         opened = LiteRtModel.open(path, threads)

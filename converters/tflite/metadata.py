@@ -1,15 +1,15 @@
-"""Reads and writes what travels inside a `.tflite` beside its graph.
+"""Reads and writes the metadata and the associated files of a `.tflite`.
 
-Three places in the file hold it, and the readers of other people know all three:
+They are in three places of the file:
 
-- the buffer named `TFLITE_METADATA`: TFLite Metadata, a flatbuffer of its own (schema
-  metadata_schema.fbs 1.5.0, identifier M001). MediaPipe's TextClassifier and the Task Library's
-  BertNLClassifier read from it which tokenizer runs and what the tensors and classes are called;
-- any other named buffer, such as a JSON manifest;
-- a ZIP archive behind the last byte of the graph: the files that the metadata names.
+- The buffer named `TFLITE_METADATA`: TFLite Metadata, a flatbuffer of its own (schema
+  metadata_schema.fbs 1.5.0, identifier M001). MediaPipe and the Task Library read from it the
+  tokenizer and the names of tensors and classes.
+- Any other named buffer, such as a JSON manifest.
+- A ZIP archive behind the last byte of the graph: the files that the metadata names.
 
-Nothing here unpacks the graph: tables are followed by offset, and `add_metadata_buffers` carries
-the old file along as one block. So it costs one copy of the weights and no interpreter.
+The graph is not unpacked: tables are followed by offset, and `add_metadata_buffers` copies the old
+file as one block. That costs one copy of the weights, and no runtime is loaded.
 
 The schemas are public: https://github.com/google-ai-edge/mediapipe (metadata_schema.fbs) and
 https://github.com/google-ai-edge/LiteRT (schema.fbs).
@@ -31,7 +31,7 @@ from converters.tflite.metadata_schema import associated_file_names, unpack_meta
 
 METADATA_BUFFER = "TFLITE_METADATA"
 _ARCHIVE_DATE = (1980, 1, 1, 0, 0, 0)
-# What `zipfile` raises on bytes that only look like the end of an archive.
+# Errors of `zipfile` on bytes that only look like the end of an archive.
 _NOT_AN_ARCHIVE = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 
 # Field numbers of the model schema: tables Model, Metadata and Buffer.
@@ -43,28 +43,28 @@ _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_FIELDS = 0, 1, 3
 
 
 def read_metadata_buffer(model: bytes, name: str) -> bytes | None:
-    """The contents of a named metadata buffer, or None where the file has none of that name.
+    """The content of a named metadata buffer; None if the file has no such buffer.
 
     Raises:
-        ConversionError: `model` is no `.tflite` or is cut short.
+        ConversionError: `model` is not a `.tflite` or is cut short.
     """
     return _Model(model).metadata_buffers().get(name)
 
 
 def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
-    """The same `.tflite` with named metadata buffers added, in place of those of the same name.
+    """Adds named metadata buffers to a `.tflite`, and replaces those with the same name.
 
-    A flatbuffer refers forward only, so a new root goes in front and points into the old file,
-    which follows it as one block, unchanged and aligned as it was. The bytes of a buffer that
-    is replaced stay in the block, unreachable. Associated files are kept.
+    A flatbuffer refers forward only. So a new root is written in front and refers into the old
+    file, which follows as one block, unchanged and with the same alignment. The bytes of a replaced
+    buffer stay in the block, unreachable. Associated files are kept.
 
     Args:
         model: the file.
-        buffers: contents by name, for example `METADATA_BUFFER` with those of `task_metadata`.
+        buffers: contents by name.
 
     Raises:
-        ConversionError: `model` is no `.tflite`, is cut short, keeps weights outside its
-            flatbuffer (files beyond 2 GB do), or has fields of a schema newer than this code.
+        ConversionError: `model` is not a `.tflite`, is cut short, has weights outside its
+            flatbuffer (as files above 2 GB have), or has fields of a newer schema.
     """
     old = _Model(model)
     old.check_movable()
@@ -105,18 +105,17 @@ def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
 
 
 def append_associated_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
-    """The `.tflite` with `files` in a ZIP archive behind it, where the readers look for them.
+    """Adds files in a ZIP archive behind a `.tflite`, and replaces those with the same name.
 
-    The files are stored uncompressed, as MediaPipe demands, with offsets that count from the
-    start of the whole file, and with one fixed date: the same input gives the same bytes. Files
-    that the model already carries are kept, those of the same name replaced.
+    The files are stored uncompressed, as MediaPipe requires, with offsets from the start of the
+    whole file and one fixed date: the same input gives the same bytes.
 
     Args:
         model: the file.
         files: contents by file name, without folders.
 
     Raises:
-        ConversionError: `model` is no `.tflite` or is cut short.
+        ConversionError: `model` is not a `.tflite` or is cut short.
     """
     graph = _Model(model).data
     stream = io.BytesIO()
@@ -124,17 +123,17 @@ def append_associated_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, contents in {**_read_archive(model), **files}.items():
             entry = zipfile.ZipInfo(name, _ARCHIVE_DATE)
-            entry.create_system = 3  # Unix, whatever system this runs on
+            entry.create_system = 3  # Unix: the same bytes on every system
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, contents)
     return stream.getvalue()
 
 
 def read_associated_files(model: bytes) -> dict[str, bytes]:
-    """The associated files by name; none where the model has no archive and names no file.
+    """The associated files by name; empty if there is no archive and the metadata names no file.
 
     Raises:
-        ConversionError: `model` is no `.tflite` or is cut short, the archive is damaged, or a
+        ConversionError: `model` is not a `.tflite` or is cut short, the archive is damaged, or a
             file that the metadata names is missing.
     """
     metadata = _Model(model).metadata_buffers().get(METADATA_BUFFER)
@@ -142,23 +141,23 @@ def read_associated_files(model: bytes) -> dict[str, bytes]:
     named = set() if metadata is None else associated_file_names(unpack_metadata(metadata))
     if missing := sorted(named - set(files)):
         raise ConversionError(
-            f"The metadata names the associated files {', '.join(sorted(named))}, which a ZIP "
-            f"archive at the end of the file should hold. Received: no {', '.join(missing)}. "
-            "Next: fetch or export the file again; its end was cut off or rewritten."
+            f"Expected a ZIP archive at the end of the file with {', '.join(sorted(named))}, which "
+            f"the metadata names. Received: no {', '.join(missing)}. "
+            "Next: copy or export the file again; its end was cut off or rewritten."
         )
     return files
 
 
 def describe_metadata(model: bytes) -> dict[str, Any]:
-    """What the file says of itself, as plain dicts, lists and strings.
+    """The metadata of a file as plain dicts, lists and strings.
 
     Returns:
-        `metadata`: the TFLite Metadata by the schema's field names (fields that are not set are
-        left out); `buffers`: size in bytes of each named metadata buffer; `associated_files`:
-        size in bytes of each file in the archive.
+        `metadata`: the TFLite Metadata by the schema's field names, without fields that are not
+        set; `buffers`: size in bytes of each named metadata buffer; `associated_files`: size in
+        bytes of each file in the archive.
 
     Raises:
-        ConversionError: `model` is no `.tflite`, is cut short, or has no TFLite Metadata.
+        ConversionError: `model` is not a `.tflite`, is cut short, or has no TFLite Metadata.
     """
     buffers = _Model(model).metadata_buffers()
     if METADATA_BUFFER not in buffers:
@@ -177,7 +176,7 @@ def describe_metadata(model: bytes) -> dict[str, Any]:
 
 
 def _archive_start(model: bytes) -> int | None:
-    """Where the archive starts, in bytes; None where there is none that can be read."""
+    """The position of the archive in bytes; None if there is no readable archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             start = min((entry.header_offset for entry in archive.infolist()), default=-1)
@@ -195,7 +194,7 @@ def _read_archive(model: bytes) -> dict[str, bytes]:
         except (*_NOT_AN_ARCHIVE, RuntimeError, EOFError) as error:
             raise ConversionError(
                 "Expected a readable ZIP archive of associated files at the end of the .tflite. "
-                f"Received: a damaged one ({error}). Next: fetch or export the file again."
+                f"Received: a damaged one ({error}). Next: copy or export the file again."
             ) from error
 
 
@@ -211,7 +210,7 @@ def _stored(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 class _Model(Flatbuffer):
-    """The graph's flatbuffer of a `.tflite`, without the archive behind it."""
+    """The flatbuffer of a `.tflite`, without the archive behind it."""
 
     def __init__(self, model: bytes) -> None:
         super().__init__(memoryview(model)[: _archive_start(model)], FILE_IDENTIFIER, "a .tflite")
@@ -224,7 +223,7 @@ class _Model(Flatbuffer):
                 self.vector(data, 1)
 
     def tables(self, slot: int) -> list[int]:
-        """Positions of the tables of one of the root's vectors."""
+        """Positions of the tables in one of the root's vectors."""
         field = self.field(self.root, slot)
         return [] if field is None else [self.follow(item) for item in self.vector(field, 4)]
 
@@ -254,7 +253,7 @@ class _Model(Flatbuffer):
         return found
 
     def check_movable(self) -> None:
-        """Raises where the file can't move as a block: absolute offsets or unknown fields."""
+        """Checks that the file can be copied as a block: no absolute offsets, no unknown fields."""
         layout = self.root - int(self.scalar("i", self.root))
         problems = []
         if self.scalar("H", layout) > 4 + 2 * _MODEL_FIELDS:
@@ -265,6 +264,6 @@ class _Model(Flatbuffer):
         if problems:
             raise ConversionError(
                 "Expected a .tflite below 2 GB of schema version 3. "
-                f"Received: {'; '.join(problems)}. Next: give the metadata to the program that "
-                "writes the file."
+                f"Received: {'; '.join(problems)}. Next: add the metadata with the program that "
+                "wrote the file."
             )

@@ -1,7 +1,7 @@
-"""The TFLite Metadata schema: which fields its tables have, and records to flatbuffers and back.
+"""The TFLite Metadata schema: the fields of its tables, and conversion of records to flatbuffers.
 
-Written after the public metadata_schema.fbs 1.5.0 (https://github.com/google-ai-edge/mediapipe):
-one table of field numbers, and two functions that walk it in either direction.
+It follows the public metadata_schema.fbs 1.5.0 (https://github.com/google-ai-edge/mediapipe). One
+table of field numbers serves both directions.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from converters.tflite.flatbuffer import Flatbuffer, write_floats, write_vector
 METADATA_IDENTIFIER = b"M001"
 
 Record = dict[str, Any]
-"""A table by field name. An enumeration has its member's name; a union's record names its member
-in `type`."""
+"""A table by field name. The value of an enumeration is its member's name; the record of a union
+has its member's name in `type`."""
 
 _FILE_TYPES = (
     "UNKNOWN",
@@ -45,10 +45,10 @@ _UNIONS = {
         "RegexTokenizerOptions",
     ),
 }
-# Field numbers of the metadata schema: table -> field -> (number, kind). A union's member type
-# has the number before the union's. Tables and fields that no text model has are left out;
-# reading passes over them. Kinds: string, [float], file_type (an enumeration), a table, [a table]
-# and `union` with its name.
+# Field numbers of the metadata schema: table -> field -> (number, kind). The member type of a
+# union has the number before the union's. Tables and fields that text models do not have are left
+# out and ignored by the reader. Kinds: string, [float], file_type (an enumeration), a table,
+# [a table] and `union` with its name.
 _TABLES: dict[str, dict[str, tuple[int, str]]] = {
     "ModelMetadata": {
         "name": (0, "string"),
@@ -93,7 +93,7 @@ _TABLES: dict[str, dict[str, tuple[int, str]]] = {
 
 
 def pack_metadata(record: Record) -> bytes:
-    """The flatbuffer of a `ModelMetadata` record. Empty strings are left unset."""
+    """The flatbuffer of a `ModelMetadata` record. Empty strings are not set."""
     builder = flatbuffers.Builder(4096)
     builder.Finish(_write_table(builder, "ModelMetadata", record), METADATA_IDENTIFIER)
     return bytes(builder.Output())
@@ -103,14 +103,14 @@ def unpack_metadata(contents: bytes) -> Record:
     """The `ModelMetadata` record of a flatbuffer, without the fields that are not set.
 
     Raises:
-        ConversionError: the contents are no TFLite Metadata or are cut short.
+        ConversionError: the contents are not TFLite Metadata or are cut short.
     """
     reader = Flatbuffer(contents, METADATA_IDENTIFIER, "TFLite Metadata")
     return _read_table(reader, reader.root, "ModelMetadata")
 
 
 def associated_file_names(record: Record) -> set[str]:
-    """Names of all the files that a `ModelMetadata` record refers to, wherever it does."""
+    """Names of all files that a `ModelMetadata` record refers to."""
     names: set[str] = set()
     pending: list[Any] = [record]
     while pending:
@@ -162,7 +162,7 @@ def _name_of(names: tuple[str, ...], code: int) -> str:
 
 
 def _write_table(builder: flatbuffers.Builder, kind: str, record: Record) -> int:
-    """Writes a record and what it refers to; returns its offset."""
+    """Writes a record with the data that it refers to, and returns its offset."""
     fields = _TABLES[kind]
     offsets: dict[int, int] = {}
     codes: dict[int, int] = {}

@@ -1,242 +1,165 @@
-"""What a `.tflite` says of itself to MediaPipe and the Task Library, one function a task of theirs.
+"""TFLite Metadata for MediaPipe and the Task Library: one table of heads, one function.
 
-Each gives a TFLite Metadata flatbuffer: which tokenizer runs, and what the tensors and classes are
-called. How it gets into the file is the business of `converters.tflite.metadata`.
+The metadata is a flatbuffer that names the tokenizer, the tensors and the classes.
+`converters.tflite.metadata` puts it into a file. The readers find it like this:
 
-The BertTokenizer of both has no settings: it lower-cases ASCII letters and nothing else. It strips
-no accents and no control characters, and splits at ASCII white space. So a cased model gets other
-tokens than it was trained on, and an uncased one does wherever a text is not ASCII, unless the app
-normalizes texts as the model's tokenizer does before it hands them over.
+- Text classifier: both libraries find the inputs by name and show the output as scores, so it
+  should be probabilities. The Task Library looks for the output `probability`.
+- Question answerer: the Task Library's BertQuestionAnswerer takes a file with one subgraph of 384
+  tokens and finds outputs by name. It cuts the question at 64 tokens and the context at the rest.
+  Its answers are whole words between white space, up to 32 tokens.
+- Text embedder: both libraries return the output as it is, or normalized. The output's name becomes
+  the name of the head.
+- Token classifier: neither library has such a task. The metadata is for apps that read it.
+
+MediaPipe takes files with one subgraph only, the Task Library's classifier files with one output
+only.
+
+The BertTokenizer of both libraries has no settings. It lower-cases ASCII letters, keeps accents and
+control characters, and splits at ASCII white space. A cased model therefore gets other tokens than
+in training, and an uncased one does for texts that are not ASCII, unless the app normalizes texts
+before.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from converters import heads
 from converters.errors import ConversionError
 from converters.tflite.metadata_schema import Record, pack_metadata
 
+VOCABULARY_FILE, LABELS_FILE = "vocab.txt", "labels.txt"
+"""Names of the associated files."""
 MIN_PARSER_VERSION = "1.1.0"
 """The first metadata parser that knows BertTokenizerOptions and input_process_units."""
 
-BERT_INPUT_NAMES = ("ids", "mask", "segment_ids")
-"""What the readers call token_ids, padding_mask and segment_ids."""
-SPAN_OUTPUT_NAMES = ("start_logits", "end_logits")
-
-_INPUT_DESCRIPTIONS = {
+_INPUTS = {
     "ids": "Token ids of the text.",
     "mask": "1 for tokens of the text, 0 for padding.",
     "segment_ids": "0 for the first text, 1 for the second of a pair.",
 }
-_OUTPUT_DESCRIPTIONS = {
-    "start_logits": "How likely the answer starts at each token.",
-    "end_logits": "How likely the answer ends at each token.",
+"""The libraries' names of token_ids, padding_mask and segment_ids, with their descriptions."""
+
+
+@dataclass(frozen=True)
+class FileDescription:
+    """What the metadata says about the file as a whole.
+
+    Attributes:
+        description: for people.
+        signatures: keys of the signatures, in the order of the subgraphs.
+        version: of the model.
+        name: of the model; empty for the name of its head.
+    """
+
+    description: str
+    signatures: tuple[str, ...] = ("",)
+    version: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class _Output:
+    """An output tensor; the name is empty for the name in the graph."""
+
+    name: str
+    description: str
+    has_labels: bool = False
+
+
+@dataclass(frozen=True)
+class _Head:
+    """A row of the table of heads: the model's name, and its outputs in the graph's order."""
+
+    name: str
+    outputs: tuple[_Output, ...]
+
+
+_HEADS = {
+    heads.CLASSIFIER: _Head(
+        "BERT text classifier", (_Output("probability", "Score of each class.", has_labels=True),)
+    ),
+    heads.TOKEN_CLASSIFIER: _Head(
+        "BERT token classifier",
+        (
+            _Output(
+                "",
+                "Score of each label for each token. The row of a word's first token speaks for "
+                "the word; rows of other pieces, [CLS], [SEP] and padding mean nothing.",
+                has_labels=True,
+            ),
+        ),
+    ),
+    heads.SPANS: _Head(
+        "BERT question answerer",
+        (
+            _Output("start_logits", "How likely the answer starts at each token."),
+            _Output("end_logits", "How likely the answer ends at each token."),
+        ),
+    ),
+    heads.SENTENCE: _Head("BERT text embedder", (_Output("", "The vector of the text."),)),
 }
 
-_TOKEN_SCORES = (
-    "Score of each label for each token. The row of a word's first token speaks for the word; rows "
-    "of other pieces, [CLS], [SEP] and padding mean nothing."
-)
 
-
-def classifier_metadata(
-    name: str,
-    description: str,
-    *,
-    vocab_file: str = "vocab.txt",
-    labels_file: str = "labels.txt",
-    input_names: Sequence[str] = BERT_INPUT_NAMES,
-    output_names: Sequence[str] = ("probability",),
-    subgraph_names: Sequence[str] = ("",),
-    version: str = "",
-    author: str = "",
-    license_text: str = "",
-) -> bytes:
-    """The TFLITE_METADATA flatbuffer of a BERT text classifier.
-
-    MediaPipe and the Task Library find the input tensors by these names and show the output as
-    scores, as it is: it should hold probabilities. Every output is a head with the same labels.
-    MediaPipe takes a file with one subgraph only and the Task Library one with one output only.
+def task_metadata(
+    head: str, output: str, file: FileDescription, *, has_labels: bool = True
+) -> bytes | None:
+    """The content of the buffer `metadata.METADATA_BUFFER`.
 
     Args:
-        name: what the model is called.
-        description: what it does, for people.
-        vocab_file: name of the associated file that holds the vocabulary, a token a line.
-        labels_file: name of the associated file that holds the labels, one a line (`labels_txt`).
-        input_names: names of the input tensors in the order of the subgraph's inputs; the
-            readers look for `ids`, `mask` and `segment_ids`.
-        output_names: names of the output tensors in the order of the subgraph's outputs; the
-            Task Library looks for `probability`.
-        subgraph_names: one name a subgraph of the file; all have the same inputs and outputs.
-        version: the model's version.
-        author: who made the model.
-        license_text: the licence that the model is under.
+        head: of the checkpoint, one of `converters.heads`.
+        output: name of the graph's output.
+        file: description of the file. All its signatures have the same inputs and outputs.
+        has_labels: whether the file has `LABELS_FILE`.
 
     Returns:
-        The flatbuffer, to be stored as the buffer `metadata.METADATA_BUFFER`.
+        The flatbuffer; None for a head that neither library nor TFLite Metadata has a use for, and
+        for outputs of labels without their names.
     """
-    outputs = [_scores(output_name, labels_file) for output_name in output_names]
-    facts = {"version": version, "author": author, "license": license_text}
-    return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
-
-
-def question_answerer_metadata(
-    name: str,
-    description: str,
-    *,
-    vocab_file: str = "vocab.txt",
-    input_names: Sequence[str] = BERT_INPUT_NAMES,
-    output_names: Sequence[str] = SPAN_OUTPUT_NAMES,
-    subgraph_names: Sequence[str] = ("",),
-    version: str = "",
-) -> bytes:
-    """The TFLITE_METADATA flatbuffer of a BERT that finds answers in a context.
-
-    The Task Library's BertQuestionAnswerer takes a file with one subgraph of 384 tokens, and finds
-    inputs and outputs by these names. It cuts the question at 64 tokens and the context at what is
-    left, and its answers are whole words between white space, up to 32 tokens.
-
-    Args:
-        name: what the model is called.
-        description: what it does, for people.
-        vocab_file: name of the associated file that holds the vocabulary, a token a line.
-        input_names: names of the input tensors in the order of the subgraph's inputs.
-        output_names: names of the output tensors in the order of the subgraph's outputs.
-        subgraph_names: one name a subgraph of the file; all have the same inputs and outputs.
-        version: the model's version.
-
-    Returns:
-        The flatbuffer, to be stored as the buffer `metadata.METADATA_BUFFER`.
-    """
-    outputs = [_tensor(output, _OUTPUT_DESCRIPTIONS.get(output, "")) for output in output_names]
-    facts = {"version": version}
-    return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
-
-
-def token_classifier_metadata(
-    name: str,
-    description: str,
-    *,
-    vocab_file: str = "vocab.txt",
-    labels_file: str = "labels.txt",
-    input_names: Sequence[str] = BERT_INPUT_NAMES,
-    output_name: str = "probabilities",
-    subgraph_names: Sequence[str] = ("",),
-    version: str = "",
-) -> bytes:
-    """The TFLITE_METADATA flatbuffer of a BERT that labels each token.
-
-    Neither MediaPipe nor the Task Library has such a task. This tells an app that reads metadata
-    which tokenizer runs, what the labels are, and which rows of the output count.
-
-    Args:
-        name: what the model is called.
-        description: what it does, for people.
-        vocab_file: name of the associated file that holds the vocabulary, a token a line.
-        labels_file: name of the associated file that holds the labels, one a line (`labels_txt`).
-        input_names: names of the input tensors in the order of the subgraph's inputs.
-        output_name: name of the output tensor, `[1, tokens, labels]`.
-        subgraph_names: one name a subgraph of the file; all have the same inputs and outputs.
-        version: the model's version.
-
-    Returns:
-        The flatbuffer, to be stored as the buffer `metadata.METADATA_BUFFER`.
-    """
-    outputs = [{**_scores(output_name, labels_file), "description": _TOKEN_SCORES}]
-    facts = {"version": version}
-    return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
-
-
-def embedder_metadata(
-    name: str,
-    description: str,
-    *,
-    vocab_file: str = "vocab.txt",
-    input_names: Sequence[str] = BERT_INPUT_NAMES,
-    output_name: str = "embedding",
-    subgraph_names: Sequence[str] = ("",),
-    version: str = "",
-    author: str = "",
-    license_text: str = "",
-) -> bytes:
-    """The TFLITE_METADATA flatbuffer of a BERT that gives a vector of a text.
-
-    MediaPipe's and the Task Library's TextEmbedder find the input tensors by these names and give
-    the output as it is, maybe made 1 long; its name becomes that of the head. MediaPipe takes a
-    file with one subgraph only.
-
-    Args:
-        name: what the model is called.
-        description: what it does, for people.
-        vocab_file: name of the associated file that holds the vocabulary, a token a line.
-        input_names: names of the input tensors in the order of the subgraph's inputs.
-        output_name: name of the output tensor.
-        subgraph_names: one name a subgraph of the file; all have the same inputs and outputs.
-        version: the model's version.
-        author: who made the model.
-        license_text: the licence that the model is under.
-
-    Returns:
-        The flatbuffer, to be stored as the buffer `METADATA_BUFFER`.
-    """
-    outputs = [_tensor(output_name, "The vector of the text.")]
-    facts = {"version": version, "author": author, "license": license_text}
-    return _packed(name, description, vocab_file, input_names, outputs, subgraph_names, facts)
-
-
-def _packed(
-    name: str,
-    description: str,
-    vocab_file: str,
-    input_names: Sequence[str],
-    outputs: Sequence[Record],
-    subgraph_names: Sequence[str],
-    facts: Record,
-) -> bytes:
-    """Metadata of a BERT whose texts go through BertTokenizer."""
+    row = _HEADS.get(head)
+    if row is None or (not has_labels and any(each.has_labels for each in row.outputs)):
+        return None
     vocabulary = {
-        "name": vocab_file,
+        "name": VOCABULARY_FILE,
         "description": "WordPiece vocabulary, a token a line.",
         "type": "VOCABULARY",
     }
+    options = {"type": "BertTokenizerOptions", "vocab_file": [vocabulary]}
     subgraph: Record = {
-        "input_tensor_metadata": [
-            _tensor(input_name, _INPUT_DESCRIPTIONS.get(input_name, ""))
-            for input_name in input_names
-        ],
-        "output_tensor_metadata": list(outputs),
-        "input_process_units": [
-            {"options": {"type": "BertTokenizerOptions", "vocab_file": [vocabulary]}}
-        ],
+        "input_tensor_metadata": [_tensor(*each) for each in _INPUTS.items()],
+        "output_tensor_metadata": [_output(each, output) for each in row.outputs],
+        "input_process_units": [{"options": options}],
     }
     record: Record = {
-        "name": name,
-        "description": description,
-        "subgraph_metadata": [{"name": key, **subgraph} for key in subgraph_names],
+        "name": file.name or row.name,
+        "description": file.description,
+        "subgraph_metadata": [{"name": key, **subgraph} for key in file.signatures],
         "min_parser_version": MIN_PARSER_VERSION,
-        **facts,
+        "version": file.version,
     }
     return pack_metadata(record)
 
 
 def labels_txt(labels: Sequence[str]) -> bytes:
-    """The labels file as the readers split it: one label a line, in the order of the classes.
+    """The content of the labels file: one label per line, in the order of the classes.
 
     Raises:
-        ConversionError: there is no label, or one is empty, repeated, holds a line break (the
-            readers would give the classes behind it other names) or is no valid Unicode.
+        ConversionError: there is no label, or a label is empty, repeated, contains a line break
+            (readers would shift all labels after it) or is not valid Unicode.
     """
     problems = [] if labels else ["there is no label"]
     for i, label in enumerate(labels):
         if not label or re.search("[\r\n\ud800-\udfff]", label):
-            fault = "holds a line break or half a character" if label else "is empty"
+            fault = "contains a line break or half a character" if label else "is empty"
             problems.append(f"label {i} {fault}: {label!r}")
     repeated = sorted({label for label in labels if labels.count(label) > 1})
-    problems += [f"label {label!r} is there {labels.count(label)} times" for label in repeated]
+    problems += [f"label {label!r} occurs {labels.count(label)} times" for label in repeated]
     if problems:
         raise ConversionError(
-            "A labels file needs distinct labels of one line each. "
+            "A labels file needs different labels of one line each. "
             f"Received: {'; '.join(problems)}. Next: rename the labels and export again."
         )
     return "\n".join(labels).encode() + b"\n"
@@ -250,14 +173,13 @@ def _tensor(name: str, description: str) -> Record:
     }
 
 
-def _scores(name: str, labels_file: str) -> Record:
+def _output(output: _Output, graph_output: str) -> Record:
+    tensor = _tensor(output.name or graph_output, output.description)
+    if not output.has_labels:
+        return tensor
     labels = {
-        "name": labels_file,
+        "name": LABELS_FILE,
         "description": "Labels of the classes, one a line.",
         "type": "TENSOR_AXIS_LABELS",
     }
-    return {
-        **_tensor(name, "Score of each class."),
-        "stats": {"max": [1.0], "min": [0.0]},
-        "associated_files": [labels],
-    }
+    return {**tensor, "stats": {"max": [1.0], "min": [0.0]}, "associated_files": [labels]}

@@ -80,6 +80,7 @@ def export(
     edgebert export my-bert/ -o mediapipe.tflite --length 128
     edgebert export my-bert/ -o small.tflite --recipe int4 --calibration train.tsv
     """
+    from edgebert.exporting.artifact import ExportTexts
     from edgebert.exporting.artifact import export as run_export
     from edgebert.exporting.parity import FloatReference
     from edgebert.models.task_model import open_model
@@ -94,18 +95,11 @@ def export(
     labelled = None
     if data_path is not None:
         labelled = task_with_answers(opened).read(data_path, columns, "required")
-    length_texts = examples(lengths_from)
+    texts = ExportTexts(examples(lengths_from), examples(check_texts), examples(calibration))
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)
         artifact = run_export(
-            opened,
-            out,
-            settings,
-            length_texts,
-            examples(check_texts),
-            reference,
-            progress,
-            examples(calibration),
+            opened, out, settings, texts=texts, reference=reference, progress=progress
         )
     if as_json:
         print_json(
@@ -114,7 +108,7 @@ def export(
                 "sha256": hashlib.sha256(artifact.path.read_bytes()).hexdigest(),
                 "size_bytes": artifact.size_bytes,
                 "gzip_bytes": artifact.gzip_bytes,
-                "manifest": artifact.manifest,
+                "manifest": artifact.manifest.to_dict(),
             }
         )
     else:
@@ -131,22 +125,20 @@ def _print_summary(artifact: Artifact) -> None:
 
     manifest, parity = artifact.manifest, artifact.certificate
     table = Table(title=str(artifact.path), show_header=False, title_justify="left")
-    lengths = ", ".join(map(str, manifest["lengths"])) or f"any up to {manifest['max_length']}"
+    lengths = ", ".join(map(str, manifest.lengths)) or f"any up to {manifest.max_length}"
     table.add_row(
         "size", f"{size_text(artifact.size_bytes)} ({size_text(artifact.gzip_bytes)} gzip'd)"
     )
-    table.add_row(
-        "recipe", f"{manifest['recipe']}, embeddings {manifest['precision']['embeddings']}"
-    )
+    table.add_row("recipe", f"{manifest.recipe}, embeddings {manifest.precision['embeddings']}")
     table.add_row("lengths", lengths)
     table.add_row("task", artifact.title)
-    table.add_row("output", manifest["output"])
-    if manifest["labels"]:
+    table.add_row("output", manifest.output)
+    if manifest.labels:
         table.add_row(
             "labels",
-            f"{len(manifest['labels'])}: "
-            f"{', '.join(manifest['labels'][:6])}"
-            f"{', ...' if len(manifest['labels']) > 6 else ''}",
+            f"{len(manifest.labels)}: "
+            f"{', '.join(manifest.labels[:6])}"
+            f"{', ...' if len(manifest.labels) > 6 else ''}",
         )
     table.add_row("MediaPipe, Task Library", artifact.readers)
     table.add_row("token ids", f"equal on {parity['texts']} texts")
@@ -164,7 +156,7 @@ def _print_summary(artifact: Artifact) -> None:
         if parity["final_cosine"] is not None:
             said = f"cosine at least {parity['final_cosine']:.4f}, {said}"
         table.add_row("this file against Keras", said)
-    quality = manifest.get("quality")
+    quality = manifest.quality
     if quality:
         name = quality["metric"]
         file, float_model = (

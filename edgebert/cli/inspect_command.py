@@ -85,34 +85,34 @@ def _print_facts(console: Console, inspection: Inspection) -> None:
     if manifest is None:
         table.add_row("edgebert manifest", "none: not exported by edgebert")
     else:
-        labels = manifest["labels"]
-        table.add_row("task", manifest["task"])
-        decoding = manifest.get("decoding", {})
+        labels = manifest.labels
+        table.add_row("task", manifest.task)
+        decoding = manifest.decoding
         if decoding:
             table.add_row("decoding", ", ".join(f"{k}={_short(v)}" for k, v in decoding.items()))
         table.add_row(
             "recipe",
-            f"{manifest['recipe']} (kernels "
-            f"{manifest['precision']['kernels']}, embeddings "
-            f"{manifest['precision']['embeddings']})",
+            f"{manifest.recipe} (kernels "
+            f"{manifest.precision['kernels']}, embeddings "
+            f"{manifest.precision['embeddings']})",
         )
         table.add_row("labels", f"{len(labels)}: {', '.join(labels)}" if labels else "none")
         table.add_row(
             "lengths",
-            ", ".join(map(str, manifest["lengths"])) or f"any up to {manifest['max_length']}",
+            ", ".join(map(str, manifest.lengths)) or f"any up to {manifest.max_length}",
         )
-        rules = {k: v for k, v in manifest["tokenizer"].items() if k != "added_tokens"}
+        rules = {k: v for k, v in manifest.tokenizer.items() if k != "added_tokens"}
         table.add_row("tokenizer", ", ".join(f"{k}={v}" for k, v in rules.items()))
-        table.add_row("vocabulary sha256", manifest["vocabulary_sha256"])
-        table.add_row("weights sha256", manifest["weights_sha256"])
-        parity = manifest.get("parity")
+        table.add_row("vocabulary sha256", manifest.vocabulary_sha256)
+        table.add_row("weights sha256", manifest.weights_sha256)
+        parity = manifest.parity
         if parity:
             table.add_row(
                 "parity",
                 f"{parity['texts']} texts, float graph against Keras "
                 f"{parity['float_max_error']:.1e}",
             )
-        table.add_row("made with", ", ".join(f"{k} {v}" for k, v in manifest["versions"].items()))
+        table.add_row("made with", ", ".join(f"{k} {v}" for k, v in manifest.versions.items()))
     if inspection.metadata:
         files = inspection.metadata["associated_files"]
         table.add_row(
@@ -127,10 +127,10 @@ def _print_kotlin(inspection: Inspection) -> None:
     from edgebert.exporting.kotlin_lines import kotlin_lines
 
     manifest = inspection.manifest
-    if manifest is None or not manifest["lengths"]:
+    if manifest is None or not manifest.lengths:
         return
-    texts = int(manifest.get("decoding", {}).get("texts", 1))
-    lines = kotlin_lines(manifest["task"], Path(inspection.path).name, texts)
+    texts = int(manifest.decoding.get("texts", 1))
+    lines = kotlin_lines(manifest.task, Path(inspection.path).name, texts)
     if lines:
         click.echo("In an Android app (docs/android.md)")
         click.echo("\n".join(f"  {line}" for line in lines))

@@ -12,7 +12,7 @@ from edgebert.cli.options import json_option, print_json, settings_options, size
 from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
-    from edgebert.exporting.recipe_trials import Trial
+    from edgebert.exporting.recipe_trials import RecipeTrial
 
 
 @click.command()
@@ -70,6 +70,8 @@ def quantize(
     edgebert quantize my-bert/ -o recipes/ --data dev.tsv --calibration train.tsv --verbose
     """
     from edgebert.errors import QualityGateError
+    from edgebert.exporting.artifact import ExportTexts
+    from edgebert.exporting.parity import FloatReference
     from edgebert.exporting.recipe_trials import quantize as run_quantize
     from edgebert.models.task_model import open_model
     from edgebert.quantization.recipes import PLAIN_RECIPES, RECIPES
@@ -85,7 +87,12 @@ def quantize(
     dataset = task_with_answers(opened).read(data_path, columns, "required")
     with terminal_progress() as progress:
         trials = run_quantize(
-            opened, dataset, out, names, settings, dataset.examples, progress, texts
+            FloatReference(opened, dataset),
+            out,
+            names,
+            settings,
+            texts=ExportTexts(lengths=dataset.examples, calibration=texts),
+            progress=progress,
         )
     if as_json:
         print_json([trial.to_dict() for trial in trials])
@@ -98,13 +105,13 @@ def quantize(
         raise QualityGateError("\n".join(trial.refused for trial in refused))
 
 
-def _print_table(trials: tuple[Trial, ...]) -> None:
+def _print_table(trials: tuple[RecipeTrial, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from edgebert.reporting.units import metric_text, metric_words
 
-    qualities = [trial.artifact.manifest["quality"] for trial in trials if trial.artifact]
+    qualities = [trial.artifact.manifest.quality for trial in trials if trial.artifact]
     metric = qualities[0]["metric"] if qualities else "accuracy"
     table = Table(title="Recipes against the float model", title_justify="left")
     for column in (
@@ -121,7 +128,7 @@ def _print_table(trials: tuple[Trial, ...]) -> None:
         if trial.artifact is None:
             table.add_row(trial.recipe, "refused")
             continue
-        quality = trial.artifact.manifest["quality"]
+        quality = trial.artifact.manifest.quality
         agreement = quality["agreement"] or {}
         table.add_row(
             trial.recipe,
@@ -137,12 +144,12 @@ def _print_table(trials: tuple[Trial, ...]) -> None:
         click.echo(f"{trial.recipe}: {trial.trade_off}", err=True)
 
 
-def _print_parts(trials: tuple[Trial, ...]) -> None:
+def _print_parts(trials: tuple[RecipeTrial, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     for trial in trials:
-        measured = trial.artifact.manifest.get("calibration") if trial.artifact else None
+        measured = trial.artifact.manifest.calibration if trial.artifact else None
         if not measured:
             continue
         table = Table(

@@ -1,1 +1,1 @@
-"""Writes a `TaskModel` as a `.tflite`, holds it to the model, and packs what apps read from it."""
+"""Exports a `TaskModel` as a `.tflite`: graph, checks against the model, metadata for apps."""

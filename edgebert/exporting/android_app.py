@@ -16,7 +16,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
-from edgebert.models.litert_model import read_manifest
+from edgebert.models.manifest import read_manifest
 from edgebert.system.storage import atomic_folder
 from edgebert.tasks import task_named
 
@@ -212,13 +212,13 @@ def _describe(path: Path) -> AppModel:
             f"{path} is a folder. Expected a .tflite. Next: export it with `edgebert export`."
         )
     manifest = read_manifest(path)
-    task = task_named(str(manifest["task"]))
+    task = task_named(manifest.task)
     if not task.has_answers:
         raise ModelError(
             f"{path}: expected a model with a task. Received: a bare encoder, which has no "
             "answers. Next: fine-tune it with `edgebert finetune`."
         )
-    if not manifest["lengths"]:
+    if not manifest.lengths:
         raise ModelError(
             f"{path}: expected fixed token lengths. Received: a file of any length, which LiteRT's "
             "Kotlin API can't run. Next: export it with --lengths auto instead of --dynamic-length."
@@ -229,7 +229,7 @@ def _describe(path: Path) -> AppModel:
             f"{path}: expected a file name of letters, digits, '.', '_' and '-'. Received: "
             f"{path.name!r}. Next: rename the file."
         )
-    return AppModel(asset, task.name, manifest, path.stat().st_size)
+    return AppModel(asset, task.name, manifest.to_dict(), path.stat().st_size)
 
 
 def _refuse_names(name: str, app_id: str) -> None:

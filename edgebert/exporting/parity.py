@@ -1,4 +1,4 @@
-"""The parity certificate: the same texts through Keras, the float graph and the final file."""
+"""The parity check: the same texts through the Keras model, the float graph and the final file."""
 
 from __future__ import annotations
 
@@ -38,19 +38,20 @@ HARD_TEXTS = (
 
 @dataclass(frozen=True)
 class Certificate:
-    """What the comparison found.
+    """The result of the comparison.
 
     Attributes:
-        texts: how many were compared.
-        token_ids_equal: the vocabulary in the file gives the model's own token ids, on every text.
-        float_max_error: largest absolute difference between the Keras model and the float graph
-            (log probabilities where the head gives distributions, its numbers elsewhere; of a
-            score, whose unit may be any, as a share of the largest one where that is over 1).
-        final: agreement of the final file with the Keras model (heads that give distributions).
-        final_max_error: the largest difference for the final file; a score's in its own unit.
-        final_cosine: smallest cosine of a vector to the Keras model's (heads that give vectors, a
-            bare encoder's rows).
-        shown: for a few texts, the ids and what each of the three said.
+        texts: number of texts.
+        token_ids_equal: whether the vocabulary in the file gives the model's token ids on all
+            texts.
+        float_max_error: largest absolute difference between the Keras model and the float graph: of
+            log probabilities if the head gives distributions, else of its outputs. Scores above 1
+            are divided by the largest one, since their unit is free.
+        final_max_error: the same for the final file; scores are not divided.
+        final: agreement of the final file with the Keras model, if the head gives distributions.
+        final_cosine: smallest cosine between a vector and the Keras model's, if the head gives
+            vectors or hidden states.
+        shown: for a few texts the token ids and the three outputs.
     """
 
     texts: int
@@ -70,17 +71,17 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Quality:
-    """How a file does on labelled data beside the float model.
+    """Metrics of a file and of the float model on labelled data.
 
     Attributes:
         data: name of the data.
         data_sha256: of its file.
-        rows: examples of it.
-        metric: the task's own: what `drop_points` is of.
+        rows: number of examples.
+        metric: name of the task's main metric.
         metrics: of the file.
         float_metrics: of the float model.
-        drop_points: hundredths of the metric that the file loses.
-        agreement: of the two models' distributions; None where the head gives none.
+        drop_points: loss of the main metric, in points (hundredths).
+        agreement: of the two models' distributions; None if the head gives none.
     """
 
     data: str
@@ -94,12 +95,12 @@ class Quality:
 
     @property
     def value(self) -> float:
-        """The file's metric."""
+        """The main metric of the file."""
         return self.metrics[self.metric]
 
     @property
     def float_value(self) -> float:
-        """The float model's."""
+        """The main metric of the float model."""
         return self.float_metrics[self.metric]
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,38 +111,38 @@ class Quality:
 
 
 class FloatReference:
-    """The float model that files are held against; its outputs are computed once.
+    """The float model that files are compared with; its outputs are computed once.
 
     Args:
         model: the float model.
-        labelled: data with what is to be predicted, that no choice was made on.
+        labelled: labelled data that no choice was made on.
 
     Raises:
         UsageError: labelled data for a bare encoder.
-        DataError: labels that the model does not know.
+        DataError: the data has labels that the model does not have.
     """
 
     def __init__(self, model: TaskModel, labelled: Dataset | None = None) -> None:
         self.labelled = labelled
         if labelled is not None:
             task_with_answers(model).require_known(labelled, model.labels)
-        self._model = model
+        self.model = model
         self._known: dict[str, tuple[Features, list[np.ndarray]]] = {}
 
     @functools.cached_property
     def predictor(self) -> KerasPredictor:
-        """The Keras model, built when it is first asked for."""
-        return KerasPredictor(self._model)
+        """The Keras model, built at its first use."""
+        return KerasPredictor(self.model)
 
     def compare(self, final: LiteRtModel) -> Quality:
-        """The task's metrics and the agreement of a file on the labelled data.
+        """Metrics and agreement of a file on the labelled data.
 
         Raises:
             UsageError: there is no labelled data.
         """
         if self.labelled is None:
             raise UsageError("Expected labelled data to compare on. Received: none.")
-        task, model, length = self._model.task, self._model, final.max_length
+        task, model, length = self.model.task, self.model, final.max_length
         decoding = {**model.decoding, **final.decoding}
         key = json.dumps([length, decoding])
         if key not in self._known:
@@ -165,7 +166,7 @@ class FloatReference:
 
 
 def default_texts() -> list[str]:
-    """Varied sentences of the bundled sample, and texts that tokenizers get wrong."""
+    """Varied sentences of the bundled sample, and texts that are hard for tokenizers."""
     sample = read_dataset(sample_set().test).texts
     step = max(1, len(sample) // SAMPLE_ROWS)
     return [*HARD_TEXTS, *sample[::step][:SAMPLE_ROWS]]
@@ -174,7 +175,7 @@ def default_texts() -> list[str]:
 def certify(
     keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, examples: Sequence[Any]
 ) -> Certificate:
-    """Runs texts or examples through all three and compares; varied ones of our own when empty."""
+    """Compares the three on texts or examples; on varied built-in texts when there are none."""
     given: Sequence[Any] = list(examples) or keras.task.check_examples(default_texts())
     in_folder, encodings = (encodings_of(each, given, final.max_length) for each in (keras, final))
     same_ids = all(a.token_ids == b.token_ids for a, b in zip(in_folder, encodings, strict=True))
@@ -201,7 +202,7 @@ def certify(
         errors = float_agreement.max_logit_error, final_agreement.max_logit_error
         cosine = None
     else:
-        vectors = reference[0].shape[-1] > 1  # one number has no direction
+        vectors = reference[0].shape[-1] > 1  # the cosine of one number has no meaning
         unit = 1.0 if vectors else max(1.0, float(np.abs(reference).max()))
         errors = _largest_error(reference, in_float) / unit, _largest_error(reference, in_final)
         cosine = min(map(_smallest_cosine, reference, in_final)) if vectors else None
@@ -211,7 +212,7 @@ def certify(
 def _agreement(
     task: Task[Any], reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]
 ) -> Agreement | None:
-    """Of the distributions; None where the outputs are none."""
+    """The agreement of two models' distributions; None if the outputs are no distributions."""
     if task.log_probabilities(reference[0]) is None:
         return None
     a, b = (

@@ -1,4 +1,4 @@
-"""Several recipes of one model, each exported and held against the float model on labelled data."""
+"""Exports one model with several recipes, each compared with the float model on labelled data."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgebert.data.datasets import Dataset
 from edgebert.errors import QualityGateError, UsageError
-from edgebert.exporting.artifact import Artifact, export
+from edgebert.exporting.artifact import Artifact, ExportTexts, export
 from edgebert.exporting.parity import FloatReference
-from edgebert.models.task_model import TaskModel
 from edgebert.quantization.recipes import PLAIN_RECIPES, RECIPES
 from edgebert.settings import ExportSettings
 from edgebert.system.progress import Progress, silent
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A recipe that was tried: its file, or why it was refused."""
+class RecipeTrial:
+    """The export with one recipe.
+
+    Attributes:
+        recipe: its name.
+        trade_off: its advantages and costs.
+        artifact: the file; None if the recipe missed the quality gate.
+        refused: the gate's error; empty if there is a file.
+    """
 
     recipe: str
     trade_off: str
@@ -37,57 +42,52 @@ class Trial:
                 "path": str(self.artifact.path),
                 "size_bytes": self.artifact.size_bytes,
                 "gzip_bytes": self.artifact.gzip_bytes,
-                "quality": self.artifact.manifest["quality"],
-                "calibration": self.artifact.manifest.get("calibration", {}),
+                "quality": dict(self.artifact.manifest.quality),
+                "calibration": dict(self.artifact.manifest.calibration),
             }
         return content
 
 
 def quantize(
-    model: TaskModel,
-    labelled: Dataset,
+    reference: FloatReference,
     out: Path,
     recipes: Sequence[str] = PLAIN_RECIPES,
     settings: ExportSettings = ExportSettings(),
-    length_texts: Sequence[Any] = (),
+    *,
+    texts: ExportTexts = ExportTexts(),
     progress: Progress = silent,
-    calibration_texts: Sequence[Any] = (),
-) -> tuple[Trial, ...]:
+) -> tuple[RecipeTrial, ...]:
     """Exports `<out>/<recipe>.tflite` for each recipe that keeps the task's metric.
 
     Args:
-        labelled: data with labels that the model was not trained on.
+        reference: the float model, with labelled data that it was not trained on.
         out: folder of the files.
         recipes: names of `RECIPES`.
-        settings: of every export but for the recipe; `max_drop` refuses a recipe.
-        length_texts: for `lengths = "auto"`: texts, or examples of the task's reader.
-        calibration_texts: the same for recipes that decide by measurement; not the labelled data,
-            which they are judged on.
+        settings: of all exports, except the recipe; `max_drop` is the quality gate.
+        texts: what the exports measure on. The calibration texts should not be the labelled data,
+            which the recipes are compared on.
+        progress: callback for progress.
 
     Raises:
-        UsageError: a recipe that there is not, or a bare encoder.
+        UsageError: a recipe is unknown, the reference has no labelled data, or the model is a bare
+            encoder.
     """
     unknown = [name for name in recipes if name not in RECIPES]
     if unknown or not recipes:
         raise UsageError(
             f"Recipes are {', '.join(RECIPES)}. Received: {', '.join(unknown) or 'none'}."
         )
-    reference = FloatReference(model, labelled)
+    if reference.labelled is None:
+        raise UsageError("Expected labelled data to compare the recipes on. Received: none.")
     trials = []
-    for i, name in enumerate(recipes):
-        progress("recipes", i, len(recipes), recipe=name)
-        path, chosen = Path(out) / f"{name}.tflite", replace(settings, recipe=name)
+    for done, name in enumerate(recipes):
+        progress("recipes", done, len(recipes), recipe=name)
+        path, trade_off = Path(out) / f"{name}.tflite", RECIPES[name].trade_off
+        chosen = replace(settings, recipe=name)
         try:
-            artifact = export(
-                model,
-                path,
-                chosen,
-                length_texts,
-                reference=reference,
-                calibration_texts=calibration_texts,
-            )
-            trials.append(Trial(name, RECIPES[name].trade_off, artifact))
+            artifact = export(reference.model, path, chosen, texts=texts, reference=reference)
+            trials.append(RecipeTrial(name, trade_off, artifact))
         except QualityGateError as error:
-            trials.append(Trial(name, RECIPES[name].trade_off, None, str(error)))
+            trials.append(RecipeTrial(name, trade_off, None, str(error)))
     progress("recipes", len(recipes), len(recipes))
     return tuple(trials)

@@ -17,8 +17,8 @@ from converters.errors import ConversionError
 from converters.tflite.metadata import METADATA_BUFFER, describe_metadata, read_metadata_buffer
 from converters.tflite.tflite_file import ModelInfo, SubgraphInfo, one_subgraph, read_model
 from edgebert.errors import ModelError
-from edgebert.models.litert_model import MANIFEST_NAME, read_manifest
 from edgebert.models.litert_runtime import load_interpreter
+from edgebert.models.manifest import MANIFEST_NAME, Manifest, read_manifest
 
 DELEGATE = "DELEGATE"
 _LOOKUPS = ("EMBEDDING_LOOKUP", "GATHER")
@@ -71,7 +71,7 @@ class Inspection:
 
     path: str
     model: ModelInfo
-    manifest: dict[str, Any] | None
+    manifest: Manifest | None
     metadata: dict[str, Any] | None
     delegation: tuple[Delegation, ...]
 
@@ -83,7 +83,7 @@ class Inspection:
         return {
             "path": self.path,
             "model": model,
-            "manifest": self.manifest,
+            "manifest": self.manifest.to_dict() if self.manifest else None,
             "metadata": self.metadata,
             "delegation": delegation,
         }

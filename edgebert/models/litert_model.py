@@ -15,60 +15,25 @@ import numpy as np
 
 from converters import heads
 from converters.errors import ConversionError
-from converters.json_files import JsonFormat
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
-from converters.tflite.metadata import read_associated_files, read_metadata_buffer
+from converters.tflite.metadata import read_associated_files
+from converters.tflite.task_metadata import VOCABULARY_FILE
 from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import Runtime, Signature, open_runtime
+from edgebert.models.manifest import Manifest, read_bytes, read_manifest
 from edgebert.tasks import task_named
 from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Decoding, Features, ModelFacts
 
-MANIFEST_NAME = "EDGEBERT_MANIFEST"
-MANIFEST_FORMAT = 1
-_MANIFEST = JsonFormat(
-    "a manifest", "export it again with this version", ModelError, versions=(MANIFEST_FORMAT,)
-)
-VOCABULARY_FILE = "vocab.txt"
 DYNAMIC_SIGNATURE = "tokens_dynamic"
 SMALLEST_PROBABILITY = 1e-38
 """Smaller probabilities are raised to this before their logarithm is taken."""
 _PER_TOKEN = (heads.ENCODER, heads.TOKEN_CLASSIFIER, heads.SPANS)
 
 
-def read_manifest(path: Path, data: bytes | None = None) -> dict[str, Any]:
-    """The manifest that `edgebert export` wrote into the file.
-
-    Args:
-        path: The file.
-        data: Content of the file, if it was read before.
-
-    Raises:
-        ModelError: The file is truncated, no `.tflite`, or has no manifest.
-    """
-    try:
-        found = read_metadata_buffer(_bytes_of(path) if data is None else data, MANIFEST_NAME)
-    except ConversionError as error:
-        raise ModelError(f"{path}: {error}") from error
-    if found is None:
-        raise ModelError(
-            f"{path} has no edgebert metadata, so its vocabulary and labels are unknown. "
-            "Next: export it with `edgebert export`; `edgebert profile` and `edgebert inspect` "
-            "take any .tflite."
-        )
-    return _MANIFEST.parse(found, path)
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror}.") from error
-
-
-def _vocabulary(path: Path, data: bytes, manifest: dict[str, Any]) -> Vocabulary:
+def _vocabulary(path: Path, data: bytes, manifest: Manifest) -> Vocabulary:
     try:
         files = read_associated_files(data)
     except ConversionError as error:
@@ -76,11 +41,11 @@ def _vocabulary(path: Path, data: bytes, manifest: dict[str, Any]) -> Vocabulary
     if VOCABULARY_FILE not in files:
         raise ModelError(f"{path} has no {VOCABULARY_FILE} inside. Next: export it again.")
     tokens = tuple(files[VOCABULARY_FILE].decode("utf-8").removesuffix("\n").split("\n"))
-    vocabulary = Vocabulary.from_settings(manifest["tokenizer"], tokens)
-    if vocabulary.sha256 != manifest["vocabulary_sha256"]:
+    vocabulary = Vocabulary.from_settings(manifest.tokenizer, tokens)
+    if vocabulary.sha256 != manifest.vocabulary_sha256:
         raise ModelError(
             f"{path}: its {VOCABULARY_FILE} is not the one that was exported (SHA-256 "
-            f"{vocabulary.sha256[:12]}, expected {manifest['vocabulary_sha256'][:12]}). "
+            f"{vocabulary.sha256[:12]}, expected {manifest.vocabulary_sha256[:12]}). "
             "Next: export it again."
         )
     return vocabulary
@@ -117,16 +82,16 @@ class LiteRtModel:
     """A predictor over a `.tflite` file."""
 
     def __init__(
-        self, runtime: Runtime, manifest: dict[str, Any], vocabulary: Vocabulary, path: Path
+        self, runtime: Runtime, manifest: Manifest, vocabulary: Vocabulary, path: Path
     ) -> None:
         self.path, self.manifest = path, manifest
-        self.tokenizer = Tokenizer(vocabulary, segments=manifest["config"]["num_segments"] > 1)
-        self.max_length = int(manifest["max_length"])
-        self.task = task_named(str(manifest["task"]))
-        self.facts = ModelFacts(tuple(manifest["labels"]), dict(manifest.get("decoding", {})))
-        self._output = str(manifest["output"])
+        self.tokenizer = Tokenizer(vocabulary, segments=manifest.config["num_segments"] > 1)
+        self.max_length = manifest.max_length
+        self.task = task_named(manifest.task)
+        self.facts = ModelFacts(manifest.labels, dict(manifest.decoding))
+        self._output = manifest.output
         self._runtime = runtime
-        self._lengths = [int(n) for n in manifest["lengths"]]
+        self._lengths = manifest.lengths
         self._slots: dict[str, _Slot] = {}
 
     @property
@@ -144,10 +109,10 @@ class LiteRtModel:
         Raises:
             ModelError: The file is damaged or has no manifest.
         """
-        data = _bytes_of(path)
+        data = read_bytes(path)
         manifest = read_manifest(path, data)
         vocabulary = _vocabulary(path, data, manifest)
-        runtime = open_runtime(path, threads, fixed_lengths=bool(manifest["lengths"]))
+        runtime = open_runtime(path, threads, fixed_lengths=bool(manifest.lengths))
         return cls(runtime, manifest, vocabulary, path)
 
     def _signature_of(self, tokens: int) -> tuple[str, int]:

@@ -211,7 +211,7 @@ class Session:
             raise DataError("\n".join(problems))
 
     def _check_exports(self, model: TaskModel) -> None:
-        from edgebert.exporting.artifact import choose_lengths
+        from edgebert.exporting.signatures import choose_lengths
 
         problems = []
         for plan in self.config.exports:

@@ -206,10 +206,11 @@ def export_inputs(session: Session) -> dict[str, Any]:
 
 def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     """Writes every `.tflite`. `max_drop` is checked on the dev split."""
-    from edgebert.exporting.artifact import export
+    from edgebert.exporting.artifact import ExportTexts, export
     from edgebert.exporting.parity import FloatReference
 
     plans = session.config.exports
+    texts = ExportTexts(lengths=session.train.examples, calibration=session.train.examples)
     references = {
         name: FloatReference(session.model(name), session.dev) for name in session.exported_models
     }
@@ -219,9 +220,8 @@ def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]
             session.model(plan.model),
             folder / f"{plan.name}.tflite",
             plan.settings,
-            length_texts=session.train.examples,
+            texts=texts,
             reference=references[plan.model],
-            calibration_texts=session.train.examples,
         )
     session.progress("export", len(plans), len(plans))
     return {"files": len(plans)}

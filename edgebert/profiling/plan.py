@@ -15,6 +15,7 @@ from typing import Any
 
 from edgebert.encoding.lengths import DEFAULT_LENGTHS
 from edgebert.errors import ModelError, UsageError
+from edgebert.models.manifest import Manifest, read_manifest
 from edgebert.settings import ProfileSettings
 from edgebert.system.plurals import counted
 from edgebert.tasks import task_named
@@ -137,27 +138,22 @@ def _read_model_file(path: Path, name: str) -> ModelFile:
         packed + len(gzip.flush()),
         digest.hexdigest(),
         task=_task_in(manifest),
-        has_manifest=bool(manifest),
-        max_length=manifest.get("max_length"),
+        has_manifest=manifest is not None,
+        max_length=None if manifest is None else manifest.max_length,
     )
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    """The manifest that edgebert's exporter wrote; empty for files of other programs."""
-    from edgebert.models.litert_model import read_manifest
-
+def _manifest(path: Path) -> Manifest | None:
+    """The manifest that edgebert's exporter wrote; None for files of other programs."""
     try:
         return read_manifest(path)
     except ModelError:
-        return {}
+        return None
 
 
-def _task_in(manifest: Mapping[str, Any]) -> Task[Any]:
-    """The task of a manifest; the bare encoder if it has none, or an unknown one."""
-    try:
-        return task_named(str(manifest.get("task", "")))
-    except ModelError:
-        return _ENCODER
+def _task_in(manifest: Manifest | None) -> Task[Any]:
+    """The task of a manifest; a bare encoder for files without a manifest."""
+    return _ENCODER if manifest is None else task_named(manifest.task)
 
 
 def task_of_files(paths: Sequence[Path]) -> Task[Any]:

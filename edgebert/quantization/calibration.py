@@ -1,8 +1,8 @@
-"""Calibration: what a model computes on a few hundred texts, to decide by measurement.
+"""Calibration: measurements of a model on a few hundred unlabelled texts.
 
-Recipes that have a choice (which kernels go to 4 bits, which operators stay in float) are given
-examples as the app will see them; labels are not needed. This room runs graphs on those texts: the
-second moments of every kernel's inputs, and how far one graph's outputs are from another's.
+Recipes with a choice (the kernels in 4 bits, the operators in float) need them: the second moments
+of every kernel's inputs, the ranges of activations, and the error of a graph's outputs. The texts
+should be like those of the app; labels are not needed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.litert_runtime import load_tracing_interpreter, open_runtime
+from edgebert.models.manifest import Manifest
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import ExportSettings
 from edgebert.tasks import task_of_checkpoint
@@ -32,7 +33,7 @@ from edgebert.tasks.examples import encodings_of
 
 FEWEST_TEXTS = 2
 TRIAL_LENGTHS = 3
-"""Fixed lengths of a graph that is only tried: few enough to be built in no time."""
+"""Number of token lengths of a graph that is built for a measurement only."""
 FLOAT = Precision("float32", "float32")
 _SOFTMAX_AXES = {
     heads.CLASSIFIER: -1,
@@ -44,10 +45,11 @@ _SOFTMAX_AXES = {
 
 @dataclass(frozen=True)
 class Calibration:
-    """A model's checkpoint beside the texts that choices are made on.
+    """A model's checkpoint and the texts that it is measured on.
 
     Attributes:
-        checkpoint: as it will be exported, compacted.
+        checkpoint: compacted, as it is exported.
+        tokenizer: the model's.
         encodings: the texts, cut to the longest exported length.
     """
 
@@ -57,14 +59,14 @@ class Calibration:
 
     @property
     def output(self) -> str:
-        """What is compared: a head's logits, score or vector, an encoder's rows."""
+        """The output that errors are computed of: logits, score, vector or hidden states."""
         return graph_heads.outputs_of(self.checkpoint)[-1]
 
     @property
-    def shares_sum(self) -> int | None:
-        """The axis of an output that softmax goes over: a number added along it changes nothing.
+    def softmax_axis(self) -> int | None:
+        """The axis of the output that softmax reads; a constant added along it has no effect.
 
-        None where no softmax follows: vectors, scores, labels that don't exclude each other.
+        None without softmax: vectors, scores, labels that do not exclude each other.
         """
         if self.checkpoint.problem != heads.SINGLE_LABEL:
             return None
@@ -72,29 +74,30 @@ class Calibration:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Fixed lengths that these texts are tried at."""
+        """Token lengths for measurements on these texts."""
         counts = np.array([len(encoding) for encoding in self.encodings])
         return pick_lengths(counts, int(counts.max()), TRIAL_LENGTHS)
 
     def error(self, reference: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> float:
-        """`output_error` of these texts' outputs."""
-        return output_error(reference, received, self.shares_sum)
+        """`output_error` with this model's softmax axis."""
+        return output_error(reference, received, self.softmax_axis)
 
     def first(self, texts: int) -> Calibration:
-        """The same with so many of the texts."""
+        """The same model with the first texts only."""
         return replace(self, encodings=self.encodings[:texts])
 
 
 def calibrate(
     model: TaskModel, examples: Sequence[Any], max_length: int, settings: ExportSettings
 ) -> Calibration:
-    """Draws `calibration_rows` of the different examples, by `calibration_seed`, and encodes them.
+    """Draws a random sample of different examples and encodes them.
 
     Args:
-        model: its checkpoint as it will be exported, compacted.
+        model: its checkpoint is compacted, as it is exported.
         examples: texts, or examples of the task's reader.
         max_length: longest encoding, in tokens.
-        settings: how many are drawn; of an example that takes several encodings, no more of them.
+        settings: `calibration_rows` is the sample size, also in encodings where an example takes
+            several; `calibration_seed` is the seed.
 
     Raises:
         DataError: fewer than two different examples.
@@ -102,10 +105,10 @@ def calibrate(
     different = list({repr(item): item for item in examples if _has_words(item)}.values())
     if len(different) < FEWEST_TEXTS:
         raise DataError(
-            f"--recipe {settings.recipe} is decided by measurement and needs at least "
+            f"--recipe {settings.recipe} makes its choice by measurement. Expected at least "
             f"{FEWEST_TEXTS} different calibration texts, better {settings.calibration_rows}. "
-            f"Received: {len(different)}. Next: add --calibration FILE with text as the app will "
-            "see it (the training file will do; labels are not read)."
+            f"Received: {len(different)}. Next: add --calibration FILE with texts like those of "
+            "the app, for example the training file; labels are not read."
         )
     rows = max(settings.calibration_rows, FEWEST_TEXTS)
     generator = np.random.default_rng(settings.calibration_seed)
@@ -126,7 +129,13 @@ def _has_words(item: Any) -> bool:
 
 
 def feeds_of(encoding: Encoding, length: int = 0, pad_id: int = 0) -> dict[str, np.ndarray]:
-    """The inputs of a signature, int32 `[1, length]`; 0 for the text's own length."""
+    """The inputs of a signature, int32 `[1, length]`.
+
+    Args:
+        encoding: the text.
+        length: of the signature; at least the text's length is used.
+        pad_id: token id of padding.
+    """
     used = len(encoding)
     padding = [0] * (max(length, used) - used)
     rows = {
@@ -138,15 +147,15 @@ def feeds_of(encoding: Encoding, length: int = 0, pad_id: int = 0) -> dict[str, 
 
 
 def trace(body: bytes, encodings: Sequence[Encoding], length: int = 0) -> Iterator[Any]:
-    """Runs a graph of one signature and yields, for each text, a reader of any of its tensors.
+    """Runs a graph with one signature on each text, and gives access to all its tensors.
 
     Args:
-        body: a `.tflite` with one signature; with a free length where `length` is 0.
+        body: a `.tflite` with one signature.
         encodings: the texts.
-        length: the signature's length.
+        length: of the signature; 0 for a free length.
 
     Yields:
-        A function from a tensor's number to its values, good until the next text.
+        For each text a function from a tensor's index to its values, valid until the next text.
     """
     interpreter = load_tracing_interpreter(body)
     numbers = {d["name"]: d["index"] for d in interpreter.get_input_details()}
@@ -193,10 +202,11 @@ def kernel_moments(calibration: Calibration) -> dict[str, np.ndarray]:
 
 
 def activation_ranges(calibration: Calibration) -> dict[str, tuple[float, float]]:
-    """The least and the largest value of every activation of the float model, by tensor name.
+    """The smallest and the largest value of every activation of the float model, by tensor name.
 
-    Texts run at their own lengths, so that no padding widens a range; 0 is always within it. On
-    SST-2, static int8 kernels with these ranges have half the error of a moving average's.
+    Texts run at their own lengths, so that padding does not widen a range. Every range includes 0.
+    On SST-2, static int8 kernels with these ranges have half the error of those with a moving
+    average.
     """
     graph = build_inference_graph(
         calibration.checkpoint, [DYNAMIC_LENGTH], FLOAT, calibration.output
@@ -220,35 +230,39 @@ def activation_ranges(calibration: Calibration) -> dict[str, tuple[float, float]
 def outputs(
     calibration: Calibration, body: bytes, lengths: Sequence[int] = ()
 ) -> tuple[np.ndarray, ...]:
-    """What a graph says to every text.
+    """The outputs of a graph for every text.
 
     Args:
-        calibration: the texts; `output` of theirs is what the graph gives.
+        calibration: the texts, and the output that the graph gives.
         body: a `.tflite` with a signature for each of `lengths`.
-        lengths: ascending; those of the calibration when empty.
+        lengths: ascending token lengths; those of the calibration when empty.
 
     Returns:
-        float64, of each text what the head gives: logits, a vector, or an encoder's hidden states.
+        For each text, float64, the head's output: logits, a vector, or hidden states.
     """
     lengths = list(lengths or calibration.lengths)
-    manifest = {
-        "task": task_of_checkpoint(calibration.checkpoint).name,
-        "labels": calibration.checkpoint.labels,
-        "output": calibration.output,
-        "lengths": [] if DYNAMIC_LENGTH in lengths else lengths,
-        "config": dict(vars(calibration.checkpoint.config)),
-        "max_length": max(len(encoding) for encoding in calibration.encodings),
-    }
+    checkpoint, vocabulary = calibration.checkpoint, calibration.tokenizer.vocabulary
+    manifest = Manifest(
+        task=task_of_checkpoint(checkpoint).name,
+        labels=checkpoint.labels,
+        decoding={},
+        output=calibration.output,
+        lengths=() if DYNAMIC_LENGTH in lengths else tuple(lengths),
+        max_length=max(len(encoding) for encoding in calibration.encodings),
+        tokenizer=vocabulary.to_settings(),
+        vocabulary_sha256=vocabulary.sha256,
+        config=dict(vars(checkpoint.config)),
+    )
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
         path = Path(scratch) / "trial.tflite"
         path.write_bytes(body)
-        runtime = open_runtime(path, threads=1, fixed_lengths=bool(manifest["lengths"]))
-        model = LiteRtModel(runtime, manifest, calibration.tokenizer.vocabulary, path)
+        runtime = open_runtime(path, threads=1, fixed_lengths=bool(manifest.lengths))
+        model = LiteRtModel(runtime, manifest, vocabulary, path)
         return tuple(row.astype(np.float64) for row in model.outputs(calibration.encodings))
 
 
 def outputs_of(calibration: Calibration, precision: Precision) -> tuple[np.ndarray, ...]:
-    """What the checkpoint says to every text when it is laid out with a precision."""
+    """The outputs of the checkpoint for every text, with weights stored in a precision."""
     graph = build_inference_graph(
         calibration.checkpoint, calibration.lengths, precision, calibration.output
     )
@@ -256,22 +270,22 @@ def outputs_of(calibration: Calibration, precision: Precision) -> tuple[np.ndarr
 
 
 def output_error(
-    reference: Sequence[np.ndarray], received: Sequence[np.ndarray], shares_sum: int | None = None
+    reference: Sequence[np.ndarray], received: Sequence[np.ndarray], softmax_axis: int | None = None
 ) -> float:
-    """How far outputs are from the float model's: the squared error over the squared signal.
+    """The relative error of outputs: the squared error over the squared float outputs.
 
-    0 where nothing changed; 0.01 is 20 dB. Logits that softmax reads are taken without their mean,
-    which it ignores. Probabilities would not do: on texts that a model was trained on they are all
-    but 0 and 1, and no error shows.
+    0 is no error; 0.01 is 20 dB. Before, the mean is subtracted from logits that softmax reads: it
+    has no effect. Probabilities are no measure: on texts that a model was trained on they are
+    close to 0 and 1, whatever the error.
 
     Args:
-        reference: of each text what the head gives: `[labels]`, `[tokens, ...]`, a vector.
-        received: the same of the other graph.
-        shares_sum: of `Calibration`: the axis whose mean is taken off.
+        reference: the float model's output for each text: `[labels]`, `[tokens, ...]`, a vector.
+        received: the same for the other graph.
+        softmax_axis: of `Calibration`.
     """
-    if shares_sum is not None:
+    if softmax_axis is not None:
         reference, received = (
-            [x - x.mean(axis=shares_sum, keepdims=True) for x in outputs]
+            [x - x.mean(axis=softmax_axis, keepdims=True) for x in outputs]
             for outputs in (reference, received)
         )
     noise = sum(float(((a - b) ** 2).sum()) for a, b in zip(reference, received, strict=True))

@@ -1,7 +1,7 @@
-"""Named recipes, and how far a quantized model is from the float one.
+"""The table of quantization recipes, and the agreement of a quantized model with the float one.
 
-A recipe is data: what the matmul kernels and the embedding tables are stored as, with its
-trade-offs in words. The exporter lays the graph out with it.
+A recipe is data: how the matmul kernels and the embedding tables are stored, and its trade-offs in
+words.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from edgebert.errors import UsageError
 from edgebert.settings import ExportSettings
 
 INT4 = "int4"
-"""Decided by measurement: which kernels go to 4 bits."""
+"""The kernels in 4 bits are chosen by measurement."""
 STATIC = "static"
-"""Decided by measurement: which operators compute in integers."""
+"""The operators that compute in integers are chosen by measurement."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Recipe:
     """One row of the table of recipes.
 
     Attributes:
-        name: what `--recipe` says.
-        precision: what kernels and embeddings are stored as where nothing is decided.
-        trade_off: what it is good for and what it costs.
-        decide: what is decided by measurement on calibration texts; empty for nothing.
+        name: the value of `--recipe`.
+        precision: how kernels and embeddings are stored, without a choice by measurement.
+        trade_off: advantages and costs.
+        decide: the choice by measurement on calibration texts, `INT4` or `STATIC`; empty for none.
         activation_bits: of static recipes.
-        max_error: what `--max-error` is where it is not given; 0 is no limit.
+        max_error: default of `--max-error`; 0 for no limit.
     """
 
     name: str
@@ -53,34 +53,33 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "float16",
             Precision("float16", "float16"),
-            "Half the size, all but exact; CPUs compute in float32, so no faster than float32.",
+            "Half the size, almost exact. CPUs compute in float32: no faster than float32.",
         ),
         Recipe(
             "dynamic-int8",
             Precision("dynamic-int8", "int8"),
-            "The default: a quarter of the size, the fastest on CPUs. Weights in int8 a channel, "
-            "activations quantized row by row as they come; no calibration.",
+            "The default: a quarter of the size, the fastest on CPUs. Weights in int8 per channel, "
+            "activations quantized per row at run time. No calibration text.",
         ),
         Recipe(
             "weight-int8",
             Precision("weight-int8", "int8"),
-            "The size of int8 with float arithmetic: nearer to float than dynamic-int8, as slow "
+            "The size of int8 with float arithmetic: closer to float than dynamic-int8, as slow "
             "as float32.",
         ),
         Recipe(
             "int4",
             Precision("dynamic-int8", "int4"),
-            "Six tenths of the size of int8, no slower: kernels and embeddings in 4 bits, the "
-            "kernels that the outputs depend on most in int8. Needs calibration text.",
+            "60 % of the size of int8, no slower: kernels and embeddings in 4 bits, the most "
+            "sensitive kernels in int8. Needs calibration text.",
             INT4,
         ),
         Recipe(
             "static-int8",
             Precision("dynamic-int8", "int8"),
-            "For accelerators that compute in 8-bit integers only: activations have ranges that "
-            "were measured once. The operators that cost the outputs most stay in float, by "
-            "measurement. Slower than dynamic-int8 on CPUs, and less exact. Needs calibration "
-            "text and edgebert[static].",
+            "For accelerators that compute in 8-bit integers only. Activation ranges are measured "
+            "once. The most sensitive operators stay in float, chosen by measurement. Slower than "
+            "dynamic-int8 on CPUs, and less exact. Needs calibration text and edgebert[static].",
             STATIC,
             activation_bits=8,
             max_error=0.003,
@@ -88,9 +87,9 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "static-int16x8",
             Precision("dynamic-int8", "int8"),
-            "For accelerators with 16-bit activations: all but float's accuracy with everything "
-            "in integers. CPUs have no fast kernels for it: 75 times slower there. Needs "
-            "calibration text and edgebert[static].",
+            "For accelerators with 16-bit activations: almost the accuracy of float with all "
+            "operators in integers. 75 times slower on CPUs, which have no fast kernels for it. "
+            "Needs calibration text and edgebert[static].",
             STATIC,
             activation_bits=16,
             max_error=0.003,
@@ -99,21 +98,21 @@ RECIPES: dict[str, Recipe] = {
 }
 
 PLAIN_RECIPES = tuple(name for name, recipe in RECIPES.items() if not recipe.decide)
-"""Those that need no calibration text."""
+"""Recipes without calibration text."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How one model's distributions agree with the float model's on the same texts.
+    """Agreement of a model's probability distributions with the float model's on the same texts.
 
-    A distribution is what the model makes one choice by: a text's label, a tag of a word, the start
-    of an answer.
+    There is one distribution for each choice: the label of a text, the tag of a word, the start of
+    an answer.
 
     Attributes:
-        texts: that were compared.
-        label_agreement: share of the choices with the same best outcome.
-        max_probability_error: largest absolute difference of any outcome's probability.
-        mean_probability_error: mean over all outcomes.
+        texts: number of texts.
+        label_agreement: share of the choices with the same most likely outcome.
+        max_probability_error: largest absolute difference of a probability.
+        mean_probability_error: mean absolute difference over all outcomes.
         max_logit_error: largest absolute difference of log probabilities, over outcomes whose
             probability is at least 1e-6 in the reference.
     """
@@ -129,10 +128,10 @@ class Agreement:
 
 
 def recipe_of(settings: ExportSettings) -> Recipe:
-    """The recipe that export settings name.
+    """The recipe of export settings.
 
     Raises:
-        UsageError: there is no such recipe.
+        UsageError: the recipe is unknown.
     """
     if settings.recipe not in RECIPES:
         raise UsageError(f"--recipe is one of {', '.join(RECIPES)}. Received: {settings.recipe!r}.")
@@ -140,10 +139,10 @@ def recipe_of(settings: ExportSettings) -> Recipe:
 
 
 def precision_of(settings: ExportSettings) -> Precision:
-    """The precision that export settings ask for: the recipe's, the embedding's if it is given.
+    """The precision of export settings: the recipe's, with the embedding setting if there is one.
 
     Raises:
-        UsageError: there is no such recipe.
+        UsageError: the recipe is unknown.
     """
     precision = recipe_of(settings).precision
     if settings.embedding == "recipe":
@@ -155,8 +154,8 @@ def agreement(reference: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> 
     """Compares log probabilities with those of the float model.
 
     Args:
-        reference: of each text `[choices, outcomes]`, or `[outcomes]` for one choice.
-        scores: the same of the other model.
+        reference: for each text `[choices, outcomes]`, or `[outcomes]` for one choice.
+        scores: the same for the other model.
     """
     same, choices, outcomes = 0, 0, 0
     errors, largest, logit_error = 0.0, 0.0, 0.0

@@ -1,4 +1,8 @@
-"""The parts of a model that a precision is chosen for, their prices, and how many fit a bound."""
+"""Sensitivity analysis: the parts of a model that a precision is chosen for, and their errors.
+
+The sensitivity of a part is the error of the float model's outputs when this part alone is stored
+or computed with lower precision.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ from typing import Any
 from converters import heads
 from converters.checkpoint import Checkpoint
 
-PRICE_TEXTS = 64
-"""A part's price is measured on so many of the texts; what is chosen together, on all of them."""
+SENSITIVITY_TEXTS = 64
+"""Texts that each part's sensitivity is measured on; the final choice is measured on all texts."""
 
 _LAYER_PARTS: dict[str, tuple[str, ...]] = {
     "attention.query_key_value": ("attention.query", "attention.key", "attention.value"),
@@ -25,29 +29,30 @@ _HEAD_PARTS: dict[str, tuple[str, ...]] = {
     heads.SENTENCE: ("sentence.dense.",),
     heads.MASKED_LM: ("masked_lm.dense",),
 }
-"""Dense layers of the head that a file computes, by the beginnings of their names."""
+"""By head: prefixes of the names of its dense layers."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Kernels that share a precision."""
+    """Kernels that share a precision: their neutral names without `.kernel`."""
 
     name: str
     kernels: tuple[str, ...]
 
     def weights(self, checkpoint: Checkpoint) -> int:
-        """Numbers in its kernels."""
+        """The number of elements of its kernels."""
         return sum(checkpoint.weights[f"{name}.kernel"].size for name in self.kernels)
 
 
 @dataclass(frozen=True)
-class PartPrice:
-    """What it costs to store or compute a part of the model less exactly.
+class PartSensitivity:
+    """The sensitivity of one part, and how the part is stored.
 
     Attributes:
-        error: of the outputs, with this part alone less exact; None where that can't be.
-        weights: numbers in its kernels.
-        stored_as: what was chosen.
+        name: of the part.
+        error: of the outputs, with this part alone at lower precision; None if that is impossible.
+        weights: number of elements of its kernels.
+        stored_as: the chosen precision.
     """
 
     name: str
@@ -60,7 +65,7 @@ class PartPrice:
 
 
 def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
-    """The parts that have weights left, in the order of the model."""
+    """The parts that pruning has left weights in, in the order of the model."""
     named = [
         Part(f"layers.{i}.{name}", tuple(f"layers.{i}.{kernel}" for kernel in kernels))
         for i in range(checkpoint.config.num_layers)
@@ -69,21 +74,23 @@ def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
     kernels = [
         name.removesuffix(".kernel") for name in checkpoint.weights if name.endswith(".kernel")
     ]
-    for begins in _HEAD_PARTS.get(checkpoint.head, ()):
-        named += [Part(name, (name,)) for name in kernels if name.startswith(begins)]
+    for prefix in _HEAD_PARTS.get(checkpoint.head, ()):
+        named += [Part(name, (name,)) for name in kernels if name.startswith(prefix)]
     return tuple(part for part in named if part.weights(checkpoint))
 
 
-def most_within(
+def largest_count_within(
     error_of: Callable[[int], float], count: int, max_error: float
 ) -> tuple[int, float]:
-    """The most of `count` things, cheapest first, whose joint error is at most `max_error`.
+    """The largest number of parts whose joint error is at most `max_error`, by bisection.
 
-    By bisection: more things are taken to cost more. No bound where `max_error` is 0, and none of
-    them where even one is too many.
+    Args:
+        error_of: joint error of the first n parts, assumed to grow with n.
+        count: number of parts.
+        max_error: the limit; 0 for no limit.
 
     Returns:
-        How many, and their joint error.
+        The number of parts, 0 if one is too many already, and their joint error.
     """
     error = error_of(count)
     if not max_error or error <= max_error:

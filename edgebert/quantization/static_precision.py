@@ -1,10 +1,10 @@
-"""Which operators compute in integers: decided by what each group costs the outputs.
+"""The static recipes: choose the operators that compute in integers by their sensitivity.
 
-`static-int8` and `static-int16x8` quantize activations with ranges that were measured once, for
-accelerators that compute in integers only. In 8 bits, residuals and LayerNorms cost a BERT most of
-its accuracy; which groups of operators do is measured on calibration text, one by one, and as many
-as keep the error that is allowed are made static together. Kernels that are not stay in dynamic
-int8: their size is the same.
+`static-int8` and `static-int16x8` quantize activations with ranges that are measured once, for
+accelerators that compute in integers only. In 8 bits, residuals and LayerNorms cost most of a
+BERT's accuracy. The sensitivity of each group of operators is measured on calibration texts. As
+many groups as the largest error allows are quantized statically, the least sensitive first. All
+other kernels use dynamic int8, which has the same size.
 """
 
 from __future__ import annotations
@@ -25,30 +25,36 @@ from edgebert.quantization.calibration import (
     outputs,
     outputs_of,
 )
-from edgebert.quantization.sensitivity import PRICE_TEXTS, PartPrice, most_within, parts_of
+from edgebert.quantization.sensitivity import (
+    SENSITIVITY_TEXTS,
+    PartSensitivity,
+    largest_count_within,
+    parts_of,
+)
 from edgebert.system.progress import Progress, silent
 
 MASKED_SCORE = 40.0
-"""Taken off the scores of padding: exp(-40) is nothing, and leaves integers their resolution."""
+"""Subtracted from the attention scores of padding. exp(-40) is negligible, and the range of integer
+scores stays small."""
 
 
 @dataclass(frozen=True)
 class StaticChoice:
-    """Groups that are made static, and why these.
+    """The groups that are quantized statically, and the measurements behind the choice.
 
     Attributes:
-        groups: what is computed in integers.
-        ranges: of every activation, by tensor name.
+        groups: the operators that compute in integers.
+        ranges: smallest and largest value of every activation, by tensor name.
         activation_bits: 8 or 16.
-        parts: every group with its price, in the order of the model.
-        error: of the outputs as the file will give them.
-        texts: how many texts it was measured on.
+        parts: all groups with their sensitivities, in the order of the model.
+        error: of the outputs of the final file.
+        texts: number of texts of the measurement.
     """
 
     groups: tuple[OperatorGroup, ...]
     ranges: Mapping[str, tuple[float, float]]
     activation_bits: int
-    parts: tuple[PartPrice, ...]
+    parts: tuple[PartSensitivity, ...]
     error: float
     texts: int
 
@@ -62,7 +68,14 @@ class StaticChoice:
     def graph(
         self, calibration: Calibration, lengths: Sequence[int], output: str, precision: Precision
     ) -> bytes:
-        """The `.tflite` of the chosen groups, with the signatures and the output asked for."""
+        """The `.tflite` with the chosen groups in integers.
+
+        Args:
+            calibration: the model and the texts.
+            lengths: token lengths of the signatures.
+            output: name of the graph's output.
+            precision: of the embeddings.
+        """
         body = _float_graph(calibration, lengths, output, precision)
         return quantize_statically(body, self.ranges, self.groups, self.activation_bits)
 
@@ -74,13 +87,14 @@ def choose_static(
     precision: Precision,
     progress: Progress = silent,
 ) -> StaticChoice:
-    """Prices the groups of operators and chooses.
+    """Measures the sensitivities of the groups, and chooses.
 
     Args:
         calibration: the model and the texts.
         activation_bits: 8 or 16.
-        max_error: largest error of the outputs; 0 makes everything static.
-        precision: what the embeddings are stored as.
+        max_error: largest error of the outputs; 0 for no limit: all groups are static.
+        precision: of the embeddings.
+        progress: callback for progress.
 
     Raises:
         MissingExtraError: ai-edge-quantizer is not installed.
@@ -88,36 +102,36 @@ def choose_static(
     """
     _require_quantizer()
     checkpoint = calibration.checkpoint
-    few = calibration.first(PRICE_TEXTS)
-    ranges = _with_the_masks(activation_ranges(calibration))
+    few = calibration.first(SENSITIVITY_TEXTS)
+    ranges = _with_mask_ranges(activation_ranges(calibration))
     body = _float_graph(calibration, calibration.lengths, calibration.output, precision)
     groups = _groups_in(body, calibration)
     reference = outputs_of(calibration, FLOAT)
 
     def error_of(chosen: Sequence[OperatorGroup], texts: Calibration) -> float:
-        made = quantize_statically(body, ranges, chosen, activation_bits)
-        received = outputs(texts, made, calibration.lengths)
+        quantized = quantize_statically(body, ranges, chosen, activation_bits)
+        received = outputs(texts, quantized, calibration.lengths)
         return calibration.error(reference[: len(received)], received)
 
-    prices: dict[str, float] = {}
+    errors: dict[str, float] = {}
     for done, group in enumerate(groups):
         progress("static", done, len(groups), part=group.name)
-        prices[group.name] = error_of([group], few)
+        errors[group.name] = error_of([group], few)
     progress("static", len(groups), len(groups))
-    cheapest = sorted(groups, key=lambda group: prices[group.name])
-    count, error = most_within(
-        lambda count: error_of(cheapest[:count], calibration), len(groups), max_error
+    least_sensitive = sorted(groups, key=lambda group: errors[group.name])
+    count, error = largest_count_within(
+        lambda count: error_of(least_sensitive[:count], calibration), len(groups), max_error
     )
     weights = {part.name: part.weights(checkpoint) for part in parts_of(checkpoint)}
-    chosen = {group.name for group in cheapest[:count]}
+    chosen = {group.name for group in least_sensitive[:count]}
     return StaticChoice(
         groups=tuple(group for group in groups if group.name in chosen),
         ranges=ranges,
         activation_bits=activation_bits,
         parts=tuple(
-            PartPrice(
+            PartSensitivity(
                 group.name,
-                prices[group.name],
+                errors[group.name],
                 weights.get(group.name, 0),
                 _stored_as(group, group.name in chosen, activation_bits),
             )
@@ -131,8 +145,8 @@ def choose_static(
 def _require_quantizer() -> None:
     if importlib.util.find_spec("ai_edge_quantizer") is None:
         raise MissingExtraError(
-            "The recipes static-int8 and static-int16x8 are made by ai-edge-quantizer, which is "
-            "not installed. Next: pip install 'edgebert[static]'"
+            "The recipes static-int8 and static-int16x8 need ai-edge-quantizer, which is not "
+            "installed. Next: pip install 'edgebert[static]'"
         )
 
 
@@ -150,8 +164,8 @@ def _float_graph(
     ).finish()
 
 
-def _with_the_masks(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Texts without padding show no masked score: their range is known all the same."""
+def _with_mask_ranges(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Adds the ranges of masked scores: calibration texts run without padding and have none."""
     found = dict(ranges)
     for name, (low, high) in ranges.items():
         if name.endswith("/masked_scores"):
@@ -160,15 +174,15 @@ def _with_the_masks(ranges: Mapping[str, tuple[float, float]]) -> dict[str, tupl
 
 
 def _groups_in(body: bytes, calibration: Calibration) -> tuple[OperatorGroup, ...]:
-    """The groups that a graph has operators of: a layer may have lost its heads or its neurons."""
+    """The groups that occur in a graph; a pruned layer may have no heads or no neurons."""
     config = calibration.checkpoint.config
     subgraph = read_model(body).subgraphs[0]
-    made = [
+    operators = [
         (operator.name, subgraph.tensors[operator.outputs[0]].name)
         for operator in subgraph.operators
     ]
     groups = bert_groups(config.num_layers, calibration.checkpoint.head)
-    return tuple(group for group in groups if any(group.takes(*operator) for operator in made))
+    return tuple(group for group in groups if any(group.takes(*operator) for operator in operators))
 
 
 def _stored_as(group: OperatorGroup, static: bool, activation_bits: int) -> str:

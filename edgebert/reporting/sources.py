@@ -16,7 +16,7 @@ from typing import Any
 
 from converters.json_files import MAX_BYTES, InvalidJsonError, parse_json
 from edgebert.errors import DataError, EdgebertError, ModelError
-from edgebert.models.litert_model import read_manifest
+from edgebert.models.manifest import read_manifest
 from edgebert.profiling.comparison import FORMAT as COMPARISON_FORMAT
 from edgebert.profiling.device_check import FORMAT as CHECK_FORMAT
 from edgebert.profiling.device_check import DeviceCheck
@@ -315,7 +315,7 @@ def _model_row(path: Path, data: bytes) -> Row:
         raise UnknownSourceError("it is no .tflite. Next: it is likely truncated; export it again.")
     (file,) = read_model_files([path])
     try:
-        manifest = read_manifest(path, data)
+        manifest = read_manifest(path, data).to_dict()
     except ModelError:  # no manifest: only size and hash are known
         manifest = {}
     return _manifest_row(path, file.sha256, manifest, file.size_bytes, file.gzip_bytes)

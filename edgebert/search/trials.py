@@ -16,7 +16,7 @@ from edgebert.data.datasets import Dataset
 from edgebert.distillation import distill
 from edgebert.errors import QualityGateError
 from edgebert.evaluation.predictors import evaluate
-from edgebert.exporting.artifact import export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.exporting.parity import FloatReference
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
@@ -197,8 +197,7 @@ class Workshop:
             variant,
             path,
             ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto"),
-            length_texts=self.train.examples,
-            check_texts=self.dev.examples[:CHECK_TEXTS],
+            texts=ExportTexts(self.train.examples, self.dev.examples[:CHECK_TEXTS]),
             reference=reference,
         )
         judged = evaluate(LiteRtModel.open(path), self.dev, moves.text)

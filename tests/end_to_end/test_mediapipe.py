@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgebert.evaluation.predictors import open_predictor, predict
-from edgebert.exporting.artifact import export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings
 from edgebert.tasks import task_named
@@ -40,7 +40,9 @@ def test_the_scores_are_ours(
     checkpoint = replace(model.checkpoint, weights=weights, labels=labels, sentence=None)
     classifier = replace(model, checkpoint=checkpoint, task=task_named("classification"))
     settings = ExportSettings(recipe=recipe, length=64)
-    path = export(classifier, tmp_path / "m.tflite", settings, calibration_texts=TEXTS).path
+    path = export(
+        classifier, tmp_path / "m.tflite", settings, texts=ExportTexts(calibration=TEXTS)
+    ).path
     judged = mediapipe_tasks.classify(mediapipe_python, path, TEXTS)
     ours = predict(open_predictor(path), TEXTS)
     for text, theirs, own in zip(TEXTS, judged, ours, strict=True):

@@ -13,7 +13,7 @@ from converters.checkpoint import BertConfig
 from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.exporting.app_readers import TASK_LIBRARY_PRECISIONS
-from edgebert.exporting.artifact import export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import ExportSettings, TaskSettings
@@ -69,7 +69,7 @@ def judge(
     The library's score is held against what our runtime gives for the tokens that it chose.
     """
     settings = ExportSettings(length=384, recipe=recipe, embedding=embedding)
-    export(model, path, settings, check_texts=QUESTIONS)
+    export(model, path, settings, texts=ExportTexts(checks=QUESTIONS))
     ours, found = LiteRtModel.open(path), []
     for question, theirs in zip(
         QUESTIONS, task_library_answerer.answer(python, path, QUESTIONS), strict=True

@@ -20,7 +20,8 @@ from converters import heads
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
 from converters.vocabulary import Vocabulary
 from edgebert.evaluation import semantic_index
-from edgebert.models.litert_model import MANIFEST_FORMAT, LiteRtModel
+from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.manifest import MANIFEST_FORMAT, Manifest
 from edgebert.tasks import task_named
 
 OUTPUT = Path(__file__).with_name("decoding_cases.json")
@@ -348,7 +349,7 @@ def make_cases() -> dict[str, Any]:
     for number, (name, about, texts, draw) in enumerate(make_inputs()):
         vocabulary = vocabularies[homes[name]]
         runtime = GivenOutputs(manifests[name], vocabulary.size, draw, f"case {number}")
-        model = LiteRtModel(runtime, manifests[name], vocabulary, Path(__file__))
+        model = open_with(runtime, manifests[name], vocabulary)
         answer = model.answer(model.task.example(*texts))
         answer.pop("id", None)  # of a SQuAD file; a typed question has none
         asks = "masks" not in answer or any(mask["tokens"] for mask in answer["masks"])
@@ -374,6 +375,14 @@ def make_cases() -> dict[str, Any]:
     return {"vocabularies": tables, "models": facts, "cases": cases, "searches": searches}
 
 
+def open_with(
+    runtime: GivenOutputs, manifest: dict[str, Any], vocabulary: Vocabulary
+) -> LiteRtModel:
+    """A model whose outputs are made up."""
+    content = {**manifest, "vocabulary_sha256": vocabulary.sha256}
+    return LiteRtModel(runtime, Manifest.from_dict(content), vocabulary, Path(__file__))
+
+
 def make_search(
     manifest: dict[str, Any],
     vocabulary: Vocabulary,
@@ -385,7 +394,7 @@ def make_search(
 ) -> dict[str, Any]:
     """A search of lines by a query."""
     runtime = GivenOutputs(manifest, vocabulary.size, draw, name)
-    model = LiteRtModel(runtime, manifest, vocabulary, Path(__file__))
+    model = open_with(runtime, manifest, vocabulary)
     index = semantic_index.open_index(model, lines)
     (hits,) = index.search(semantic_index.embed(model, [query]), top)
     *of_lines, of_query = runtime.windows

@@ -320,8 +320,9 @@ def _text_rules(path: Path) -> Mapping[str, Any]:
     model = LiteRtModel.open(path)
     vocabulary = model.tokenizer.vocabulary
     names = ("labels", "output", "lengths", "max_length")
+    facts = model.manifest.to_dict()
     return {
-        **{name: model.manifest[name] for name in names},
+        **{name: facts[name] for name in names},
         "tokenizer": vocabulary.to_settings(),
         "tokens": vocabulary.tokens,
     }

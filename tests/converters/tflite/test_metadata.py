@@ -19,9 +19,11 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from converters import heads
 from converters.errors import ConversionError
 from converters.tflite import metadata, task_metadata
 from converters.tflite.graph_builder import GraphBuilder
+from converters.tflite.task_metadata import FileDescription
 from tests.judges import judge_process, mediapipe_tasks
 
 LENGTH = 8
@@ -63,11 +65,19 @@ def tiny_graph(lengths: tuple[int, ...] = (LENGTH,)) -> bytes:
     return builder.finish()
 
 
+def classifier_metadata(**facts: Any) -> bytes:
+    """TFLite Metadata of a text classifier."""
+    file = FileDescription("A test.", **{"name": "tiny", **facts})
+    made = task_metadata.task_metadata(heads.CLASSIFIER, "probabilities", file)
+    assert made is not None
+    return made
+
+
 @functools.cache
 def tiny_model() -> bytes:
     """The classifier with metadata, a manifest and its associated files."""
     contents = {
-        metadata.METADATA_BUFFER: task_metadata.classifier_metadata("tiny", "A test."),
+        metadata.METADATA_BUFFER: classifier_metadata(),
         "EDGEBERT_MANIFEST": b'{"task": "classification"}',
     }
     associated = {"vocab.txt": VOCABULARY, "labels.txt": task_metadata.labels_txt(LABELS)}
@@ -113,7 +123,7 @@ def test_describe_gives_what_was_written() -> None:
 
 def test_field_numbers_are_those_of_the_public_schema() -> None:
     """Walks the flatbuffer with numbers read off metadata_schema.fbs, not with our table."""
-    contents = task_metadata.classifier_metadata("tiny", "A test.", version="7")
+    contents = classifier_metadata(version="7")
     assert contents[4:8] == b"M001"
 
     def at(position: int) -> flatbuffers.table.Table:
@@ -145,21 +155,31 @@ def test_field_numbers_are_those_of_the_public_schema() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.text(), st.text())
-def test_names_of_any_script_come_back(names: list[str], title: str, description: str) -> None:
-    contents = task_metadata.classifier_metadata(
-        title, description, output_names=names, subgraph_names=("tokens_8", "tokens_16")
-    )
+@given(st.text(min_size=1), st.text(), st.text())
+def test_names_of_any_script_come_back(output: str, title: str, description: str) -> None:
+    file = FileDescription(description, ("tokens_8", "tokens_16"), name=title)
+    contents = task_metadata.task_metadata(heads.SENTENCE, output, file)
+    assert contents is not None
     model = metadata.append_associated_files(
         metadata.add_metadata_buffers(tiny_graph(), {metadata.METADATA_BUFFER: contents}),
         {"vocab.txt": VOCABULARY, "labels.txt": b"a\n"},
     )
     record = metadata.describe_metadata(model)["metadata"]
-    assert record.get("name", "") == title
+    assert record["name"] == (title or "BERT text embedder")
     assert record.get("description", "") == description
     assert [s["name"] for s in record["subgraph_metadata"]] == ["tokens_8", "tokens_16"]
     for subgraph in record["subgraph_metadata"]:
-        assert [output["name"] for output in subgraph["output_tensor_metadata"]] == names
+        assert [tensor["name"] for tensor in subgraph["output_tensor_metadata"]] == [output]
+
+
+@pytest.mark.parametrize("head", [heads.ENCODER, heads.MASKED_LM])
+def test_heads_without_a_reader_have_no_metadata(head: str) -> None:
+    assert task_metadata.task_metadata(head, "hidden_states", FileDescription("A test.")) is None
+
+
+def test_scores_without_labels_have_no_metadata() -> None:
+    file = FileDescription("A test.")
+    assert task_metadata.task_metadata(heads.CLASSIFIER, "score", file, has_labels=False) is None
 
 
 # --- labels ------------------------------------------------------------------------------------
@@ -183,10 +203,10 @@ def test_labels_that_would_shift_are_all_named() -> None:
     message = str(caught.value)
     for problem in (
         "label 1 is empty",
-        r"label 2 holds",
-        "'a' is there 2 times",
-        "label 4 holds",
-        "label 5 holds",
+        r"label 2 contains",
+        "'a' occurs 2 times",
+        "label 4 contains",
+        "label 5 contains",
     ):
         assert problem in message
 
@@ -366,7 +386,7 @@ def test_metadata_of_another_kind_is_refused() -> None:
 
 
 def test_files_that_the_metadata_names_are_missed() -> None:
-    contents = task_metadata.classifier_metadata("tiny", "A test.")
+    contents = classifier_metadata()
     model = metadata.add_metadata_buffers(tiny_graph(), {metadata.METADATA_BUFFER: contents})
     with pytest.raises(ConversionError, match=r"Received: no labels\.txt, vocab\.txt"):
         metadata.read_associated_files(model)
@@ -396,7 +416,7 @@ def test_mediapipe_gives_our_scores_by_label(mediapipe_python: str, tmp_path: Pa
 
 
 def test_mediapipe_takes_one_signature_only(mediapipe_python: str, tmp_path: Path) -> None:
-    contents = task_metadata.classifier_metadata("tiny", "A test.", subgraph_names=("a", "b"))
+    contents = classifier_metadata(signatures=("a", "b"))
     model = metadata.append_associated_files(
         metadata.add_metadata_buffers(
             tiny_graph((LENGTH, 2 * LENGTH)), {metadata.METADATA_BUFFER: contents}

@@ -1,4 +1,4 @@
-"""An exported file carries everything, is right, and is never half-written."""
+"""Exports: answers, manifest, quality gate, reproducibility, and no partly written files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import DataError, EdgebertError, ModelError, QualityGateError, UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate, open_predictor, predict
 from edgebert.exporting import graph
-from edgebert.exporting.artifact import AUTO, export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.exporting.parity import FloatReference, default_texts
 from edgebert.exporting.recipe_trials import quantize
+from edgebert.exporting.signatures import AUTO
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import ExportSettings
@@ -28,7 +29,7 @@ TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it
 
 @pytest.fixture(scope="module")
 def labelled(tiny_model: TaskModel) -> Dataset:
-    """Rows whose labels are the tiny model's own answers, so its accuracy is 1."""
+    """Rows labelled with the tiny model's own answers: its accuracy is 1."""
     predictions = predict(KerasPredictor(tiny_model), TEXTS[:4])
     rows = tuple(Example(text, p["label"]) for text, p in zip(TEXTS[:4], predictions, strict=True))
     return Dataset("own answers", rows, Path("none"), "0" * 64)
@@ -50,13 +51,13 @@ def labelled(tiny_model: TaskModel) -> Dataset:
         (ExportSettings(output="logits"), [16, 32, 40]),
     ],
 )
-def test_the_file_answers_as_keras_does(
+def test_the_file_answers_like_keras(
     settings: ExportSettings, lengths: list[int], tiny_model: TaskModel, tmp_path: Path
 ) -> None:
     texts = [*TEXTS, "a " * 13] if settings.lengths == AUTO else TEXTS
-    artifact = export(tiny_model, tmp_path / "m.tflite", settings, length_texts=texts)
+    artifact = export(tiny_model, tmp_path / "m.tflite", settings, texts=ExportTexts(lengths=texts))
     opened = LiteRtModel.open(artifact.path)
-    assert artifact.manifest["lengths"] == lengths
+    assert list(artifact.manifest.lengths) == lengths
     assert opened.labels == tiny_model.labels
     keras = KerasPredictor(replace(tiny_model, max_length=opened.max_length))
     encodings = opened.tokenizer.encode_batch(TEXTS, opened.max_length)
@@ -77,23 +78,27 @@ def test_the_certificate_compares_all_three(tiny_model: TaskModel, tmp_path: Pat
     assert parity["float_max_error"] < parity["final_max_error"] < 1
     assert {"keras", "float_graph", "final", "token_ids"} <= parity["shown"][0].keys()
     beside = json.loads((tmp_path / "m.tflite.json").read_text())
-    assert beside == LiteRtModel.open(artifact.path).manifest
+    assert (
+        beside == LiteRtModel.open(artifact.path).manifest.to_dict() == artifact.manifest.to_dict()
+    )
     assert beside["parity"] == json.loads(json.dumps(parity))
 
 
-def test_the_output_has_the_name_that_the_task_library_looks_for(
+def test_the_output_has_the_name_that_the_task_library_requires(
     tiny_model: TaskModel, tmp_path: Path
 ) -> None:
-    """BertNLClassifier ends the process where no output is called 'probability'."""
+    """BertNLClassifier aborts the process if no output is named `probability`."""
     artifact = export(tiny_model, tmp_path / "m.tflite", ExportSettings(length=8))
     (subgraph,) = describe_metadata(artifact.path.read_bytes())["metadata"]["subgraph_metadata"]
     assert [t["name"] for t in subgraph["output_tensor_metadata"]] == ["probability"]
     assert [t["name"] for t in subgraph["input_tensor_metadata"]] == ["ids", "mask", "segment_ids"]
 
 
-def test_an_encoder_is_certified_by_its_rows(tiny_encoder: TaskModel, tmp_path: Path) -> None:
+def test_a_bare_encoder_is_compared_by_its_hidden_states(
+    tiny_encoder: TaskModel, tmp_path: Path
+) -> None:
     artifact = export(tiny_encoder, tmp_path / "e.tflite", ExportSettings(recipe="float32"))
-    assert artifact.manifest["output"] == "hidden_states"
+    assert artifact.manifest.output == "hidden_states"
     assert artifact.certificate["final_cosine"] > 0.9999
     assert artifact.certificate["final_max_error"] < 1e-4
 
@@ -101,12 +106,12 @@ def test_an_encoder_is_certified_by_its_rows(tiny_encoder: TaskModel, tmp_path: 
 def test_a_wrong_graph_is_not_written(
     tiny_model: TaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = graph.build_inference_graph
+    build = graph.build_inference_graph
 
-    def wrong(checkpoint, *arguments):  # type: ignore[no-untyped-def]
+    def wrong(checkpoint, *arguments, **options):  # type: ignore[no-untyped-def]
         weights = {**checkpoint.weights}
         weights["pooler.bias"] = weights["pooler.bias"] + 0.5
-        return honest(checkpoint.with_weights(weights), *arguments)
+        return build(checkpoint.with_weights(weights), *arguments, **options)
 
     monkeypatch.setattr(graph, "build_inference_graph", wrong)
     with pytest.raises(EdgebertError, match="float graph differs from the Keras model"):
@@ -140,7 +145,7 @@ def test_accuracy_is_reported_and_gated(
 ) -> None:
     reference = FloatReference(tiny_model, labelled)
     artifact = export(tiny_model, tmp_path / "m.tflite", reference=reference)
-    quality = artifact.manifest["quality"]
+    quality = artifact.manifest.quality
     assert quality["float_metrics"]["accuracy"] == 1.0
     assert quality["drop_points"] == pytest.approx(100 * (1 - quality["metrics"]["accuracy"]))
     worse = replace(
@@ -160,15 +165,15 @@ def test_accuracy_is_reported_and_gated(
     assert not (tmp_path / "n.tflite").exists()
 
 
-def test_int4_says_what_it_measured(tiny_model: TaskModel, tmp_path: Path) -> None:
+def test_int4_reports_its_measurements(tiny_model: TaskModel, tmp_path: Path) -> None:
     calibrated = export(
         tiny_model,
         tmp_path / "m.tflite",
         ExportSettings(recipe="int4", int4_share=0.5),
-        calibration_texts=TEXTS,
+        texts=ExportTexts(calibration=TEXTS),
     )
-    assert calibrated.manifest["precision"] == {"kernels": "int4", "embeddings": "int4"}
-    measured = LiteRtModel.open(calibrated.path).manifest["calibration"]
+    assert calibrated.manifest.precision == {"kernels": "int4", "embeddings": "int4"}
+    measured = LiteRtModel.open(calibrated.path).manifest.calibration
     assert measured["texts"] == 4
     assert 0.3 < measured["int4_share"] <= 0.5
     assert {part["stored_as"] for part in measured["parts"]} == {"int4", "dynamic-int8"}
@@ -178,39 +183,42 @@ def test_int4_says_what_it_measured(tiny_model: TaskModel, tmp_path: Path) -> No
             tiny_model,
             tmp_path / "n.tflite",
             ExportSettings(recipe="int4"),
-            calibration_texts=["one", "one", " "],
+            texts=ExportTexts(calibration=["one", "one", " "]),
         )
     assert not (tmp_path / "n.tflite").exists()
 
 
 @pytest.mark.parametrize("recipe", ["int4", "static-int8", "static-int16x8"])
 @pytest.mark.parametrize("lengths", [{"lengths": "8,40"}, {"dynamic_length": True}])
-def test_recipes_that_measure_answer_as_keras_does(
+def test_recipes_with_measurements_answer_like_keras(
     recipe: str, lengths: dict[str, Any], tiny_model: TaskModel, tmp_path: Path
 ) -> None:
     settings = ExportSettings(recipe=recipe, **lengths)
-    artifact = export(tiny_model, tmp_path / "m.tflite", settings, calibration_texts=TEXTS)
+    artifact = export(
+        tiny_model, tmp_path / "m.tflite", settings, texts=ExportTexts(calibration=TEXTS)
+    )
     opened = LiteRtModel.open(artifact.path)
     encodings = opened.tokenizer.encode_batch(TEXTS, opened.max_length)
     outputs = KerasPredictor(tiny_model).outputs(encodings)
     got, expected = opened.scores(encodings), log_softmax(np.stack(outputs))
     np.testing.assert_allclose(np.exp(got), np.exp(expected), atol=0.1)
-    assert artifact.manifest["precision"]["kernels"] == recipe
-    assert artifact.manifest["calibration"]["parts"]
+    assert artifact.manifest.precision["kernels"] == recipe
+    assert artifact.manifest.calibration["parts"]
     described = describe_metadata(artifact.path.read_bytes())
     assert described["metadata"]["subgraph_metadata"]
 
 
 def test_recipes_are_compared(tiny_model: TaskModel, labelled: Dataset, tmp_path: Path) -> None:
-    trials = quantize(tiny_model, labelled, tmp_path, ("float32", "dynamic-int8"))
+    reference = FloatReference(tiny_model, labelled)
+    trials = quantize(reference, tmp_path, ("float32", "dynamic-int8"))
     assert [trial.recipe for trial in trials] == ["float32", "dynamic-int8"]
     sizes = [trial.artifact.size_bytes for trial in trials if trial.artifact]
     assert sizes[1] < sizes[0]
     with pytest.raises(UsageError, match="Received: int3"):
-        quantize(tiny_model, labelled, tmp_path, ("int3",))
-    refused = quantize(
-        tiny_model, labelled, tmp_path / "x", ("float32",), ExportSettings(max_drop=-1)
-    )
+        quantize(reference, tmp_path, ("int3",))
+    with pytest.raises(UsageError, match="Expected labelled data"):
+        quantize(FloatReference(tiny_model), tmp_path)
+    refused = quantize(reference, tmp_path / "x", ("float32",), ExportSettings(max_drop=-1))
     assert refused[0].artifact is None
     assert "points" in refused[0].refused
 
@@ -227,7 +235,7 @@ def test_recipes_are_compared(tiny_model: TaskModel, labelled: Dataset, tmp_path
         (ExportSettings(recipe="int4", int4_block=48), "0 or a multiple of 32. Received: 48"),
     ],
 )
-def test_settings_that_can_not_be(
+def test_invalid_settings_are_refused(
     settings: ExportSettings, message: str, tiny_model: TaskModel, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -258,7 +266,7 @@ def test_a_file_without_metadata_is_refused(tiny_model: TaskModel, tmp_path: Pat
         open_predictor(path)
 
 
-def test_keras_and_file_are_evaluated_alike(
+def test_keras_and_file_have_equal_metrics(
     tiny_model: TaskModel, labelled: Dataset, tmp_path: Path
 ) -> None:
     path = export(tiny_model, tmp_path / "m.tflite", ExportSettings(recipe="float32")).path
@@ -269,7 +277,7 @@ def test_keras_and_file_are_evaluated_alike(
 
 
 def test_minilm_end_to_end(minilm_dir: Path, tmp_path: Path) -> None:
-    """The one-liner on a real checkpoint: within the promised size, in one partition, exact."""
+    """A real checkpoint with default settings: size, delegation and error."""
     from edgebert.models.inspection import inspect_model
 
     artifact = export(open_model(minilm_dir), tmp_path / "m.tflite")

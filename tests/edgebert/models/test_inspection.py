@@ -19,7 +19,7 @@ def test_an_export_is_described(tiny_model: TaskModel, tmp_path: Path) -> None:
     artifact = export(tiny_model, tmp_path / "m.tflite", ExportSettings(lengths="8,16"))
     inspection = inspect_model(artifact.path)
     content = inspection.to_dict()
-    assert content["manifest"] == artifact.manifest
+    assert content["manifest"] == artifact.manifest.to_dict()
     assert set(content["metadata"]["associated_files"]) == {"vocab.txt", "labels.txt"}
     assert [s.signature for s in inspection.model.subgraphs] == ["tokens_8", "tokens_16"]
     assert set(inspection.model.subgraphs[0].inputs) == {"token_ids", "padding_mask", "segment_ids"}

@@ -1,4 +1,4 @@
-"""Calibration: which texts are drawn, what is read off the float model, how errors are told."""
+"""Calibration: the drawn texts, measurements of the float model, errors of outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def calibration_of(model: TaskModel, rows: int = 256) -> Calibration:
     return calibrate(model, TEXTS, 40, settings)
 
 
-def test_texts_are_drawn_by_a_seed(tiny_model: TaskModel) -> None:
+def test_texts_are_drawn_by_seed(tiny_model: TaskModel) -> None:
     drawn = [
         calibrate(
             tiny_model,
@@ -43,13 +43,15 @@ def test_texts_are_drawn_by_a_seed(tiny_model: TaskModel) -> None:
 
 
 @pytest.mark.parametrize("texts", [(), ("",), ("one",), ("one", "one", "  ")])
-def test_one_text_is_not_enough(texts: tuple[str, ...], tiny_model: TaskModel) -> None:
+def test_fewer_than_two_different_texts_are_refused(
+    texts: tuple[str, ...], tiny_model: TaskModel
+) -> None:
     with pytest.raises(DataError, match=r"at least 2 different.*Next: add --calibration"):
         calibrate(tiny_model, texts, 40, ExportSettings())
 
 
 @pytest.mark.parametrize("kind", ["tiny_model", "tiny_encoder"])
-def test_outputs_are_those_of_keras(kind: str, request: pytest.FixtureRequest) -> None:
+def test_outputs_equal_those_of_keras(kind: str, request: pytest.FixtureRequest) -> None:
     model = request.getfixturevalue(kind)
     calibration = calibration_of(model)
     assert calibration.output == (LOGITS if model.labels else HIDDEN_STATES)
@@ -61,7 +63,7 @@ def test_outputs_are_those_of_keras(kind: str, request: pytest.FixtureRequest) -
     assert 0 < calibration.error(got, outputs_of(calibration, Precision())) < 0.05
 
 
-def test_moments_are_those_of_every_kernels_inputs(tiny_model: TaskModel) -> None:
+def test_moments_belong_to_the_inputs_of_every_kernel(tiny_model: TaskModel) -> None:
     calibration = calibration_of(tiny_model)
     moments = kernel_moments(calibration)
     kernels = {
@@ -85,7 +87,7 @@ def test_moments_are_those_of_every_kernels_inputs(tiny_model: TaskModel) -> Non
     assert energy == pytest.approx((scale**2).sum() + (bias**2).sum(), rel=0.3)
 
 
-def test_error_is_noise_over_signal_and_ignores_what_softmax_does() -> None:
+def test_error_is_noise_over_signal_without_the_mean_of_logits() -> None:
     reference = [np.array([3.0, -3.0]), np.array([-1.0, 1.0])]
     assert output_error(reference, [x + 5 for x in reference], -1) == pytest.approx(0)
     assert output_error(reference, [x * 1.1 for x in reference], -1) == pytest.approx(0.01)

@@ -1,4 +1,4 @@
-"""Which kernels go to 4 bits is decided by what they do to the outputs."""
+"""The int4 recipe: the choice of kernels by their sensitivity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STORED = Precision("dynamic-int8", "int4")
 
 @pytest.fixture(scope="module")
 def calibration(tiny_model: TaskModel, tiny_config: BertConfig) -> Calibration:
-    """A model whose second layer's feed-forward says next to nothing, and whose first says all."""
+    """A model whose second feed-forward has almost no effect on the outputs."""
     config = replace(tiny_config, hidden_size=32, intermediate_size=64)
     checkpoint = random_checkpoint(config, ("a", "b", "c"))
     weights = dict(checkpoint.weights)
@@ -41,7 +41,7 @@ def choice_of(
     return choose_int4(calibration, int4_share, 0, max_error, STORED)
 
 
-def test_all_go_to_4_bits_where_the_share_says_so(calibration: Calibration) -> None:
+def test_a_share_of_1_puts_all_kernels_in_int4(calibration: Calibration) -> None:
     choice = choice_of(calibration, int4_share=1.0)
     assert choice.share == 1.0
     kernels = {name for part in parts_of(calibration.checkpoint) for name in part.kernels}
@@ -52,20 +52,20 @@ def test_all_go_to_4_bits_where_the_share_says_so(calibration: Calibration) -> N
     assert choice.error == calibration.error(reference, stored)
 
 
-def test_what_costs_most_for_its_bytes_stays_in_int8(calibration: Calibration) -> None:
+def test_the_most_sensitive_parts_per_weight_stay_in_int8(calibration: Calibration) -> None:
     choice = choice_of(calibration, int4_share=0.5)
     by_name = {part.name: part for part in choice.parts}
     assert by_name["layers.1.feed_forward.inner"].stored_as == "int4"
     assert by_name["layers.1.feed_forward.output"].stored_as == "int4"
     assert choice.share <= 0.5
-    priced = {
+    error_per_weight = {
         kind: [p.error / p.weights for p in choice.parts if p.stored_as == kind and p.error]
         for kind in ("int4", "dynamic-int8")
     }
-    assert np.median(priced["int4"]) < np.median(priced["dynamic-int8"])
+    assert np.median(error_per_weight["int4"]) < np.median(error_per_weight["dynamic-int8"])
 
 
-def test_the_error_that_was_asked_for_is_kept(calibration: Calibration) -> None:
+def test_the_error_stays_within_the_limit(calibration: Calibration) -> None:
     most, least = (choice_of(calibration, int4_share=share) for share in (1.0, 0.0))
     assert least.by_kernel == {}
     bound = (most.error * least.error) ** 0.5
@@ -74,7 +74,7 @@ def test_the_error_that_was_asked_for_is_kept(calibration: Calibration) -> None:
     assert 0 < kept.share < 1
 
 
-def test_blocks_are_taken_where_they_divide_the_inputs(calibration: Calibration) -> None:
+def test_blocks_apply_to_kernels_whose_inputs_they_divide(calibration: Calibration) -> None:
     choice = choose_int4(calibration, 1.0, 64, 0.0, STORED)
     blocks = {name: matrix.block for name, matrix in choice.by_kernel.items()}
     assert blocks["layers.0.feed_forward.output"] == 64
@@ -99,7 +99,7 @@ def test_an_odd_width_stays_in_int8(tiny_model: TaskModel, tiny_config: BertConf
     assert (odd.stored_as, odd.error) == ("dynamic-int8", None)
 
 
-def test_an_encoder_is_judged_by_its_rows(tiny_encoder: TaskModel) -> None:
+def test_a_bare_encoder_is_measured_by_its_hidden_states(tiny_encoder: TaskModel) -> None:
     settings = ExportSettings(recipe="int4")
     calibration = calibrate(tiny_encoder, TEXTS, 40, settings)
     choice = choice_of(calibration)

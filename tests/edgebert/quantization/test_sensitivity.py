@@ -1,11 +1,11 @@
-"""Parts of a model, and how many of them keep a bound."""
+"""Sensitivity analysis: the parts of a model, and the largest number of them within a limit."""
 
 from __future__ import annotations
 
 import pytest
 
 from edgebert.models.task_model import TaskModel
-from edgebert.quantization.sensitivity import most_within, parts_of
+from edgebert.quantization.sensitivity import largest_count_within, parts_of
 
 
 def test_every_kernel_is_in_one_part(tiny_model: TaskModel) -> None:
@@ -20,11 +20,11 @@ def test_every_kernel_is_in_one_part(tiny_model: TaskModel) -> None:
 
 
 @pytest.mark.parametrize("fitting", range(8))
-def test_bisection_finds_the_most_that_fit(fitting: int) -> None:
+def test_bisection_finds_the_largest_count(fitting: int) -> None:
     errors = [0.1 * n for n in range(8)]
-    count, error = most_within(lambda n: errors[n], 7, 0.1 * fitting + 0.05)
+    count, error = largest_count_within(lambda n: errors[n], 7, 0.1 * fitting + 0.05)
     assert (count, error) == (fitting, errors[fitting])
 
 
-def test_no_bound_takes_all() -> None:
-    assert most_within(lambda n: float(n), 5, 0.0) == (5, 5.0)
+def test_without_a_limit_all_parts_count() -> None:
+    assert largest_count_within(lambda n: float(n), 5, 0.0) == (5, 5.0)

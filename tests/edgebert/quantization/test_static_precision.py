@@ -1,4 +1,4 @@
-"""Which operators compute in integers is decided by what they do to the outputs."""
+"""The static recipes: the choice of integer operators by their sensitivity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def calibration(tiny_model: TaskModel) -> Calibration:
     return calibration_of(tiny_model)
 
 
-def test_without_a_bound_everything_is_static(calibration: Calibration) -> None:
+def test_without_a_limit_all_groups_are_static(calibration: Calibration) -> None:
     choice = choose_static(calibration, 8, 0.0, STORED)
     assert {part.stored_as for part in choice.parts} == {"static-int8"}
     assert len(choice.parts) == 2 * 6 + 2 + 3
@@ -32,7 +32,7 @@ def test_without_a_bound_everything_is_static(calibration: Calibration) -> None:
     assert choice.error == calibration.error(outputs_of(calibration, FLOAT), received)
 
 
-def test_what_costs_most_stays_in_float(calibration: Calibration) -> None:
+def test_the_most_sensitive_groups_stay_in_float(calibration: Calibration) -> None:
     everything = choose_static(calibration, 8, 0.0, STORED)
     choice = choose_static(calibration, 8, everything.error / 4, STORED)
     assert choice.error <= everything.error / 4
@@ -43,7 +43,7 @@ def test_what_costs_most_stays_in_float(calibration: Calibration) -> None:
     assert {part.stored_as for part in choice.parts} <= {"static-int8", "dynamic-int8", "float32"}
 
 
-def test_sixteen_bits_are_far_nearer(calibration: Calibration) -> None:
+def test_sixteen_bits_have_a_smaller_error(calibration: Calibration) -> None:
     eight, sixteen = (choose_static(calibration, bits, 0.0, STORED) for bits in (8, 16))
     assert {part.stored_as for part in sixteen.parts} == {"static-int16"}
     assert sixteen.error < 0.2 * eight.error
@@ -55,18 +55,18 @@ def test_an_encoder_has_no_head(tiny_encoder: TaskModel) -> None:
     assert not {"pooler", "classifier"} & {part.name for part in choice.parts}
 
 
-def test_the_output_may_be_another_than_the_one_compared(calibration: Calibration) -> None:
+def test_the_exported_output_may_differ_from_the_measured_one(calibration: Calibration) -> None:
     choice = choose_static(calibration, 8, 0.0, STORED)
     assert choice.graph(calibration, [8, 16], PROBABILITIES, STORED)
 
 
-def test_the_install_line_is_told(
+def test_a_missing_package_is_reported_with_its_install_line(
     calibration: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
 
     def missing(name: str, *arguments: Any) -> Any:
-        return None if name == "ai_edge_quantizer" else there(name, *arguments)
+        return None if name == "ai_edge_quantizer" else find_spec(name, *arguments)
 
     monkeypatch.setattr(importlib.util, "find_spec", missing)
     with pytest.raises(MissingExtraError, match=r"Next: pip install 'edgebert\[static\]'"):

@@ -12,7 +12,7 @@ import pytest
 
 from converters.tflite.metadata import add_metadata_buffers
 from edgebert.errors import DataError
-from edgebert.models.litert_model import MANIFEST_NAME
+from edgebert.models.manifest import MANIFEST_NAME
 from edgebert.reporting import sources
 from edgebert.reporting.merging import merge_sources
 from edgebert.reporting.report import Report
@@ -43,9 +43,16 @@ EVALUATION = {
 }
 MANIFEST = {
     "format": 1,
-    "recipe": "dynamic-int8",
-    "vocabulary_sha256": "00",
+    "task": "classification",
+    "labels": ["negative", "positive"],
+    "decoding": {},
+    "output": "probabilities",
     "lengths": [16, 32],
+    "max_length": 32,
+    "recipe": "dynamic-int8",
+    "tokenizer": {},
+    "vocabulary_sha256": "00",
+    "config": {"num_segments": 2},
     "parity": {"final": {"label_agreement": 0.995}},
     "quality": {"data": "dev", "data_sha256": "01", "rows": 872, "metrics": {"accuracy": 0.92}},
 }

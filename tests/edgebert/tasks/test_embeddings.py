@@ -20,7 +20,7 @@ from converters.tflite.tflite_file import read_model
 from edgebert.data.datasets import Dataset
 from edgebert.errors import DataError, UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate, open_predictor, predict
-from edgebert.exporting.artifact import export
+from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.finetuning import finetune
 from edgebert.models.litert_runtime import load_interpreter
 from edgebert.models.task_model import TaskModel, open_model
@@ -58,7 +58,9 @@ def test_the_file_computes_the_same_vectors(
     case: str, length: dict[str, int], tmp_path: Path
 ) -> None:
     settings = ExportSettings(recipe="float32", **length)
-    path = export(sentence_model(case), tmp_path / "m.tflite", settings, check_texts=TEXTS).path
+    path = export(
+        sentence_model(case), tmp_path / "m.tflite", settings, texts=ExportTexts(checks=TEXTS)
+    ).path
     vectors = vectors_of(open_predictor(path), TEXTS)
     np.testing.assert_allclose(vectors, golden_vectors(case), atol=1e-5)
 

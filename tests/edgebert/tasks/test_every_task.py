@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgebert.evaluation.predictors import KerasPredictor, evaluate, predict
-from edgebert.exporting.artifact import Artifact, export
+from edgebert.exporting.artifact import Artifact, ExportTexts, export
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel
 from edgebert.profiling.device_check import DeviceCheck, HostReference
@@ -57,7 +57,7 @@ def examples_of(task: str, file: Path) -> Sequence[Any]:
 @every_task
 def test_an_exported_file_names_its_task(task: str, exported: Callable[[str], Artifact]) -> None:
     artifact = exported(task)
-    assert artifact.manifest["task"] == task
+    assert artifact.manifest.task == task
     assert artifact.title == task_named(task).title
     assert artifact.readers
     assert artifact.certificate["float_max_error"] < 1e-4
@@ -103,11 +103,10 @@ def test_lengths_are_picked_from_the_tasks_own_file(
         tiny_task_model(task),
         tmp_path / "m.tflite",
         settings,
-        length_texts=examples,
-        check_texts=examples[:2],
+        texts=ExportTexts(examples, examples[:2]),
     )
-    assert 1 <= len(artifact.manifest["lengths"]) <= settings.max_signatures
-    assert max(artifact.manifest["lengths"]) <= 40
+    assert 1 <= len(artifact.manifest.lengths) <= settings.max_signatures
+    assert max(artifact.manifest.lengths) <= 40
     assert artifact.certificate["texts"] >= 2
 
 
@@ -118,8 +117,10 @@ def test_calibrated_recipes_support_every_head(
 ) -> None:
     model, examples = tiny_task_model(task), examples_of(task, tiny_task_file(task))
     settings = ExportSettings(recipe=recipe, length=40, max_error=0.05)
-    artifact = export(model, tmp_path / "m.tflite", settings, calibration_texts=examples)
-    found = artifact.manifest["calibration"]
+    artifact = export(
+        model, tmp_path / "m.tflite", settings, texts=ExportTexts(calibration=examples)
+    )
+    found = artifact.manifest.calibration
     assert 0 <= found["error"] <= 0.05
     stored = {part["stored_as"] for part in found["parts"]}
     assert stored & {"int4", "static-int8"}

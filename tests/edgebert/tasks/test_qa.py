@@ -18,11 +18,13 @@ from edgebert.encoding.tokenizer import pad
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate, open_predictor, predict
 from edgebert.exporting.app_readers import notes_of, readers_of
-from edgebert.exporting.artifact import choose_lengths, export
+from edgebert.exporting.artifact import export
+from edgebert.exporting.signatures import choose_lengths
 from edgebert.finetuning import finetune
 from edgebert.models.inspection import inspect_model
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.litert_runtime import open_runtime
+from edgebert.models.manifest import Manifest
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
@@ -356,13 +358,19 @@ def test_the_file_has_the_metadata_of_the_task_library(exported: Path) -> None:
 
 def test_notes_for_the_task_library() -> None:
     def said(lengths: list[int], recipe: str, embeddings: str) -> tuple[str, str]:
-        manifest = {
-            "task": "qa",
-            "lengths": lengths,
-            "recipe": recipe,
-            "precision": {"embeddings": embeddings},
-            "tokenizer": {"lowercase": True, "strip_accents": None},
-        }
+        manifest = Manifest(
+            task="qa",
+            labels=(),
+            decoding={},
+            output="logits",
+            lengths=tuple(lengths),
+            max_length=max(lengths),
+            recipe=recipe,
+            tokenizer={"lowercase": True, "strip_accents": None},
+            vocabulary_sha256="",
+            config={"num_segments": 2},
+            precision={"embeddings": embeddings},
+        )
         return readers_of(manifest), " ".join(notes_of(manifest))
 
     assert "--length 384" in said([64, 384], "float32", "float32")[0]

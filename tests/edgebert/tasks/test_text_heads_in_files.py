@@ -80,7 +80,7 @@ def test_a_file_answers_like_its_folder(
 ) -> None:
     model = tiny_task_model(task)
     artifact = exported(model, tmp_path / "m.tflite")
-    assert artifact.manifest["task"] == task and artifact.manifest["output"] == OUTPUT[task]
+    assert artifact.manifest.task == task and artifact.manifest.output == OUTPUT[task]
     assert artifact.certificate["float_max_error"] < 1e-4
     ours = predict(open_predictor(artifact.path), ASKED[task])
     for own, keras in zip(ours, predict(KerasPredictor(model), ASKED[task]), strict=True):
@@ -133,7 +133,7 @@ def test_the_quality_of_a_file(
     model, data = tiny_task_model(task), tiny_task_file(task)
     artifact = exported(model, tmp_path / "m.tflite", "dynamic-int8", data)
     kind = task_named(task)
-    quality = artifact.manifest["quality"]
+    quality = artifact.manifest.quality
     assert quality["metric"] == kind.metric
     assert (quality["agreement"] is None) == (task == "regression")
     dataset = kind.read(data, DataSettings(), "required")

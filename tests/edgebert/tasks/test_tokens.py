@@ -318,7 +318,7 @@ def test_it_learns_and_the_file_agrees(
     assert "pooler.kernel" not in opened.checkpoint.weights
     artifact = export(opened, tmp_path / "m.tflite", ExportSettings(recipe="float32"))
     assert artifact.certificate["float_max_error"] < 1e-4
-    assert artifact.manifest["decoding"] == opened.decoding
+    assert artifact.manifest.decoding == opened.decoding
     scores = [evaluate(open_predictor(tmp_path / name), test) for name in ("m", "m.tflite")]
     assert scores[0].metrics == pytest.approx(scores[1].metrics)
     assert scores[0].metrics[metric] == pytest.approx(result.metrics[metric])
@@ -399,7 +399,7 @@ def test_the_manifest_has_the_alignment(
     """Also for a model without a decoding, such as one from another source."""
     model = replace(tiny_task_model("ner"), decoding={})
     artifact = export(model, tmp_path / "m.tflite", ExportSettings(lengths="16,32"))
-    assert artifact.manifest["decoding"] == {
+    assert artifact.manifest.decoding == {
         "alignment": "first-piece",
         "labelled_parts": "first",
         "window_overlap": 0.25,
