@@ -68,7 +68,7 @@ def test_durations_have_units(flag: str, text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5 m", "m", "-1", "5x", "1e3", "nan"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_invalid_durations_are_refused(text: str) -> None:
     code, _, error = invoke("model.tflite", f"--sustained={text}")
     assert code == 2
     assert "a duration such as 90s or 5m" in error
@@ -79,7 +79,7 @@ class OneThatFails:
         raise DataError("the phone was unplugged")
 
 
-def test_a_target_that_fails_takes_nothing_from_the_others(
+def test_a_failing_target_does_not_affect_the_others(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, out = target.open_target, tmp_path / "m.json"

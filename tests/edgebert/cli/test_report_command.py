@@ -51,7 +51,7 @@ def test_report_merges_and_writes_three_files(tmp_path: Path) -> None:
     assert str(tmp_path / "out" / "report.html") in result.stderr
 
 
-def test_report_takes_what_it_wrote(tmp_path: Path) -> None:
+def test_report_reads_its_own_json(tmp_path: Path) -> None:
     first = write(tmp_path / "a.json", [measured("int8", 2.0)])
     assert call("report", first, "-o", tmp_path / "out").exit_code == 0
     result = call("report", tmp_path / "out", first, "--json")
@@ -59,7 +59,7 @@ def test_report_takes_what_it_wrote(tmp_path: Path) -> None:
     assert len(json.loads(result.stdout)["rows"][0]["measurements"]) == 1
 
 
-def test_report_refuses_all_bad_files_at_once(tmp_path: Path) -> None:
+def test_one_error_lists_all_bad_files(tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text("[]")
     result = call("report", bad, tmp_path / "missing.json", "-o", tmp_path / "out")
@@ -110,7 +110,7 @@ def test_a_slower_model_fails_the_gate(
     assert len(json.loads(out.read_text())) == 3, "what was measured is kept, also the second time"
 
 
-def test_a_slow_moment_passes_the_gate(old: Path, bench: Callable[..., None]) -> None:
+def test_one_slow_measurement_passes_the_gate(old: Path, bench: Callable[..., None]) -> None:
     fast = [timed("a", 1.0), timed("a", 2.0, 32)]
     bench([timed("a", 1.5), fast[1]], fast[:1])
     result = call("profile", "a.tflite", "--compare", old, "--fail-above", "0.1")
@@ -118,7 +118,7 @@ def test_a_slow_moment_passes_the_gate(old: Path, bench: Callable[..., None]) ->
     assert "not in the second, so not a failure" in result.stderr
 
 
-def test_noise_is_said_and_passes(old: Path, bench: Callable[..., None]) -> None:
+def test_noise_is_reported_and_passes(old: Path, bench: Callable[..., None]) -> None:
     bench([timed("a", 1.3, noise=0.6), timed("a", 2.0, 64)])
     result = call("profile", "a.tflite", "--compare", old, "--fail-above", "10%")
     assert result.exit_code == 0, result.output
@@ -127,7 +127,7 @@ def test_noise_is_said_and_passes(old: Path, bench: Callable[..., None]) -> None
     assert "In old.json, but not measured now: a 32 tokens" in result.stderr
 
 
-def test_a_gate_that_can_judge_nothing_is_no_pass(old: Path, bench: Callable[..., None]) -> None:
+def test_an_inconclusive_gate_does_not_pass(old: Path, bench: Callable[..., None]) -> None:
     elsewhere = [timed("a", 9.0, device=PHONE)]
     bench(elsewhere)
     result = call("profile", "a.tflite", "--compare", old, "--fail-above", "10%")
@@ -152,7 +152,7 @@ def test_a_share_is_ten_percent_or_a_tenth(share: str, old: Path) -> None:
     assert result.exit_code == 2 and "10% or 0.1" in result.stderr
 
 
-def test_what_to_compare_with_is_read_before_anything_is_measured(tmp_path: Path) -> None:
+def test_the_baseline_is_read_before_the_measurement(tmp_path: Path) -> None:
     for arguments, told in (
         (["--fail-above", "10%"], "--fail-above expects --compare FILE"),
         (["--compare", tmp_path / "missing.json"], "No such file"),
@@ -175,7 +175,7 @@ def test_a_real_profile_is_compared_with_itself(tmp_path: Path) -> None:
     assert "Compared with old.json" in result.stdout and "8 tokens" in result.stdout
 
 
-def test_a_comparison_says_which_model_it_was(old: Path, bench: Callable[..., None]) -> None:
+def test_a_comparison_names_the_model(old: Path, bench: Callable[..., None]) -> None:
     bench([replace(timed("b", 1.0), sha256="other")])
     result = call("profile", "b.tflite", "--compare", old)
     assert "b (was a)" in result.stdout

@@ -118,10 +118,10 @@ def test_bootstrap_tries_the_second_requirement(
     known = board_python.REQUIREMENTS[0]
     monkeypatch.setattr(board_python, "REQUIREMENTS", (("edgebert-no-such-thing==0",), known))
     board.program("python3", f'exec "{sys.executable}" -S "$@"')
-    told: list[tuple] = []
+    stages: list[tuple] = []
     try:
         with board.connect() as connection:
-            made = find_python(connection, "", True, lambda *stage, **f: told.append((*stage, f)))
+            made = find_python(connection, "", True, lambda *stage, **f: stages.append((*stage, f)))
     except EdgebertError as error:
         if "reaches a package index" in str(error) and not os.environ.get("CI"):
             pytest.skip(f"no package index: {error}")
@@ -129,6 +129,6 @@ def test_bootstrap_tries_the_second_requirement(
     venv, runtime = board.home / ".cache" / "edgebert" / "venv", made.runtime
     assert made == BoardPython(str(venv / "bin" / "python"), runtime)
     assert runtime == f"ai-edge-litert {version('ai-edge-litert')}"
-    assert told[-1] == ("make ~/.cache/edgebert/venv", 3, 3, {"runtime": runtime})
+    assert stages[-1] == ("make ~/.cache/edgebert/venv", 3, 3, {"runtime": runtime})
     assert not (venv / ssh_connection.UNFINISHED).exists()
     assert found(board) == made

@@ -46,14 +46,14 @@ class Session:
     def __init__(self, job: Job, settings: TargetSettings) -> None:
         self._server: queue.Queue[PageServer] = queue.Queue()
         self._result: queue.Queue[Outcome | BaseException] = queue.Queue()
-        self.told: list[str] = []
+        self.stages: list[str] = []
         target = BrowserTarget(settings, lambda server, _: self._server.put(server))
         threading.Thread(target=self._run, args=(target, job), daemon=True).start()
         self.url = self._server.get(timeout=30).url
 
     def _run(self, target: BrowserTarget, job: Job) -> None:
         try:
-            self._result.put(target.profile(job, lambda stage, *_, **__: self.told.append(stage)))
+            self._result.put(target.profile(job, lambda stage, *_, **__: self.stages.append(stage)))
         except BaseException as error:
             self._result.put(error)
 
@@ -128,7 +128,7 @@ def test_models_side_by_side_text_in_label_out(
         assert "Chrome" in m.device.os
         assert Measurement.from_dict(m.to_dict()) == m
     assert len({m.session for m in measured}) == 1
-    assert any(stage.endswith("with_text, tokens_8, 1 thread") for stage in session.told)
+    assert any(stage.endswith("with_text, tokens_8, 1 thread") for stage in session.stages)
     text = page.evaluate(SHOWN)
     for m in measured:
         # Python and JavaScript round halves differently: 0.125 is 0.12 here and 0.13 in the page.

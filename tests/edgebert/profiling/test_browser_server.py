@@ -221,10 +221,10 @@ def test_nonsense_closes_the_seat_that_it_came_from(
     asking.start()
     nothing = {"number": 0, "hidden": False, "error": "", "body": None}
     assert post(server, f"seats/{pages[0].id}/next", nothing)[1]["op"] == "memory"
-    status, said = post(
+    status, response = post(
         server, f"seats/{pages[0].id}/next", {**nothing, "number": 1, "body": {"rss": -1}}
     )
-    assert (status, "Invalid request" in said["message"]) == (400, True)
+    assert (status, "Invalid request" in response["message"]) == (400, True)
     asking.join(timeout=10)
     assert "is invalid" in errors[0]
     assert (pages[0].closed, pages[1].closed) == (True, False)

@@ -51,7 +51,7 @@ def test_longer_texts_need_a_larger_arena(dynamic: TinyClassifier) -> None:
 
 
 def test_starts_alternate_and_medians_are_reported() -> None:
-    asked: list[str] = []
+    requests: list[str] = []
     cached_loads = iter([9.0, 1.0, 2.0, 3.0, 4.0, 5.0])
 
     class Process:
@@ -59,10 +59,10 @@ def test_starts_alternate_and_medians_are_reported() -> None:
             return self
 
         def __exit__(self, *error: object) -> None:
-            asked.append("end")
+            requests.append("end")
 
         def request(self, op: str, **fields: object) -> dict:
-            asked.append(op if op != "cold_start" else f"start {fields['weight_cache']}")
+            requests.append(op if op != "cold_start" else f"start {fields['weight_cache']}")
             cached = fields.get("weight_cache") == "/cache"
             return (
                 {
@@ -77,9 +77,9 @@ def test_starts_alternate_and_medians_are_reported() -> None:
             )
 
     cold, arena_bytes = cold_start.measure_cold_starts(Process, {"model": "m"}, "extension")
-    starts = [entry for entry in asked if entry.startswith("start")]
+    starts = [entry for entry in requests if entry.startswith("start")]
     assert starts == ["start /cache", *["start ", "start /cache"] * cold_start.STARTS]
-    assert asked[0] == "scratch" and asked[-1] == "end"  # who holds the cache goes last
+    assert requests[0] == "scratch" and requests[-1] == "end"  # who holds the cache goes last
     assert (cold.load_ms, cold.cached_load_ms) == (7.0, 3.0)  # the start that wrote it not counted
     assert (cold.first_call_ms, cold.cached_first_call_ms) == (2.5, 1.5)
     assert (cold.cache_bytes, arena_bytes) == (4000, 100)

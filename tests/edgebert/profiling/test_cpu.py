@@ -134,17 +134,17 @@ def test_warnings_have_a_next_step(
 
 
 def test_progress_is_reported(quick: ProfileSettings, tiny: TinyClassifier) -> None:
-    told: list[tuple] = []
+    stages: list[tuple] = []
     (measured,) = profile(
         [tiny.path],
         replace(quick, lengths=(16,)),
-        progress=lambda stage, done, total, **facts: told.append((stage, done, total, facts)),
+        progress=lambda stage, done, total, **facts: stages.append((stage, done, total, facts)),
     )
-    assert {stage for stage, *_ in told} == {"tiny, tokens_16, 1 thread"}
+    assert {stage for stage, *_ in stages} == {"tiny, tokens_16, 1 thread"}
     blocks = len(measured.latency.block_medians_ms)
-    assert told[0][1:] == (0, interleaving.MIN_BLOCKS, {})
-    assert told[-1][1:] == (blocks, blocks, {"p50_ms": measured.latency.p50_ms})
-    assert all(done < total for _, done, total, _ in told[:-1])
+    assert stages[0][1:] == (0, interleaving.MIN_BLOCKS, {})
+    assert stages[-1][1:] == (blocks, blocks, {"p50_ms": measured.latency.p50_ms})
+    assert all(done < total for _, done, total, _ in stages[:-1])
 
 
 SLOW = """
@@ -157,7 +157,7 @@ from edgebert.settings import ProfileSettings
 # As on a terminal: a shell's background job starts its programs with SIGINT ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 profile([Path(sys.argv[1])], ProfileSettings(min_runs=10**9, max_seconds=6.0),
-        progress=lambda *told, **facts: print("told", told, flush=True))
+        progress=lambda *stages, **facts: print("stages", stages, flush=True))
 """
 
 
@@ -189,7 +189,7 @@ def test_the_order_alternates_and_every_start_is_fresh(quick: ProfileSettings) -
     journal: list[tuple[str, str]] = []
 
     class Recorder:
-        """Answers as a runner would, and writes down who was asked what."""
+        """Responds like a runner and records the requests."""
 
         def __init__(self, name: str) -> None:
             self.name = name
@@ -227,7 +227,7 @@ def test_the_order_alternates_and_every_start_is_fresh(quick: ProfileSettings) -
 
 def test_the_time_limit_applies_and_others_stop_when_stable(quick: ProfileSettings) -> None:
     clock = {"sure": 0.0, "wild": 0.3}
-    asked: dict[str, int] = dict.fromkeys(clock, 0)
+    requests: dict[str, int] = dict.fromkeys(clock, 0)
 
     class Steady:
         """The first is sure at once; the second never is, and takes its time."""
@@ -237,10 +237,10 @@ def test_the_time_limit_applies_and_others_stop_when_stable(quick: ProfileSettin
 
         def request(self, op: str, **fields: object) -> dict:
             if fields.get("min_seconds"):
-                asked[self.name] += 1
+                requests[self.name] += 1
                 time.sleep(clock[self.name])
             wild = self.name == "wild"
-            latencies = [1.0 + asked[self.name] % 7 if wild else 1.0] * 5
+            latencies = [1.0 + requests[self.name] % 7 if wild else 1.0] * 5
             return {
                 "load_ms": 1.0,
                 "rss_before": None,
@@ -261,8 +261,8 @@ def test_the_time_limit_applies_and_others_stop_when_stable(quick: ProfileSettin
     settings = replace(quick, max_seconds=1.0)
     interleaving.measure_interleaved(cases, settings)
     sure, wild = cases
-    assert asked["wild"] in (3, 4)  # blocks of 0.3 s in 1 s
-    assert asked["sure"] == interleaving.MIN_BLOCKS
+    assert requests["wild"] in (3, 4)  # blocks of 0.3 s in 1 s
+    assert requests["sure"] == interleaving.MIN_BLOCKS
     assert (sure.latency.stable, wild.latency.stable) == (True, False)
     assert (sure.peak_memory_bytes, sure.model_memory_bytes) == (None, None)
     (kept_out,) = sure.warnings(settings, threads=1)

@@ -38,9 +38,9 @@ def closer(quick: ProfileSettings, monkeypatch: pytest.MonkeyPatch) -> ProfileSe
 
 
 def test_all_optional_measurements_in_one_job(closer: ProfileSettings, with_text: Path) -> None:
-    told: list[str] = []
+    stages: list[str] = []
     measured = profile(
-        [with_text], closer, TEXTS, lambda stage, done, total, **facts: told.append(stage)
+        [with_text], closer, TEXTS, lambda stage, done, total, **facts: stages.append(stage)
     )
     short, long, text = measured
     for m in (short, long):
@@ -57,8 +57,8 @@ def test_all_optional_measurements_in_one_job(closer: ProfileSettings, with_text
     assert (short.length, bool(short.sustained), bool(long.sustained)) == (8, True, False)
     label = "with_text, tokens_8, 1 thread"
     parts = ("", ", operations", ", starts", ", sustained")
-    assert {label + part for part in parts} <= set(told)
-    assert told.index(label + ", sustained") > told.index("with_text, end to end, 1 thread")
+    assert {label + part for part in parts} <= set(stages)
+    assert stages.index(label + ", sustained") > stages.index("with_text, end to end, 1 thread")
 
 
 def test_nothing_is_measured_without_a_request(
@@ -101,10 +101,10 @@ def test_an_unsupported_measurement_is_a_warning_and_keeps_the_latency(
     (measured,) = profile([tiny.path], settings)
     assert measured.latency.runs > 0
     assert (measured.operations, measured.cold_start) == ((), None)
-    said = " ".join(measured.warnings)
-    assert "Times by operation are unknown. Received: " in said
-    assert "Cold starts with a weight cache were not timed. Received: " in said
-    assert said.count("pip install --upgrade ai-edge-litert") == 2
+    warnings = " ".join(measured.warnings)
+    assert "Times by operation are unknown. Received: " in warnings
+    assert "Cold starts with a weight cache were not timed. Received: " in warnings
+    assert warnings.count("pip install --upgrade ai-edge-litert") == 2
 
 
 def test_a_crash_of_the_profiler_keeps_the_latency(

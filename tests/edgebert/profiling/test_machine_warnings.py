@@ -39,7 +39,7 @@ def test_cores_of_one_kind(core_mhz: dict[str, float]) -> None:
 
 def test_the_mask_of_the_fast_cores_is_suggested() -> None:
     core_mhz = {str(core): 1800.0 for core in range(4)} | {"4": 2400.0, "5": 2400.0}
-    told = mixed_cores(core_mhz)
-    assert told is not None
-    assert "2 up to 2400 MHz and 4 up to 1800 MHz" in told
-    assert told.endswith("give --cpu-mask 30 for the fast cores.")
+    warning = mixed_cores(core_mhz)
+    assert warning is not None
+    assert "2 up to 2400 MHz and 4 up to 1800 MHz" in warning
+    assert warning.endswith("give --cpu-mask 30 for the fast cores.")

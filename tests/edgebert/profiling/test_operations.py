@@ -130,14 +130,14 @@ class Answering:
         return self.answer
 
 
-@pytest.mark.parametrize(("plain_ms", "doubts"), [(0.1, 0), (0.104, 0), (0.2, 1), (0.05, 1)])
-def test_a_sum_that_differs_from_the_call_is_a_warning(plain_ms: float, doubts: int) -> None:
+@pytest.mark.parametrize(("plain_ms", "warning_count"), [(0.1, 0), (0.104, 0), (0.2, 1), (0.05, 1)])
+def test_a_sum_that_differs_from_the_call_is_a_warning(plain_ms: float, warning_count: int) -> None:
     subgraph, events = graph(("ADD", "sum")), [inner("Add (ND)", 99.5)]
     process = Answering(plain_ms, events)
-    times, told = operations.time_operations(process, {"signature": "tokens_8"}, subgraph)
+    times, warnings = operations.time_operations(process, {"signature": "tokens_8"}, subgraph)
     assert times == (OperationTime("sum", "ADD", 0.1, 1),)
-    assert len(told) == doubts
-    assert all("add up to" in line and "Next: " in line for line in told)
+    assert len(warnings) == warning_count
+    assert all("add up to" in line and "Next: " in line for line in warnings)
 
 
 def test_the_runtime_reports_each_operation(

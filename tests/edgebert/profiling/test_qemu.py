@@ -211,7 +211,7 @@ def test_missing_qemu_is_an_error(tools: Tools) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "asked", "taken"),
+    ("version", "requested", "taken"),
     [
         ("7.2.22", "max", "max,sme=off"),
         ("9.2.0", "max,sve=off", "max,sve=off,sme=off"),
@@ -222,10 +222,10 @@ def test_missing_qemu_is_an_error(tools: Tools) -> None:
     ],
 )
 def test_sme_is_disabled_on_older_emulators(
-    version: str, asked: str, taken: str, tools: Tools
+    version: str, requested: str, taken: str, tools: Tools
 ) -> None:
     fake_qemu(tools, version)
-    assert find_emulator(asked).cpu == taken
+    assert find_emulator(requested).cpu == taken
 
 
 def test_an_unknown_processor_lists_the_known_ones(tools: Tools) -> None:
@@ -305,17 +305,17 @@ def pip_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_folder_is_made_once(debs: Path, tools: Tools, pip_calls: Path) -> None:
     add_apt(tools, debs)
     proven: list[Path] = []
-    told: list[tuple[str, int, int]] = []
-    made = arm64_root(proven.append, lambda *facts, **_: told.append(facts))
+    stages: list[tuple[str, int, int]] = []
+    made = arm64_root(proven.append, lambda *facts, **_: stages.append(facts))
     assert len(proven) == 1 and proven[0] != made
     assert (made / "lib" / "ld-linux-aarch64.so.1").read_text() == "loader"
     assert (made / "usr" / "lib" / "ld-linux-aarch64.so.1").is_file()
     assert (made / "lib" / "libz.so").is_file()
     assert not (made / "usr" / "share" / "doc").exists()
-    asked = pip_calls.read_text()
-    assert "--python-version 3.99" in asked and "manylinux_2_27_aarch64" in asked
-    assert f"ai-edge-litert=={making.importlib.metadata.version('ai-edge-litert')}" in asked
-    assert [done for _, done, _ in told] == [0, 1, 2, 3, 4, 5]
+    arguments = pip_calls.read_text()
+    assert "--python-version 3.99" in arguments and "manylinux_2_27_aarch64" in arguments
+    assert f"ai-edge-litert=={making.importlib.metadata.version('ai-edge-litert')}" in arguments
+    assert [done for _, done, _ in stages] == [0, 1, 2, 3, 4, 5]
     assert os.listdir(tools.cache) == [made.name]
     (tools.folder / "apt-get").unlink()
     assert arm64_root(proven.append) == made

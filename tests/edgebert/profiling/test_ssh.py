@@ -58,9 +58,9 @@ def long_job(tiny: TinyClassifier) -> Job:
 def test_two_models_side_by_side(
     board: LoopbackBoard, job: Job, tiny: TinyClassifier, other: TinyClassifier
 ) -> None:
-    told: list[tuple] = []
+    stages: list[tuple] = []
     two = replace(job, models=(tiny.path, other.path))
-    outcome = board.target().profile(two, lambda *stage, **facts: told.append(stage))
+    outcome = board.target().profile(two, lambda *stage, **facts: stages.append(stage))
     assert [(m.name, m.length, m.kind) for m in outcome.measurements] == [
         ("tiny", 8, "model"),
         ("other", 8, "model"),
@@ -74,8 +74,8 @@ def test_two_models_side_by_side(
         assert Measurement.from_dict(m.to_dict()) == m
     assert [ratio.paired for ratio in ratios(outcome.measurements)] == [True]
     kilobytes = -(-tiny.path.stat().st_size // 1000)
-    assert ("send tiny (kB)", kilobytes, kilobytes) in told
-    assert ("connect ssh:board", 1, 1) in told
+    assert ("send tiny (kB)", kilobytes, kilobytes) in stages
+    assert ("connect ssh:board", 1, 1) in stages
     assert board.left() == []
 
 
@@ -98,16 +98,16 @@ def test_a_file_is_copied_to_the_board_once(
 ) -> None:
     copy = tmp_path / 'a copy; of "it"\n.tflite'
     copy.write_bytes(tiny.path.read_bytes())
-    told: list[str] = []
+    stages: list[str] = []
     measured = profile(
         [tiny.path, copy],
         job.settings,
-        progress=lambda stage, *rest, **facts: told.append(stage),
+        progress=lambda stage, *rest, **facts: stages.append(stage),
         target=f"ssh:{board.sshd.address}",
         target_settings=board.settings(),
     )
     assert [m.target for m in measured] == [f"ssh:{board.sshd.address}"] * 2
-    sent = {stage for stage in told if "send" in stage}
+    sent = {stage for stage in stages if "send" in stage}
     assert sent == {"send runner (kB)", "send tiny (kB)"}
 
 
@@ -203,8 +203,8 @@ def test_conflicting_settings_of_the_user_are_overridden(board: LoopbackBoard) -
     forwarding = "LocalForward 127.0.0.1:1 127.0.0.1:2\n  ExitOnForwardFailure yes\n"
     board.sshd.write_client_config(more="".join(f"  {line}\n" for line in (*odd, forwarding)))
     with board.connect() as connection:
-        reply = connection.run(["sh", "-c", "cat; echo said >&2"], [b"\x00\r\n"])
-        assert (reply.code, reply.stdout, reply.stderr) == (0, "\x00\r\n", "said\n")
+        reply = connection.run(["sh", "-c", "cat; echo error >&2"], [b"\x00\r\n"])
+        assert (reply.code, reply.stdout, reply.stderr) == (0, "\x00\r\n", "error\n")
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "50%d", "$HOME"])

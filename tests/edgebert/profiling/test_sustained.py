@@ -30,11 +30,11 @@ def curve(*p50_ms: float) -> list[SustainedPoint]:
 
 def test_the_points_of_a_sustained_run(runner_process: RunnerProcess, tiny: TinyClassifier) -> None:
     runner_process.request("load", model=str(tiny.path))
-    told: list[int] = []
+    counts: list[int] = []
     points = run_sustained(
-        runner_process, {"signature": "tokens_8"}, 0.2, lambda so_far: told.append(len(so_far))
+        runner_process, {"signature": "tokens_8"}, 0.2, lambda so_far: counts.append(len(so_far))
     )
-    assert told == list(range(1, len(points) + 1))
+    assert counts == list(range(1, len(points) + 1))
     assert 1 <= len(points) <= STRETCHES
     assert points[-1].seconds >= 0.2
     assert [p.seconds for p in points] == sorted(p.seconds for p in points)
@@ -76,9 +76,9 @@ def test_noise_is_no_slowdown(points: list[SustainedPoint]) -> None:
 
 def test_the_slowdown_warning_has_the_temperature() -> None:
     points = curve(2.0, 2.0, 2.1, 2.3, 2.5, 2.5)
-    told = slowdown_warning(points)
-    assert told is not None
-    assert "by 25% in 36 s" in told and "unknown" in told and "Next: " in told
+    warning = slowdown_warning(points)
+    assert warning is not None
+    assert "by 25% in 36 s" in warning and "unknown" in warning and "Next: " in warning
     hot = [
         replace(points[0], temperature_c=45.2, frequency_mhz=2400.0),
         *points[1:-1],
@@ -96,8 +96,8 @@ def test_the_length_of_the_sustained_run() -> None:
     small, large = file_of("small"), file_of("large")
     plan = [Configuration(f, f"tokens_{n}", n) for n in (16, 32, 64) for f in (small, large)]
 
-    def lengths(asked: tuple[int, ...], typical: dict[str, int]) -> dict[str, int | None]:
-        return {c.file.name: c.length for c in sustained_configurations(plan, asked, typical)}
+    def lengths(requested: tuple[int, ...], typical: dict[str, int]) -> dict[str, int | None]:
+        return {c.file.name: c.length for c in sustained_configurations(plan, requested, typical)}
 
     assert lengths((64, 16), {}) == {"small": 64, "large": 64}
     assert lengths((), {"small": 17, "large": 32}) == {"small": 32, "large": 32}
