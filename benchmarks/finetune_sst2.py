@@ -19,6 +19,7 @@ from edgebert.finetuning import finetune
 from edgebert.models.task_model import open_model
 from edgebert.settings import FinetuneSettings
 from edgebert.system.progress import terminal_progress
+from edgebert.training.stage_run import StageRun
 
 
 def main() -> None:
@@ -45,9 +46,9 @@ def main() -> None:
             read_dataset(data / "train.tsv.gz"),
             read_dataset(data / "dev.tsv"),
             settings,
-            args.out or Path(scratch) / "model",
-            resume=args.out is not None,
-            progress=progress,
+            StageRun(
+                args.out or Path(scratch) / "model", resume=args.out is not None, progress=progress
+            ),
         )
     accuracy = 100 * result.metrics["accuracy"]
     print(

@@ -16,6 +16,7 @@ from edgebert.finetuning import finetune
 from edgebert.models.task_model import open_model
 from edgebert.settings import ExportSettings, FinetuneSettings
 from edgebert.system.progress import terminal_progress
+from edgebert.training.stage_run import StageRun
 
 RECIPES = {
     "sst2": FinetuneSettings(epochs=1, max_rows=20_000, max_length=64, learning_rate=5e-5),
@@ -32,7 +33,7 @@ def measure(name: str, out: Path) -> None:
     base = open_model(models.minilm_folder())
     with terminal_progress() as progress:
         result = finetune(
-            base, train, dev, RECIPES[name], out / name, resume=True, progress=progress
+            base, train, dev, RECIPES[name], StageRun(out / name, resume=True, progress=progress)
         )
     reference = FloatReference(result.model, test)
     for recipe in ("float32", "dynamic-int8"):

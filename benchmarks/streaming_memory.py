@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from edgebert.training.stage_run import StageRun
+
 STEPS = 20
 WORDS = ("a", "the", "movie", "film", "very", "is", "not", "music", "light", "alarm", "today")
 
@@ -90,7 +92,7 @@ def work(path: Path, on_disk: bool) -> None:
 
     try:
         settings = FinetuneSettings(epochs=1, max_length=40)
-        finetune(base, train, dev, settings, path.with_name("out"), progress=progress)
+        finetune(base, train, dev, settings, StageRun(path.with_name("out"), progress=progress))
     except EnoughError:
         print(before, read, peak.bytes)
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks import models
 from edgebert.settings import DataSettings, DeviceSettings, FinetuneSettings, TaskSettings
+from edgebert.training.stage_run import StageRun
 
 SHOWN_EVERY = 8
 ALONE, TOGETHER = "none", "multi-worker"
@@ -53,10 +54,12 @@ def work(asked: argparse.Namespace) -> None:
         train,
         dev,
         settings,
-        Path(asked.out) / asked.strategy,
-        progress=progress,
+        StageRun(
+            Path(asked.out) / asked.strategy,
+            progress=progress,
+            where=DeviceSettings(asked.strategy),
+        ),
         task=TaskSettings("masked-lm"),
-        where=DeviceSettings(asked.strategy),
     )
     print(
         json.dumps(

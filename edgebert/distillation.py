@@ -1,7 +1,7 @@
-"""Distillation: a smaller BERT learns from a fine-tuned one, of text with labels or without.
+"""Distillation: a smaller BERT learns from a fine-tuned one.
 
-Text without labels, and changed copies of text, are for classifiers of texts; other tasks learn of
-labelled data, with what their teacher says of it.
+Text classification also learns from text without labels and from changed copies of text. All other
+tasks need labelled data, on which the teacher runs in every step.
 """
 
 from __future__ import annotations
@@ -20,33 +20,42 @@ from edgebert.encoding.encoded_rows import Inputs, encode_rows, joined_rows, row
 from edgebert.encoding.word_splitting import count_tokens, split_rare_words
 from edgebert.errors import UsageError, refuse
 from edgebert.models.task_model import TaskModel
-from edgebert.settings import DeviceSettings, DistillSettings, FinetuneSettings, TaskSettings
+from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
-from edgebert.system.progress import Progress, silent
+from edgebert.system.progress import Progress
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
-from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
+from edgebert.training.record import (
+    TrainingResult,
+    finished_run,
+    history_entry,
+    result_fields,
+    save_result,
+)
+from edgebert.training.stage_run import StageRun
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 if TYPE_CHECKING:
     import keras
 
     from edgebert.tasks.labelled_rows import LabelledRows
-    from edgebert.tasks.task import Task, TrainingRows
-    from edgebert.training.distilling import Teacher
+    from edgebert.tasks.task import TrainingRows
+    from edgebert.training.distilling import DistillationModel
     from edgebert.training.evaluator import EncodedSplit
 
 STAGE = "distill"
-_SCORED_AT_ONCE = 64
+_EVALUATION_BATCH = 64
 SPLIT = 0.1
-"""Chance with which a rare word of a changed copy is split into pieces for the student."""
+"""Probability with which a rare word of a changed copy is split into pieces for the student."""
 
 
 @dataclass(frozen=True)
 class DistillResult(TrainingResult):
-    """What distillation made: the model is the student; the teacher's work counts as training time.
+    """The student, its metrics and its training history.
+
+    `sentences_per_second` includes the teacher's work inside the training steps.
 
     Attributes:
-        teacher_metrics: of the teacher on the dev rows.
+        teacher_metrics: The teacher's metrics on the dev rows.
     """
 
     teacher_metrics: dict[str, float]
@@ -58,35 +67,33 @@ def distill(
     train: Dataset,
     dev: Dataset,
     settings: DistillSettings,
-    out: Path | str,
-    resume: bool = False,
-    progress: Progress | None = None,
-    where: DeviceSettings = DeviceSettings(),
+    run: StageRun,
 ) -> DistillResult:
-    """Trains a student on what a teacher says and writes the student's folder.
+    """Trains a student on a teacher's outputs and writes the student's folder.
 
     Args:
-        teacher: a model with a task whose outputs can be compared (`training.heads`).
-        student: any smaller BERT: a pruned model, one of `students`, or another checkpoint.
-            Its vocabulary is the teacher's or a part of it. A head with other labels is made anew.
-        train: of the task's reader; of a classifier of texts labels are used where rows have them
-            (`hard_weight`), other tasks need them.
-        dev: labelled data that the best epoch is chosen by.
-        settings: losses and recipe.
-        out: the folder to write. The state of an unfinished run is in its `.training/`.
-        resume: goes on where an interrupted run stopped; a finished run returns at once.
-        progress: told after every step.
-        where: on which devices and hosts it computes, as for `finetune`.
+        teacher: A fine-tuned model whose outputs can be compared (`training.heads`).
+        student: A smaller BERT: a pruned model, one of `models.students`, or another checkpoint.
+            Its vocabulary is the teacher's or a subset of it. A head with other labels is replaced
+            by a new one.
+        train: Data in the task's format. Text classification uses labels where rows have them
+            (`hard_weight`); other tasks need a label in every row.
+        dev: Labelled data that selects the best epoch.
+        settings: Losses and training hyperparameters.
+        run: Output folder, resuming, progress and devices.
+
+    Returns:
+        The student with the weights of its best epoch.
 
     Raises:
-        UsageError: settings that make no sense, a teacher without a head, a student that is wider
-            than its teacher or knows tokens that the teacher does not; all at once.
-        DataError: labels that the teacher does not know.
+        UsageError: Invalid settings, a teacher without a head, a student that is wider or deeper
+            than its teacher, or that has tokens the teacher lacks; every problem is listed.
+        DataError: The data has labels that the teacher does not know.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
     recipe = _recipe(student, settings)
     check_students(teacher, student, settings)
-    check_settings(student, recipe, dev_is_given=True, where=where)
+    check_settings(student, recipe, dev_is_given=True, where=run.where)
     identity = {
         "stage": STAGE,
         "settings": asdict(settings),
@@ -99,70 +106,99 @@ def distill(
     task = teacher.task
     task.require_known(dev, teacher.labels)
     if teacher.task.distills_unlabelled:
-        _known_targets(train, teacher.labels)
+        _label_numbers(train, teacher.labels)
     else:
         task.require_known(train, teacher.labels)
-    folder = TrainingFolder(out, identity)
-    if resume:
-        finished = finished_run(out, folder)
+    folder = TrainingFolder(run.out, identity)
+    if run.resume:
+        finished = finished_run(run.out, folder)
         if finished is not None:
-            return _result(finished, out)
+            return _result(finished, run.out)
+    student, keep_head = _with_task_of(teacher, student)
+    job = DistillJob(teacher, student, keep_head, train, dev, settings)
+    return _result(_train(job, folder, run), run.out)
 
+
+@dataclass(frozen=True)
+class DistillJob:
+    """Models, data and settings of one distillation.
+
+    Attributes:
+        teacher: The teacher.
+        student: The student with the teacher's task, labels and decoding options.
+        keep_head: Whether the student keeps its own head.
+        train: Rows to train on.
+        dev: Rows that select the best epoch.
+        settings: Losses and training hyperparameters.
+    """
+
+    teacher: TaskModel
+    student: TaskModel
+    keep_head: bool
+    train: Dataset
+    dev: Dataset
+    settings: DistillSettings
+
+    @property
+    def recipe(self) -> FinetuneSettings:
+        """The hyperparameters as fine-tuning settings."""
+        return _recipe(self.student, self.settings)
+
+
+def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
+    """Trains the student, writes its folder and removes the training state."""
     native_noise.load_keras()
-    from edgebert.training import distilling, fitting
-    from edgebert.training.devices import open_devices, require_same
-    from edgebert.training.heads import kind_of
+    from edgebert.training import fitting
+    from edgebert.training.agreement import require_same
+    from edgebert.training.strategies import open_devices
 
-    def split(of: TaskModel, part: Dataset, length: int, chooses: bool = False) -> EncodedSplit:
-        sized = replace(recipe, max_length=length)
-        return encode_split(of, part, teacher.facts, sized, chooses)
-
-    report = progress or silent
-    pupil, same_head = _with_the_task(student, teacher, task)
-    devices = open_devices(where)
+    teacher, student, recipe = job.teacher, job.student, job.recipe
+    devices = open_devices(run.where)
     require_same(devices, folder.identity)
     with devices.scope():
-        taught = fitting.build_frozen(teacher)
-        data: TrainingRows
+        teacher_net = fitting.build_frozen(teacher)
+        rows: TrainingRows
         if teacher.task.distills_unlabelled:
-            data = taught_rows(teacher, taught, pupil, train, recipe, settings, report)
+            rows = teacher_rows(job, teacher_net, run.progress)
         else:
-            data = split(pupil, train, recipe.max_length).rows
-        judged = split(pupil, dev, recipe.max_length, chooses=True)
-        net = fitting.build_model(pupil, task, task.num_outputs(teacher.labels), same_head, recipe)
-        config = student.checkpoint.config
-        model = distilling.DistillationModel(
-            net,
-            config.num_layers,
-            config.hidden_size,
-            _watched(teacher, taught, student),
-            distilling.METHODS[settings.method],
-            settings.temperature,
-            settings.hard_weight,
-            kind_of(teacher.checkpoint),
-            judged.loss,
+            rows = encode_split(student, job.train, recipe).rows
+        evaluator = encode_split(student, job.dev, recipe, chooses=True)
+        task = teacher.task
+        outputs = task.num_outputs(teacher.labels)
+        net = fitting.build_model(student, task, outputs, job.keep_head, recipe)
+        training = fitting.Training(
+            rows=rows,
+            evaluator=evaluator,
+            settings=recipe,
+            folder=folder,
+            stage=STAGE,
+            progress=run.progress,
+            devices=devices,
         )
-        outcome = fitting.train(
-            model, data, judged, recipe, folder, report, STAGE, resume, devices=devices
+        model = _distillation_model(job, net, teacher_net, evaluator.loss)
+        outcome = fitting.train(model, training, resume=run.resume)
+        entry = history_entry(
+            folder.identity, job.train, job.dev, outcome.metrics, outcome, devices.replicas
         )
-        entry = history_entry(identity, train, dev, outcome.metrics, outcome, devices.replicas)
-        entry["teacher_metrics"] = _scored(taught, split(teacher, dev, teacher.max_length))
-        decoding = judged.chosen_decoding(outcome.outputs, recipe.batch_size, recipe.max_length)
-        result = pupil.updated(
+        teacher_recipe = replace(recipe, max_length=teacher.max_length)
+        entry["teacher_metrics"] = _evaluate(
+            teacher_net, encode_split(teacher, job.dev, teacher_recipe)
+        )
+        decoding = evaluator.choose_thresholds(
+            outcome.outputs, recipe.batch_size, recipe.max_length
+        )
+        result = student.updated(
             net, teacher.labels, entry, max_length=recipe.max_length, decoding=decoding
         )
-    if devices.worker == 0:
-        result.save(out)
-        folder.remove()
-    devices.exchange("done")
-    return _result(result, out)
+    save_result(result, run.out, folder, devices)
+    return result
 
 
 def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSettings) -> None:
-    """Holds a student against its teacher.
+    """Checks that a student can learn from a teacher with these settings.
 
     Raises:
-        UsageError: every problem is listed.
+        UsageError: It can't; every problem is listed.
     """
     refuse_teacher(teacher)
     big, small = teacher.checkpoint.config, student.checkpoint.config
@@ -175,8 +211,8 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
     unknown = set(student.tokenizer.vocabulary.tokens) - set(teacher.tokenizer.vocabulary.tokens)
     if unknown:
         problems.append(
-            f"vocabulary: expected the teacher's or a part of it. Received: {len(unknown)} tokens "
-            f"that the teacher does not know, such as {', '.join(sorted(unknown)[:3])}"
+            f"vocabulary: expected the teacher's or a subset of it. Received: {len(unknown)} "
+            f"tokens that the teacher does not have, such as {', '.join(sorted(unknown)[:3])}"
         )
     if teacher.checkpoint.sentence is not None and small.hidden_size != big.hidden_size:
         problems.append(
@@ -185,8 +221,8 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
         )
     if settings.augment and not teacher.task.distills_unlabelled:
         problems.append(
-            f"augment: expected 0 for the task {teacher.task.name}, whose labels changed copies "
-            f"would no longer fit. Received: {settings.augment}"
+            f"augment: expected 0 for the task {teacher.task.name}, since its labels do not fit "
+            f"changed copies of a text. Received: {settings.augment}"
         )
     if settings.augment < 0:
         problems.append(f"augment: expected 0 copies or more. Received: {settings.augment}")
@@ -198,10 +234,10 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
 
 
 def refuse_teacher(teacher: TaskModel) -> None:
-    """Refuses a teacher by whose outputs nothing can be learnt.
+    """Refuses a teacher without outputs to learn from.
 
     Raises:
-        UsageError: a bare encoder, a masked LM.
+        UsageError: The teacher is a bare encoder or a masked LM.
     """
     if not teacher.task.comparable:
         raise UsageError(
@@ -211,27 +247,25 @@ def refuse_teacher(teacher: TaskModel) -> None:
         )
 
 
-def _with_the_task(
-    student: TaskModel, teacher: TaskModel, task: Task[Any]
-) -> tuple[TaskModel, bool]:
-    """The student as a model of the teacher's task, and whether it keeps its head."""
-    same_head = (
-        student.checkpoint.head == teacher.checkpoint.head
-        and student.checkpoint.problem == teacher.checkpoint.problem
+def _with_task_of(teacher: TaskModel, student: TaskModel) -> tuple[TaskModel, bool]:
+    """The student as a model of the teacher's task; also returns whether it keeps its head."""
+    own, checkpoint = teacher.checkpoint, student.checkpoint
+    keep_head = (
+        checkpoint.head == own.head
+        and checkpoint.problem == own.problem
         and student.labels == teacher.labels
     )
-    checkpoint = student.checkpoint
-    if not same_head:
-        own = teacher.checkpoint
+    if not keep_head:
         checkpoint = replace(
-            task.prepare_checkpoint(checkpoint, TaskSettings()),
+            teacher.task.prepare_checkpoint(checkpoint, TaskSettings()),
+            labels=teacher.labels,
             problem=own.problem,
             sentence=own.sentence,
         )
-    pupil = replace(
+    student = replace(
         student, checkpoint=checkpoint, task=teacher.task, decoding=dict(teacher.decoding)
     )
-    return pupil, same_head
+    return student, keep_head
 
 
 def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
@@ -250,43 +284,38 @@ def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
     )
 
 
-def _known_targets(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int32]:
-    """The place of each row's label, -1 where it has none: int32 `[rows]`."""
-    known = np.array([label is not None for label in train.labels])
+def _label_numbers(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int32]:
+    """The number of each row's label, or -1 if it has none: int32 `[rows]`."""
+    is_labelled = np.array([label is not None for label in train.labels])
     labelled = tuple(row for row in train.examples if row.label is not None)
-    targets = np.full(len(train), -1, np.int32)
-    targets[known] = encode_labels(replace(train, examples=labelled), labels)
-    return targets
+    numbers = np.full(len(train), -1, np.int32)
+    numbers[is_labelled] = encode_labels(replace(train, examples=labelled), labels)
+    return numbers
 
 
-def taught_rows(
-    teacher: TaskModel,
-    taught: keras.Model,
-    student: TaskModel,
-    train: Dataset,
-    recipe: FinetuneSettings,
-    settings: DistillSettings,
-    progress: Progress,
-) -> LabelledRows:
-    """The texts and their changed copies in the student's tokens, with labels where there are any
-    and the teacher's logits, which it gave for its own tokens.
+def teacher_rows(job: DistillJob, teacher_net: keras.Model, progress: Progress) -> LabelledRows:
+    """Training rows of text classification: the texts and their changed copies.
+
+    Each row has the student's tokens, its label if there is one, and the teacher's logits for the
+    teacher's own tokens of the same text.
     """
     from edgebert.tasks.labelled_rows import LabelledRows
     from edgebert.training.distilling import teacher_logits
 
-    length = min(recipe.max_length, teacher.max_length)
-    tokenizer = student.tokenizer
+    teacher, tokenizer, recipe = job.teacher, job.student.tokenizer, job.recipe
+    texts = job.train.texts
     copies = augment(
         teacher.tokenizer,
         teacher.checkpoint.weights["embeddings.token"],
-        train.texts,
-        copies=settings.augment,
+        texts,
+        copies=job.settings.augment,
         seed=recipe.seed,
     )
-    own = encode_rows(teacher.tokenizer, [*train.texts, *copies], length)
-    rows = encode_rows(tokenizer, train.texts, recipe.max_length)
+    length = min(recipe.max_length, teacher.max_length)
+    teacher_input = encode_rows(teacher.tokenizer, [*texts, *copies], length)
+    rows = encode_rows(tokenizer, texts, recipe.max_length)
     if copies:
-        counts = count_tokens(tokenizer, train.texts)
+        counts = count_tokens(tokenizer, texts)
         changed = split_rare_words(
             tokenizer,
             copies,
@@ -297,29 +326,43 @@ def taught_rows(
         )
         rows = joined_rows([rows, rows_of(changed, tokenizer.pad_id)])
     targets = np.full(len(rows), -1, np.int32)
-    targets[: len(train)] = _known_targets(train, teacher.labels)
-    return LabelledRows(
-        rows, targets, np.ones(len(rows), np.float32), teacher_logits(taught, own, progress)
+    targets[: len(texts)] = _label_numbers(job.train, teacher.labels)
+    logits = teacher_logits(teacher_net, teacher_input, progress)
+    return LabelledRows(rows, targets, np.ones(len(rows), np.float32), logits)
+
+
+def _distillation_model(
+    job: DistillJob, net: keras.Model, teacher_net: keras.Model, task_loss: Any
+) -> DistillationModel:
+    """The student's Keras model with the losses of distillation."""
+    from edgebert.training.distilling import (
+        METHODS,
+        DistillationLoss,
+        DistillationModel,
+        Teacher,
     )
+    from edgebert.training.heads import Head, kind_of
 
-
-def _watched(teacher: TaskModel, taught: keras.Model, student: TaskModel) -> Teacher:
-    from edgebert.training.distilling import Teacher
-    from edgebert.training.heads import Head
-
+    teacher, settings = job.teacher, job.settings
     ids = {token: i for i, token in enumerate(teacher.tokenizer.vocabulary.tokens)}
-    config = teacher.checkpoint.config
-    return Teacher(
-        taught.get_layer("packed_encoder"),
-        Head(taught),
-        config.num_layers,
-        config.hidden_size,
-        np.array([ids[token] for token in student.tokenizer.vocabulary.tokens], np.int32),
+    frozen = Teacher(
+        teacher_net.get_layer("packed_encoder"),
+        Head(teacher_net),
+        teacher.checkpoint.config,
+        np.array([ids[token] for token in job.student.tokenizer.vocabulary.tokens], np.int32),
     )
+    loss = DistillationLoss(
+        weights=METHODS[settings.method],
+        temperature=settings.temperature,
+        hard_weight=settings.hard_weight,
+        kind=kind_of(teacher.checkpoint),
+        task_loss=task_loss,
+    )
+    return DistillationModel(net, job.student.checkpoint.config, frozen, loss)
 
 
-def _scored(net: keras.Model, split: EncodedSplit) -> dict[str, float]:
-    """The task's metrics of a frozen model on a split."""
+def _evaluate(net: keras.Model, split: EncodedSplit) -> dict[str, float]:
+    """The task's metrics of a Keras model on a split."""
     import tensorflow as tf
 
     run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
@@ -327,7 +370,7 @@ def _scored(net: keras.Model, split: EncodedSplit) -> dict[str, float]:
     def outputs(inputs: Inputs) -> Any:
         return tf.nest.map_structure(lambda value: value.numpy(), run(inputs))
 
-    metrics = split.score(outputs, _SCORED_AT_ONCE, int(split.rows.lengths.max()))
+    metrics = split.score(outputs, _EVALUATION_BATCH, int(split.rows.lengths.max()))
     return {name: value for name, value in metrics.items() if name != "loss"}
 
 

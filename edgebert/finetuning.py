@@ -1,20 +1,25 @@
-"""Fine-tuning: a BERT and labelled text become a model for a task."""
+"""Fine-tuning: trains a BERT for a task on labelled text."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgebert.data.datasets import Dataset
 from edgebert.models.task_model import TaskModel
-from edgebert.settings import DeviceSettings, FinetuneSettings, TaskSettings
+from edgebert.settings import FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
-from edgebert.system.progress import Progress, silent
 from edgebert.tasks import task_named, task_of_file
 from edgebert.tasks.task import Task
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
-from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
+from edgebert.training.record import (
+    TrainingResult,
+    finished_run,
+    history_entry,
+    result_fields,
+    save_result,
+)
+from edgebert.training.stage_run import StageRun
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 STAGE = "finetune"
@@ -22,7 +27,7 @@ AUTO = "auto"
 
 
 class FinetuneResult(TrainingResult):
-    """What fine-tuning made."""
+    """The fine-tuned model, its metrics and its training history."""
 
 
 def finetune(
@@ -30,33 +35,30 @@ def finetune(
     train: Dataset,
     dev: Dataset | None,
     settings: FinetuneSettings,
-    out: Path | str,
-    resume: bool = False,
-    progress: Progress | None = None,
+    run: StageRun,
     task: TaskSettings = TaskSettings(),
-    where: DeviceSettings = DeviceSettings(),
 ) -> FinetuneResult:
-    """Fine-tunes a BERT for a task and writes the folder.
+    """Fine-tunes a BERT for a task and writes the model folder.
 
-    The labels are those of the training rows. A base that has the task's head already, with the
-    same labels, keeps it; otherwise the head is new.
+    The model gets the labels of the training rows. If the base already has a head for this task
+    with the same labels, the head is kept; otherwise a new head is trained.
 
     Args:
-        base: a bare encoder or any other BERT.
-        train: labelled rows, of the task's reader; `max_rows` of them are taken at random.
-        dev: what the best epoch is chosen by; None splits `dev_fraction` off the training rows.
-        settings: the recipe.
-        out: the folder to write. The state of an unfinished run is in its `.training/`.
-        resume: goes on where an interrupted run stopped; a finished run returns at once.
-        progress: told after every step.
-        task: what the model is to do; `auto` is the task whose reader read the training rows.
-        where: on which devices and hosts it computes. Of several hosts all call this with the same
-            arguments and get the same result; the chief alone writes.
+        base: A bare encoder, or any other BERT.
+        train: Labelled rows in the task's format. `max_rows` of them are taken at random.
+        dev: Labelled rows that select the best epoch. None splits `dev_fraction` off the training
+            rows.
+        settings: Training hyperparameters.
+        run: Output folder, resuming, progress and devices.
+        task: The task and its options. `auto` is the task whose reader read the training rows.
+
+    Returns:
+        The model with the weights of its best epoch.
 
     Raises:
-        UsageError: settings make no sense, or the run to resume is another one; all at once.
-        DataError: dev has labels that no training row has.
-        ModelError: the saved state is damaged.
+        UsageError: Invalid settings (all of them are listed), or `resume` of a different run.
+        DataError: The dev rows have labels that no training row has.
+        ModelError: The saved state is damaged.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
     name = task.task if task.task != AUTO else train.task
@@ -64,7 +66,7 @@ def finetune(
     task = kind.resolve_settings(task, train)
     limit = base.checkpoint.config.max_positions
     settings = replace(settings, max_length=settings.max_length or min(kind.max_length, limit))
-    check_settings(base, settings, dev_is_given=dev is not None, where=where)
+    check_settings(base, settings, dev_is_given=dev is not None, where=run.where)
     identity = {
         "stage": STAGE,
         "settings": asdict(settings),
@@ -74,54 +76,82 @@ def finetune(
         "dev": describe_data(dev),
     }
     train, dev = choose_rows(train, dev, settings)
-    base, keep_head = _prepared(base, kind, train, task)
-    labels = base.labels
-    kind.require_known(dev, labels)
-    folder = TrainingFolder(out, identity)
-    if resume:
-        finished = finished_run(out, folder)
+    base, keep_head = _with_task(base, kind, train, task)
+    kind.require_known(dev, base.labels)
+    folder = TrainingFolder(run.out, identity)
+    if run.resume:
+        finished = finished_run(run.out, folder)
         if finished is not None:
-            return FinetuneResult(**result_fields(finished, out))
+            return FinetuneResult(**result_fields(finished, run.out))
+    model = _train(_Job(base, kind, keep_head, train, dev, settings), folder, run)
+    return FinetuneResult(**result_fields(model, run.out))
 
+
+@dataclass(frozen=True)
+class _Job:
+    """Model, data and settings of one training run.
+
+    Attributes:
+        base: The base with the task's labels and options.
+        kind: The task.
+        keep_head: Whether training starts from the base's own head.
+        train: Rows to train on.
+        dev: Rows that select the best epoch.
+        settings: Training hyperparameters.
+    """
+
+    base: TaskModel
+    kind: Task[Any]
+    keep_head: bool
+    train: Dataset
+    dev: Dataset
+    settings: FinetuneSettings
+
+
+def _train(job: _Job, folder: TrainingFolder, run: StageRun) -> TaskModel:
+    """Trains the model, writes its folder and removes the training state."""
     native_noise.load_keras()
     from edgebert.training import fitting
-    from edgebert.training.devices import open_devices, require_same
+    from edgebert.training.agreement import require_same
+    from edgebert.training.strategies import open_devices
 
-    devices = open_devices(where)
+    base, kind, settings = job.base, job.kind, job.settings
+    devices = open_devices(run.where)
     require_same(devices, folder.identity)
     with devices.scope():
-        keras_model = fitting.build_model(base, kind, kind.num_outputs(labels), keep_head, settings)
-        data = encode_split(base, train, base.facts, settings)
-        judge = encode_split(base, dev, base.facts, settings, chooses=True)
-        if not keep_head:
-            kind.start_head(keras_model, data.rows)
-        outcome = fitting.train(
-            keras_model,
-            data.rows,
-            judge,
-            settings,
-            folder,
-            progress or silent,
-            "fine-tune",
-            resume,
+        outputs = kind.num_outputs(base.labels)
+        keras_model = fitting.build_model(base, kind, outputs, job.keep_head, settings)
+        rows = encode_split(base, job.train, settings).rows
+        evaluator = encode_split(base, job.dev, settings, chooses=True)
+        if not job.keep_head:
+            kind.start_head(keras_model, rows)
+        training = fitting.Training(
+            rows=rows,
+            evaluator=evaluator,
+            settings=settings,
+            folder=folder,
+            stage="fine-tune",
+            progress=run.progress,
             devices=devices,
         )
-        decoding = judge.chosen_decoding(outcome.outputs, settings.batch_size, settings.max_length)
-        entry = history_entry(identity, train, dev, outcome.metrics, outcome, devices.replicas)
-        model = base.updated(keras_model, labels, entry, max_length=settings.max_length)
+        outcome = fitting.train(keras_model, training, resume=run.resume)
+        decoding = evaluator.choose_thresholds(
+            outcome.outputs, settings.batch_size, settings.max_length
+        )
+        entry = history_entry(
+            folder.identity, job.train, job.dev, outcome.metrics, outcome, devices.replicas
+        )
+        model = base.updated(keras_model, base.labels, entry, max_length=settings.max_length)
         checkpoint, decoding = kind.finalize(model.checkpoint, decoding)
         model = replace(model, checkpoint=checkpoint, decoding=decoding)
-    if devices.worker == 0:
-        model.save(out)
-        folder.remove()
-    devices.exchange("done")
-    return FinetuneResult(**result_fields(model, out))
+    save_result(model, run.out, folder, devices)
+    return model
 
 
-def _prepared(
+def _with_task(
     base: TaskModel, kind: Task[Any], train: Dataset, task: TaskSettings
 ) -> tuple[TaskModel, bool]:
-    """The base with the task's settings and labels, and whether it keeps its head."""
+    """Gives the base the task's options and labels; also returns whether it keeps its head."""
     checkpoint = kind.prepare_checkpoint(base.checkpoint, task)
     labels = kind.label_names(train)
     has_head = base.checkpoint.head == checkpoint.head == kind.head

@@ -14,6 +14,7 @@ from edgebert.cli.finetune_command import (
 )
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
 from edgebert.settings import DataSettings, DeviceSettings, DistillSettings, FinetuneSettings
+from edgebert.training.stage_run import StageRun
 
 
 @click.command()
@@ -76,7 +77,12 @@ def distill(
     student_model = open_model(student) if Path(student).is_dir() else make_student(opened, student)
     with training_progress(out) as progress:
         result = run_distill(
-            opened, student_model, train, dev, settings, out, resume, progress, where
+            opened,
+            student_model,
+            train,
+            dev,
+            settings,
+            StageRun(out, resume=resume, progress=progress, where=where),
         )
     if is_worker(where, out):
         return

@@ -20,6 +20,7 @@ from edgebert.cli.options import (
     training_options,
 )
 from edgebert.settings import DataSettings, DeviceSettings, FinetuneSettings, TaskSettings
+from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
     from edgebert.evaluation.predictors import Evaluation
@@ -83,7 +84,14 @@ def finetune(
     if test is not None:
         kind.require_known(test, kind.label_names(train))
     with training_progress(out) as progress:
-        result = run_finetune(opened, train, dev, settings, out, resume, progress, task, where)
+        result = run_finetune(
+            opened,
+            train,
+            dev,
+            settings,
+            StageRun(out, resume=resume, progress=progress, where=where),
+            task=task,
+        )
     if is_worker(where, out):
         return
     tested = None if test is None else evaluate(KerasPredictor(result.model), test, str(out))

@@ -11,6 +11,7 @@ import click
 from edgebert.cli.finetune_command import print_epochs, print_test, training_progress
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
 from edgebert.settings import DataSettings, PruneSettings, StructureSettings, VocabularySettings
+from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
     from edgebert.data.datasets import Dataset
@@ -145,7 +146,7 @@ def _prune_structure(
     resume: bool,
     as_json: bool,
 ) -> None:
-    from edgebert.pruning.recovery import prune_with_recovery
+    from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
 
     (path, opened), (train, dev, test, corpus) = model, data
     structure, vocabulary, recovery = settings
@@ -154,14 +155,14 @@ def _prune_structure(
             opened,
             train,
             dev,
-            structure,
-            recovery,
-            out,
-            teacher,
-            corpus,
-            vocabulary,
-            resume,
-            progress,
+            StructuredPruning(
+                structure=structure,
+                recovery=recovery,
+                teacher=teacher,
+                corpus=corpus,
+                vocabulary=vocabulary,
+            ),
+            StageRun(out, resume=resume, progress=progress),
         )
     before, after = _tested(test, (opened, path), (result.model, out))
     if as_json:
@@ -269,7 +270,9 @@ def _prune_weights(
     from edgebert.pruning import prune as run_prune
 
     with training_progress(out) as progress:
-        result = run_prune(opened, train, dev, settings, out, resume, progress)
+        result = run_prune(
+            opened, train, dev, settings, StageRun(out, resume=resume, progress=progress)
+        )
     before, after = _tested(test, (opened, path), (result.model, out))
     if as_json:
         print_json(

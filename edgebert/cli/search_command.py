@@ -10,6 +10,7 @@ import click
 
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
 from edgebert.settings import DataSettings, FinetuneSettings, SearchSettings
+from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
     from edgebert.search.result import Candidate, SearchResult
@@ -64,7 +65,14 @@ def search(
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
     try:
         with terminal_progress() as progress:
-            result = run_search(opened, train, dev, settings, out, test, resume, progress)
+            result = run_search(
+                opened,
+                train,
+                dev,
+                settings,
+                StageRun(out, resume=resume, progress=progress),
+                test=test,
+            )
     except KeyboardInterrupt:
         click.echo(
             "Stopped. Finished trials are kept. Next: run the same command with --resume.", err=True

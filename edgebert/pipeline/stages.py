@@ -25,6 +25,7 @@ from edgebert.settings import (
     VocabularySettings,
 )
 from edgebert.system.storage import atomic_write
+from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model
 
 PROFILED_TEXTS = 64
@@ -50,9 +51,7 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
         session.train,
         session.dev,
         session.finetune_settings,
-        folder,
-        resume=resume,
-        progress=session.progress,
+        StageRun(folder, resume=resume, progress=session.progress),
         task=session.task_settings,
     )
     session.forget(FINETUNED)
@@ -100,9 +99,7 @@ def _prune_weights(session: Session, folder: Path, resume: bool) -> dict[str, An
         session.train,
         session.dev,
         session.config.prune,
-        folder,
-        resume=resume,
-        progress=session.progress,
+        StageRun(folder, resume=resume, progress=session.progress),
     )
     return {
         "zeros": share_text(result.sparsity),
@@ -114,20 +111,20 @@ def _prune_weights(session: Session, folder: Path, resume: bool) -> dict[str, An
 
 def _prune_structure(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
     """Removes layers, heads, neurons and vocabulary rows. Distillation recovers the accuracy."""
-    from edgebert.pruning.recovery import prune_with_recovery
+    from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
 
     vocabulary = session.config.vocabulary
     result = prune_with_recovery(
         session.model(_unpruned(session)),
         session.train,
         session.dev,
-        session.config.structure or StructureSettings(),
-        PruneSettings(epochs=0),
-        folder,
-        corpus=None if vocabulary is None else session.train,
-        vocabulary=vocabulary or VocabularySettings(),
-        resume=resume,
-        progress=session.progress,
+        StructuredPruning(
+            structure=session.config.structure or StructureSettings(),
+            recovery=PruneSettings(epochs=0),
+            corpus=None if vocabulary is None else session.train,
+            vocabulary=vocabulary or VocabularySettings(),
+        ),
+        StageRun(folder, resume=resume, progress=session.progress),
     )
     facts = {
         "operations left": share_text(result.structure["operations_left"]),
@@ -167,9 +164,7 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
         session.train,
         session.dev,
         plan.settings,
-        folder,
-        resume=resume,
-        progress=session.progress,
+        StageRun(folder, resume=resume, progress=session.progress),
     )
     session.forget(DISTILLED)
     return {

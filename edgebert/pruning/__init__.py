@@ -1,10 +1,16 @@
-"""Pruning: what a classifier needs least goes.
+"""Pruning: removes the weights, heads, neurons, layers and tokens that a model needs least.
 
-Single weights become zeros: which (`masks`), when (`schedules`), what keeps them so (`callback`);
-`magnitude` is the stage. Heads, neurons and layers go at the least price for their latency:
-`curvature` is measured, `surgeon` prices, `latency_table` says what they cost, `budget` picks,
-`layers` ranks layers, `structured` does it without training. Tokens go by `vocabulary`, which
-`token_choice` chooses. `recovery` is the stage of all these, with training after them.
+Magnitude pruning (`magnitude`) sets single weights to zero. `masks` selects them, `schedules` says
+when, and `callback` keeps them at zero during training.
+
+Structured pruning (`structured`) removes attention heads, neurons and layers without training.
+`curvature` measures second-order statistics of the loss, `surgeon` turns them into the loss
+increase of each removal, `latency_table` gives the latency of each width, `budget` selects the
+widths, and `layers` selects the layers.
+
+Vocabulary trimming (`vocabulary`) removes tokens, which `token_choice` selects.
+
+`recovery` is the stage that trims, prunes and then trains.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Picks one choice of each group so that all together are within a budget at the least price."""
+"""The multiple-choice knapsack: one choice per group, least loss increase within a budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgebert.errors import UsageError
 
 RESOLUTION = 4000
-"""Parts that a budget is divided into."""
+"""Number of equal parts into which a budget is divided."""
 
 
 @dataclass(frozen=True)
@@ -19,36 +19,42 @@ class Group:
     """The choices of one sublayer.
 
     Attributes:
-        removed: heads or neurons that go: int64 `[choices]`, ascending from 0.
-        prices: what the loss rises by: float64 `[choices]`.
-        costs: what is left costs, in any unit: float64 `[choices]`.
+        removed: Number of removed heads or neurons, int64 `[choices]`, ascending from 0.
+        loss_increases: Increase of the loss, float64 `[choices]`.
+        costs: Cost of the remaining ones (latency, or their number), float64 `[choices]`.
     """
 
     removed: npt.NDArray[np.int64]
-    prices: npt.NDArray[np.float64]
+    loss_increases: npt.NDArray[np.float64]
     costs: npt.NDArray[np.float64]
 
 
-def cheapest(groups: Sequence[Group], budget: float) -> list[int]:
-    """The multiple-choice knapsack, by dynamic programming over `RESOLUTION` parts of the budget.
+def choose_widths(groups: Sequence[Group], budget: float) -> list[int]:
+    """Solves the multiple-choice knapsack by dynamic programming.
 
-    Costs are rounded up to whole parts, so the budget holds; what is chosen is the best one for
-    costs so rounded.
+    The budget is divided into `RESOLUTION` parts. Costs are rounded up to whole parts, so the
+    budget always holds, and the solution is optimal for the rounded costs.
+
+    Example with 3 parts. Group A: 2 parts with loss increase 0, or 0 parts with 5. Group B: 2 parts
+    with 0, or 0 parts with 1. `best[p]` is the least increase with at most p parts: [5, 5, 0, 0]
+    after A, and [6, 6, 1, 1] after B. The minimum is 1, first reached at p = 2. The choices are
+    read backwards: at p = 2 group B has its second choice, which uses 0 parts, so A is read at
+    p = 2 as well, where it has its first choice.
 
     Args:
-        groups: at least one choice each.
-        budget: the largest sum of costs.
+        groups: The groups, with at least one choice each.
+        budget: Largest sum of costs.
 
     Returns:
-        the number of the choice of each group.
+        The number of the choice of each group.
 
     Raises:
-        UsageError: even the cheapest choices cost more than the budget.
+        UsageError: The smallest possible sum of costs is above the budget.
     """
     least = sum(float(group.costs.min()) for group in groups)
     if least > budget * (1 + 1e-9):
         raise UsageError(f"Expected a budget of at least {least:g}. Received: {budget:g}.")
-    # What the least choices cost is spent in any case: the parts divide what is left.
+    # The smallest cost of each group is always spent; the parts divide the rest of the budget.
     unit = max(budget - least, 1e-12) / RESOLUTION
     best = np.zeros(RESOLUTION + 1)
     choices = []
@@ -58,7 +64,9 @@ def cheapest(groups: Sequence[Group], budget: float) -> list[int]:
         for number, cost in enumerate(parts):
             if cost <= RESOLUTION:
                 shift = int(cost)
-                options[number, shift:] = best[: RESOLUTION + 1 - shift] + group.prices[number]
+                options[number, shift:] = (
+                    best[: RESOLUTION + 1 - shift] + group.loss_increases[number]
+                )
         choices.append((options.argmin(axis=0), parts))
         best = options.min(axis=0)
     place = int(best.argmin())

@@ -1,9 +1,19 @@
-"""How much the loss minds what a sublayer adds: second-order statistics over calibration text.
+"""Measures the curvature of the loss at the output kernels of sublayers, on calibration text.
 
-The Fisher information of an output kernel, in Kronecker-factored form (Martens and Grosse 2015;
-van der Ouderaa et al. 2023, "The LLM Surgeon", for structured pruning): the second moment of what
-the kernel reads, and that of the loss' gradient at what it gives. The gates that Kwon et al. 2022
-put on heads and neurons are the case in which the rest of the kernel may not make up for a loss.
+The curvature is the Fisher information of a kernel in Kronecker-factored form (Martens and Grosse
+2015; van der Ouderaa et al. 2023, "The LLM Surgeon", for structured pruning). It has two factors:
+the second moment of the kernel's inputs, and that of the loss gradient at its outputs.
+
+Example: a kernel with 2 inputs and 1 output, and one text of two tokens with the inputs [1, 0] and
+[2, 1] and the gradients 0.5 and -1. With a 1 appended for the bias, the sum of `a a^T` is
+
+    [[5, 2, 3], [2, 1, 1], [3, 1, 2]]
+
+Its last entry counts the 2 tokens, so the mean is the sum divided by it. The sum of `g g^T` is
+0.5^2 + 1^2 = 1.25, which is divided by the number of texts.
+
+The gates that Kwon et al. 2022 put on heads and neurons are a special case, in which the remaining
+weights of the kernel stay as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +30,7 @@ from edgebert.pruning.surgeon import SUBLAYERS, Curvature
 from edgebert.system.progress import Progress
 from edgebert.training import fitting
 from edgebert.training.batches import sorted_batches
-from edgebert.training.heads import Head, drawn_loss, kind_of
+from edgebert.training.heads import Head, kind_of, sampled_loss
 from edgebert.training.packed_encoder import Taps
 
 
@@ -32,18 +42,18 @@ def measure_curvature(
     batch_size: int = 32,
     seed: int = 0,
 ) -> dict[str, Curvature]:
-    """The curvature of output kernels, by neutral name without `.kernel`.
+    """Measures the curvature of output kernels, by neutral name without `.kernel`.
 
-    The loss is that of something drawn from what the model itself says: of a label, of each token's
-    tag, of the places of a span. So no labels are needed: see `heads.drawn_loss`.
+    The targets of the loss are sampled from the model's own outputs, so no labels are needed (see
+    `heads.sampled_loss`).
 
     Args:
-        model: with a head; sublayers that are pruned whole are left out.
-        rows: calibration text.
-        progress: told after every batch.
-        parts: which of `SUBLAYERS` are looked at.
-        batch_size: texts at once.
-        seed: of what is drawn.
+        model: A model with a head. Sublayers that are pruned entirely are left out.
+        rows: Calibration text.
+        progress: Called after every batch.
+        parts: Kernels to measure, out of `SUBLAYERS`.
+        batch_size: Texts per batch.
+        seed: Seed of the sampled targets.
     """
     net = fitting.build_frozen(model)
     encoder, head, kind = net.get_layer("packed_encoder"), Head(net), kind_of(model.checkpoint)
@@ -58,7 +68,7 @@ def measure_curvature(
         with tf.GradientTape() as tape:
             mask = inputs["padding_mask"]
             outputs = head(encoder.encode(inputs, False, taps), mask)
-            loss = drawn_loss(kind, outputs, mask, tf.stack([seed, step]))
+            loss = sampled_loss(kind, outputs, mask, tf.stack([seed, step]))
         alive = [name for name in names if name in taps.values]
         gradients = tape.gradient(loss, [taps.values[name] for name in alive])
         tokens = tf.reduce_sum(inputs["padding_mask"])
@@ -83,12 +93,15 @@ def measure_curvature(
     }
 
 
-def _moments(reads: Any, gradient: Any, tokens: Any) -> tuple[Any, Any]:
-    """Sums over the real rows; padding stands at the end of packed rows, with no gradient."""
-    count = tf.minimum(tokens, tf.shape(reads)[0])
-    reads = reads[:count]
-    reads = tf.concat([reads, tf.ones([count, 1])], 1)
+def _moments(inputs: Any, gradient: Any, tokens: Any) -> tuple[Any, Any]:
+    """The sums of `a a^T` and `g g^T` over the tokens of a batch.
+
+    Packed rows have their padding at the end. A last layer that is computed for [CLS] only has
+    fewer rows than tokens and no padding. The gradient of padding is zero.
+    """
+    count = tf.minimum(tokens, tf.shape(inputs)[0])
+    inputs = tf.concat([inputs[:count], tf.ones([count, 1])], 1)
     return (
-        tf.matmul(reads, reads, transpose_a=True),
+        tf.matmul(inputs, inputs, transpose_a=True),
         tf.matmul(gradient, gradient, transpose_a=True),
     )

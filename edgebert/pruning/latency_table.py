@@ -1,8 +1,8 @@
-"""What heads and neurons cost: a table of latencies, measured on the runtime that will run them.
+"""The latency of attention heads and neurons, measured on the runtime that will run the model.
 
-Latency, not the number of operations, is what a phone's user waits for: kernels have fixed costs,
-and the last layer of a classifier of texts runs for [CLS] alone. A table is measured on this
-machine's CPU, or read from JSON that was measured elsewhere.
+Structured pruning aims at latency and not at operation counts: kernels have fixed costs, and the
+last layer of a text classifier runs for [CLS] only. A table is measured on this machine's CPU, or
+read from a JSON file that was measured on another device.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import open_runtime
 
 FORMAT = 1
+ROUNDS = 25
+_VOCABULARY = 64
+_PRECISION = Precision()
+_THREADS = 1
 _TABLE = JsonFormat(
     "a latency table, `structure.latency_table` of the output of `edgebert prune "
     "--target-speedup ... --json` on the target",
@@ -40,8 +44,6 @@ _TABLE = JsonFormat(
     ModelError,
     versions=(FORMAT,),
 )
-ROUNDS = 25
-_VOCABULARY = 64
 _HEAD_SHARES = (0, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 3 / 4, 1)
 _NEURON_SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 Curve = tuple[tuple[int, float], ...]
@@ -49,18 +51,22 @@ Curve = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True)
 class LatencyTable:
-    """Milliseconds by width.
+    """Latencies in milliseconds by layer width.
+
+    The latency of a model is the sum of its parts. Example with 2 layers: base_ms 0.3,
+    empty_layer_ms 0.1, a first layer of 4 heads (0.2) and 64 neurons (0.4), and a last layer of 2
+    heads (0.05) and no neurons (0): 0.3 + 0.1 + 0.2 + 0.4 + 0.05 + 0 = 1.05 ms.
 
     Attributes:
-        device: where it was measured.
-        recipe: of the weights.
-        tokens: length of the texts.
-        base_ms: of a model whose one layer is empty: embeddings, norms and head.
-        empty_layer_ms: of every further layer without heads and neurons.
+        device: The device that was measured.
+        recipe: Precision of the kernels.
+        tokens: Length of the texts, in tokens.
+        base_ms: A model with one layer without heads and neurons: embeddings, norms and head.
+        empty_layer_ms: Each further layer without heads and neurons.
         attention: (heads, ms) of a layer's attention, ascending.
-        feed_forward: (neurons, ms) of a layer's feed-forward.
-        last_attention: the same for the last layer, which may run for [CLS] alone.
-        last_feed_forward: the same.
+        feed_forward: (neurons, ms) of a layer's feed-forward, ascending.
+        last_attention: The same for the last layer, which may run for [CLS] only.
+        last_feed_forward: The same for the last layer.
     """
 
     device: str
@@ -74,15 +80,15 @@ class LatencyTable:
     last_feed_forward: Curve
 
     def attention_ms(self, heads: npt.ArrayLike, last: bool) -> npt.NDArray[np.float64]:
-        """Milliseconds of attention with so many heads."""
+        """Latency of attention by its number of heads, interpolated."""
         return _interpolated(self.last_attention if last else self.attention, heads)
 
     def feed_forward_ms(self, neurons: npt.ArrayLike, last: bool) -> npt.NDArray[np.float64]:
-        """Milliseconds of a feed-forward with so many neurons."""
+        """Latency of a feed-forward by its number of neurons, interpolated."""
         return _interpolated(self.last_feed_forward if last else self.feed_forward, neurons)
 
     def model_ms(self, widths: Sequence[LayerWidth]) -> float:
-        """Milliseconds of a whole model."""
+        """Latency of a model with these layer widths."""
         last = len(widths) - 1
         return (
             self.base_ms
@@ -101,10 +107,10 @@ class LatencyTable:
 
 
 def read_latency_table(path: Path | str) -> LatencyTable:
-    """Reads what `LatencyTable.to_dict` gave, as JSON.
+    """Reads a JSON file with the content of `LatencyTable.to_dict`.
 
     Raises:
-        ModelError: the file is no such table.
+        ModelError: The file is not a latency table.
     """
     try:
         content = _TABLE.read(Path(path))
@@ -125,36 +131,36 @@ def read_latency_table(path: Path | str) -> LatencyTable:
 def measure_latency_table(
     config: BertConfig,
     tokens: int,
-    precision: Precision = Precision(),
-    threads: int = 1,
+    *,
+    every_token: bool = False,
     rounds: int = ROUNDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    every_token: bool = False,
 ) -> LatencyTable:
-    """Times models of one and of three layers over a grid of widths, all in turn.
+    """Measures models of one and of three layers over a grid of widths, with one thread.
+
+    The models of a round run in turn. From the two depths of a width follow the latency of the last
+    layer, which one layer is, and of the other layers: with 0.5 ms for one layer and 0.9 ms for
+    three, each of the two further layers takes (0.9 - 0.5) / 2 = 0.2 ms.
 
     Args:
-        config: of the model that is to be pruned.
-        tokens: length of the texts.
-        precision: of the weights.
-        threads: of the runtime.
-        rounds: how often each is timed; medians are kept.
-        progress: told after every round.
-        every_token: whether the head reads every token, not [CLS] alone.
+        config: Shape of the model that will be pruned.
+        tokens: Length of the texts, in tokens.
+        every_token: Whether the head reads every token, and not [CLS] only.
+        rounds: Number of measurements of each model; the table holds their medians.
+        progress: Called after every round.
     """
     head = TOKEN_CLASSIFIER if every_token else CLASSIFIER
     heads = _grid(config.num_heads, _HEAD_SHARES)
     neurons = _grid(config.intermediate_size, _NEURON_SHARES)
     widths = [LayerWidth(h, 0) for h in heads] + [LayerWidth(0, n) for n in neurons[1:]]
     with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
-        calls = {
-            (width, layers): _call(
-                config, head, width, layers, tokens, precision, threads, Path(folder)
-            )
-            for width in widths
-            for layers in (1, 3)
-        }
-        times = _in_turn(calls, rounds, progress)
+        calls = {}
+        for width in widths:
+            for layers in (1, 3):
+                checkpoint = _random_checkpoint(replace(config, num_layers=layers), head, width)
+                path = Path(folder) / f"{layers}_{width.heads}_{width.neurons}.tflite"
+                calls[width, layers] = _inference_call(checkpoint, tokens, path)
+        times = _measure_in_turn(calls, rounds, progress)
     empty = LayerWidth(0, 0)
     base = times[empty, 1]
     empty_layer = max((times[empty, 3] - base) / 2, 0.0)
@@ -166,6 +172,7 @@ def measure_latency_table(
             else (times[point, 3] - times[point, 1]) / 2 - empty_layer
             for point in points
         ]
+        # Noise can make a wider layer faster than a narrower one: the curve never falls.
         rising = np.maximum.accumulate(np.maximum(values, 0.0))
         return tuple(
             (int(getattr(point, attribute)), float(ms))
@@ -174,8 +181,8 @@ def measure_latency_table(
 
     by_heads, by_neurons = widths[: len(heads)], [empty, *widths[len(heads) :]]
     return LatencyTable(
-        device=f"{platform.machine()} CPU, {threads} thread(s)",
-        recipe=precision.kernels,
+        device=f"{platform.machine()} CPU, {_THREADS} thread(s)",
+        recipe=_PRECISION.kernels,
         tokens=tokens,
         base_ms=base,
         empty_layer_ms=empty_layer,
@@ -186,8 +193,8 @@ def measure_latency_table(
     )
 
 
-def _grid(most: int, shares: Sequence[float]) -> list[int]:
-    return sorted({round(share * most) for share in shares})
+def _grid(largest: int, shares: Sequence[float]) -> list[int]:
+    return sorted({round(share * largest) for share in shares})
 
 
 def _interpolated(curve: Curve, at: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -195,33 +202,23 @@ def _interpolated(curve: Curve, at: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(np.interp(np.asarray(at, float), widths, milliseconds))
 
 
-def _call(
-    config: BertConfig,
-    head: str,
-    width: LayerWidth,
-    layers: int,
-    tokens: int,
-    precision: Precision,
-    threads: int,
-    folder: Path,
-) -> Callable[[], Any]:
-    checkpoint = _random_checkpoint(replace(config, num_layers=layers), head, width)
-    graph = build_inference_graph(checkpoint, [tokens], precision, LOGITS)
-    path = folder / f"{layers}_{width.heads}_{width.neurons}.tflite"
+def _inference_call(checkpoint: Checkpoint, tokens: int, path: Path) -> Callable[[], Any]:
+    """Writes a model to a `.tflite` file and returns a function that runs it once."""
+    graph = build_inference_graph(checkpoint, [tokens], _PRECISION, LOGITS)
     path.write_bytes(graph.finish())
-    runtime = open_runtime(path, threads, fixed_lengths=True)
+    runtime = open_runtime(path, _THREADS, fixed_lengths=True)
     run = runtime.signature(signature_key(tokens))
     ones = np.ones((1, tokens), np.int32)
     inputs = {"token_ids": ones, "padding_mask": ones, "segment_ids": np.zeros_like(ones)}
 
-    def call(owner: Any = runtime) -> Any:
+    def call(owner: Any = runtime) -> Any:  # keeps the runtime alive
         return run(inputs)
 
     return call
 
 
 def _random_checkpoint(config: BertConfig, head: str, width: LayerWidth) -> Checkpoint:
-    """A model of these widths; latency does not depend on the weights' values."""
+    """A model of this width with random weights: latency does not depend on their values."""
     rng = np.random.default_rng(0)
     config = replace(config, vocab_size=_VOCABULARY)
     rows = width.heads * config.head_size
@@ -239,9 +236,13 @@ def _random_checkpoint(config: BertConfig, head: str, width: LayerWidth) -> Chec
     return Checkpoint(config, weights, ("no", "yes"))
 
 
-def _in_turn(
+def _measure_in_turn(
     calls: dict[Any, Callable[[], Any]], rounds: int, progress: Callable[[int, int], None]
 ) -> dict[Any, float]:
+    """The median latency of each call in milliseconds. Each round runs all of them once.
+
+    The first call after another model is not timed, since its data is not in the cache.
+    """
     seconds: dict[Any, list[float]] = {key: [] for key in calls}
     for number in range(rounds):
         for key, call in calls.items():

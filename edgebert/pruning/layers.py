@@ -1,4 +1,4 @@
-"""Layer dropping: which layers of a BERT stay (Sajjad et al. 2023)."""
+"""Layer dropping: selects the layers of a BERT to keep (Sajjad et al. 2023)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ CHOICES = ("importance", "first", "last", "alternate")
 
 
 def choose_layers(model: TaskModel, count: int, choice: str, rows: EncodedRows) -> tuple[int, ...]:
-    """The numbers of the layers that stay, ascending.
+    """Selects the layers to keep and returns their numbers, ascending.
 
     Args:
-        model: with more layers than `count`.
-        count: how many stay.
-        choice: `first` and `last` layers; `alternate`: evenly spread, the last one among them;
-            `importance`: those that change the hidden states most.
-        rows: calibration text, for `importance`.
+        model: The model to prune.
+        count: Number of layers to keep.
+        choice: `first` or `last` layers; `alternate`: evenly spread, the last one included;
+            `importance`: the layers that change the hidden states most.
+        rows: Calibration text, for `importance`.
 
     Raises:
-        UsageError: an unknown choice or count.
+        UsageError: An unknown choice, or a count out of range.
     """
     total = model.checkpoint.config.num_layers
     if choice not in CHOICES or not 1 <= count <= total:
@@ -47,11 +47,16 @@ def choose_layers(model: TaskModel, count: int, choice: str, rows: EncodedRows) 
 
 
 def layer_influence(model: TaskModel, rows: EncodedRows, batch_size: int = 32) -> np.ndarray:
-    """Block influence (Men et al. 2024, "ShortGPT"): 1 - cosine of what goes in and what comes out.
+    """Block influence (Men et al. 2024, "ShortGPT"): 1 - cosine of a layer's input and output.
+
+    Args:
+        model: The model to measure.
+        rows: Calibration text.
+        batch_size: Texts per batch.
 
     Returns:
-        float64 `[layers]`: the mean over all tokens, but over the [CLS] rows for a last layer of
-        which nothing else is read.
+        float64 `[layers]`: the mean over all tokens. For a last layer of which only [CLS] is read,
+        the mean over the [CLS] rows.
     """
     native_noise.load_keras()
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""The pruning stage: small weights become zeros, and training recovers what that costs."""
+"""Magnitude pruning: sets the smallest weights to zero, with recovery training."""
 
 from __future__ import annotations
 
@@ -29,15 +29,14 @@ from edgebert.pruning.masks import (
 )
 from edgebert.settings import FinetuneSettings, PruneSettings
 from edgebert.system import native_noise
-from edgebert.system.progress import Progress, silent
 from edgebert.tasks.examples import task_with_answers
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
+from edgebert.training.stage_run import StageRun
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
 if TYPE_CHECKING:
     from edgebert.tasks.task import Task
-    from edgebert.training.evaluator import EncodedSplit
 
 STAGE = "prune"
 _GZIP_LEVEL = 6
@@ -45,7 +44,13 @@ _GZIP_LEVEL = 6
 
 @dataclass(frozen=True)
 class LayerSparsity:
-    """One row of the report: a kernel or table that masks may be put on."""
+    """The sparsity of one kernel or embedding table.
+
+    Attributes:
+        name: Neutral name of the array.
+        shape: Shape of the array.
+        sparsity: Share of zeros, from 0 to 1.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -54,14 +59,14 @@ class LayerSparsity:
 
 @dataclass(frozen=True)
 class PruneResult(TrainingResult):
-    """What pruning made: the model has the weights of the best epoch at the final sparsity.
+    """The pruned model, with the weights of the best epoch at the final sparsity.
 
     Attributes:
-        sparsity: share of zeros among the arrays that were pruned.
-        layers: each of them.
-        kernel_gzip_bytes_before: all kernels of the model, int8 rows, gzip'd: what of them an app
-            store ships.
-        kernel_gzip_bytes_after: the same after pruning.
+        sparsity: Share of zeros over all pruned arrays.
+        layers: Sparsity of each pruned array.
+        kernel_gzip_bytes_before: Size of all kernels as gzip'd int8 rows before pruning, which is
+            what they add to the download of an app.
+        kernel_gzip_bytes_after: The same after pruning.
     """
 
     sparsity: float
@@ -75,32 +80,31 @@ def prune(
     train: Dataset,
     dev: Dataset | None,
     settings: PruneSettings,
-    out: Path | str,
-    resume: bool = False,
-    progress: Progress | None = None,
+    run: StageRun,
 ) -> PruneResult:
-    """Prunes a classifier and writes the folder.
+    """Prunes single weights of a model and writes the model folder.
 
     Epochs that end before the final sparsity is reached can't be the best one. With `epochs=0` the
-    final masks are put on once and nothing is trained.
+    final masks are applied once and nothing is trained.
 
     Args:
-        model: a classifier.
-        train: rows of the recovery training, with labels that the model knows.
-        dev: what the best epoch is chosen by; None splits a tenth off the training rows.
-        settings: method, schedule and recovery.
-        out: the folder to write. The state of an unfinished run is in its `.training/`.
-        resume: goes on where an interrupted run stopped; a finished run returns at once.
-        progress: told after every step.
+        model: A model with a task.
+        train: Rows of the recovery training, with labels that the model knows.
+        dev: Rows that select the best epoch; None splits a tenth off the training rows.
+        settings: Method, schedule and recovery training.
+        run: Output folder, resuming and progress. This stage runs on one device.
+
+    Returns:
+        The model with the weights of its best epoch, and its sparsity.
 
     Raises:
-        UsageError: settings make no sense, the model is no classifier, or the run to resume is
-            another one.
-        DataError: labels that the model does not know.
-        ModelError: the saved state is damaged.
+        UsageError: Invalid settings, a bare encoder, or `resume` of a different run.
+        DataError: The data has labels that the model does not know.
+        ModelError: The saved state is damaged.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
-    recipe = _recipe(model, settings)
+    run.require_one_device()
+    recipe = recovery_settings(model, settings)
     _check(model, settings, recipe, dev_is_given=dev is not None)
     identity = {
         "stage": STAGE,
@@ -109,26 +113,36 @@ def prune(
         "train": describe_data(train),
         "dev": describe_data(dev),
     }
-    folder = TrainingFolder(out, identity)
-    if resume:
-        finished = finished_run(out, folder)
+    folder = TrainingFolder(run.out, identity)
+    if run.resume:
+        finished = finished_run(run.out, folder)
         if finished is not None:
-            return _result(finished, out)
+            return _result(finished, run.out)
     train, dev = choose_rows(train, dev, recipe)
-    job = _Job(model, train, dev, settings, recipe, folder, resume, progress or silent)
+    job = _Job(model, train, dev, settings, recipe, folder, run)
     for part in (train, dev):
         job.task.require_known(part, model.labels)
     pruned, entry = _recover(job) if settings.epochs else _mask_once(job)
     entry |= _report(model.checkpoint, pruned.checkpoint, settings)
     pruned = replace(pruned, history=(*model.history, entry))
-    pruned.save(out)
+    pruned.save(run.out)
     folder.remove()
-    return _result(pruned, out)
+    return _result(pruned, run.out)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One call of `prune`, with the rows chosen."""
+    """One call of `prune`.
+
+    Attributes:
+        model: The model to prune.
+        train: Rows to train on.
+        dev: Rows that select the best epoch.
+        settings: Method, schedule and recovery training.
+        recipe: The recovery training as fine-tuning settings.
+        folder: The training state.
+        run: Output folder, resuming and progress.
+    """
 
     model: TaskModel
     train: Dataset
@@ -136,27 +150,21 @@ class _Job:
     settings: PruneSettings
     recipe: FinetuneSettings
     folder: TrainingFolder
-    resume: bool
-    progress: Progress
+    run: StageRun
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What masks are put on."""
+        """Neutral names of the arrays to prune."""
         return _names(self.model.checkpoint, self.settings)
 
     @property
     def task(self) -> Task[Any]:
-        """What the model does."""
+        """The model's task."""
         return self.model.task
 
-    def split(self, data: Dataset) -> EncodedSplit:
-        """One part, encoded."""
-        model = self.model
-        return encode_split(model, data, model.facts, self.recipe)
 
-
-def _recipe(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:
-    """The recovery training: fine-tuning's defaults where pruning has no setting."""
+def recovery_settings(model: TaskModel, settings: PruneSettings) -> FinetuneSettings:
+    """The recovery training as fine-tuning settings; the rest are fine-tuning's defaults."""
     return FinetuneSettings(
         epochs=max(1, settings.epochs),
         batch_size=settings.batch_size,
@@ -192,46 +200,46 @@ def _names(checkpoint: Checkpoint, settings: PruneSettings) -> tuple[str, ...]:
 
 
 def _mask_once(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
+    """Applies the final masks without training; returns the model and its history entry."""
     weights, share = dict(job.model.checkpoint.weights), schedules.final_sparsity(job.settings)
     make_mask = _mask_maker(job.settings)
     for done, name in enumerate(job.names):
-        job.progress("prune", done, len(job.names), kernel=name)
+        job.run.progress("prune", done, len(job.names), kernel=name)
         weights[name] = np.where(make_mask(weights[name], share), weights[name], np.float32(0))
-    job.progress("prune", len(job.names), len(job.names))
+    job.run.progress("prune", len(job.names), len(job.names))
     pruned = replace(job.model, checkpoint=job.model.checkpoint.with_weights(weights))
     metrics = evaluate(KerasPredictor(pruned), job.dev).metrics
     return pruned, history_entry(job.folder.identity, job.train, job.dev, metrics)
 
 
 def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
+    """Prunes on the schedule while training; returns the model and its history entry."""
     native_noise.load_keras()
     from edgebert.pruning.callback import MaskCallback
     from edgebert.training import fitting
 
-    model, config = job.model, job.model.checkpoint.config
+    model = job.model
     outputs = job.task.num_outputs(model.labels)
     keras_model = fitting.build_model(model, job.task, outputs, True, job.recipe)
     steps = schedules.window(job.settings, fitting.total_steps(len(job.train), job.recipe))
     callback = MaskCallback(
         keras_model,
-        config.num_layers,
-        config.head_size,
+        model.checkpoint.config,
         job.names,
-        _mask_maker(job.settings),
-        schedules.make_schedule(job.settings, steps),
+        make_mask=_mask_maker(job.settings),
+        schedule=schedules.make_schedule(job.settings, steps),
     )
-    outcome = fitting.train(
-        keras_model,
-        job.split(job.train).rows,
-        job.split(job.dev),
-        job.recipe,
-        job.folder,
-        job.progress,
-        "prune",
-        job.resume,
+    training = fitting.Training(
+        rows=encode_split(model, job.train, job.recipe).rows,
+        evaluator=encode_split(model, job.dev, job.recipe),
+        settings=job.recipe,
+        folder=job.folder,
+        stage=STAGE,
+        progress=job.run.progress,
         callbacks=[callback],
-        counts_from_step=steps.end + 1,
+        first_eligible_step=steps.end + 1,
     )
+    outcome = fitting.train(keras_model, training, resume=job.run.resume)
     entry = history_entry(job.folder.identity, job.train, job.dev, outcome.metrics, outcome)
     return model.updated(keras_model, model.labels, entry), entry
 
@@ -250,7 +258,7 @@ def _report(before: Checkpoint, after: Checkpoint, settings: PruneSettings) -> d
 
 
 def kernel_gzip_bytes(checkpoint: Checkpoint) -> int:
-    """The gzip'd size of all kernels and tables in int8 rows, as an export stores them."""
+    """The gzip'd size of all kernels and tables as int8 rows, the way an export stores them."""
     matrices = [array for array in checkpoint.weights.values() if array.ndim == 2]
     values = b"".join(quantize_rows(matrix)[0].tobytes() for matrix in matrices)
     return len(gzip.compress(values, _GZIP_LEVEL, mtime=0))

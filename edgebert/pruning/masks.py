@@ -1,4 +1,4 @@
-"""Masks: which weights stay. Kernels are neutral, `[outputs, inputs]`; no TensorFlow here."""
+"""Masks of kernels: True keeps a weight. Kernels are neutral, `[outputs, inputs]`; NumPy only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgebert.errors import UsageError
 Kernel = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 MakeMask = Callable[[Kernel, float], Mask]
-"""From a kernel and the sparsity of the moment to its mask."""
+"""Computes a mask from a kernel and the current sparsity."""
 
 LARGEST_GROUP = 32
 _PATTERN = re.compile(r"(\d+):(\d+)")
@@ -22,17 +22,18 @@ _HEAD = ("pooler.kernel", "classifier.kernel")
 
 
 def magnitude_mask(kernel: Kernel, sparsity: float) -> Mask:
-    """Keeps the weights with the largest magnitudes (Han et al. 2015); of equal ones the first.
+    """Keeps the weights with the largest magnitudes (Han et al. 2015), of equal ones the first.
 
     Args:
-        kernel: any shape.
-        sparsity: the share of zeros; `round(sparsity * kernel.size)` weights go.
+        kernel: Array of any shape.
+        sparsity: Share of zeros: `round(sparsity * kernel.size)` weights are pruned.
     """
     zeros = round(sparsity * kernel.size)
     if not zeros:
         return np.ones(kernel.shape, np.bool_)
-    # The bits of positive floats are in the order of the floats, and integers are sorted faster.
-    # Zeros from before go first and are left out of the search, which many equal numbers slow down.
+    # The bit patterns of positive floats sort like the floats, and integers sort faster. Weights
+    # that are zero already are pruned first and left out of the search: many equal numbers make the
+    # partition slow.
     magnitudes = np.abs(kernel).ravel().view(np.int32)
     alive = magnitudes[magnitudes > 0]
     more = zeros - (kernel.size - alive.size)
@@ -45,15 +46,18 @@ def magnitude_mask(kernel: Kernel, sparsity: float) -> Mask:
 
 
 def pattern_mask(kernel: Kernel, kept: int, group: int) -> Mask:
-    """Keeps the `kept` largest of every `group` consecutive inputs of each output (N:M).
+    """Keeps the `kept` largest of every `group` consecutive inputs of each output (N:M sparsity).
 
-    NVIDIA's 2:4 is one such pattern (Mishra et al. 2021). Of equal magnitudes the first stays. A
-    last group that is not full keeps `kept`, too.
+    NVIDIA's 2:4 is one such pattern (Mishra et al. 2021). Of equal magnitudes the first stays. An
+    incomplete last group also keeps `kept` weights.
+
+    Example for 2:4: the inputs [0.1, -0.9, 0.4, 0.2] have 3, 0, 1 and 2 larger ones in their group,
+    so the mask is [False, True, True, False].
 
     Args:
         kernel: `[outputs, inputs]`.
-        kept: N.
-        group: M.
+        kept: N, the weights to keep in each group.
+        group: M, the size of a group.
     """
     outputs, inputs = kernel.shape
     missing = -inputs % group
@@ -68,10 +72,10 @@ def pattern_mask(kernel: Kernel, kept: int, group: int) -> Mask:
 
 
 def parse_pattern(pattern: str) -> tuple[int, int]:
-    """`2:4` as 2 and 4.
+    """Parses an N:M pattern: `2:4` gives 2 and 4.
 
     Raises:
-        UsageError: it is no such pattern.
+        UsageError: The text is not an N:M pattern.
     """
     found = _PATTERN.fullmatch(pattern)
     if found is not None:
@@ -87,12 +91,12 @@ def parse_pattern(pattern: str) -> tuple[int, int]:
 def prunable_names(
     names: Iterable[str], include_embeddings: bool, include_head: bool
 ) -> tuple[str, ...]:
-    """The arrays that masks are put on, by neutral name: the kernels of the encoder's layers.
+    """The neutral names of the arrays to prune: the kernels of the encoder's layers.
 
     Args:
-        names: of all arrays of a checkpoint.
-        include_embeddings: the embedding tables too.
-        include_head: the pooler's and the classifier's kernels too.
+        names: Names of all arrays of a checkpoint.
+        include_embeddings: Whether the embedding tables are pruned too.
+        include_head: Whether the kernels of the pooler and the classifier are pruned too.
     """
     extra = (_EMBEDDINGS if include_embeddings else ()) + (_HEAD if include_head else ())
     return tuple(
@@ -103,7 +107,7 @@ def prunable_names(
 
 
 def sparsity_of(arrays: Iterable[np.ndarray]) -> float:
-    """The share of exact zeros in some arrays together."""
+    """The share of exact zeros over all elements of some arrays."""
     zeros, size = 0, 0
     for array in arrays:
         zeros += array.size - int(np.count_nonzero(array))

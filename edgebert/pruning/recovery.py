@@ -1,13 +1,13 @@
-"""Structured pruning as a stage: what goes goes without training, then training recovers the rest.
+"""Structured pruning without training, followed by recovery training.
 
-With a teacher the recovery is distillation, without one it is fine-tuning. Either trains at the
-cost of what is left of the model.
+With a teacher the recovery is distillation; without one it is fine-tuning. Both train at the cost
+of the model's remaining parts.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
 from edgebert.models.task_model import SIDECAR, TaskModel, open_model
+from edgebert.pruning.magnitude import recovery_settings
 from edgebert.pruning.structured import STAGE, check_model, prune_structure
 from edgebert.pruning.vocabulary import STAGE as TRIM
 from edgebert.pruning.vocabulary import trim_vocabulary
@@ -29,24 +30,44 @@ from edgebert.settings import (
     TaskSettings,
     VocabularySettings,
 )
-from edgebert.system.progress import Progress, silent
 from edgebert.tasks.examples import all_input_texts
 from edgebert.training.record import TrainingResult, result_fields, training_facts
+from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model, require_same_run
 
 UNTRAINED = ".untrained"
-"""Folder of the pruned model before its recovery, inside the output folder: a run that is resumed
-goes on from the same weights."""
+"""Folder inside the output folder with the pruned model before its recovery. A resumed run
+continues from the same weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructuredPruning:
+    """What `prune_with_recovery` removes, and how the model recovers.
+
+    Attributes:
+        structure: Layers, heads and neurons to remove.
+        recovery: Epochs (0 trains nothing), batch size, learning rate, rows and seed of the
+            recovery training.
+        teacher: Teacher of the recovery; None recovers by fine-tuning.
+        corpus: Text whose tokens stay in the vocabulary; None trims nothing.
+        vocabulary: How the vocabulary is trimmed.
+    """
+
+    structure: StructureSettings = field(default_factory=StructureSettings)
+    recovery: PruneSettings = field(default_factory=PruneSettings)
+    teacher: TaskModel | None = None
+    corpus: Dataset | None = None
+    vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
 
 
 @dataclass(frozen=True)
 class RecoveryResult(TrainingResult):
-    """What structured pruning and its recovery made.
+    """The pruned model after its recovery.
 
     Attributes:
-        structure: the history's entry of the pruning: widths, operations left, latencies, and as
-            `metrics` those on the dev rows before the recovery.
-        trimmed: the history's entry of the vocabulary's trimming, or None.
+        structure: The history entry of the structured pruning: widths, remaining operations and
+            latencies. Its `metrics` are those on the dev rows before the recovery.
+        trimmed: The history entry of the vocabulary trimming, or None.
     """
 
     structure: dict[str, Any]
@@ -57,37 +78,26 @@ def prune_with_recovery(
     model: TaskModel,
     train: Dataset,
     dev: Dataset | None,
-    structure: StructureSettings,
-    recovery: PruneSettings,
-    out: Path | str,
-    teacher: TaskModel | None = None,
-    corpus: Dataset | None = None,
-    vocabulary: VocabularySettings = VocabularySettings(),
-    resume: bool = False,
-    progress: Progress | None = None,
+    pruning: StructuredPruning,
+    run: StageRun,
 ) -> RecoveryResult:
-    """Trims the vocabulary, drops layers, heads and neurons, recovers, and writes the folder.
+    """Trims the vocabulary, removes layers, heads and neurons, trains, and writes the folder.
 
     Args:
-        model: of any task that `structured.check_model` takes.
-        train: calibration text, and the rows of the recovery.
-        dev: what the best epoch is chosen by; None splits a tenth off the training rows.
-        structure: how much is to go.
-        recovery: epochs (0 trains nothing), batch size, learning rate, rows and seed.
-        out: the folder to write.
-        teacher: distills the recovery from it, where there is one.
-        corpus: text whose tokens stay in the vocabulary; None trims nothing.
-        vocabulary: how it is trimmed.
-        resume: goes on where an interrupted run stopped; a finished run returns at once.
-        progress: told as it goes on.
+        model: A model of any task that `structured.check_model` accepts.
+        train: Calibration text, and the rows of the recovery.
+        dev: Rows that select the best epoch; None splits a tenth off the training rows.
+        pruning: What is removed, and how the model recovers.
+        run: Output folder, resuming and progress. This stage runs on one device.
 
     Raises:
-        UsageError: settings that make no sense, text that is too little, or the run to resume is
-            another one.
-        QualityGateError: no model is as fast as asked.
+        UsageError: Invalid settings, too little text, or `resume` of a different run.
+        QualityGateError: No model reaches the target speedup.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
-    tell, out = progress or silent, Path(out)
+    run.require_one_device()
+    structure, recovery, teacher = pruning.structure, pruning.recovery, pruning.teacher
+    out = Path(run.out)
     check_model(model, structure)
     if teacher is not None:
         check_students(teacher, model, DistillSettings())
@@ -95,32 +105,27 @@ def prune_with_recovery(
         raise UsageError(f"epochs: expected at least 0. Received: {recovery.epochs}.")
     if dev is None:
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, recovery.seed)
-    asked = {
+    identity = {
         "model": describe_model(model),
         "teacher": None if teacher is None else describe_model(teacher),
         "train": describe_data(train),
         "dev": describe_data(dev),
-        "corpus": describe_data(corpus),
+        "corpus": describe_data(pruning.corpus),
         "structure": asdict(structure),
-        "vocabulary": asdict(vocabulary),
+        "vocabulary": asdict(pruning.vocabulary),
         "recovery": asdict(recovery),
     }
-    pruned = _made_before(out / UNTRAINED, asked) if resume else None
-    finished = _made_before(out, asked) if resume and pruned is None else None
+    pruned = _finished_model(out / UNTRAINED, identity) if run.resume else None
+    finished = _finished_model(out, identity) if run.resume and pruned is None else None
     if finished is not None:
         return _result(finished, out)
     if pruned is None:
-        small = model
-        if corpus is not None:
-            texts, heldout = (all_input_texts(model, part) for part in (corpus, dev))
-            small = trim_vocabulary(model, texts, vocabulary, heldout).model
-        pruned = prune_structure(small, train, structure, tell).model
-        facts = training_facts(evaluate(KerasPredictor(pruned), dev).metrics)
-        entry = {**pruned.history[-1], **facts, "asked": asked}
+        pruned = _prune(model, train, dev, pruning, run)
+        entry = {**pruned.history[-1], "asked": identity}
         pruned = replace(pruned, history=(*pruned.history[:-1], entry))
         pruned.save(out / UNTRAINED)
     if recovery.epochs:
-        final = _recovered(pruned, train, dev, recovery, teacher, out, resume, tell)
+        final = _recover(pruned, train, dev, pruning, run)
     else:
         final = pruned
         final.save(out)
@@ -128,66 +133,66 @@ def prune_with_recovery(
     return _result(final, out)
 
 
-def _made_before(folder: Path, asked: dict[str, Any]) -> TaskModel | None:
-    """The model that an earlier run of the same model, data and settings left in a folder.
+def _finished_model(folder: Path, identity: dict[str, Any]) -> TaskModel | None:
+    """The model that an earlier run with the same identity left in a folder, or None.
 
     Raises:
-        UsageError: it is of another run of this stage; every difference is listed.
+        UsageError: It is from a different run of this stage; every difference is listed.
     """
     if not (folder / SIDECAR).is_file():
         return None
     model = open_model(folder)
-    entry = _last(model, STAGE)
+    entry = _last_entry(model, STAGE)
     if entry is None or "asked" not in entry:
         return None
-    require_same_run(entry["asked"], json_value(asked), str(folder))
+    require_same_run(entry["asked"], json_value(identity), str(folder))
     return model
 
 
-def _last(model: TaskModel, stage: str) -> dict[str, Any] | None:
+def _last_entry(model: TaskModel, stage: str) -> dict[str, Any] | None:
     return next((entry for entry in reversed(model.history) if entry["stage"] == stage), None)
 
 
 def _result(model: TaskModel, out: Path) -> RecoveryResult:
-    structure = _last(model, STAGE)
+    structure = _last_entry(model, STAGE)
     assert structure is not None
     was_trimmed = structure["asked"]["corpus"] is not None
     return RecoveryResult(
         **result_fields(model, out),
         structure=structure,
-        trimmed=_last(model, TRIM) if was_trimmed else None,
+        trimmed=_last_entry(model, TRIM) if was_trimmed else None,
     )
 
 
-def _recovered(
-    pruned: TaskModel,
-    train: Dataset,
-    dev: Dataset,
-    recovery: PruneSettings,
-    teacher: TaskModel | None,
-    out: Path,
-    resume: bool,
-    progress: Progress,
+def _prune(
+    model: TaskModel, train: Dataset, dev: Dataset, pruning: StructuredPruning, run: StageRun
 ) -> TaskModel:
-    if teacher is not None:
-        lessons = DistillSettings(
+    """The pruned model before its recovery, with its dev metrics in the history."""
+    if pruning.corpus is not None:
+        texts, heldout = (all_input_texts(model, part) for part in (pruning.corpus, dev))
+        model = trim_vocabulary(model, texts, pruning.vocabulary, heldout).model
+    pruned = prune_structure(model, train, pruning.structure, run.progress).model
+    facts = training_facts(evaluate(KerasPredictor(pruned), dev).metrics)
+    return replace(pruned, history=(*pruned.history[:-1], {**pruned.history[-1], **facts}))
+
+
+def _recover(
+    pruned: TaskModel, train: Dataset, dev: Dataset, pruning: StructuredPruning, run: StageRun
+) -> TaskModel:
+    """Trains the pruned model and writes the output folder."""
+    recovery = pruning.recovery
+    if pruning.teacher is not None:
+        settings = DistillSettings(
             epochs=recovery.epochs,
             batch_size=recovery.batch_size,
             learning_rate=recovery.learning_rate,
             max_rows=recovery.max_rows,
             seed=recovery.seed,
         )
-        return distill(teacher, pruned, train, dev, lessons, out, resume, progress).model
-    recipe = FinetuneSettings(
-        epochs=recovery.epochs,
-        batch_size=recovery.batch_size,
-        learning_rate=recovery.learning_rate,
-        max_length=pruned.max_length,
-        patience=0,
-        max_rows=recovery.max_rows,
-        seed=recovery.seed,
-    )
-    named = {field.name for field in fields(TaskSettings)} - {"threshold"}  # it is chosen anew
-    known = {name: value for name, value in pruned.decoding.items() if name in named}
+        return distill(pruning.teacher, pruned, train, dev, settings, run).model
+    recipe = recovery_settings(pruned, recovery)
+    # The threshold is chosen anew on the dev rows.
+    names = {each.name for each in fields(TaskSettings)} - {"threshold"}
+    known = {name: value for name, value in pruned.decoding.items() if name in names}
     task = TaskSettings(**{**known, "task": pruned.task.name})
-    return finetune(pruned, train, dev, recipe, out, resume, progress, task).model
+    return finetune(pruned, train, dev, recipe, run, task).model

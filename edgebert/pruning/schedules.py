@@ -1,4 +1,4 @@
-"""Schedules: how sparse a kernel is at a step. The curves are tensorflow-model-optimization's."""
+"""Sparsity by training step, with the schedules of tensorflow-model-optimization."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 
 @dataclass(frozen=True)
 class Window:
-    """The steps at which masks are made anew: `begin`, `begin + frequency`, ... `end`.
+    """The steps at which the masks are updated: `begin`, `begin + frequency`, ..., `end`.
 
     Attributes:
-        begin: the first one, counted from 0.
-        end: the last one; from then on the masks stay.
-        frequency: steps between two.
+        begin: The first update, counted from step 0.
+        end: The last update; the masks stay the same from then on.
+        frequency: Steps between two updates.
     """
 
     begin: int
@@ -31,10 +31,11 @@ class Window:
 
 
 def window(settings: PruneSettings, total_steps: int) -> Window:
-    """The window of a run, in whole steps, with its end at an update.
+    """The update window of a run in whole steps. Its end is a step with an update.
 
-    tensorflow-model-optimization updates only at multiples of the frequency after the beginning, so
-    a window that ends between two would stop short of the final sparsity.
+    tensorflow-model-optimization updates only at `begin` plus multiples of the frequency. With an
+    end between two updates, the final sparsity would not be reached: begin 10, frequency 100 and
+    end 250 have updates at 10, 110 and 210, so the window ends at 210.
     """
     last = total_steps - 1
     begin = min(int(settings.begin * total_steps), last)
@@ -44,7 +45,7 @@ def window(settings: PruneSettings, total_steps: int) -> Window:
 
 
 def final_sparsity(settings: PruneSettings) -> float:
-    """The share of zeros that pruning ends with."""
+    """The share of zeros at the end of pruning."""
     if settings.method == "magnitude":
         return settings.sparsity
     kept, group = parse_pattern(settings.pattern)
@@ -52,12 +53,12 @@ def final_sparsity(settings: PruneSettings) -> float:
 
 
 def make_schedule(settings: PruneSettings, steps: Window) -> Any:
-    """A pruning schedule of tensorflow-model-optimization.
+    """Creates a pruning schedule of tensorflow-model-optimization.
 
-    An N:M pattern is there or not, so its sparsity is constant whatever the setting says.
+    An N:M pattern has a fixed sparsity, so its schedule is constant for every setting.
 
     Returns:
-        an object that gives, called with a step, whether masks are made at it and the sparsity.
+        A callable: for a step it returns whether the masks are updated, and the sparsity.
     """
     schedules = _load_schedules()
     final = final_sparsity(settings)
@@ -74,10 +75,10 @@ def make_schedule(settings: PruneSettings, steps: Window) -> Any:
 
 
 def check_settings(settings: PruneSettings) -> None:
-    """Refuses settings that make no sense.
+    """Checks the settings of magnitude pruning.
 
     Raises:
-        UsageError: every problem is listed.
+        UsageError: Settings are invalid; the message lists every problem.
     """
     magnitude = settings.method == "magnitude"
     growing = magnitude and settings.schedule == "polynomial"
@@ -110,10 +111,13 @@ def _load_schedules() -> Any:
 
 @contextmanager
 def _legacy_keras_contained() -> Iterator[None]:
-    """Keeps the import from turning this process's and its children's `tf.keras` into Keras 2."""
+    """Restores the environment after the import, which switches `tf.keras` to Keras 2.
+
+    Without this, the switch would affect the rest of this process and its children.
+    """
     import tensorflow as tf
 
-    _ = tf.keras.layers  # loaded lazily, by what the environment says when it is first asked for
+    _ = tf.keras.layers  # loads tf.keras now, with the environment as it still is
     before = os.environ.get(_LEGACY_KERAS)
     try:
         yield

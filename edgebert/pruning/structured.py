@@ -1,13 +1,14 @@
-"""Structured pruning with no training: whole heads, neurons and layers go.
+"""Structured pruning without training: removes whole heads, neurons and layers.
 
-Prices come from `surgeon` (second order, what is left makes up for what goes), costs from a
-`LatencyTable` or from plain counts, and `budget` picks the cheapest set. In a few shots, since the
-curvature changes on the way. The pruned parts become zeros in the checkpoint, which training and
-the exporter leave out.
+`surgeon` estimates the loss increase of each removal to second order, with the remaining weights
+adjusted. Costs are latencies of a `LatencyTable` or plain counts, and `budget` selects the widths.
+Pruning runs in a few shots, since the curvature changes on the way. Pruned parts become zeros in
+the checkpoint; training and the exporter leave them out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,14 +23,21 @@ from edgebert.data.datasets import Dataset, take
 from edgebert.encoding.encoded_rows import EncodedRows, rows_of
 from edgebert.errors import QualityGateError, UsageError, refuse
 from edgebert.models.task_model import TaskModel
-from edgebert.pruning.budget import Group, cheapest
+from edgebert.pruning.budget import Group, choose_widths
 from edgebert.pruning.latency_table import (
     LatencyTable,
     measure_latency_table,
     read_latency_table,
 )
 from edgebert.pruning.layers import choose_layers
-from edgebert.pruning.surgeon import ATTENTION, FEED_FORWARD, Removal, refitted, removal
+from edgebert.pruning.surgeon import (
+    ATTENTION,
+    FEED_FORWARD,
+    Curvature,
+    Removal,
+    order_removal,
+    refit,
+)
 from edgebert.settings import StructureSettings, broken_rules
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress, silent
@@ -38,21 +46,21 @@ from edgebert.training.state import describe_data, describe_model
 
 STAGE = "prune-structure"
 NEURONS_AT_ONCE = 16
-"""Neurons go in groups of this between two looks at the prices."""
+"""Neurons are removed in groups of this size between two estimates of the loss increase."""
 FEWEST_TEXTS = 16
 
 
 @dataclass(frozen=True)
 class StructureResult:
-    """What structured pruning made.
+    """The result of structured pruning.
 
     Attributes:
-        model: with zeros where heads and neurons were, and with fewer layers.
-        widths: what each layer has left.
-        before_ms: the table's latency of the model before; None where no latency was asked for.
-        after_ms: the same after.
-        operations_left: share of the multiplications of the encoder's layers at the table's length,
-            the last layer counted whole.
+        model: The model with zeros in place of the pruned heads and neurons, and with fewer layers.
+        widths: Remaining heads and neurons of each layer.
+        before_ms: Latency of the original model by the table; None without a target speedup.
+        after_ms: Latency of the pruned model by the table; None without a table.
+        operations_left: Share of the multiplications of the encoder's layers that remain, at the
+            table's length, with the last layer computed for every token.
     """
 
     model: TaskModel
@@ -69,19 +77,19 @@ def prune_structure(
     progress: Progress = silent,
     table: LatencyTable | None = None,
 ) -> StructureResult:
-    """Drops layers, then heads and neurons, as the settings say. Nothing is trained.
+    """Removes layers, then heads and neurons. Nothing is trained.
 
     Args:
-        model: with a head whose outputs can be compared (`training.heads`).
-        calibration: data like the app's; labels are not looked at. `calibration_rows` of it are
+        model: A model whose outputs can be compared (`training.heads`).
+        calibration: Data like that of the app; labels are not used. `calibration_rows` of them are
             taken at random.
-        settings: how much is to go.
-        progress: told as it goes on.
-        table: latencies; measured here (or read from `latency_table`) where it is None.
+        settings: What to remove.
+        progress: Called after each part of the work.
+        table: Latencies; None reads `latency_table` of the settings, or measures a table.
 
     Raises:
-        UsageError: settings that make no sense, a task that can't be, too little calibration text.
-        QualityGateError: the narrowest model that there is misses `target_speedup`.
+        UsageError: Invalid settings, an unsupported task, or too little calibration text.
+        QualityGateError: Even the narrowest model misses `target_speedup`.
     """
     check_model(model, settings)
     rows = calibration_rows(model, calibration, settings)
@@ -96,9 +104,9 @@ def prune_structure(
             table = _table(model, settings, tokens, progress)
         before_ms = table.model_ms(layer_widths(before.checkpoint))
         tokens = table.tokens
-    goal = _Goal(settings, table, before_ms)
-    if goal.is_asked:
-        model = _in_shots(model, rows, goal, settings, progress)
+    target = _Target(settings, table, before_ms)
+    if target.is_set:
+        model = _prune_in_shots(model, rows, target, settings, progress)
     widths = layer_widths(model.checkpoint)
     if table is not None:
         after_ms = table.model_ms(widths)
@@ -120,34 +128,34 @@ def prune_structure(
 
 
 def check_model(model: TaskModel, settings: StructureSettings) -> None:
-    """Refuses a model that can't be pruned so, and settings that make no sense for it.
+    """Checks that a model can be pruned with these settings.
 
     Raises:
-        UsageError: every problem is listed.
+        UsageError: It can't; every problem is listed.
     """
     refuse_head(model)
     check_settings(model.checkpoint.config, settings)
 
 
 def refuse_head(model: TaskModel) -> None:
-    """Refuses a model by whose outputs nothing can be priced.
+    """Refuses a model without outputs that show the effect of a removal.
 
     Raises:
-        UsageError: a bare encoder, a masked LM.
+        UsageError: The model is a bare encoder or a masked LM.
     """
     if not model.task.comparable:
         raise UsageError(
-            "Expected a model whose labels, tags, spans, scores or vectors tell what a head or a "
-            f"neuron is worth. Received: {model.task.model_title()}. Next: fine-tune it for such a "
-            "task with `edgebert finetune`, and prune that."
+            "Expected a model with labels, tags, spans, scores or vectors as outputs, which show "
+            f"the effect of a removal. Received: {model.task.model_title()}. Next: fine-tune "
+            "it for such a task with `edgebert finetune`, and prune the result."
         )
 
 
 def check_settings(config: BertConfig, settings: StructureSettings) -> None:
-    """Refuses settings that make no sense for a shape.
+    """Checks the settings of structured pruning against the shape of a model.
 
     Raises:
-        UsageError: every problem is listed.
+        UsageError: Settings are invalid; the message lists every problem.
     """
     speedup, by_count = settings.target_speedup, settings.heads or settings.neurons
     rules = [
@@ -156,13 +164,12 @@ def check_settings(config: BertConfig, settings: StructureSettings) -> None:
         (
             "heads",
             0 <= settings.heads <= config.num_heads,
-            f"from 1 to {config.num_heads} a layer: a layer that loses all its heads can't look "
-            "at other words",
+            f"from 1 to {config.num_heads} per layer: a layer without heads can't read other words",
         ),
         (
             "neurons",
             0 <= settings.neurons <= config.intermediate_size,
-            f"from 1 to {config.intermediate_size} a layer",
+            f"from 1 to {config.intermediate_size} per layer",
         ),
         ("layers", 0 <= settings.layers <= config.num_layers, f"from 1 to {config.num_layers}"),
         ("shots", settings.shots >= 1, "at least 1"),
@@ -175,18 +182,18 @@ def check_settings(config: BertConfig, settings: StructureSettings) -> None:
 def calibration_rows(
     model: TaskModel, calibration: Dataset, settings: StructureSettings
 ) -> EncodedRows:
-    """A sample of the calibration data, encoded.
+    """Encodes a random sample of the calibration data.
 
     Raises:
-        UsageError: there are fewer than `FEWEST_TEXTS` texts with words in them.
+        UsageError: Fewer than `FEWEST_TEXTS` texts have words in them.
     """
     typed = model.task.input_texts
     usable = [any(text.strip() for text in typed(each)) for each in calibration.examples]
     if sum(usable) < FEWEST_TEXTS:
         raise UsageError(
             f"Expected at least {FEWEST_TEXTS} calibration texts, better "
-            f"{settings.calibration_rows}. Received: {sum(usable)} of {calibration.name}. "
-            "Next: give the training text."
+            f"{settings.calibration_rows}. Received: {sum(usable)} in {calibration.name}. "
+            "Next: pass the training text."
         )
     taken = take(calibration, settings.calibration_rows, settings.seed)
     encodings = encodings_of(model, taken.examples, model.max_length)
@@ -194,7 +201,7 @@ def calibration_rows(
 
 
 def operations(checkpoint: Checkpoint, tokens: int) -> int:
-    """Multiplications of the encoder's layers for a text of so many tokens."""
+    """The number of multiplications in the encoder's layers for a text of `tokens` tokens."""
     hidden, size = checkpoint.config.hidden_size, checkpoint.config.head_size
     return sum(
         tokens * (4 * hidden * width.heads * size + 2 * hidden * width.neurons)
@@ -216,18 +223,18 @@ def _table(
     )
 
 
-class _Goal:
-    """What is to be reached, as costs of widths and a budget for their sum."""
+class _Target:
+    """The target of the pruning: costs of the widths, and budgets for their sums."""
 
     def __init__(
         self, settings: StructureSettings, table: LatencyTable | None, before_ms: float | None
     ) -> None:
         self._settings, self._table = settings, table
         self._before_ms = before_ms
-        self.is_asked = bool(settings.target_speedup or settings.heads or settings.neurons)
+        self.is_set = bool(settings.target_speedup or settings.heads or settings.neurons)
 
     def costs(self, part: str, widths: npt.NDArray[np.int64], last: bool) -> npt.NDArray[Any]:
-        """The cost of each width of a sublayer."""
+        """The cost of each width of a sublayer: its latency, or the width itself."""
         if self._table is not None:
             if part == ATTENTION:
                 return self._table.attention_ms(widths, last)
@@ -235,115 +242,147 @@ class _Goal:
         return widths.astype(np.float64)
 
     def budgets(self, layers: int) -> list[tuple[tuple[str, ...], float]]:
-        """Which sublayers share a budget, and how large it is at the end."""
+        """The final budgets, each with the sublayers that share it."""
         if self._table is not None:
             assert self._before_ms is not None
             fixed = self._table.model_ms([LayerWidth(0, 0)] * layers)
-            goal = self._before_ms / self._settings.target_speedup - fixed
-            return [((ATTENTION, FEED_FORWARD), goal)]
+            budget = self._before_ms / self._settings.target_speedup - fixed
+            return [((ATTENTION, FEED_FORWARD), budget)]
         counts = ((ATTENTION, self._settings.heads), (FEED_FORWARD, self._settings.neurons))
         return [((part,), float(count * layers)) for part, count in counts if count]
 
     def missed(self, layers: int, least: float) -> QualityGateError:
-        """The error for a budget that nothing meets."""
+        """The error for a target that no model reaches.
+
+        Args:
+            layers: Number of layers.
+            least: Smallest possible cost of all sublayers, in milliseconds.
+        """
         assert self._table is not None
         assert self._before_ms is not None
         narrowest = self._table.model_ms([LayerWidth(0, 0)] * layers) + least
         return QualityGateError(
             f"No model of {layers} layers is {self._settings.target_speedup:g} times faster. "
             f"Expected {self._before_ms / self._settings.target_speedup:.3f} ms. Received: "
-            f"{narrowest:.3f} ms with one head a layer and no neurons, which is "
+            f"{narrowest:.3f} ms with one head per layer and no neurons, which is "
             f"{self._before_ms / narrowest:.2f} times faster. Next: keep fewer --layers, or "
             "distill into a smaller student."
         )
 
 
-def _in_shots(
+def _prune_in_shots(
     model: TaskModel,
     rows: EncodedRows,
-    goal: _Goal,
+    target: _Target,
     settings: StructureSettings,
     progress: Progress,
 ) -> TaskModel:
+    """Prunes heads and neurons in `settings.shots` steps, each with a new curvature."""
     native_noise.load_keras()
     from edgebert.pruning.curvature import measure_curvature
 
     for shot in range(1, settings.shots + 1):
-        said = f"shot {shot} of {settings.shots}"
+        name = f"shot {shot} of {settings.shots}"
 
-        def tell(stage: str, done: int, total: int, said: str = said, **facts: Any) -> None:
-            progress(f"{stage}, {said}", done, total, **facts)
+        def report(stage: str, done: int, total: int, name: str = name, **facts: Any) -> None:
+            progress(f"{stage}, {name}", done, total, **facts)
 
         narrow = compact(model.checkpoint)
-        asked = [part for parts, _ in goal.budgets(narrow.config.num_layers) for part in parts]
-        curvature = measure_curvature(model, rows, tell, asked, seed=settings.seed + shot)
-        removals = {}
-        for number, (name, statistics) in enumerate(curvature.items()):
-            by_head = name.endswith(ATTENTION)
-            removals[name] = removal(
-                narrow.weights[f"{name}.kernel"],
-                narrow.weights[f"{name}.bias"],
-                statistics,
-                narrow.config.head_size if by_head else 1,
-                1 if by_head else NEURONS_AT_ONCE,
-            )
-            tell("prices", number + 1, len(curvature))
-        kept = _chosen(removals, goal, narrow.config.num_layers, settings.shots - shot)
-        weights = dict(narrow.weights)
-        for name, mask in kept.items():
-            columns = np.repeat(mask, narrow.weights[f"{name}.kernel"].shape[1] // len(mask))
-            weights[f"{name}.kernel"], weights[f"{name}.bias"] = refitted(
-                narrow.weights[f"{name}.kernel"],
-                narrow.weights[f"{name}.bias"],
-                curvature[name],
-                columns,
-            )
+        layers = narrow.config.num_layers
+        parts = [part for shared, _ in target.budgets(layers) for part in shared]
+        curvature = measure_curvature(model, rows, report, parts, seed=settings.seed + shot)
+        removals = _removals(narrow, curvature, report)
+        kept = _choose_kept(removals, target, layers, settings.shots - shot)
+        weights = _refit(narrow, curvature, kept)
         expanded = model.checkpoint.with_weights(expand(weights, model.checkpoint))
-        model = replace(model, checkpoint=_cleared(expanded))
+        model = replace(model, checkpoint=_clear_pruned(expanded))
     return model
 
 
-def _cleared(checkpoint: Checkpoint) -> Checkpoint:
-    """Zeros in all arrays of what one array has pruned, so that training can't bring it back."""
+def _removals(
+    narrow: Checkpoint, curvature: Mapping[str, Curvature], report: Progress
+) -> dict[str, Removal]:
+    """The order of removal and its loss increase, for each sublayer by name."""
+    removals = {}
+    for number, (name, statistics) in enumerate(curvature.items()):
+        by_head = name.endswith(ATTENTION)
+        removals[name] = order_removal(
+            narrow.weights[f"{name}.kernel"],
+            narrow.weights[f"{name}.bias"],
+            statistics,
+            size=narrow.config.head_size if by_head else 1,
+            at_once=1 if by_head else NEURONS_AT_ONCE,
+        )
+        report("loss increases", number + 1, len(curvature))
+    return removals
+
+
+def _refit(
+    narrow: Checkpoint,
+    curvature: Mapping[str, Curvature],
+    kept: Mapping[str, npt.NDArray[np.bool_]],
+) -> dict[str, npt.NDArray[np.float32]]:
+    """The weights with zeros in the pruned columns and the remaining columns refitted."""
+    weights = dict(narrow.weights)
+    for name, mask in kept.items():
+        kernel, bias = narrow.weights[f"{name}.kernel"], narrow.weights[f"{name}.bias"]
+        # One entry per head, repeated for its columns: heads of 2 columns turn [1, 0] into
+        # [1, 1, 0, 0].
+        columns = np.repeat(mask, kernel.shape[1] // len(mask))
+        refitted = refit(kernel, bias, curvature[name], columns)
+        weights[f"{name}.kernel"], weights[f"{name}.bias"] = refitted
+    return weights
+
+
+def _clear_pruned(checkpoint: Checkpoint) -> Checkpoint:
+    """Sets all arrays of pruned heads and neurons to zero, so that training can't revive them.
+
+    `_refit` clears the columns of the output kernel only; queries, keys, values and the inner
+    kernel of the same heads and neurons follow here.
+    """
     narrow = compact(checkpoint)
     return checkpoint.with_weights(expand(narrow.weights, checkpoint))
 
 
-def _chosen(
-    removals: dict[str, Removal], goal: _Goal, layers: int, shots_left: int
+def _choose_kept(
+    removals: dict[str, Removal], target: _Target, layers: int, shots_left: int
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which heads and neurons stay: bool `[groups]` of each sublayer that has any."""
+    """The heads and neurons to keep: bool `[groups]` for each sublayer."""
     kept: dict[str, npt.NDArray[np.bool_]] = {}
-    for parts, final in goal.budgets(layers):
+    for parts, final in target.budgets(layers):
         groups: dict[str, Group] = {}
-        for name, gone in removals.items():
+        for name, removal in removals.items():
             part = ATTENTION if name.endswith(ATTENTION) else FEED_FORWARD
             if part not in parts:
                 continue
             last = int(name.split(".")[1]) == layers - 1
-            groups[name] = _group(gone, part, goal, last)
+            groups[name] = _group(removal, part, target, last)
         now = sum(group.costs[0] for group in groups.values())
         least = sum(group.costs.min() for group in groups.values())
         if final < least:
-            raise goal.missed(layers, least)
-        budget = max(final, least) if now <= final else _between(now, final, shots_left)
-        widths = cheapest(list(groups.values()), max(budget, least))
-        for (name, group), choice in zip(groups.items(), widths, strict=True):
-            gone = removals[name]
-            mask = np.ones(len(gone.order), np.bool_)
-            mask[gone.order[: int(group.removed[choice])]] = False
+            raise target.missed(layers, least)
+        budget = max(final, least) if now <= final else _shot_budget(now, final, shots_left)
+        choices = choose_widths(list(groups.values()), max(budget, least))
+        for (name, group), choice in zip(groups.items(), choices, strict=True):
+            order = removals[name].order
+            mask = np.ones(len(order), np.bool_)
+            mask[order[: int(group.removed[choice])]] = False
             kept[name] = mask
     return kept
 
 
-def _between(now: float, final: float, shots_left: int) -> float:
-    """The budget of this shot: equal ratios from one shot to the next."""
+def _shot_budget(now: float, final: float, shots_left: int) -> float:
+    """The budget of this shot. From shot to shot the budgets fall by equal factors.
+
+    Example: from 8 to 1 in three shots, the budgets are 4, 2 and 1.
+    """
     return float(now * (final / now) ** (1 / (shots_left + 1)))
 
 
-def _group(gone: Removal, part: str, goal: _Goal, last: bool) -> Group:
-    """The choices of one sublayer; one head at least stays."""
-    size = len(gone.order)
+def _group(removal: Removal, part: str, target: _Target, last: bool) -> Group:
+    """The choices of one sublayer. At least one head stays."""
+    size = len(removal.order)
     step, most = (1, size - 1) if part == ATTENTION else (NEURONS_AT_ONCE, size)
     removed = np.unique(np.append(np.arange(0, most + 1, step), most))
-    return Group(removed, gone.price[removed], goal.costs(part, size - removed, last))
+    costs = target.costs(part, size - removed, last)
+    return Group(removed, removal.loss_increase[removed], costs)

@@ -1,9 +1,30 @@
-"""Which columns of an output kernel can go at what price, and what the others then make up for.
+"""The loss increase of removing columns of an output kernel, and the best update of the others.
 
-The optimal brain surgeon (Hassibi and Stork 1993) on whole columns: a head is a group of columns of
-the attention's output kernel, a neuron one column of the feed-forward's. Under the quadratic model
-of `Curvature`, which the room of that name measures, the price of a group and the best change of
-all other columns have closed forms.
+The optimal brain surgeon (Hassibi and Stork 1993) on whole columns: an attention head is a group of
+columns of the attention's output kernel, a neuron is one column of the feed-forward's. The loss is
+approximated to second order with the statistics of `Curvature`, which `curvature` measures.
+
+The algebra. A change D of the kernel W `[hidden, width]` changes the loss by
+
+    0.5 * trace(G D A D^T)
+
+with A `[width, width]` the second moment of the kernel's inputs (damped) and G `[hidden, hidden]`
+that of the gradients at its output. Removing the columns q means D_q = -W_q. The best change of the
+other columns, and the loss increase with it, are
+
+    D = -W_q (B_qq)^-1 B_q      loss increase = 0.5 * trace(W_q^T G W_q (B_qq)^-1)
+
+with B = A^-1 and B_q its rows q. For a single column (a neuron) the trace is a division:
+0.5 * (w^T G w) / B_qq.
+
+Example: one output with G = 1, two inputs with the kernel W = [2, 1] and the second moments
+A = [[1, 0.5], [0.5, 1]], so B = [[4/3, -2/3], [-2/3, 4/3]].
+
+- Removing column 0 increases the loss by 0.5 * 2^2 / (4/3) = 1.5, column 1 by 0.375.
+- Column 1 is cheaper. The other column becomes 2 - 1 * (-2/3) / (4/3) = 2.5: the inputs are
+  correlated, so column 0 takes over a part of column 1. Unchanged, it would increase the loss by
+  0.5 * 1^2 * A_11 = 0.5 in place of 0.375.
+- After the removal, B of the remaining column is 4/3 - (-2/3)^2 / (4/3) = 1.
 """
 
 from __future__ import annotations
@@ -15,7 +36,7 @@ import numpy.typing as npt
 
 ATTENTION, FEED_FORWARD = "attention.output", "feed_forward.output"
 SUBLAYERS = (ATTENTION, FEED_FORWARD)
-"""The output kernels of a layer, by the end of their neutral names."""
+"""The output kernels of a layer, as the last parts of their neutral names."""
 DAMPING = 1e-2
 """Added to the diagonal of the inputs' second moment, as a share of its mean."""
 
@@ -24,66 +45,70 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curvature:
-    """The statistics of one output kernel `[hidden, width]`.
+    """The second-order statistics of one output kernel `[hidden, width]`.
 
     Attributes:
-        inputs: mean over tokens of `a a^T`, where `a` is what the kernel reads with a 1 at its end
-            for the bias: float64 `[width + 1, width + 1]`.
-        gradients: mean over texts of the sum over tokens of `g g^T`, where `g` is the gradient of
-            the loss at the kernel's output: float64 `[hidden, hidden]`.
+        inputs: Mean over the tokens of `a a^T`, float64 `[width + 1, width + 1]`. `a` is the
+            kernel's input with a 1 at its end, which stands for the bias.
+        gradients: Mean over the texts of the sum over tokens of `g g^T`, float64
+            `[hidden, hidden]`. `g` is the gradient of the loss at the kernel's output.
     """
 
-    inputs: npt.NDArray[np.float64]
-    gradients: npt.NDArray[np.float64]
+    inputs: Floats
+    gradients: Floats
 
 
 @dataclass(frozen=True)
 class Removal:
-    """In which order the groups of a sublayer go.
+    """The order in which the groups of a sublayer are removed.
 
     Attributes:
-        order: group numbers, the first to go first: int64 `[groups]`.
-        price: what the loss rises by, to second order, when so many groups are gone: float64
-            `[groups + 1]`, from 0, never falling.
+        order: Group numbers, the first to remove first, int64 `[groups]`.
+        loss_increase: Increase of the loss, to second order, by the number of removed groups:
+            float64 `[groups + 1]`, from 0, never falling.
     """
 
     order: npt.NDArray[np.int64]
-    price: Floats
+    loss_increase: Floats
 
 
-def removal(
-    kernel: np.ndarray, bias: np.ndarray, curvature: Curvature, size: int, at_once: int
+def order_removal(
+    kernel: np.ndarray, bias: np.ndarray, curvature: Curvature, *, size: int, at_once: int
 ) -> Removal:
-    """Takes groups out one after the other, always the cheapest.
+    """Removes all groups, always those with the smallest loss increase first.
 
     Args:
         kernel: `[hidden, width]`.
         bias: `[hidden]`.
-        curvature: of this kernel.
-        size: columns of a group.
-        at_once: groups that go between two looks at the prices.
+        curvature: The statistics of this kernel.
+        size: Columns of a group.
+        at_once: Groups to remove between two estimates of the loss increases.
     """
     weights = np.concatenate([kernel, bias[:, None]], 1).astype(np.float64)
     inverse: Floats = np.asarray(np.linalg.inv(_damped(curvature.inputs)), np.float64)
     left = np.arange(kernel.shape[1] // size)
     order: list[int] = []
-    price = [0.0]
+    loss_increase = [0.0]
     while len(left):
-        prices = _prices(weights, inverse, curvature.gradients, size, len(left))
-        chosen = np.argsort(prices, kind="stable")[:at_once]
+        increases = _loss_increases(weights, inverse, curvature.gradients, size, len(left))
+        chosen = np.argsort(increases, kind="stable")[:at_once]
         order += list(left[chosen])
-        price += list(price[-1] + np.cumsum(prices[chosen]))
+        loss_increase += list(loss_increase[-1] + np.cumsum(increases[chosen]))
         gone = (chosen[:, None] * size + np.arange(size)).ravel()
         stays = np.setdiff1d(np.arange(weights.shape[1]), gone)
+        # The update of the module's docstring, and the inverse of the remaining A by the Schur
+        # complement.
         factor = np.linalg.solve(inverse[np.ix_(gone, gone)], inverse[np.ix_(gone, stays)])
         weights = weights[:, stays] - weights[:, gone] @ factor
         inverse = inverse[np.ix_(stays, stays)] - inverse[np.ix_(stays, gone)] @ factor
         left = np.delete(left, chosen)
-    return Removal(np.array(order, np.int64), np.array(price))
+    return Removal(np.array(order, np.int64), np.array(loss_increase))
 
 
-def _prices(weights: Floats, inverse: Floats, gradients: Floats, size: int, groups: int) -> Floats:
-    """Half the rise of the quadratic loss when one group goes and the others make up for it."""
+def _loss_increases(
+    weights: Floats, inverse: Floats, gradients: Floats, size: int, groups: int
+) -> Floats:
+    """The loss increase of removing each group alone: float64 `[groups]`."""
     width = groups * size
     columns = weights[:, :width]
     if size == 1:
@@ -96,21 +121,22 @@ def _prices(weights: Floats, inverse: Floats, gradients: Floats, size: int, grou
     return 0.5 * np.maximum(np.trace(np.linalg.solve(own, energy), axis1=1, axis2=2), 0)
 
 
-def refitted(
+def refit(
     kernel: np.ndarray, bias: np.ndarray, curvature: Curvature, kept: npt.NDArray[np.bool_]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel with zeros in the columns that go, and the others fitted to what it gave before.
+    """Sets the removed columns to zero and refits the others to the kernel's former output.
 
-    Least squares over the calibration text (with `DAMPING`, which holds columns where they were).
+    This is the least-squares fit over the calibration text. `DAMPING` keeps columns close to their
+    former values.
 
     Args:
         kernel: `[hidden, width]`.
         bias: `[hidden]`.
-        curvature: of this kernel.
-        kept: `[width]`.
+        curvature: The statistics of this kernel.
+        kept: Columns to keep, bool `[width]`.
 
     Returns:
-        the new kernel and bias, float32.
+        The new kernel and bias, float32.
     """
     weights = np.concatenate([kernel, bias[:, None]], 1).astype(np.float64)
     stays = np.flatnonzero(np.append(kept, True))

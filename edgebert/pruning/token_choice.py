@@ -1,10 +1,9 @@
-"""Which tokens a trimmed vocabulary keeps.
+"""Selects the tokens that a trimmed vocabulary keeps.
 
-Three layers: what any text may need (the safe base), what the corpus uses, and what fills the rest
-of the room up. For that the embedding table itself says which tokens of the vocabulary are like
-those that the corpus uses: a logistic regression from a token's embedding and its place in the
-vocabulary to whether the corpus uses it. What that finds likely is what new text of the same kind
-uses next.
+Three sets are kept: the safe base that any text may need, the tokens that the corpus uses, and
+further tokens up to the requested size. The further tokens are those most similar to the used ones:
+a logistic regression predicts from a token's embedding and its rank in the vocabulary whether the
+corpus uses it. New text of the same kind most likely uses the tokens with high predictions.
 """
 
 from __future__ import annotations
@@ -32,9 +31,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def reachable(tokenizer: Tokenizer) -> Mask:
-    """Says which tokens some text can give: bool `[vocabulary]`.
+    """The tokens that occur in the encoding of some text: bool `[vocabulary]`.
 
-    `[unused7]` is none, because brackets are words of their own; nor is `##!`.
+    `[unused7]` is not reachable, since each bracket is a word of its own. Neither is `##!`, since
+    punctuation is never inside a word.
     """
     vocabulary = tokenizer.vocabulary
     prefix = vocabulary.continuing_prefix
@@ -51,7 +51,7 @@ def reachable(tokenizer: Tokenizer) -> Mask:
 
 
 def pieces(vocabulary: Vocabulary) -> Mask:
-    """Says which tokens go on a word that another one started: bool `[vocabulary]`."""
+    """The tokens that continue a word, such as `##ing`: bool `[vocabulary]`."""
     prefix = vocabulary.continuing_prefix
     whole = {token.content for token in vocabulary.whole_tokens}
     return np.array(
@@ -63,7 +63,7 @@ def pieces(vocabulary: Vocabulary) -> Mask:
 
 
 def scripts_of(texts: Iterable[str]) -> frozenset[str]:
-    """The scripts of the letters in texts, such as LATIN, by their names in Unicode."""
+    """The scripts of the letters in some texts by their Unicode names, such as LATIN."""
     characters = set().union(*map(set, texts))
     return frozenset(map(_script, characters)) - {""}
 
@@ -74,18 +74,18 @@ def safe_base(
     settings: VocabularySettings,
     scripts: frozenset[str],
 ) -> Mask:
-    """The tokens that stay whatever the corpus uses: bool `[vocabulary]`.
+    """The tokens that are kept for every corpus: bool `[vocabulary]`.
 
-    They are the special and added tokens, the single characters that can start or go on a word,
-    tokens that have a character with no piece of its own, and the common pieces. Where all
-    characters have pieces of their own, as in BERT's vocabularies, no word of theirs becomes
-    unknown that was not.
+    They are the special and added tokens, the single characters that start or continue a word,
+    tokens with a character that has no token of its own, and the common word pieces. If every
+    character has a token of its own, as in BERT's vocabularies, then no word becomes unknown by
+    trimming.
 
     Args:
-        vocabulary: the whole one.
-        is_reachable: of `reachable`.
-        settings: `characters` and `common_pieces` are looked at.
-        scripts: of the corpus; only with `characters="scripts"` are they looked at.
+        vocabulary: The whole vocabulary.
+        is_reachable: The result of `reachable`.
+        settings: Its `characters` and `common_pieces` are used.
+        scripts: The scripts of the corpus, used with `characters="scripts"`.
     """
     prefix = vocabulary.continuing_prefix
     is_piece = pieces(vocabulary)
@@ -94,9 +94,9 @@ def safe_base(
     for i in np.flatnonzero(is_reachable):
         token = vocabulary.tokens[i]
         body = token[len(prefix) :] if is_piece[i] else token
-        starts, goes_on = ([], body) if is_piece[i] else (body[:1], body[1:])
+        starts, continues = ([], body) if is_piece[i] else (body[:1], body[1:])
         has_no_piece = any(c not in known for c in starts) or any(
-            prefix + c not in known for c in goes_on
+            prefix + c not in known for c in continues
         )
         is_wanted = settings.characters == "all" or all(_is_kept(c, scripts) for c in body)
         base[i] = is_wanted and (len(body) == 1 or has_no_piece)
@@ -112,15 +112,17 @@ def choose(
     scores: npt.NDArray[np.float64],
     settings: VocabularySettings,
 ) -> Mask:
-    """Which tokens stay: bool `[vocabulary]`.
+    """Selects the tokens to keep: bool `[vocabulary]`.
+
+    With `keep_tokens`, tokens are ranked: first the base, then the used tokens by their count, then
+    the others by their score, and unreachable tokens last.
 
     Args:
-        base: of `safe_base`; all of them stay.
-        counts: how often the corpus uses each token.
-        is_reachable: of `reachable`; other tokens are the last that fill the room up.
-        scores: what fills the room up, between 0 and 1; the highest first, then the vocabulary's
-            order.
-        settings: `min_count`, and `keep_tokens` if it is not 0.
+        base: The result of `safe_base`; all of these are kept.
+        counts: Occurrences of each token in the corpus.
+        is_reachable: The result of `reachable`.
+        scores: Rank of the unused tokens, from 0 to 1. Equal scores keep the vocabulary's order.
+        settings: Its `min_count` and, if not 0, its `keep_tokens` are used.
     """
     used = counts >= settings.min_count
     if not settings.keep_tokens:
@@ -133,16 +135,16 @@ def choose(
     return kept
 
 
-def likeness(
+def usage_probability(
     embeddings: npt.NDArray[np.float32], used: Mask, is_reachable: Mask, is_piece: Mask
 ) -> npt.NDArray[np.float64]:
-    """How likely each token is one of the used ones, by its embedding: float64 `[vocabulary]`.
+    """The probability that text like the corpus uses a token: float64 `[vocabulary]`.
 
     Args:
-        embeddings: the token table, `[vocabulary, hidden]`.
-        used: the tokens that the corpus uses.
-        is_reachable: the others are no part of it and get 0.
-        is_piece: of `pieces`.
+        embeddings: The token table, `[vocabulary, hidden]`.
+        used: Tokens that the corpus uses.
+        is_reachable: Tokens to fit and score; the others get 0.
+        is_piece: The result of `pieces`.
     """
     rows = np.flatnonzero(is_reachable)
     scores = np.zeros(len(used), np.float64)
@@ -162,7 +164,7 @@ def likeness(
 def _logistic(
     features: npt.NDArray[np.float64], targets: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Ridge logistic regression by Newton's method; gives the fitted probabilities `[rows]`."""
+    """Ridge logistic regression by Newton's method: the fitted probabilities, `[rows]`."""
     weights = np.zeros(features.shape[1])
     ridge = _RIDGE * np.eye(features.shape[1])
     for _ in range(_NEWTON_STEPS):
@@ -185,7 +187,7 @@ def _is_kept(character: str, scripts: frozenset[str]) -> bool:
 
 
 def _script(character: str) -> str:
-    """The first word of a letter's name in Unicode; empty for signs and combining accents."""
+    """The first word of a letter's Unicode name; empty for symbols and combining accents."""
     if unicodedata.category(character)[0] not in _LETTERS_AND_MARKS:
         return ""
     name = unicodedata.name(character, "").split(" ")[0]

@@ -1,8 +1,8 @@
-"""Vocabulary trimming: the embedding table keeps the rows that texts of one kind need.
+"""Vocabulary trimming: keeps the rows of the embedding table that texts of one kind need.
 
-In a small BERT the table is half of the file, and an app's texts use a part of it. Tokens keep
-their order, so ids change and nothing else: a text whose tokens all stay gives the same scores. A
-word that lost its token is spelt with shorter ones, never unknown.
+The table is half of a small BERT's file, and the texts of an app use only a part of it. Tokens keep
+their order, so only their ids change: a text whose tokens are all kept gives the same scores. A
+word whose token was removed is split into shorter tokens; it does not become unknown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from edgebert.settings import VocabularySettings, broken_rules
 STAGE = "trim"
 TOKEN_TABLE = "embeddings.token"
 MOST_UNKNOWN = 0.5
-"""A corpus with a larger share of unknown words is in a script that the vocabulary lacks."""
+"""A corpus with a larger share of unknown words is refused: its script is not in the vocabulary."""
 _FEWEST_TEXTS = 2
 _NO_LIMIT = 2**31 - 1
 
@@ -35,13 +35,13 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TokenRates:
-    """How a vocabulary takes texts apart.
+    """How a vocabulary splits the words of some texts.
 
     Attributes:
-        words: of the texts, punctuation marks included, special and added tokens not.
-        unknown_rate: share of the words that are [UNK].
-        split_rate: share of the words that take more than one piece.
-        pieces_per_word: their mean.
+        words: Number of words, with punctuation marks, without special and added tokens.
+        unknown_rate: Share of the words that become [UNK].
+        split_rate: Share of the words that become several tokens.
+        pieces_per_word: Mean number of tokens per word.
     """
 
     words: int
@@ -52,14 +52,14 @@ class TokenRates:
 
 @dataclass(frozen=True)
 class RateChange:
-    """The same texts with the whole vocabulary and with the trimmed one.
+    """The rates of the same texts with the whole vocabulary and with the trimmed one.
 
     Attributes:
-        texts: how many.
-        sha256: of the texts, in hex.
-        before: with the whole vocabulary.
-        after: with the trimmed one.
-        same_texts: share of the texts that give the same tokens, and so the same scores.
+        texts: Number of texts.
+        sha256: Hash of the texts, in hex.
+        before: Rates of the whole vocabulary.
+        after: Rates of the trimmed vocabulary.
+        same_texts: Share of the texts that give the same tokens, and so the same scores.
     """
 
     texts: int
@@ -71,15 +71,15 @@ class RateChange:
 
 @dataclass(frozen=True)
 class TrimResult:
-    """What trimming made.
+    """The result of trimming.
 
     Attributes:
-        model: with fewer rows in its token table, history one longer.
-        kept_ids: the old ids of the new rows, int64 `[rows after]`, rising.
-        rows_before: of the token table.
-        rows_after: of the token table.
-        corpus: on the text that the choice was made by.
-        heldout: on text that the choice did not see; None where none was given.
+        model: The model with fewer rows in its token table and one more history entry.
+        kept_ids: The former ids of the remaining rows, int64 `[rows after]`, ascending.
+        rows_before: Rows of the token table before.
+        rows_after: Rows of the token table after.
+        corpus: Rates on the text by which tokens were chosen.
+        heldout: Rates on other text; None if there is none.
     """
 
     model: TaskModel
@@ -90,7 +90,7 @@ class TrimResult:
     heldout: RateChange | None
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the model and the ids, ready for JSON."""
+        """Everything except the model and the ids, as JSON."""
         return {
             "rows_before": self.rows_before,
             "rows_after": self.rows_after,
@@ -105,19 +105,17 @@ def trim_vocabulary(
     settings: VocabularySettings = VocabularySettings(),
     heldout: Sequence[str] = (),
 ) -> TrimResult:
-    """Takes the tokens that texts like the corpus do not need out of a model.
-
-    Nothing is trained.
+    """Removes the tokens that texts like the corpus do not need. Nothing is trained.
 
     Args:
-        model: a classifier or an encoder.
-        corpus: what the model will read, one text an item: the training texts, or an app's own.
-        settings: what stays.
-        heldout: other texts of the same kind, which only the rates are measured on.
+        model: A model of any task, or a bare encoder.
+        corpus: Texts like those the model will read: the training texts, or an app's own.
+        settings: Which tokens to keep.
+        heldout: Other texts of the same kind, used for the rates only.
 
     Raises:
-        UsageError: settings make no sense, the corpus has fewer than two texts with anything in
-            them, or most of its words are unknown; all problems are listed.
+        UsageError: Invalid settings, fewer than two texts that are not empty, or a corpus with
+            mostly unknown words; the message lists every problem.
     """
     tokenizer, embeddings = model.tokenizer, model.checkpoint.weights[TOKEN_TABLE]
     written = [text for text in corpus if text.strip()]
@@ -141,24 +139,28 @@ def trim_vocabulary(
 
 
 def kept_ids_of(before: Vocabulary, after: Vocabulary) -> Ids:
-    """The row of each token of a trimmed vocabulary in the whole one: int64 `[after.size]`.
+    """The id in the whole vocabulary of each token of a trimmed one: int64 `[after.size]`.
+
+    Args:
+        before: The whole vocabulary.
+        after: The trimmed vocabulary.
 
     Raises:
-        UsageError: the second has tokens that the first has not.
+        UsageError: `after` has tokens that `before` does not have.
     """
     ids = {token: token_id for token_id, token in enumerate(before.tokens)}
     unknown = [token for token in after.tokens if token not in ids]
     if unknown:
         raise UsageError(
             f"Expected a vocabulary that was trimmed from one of {before.size} tokens. Received: "
-            f"one with {len(unknown)} others, such as {unknown[0]!r}. Next: name the model that "
-            "was trimmed."
+            f"one with {len(unknown)} other tokens, such as {unknown[0]!r}. Next: pass the model "
+            "that was trimmed."
         )
     return np.array([ids[token] for token in after.tokens], np.int64)
 
 
 def with_rows(model: TaskModel, kept_ids: Ids) -> TaskModel:
-    """The model with these rows of the token table and these tokens alone, in this order."""
+    """The model with these rows of the token table and their tokens only, in this order."""
     vocabulary, checkpoint = model.tokenizer.vocabulary, model.checkpoint
     tokens = tuple(vocabulary.tokens[token_id] for token_id in kept_ids)
     weights = {**checkpoint.weights, TOKEN_TABLE: checkpoint.weights[TOKEN_TABLE][kept_ids]}
@@ -177,7 +179,7 @@ def _choose(
     rows: EncodedRows,
     settings: VocabularySettings,
 ) -> tuple[Ids, list[str]]:
-    """The ids that stay, and what is wrong with `keep_tokens`."""
+    """The ids to keep, and the problems of `keep_tokens`."""
     vocabulary = tokenizer.vocabulary
     counts = np.bincount(rows.token_ids, minlength=vocabulary.size)
     reachable = token_choice.reachable(tokenizer)
@@ -193,7 +195,7 @@ def _choose(
     scores = np.zeros(vocabulary.size)
     if settings.keep_tokens and settings.fill == "likeness":
         is_piece = token_choice.pieces(vocabulary)
-        scores = token_choice.likeness(embeddings, counts > 0, reachable & ~base, is_piece)
+        scores = token_choice.usage_probability(embeddings, counts > 0, reachable & ~base, is_piece)
     return np.flatnonzero(token_choice.choose(base, counts, reachable, scores, settings)), []
 
 
@@ -218,7 +220,7 @@ def _corpus_problems(corpus: Sequence[str], written: Sequence[str]) -> list[str]
         return []
     return [
         f"corpus: expected at least {_FEWEST_TEXTS} texts. Received: {len(corpus)}, of which "
-        f"{len(written)} with more than white space. Next: give the training texts, one a line"
+        f"{len(written)} are not empty. Next: pass the training texts, one per line"
     ]
 
 
@@ -228,8 +230,8 @@ def _script_problems(rates: TokenRates) -> list[str]:
     received = f"{100 * rates.unknown_rate:.1f} % of {rates.words} are unknown"
     return [
         "corpus: expected words that the vocabulary can spell. Received: "
-        f"{received if rates.words else 'no words'}. Next: take a model whose vocabulary has the "
-        "corpus's script, or look whether the file is read in the right encoding"
+        f"{received if rates.words else 'no words'}. Next: use a model whose vocabulary has the "
+        "corpus's script, or check the encoding of the file"
     ]
 
 
@@ -263,14 +265,14 @@ def _same_rows(old: EncodedRows, new: EncodedRows) -> float:
 
 
 def _rates(vocabulary: Vocabulary, rows: EncodedRows) -> TokenRates:
-    """Counts words: every token starts one, but pieces and tokens that are found whole."""
+    """The rates of encoded texts. Each token starts a word, except pieces and special tokens."""
     whole = {token.content for token in vocabulary.whole_tokens} - {vocabulary.unknown_token}
     starts_word = ~token_choice.pieces(vocabulary)
     starts_word[[vocabulary.id_of(token) for token in whole]] = False
-    goes_on = token_choice.pieces(vocabulary)[rows.token_ids]
+    continues = token_choice.pieces(vocabulary)[rows.token_ids]
     starts = starts_word[rows.token_ids]
     words = int(starts.sum())
     unknown = int((rows.token_ids == vocabulary.id_of(vocabulary.unknown_token)).sum())
-    split = int((starts[:-1] & goes_on[1:]).sum())
+    split = int((starts[:-1] & continues[1:]).sum())
     total = max(words, 1)
-    return TokenRates(words, unknown / total, split / total, (words + int(goes_on.sum())) / total)
+    return TokenRates(words, unknown / total, split / total, (words + int(continues.sum())) / total)

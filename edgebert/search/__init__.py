@@ -1,9 +1,9 @@
-"""Search: the best trades of size, latency and accuracy that there are, and one under a budget.
+"""Search: the Pareto front of size, latency and accuracy, and the best model under given budgets.
 
-Cheap moves come first: structured pruning at several speedups, a trimmed vocabulary and smaller
-embedding rows are combined without any training. Then pruned models near the front that lost too
-much learn from the float model. Every choice is made on the dev text; the test text is read once,
-for the winner. Everything that was made is on disk, so a killed search goes on where it was.
+Trials without training come first: structured pruning at several speedups, a trimmed vocabulary and
+smaller embedding rows in all combinations. Then the pruned models near the front that lost too much
+accuracy are distilled from the float model. All choices are made on the dev data; the test data is
+read once, for the winner. Every result is written to disk, so a killed search can be resumed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to try next, by what was tried. Pure; no trial is run here."""
+"""Chooses the next trials from the results so far. Pure functions; no trial runs here."""
 
 from __future__ import annotations
 
@@ -11,21 +11,26 @@ from edgebert.search.front import Budgets, Point, dominates, point_of
 from edgebert.search.result import Candidate
 
 NEAR_POINTS = 1.0
-"""A pruned model that so many points would bring onto the front is near it."""
+"""A pruned model is near the front if this many more points of accuracy would bring it there."""
 HOPELESS_POINTS = 5.0
-"""Where training leaves so many points too much lost, those that had lost more are left out."""
+"""If a distilled model still exceeds the allowed drop by this many points, the pruned models that
+had lost more are not distilled."""
 SLACK = 0.1
-"""Models that are over a size or latency budget by more are not worth training, and one that is
-under it by less needs no other between."""
+"""A model that exceeds a size or latency budget by a larger share is not worth training. A speedup
+within this share below a latency budget is close enough."""
 AIM = 0.97
-"""Share of a latency budget that is aimed at."""
+"""The share of a latency budget to aim at."""
 
 
 def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[float]:
-    """Speedups whose pruned model is to learn from the float model, those that lost least first.
+    """The speedups whose pruned model is to be distilled, those with the smallest loss first.
 
-    Those are near the front, lose more than allowed as they are, and are not so much over a size or
-    latency budget that training is no use. Without an allowed drop all near the front are.
+    Their models are near the front, exceed the allowed drop, and exceed no size or latency budget
+    by more than `SLACK`. Without an allowed drop, all models near the front qualify.
+
+    Args:
+        cheap: The candidates that were made without training.
+        budgets: The budgets.
     """
     points = [point_of(candidate) for candidate in cheap]
     chosen: dict[float, float] = {}
@@ -41,11 +46,15 @@ def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[float]:
 
 
 def aimed_speedup(cheap: Sequence[Candidate], budgets: Budgets) -> float | None:
-    """The speedup that just meets the latency budget, by the latencies of those tried.
+    """The speedup that just meets the latency budget, interpolated from the measured latencies.
+
+    Args:
+        cheap: The candidates that were made without training, the baseline first.
+        budgets: The budgets.
 
     Returns:
-        None where there is no such budget, where one that was tried is close enough below it, or
-        where it is out of the range of those tried.
+        None without a latency budget, if a measured speedup is close enough below it, or if the
+        budget is outside of the measured range.
     """
     goal = budgets.latency_ratio
     if budgets.latency_ms is not None:
@@ -64,14 +73,14 @@ def aimed_speedup(cheap: Sequence[Candidate], budgets: Budgets) -> float | None:
 
 
 def speedup_between(lost: Mapping[float, float], allowed: float) -> float | None:
-    """The speedup halfway between the largest that loses no more than allowed and the next.
+    """The geometric mean of the largest speedup within the allowed drop and the next larger one.
 
     Args:
-        lost: least points lost of the models of each speedup.
-        allowed: points.
+        lost: Points lost by the best model of each speedup.
+        allowed: Allowed drop in points.
 
     Returns:
-        None where there is no such pair, or where its speedups are close to each other.
+        None if there is no such pair, or if its speedups are within `SLACK` of each other.
     """
     fitting = [speedup for speedup, points in lost.items() if points <= allowed]
     above = [speedup for speedup in lost if fitting and speedup > max(fitting)]

@@ -1,7 +1,8 @@
-"""Which trades are worth having, and which of them meets a budget. Pure; nothing is measured here.
+"""The Pareto front, and the best candidate under budgets. Pure functions; nothing is measured here.
 
-Size and latency are better when small, accuracy when large. Latency is a ratio to the baseline,
-compared in steps of `LATENCY_STEP`, since two files of one graph differ by the machine's noise.
+Smaller sizes and latencies are better, and larger accuracies. Latency is a ratio to the baseline
+and is compared in steps of `LATENCY_STEP`, since even two files with the same graph differ by
+measurement noise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgebert.errors import UsageError
 LATENCY_STEP = 0.03
 NO_LIMIT_POINTS = 100.0
 POINTS_LIKE_DOUBLE = 5.0
-"""To lose so many points too much is as far off as twice the size."""
+"""Exceeding the allowed drop by this many points is as bad as a file of twice the allowed size."""
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*([KMG]?B?)", re.IGNORECASE)
 _LATENCY = re.compile(r"([0-9]*\.?[0-9]+)\s*(x|ms)?", re.IGNORECASE)
@@ -25,12 +26,12 @@ _LATENCY = re.compile(r"([0-9]*\.?[0-9]+)\s*(x|ms)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Point:
-    """One trade.
+    """One point of the trade-off.
 
     Attributes:
-        size: small is good.
-        latency: small is good.
-        accuracy: large is good.
+        size: Smaller is better.
+        latency: Smaller is better.
+        accuracy: Larger is better.
     """
 
     size: float
@@ -39,7 +40,7 @@ class Point:
 
 
 class Measured(Protocol):
-    """What budgets look at."""
+    """A candidate with the values that budgets limit."""
 
     @property
     def size_bytes(self) -> int: ...
@@ -55,13 +56,13 @@ class Measured(Protocol):
 
 
 def dominates(a: Point, b: Point) -> bool:
-    """Whether `a` is nowhere worse than `b` and somewhere better."""
+    """Whether `a` is better than `b` in one value at least and worse in none."""
     no_worse = a.size <= b.size and a.latency <= b.latency and a.accuracy >= b.accuracy
     return no_worse and a != b
 
 
 def pareto_front(points: Sequence[Point]) -> tuple[int, ...]:
-    """Places of the points that no other dominates, in their order; equal points all stay."""
+    """The places of the points that no other dominates, in their order. Equal points all stay."""
     return tuple(
         place
         for place, point in enumerate(points)
@@ -70,20 +71,21 @@ def pareto_front(points: Sequence[Point]) -> tuple[int, ...]:
 
 
 def point_of(measured: Measured) -> Point:
-    """A candidate as the front sees it: latency in steps of `LATENCY_STEP`."""
+    """A candidate as a point, with its latency in steps of `LATENCY_STEP`."""
     steps = round(math.log(max(measured.latency_ratio, 1e-9)) / LATENCY_STEP)
     return Point(measured.size_bytes, steps, -measured.points_lost)
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """What a model may cost; None is no limit.
+    """Upper limits of a candidate; None is no limit.
 
     Attributes:
-        size_bytes: of the file.
-        latency_ms: from text to answer.
-        latency_ratio: the same, as a share of the baseline's.
-        drop_points: of dev accuracy against the float model.
+        size_bytes: Size of the file.
+        latency_ms: Latency from text to answer.
+        latency_ratio: The same, divided by the baseline's.
+        drop_points: Loss of the task's metric on the dev data against the float model, in
+            hundredths.
     """
 
     size_bytes: int | None = None
@@ -92,9 +94,10 @@ class Budgets:
     drop_points: float | None = None
 
     def over(self, measured: Measured) -> dict[str, float]:
-        """By which share each budget is overrun; empty where all are met.
+        """The share by which each budget is exceeded; empty if all are met.
 
-        Points lost beyond the allowed ones count as a share of `POINTS_LIKE_DOUBLE`.
+        Points beyond the allowed drop are divided by `POINTS_LIKE_DOUBLE`. Example: 10 MB with a
+        budget of 8 MB gives 0.25; 3.5 points with an allowed drop of 1 gives (3.5 - 1) / 5 = 0.5.
         """
         found = {}
         if self.size_bytes is not None:
@@ -108,7 +111,7 @@ class Budgets:
         return {name: share for name, share in found.items() if share > 1e-9}
 
     def distance(self, measured: Measured) -> float:
-        """How far a candidate is from meeting all budgets; 0 where it does."""
+        """The distance of a candidate from the budgets; 0 if it meets all of them."""
         return sum(map(math.log1p, self.over(measured).values()))
 
     def to_dict(self) -> dict[str, float | None]:
@@ -116,7 +119,13 @@ class Budgets:
 
 
 def read_budgets(max_size: str, max_latency: str, max_drop: float) -> tuple[Budgets, list[str]]:
-    """Budgets as they are written on a command line, and what is wrong with them."""
+    """Parses budgets in the form of the command line; also returns their problems.
+
+    Args:
+        max_size: Such as `8MB`; empty is no limit.
+        max_latency: Milliseconds such as `3.5`, or a share of the baseline such as `0.22x`.
+        max_drop: Points; 100 or more is no limit.
+    """
     problems: list[str] = []
     size = _number(_SIZE, max_size, "max_size", "a size such as 8MB", problems)
     latency = _number(
@@ -155,10 +164,10 @@ def _number(
 
 
 def best(measured: Sequence[Measured], budgets: Budgets) -> int | None:
-    """The place of the winner among those that meet every budget; None where none does.
+    """The place of the best candidate that meets every budget; None if there is none.
 
-    What has no limit is made best: the accuracy where no drop is set, else the product of the
-    sizes and latencies that have none (of both where both have one).
+    A value without a limit is optimized: the accuracy if there is no allowed drop; otherwise the
+    size or the latency that has no limit; otherwise the product of both.
     """
     fitting = [place for place, one in enumerate(measured) if not budgets.over(one)]
     if not fitting:
@@ -180,10 +189,10 @@ def best(measured: Sequence[Measured], budgets: Budgets) -> int | None:
 
 
 def closest(measured: Sequence[Measured], budgets: Budgets) -> int:
-    """The place of the one that is the least distance from meeting the budgets.
+    """The place of the candidate closest to the budgets.
 
     Raises:
-        UsageError: there is nothing to choose from.
+        UsageError: There are no candidates.
     """
     if not measured:
         raise UsageError("Expected at least one candidate. Received: none.")

@@ -1,4 +1,4 @@
-"""What can be done to a model, as data: a trial is one choice of each."""
+"""The changes that a search combines, as data, and the plan of a search."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _VOCABULARIES = {"both": (False, True), WHOLE: (False,), TRIMMED: (True,)}
 
 @dataclass(frozen=True)
 class Moves:
-    """One trial.
+    """The changes of one trial.
 
     Attributes:
-        speedup: of structured pruning, by the latency table; 1 prunes nothing.
-        trimmed: whether the vocabulary is.
-        embedding: precision of the embedding rows.
-        distilled: whether the pruned model learnt from the float model.
+        speedup: Speedup of structured pruning by the latency table; 1 prunes nothing.
+        trimmed: Whether the vocabulary is trimmed.
+        embedding: Precision of the embedding rows.
+        distilled: Whether the pruned model is distilled from the float model.
     """
 
     speedup: float = 1.0
@@ -34,7 +34,7 @@ class Moves:
 
     @property
     def text(self) -> str:
-        """In words, for tables."""
+        """A description for tables."""
         parts = [
             f"pruned {self.speedup:g}x" if self.speedup > 1 else "",
             "distilled" if self.distilled else "",
@@ -48,18 +48,25 @@ class Moves:
 
 
 BASELINE = Moves()
-"""Dynamic int8 and nothing else: what latencies are shares of."""
+"""Dynamic int8 without other changes. Latencies are ratios to it."""
 
 
 def key_of(content: Any) -> str:
-    """A short name for a trial, a model or a round: a hash of what it is made of."""
+    """The name of a trial, a model or a round: a short hash of its content."""
     written = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(written.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings, read: what is tried without training, and what counts."""
+    """The parsed settings of a search.
+
+    Attributes:
+        speedups: Speedups of structured pruning, ascending.
+        vocabularies: Whether the vocabulary is trimmed: the values to try.
+        embeddings: Precisions of the embedding rows to try.
+        budgets: The budgets.
+    """
 
     speedups: tuple[float, ...]
     vocabularies: tuple[bool, ...]
@@ -67,7 +74,7 @@ class Plan:
     budgets: Budgets
 
     def of_speedup(self, speedup: float, distilled: bool = False) -> list[Moves]:
-        """The trials of one pruned model."""
+        """The trials of one pruned or distilled model."""
         return [
             Moves(speedup, trimmed, embedding, distilled)
             for trimmed in self.vocabularies
@@ -75,7 +82,7 @@ class Plan:
         ]
 
     def cheap(self) -> list[Moves]:
-        """All trials that train nothing, the baseline first."""
+        """All trials without training, the baseline first."""
         rest = [
             moves
             for s in (1.0, *self.speedups)
@@ -86,10 +93,10 @@ class Plan:
 
 
 def read_plan(settings: SearchSettings) -> Plan:
-    """Reads the settings.
+    """Parses the settings of a search.
 
     Raises:
-        UsageError: every problem is listed.
+        UsageError: Settings are invalid; the message lists every problem.
     """
     budgets, problems = read_budgets(settings.max_size, settings.max_latency, settings.max_drop)
     speedups: list[float] = []

@@ -1,12 +1,13 @@
-"""A search on disk: every file is written whole when its step is done, so a kill loses one step.
+"""The files of a search. Each is written to a temporary name and renamed when its step is done.
 
-search.json          what the search is of; another model or other data are refused
-float.json           the float model's dev metrics
-latency_table.json   what structured pruning pays by
+search.json          identity of the search; another model or other data are refused
+float.json           dev metrics of the float model
+latency_table.json   latencies for structured pruning
 models/<key>/        pruned and distilled models
-files/<key>.tflite   the candidates, with their manifests
-trials/<key>.json    a finished trial
-rounds/<key>.json    latencies that were measured in turn
+files/<key>.tflite   candidates, with their manifests
+trials/<key>.json    finished trials
+rounds/<key>.json    latencies that were measured in one round
+tests/<key>.json     test metrics of a winner
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from edgebert.training.state import require_same_run
 
 SEARCH = "search.json"
 _RECORD_FORMAT = JsonFormat(
-    "a record of a search", "delete it; that step is then run again", ModelError
+    "a record of a search", "delete it; its step then runs again", ModelError
 )
 
 
@@ -31,13 +32,13 @@ class SearchFolder:
     """The folder of one search.
 
     Args:
-        path: the folder.
-        identity: what the search is of, as JSON has it.
-        resume: whether to go on with what is there.
+        path: The folder.
+        identity: Model, data and settings of the search, as JSON.
+        resume: Whether to continue the search in the folder.
 
     Raises:
-        UsageError: there is a search and `resume` is False, or it is of something else; every
-            difference is listed.
+        UsageError: The folder has a search and `resume` is False, or the search has another
+            identity; every difference is listed.
     """
 
     def __init__(self, path: Path | str, identity: Mapping[str, Any], resume: bool) -> None:
@@ -49,8 +50,8 @@ class SearchFolder:
             return
         if not resume:
             raise UsageError(
-                f"{self.path}: expected a folder without a search. Received: one that has a search "
-                "in it. Next: go on with it by --resume, or name another folder."
+                f"{self.path}: expected a folder without a search. Received: a folder with one. "
+                "Next: continue it with --resume, or pass another folder."
             )
         require_same_run(known, self.identity, str(self.path))
 
@@ -65,7 +66,7 @@ class SearchFolder:
         return self.path / "files" / f"{key}.tflite"
 
     def trial(self, key: str) -> dict[str, Any] | None:
-        """A finished trial whose file is there; None where it is still to be made."""
+        """The record of a finished trial; None if the trial or its file is missing."""
         record = self._read(self._trial(key))
         if record and not record["refused"] and not self.file(key).is_file():
             return None
@@ -75,7 +76,7 @@ class SearchFolder:
         self._write(self._trial(key), record)
 
     def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What a step gave, from `<name>.json`; the step is taken where there is none."""
+        """The result of a step, read from `<name>.json`; without that file the step runs."""
         path = self.path / f"{name}.json"
         content = self._read(path)
         if content is None:

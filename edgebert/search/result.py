@@ -1,4 +1,4 @@
-"""What a search found: candidates, their front, and the one that meets the budgets."""
+"""The result of a search: candidates, their Pareto front, and the winner under the budgets."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ class Candidate:
     """One exported file.
 
     Attributes:
-        key: of its trial.
-        moves: what was done.
-        path: of the `.tflite`.
-        metrics: on the dev text, of the file itself.
-        points_lost: of dev accuracy against the float model.
-        size_bytes: of the file.
-        gzip_bytes: of the file as an app store ships it.
-        latency_ms: from text to answer, on this machine.
-        latency_ratio: the same, as a share of the baseline's, measured in turn with it.
-        layers: heads and neurons left in each layer.
-        vocabulary: rows of the token table.
-        seconds: that the trial took.
+        key: Name of its trial.
+        moves: How the model was changed.
+        path: The `.tflite` file.
+        metrics: Metrics of the file on the dev data.
+        points_lost: Loss of the task's metric on the dev data against the float model, in
+            hundredths.
+        size_bytes: Size of the file.
+        gzip_bytes: Size of the gzip'd file, which is what it adds to the download of an app.
+        latency_ms: Latency from text to answer on this machine.
+        latency_ratio: The same, divided by the baseline's, measured in turn with it.
+        layers: Heads and neurons of each layer.
+        vocabulary: Rows of the token table.
+        seconds: Duration of the trial.
     """
 
     key: str
@@ -58,20 +59,21 @@ class Candidate:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Attributes:
-        out: its folder.
-        budgets: what was asked for.
-        candidates: every file, the baseline first.
-        front: the best trades, largest first; their latencies were measured together at the end.
-        winner: the one that meets the budgets; None where none does.
-        winner_path: a copy of its file.
-        missed: what came closest and by how much; empty where there is a winner.
-        float_metrics: of the float model on the dev text.
-        test: metrics of the float model, the baseline and the winner on the test text.
-        tokens: length that the latency table was measured at.
-        notes: what was left out, and why.
+        out: Folder of the search.
+        budgets: The requested budgets.
+        candidates: All exported files, the baseline first.
+        front: The Pareto front, largest file first. Its latencies were measured together at the
+            end.
+        winner: The best candidate that meets the budgets; None if there is none.
+        winner_path: A copy of the winner's file.
+        missed: Description of the candidate closest to the budgets; empty if there is a winner.
+        float_metrics: Metrics of the float model on the dev data.
+        test: Metrics of the float model, the baseline and the winner on the test data.
+        tokens: Text length of the latency table.
+        notes: Trials that were left out, and the reasons.
     """
 
     out: Path
@@ -95,14 +97,14 @@ class SearchResult:
         """The winner.
 
         Raises:
-            QualityGateError: nothing meets the budgets.
+            QualityGateError: No candidate meets the budgets.
         """
         if self.winner is None:
             raise QualityGateError(self.missed)
         return self.winner
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """The content of `front.json`."""
         return {
             "format": FORMAT,
             "budgets": self.budgets.to_dict(),
@@ -120,13 +122,13 @@ class SearchResult:
 
 
 def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The best trades, largest first."""
+    """The Pareto front of some candidates, largest file first."""
     places = pareto_front([point_of(candidate) for candidate in candidates])
     return sorted((candidates[place] for place in places), key=lambda one: -one.size_bytes)
 
 
-def say_missed(candidates: Sequence[Candidate], budgets: Budgets) -> str:
-    """Which candidate came closest to the budgets, and by how much it misses each."""
+def describe_closest(candidates: Sequence[Candidate], budgets: Budgets) -> str:
+    """Describes the candidate closest to the budgets, and by how much it misses each of them."""
     near = candidates[closest(candidates, budgets)]
     over = budgets.over(near)
     size, drop = budgets.size_bytes, budgets.drop_points

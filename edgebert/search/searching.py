@@ -1,4 +1,4 @@
-"""The order in which a search tries things."""
+"""The order in which a search runs its trials, and its final choice."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from edgebert.search.choosing import (
 from edgebert.search.front import best
 from edgebert.search.moves import BASELINE, Moves, Plan, key_of, read_plan
 from edgebert.search.records import SearchFolder
-from edgebert.search.result import Candidate, SearchResult, front_of, say_missed
-from edgebert.search.trials import Workshop
+from edgebert.search.result import Candidate, SearchResult, describe_closest, front_of
+from edgebert.search.timing import Round
+from edgebert.search.trials import TrialRunner
 from edgebert.settings import SearchSettings
-from edgebert.system.progress import Progress, silent
 from edgebert.system.storage import atomic_write
+from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model
 
-ROUNDS = {"cheap": (7, 1), "all": (9, 1), "finals": (21, 3)}
-"""Passes and openings of each round of latencies."""
+CHEAP = Round("cheap", passes=7, openings=1)
+ALL = Round("all", passes=9, openings=1)
+FINALS = Round("finals", passes=21, openings=3)
 
 
 def search(
@@ -37,125 +39,124 @@ def search(
     train: Dataset,
     dev: Dataset,
     settings: SearchSettings,
-    out: Path | str,
+    run: StageRun,
     test: Dataset | None = None,
-    resume: bool = False,
-    progress: Progress = silent,
 ) -> SearchResult:
-    """Finds the best trades of size, latency and accuracy, and the winner under the budgets.
+    """Finds the Pareto front of size, latency and accuracy, and the best model under the budgets.
 
     Args:
-        model: fine-tuned, of a task that can be pruned and distilled.
-        train: data of the kind that it was fine-tuned on; students learn from it.
-        dev: labelled data that every choice is made by, and that latencies are measured on.
-        settings: what is tried, and the budgets.
-        out: the folder of the search.
-        test: labelled data that the winner, the float model and the baseline are scored on.
-        resume: goes on with the search in `out`. Budgets, speedups and what else is tried may
-            change; what was tried is not tried again.
-        progress: told of each step.
+        model: A fine-tuned model of a task that supports pruning and distillation.
+        train: Data like the model's training data; students learn from it.
+        dev: Labelled data for every choice; latencies are measured on it too.
+        settings: The variants to try, and the budgets.
+        run: Output folder, resuming and progress. A resumed search may have other budgets,
+            speedups and further variants; finished trials are not repeated. It runs on one device.
+        test: Labelled data on which the winner, the float model and the baseline are scored.
 
     Returns:
-        The front; `require_winner` raises where nothing meets the budgets.
+        The front. `require_winner` raises if no candidate meets the budgets.
 
     Raises:
-        UsageError: settings that make no sense, all at once; a folder with another search.
-        DataError: labels that the model does not know.
+        UsageError: Invalid settings (all of them are listed), or the folder of another search.
+        DataError: The data has labels that the model does not know.
     """
+    run.require_one_device()
     plan = read_plan(settings)
     refuse_head(model)
-    for judged in (dev, test):
-        if judged is not None:
-            model.task.require_known(judged, model.labels)
+    for split in (dev, test):
+        if split is not None:
+            model.task.require_known(split, model.labels)
     identity = {
         "model": describe_model(model),
         "train": describe_data(train),
         "dev": describe_data(dev),
         "settings": {name: getattr(settings, name) for name in ("seed", "tokens")},
     }
-    folder = SearchFolder(out, identity, resume)
-    workshop = Workshop(model, train, dev, settings, folder, progress)
-    return _Search(workshop, plan).run(test)
+    folder = SearchFolder(run.out, identity, run.resume)
+    trials = TrialRunner(model, train, dev, settings, folder, run.progress)
+    return _Search(trials, plan).run(test)
 
 
 class _Search:
-    def __init__(self, workshop: Workshop, plan: Plan) -> None:
-        self._workshop, self._plan = workshop, plan
-        self._settings, self._folder = workshop.settings, workshop.folder
-        self._progress, self._notes = workshop.progress, list[str]()
-        self._metric = workshop.model.task.metric
-        self._considered, self._tried = list[Moves](), list[Moves]()
+    """One search: its plan, its trials, and what was left out."""
+
+    def __init__(self, trials: TrialRunner, plan: Plan) -> None:
+        self._trials, self._plan = trials, plan
+        self._settings, self._folder = trials.settings, trials.folder
+        self._progress, self._notes = trials.progress, list[str]()
+        self._metric = trials.model.task.metric
+        self._allowed, self._exported = list[Moves](), list[Moves]()
         self._texts = timing.latency_texts(
-            workshop.dev,
-            workshop.model,
+            trials.dev,
+            trials.model,
             self._settings.tokens,
             self._settings.latency_texts,
             self._settings.seed,
         )
+        self._float_metrics = self._folder.once("float", self._evaluate_float)
 
     def run(self, test: Dataset | None) -> SearchResult:
-        self._float = self._folder.once("float", self._float_metrics)
         self._try_all("cheap trials", self._plan.cheap())
-        cheap = self._measured("cheap", self._tried)
+        cheap = self._measure(CHEAP, self._exported)
         aimed = aimed_speedup(cheap, self._plan.budgets)
         if aimed is not None:
             self._try_all("trials aimed at the latency", self._plan.of_speedup(aimed))
-            cheap = self._measured("cheap", self._tried)
-        self._distil(cheap)
+            cheap = self._measure(CHEAP, self._exported)
+        self._distill(cheap)
         self._refine()
-        candidates = self._measured("all", self._tried)
+        candidates = self._measure(ALL, self._exported)
         finalists = [BASELINE, *(one.moves for one in front_of(candidates))]
-        finals = {c.key: c for c in self._measured("finals", list(dict.fromkeys(finalists)))}
+        finals = {c.key: c for c in self._measure(FINALS, list(dict.fromkeys(finalists)))}
         candidates = [finals.get(candidate.key, candidate) for candidate in candidates]
         front = front_of(list(finals.values()))
-        return self._finished(candidates, front, test)
+        return self._result(candidates, front, test)
 
-    def _float_metrics(self) -> dict[str, Any]:
+    def _evaluate_float(self) -> dict[str, Any]:
         self._progress("float model", 0, 1)
-        metrics = evaluate(KerasPredictor(self._workshop.model), self._workshop.dev).metrics
+        metrics = evaluate(KerasPredictor(self._trials.model), self._trials.dev).metrics
         self._progress("float model", 1, 1, **{self._metric: metrics[self._metric]})
         return dict(metrics)
 
     def _try_all(self, stage: str, wanted: Sequence[Moves]) -> None:
-        """Runs the trials, a pruned model at a time, within the limits of files and time."""
-        room = self._settings.max_candidates - len(self._tried)
+        """Runs trials, one pruned model at a time, within the limits of candidates and time."""
+        room = self._settings.max_candidates - len(self._exported)
         if len(wanted) > room:
             self._note(f"{len(wanted) - room} {stage} were left out: --max-candidates is reached.")
         allowed = list(wanted[: max(room, 0)])
-        self._considered += allowed
+        self._allowed += allowed
 
-        def done() -> None:
-            finished = sum(self._workshop.record(moves) is not None for moves in allowed)
+        def report() -> None:
+            finished = sum(self._trials.record(moves) is not None for moves in allowed)
             self._progress(stage, finished, len(allowed))
 
         for speedup in dict.fromkeys(moves.speedup for moves in allowed):
             group = [moves for moves in allowed if moves.speedup == speedup]
-            self._workshop.run(group, self._may_begin, done)
+            self._trials.run(group, self._has_time_left, report)
         for moves in allowed:
-            record = self._workshop.record(moves)
+            record = self._trials.record(moves)
             if record is None:
-                self._note(f"{moves.text} was left out: --max-minutes are over.")
+                self._note(f"{moves.text} was left out: --max-minutes is reached.")
             elif record["refused"]:
                 self._note(f"{moves.text} was not made: {record['refused']}")
             else:
-                self._tried.append(moves)
+                self._exported.append(moves)
 
-    def _may_begin(self) -> bool:
-        """Whether time is left; the baseline is made in any case."""
-        records = [self._workshop.record(moves) for moves in self._considered]
-        spent = sum(record["seconds"] for record in records if record)
+    def _has_time_left(self) -> bool:
+        """Whether a further trial may start. The baseline may always start."""
+        records = [self._trials.record(moves) for moves in self._allowed]
+        spent_seconds = sum(record["seconds"] for record in records if record)
         limit = self._settings.max_minutes
-        return not limit or spent < 60 * limit or self._workshop.record(BASELINE) is None
+        return not limit or spent_seconds < 60 * limit or self._trials.record(BASELINE) is None
 
-    def _distil(self, cheap: Sequence[Candidate]) -> None:
-        """Trains what is worth it, those that lost least first."""
-        budget = self._plan.budgets.drop_points
+    def _distill(self, cheap: Sequence[Candidate]) -> None:
+        """Distills the promising pruned models, those with the smallest loss first."""
+        allowed_drop = self._plan.budgets.drop_points
         chosen = worth_training(cheap, self._plan.budgets) if self._settings.distill_epochs else []
         for place, speedup in enumerate(chosen):
             self._try_distilled(speedup)
             lost = self._least_lost(distilled=True).get(speedup, 0.0)
             rest = ", ".join(f"{one:g}x" for one in chosen[place + 1 :])
-            if budget is not None and rest and lost > budget + HOPELESS_POINTS:
+            if allowed_drop is not None and rest and lost > allowed_drop + HOPELESS_POINTS:
                 self._note(
                     f"{rest} were not distilled: {speedup:g}x, which had lost less, still lost "
                     f"{lost:.1f} points."
@@ -163,11 +164,11 @@ class _Search:
                 return
 
     def _refine(self) -> None:
-        """Tries speedups between the largest that meets the drop and the next, a few times."""
-        budget = self._plan.budgets.drop_points
+        """Tries further speedups between the largest that meets the allowed drop and the next."""
+        allowed_drop = self._plan.budgets.drop_points
         for _ in range(self._settings.refine if self._settings.distill_epochs else 0):
             lost = self._least_lost()
-            speedup = None if budget is None else speedup_between(lost, budget)
+            speedup = None if allowed_drop is None else speedup_between(lost, allowed_drop)
             if speedup is None:
                 return
             self._try_distilled(speedup)
@@ -177,38 +178,30 @@ class _Search:
         self._try_all(f"distilled trials of {speedup:g}x", group)
 
     def _least_lost(self, distilled: bool = False) -> dict[float, float]:
-        """Points lost of the best model of each speedup, or of the distilled ones alone."""
+        """Points lost by the best model of each speedup, or by the best distilled one."""
         lost: dict[float, float] = {}
-        for moves in self._tried:
-            record = self._workshop.record(moves)
+        for moves in self._exported:
+            record = self._trials.record(moves)
             if record is not None and (moves.distilled or not distilled):
                 points = self._points_lost(record)
                 lost[moves.speedup] = min(lost.get(moves.speedup, 100.0), points)
         return lost
 
     def _points_lost(self, record: Mapping[str, Any]) -> float:
-        """Hundredths of the task's metric on the dev rows, against the float model."""
-        return float(100 * (self._float[self._metric] - record["dev"][self._metric]))
+        """Loss of the task's metric on the dev rows against the float model, in hundredths."""
+        return float(100 * (self._float_metrics[self._metric] - record["dev"][self._metric]))
 
-    def _measured(self, stage: str, tried: Sequence[Moves]) -> list[Candidate]:
-        """The candidates with latencies of one round."""
-        passes, openings = ROUNDS[stage]
-        files = {self._workshop.key(moves): moves for moves in tried}
+    def _measure(self, round_: Round, exported: Sequence[Moves]) -> list[Candidate]:
+        """The candidates, with latencies that are measured in one round."""
+        files = {self._trials.key(moves): moves for moves in exported}
         paths = {key: self._folder.file(key) for key in files}
-        name = key_of([stage, passes, openings, sorted(files), self._texts])
-
-        def made() -> dict[str, Any]:
-            return timing.measure(
-                self._workshop.key(BASELINE),
-                paths,
-                self._texts,
-                passes,
-                openings,
-                self._progress,
-                f"latencies, {stage}",
-            )
-
-        latencies = self._folder.once(f"rounds/{name}", made)
+        name = key_of([round_.name, round_.passes, round_.openings, sorted(files), self._texts])
+        latencies = self._folder.once(
+            f"rounds/{name}",
+            lambda: timing.measure(
+                self._trials.key(BASELINE), paths, self._texts, round_, self._progress
+            ),
+        )
         return [self._candidate(key, moves, latencies[key]) for key, moves in files.items()]
 
     def _candidate(self, key: str, moves: Moves, latency: dict[str, float]) -> Candidate:
@@ -229,9 +222,10 @@ class _Search:
             seconds=record["seconds"],
         )
 
-    def _finished(
+    def _result(
         self, candidates: list[Candidate], front: list[Candidate], test: Dataset | None
     ) -> SearchResult:
+        """Chooses the winner, exports it, scores it on the test data and writes front.json."""
         budgets = self._plan.budgets
         place = best(front, budgets)
         winner = None if place is None else front[place]
@@ -242,10 +236,10 @@ class _Search:
             front=tuple(front),
             winner=winner,
             winner_path=self._export_winner(winner),
-            missed="" if winner else say_missed(front, budgets),
-            float_metrics=self._float,
-            test=None if test is None or winner is None else self._tested(winner, test),
-            tokens=self._workshop.tokens,
+            missed="" if winner else describe_closest(front, budgets),
+            float_metrics=self._float_metrics,
+            test=None if test is None or winner is None else self._test(winner, test),
+            tokens=self._trials.tokens,
             notes=tuple(self._notes),
         )
         self._folder.write("front.json", result.to_dict())
@@ -260,26 +254,26 @@ class _Search:
             return None
         for copy, ending in names.items():
             atomic_write(copy, winner.path.with_name(winner.key + ending).read_bytes())
-        self._workshop.variant(winner.moves).save(self._folder.path / "winner")
+        self._trials.variant(winner.moves).save(self._folder.path / "winner")
         return path
 
-    def _tested(self, winner: Candidate, test: Dataset) -> dict[str, Any]:
-        """The claim: read once, after every choice is made."""
+    def _test(self, winner: Candidate, test: Dataset) -> dict[str, Any]:
+        """Scores on the test data, which is read once, after every choice is made."""
 
-        def made() -> dict[str, Any]:
-            baseline = self._folder.file(self._workshop.key(BASELINE))
-            judged: dict[str, Predictor] = {
-                "float": KerasPredictor(self._workshop.model),
+        def score() -> dict[str, Any]:
+            baseline = self._folder.file(self._trials.key(BASELINE))
+            predictors: dict[str, Predictor] = {
+                "float": KerasPredictor(self._trials.model),
                 "baseline": LiteRtModel.open(baseline),
                 "winner": LiteRtModel.open(winner.path),
             }
             scores = {}
-            for name, predictor in judged.items():
+            for name, predictor in predictors.items():
                 scores[name] = evaluate(predictor, test, name).metrics
-                self._progress("test", len(scores), len(judged))
+                self._progress("test", len(scores), len(predictors))
             return {"data": describe_data(test), **scores}
 
-        return self._folder.once(f"tests/{key_of([winner.key, describe_data(test)])}", made)
+        return self._folder.once(f"tests/{key_of([winner.key, describe_data(test)])}", score)
 
     def _note(self, text: str) -> None:
         if text not in self._notes:

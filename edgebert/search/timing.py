@@ -1,9 +1,9 @@
-"""Latency from text to answer of many files, each in turn with the baseline.
+"""End-to-end latency, text to answer, of many files. Each file runs in turn with the baseline.
 
-What counts is the ratio to the baseline, whose passes alternate with the others', so that a machine
-that slows down slows both sides. Of each text's calls the median is taken before anything is added
-up: a call that other programs interrupt does not count. Files are opened in groups, to bound the
-memory; the baseline is in all of them.
+The result is the ratio to the baseline. Its passes alternate with those of the other files, so
+clock drift affects both sides equally. The median of each text's calls is taken before the texts
+are averaged, so a call that another program interrupts has no effect. Files are opened in groups,
+each with the baseline, to limit the memory.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,7 +32,18 @@ Latencies = dict[str, dict[str, float]]
 def latency_texts(
     dev: Dataset, model: TaskModel, tokens: int, texts: int, seed: int
 ) -> tuple[tuple[str, ...], ...]:
-    """What is timed, as somebody types it: random examples, or those nearest to a length."""
+    """The input texts to measure: random examples, or those closest to a length.
+
+    Args:
+        dev: Examples to choose from.
+        model: Its tokenizer defines the lengths.
+        tokens: Wanted length; 0 chooses at random.
+        texts: Number of examples.
+        seed: Seed of the random choice.
+
+    Returns:
+        The texts of each example, in the form that the task takes as input.
+    """
     chosen: Sequence[Any] = take(dev, texts, seed).examples
     if tokens:
         distance = np.abs(lengths_of(model, dev) - tokens)
@@ -41,49 +53,62 @@ def latency_texts(
 
 
 def lengths_of(model: TaskModel, data: Dataset) -> npt.NDArray[np.int64]:
-    """Tokens of each example, of all that it takes: `[examples]`."""
+    """The number of tokens of each example over all of its encodings: int64 `[examples]`."""
     features = features_of(model, data.examples, model.max_length)
     found = np.zeros(len(data), np.int64)
     np.add.at(found, features.owners, [len(encoding) for encoding in features.encodings])
     return found
 
 
+@dataclass(frozen=True)
+class Round:
+    """One round of latency measurements.
+
+    Attributes:
+        name: Name of the round.
+        passes: Passes over the texts after each opening. One further pass before them is not
+            counted.
+        openings: How often each file is opened; its place in memory affects its latency.
+    """
+
+    name: str
+    passes: int
+    openings: int
+
+
 def measure(
     baseline: str,
     files: Mapping[str, Path],
     texts: Sequence[tuple[str, ...]],
-    passes: int,
-    openings: int,
+    round_: Round,
     progress: Progress,
-    stage: str,
 ) -> Latencies:
-    """Times every file beside the baseline, one thread each.
+    """Measures the latency of every file against the baseline, with one thread each.
 
     Args:
-        baseline: its key in `files`.
-        files: by key.
-        texts: of `latency_texts`; one pass goes through all of them.
-        passes: of each opening, a first one that does not count left out.
-        openings: times that every file is opened afresh, since where memory lands matters.
-        progress: told after each group.
-        stage: its name.
+        baseline: Key of the baseline in `files`.
+        files: Files by key.
+        texts: The texts of `latency_texts`; one pass runs all of them.
+        round_: Number of passes and openings.
+        progress: Called after each group of files.
 
     Returns:
-        By key: `ratio`, the median over openings of this file's time to the baseline's, and `ms` a
-        text, which is the ratio times the baseline's median.
+        By key: `ratio`, the median over the openings of this file's time to the baseline's; and
+        `ms` per text, which is the ratio times the baseline's median.
     """
     others = [key for key in files if key != baseline]
     groups = [others[start : start + GROUP] for start in range(0, len(others), GROUP)] or [[]]
     ratios: dict[str, list[float]] = {key: [] for key in files}
     base_ms: list[float] = []
     for number, group in enumerate(groups):
-        for _ in range(openings):
+        for _ in range(round_.openings):
             models = {key: LiteRtModel.open(files[key]) for key in (baseline, *group)}
-            times = {key: _typical_ms(passed) for key, passed in _passes(models, texts, passes)}
+            passes = _run_in_turn(models, texts, round_.passes)
+            times = {key: _typical_ms(found) for key, found in passes.items()}
             base_ms.append(times[baseline])
             for key, ms in times.items():
                 ratios[key].append(ms / times[baseline])
-        progress(stage, number + 1, len(groups))
+        progress(f"latencies, {round_.name}", number + 1, len(groups))
     base = median(base_ms)
     return {
         key: {"ratio": median(values), "ms": base * median(values)}
@@ -96,17 +121,20 @@ def _typical_ms(passes: list[list[float]]) -> float:
     return float(np.median(np.array(passes), axis=0).mean())
 
 
-def _passes(
+def _run_in_turn(
     models: Mapping[str, LiteRtModel], texts: Sequence[tuple[str, ...]], passes: int
-) -> list[tuple[str, list[list[float]]]]:
-    """Milliseconds of every call, by model, pass and text; the models take turns."""
+) -> dict[str, list[list[float]]]:
+    """The milliseconds of every call, `[passes][texts]` by model.
+
+    The models take turns, and each pass starts with the next one. The first pass is not counted.
+    """
     keys = list(models)
     examples = as_examples(models[keys[0]].task, texts)
     calls = {
         key: [model.timed_calls(example)[0] for example in examples]
         for key, model in models.items()
     }
-    done: dict[str, list[list[float]]] = {key: [] for key in keys}
+    found: dict[str, list[list[float]]] = {key: [] for key in keys}
     gc.collect()
     gc.disable()
     try:
@@ -115,10 +143,10 @@ def _passes(
             for key in keys[turn:] + keys[:turn]:
                 times = [_call_ms(call) for call in calls[key]]
                 if number >= 0:
-                    done[key].append(times)
+                    found[key].append(times)
     finally:
         gc.enable()
-    return list(done.items())
+    return found
 
 
 def _call_ms(call: Callable[[], Any]) -> float:

@@ -1,4 +1,7 @@
-"""Makes the models and files that a search tries. Each finished trial is on disk at once."""
+"""Runs the trials of a search: makes, exports and evaluates each variant of the model.
+
+Each finished trial is written to disk at once.
+"""
 
 from __future__ import annotations
 
@@ -38,23 +41,25 @@ from edgebert.settings import (
 )
 from edgebert.system.progress import Progress
 from edgebert.tasks.examples import all_input_texts, encodings_of
+from edgebert.training.stage_run import StageRun
 
 RECIPE = "dynamic-int8"
 CHECK_TEXTS = 24
-ROOM = 0.7
-"""Layers go where one head each and no neurons would take a larger share of the goal's time."""
+NARROWEST_SHARE = 0.7
+"""Layers are dropped if the model with one head per layer and no neurons would take a larger share
+of the target latency."""
 
 
-class Workshop:
+class TrialRunner:
     """Runs the trials of one search.
 
     Args:
-        model: the float model.
-        train: what vocabularies, prices and students learn from.
-        dev: what candidates are judged by.
-        settings: of the search.
-        folder: where everything is kept.
-        progress: told of each part of a trial.
+        model: The float model.
+        train: Data for vocabularies, calibration and distillation.
+        dev: Data that candidates are evaluated on.
+        settings: Settings of the search.
+        folder: The folder of the search.
+        progress: Called after each part of a trial.
     """
 
     def __init__(
@@ -73,23 +78,28 @@ class Workshop:
         )
 
     def key(self, moves: Moves) -> str:
-        """The name of a trial: a hash of the model, the data, the moves and the recipe."""
+        """The name of a trial: a hash of model, data, moves and distillation settings."""
         return key_of([self.folder.identity, moves.to_dict(), self._recipe(moves.distilled)])
 
     def record(self, moves: Moves) -> dict[str, Any] | None:
-        """A finished trial."""
+        """The record of a finished trial, or None."""
         return self.folder.trial(self.key(moves))
 
-    def run(self, group: Sequence[Moves], may_begin: Callable[[], bool], done: Any) -> None:
-        """Runs the trials of one pruned (and distilled) model that are not finished.
+    def run(
+        self,
+        group: Sequence[Moves],
+        has_time_left: Callable[[], bool],
+        report: Callable[[], None],
+    ) -> None:
+        """Runs the unfinished trials of one pruned model or of one distilled model.
 
         Args:
-            group: of one speedup, distilled or not.
-            may_begin: asked before each trial; no further one is begun where it says no.
-            done: called after each trial is on disk.
+            group: Trials of one speedup, all distilled or none.
+            has_time_left: Called before each trial; no further trial starts if it returns False.
+            report: Called after each trial is on disk.
         """
         todo = [moves for moves in group if self.record(moves) is None]
-        if not todo or not may_begin():
+        if not todo or not has_time_left():
             return
         began = time.monotonic()
         try:
@@ -97,27 +107,27 @@ class Workshop:
         except QualityGateError as error:
             for moves in todo:
                 self._write(moves, began, refused=str(error))
-                done()
+                report()
             return
         for trimmed in sorted({moves.trimmed for moves in todo}):
             variant = self._with_vocabulary(model, trimmed)
             reference = FloatReference(variant)
             for moves in (one for one in todo if one.trimmed == trimmed):
-                if not may_begin():
+                if not has_time_left():
                     return
                 self._try(moves, variant, reference, began)
                 began = time.monotonic()
-                done()
+                report()
 
     def variant(self, moves: Moves) -> TaskModel:
-        """The float model of a trial."""
+        """The variant of a trial before export."""
         return self._with_vocabulary(self.pruned(moves.speedup, moves.distilled), moves.trimmed)
 
     def pruned(self, speedup: float, distilled: bool) -> TaskModel:
-        """A model with its whole vocabulary, out of its folder where it is there.
+        """A pruned or distilled model with its whole vocabulary; read from its folder if present.
 
         Raises:
-            QualityGateError: nothing is so fast.
+            QualityGateError: No model reaches the speedup.
         """
         if distilled:
             student = self.pruned(speedup, False)
@@ -128,9 +138,7 @@ class Workshop:
                 self.train,
                 self.dev,
                 self._distilling,
-                out,
-                resume=True,
-                progress=self._said(f"distill {speedup:g}x"),
+                StageRun(out, resume=True, progress=self._prefixed(f"distill {speedup:g}x")),
             ).model
         if speedup == 1:
             return self.model
@@ -144,14 +152,14 @@ class Workshop:
             tokens=table.tokens,
             seed=self.settings.seed,
         )
-        said = self._said(f"prune {speedup:g}x")
-        pruned = prune_structure(self.model, self.train, settings, said, table).model
+        progress = self._prefixed(f"prune {speedup:g}x")
+        pruned = prune_structure(self.model, self.train, settings, progress, table).model
         pruned.save(out)
         return pruned
 
     @property
     def tokens(self) -> int:
-        """Length that the table is measured at: the setting, or the dev texts' median."""
+        """Text length of the latency table: the setting, or the median of the dev texts."""
         encodings = encodings_of(self.model, self.dev.examples, self.model.max_length)
         wanted = self.settings.tokens or int(np.median([len(each) for each in encodings]))
         return min(max(wanted, 2), self.model.max_length)
@@ -159,30 +167,32 @@ class Workshop:
     def table(self) -> LatencyTable:
         """The latency table, measured once."""
 
-        def told(done: int, total: int) -> None:
-            self.progress("latency table", done, total)
-
-        def made() -> dict[str, Any]:
-            config = self.model.checkpoint.config
-            every_token = self.model.checkpoint.head != CLASSIFIER
+        def measure() -> dict[str, Any]:
             return measure_latency_table(
-                config, self.tokens, progress=told, every_token=every_token
+                self.model.checkpoint.config,
+                self.tokens,
+                every_token=self.model.checkpoint.head != CLASSIFIER,
+                progress=lambda done, total: self.progress("latency table", done, total),
             ).to_dict()
 
-        self.folder.once("latency_table", made)
+        self.folder.once("latency_table", measure)
         return read_latency_table(self.folder.table)
 
     def _layers(self, table: LatencyTable, speedup: float) -> int:
-        """How many layers leave room for heads and neurons; 0 for all."""
+        """The number of layers that leaves time for heads and neurons; 0 keeps all layers."""
         now = layer_widths(self.model.checkpoint)
         goal = table.model_ms(now) / speedup
         for layers in range(len(now), 0, -1):
-            if table.model_ms([LayerWidth(1, 0)] * layers) <= ROOM * goal:
+            if table.model_ms([LayerWidth(1, 0)] * layers) <= NARROWEST_SHARE * goal:
                 return 0 if layers == len(now) else layers
         return 1
 
     def _with_vocabulary(self, model: TaskModel, trimmed: bool) -> TaskModel:
-        """Trimming comes last: what training saw is kept, so it changes nothing that was learnt."""
+        """The model with its vocabulary trimmed, if wanted.
+
+        Trimming is the last step. It keeps every token of the training texts, so it does not change
+        the model's outputs on them.
+        """
         if not trimmed:
             return model
         return trim_vocabulary(
@@ -192,6 +202,7 @@ class Workshop:
     def _try(
         self, moves: Moves, variant: TaskModel, reference: FloatReference, began: float
     ) -> None:
+        """Exports and evaluates one variant, and writes its record."""
         path = self.folder.file(self.key(moves))
         artifact = export(
             variant,
@@ -200,11 +211,11 @@ class Workshop:
             texts=ExportTexts(self.train.examples, self.dev.examples[:CHECK_TEXTS]),
             reference=reference,
         )
-        judged = evaluate(LiteRtModel.open(path), self.dev, moves.text)
+        evaluation = evaluate(LiteRtModel.open(path), self.dev, moves.text)
         self._write(
             moves,
             began,
-            dev=judged.metrics,
+            dev=evaluation.metrics,
             size_bytes=artifact.size_bytes,
             gzip_bytes=artifact.gzip_bytes,
             vocabulary=variant.tokenizer.vocabulary.size,
@@ -232,8 +243,10 @@ class Workshop:
         made_by = [self.folder.identity, speedup, self._recipe(distilled)]
         return self.folder.model(key_of(made_by))
 
-    def _said(self, what: str) -> Progress:
-        def told(stage: str, done: int, total: int, **facts: Any) -> None:
-            self.progress(f"{what}: {stage}", done, total, **facts)
+    def _prefixed(self, name: str) -> Progress:
+        """Progress reports whose stage starts with a name."""
 
-        return told
+        def report(stage: str, done: int, total: int, **facts: Any) -> None:
+            self.progress(f"{name}: {stage}", done, total, **facts)
+
+        return report

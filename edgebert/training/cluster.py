@@ -1,7 +1,7 @@
-"""Which hosts train together: what `TF_CONFIG` says, and whether they are all there.
+"""The hosts of a distributed training run: reads `TF_CONFIG` and waits for the other hosts.
 
-`TF_CONFIG` is TensorFlow's own way to say it, which schedulers write: JSON with `cluster`, the
-addresses of all workers, and `task`, which of them this one is.
+`TF_CONFIG` is TensorFlow's environment variable for this purpose, and schedulers set it. It is JSON
+with two keys: `cluster` holds the addresses of all workers, `task` the number of this one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXAMPLE = (
 )
 _JOBS = ("chief", "worker")
 _ADDRESS = re.compile(r"(?P<host>\S+):(?P<port>\d{1,5})")
-_KNOCK_SECONDS = 0.2
+_RETRY_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Cluster:
     """The hosts that train one model.
 
     Attributes:
-        addresses: `host:port` of each worker, the chief first.
-        index: which of them this process is.
+        addresses: `host:port` of each worker. The job `chief`, if there is one, comes first.
+        index: The position of this process in `addresses`; 0 is the coordinator.
     """
 
     addresses: tuple[str, ...]
@@ -41,18 +41,21 @@ class Cluster:
 
 
 def read_cluster(environment: Mapping[str, str]) -> Cluster:
-    """What `TF_CONFIG` says.
+    """Parses `TF_CONFIG`.
+
+    Args:
+        environment: Environment variables of this process.
 
     Raises:
-        UsageError: it is not there, no JSON, or says nothing that makes sense; all at once.
+        UsageError: The variable is not set, not JSON or not valid; every problem is listed.
     """
     text = environment.get(VARIABLE, "")
     if not text.strip():
-        raise _useless("it is not set")
+        raise _invalid("it is not set")
     try:
         content = parse_json(text)
     except InvalidJsonError as error:
-        raise _useless(f"no JSON: {error}") from error
+        raise _invalid(f"not JSON: {error}") from error
     cluster, task = (_part(content, name) for name in ("cluster", "task"))
     problems = [
         f"cluster has the job {job!r}; known: {', '.join(_JOBS)}"
@@ -63,15 +66,15 @@ def read_cluster(environment: Mapping[str, str]) -> Cluster:
     every = tuple(str(address) for job in _JOBS for address in addresses[job])
     if not every:
         problems.append("cluster names no workers")
-    problems += [f"{address!r} is no host:port" for address in every if not _is_address(address)]
-    problems += [f"{a!r} is there twice" for a in sorted({a for a in every if every.count(a) > 1})]
+    problems += [f"{address!r} is not host:port" for address in every if not _is_address(address)]
+    problems += [f"{a!r} occurs twice" for a in sorted({a for a in every if every.count(a) > 1})]
     job, index = task.get("type"), task.get("index")
     if job not in _JOBS or not addresses[job]:
-        problems.append(f"task.type is {job!r}, which the cluster does not have")
+        problems.append(f"task.type is {job!r}, which is not in the cluster")
     elif type(index) is not int or not 0 <= index < len(addresses[job]):
-        problems.append(f"task.index is {index!r}, of {len(addresses[job])} from 0")
+        problems.append(f"task.index is {index!r}; expected 0 to {len(addresses[job]) - 1}")
     if problems:
-        raise _useless("; ".join(problems))
+        raise _invalid("; ".join(problems))
     place = int(str(index))
     return Cluster(every, place + (len(addresses["chief"]) if job == "worker" else 0))
 
@@ -79,42 +82,46 @@ def read_cluster(environment: Mapping[str, str]) -> Cluster:
 def wait_for_workers(cluster: Cluster, seconds: float) -> None:
     """Waits until every other worker listens at its address.
 
-    This worker listens at its own meanwhile, and no longer when this returns: TensorFlow's server
-    takes the port over, and answers those who come later.
+    Meanwhile this worker listens at its own address. It stops when this function returns, and
+    TensorFlow's server takes over the port and answers workers that start later.
+
+    Args:
+        cluster: The hosts.
+        seconds: Time to wait for all of them.
 
     Raises:
-        UsageError: something else listens at this worker's port.
-        EdgebertError: not all came in time; it says who is missing.
+        UsageError: This worker's port is in use.
+        EdgebertError: Some workers did not answer in time; the message names them.
     """
     missing = [address for i, address in enumerate(cluster.addresses) if i != cluster.index]
     end = time.monotonic() + seconds
-    with _listening(cluster.addresses[cluster.index]):
+    with _listen(cluster.addresses[cluster.index]):
         while missing:
-            missing = [address for address in missing if not _listens(address)]
+            missing = [address for address in missing if not _answers(address)]
             if missing and time.monotonic() > end:
                 raise EdgebertError(
                     f"Expected {len(cluster.addresses)} workers within {seconds:g} seconds. "
                     f"Received no answer from: {', '.join(missing)}. Next: start the same command "
-                    "there too, and look whether a firewall lets these ports through."
+                    "there, and check that no firewall blocks these ports."
                 )
             if missing:
-                time.sleep(_KNOCK_SECONDS)
+                time.sleep(_RETRY_SECONDS)
 
 
 @contextlib.contextmanager
-def _listening(address: str) -> Any:
+def _listen(address: str) -> Any:
     port = int(address.rpartition(":")[2])
     try:
         listener = socket.create_server(("", port), backlog=64)
     except OSError as error:
         raise UsageError(
-            f"{VARIABLE}: this worker can't listen at port {port}: {error}. Next: give a free port."
+            f"{VARIABLE}: this worker can't listen at port {port}: {error}. Next: set a free port."
         ) from error
     with listener:
         yield
 
 
-def _listens(address: str) -> bool:
+def _answers(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
@@ -126,7 +133,7 @@ def _listens(address: str) -> bool:
 def _part(content: Any, name: str) -> dict[str, Any]:
     part = content.get(name) if isinstance(content, dict) else None
     if not isinstance(part, dict):
-        raise _useless(f"no object with an object {name!r}")
+        raise _invalid(f"{name!r} is missing or not an object")
     return part
 
 
@@ -139,8 +146,8 @@ def _is_address(address: str) -> bool:
     return found is not None and 0 < int(found["port"]) < 65536
 
 
-def _useless(problem: str) -> UsageError:
+def _invalid(problem: str) -> UsageError:
     return UsageError(
         f"{VARIABLE}: expected JSON such as {EXAMPLE}. Received: {problem}. Next: set it on every "
-        "host, with the same cluster and another task.index on each."
+        "host, with the same cluster and a different task.index on each."
     )

@@ -1,14 +1,14 @@
-"""`DistillationModel`: a student that learns what a teacher says and, where asked, how it thinks.
+"""`DistillationModel`: a student with the losses of distillation.
 
-Losses are a table, put together by name (`METHODS`). What a teacher says of texts with one label
-comes with the rows, computed once; what it says of other tasks' rows, and hidden states and
-attention, it computes beside the student, step by step.
+A method is a weighted sum of losses (`METHODS`). For single-label text classification, the
+teacher's logits are computed once and are part of the rows. For other tasks, and for losses on
+hidden states or attention, the teacher runs in every step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from converters.checkpoint import BertConfig
 from converters.layer_choice import spread_layers
 from edgebert.encoding.encoded_rows import EncodedRows
 from edgebert.system.progress import Progress
@@ -39,39 +40,43 @@ METHODS: dict[str, dict[str, float]] = {
     "hidden-states": {SOFT: 1.0, HIDDEN: 1.0},
     # Sanh et al. 2019.
     "distilbert": {SOFT: 1.0, COSINE: 1.0},
-    # Jiao et al. 2020; attention is the mean over heads, of which teacher and student may have
-    # different numbers.
+    # Jiao et al. 2020, with attention averaged over the heads: teacher and student may have
+    # different numbers of them.
     "tinybert": {SOFT: 1.0, HIDDEN: 1.0, EMBEDDINGS: 1.0, ATTENTION: 1.0},
     # Wang et al. 2021 (MiniLMv2): relations of queries, keys and values in the last layer.
     "minilm": {SOFT: 1.0, RELATIONS: 1.0},
 }
 LOGITS = "logits"
-"""The key of what a teacher says, in the targets of rows that have it."""
+"""Key of the teacher's logits in the targets of rows that have them."""
 RELATION_PARTS = ("query", "key", "value")
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A frozen teacher, out of Keras' sight.
+    """A frozen teacher. Keras does not track its variables.
 
     Attributes:
-        encoder: its `PackedEncoder`.
-        head: what stands behind it.
-        num_layers: of it.
-        hidden_size: of it.
-        token_ids: the teacher's id of each of the student's tokens, int32 `[student's vocabulary]`.
+        encoder: The teacher's `PackedEncoder`.
+        head: The teacher's head.
+        config: The shape of the teacher.
+        token_ids: The teacher's id of each token of the student, int32 `[student's vocabulary]`.
     """
 
     encoder: Any
     head: Head
-    num_layers: int
-    hidden_size: int
+    config: BertConfig
     token_ids: npt.NDArray[np.int32]
 
     def run(
         self, inputs: dict[str, Any], wanted: Callable[[str], bool], whole: bool
     ) -> tuple[Any, dict[str, Any]]:
-        """What the teacher says of a batch of the student's, and what it computes on the way."""
+        """The teacher's outputs for a batch of the student, and its intermediate arrays.
+
+        Args:
+            inputs: The student's inputs, with the student's token ids.
+            wanted: Whether the intermediate array of a name is returned (see `Taps`).
+            whole: Whether the last layer is computed for every token.
+        """
         taps = Taps(wanted)
         ids = tf.gather(tf.constant(self.token_ids), inputs["token_ids"])
         encoded = self.encoder.encode({**inputs, "token_ids": ids}, False, taps, whole)
@@ -86,10 +91,10 @@ def teacher_logits(
     """A teacher's logits, float32 `[rows, labels]`.
 
     Args:
-        net: the teacher, of `fitting.build_frozen`.
-        rows: encoded with its own tokenizer.
-        progress: told after every batch.
-        batch_size: texts at once.
+        net: The teacher, of `fitting.build_frozen`.
+        rows: Texts encoded with the teacher's tokenizer.
+        progress: Called after every batch.
+        batch_size: Texts per batch.
     """
     run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
     logits = np.zeros((len(rows), net.output_shape[-1]), np.float32)
@@ -100,52 +105,61 @@ def teacher_logits(
     return logits
 
 
+@dataclass(frozen=True, kw_only=True)
+class DistillationLoss:
+    """The loss that a student is trained by.
+
+    Attributes:
+        weights: The weight of each loss by name: a row of `METHODS`.
+        temperature: Temperature of the soft labels.
+        hard_weight: Share of the task's loss on true labels, for rows that have them.
+        kind: The kind of the outputs: a constant of `training.heads`.
+        task_loss: The task's Keras loss.
+    """
+
+    weights: Mapping[str, float]
+    temperature: float
+    hard_weight: float
+    kind: str
+    task_loss: Any
+
+    @property
+    def needs_states(self) -> bool:
+        """Whether a loss compares intermediate arrays."""
+        return set(self.weights) != {SOFT}
+
+
 class DistillationModel(keras.Model):
-    """A student with the losses of distillation; called, it gives the student's outputs.
+    """A student with the losses of distillation. In inference it gives the student's outputs.
 
     Args:
-        student: of `fitting.build_model`.
-        num_layers: of the student.
-        hidden_size: of the student.
-        teacher: asked where a loss needs more than soft labels, or the rows have none.
-        losses: weights by name, a row of `METHODS`.
-        temperature: of the soft labels.
-        hard_weight: share of the loss against the true labels, where rows have one.
-        kind: what the outputs are, of `training.heads`.
-        task_loss: the task's own loss.
+        student: The Keras model of `fitting.build_model`.
+        config: The shape of the student.
+        teacher: Runs in every step if a loss compares intermediate arrays, or if the rows have no
+            teacher logits.
+        loss: The losses and their weights.
     """
 
     def __init__(
-        self,
-        student: keras.Model,
-        num_layers: int,
-        hidden_size: int,
-        teacher: Teacher,
-        losses: dict[str, float],
-        temperature: float,
-        hard_weight: float,
-        kind: str,
-        task_loss: Any,
+        self, student: keras.Model, config: BertConfig, teacher: Teacher, loss: DistillationLoss
     ) -> None:
         super().__init__(name="distillation")
         self.student = student
         self._encoder, self._head = student.get_layer("packed_encoder"), Head(student)
-        self._kind, self._task_loss = kind, task_loss
-        self._teacher, self._portions = teacher, losses
-        self._looks = set(losses) != {SOFT}
-        self._temperature, self._hard_weight = temperature, hard_weight
-        self._whole = RELATIONS in losses
-        self._pairs = _layer_pairs(num_layers, teacher.num_layers)
+        # Keras tracks attributes that are dicts; a frozen object stays as it is.
+        self._teacher, self._objective = teacher, loss
+        self._whole = RELATIONS in loss.weights
+        self._pairs = _layer_pairs(config.num_layers, teacher.config.num_layers)
         self._projection = None
-        if self._looks and teacher.hidden_size != hidden_size:
+        if loss.needs_states and teacher.config.hidden_size != config.hidden_size:
             self._projection = keras.layers.Dense(
-                teacher.hidden_size, use_bias=False, name="distillation_projection"
+                teacher.config.hidden_size, use_bias=False, name="distillation_projection"
             )
-            self._projection.build((None, hidden_size))
+            self._projection.build((None, config.hidden_size))
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
-        """The outputs; in training with what the losses look at."""
+        """The student's outputs; in training also the intermediate arrays that losses compare."""
         if not training:
             return self.student(inputs, training=False)
         taps = Taps(self._wanted)
@@ -160,7 +174,7 @@ class DistillationModel(keras.Model):
             ATTENTION: (".attention.query", ".attention.key"),
             RELATIONS: tuple(f".attention.{part}" for part in RELATION_PARTS),
         }
-        return any(name.endswith(ends[loss]) for loss in self._portions if loss != SOFT)
+        return any(name.endswith(ends[loss]) for loss in self._objective.weights if loss != SOFT)
 
     def compute_loss(
         self,
@@ -171,49 +185,60 @@ class DistillationModel(keras.Model):
         training: bool = True,
     ) -> Any:
         """The weighted sum of the losses: a scalar."""
-        said, own = y_pred
+        outputs, student_states = y_pred
+        objective, mask = self._objective, x["padding_mask"]
         has_logits = isinstance(y, dict) and LOGITS in y
         wanted: Any = None
-        theirs: dict[str, Any] = {}
-        if self._looks or not has_logits:
-            wanted, theirs = self._teacher.run(x, self._wanted, self._whole)
-        soft = self._soft(y[LOGITS] if has_logits else wanted, said, x["padding_mask"])
-        hard = self._hard(y, said, sample_weight, has_logits) if self._hard_weight else 0.0
-        total = (1 - self._hard_weight) * self._portions.get(SOFT, 0.0) * soft
-        total += self._hard_weight * hard
-        if not self._looks:
+        teacher_states: dict[str, Any] = {}
+        if objective.needs_states or not has_logits:
+            wanted, teacher_states = self._teacher.run(x, self._wanted, self._whole)
+        soft = self._soft(y[LOGITS] if has_logits else wanted, outputs, mask)
+        hard_weight = objective.hard_weight
+        hard = self._hard(y, outputs, sample_weight, has_logits) if hard_weight else 0.0
+        total = (1 - hard_weight) * objective.weights.get(SOFT, 0.0) * soft + hard_weight * hard
+        if not objective.needs_states:
             return total
-        tokens = tf.reduce_sum(x["padding_mask"])
-        for name, weight in self._portions.items():
+        tokens = tf.reduce_sum(mask)
+        losses = {
+            HIDDEN: self._hidden,
+            COSINE: self._cosine,
+            EMBEDDINGS: self._embeddings,
+            ATTENTION: self._attention,
+            RELATIONS: self._relations,
+        }
+        for name, weight in objective.weights.items():
             if name != SOFT:
-                total += weight * getattr(self, f"_{name}")(own, theirs, tokens, x["padding_mask"])
+                total += weight * losses[name](student_states, teacher_states, tokens, mask)
         return total
 
-    def _soft(self, wanted: Any, said: Any, mask: Any) -> Any:
-        """The mean over the rows of `heads.soft_loss`."""
-        return tf.reduce_mean(soft_loss(self._kind, wanted, said, mask, self._temperature))
-
-    def _hard(self, y: Any, said: Any, weights: Any, has_logits: bool) -> Any:
-        """The task's loss; of texts with one label, over those that have one."""
-        if not has_logits:
-            return self._task_loss(y, said, sample_weight=weights)
-        known = tf.cast(y["targets"] >= 0, tf.float32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.maximum(y["targets"], 0), logits=said
+    def _soft(self, wanted: Any, outputs: Any, mask: Any) -> Any:
+        """The mean of `heads.soft_loss` over the rows."""
+        objective = self._objective
+        return tf.reduce_mean(
+            soft_loss(objective.kind, wanted, outputs, mask, objective.temperature)
         )
-        return tf.reduce_mean(losses * known * weights)
+
+    def _hard(self, y: Any, outputs: Any, weights: Any, has_logits: bool) -> Any:
+        """The task's loss. For rows with teacher logits, unlabelled rows (target -1) count as 0."""
+        if not has_logits:
+            return self._objective.task_loss(y, outputs, sample_weight=weights)
+        is_labelled = tf.cast(y["targets"] >= 0, tf.float32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=tf.maximum(y["targets"], 0), logits=outputs
+        )
+        return tf.reduce_mean(losses * is_labelled * weights)
 
     def _states(self, own: Any, theirs: Any) -> list[tuple[Any, Any]]:
         return [
-            (self._project(own[f"layers.{mine}.hidden"]), theirs[f"layers.{its}.hidden"])
-            for mine, its in self._pairs.items()
+            (self._project(own[f"layers.{i}.hidden"]), theirs[f"layers.{j}.hidden"])
+            for i, j in self._pairs.items()
         ]
 
     def _project(self, x: Any) -> Any:
         return x if self._projection is None else self._projection(x)
 
     def _hidden(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
-        """Mean squared error of hidden states, as a share of their mean square."""
+        """Mean squared error of hidden states, relative to the teacher's mean square."""
         return tf.add_n([_relative_error(a, b, tokens) for a, b in self._states(own, theirs)]) / (
             len(self._pairs)
         )
@@ -228,23 +253,18 @@ class DistillationModel(keras.Model):
         return tf.add_n(losses) / len(losses)
 
     def _embeddings(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
-        """Mean squared error of what the first layer reads."""
+        """Mean squared error of the first layer's input, relative to the teacher's mean square."""
         return _relative_error(self._project(own["embeddings"]), theirs["embeddings"], tokens)
 
     def _attention(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
-        """Mean squared error of attention scores before the softmax, averaged over the heads."""
+        """Relative squared error of attention scores before the softmax, averaged over heads."""
         losses = []
-        for mine, its in self._pairs.items():
-            if f"layers.{mine}.attention.query" not in own or (
-                f"layers.{its}.attention.query" not in theirs
-            ):
-                continue
-            a, b = (
-                _mean_scores(
-                    values[f"layers.{i}.attention.query"], values[f"layers.{i}.attention.key"]
-                )
-                for values, i in ((own, mine), (theirs, its))
-            )
+        for i, j in self._pairs.items():
+            at, teacher_at = f"layers.{i}.attention", f"layers.{j}.attention"
+            if f"{at}.query" not in own or f"{teacher_at}.query" not in theirs:
+                continue  # a last layer that is computed for [CLS] only has no scores
+            a = _mean_scores(own[f"{at}.query"], own[f"{at}.key"])
+            b = _mean_scores(theirs[f"{teacher_at}.query"], theirs[f"{teacher_at}.key"])
             pairs = _token_pairs(mask)
             losses.append(
                 tf.reduce_sum(tf.square(a - b) * pairs)
@@ -253,42 +273,50 @@ class DistillationModel(keras.Model):
         return tf.add_n(losses) / len(losses) if losses else tf.constant(0.0)
 
     def _relations(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
-        """Divergence of the softmax of scaled products of all tokens (MiniLMv2, section 3.1)."""
-        mine, its = max(self._pairs.items())
+        """Kullback-Leibler divergence of token relations in the last layer (MiniLMv2, 3.1)."""
+        i, j = max(self._pairs.items())
         losses = []
         for part in RELATION_PARTS:
-            said, wanted = (
-                _relation(values[f"layers.{i}.attention.{part}"], mask)
-                for values, i in ((own, mine), (theirs, its))
-            )
-            divergence = tf.reduce_sum(tf.exp(wanted) * (wanted - said), -1)
+            relation = _log_relation(own[f"layers.{i}.attention.{part}"], mask)
+            wanted = _log_relation(theirs[f"layers.{j}.attention.{part}"], mask)
+            divergence = tf.reduce_sum(tf.exp(wanted) * (wanted - relation), -1)
             present = tf.cast(mask, tf.float32)
             losses.append(tf.reduce_sum(divergence * present) / tf.reduce_sum(present))
         return tf.add_n(losses) / len(losses)
 
 
 def _layer_pairs(student: int, teacher: int) -> dict[int, int]:
-    """Each layer of the student with one of the teacher, evenly spread, last with last."""
+    """The teacher's layer for each layer of the student: evenly spread, last with last."""
     return dict(enumerate(spread_layers(teacher, student)))
 
 
 def _relative_error(a: Any, b: Any, tokens: Any) -> Any:
+    """Mean squared error of packed rows over the mean square of `b`; padding rows are left out."""
     rows = tf.minimum(tokens, tf.shape(a)[0])
     return tf.reduce_mean(tf.square(a - b)[:rows]) / tf.reduce_mean(tf.square(b)[:rows])
 
 
 def _mean_scores(query: Any, key: Any) -> Any:
+    """Scaled attention scores, averaged over the heads: `[batch, length, length]`."""
     size = int(query.shape[-1])
     return tf.reduce_mean(tf.matmul(query, key, transpose_b=True), 1) / math.sqrt(size)
 
 
-def _relation(x: Any, mask: Any) -> Any:
-    """Log of the relation of every token to every other: `[batch, length, length]`."""
+def _log_relation(x: Any, mask: Any) -> Any:
+    """Log softmax of the scaled products of all token vectors: `[batch, length, length]`.
+
+    Heads are joined, so teacher and student may have different numbers of them.
+
+    Args:
+        x: Queries, keys or values, `[batch, heads, length, head_size]`.
+        mask: int32 `[batch, length]`.
+    """
     width = int(x.shape[1] * x.shape[-1])
     products = tf.einsum("bhid,bhjd->bij", x, x) / math.sqrt(width)
     return tf.nn.log_softmax(products + tf.cast(1 - mask, tf.float32)[:, None] * -1e9)
 
 
 def _token_pairs(mask: Any) -> Any:
+    """1 where both positions are tokens, else 0: `[batch, length, length]`."""
     present = tf.cast(mask, tf.float32)
     return present[:, :, None] * present[:, None]

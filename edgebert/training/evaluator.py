@@ -1,4 +1,4 @@
-"""What says after every epoch how good the model is: a task's metrics on the dev split."""
+"""The evaluation of a model after each epoch: a task's metrics and loss on the dev split."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from edgebert.encoding.encoded_rows import Inputs
 from edgebert.tasks.task import EVALUATION, Decoding, Features, ModelFacts, Task, TrainingRows
 from edgebert.training.batches import sorted_batches
 
-Run = Callable[[Inputs], Any]
+RunModel = Callable[[Inputs], Any]
+"""Computes a model's outputs for one padded batch: an array, or a dict of arrays."""
 
 
 class Evaluator(Protocol):
-    """Judges a model after each epoch."""
+    """Scores a model after each epoch."""
 
     @property
     def metric(self) -> str:
-        """The name of the metric that epochs are chosen by."""
+        """The name of the metric that selects the best epoch."""
         ...
 
     @property
@@ -29,28 +30,34 @@ class Evaluator(Protocol):
         """The Keras loss of the task."""
         ...
 
-    def score(self, run: Run, batch_size: int, longest: int) -> dict[str, float]:
-        """Runs the model on the dev rows: its metrics, `loss` among them."""
+    def score(self, run: RunModel, batch_size: int, longest: int) -> dict[str, float]:
+        """Computes the metrics of a model on the dev rows, `loss` included.
+
+        Args:
+            run: Computes the model's outputs.
+            batch_size: Rows per batch.
+            longest: Largest length of a padded batch, in tokens.
+        """
         ...
 
     def rank(self, metrics: Mapping[str, float], loss: float) -> tuple[float, float]:
-        """Better results have larger ranks."""
+        """A sort key of an epoch: a better result has a larger rank."""
         ...
 
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """A labelled split, encoded: what is learnt, or, of the dev split, the judge.
+    """One encoded, labelled split: training rows, or an evaluator on dev rows.
 
-    Where the judge chooses, every epoch is scored with the thresholds that are best for it on these
-    rows, which are those that the model would get (`Task.choose_thresholds`).
+    With `chooses`, each epoch is scored with the thresholds that are best for it on these rows.
+    The finished model gets the same thresholds (`Task.choose_thresholds`).
 
     Attributes:
-        task: whose metrics they are.
-        features: of the split.
-        rows: the same as they are learnt, for the loss.
-        facts: labels and decoding of the model.
-        chooses: whether what the task chooses on a dev split is chosen on these rows.
+        task: The task that defines loss and metrics.
+        features: The encoded examples.
+        rows: The same examples as training rows, for the loss.
+        facts: The model's labels and decoding options.
+        chooses: Whether the task chooses its thresholds on these rows.
     """
 
     task: Task[Any]
@@ -67,25 +74,26 @@ class EncodedSplit:
     def loss(self) -> Any:
         return self.task.loss(self.facts.labels)
 
-    def score(self, run: Run, batch_size: int, longest: int) -> dict[str, float]:
+    def score(self, run: RunModel, batch_size: int, longest: int) -> dict[str, float]:
         outputs, loss = self.outputs(run, batch_size, longest)
-        facts = replace(self.facts, decoding=self._chosen_decoding(outputs))
-        metrics = self.task.metrics(outputs, self.features, facts)
-        return {**metrics, "loss": loss}
+        facts = replace(self.facts, decoding=self._decoding_for(outputs))
+        return {**self.task.metrics(outputs, self.features, facts), "loss": loss}
 
-    def chosen_decoding(self, run: Run, batch_size: int, longest: int) -> dict[str, Any]:
-        """The model's decoding with the thresholds that are chosen on these rows."""
+    def choose_thresholds(self, run: RunModel, batch_size: int, longest: int) -> dict[str, Any]:
+        """The model's decoding options with the thresholds that are best on these rows."""
         if not self.task.chooses_thresholds:
             return dict(self.facts.decoding)
-        return dict(self._chosen_decoding(self.outputs(run, batch_size, longest)[0]))
+        return dict(self._decoding_for(self.outputs(run, batch_size, longest)[0]))
 
-    def _chosen_decoding(self, outputs: Sequence[np.ndarray]) -> Decoding:
+    def _decoding_for(self, outputs: Sequence[np.ndarray]) -> Decoding:
         if not self.chooses:
             return self.facts.decoding
         return self.task.choose_thresholds(outputs, self.features, self.facts)
 
-    def outputs(self, run: Run, batch_size: int, longest: int) -> tuple[list[np.ndarray], float]:
-        """What the model gives for each encoding, and the mean loss."""
+    def outputs(
+        self, run: RunModel, batch_size: int, longest: int
+    ) -> tuple[list[np.ndarray], float]:
+        """The model's output for each encoding, in their order, and the mean loss."""
         encodings = self.features.encodings
         found: dict[int, np.ndarray] = {}
         losses = 0.0

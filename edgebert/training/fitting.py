@@ -1,16 +1,12 @@
-"""The training that fine-tuning, pruning and distillation share: Keras `fit`, stoppable anywhere.
+"""The training that fine-tuning, pruning and distillation share. It can be stopped at any step.
 
-The order of the batches depends on the seed and the epoch alone, and the dropout on a counter that
-is saved, so a run that was stopped and resumed ends with the weights that it would have had.
+The order of the batches depends only on the seed and the epoch, and dropout on a counter that is
+saved. A run that was stopped and resumed therefore ends with the weights of an uninterrupted run.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,56 +17,56 @@ from converters.formats import keras_hub
 from converters.heads import CLASSIFIER, is_head_weight
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import FinetuneSettings
-from edgebert.system.progress import Progress
-from edgebert.tasks.task import Task, TrainingRows
+from edgebert.tasks.task import Task
 from edgebert.training.batches import count_batches
-from edgebert.training.devices import Devices, OneDevice
-from edgebert.training.evaluator import Evaluator, Run
-from edgebert.training.loop import EpochScore, StatefulCallback, TrainingLoop
+from edgebert.training.evaluator import RunModel
+from edgebert.training.loop import EpochScore, Training, TrainingLoop
 from edgebert.training.narrow_backbone import NarrowBackbone
 from edgebert.training.optimizer import SparseAdamW, WarmupLinear
-from edgebert.training.packed_encoder import pack_backbone
-from edgebert.training.state import TrainingFolder
+from edgebert.training.packed_encoder import EncoderOptions, pack_backbone
+
+__all__ = ["Outcome", "Training", "build_frozen", "build_model", "compile_model", "train"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training run went; the model has the weights of its best epoch.
+    """The result of a training run. The Keras model has the weights of the best epoch.
 
     Attributes:
-        epochs: each of them.
-        best: of them.
-        steps: that were taken.
-        sentences_per_second: of training in steady state.
-        outputs: runs the model on a batch, without dropout.
+        epochs: The score of each epoch.
+        best: The score of the best epoch.
+        steps: Number of steps taken.
+        sentences_per_second: Training speed in steady state.
+        outputs: Computes the model's outputs for a batch, without dropout.
     """
 
     epochs: tuple[EpochScore, ...]
     best: EpochScore
     steps: int
     sentences_per_second: float
-    outputs: Run
+    outputs: RunModel
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the best epoch on the dev rows, the loss among them."""
+        """The best epoch's metrics on the dev rows, `loss` included."""
         return {**self.best.metrics, "loss": self.best.dev_loss}
 
 
 def build_model(
     model: TaskModel, task: Task[Any], num_outputs: int, keep_head: bool, settings: FinetuneSettings
 ) -> keras.Model:
-    """The Keras model to train: a packed `BertBackbone` with the model's weights and a head.
+    """Builds the Keras model to train: a packed `BertBackbone` and a head.
 
-    Heads and neurons that are structurally zero are left out of it, so a pruned model trains at the
-    cost of what is left (and what is pruned stays pruned: `TaskModel.updated` puts the zeros back).
+    Attention heads and neurons whose weights are all zero are left out, so a pruned model trains at
+    the cost of its remaining parts. Pruned parts stay pruned: `TaskModel.updated` restores the
+    zeros.
 
     Args:
-        model: where the weights come from. What it has not gets fresh ones, fixed by the seed.
-        task: whose head is built.
-        num_outputs: of the head.
-        keep_head: keeps the model's own head.
-        settings: dropout, seed and precision.
+        model: The source of the weights. Missing weights are initialized from the seed.
+        task: The task whose head is built.
+        num_outputs: Outputs of the head.
+        keep_head: Whether the model's own head is loaded; otherwise the head is initialized.
+        settings: Dropout, seed, precision and quantization-aware training.
     """
     keras.utils.set_random_seed(settings.seed)
     narrow = compact(model.checkpoint)
@@ -80,15 +76,14 @@ def build_model(
         backbone = keras_hub.build_backbone(config, settings.dropout)
     else:
         backbone = NarrowBackbone(narrow, settings.seed)
-    packed = pack_backbone(
-        backbone,
-        config,
-        settings.dropout,
-        settings.seed,
-        settings.precision,
-        settings.quantization_aware,
+    options = EncoderOptions(
+        dropout=settings.dropout,
+        seed=settings.seed,
+        precision=settings.precision,
+        quantization_aware=settings.quantization_aware,
         every_token=task.head != CLASSIFIER,
     )
+    packed = pack_backbone(backbone, config, options)
     built = task.add_head(packed, narrow, num_outputs, settings.dropout, settings.seed)
     if not keep_head:
         weights = {name: array for name, array in weights.items() if not is_head_weight(name)}
@@ -97,9 +92,9 @@ def build_model(
 
 
 def build_frozen(model: TaskModel) -> keras.Model:
-    """The packed model of a task's as it is, for looking at: no dropout, its own head.
+    """Builds the packed Keras model of a task model for inference: no dropout, its own head.
 
-    Its layer `packed_encoder` is the `PackedEncoder`, `classifier` the head of a classifier.
+    Its layer `packed_encoder` is the `PackedEncoder`; `classifier` is the head of a classifier.
     """
     task = model.task
     settings = FinetuneSettings(dropout=0.0)
@@ -107,91 +102,58 @@ def build_frozen(model: TaskModel) -> keras.Model:
 
 
 def total_steps(rows: int, settings: FinetuneSettings) -> int:
-    """Steps of a whole run."""
+    """The number of steps of a whole run."""
     return settings.epochs * count_batches(rows, settings.batch_size)
 
 
-def train(
-    model: keras.Model,
-    data: TrainingRows,
-    dev: Evaluator,
-    settings: FinetuneSettings,
-    folder: TrainingFolder,
-    progress: Progress,
-    stage: str,
-    resume: bool = False,
-    callbacks: Sequence[StatefulCallback] = (),
-    counts_from_step: int = 0,
-    devices: Devices | None = None,
-) -> Outcome:
+def train(model: keras.Model, training: Training, *, resume: bool = False) -> Outcome:
     """Trains a model and leaves it with the weights of its best epoch.
 
     Args:
-        model: of `build_model`.
-        data: what is learnt.
-        dev: what judges epochs; it has the task's loss, which is what is trained by.
-        settings: the recipe.
-        folder: where the state is kept. It stays when the run is done; the caller removes it after
-            the result is safe.
-        progress: told after every step.
-        stage: what it is called there.
-        resume: goes on from the state in the folder, if there is one; else a state is removed.
-        callbacks: run beside the loop's own, before it.
-        counts_from_step: epochs that end before so many steps can't be the best one.
-        devices: where the model was built; None is one device.
+        model: The model of `build_model`, or one with its own loss.
+        training: Data, evaluator, settings and devices. Its folder stays when the run is finished;
+            the caller removes it after the result is written.
+        resume: Continues from the state in the folder, if there is one. Otherwise that state is
+            removed.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the state is saved.
-        EdgebertError: the loss is no number any more.
+        EdgebertError: The loss is not a finite number.
     """
-    devices = devices or OneDevice()
-    compile_model(model, settings, total_steps(len(data), settings), dev.loss)
-    loop = TrainingLoop(
-        model, data, dev, settings, folder, progress, stage, callbacks, counts_from_step, devices
-    )
+    devices = training.devices
+    steps = total_steps(len(training.rows), training.settings)
+    compile_model(model, training.settings, steps, training.evaluator.loss)
+    loop = TrainingLoop(model, training)
     if resume:
         loop.restore()
-    elif devices.worker == 0:
-        folder.remove()
+    elif devices.is_coordinator:
+        training.folder.remove()
     devices.begin(model)
-    with _deferred_interrupt() as devices.pressed:
+    with devices.interrupt:
         try:
             loop.run()
         except KeyboardInterrupt:
             if not loop.in_step:
                 loop.save()
             raise
-    best = loop.take_best()
+    best = loop.load_best()
     return Outcome(tuple(loop.scores), best, loop.steps, loop.sentences_per_second, loop.outputs)
 
 
-@contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Holds the first Ctrl-C back until somebody asks; the second one comes through."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event.is_set
-        return
-    previous = signal.getsignal(signal.SIGINT) or signal.default_int_handler
-
-    def remember(number: int, frame: Any) -> None:
-        event.set()
-        signal.signal(signal.SIGINT, previous)
-
-    signal.signal(signal.SIGINT, remember)
-    try:
-        yield event.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
 def compile_model(model: keras.Model, settings: FinetuneSettings, steps: int, loss: Any) -> None:
-    """Gives the model a loss and the optimizer of the recipe, for so many steps in all."""
+    """Compiles a model with a loss and the optimizer of the settings.
+
+    Args:
+        model: The model to compile.
+        settings: Learning rate, warmup, weight decay, clipping and precision.
+        steps: Number of steps of the whole run; the learning rate falls to 0 at its end.
+        loss: The Keras loss.
+    """
     warmup = math.ceil(settings.warmup_ratio * steps)
     optimizer: Any = SparseAdamW(
         WarmupLinear(settings.learning_rate, warmup, steps),
-        settings.weight_decay,
-        settings.clip_norm,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
     )
     if settings.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

@@ -1,7 +1,8 @@
-"""A head apart from its encoder, and what its outputs are to those who compare two models by them.
+"""A model's head as a separate function, and the losses that compare the outputs of two models.
 
-Distillation compares a student's outputs with its teacher's, structured pruning a model's with what
-the model itself might have said. Both need to know how outputs turn into probabilities.
+Distillation compares a student's outputs with its teacher's. Structured pruning needs the gradient
+of a loss on labels that are drawn from the model's own outputs. Both depend on how the outputs of a
+head turn into probabilities.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ CHOICE, TOKEN_CHOICES, SPANS, LABELS, NUMBER, VECTOR = (
     "number",
     "vector",
 )
-"""What outputs are: one of several labels; one for each token; the places of a start and an end;
-labels that don't exclude each other; a score; a vector whose direction is read."""
+"""Kinds of outputs: logits of one label out of several; the same for each token; logits of the
+start and end positions of a span; logits of independent labels; a score; a vector of which only the
+direction counts."""
 
 _ENCODED = ("pooled_output", "sequence_output")
 _KINDS = {
@@ -40,10 +42,10 @@ _PROBLEMS = {
 
 
 def kind_of(checkpoint: Checkpoint) -> str:
-    """What the outputs of a checkpoint's head are.
+    """The kind of the outputs of a checkpoint's head.
 
     Raises:
-        UsageError: they are none of these: a masked LM, a bare encoder.
+        UsageError: The head has none of these kinds: a masked LM, or a bare encoder.
     """
     if checkpoint.head == heads.CLASSIFIER:
         return _PROBLEMS[checkpoint.problem]
@@ -56,58 +58,60 @@ def kind_of(checkpoint: Checkpoint) -> str:
 
 
 class Head:
-    """What stands behind a model's packed encoder, as a function of what that gives.
+    """The head of a model as a function of the packed encoder's outputs.
 
     Args:
-        model: of `fitting.build_model`; its layers are used, not copied.
+        model: The Keras model of `fitting.build_model`. Its layers are shared, not copied.
     """
 
     def __init__(self, model: keras.Model) -> None:
         encoder = model.get_layer("packed_encoder")
-        # Keras keeps a layer's outputs without their names, in the order of the names.
+        # Keras flattens a dict of outputs in the order of its keys.
         self._names = _ENCODED if encoder.every_token else _ENCODED[:1]
         inputs = [*keras.tree.flatten(encoder.output), model.input["padding_mask"]]
         self._model = keras.Model(inputs, model.output, name="head")
 
     def __call__(self, encoded: dict[str, Any], padding_mask: Any, training: bool = False) -> Any:
-        """The outputs of a batch.
+        """The head's outputs for a batch.
 
         Args:
-            encoded: of `PackedEncoder.encode`.
+            encoded: The outputs of `PackedEncoder.encode`.
             padding_mask: int32 `[batch, length]`.
-            training: with dropout.
+            training: Whether dropout is applied.
         """
         inputs = [*(encoded[name] for name in self._names), tf.convert_to_tensor(padding_mask)]
         return self._model(inputs, training=training)
 
 
-def soft_loss(kind: str, wanted: Any, said: Any, padding_mask: Any, temperature: float) -> Any:
-    """How far outputs are from those that are wanted: a loss for each row, float32 `[batch]`.
+def soft_loss(kind: str, wanted: Any, outputs: Any, padding_mask: Any, temperature: float) -> Any:
+    """The distance of a student's outputs from its teacher's: float32 `[batch]`.
 
-    Of probabilities it is the Kullback-Leibler divergence at the temperature, times its square
-    (Hinton et al. 2015), the mean over a row's choices; of scores half the squared error; of
-    vectors 1 - cosine.
+    For probabilities it is the Kullback-Leibler divergence at the temperature, times the
+    temperature's square (Hinton et al. 2015), averaged over the choices of a row. For scores it is
+    half the squared error, and for vectors 1 - cosine.
 
     Args:
-        kind: of the outputs.
-        wanted: the teacher's outputs.
-        said: the student's.
-        padding_mask: int32 `[batch, length]`: padding has no choice.
-        temperature: softens both.
+        kind: The kind of the outputs.
+        wanted: The teacher's outputs.
+        outputs: The student's outputs.
+        padding_mask: int32 `[batch, length]`. Padding is left out.
+        temperature: Divides the logits of both models.
     """
     if kind == NUMBER:
-        return 0.5 * tf.reduce_sum(tf.square(wanted - said), -1)
+        return 0.5 * tf.reduce_sum(tf.square(wanted - outputs), -1)
     if kind == VECTOR:
         return 1 - tf.reduce_sum(
-            tf.math.l2_normalize(wanted, -1) * tf.math.l2_normalize(said, -1), -1
+            tf.math.l2_normalize(wanted, -1) * tf.math.l2_normalize(outputs, -1), -1
         )
     if kind == LABELS:
-        wanted, said = (tf.stack([x, tf.zeros_like(x)], -1) for x in (wanted, said))
+        # sigmoid(x) = softmax([x, 0])[0]
+        wanted, outputs = (tf.stack([x, tf.zeros_like(x)], -1) for x in (wanted, outputs))
     if kind == SPANS:
-        wanted, said = (tf.transpose(x, [0, 2, 1]) for x in (wanted, said))
+        # [batch, length, 2] to [batch, 2, length]: a softmax over the positions
+        wanted, outputs = (tf.transpose(x, [0, 2, 1]) for x in (wanted, outputs))
     target = tf.nn.log_softmax(wanted / temperature)
     divergence = tf.reduce_sum(
-        tf.exp(target) * (target - tf.nn.log_softmax(said / temperature)), -1
+        tf.exp(target) * (target - tf.nn.log_softmax(outputs / temperature)), -1
     )
     divergence *= temperature**2
     if kind == CHOICE:
@@ -118,17 +122,18 @@ def soft_loss(kind: str, wanted: Any, said: Any, padding_mask: Any, temperature:
     return tf.reduce_mean(divergence, -1)
 
 
-def drawn_loss(kind: str, outputs: Any, padding_mask: Any, seed: Any) -> Any:
-    """The log loss of what is drawn from a model's own outputs, summed: a scalar.
+def sampled_loss(kind: str, outputs: Any, padding_mask: Any, seed: Any) -> Any:
+    """The log loss of targets that are sampled from the model's own outputs: a scalar sum.
 
-    The expectation of its gradient's square is the true Fisher information (Kunstner et al. 2019).
-    Scores and vectors are taken as the means of normal distributions of variance 1.
+    The expectation of its squared gradient is the true Fisher information (Kunstner et al. 2019).
+    Scores and vectors are taken as means of normal distributions with variance 1: there the loss
+    of the target output + noise is 0.5 * noise^2, with the gradient -noise.
 
     Args:
-        kind: of the outputs.
-        outputs: of a batch.
-        padding_mask: int32 `[batch, length]`: nothing is drawn for padding.
-        seed: two whole numbers.
+        kind: The kind of the outputs.
+        outputs: The outputs for a batch.
+        padding_mask: int32 `[batch, length]`. Nothing is sampled for padding.
+        seed: Two integers.
     """
     if kind in (NUMBER, VECTOR):
         noise = tf.random.stateless_normal(tf.shape(outputs), seed)
@@ -138,8 +143,8 @@ def drawn_loss(kind: str, outputs: Any, padding_mask: Any, seed: Any) -> Any:
     if kind == SPANS:
         outputs = tf.transpose(outputs, [0, 2, 1])
     logits = tf.reshape(outputs, [-1, tf.shape(outputs)[-1]])
-    drawn = tf.random.stateless_categorical(logits, 1, seed)[:, 0]
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(drawn, tf.int32), logits)
+    sampled = tf.random.stateless_categorical(logits, 1, seed)[:, 0]
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(sampled, tf.int32), logits)
     if kind == TOKEN_CHOICES:
         losses *= tf.cast(tf.reshape(padding_mask, [-1]), tf.float32)
     return tf.reduce_sum(losses)

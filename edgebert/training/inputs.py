@@ -1,4 +1,4 @@
-"""What goes into a training run: settings that make sense, the rows, and their weights."""
+"""The inputs of a training run: checked settings, the chosen rows and their encoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from edgebert.data.datasets import Dataset, split_dataset, take
 from edgebert.errors import refuse
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import DeviceSettings, FinetuneSettings, broken_rules
-from edgebert.tasks.task import ModelFacts
 from edgebert.training.evaluator import EncodedSplit
 
 _SHORTEST = 3
@@ -18,10 +17,16 @@ def check_settings(
     dev_is_given: bool,
     where: DeviceSettings = DeviceSettings(),
 ) -> None:
-    """Refuses settings that make no sense.
+    """Checks the training settings against a model.
+
+    Args:
+        base: The model to train; it limits `max_length`.
+        settings: The settings to check.
+        dev_is_given: Whether there are dev rows, so that `dev_fraction` is not used.
+        where: The devices, which limit `precision`.
 
     Raises:
-        UsageError: every problem is listed.
+        UsageError: Settings are invalid; the message lists every problem.
     """
     limit = base.checkpoint.config.max_positions
     rules = [
@@ -53,7 +58,11 @@ def check_settings(
 def choose_rows(
     train: Dataset, dev: Dataset | None, settings: FinetuneSettings
 ) -> tuple[Dataset, Dataset]:
-    """The rows that are trained on and those that epochs are judged by."""
+    """The rows to train on and the rows that select the best epoch.
+
+    Without a dev set, `dev_fraction` of the training rows is held out. `max_rows` training rows
+    are then taken at random.
+    """
     if dev is None:
         train, dev = split_dataset(train, settings.dev_fraction, settings.seed)
     if settings.max_rows:
@@ -62,22 +71,17 @@ def choose_rows(
 
 
 def encode_split(
-    model: TaskModel,
-    data: Dataset,
-    facts: ModelFacts,
-    settings: FinetuneSettings,
-    chooses: bool = False,
+    model: TaskModel, data: Dataset, settings: FinetuneSettings, *, chooses: bool = False
 ) -> EncodedSplit:
-    """Encodes labelled examples as training rows and as an evaluation split.
+    """Encodes labelled examples for training or evaluation.
 
     Args:
-        model: The model, whose tokenizer and task are used.
-        data: Labelled examples.
-        facts: Labels and decoding of the head that is trained.
-        settings: Maximum length and weights of the rows.
-        chooses: Whether the task's thresholds are chosen on this split.
+        model: Its task, tokenizer, labels and decoding options are used; its weights are not.
+        data: Labelled examples of the model's task.
+        settings: The largest length, and the class weights.
+        chooses: Whether the task chooses its thresholds on this split.
     """
-    task, tokenizer = model.task, model.tokenizer
-    features = task.features(tokenizer, data.examples, settings.max_length, facts.decoding)
-    rows = task.rows(features, facts, settings, tokenizer)
+    task, facts = model.task, model.facts
+    features = task.features(model.tokenizer, data.examples, settings.max_length, facts.decoding)
+    rows = task.rows(features, facts, settings, model.tokenizer)
     return EncodedSplit(task, features, rows, facts, chooses)

@@ -1,8 +1,8 @@
-"""`NarrowBackbone`: the variables of a BERT whose layers have lost heads or neurons.
+"""`NarrowBackbone`: the variables of a BERT with layers of different widths.
 
-keras-hub's `BertBackbone` has one width for all layers, so training a pruned model on it computes
-its zeros. This holds the compacted arrays under keras-hub's own names, and `PackedEncoder` computes
-with them as with a backbone's: a step costs what is left of the model.
+keras-hub's `BertBackbone` has one width for all layers, so it would compute the zeros of a pruned
+model. This layer holds the compacted arrays under keras-hub's variable names, and `PackedEncoder`
+computes with them as with those of a backbone. A step then costs only the remaining parts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ _FRESH_DEVIATION = 0.02
 
 
 class NarrowBackbone(keras.layers.Layer):
-    """Trainable variables by keras-hub's names, each as narrow as its array.
+    """Trainable variables with keras-hub's names and the shapes of a compacted checkpoint.
 
     Args:
-        checkpoint: compacted. A layer without heads or neurons has no variables for them.
-        seed: of a pooler that the checkpoint does not have.
+        checkpoint: The compacted checkpoint. Layers without heads or neurons have no variables for
+            them.
+        seed: Seed of a new pooler, if the checkpoint has none.
     """
 
     def __init__(self, checkpoint: Checkpoint, seed: int) -> None:

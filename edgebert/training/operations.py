@@ -1,9 +1,9 @@
-"""The operations of a BERT's training step, each with a gradient written by hand.
+"""The operations of a BERT's training step, with gradients in closed form.
 
-What TensorFlow derives by itself is correct but slow on a CPU: it keeps and multiplies far more
-intermediate arrays than the closed forms here need. Values and gradients are the same. Everything
-works on rank-2 activations `[rows, features]` in float32; matmuls may run in bfloat16 or float16
-and give float32 back.
+The gradients that TensorFlow derives are correct but slow on a CPU, since they keep and multiply
+more intermediate arrays than the closed forms. Values and gradients are the same. All operations
+work on float32 activations `[rows, features]`; matmuls may run in bfloat16 or float16 and return
+float32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SMALLEST_SCALE = 1.2e-38
 def matmul(
     a: Any, b: Any, precision: str, transpose_a: bool = False, transpose_b: bool = False
 ) -> Any:
-    """A product with operands in `precision` and a float32 result."""
+    """A matrix product with operands in `precision` and a float32 result."""
     product = tf.matmul(
         tf.cast(a, precision),
         tf.cast(b, precision),
@@ -35,7 +35,7 @@ def matmul(
 
 
 def column_sums(x: Any) -> Any:
-    """`[rows, features]` to `[features]`. Narrow arrays are summed by a matmul, which is faster."""
+    """Sums `[rows, features]` to `[features]`; for narrow arrays by a matmul, which is faster."""
     if x.shape[1] is None or x.shape[1] > _SLOW_COLUMN_SUM:
         return tf.raw_ops.BiasAddGrad(out_backprop=x)
     return tf.reshape(tf.matmul(tf.ones([1, tf.shape(x)[0]]), x), [-1])
@@ -48,7 +48,7 @@ def dense(x: Any, kernel: Any, bias: Any, precision: str) -> Any:
         x: `[rows, inputs]`.
         kernel: `[inputs, outputs]`.
         bias: `[outputs]`.
-        precision: of the operands of the three matmuls (forward, and both gradients).
+        precision: dtype of the operands of the three matmuls: forward, and both gradients.
     """
 
     @tf.custom_gradient
@@ -69,16 +69,19 @@ def dense(x: Any, kernel: Any, bias: Any, precision: str) -> Any:
     return run(x, kernel, bias)
 
 
-def fake_quantized(x: Any, bits: int, axis: int) -> Any:
-    """What is left of `x` after symmetric quantization; the gradient passes straight through.
+def fake_quantize(x: Any, bits: int, axis: int) -> Any:
+    """Rounds `x` to the levels of symmetric quantization. The gradient is that of the identity.
 
-    Rounding has no useful gradient; taking that of the identity is the straight-through estimator
-    (Bengio et al. 2013; for integer inference Jacob et al. 2018).
+    This is the straight-through estimator (Bengio et al. 2013; for integer inference Jacob et al.
+    2018): rounding itself has a gradient of zero.
+
+    Example with 4 bits: the levels are -7 to 7, so [0.7, -0.33] has the scale 0.1 and becomes
+    [0.7, -0.3].
 
     Args:
-        x: any shape.
-        bits: 8 or 4: levels from -(2^(bits-1) - 1) to its opposite.
-        axis: numbers along it share a scale.
+        x: Array of any shape.
+        bits: 8 or 4. The levels are -(2^(bits-1) - 1) to 2^(bits-1) - 1.
+        axis: Numbers along this axis share a scale.
     """
     levels = float(2 ** (bits - 1) - 1)
     scale = tf.reduce_max(tf.abs(x), axis, keepdims=True) / levels
@@ -136,7 +139,7 @@ def layer_norm(x: Any, scale: Any, bias: Any, epsilon: Any) -> Any:
 
 @tf.custom_gradient
 def small_table_rows(table: Any, rows: Any) -> Any:
-    """Rows of a small table; the gradient is dense, by a matmul with the one-hot rows.
+    """Gathers rows of a small table. The gradient is dense: a matmul with one-hot rows.
 
     Args:
         table: `[entries, features]`.
@@ -150,14 +153,20 @@ def small_table_rows(table: Any, rows: Any) -> Any:
 
 
 def permute(x: Any, there: Any, back: Any, width: int) -> Any:
-    """Rows of `width` numbers put into another order; the gradient puts them back.
+    """Reorders rows of `width` numbers. The gradient uses the inverse order.
+
+    A gather's own gradient is a scatter, which is slow. Since the order is a permutation, the
+    gradient is a gather too, with the inverse permutation.
+
+    Example: rows [a, b, c] with `there` = [2, 0, 1] become [c, a, b], and `back` = [1, 2, 0] brings
+    the gradients of the result back into the order of a, b, c.
 
     Args:
-        x: any shape; seen as `[-1, width]`.
-        there: for each row of the result the row of `x`, int32 of any shape.
-        back: for each row of `x` the row of the result; where `x` has rows that the result has not,
+        x: Array of any shape, seen as `[-1, width]`.
+        there: For each row of the result the row of `x`, int32 of any shape.
+        back: For each row of `x` the row of the result. For a row of `x` that is not in the result:
             any row whose gradient is zero.
-        width: features of a row.
+        width: Numbers per row.
 
     Returns:
         `[*there.shape, width]`.
@@ -176,14 +185,14 @@ def permute(x: Any, there: Any, back: Any, width: int) -> Any:
 
 
 class Dropout:
-    """Dropout whose noise is fixed by a seed, a counter and the order of the calls.
+    """Dropout that depends only on a seed, a counter and the order of the calls.
 
-    It draws 16 random bits a number instead of a float32, so the rate is exact to 1/65536 and the
-    kept numbers are scaled by what is really kept.
+    It draws 16 random bits per number instead of a float32. The rate is thus rounded to a multiple
+    of 1/65536, and the kept numbers are scaled by the rounded rate.
 
     Args:
-        rate: the share that is zeroed; at 0 every call gives its argument back.
-        seed: int64 `[2]`: the run's seed and a counter that no two steps share.
+        rate: Share of numbers to set to zero. With 0, a call returns its argument.
+        seed: int64 `[2]`: the run's seed, and a counter that differs between the steps.
     """
 
     def __init__(self, rate: float, seed: Any) -> None:
@@ -192,7 +201,7 @@ class Dropout:
         self._calls = 0
 
     def __call__(self, x: Any) -> Any:
-        """Zeroes a share of `x`, of any shape."""
+        """Applies dropout to an array of any shape."""
         if not self._dropped:
             return x
         self._calls += 1

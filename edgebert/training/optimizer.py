@@ -1,8 +1,8 @@
-"""`SparseAdamW`: AdamW (Loshchilov and Hutter 2019) at the cost of the rows that were read.
+"""`SparseAdamW`: AdamW (Loshchilov and Hutter 2019) that updates only the embedding rows in use.
 
-A BERT's token table is half of a small model, and a batch reads a hundredth of its rows. Keras'
+The token table is half of a small BERT, and a batch reads about a hundredth of its rows. Keras'
 AdamW makes the table's gradient dense and then passes over every array a dozen times. Here a sparse
-gradient stays sparse, and each dense variable is updated in one compiled pass.
+gradient stays sparse, and all dense variables are updated in one compiled function.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import keras
 import tensorflow as tf
 
 DECAYED = ("kernel", "embeddings")
-"""Last part of the paths of variables that decay: biases and LayerNorm's do not."""
+"""Last path parts of the variables with weight decay. Biases and LayerNorm have none."""
 
 
 class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly to the peak, then falls linearly to 0 (Devlin et al. 2019, appendix A.2).
+    """Linear warmup to the peak, then linear decay to 0 (Devlin et al. 2019, appendix A.2).
 
     Args:
-        peak: the highest rate.
-        warmup_steps: steps of the rise.
-        total_steps: steps until 0 is reached.
+        peak: The highest learning rate.
+        warmup_steps: Number of steps of the warmup.
+        total_steps: Number of steps after which the rate is 0.
     """
 
     def __init__(self, peak: float, warmup_steps: int, total_steps: int) -> None:
         self.peak, self.warmup_steps, self.total_steps = peak, warmup_steps, total_steps
 
     def __call__(self, step: Any) -> Any:
-        """The rate of step `step`, counted from 0; none of the steps has rate 0."""
+        """The learning rate of a step, counted from 0. No step of the run has rate 0."""
         step = tf.cast(step, tf.float32)
         rise = (step + 1.0) / max(1, self.warmup_steps)
         fall = (self.total_steps - step) / max(1, self.total_steps - self.warmup_steps)
@@ -46,34 +46,37 @@ class WarmupLinear(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class SparseAdamW(keras.optimizers.Optimizer):
-    """AdamW with clipping by the global norm.
+    """AdamW with gradient clipping by the global norm.
 
-    Where a gradient is sparse (rows of an embedding table), the moments, the decay and the step are
-    those of its rows alone, as in `torch.optim.SparseAdam`: a row that a batch does not read does
-    not move. For all other variables the numbers are those of `keras.optimizers.AdamW`.
+    For a sparse gradient (rows of an embedding table), only those rows get new moments, weight
+    decay and a step, as in `torch.optim.SparseAdam`: a row that a batch does not read stays as it
+    is. All other variables get the updates of `keras.optimizers.AdamW`.
 
     Args:
-        learning_rate: a number or a schedule.
-        weight_decay: of variables whose path ends in one of `DECAYED`.
-        clip_norm: the largest global norm of the gradients; 0 clips nothing.
+        learning_rate: A number or a schedule.
+        weight_decay: Weight decay of the variables whose path ends in one of `DECAYED`.
+        clip_norm: Largest global norm of the gradients; 0 disables clipping.
+        beta_1: Decay rate of the first moment.
+        beta_2: Decay rate of the second moment.
+        epsilon: Added to the square root of the second moment.
     """
 
     def __init__(
         self,
         learning_rate: Any,
+        *,
         weight_decay: float = 0.01,
         clip_norm: float = 1.0,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        name: str = "sparse_adamw",
     ) -> None:
-        super().__init__(learning_rate=learning_rate, name=name)
+        super().__init__(learning_rate=learning_rate, name="sparse_adamw")
         self.decay, self.clip_norm = weight_decay, clip_norm
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Makes both moments of every variable."""
+        """Creates both moments of every variable."""
         if self.built:
             return
         super().build(variables)
@@ -84,11 +87,11 @@ class SparseAdamW(keras.optimizers.Optimizer):
         self._dense_pass = tf.function(self._update_dense, autograph=False, jit_compile=True)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """One step.
+        """Takes one step.
 
         Args:
-            grads: a tensor, `tf.IndexedSlices` or None for each variable.
-            trainable_variables: those that the optimizer was built with, or None for all of them.
+            grads: For each variable a tensor, `tf.IndexedSlices` or None.
+            trainable_variables: Variables that the optimizer was built with; None means all.
         """
         variables = list(
             self._trainable_variables if trainable_variables is None else trainable_variables
@@ -96,7 +99,7 @@ class SparseAdamW(keras.optimizers.Optimizer):
         if not self.built:
             self.build(variables)
         pairs = [
-            (self._places[id(variable)], summed(gradient))
+            (self._places[id(variable)], deduplicated(gradient))
             for gradient, variable in zip(grads, variables, strict=True)
             if gradient is not None
         ]
@@ -126,10 +129,10 @@ class SparseAdamW(keras.optimizers.Optimizer):
         norm = tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(value) for value in values]))
         return self.clip_norm / tf.maximum(norm, self.clip_norm)
 
-    def _moved(
+    def _updated(
         self, place: int, weight: Any, first: Any, second: Any, gradient: Any, factors: Any
     ) -> tuple[Any, Any, Any]:
-        """The new weight and moments, of a whole variable or of some of its rows."""
+        """The updated weight and moments of a whole variable or of some of its rows."""
         gradient = gradient * factors["clip"]
         first = first + (gradient - first) * (1 - self.beta_1)
         second = second + (tf.square(gradient) - second) * (1 - self.beta_2)
@@ -144,23 +147,21 @@ class SparseAdamW(keras.optimizers.Optimizer):
     def _update_dense(self, places: tuple[int, ...], gradients: list[Any], **factors: Any) -> None:
         for place, gradient in zip(places, gradients, strict=True):
             state = self._state(place)
-            moved = self._moved(place, *state, gradient, factors)
-            for variable, value in zip(state, moved, strict=True):
+            updated = self._updated(place, *state, gradient, factors)
+            for variable, value in zip(state, updated, strict=True):
                 variable.assign(value)
 
     def _update_rows(self, place: int, gradient: Any, **factors: Any) -> None:
         state, rows = self._state(place), gradient.indices
         weight, first, second = (tf.gather(variable, rows) for variable in state)
-        moved = self._moved(place, weight, first, second, gradient.values, factors)
-        for variable, value in zip(state, moved, strict=True):
+        updated = self._updated(place, weight, first, second, gradient.values, factors)
+        for variable, value in zip(state, updated, strict=True):
             variable.scatter_update(tf.IndexedSlices(value, rows))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
-        config = super().get_config()
         return {
-            "name": config["name"],
-            "learning_rate": config["learning_rate"],
+            "learning_rate": super().get_config()["learning_rate"],
             "weight_decay": self.decay,
             "clip_norm": self.clip_norm,
             "beta_1": self.beta_1,
@@ -169,8 +170,11 @@ class SparseAdamW(keras.optimizers.Optimizer):
         }
 
 
-def summed(gradient: Any) -> Any:
-    """A sparse gradient with each row once."""
+def deduplicated(gradient: Any) -> Any:
+    """A sparse gradient in which each row occurs once; other gradients are returned unchanged.
+
+    Example: the indices [4, 7, 4] with the values [a, b, c] become [4, 7] with [a + c, b].
+    """
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows, places = tf.unique(gradient.indices)

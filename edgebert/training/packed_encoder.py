@@ -1,20 +1,21 @@
-"""`PackedEncoder`: what keras-hub's `BertBackbone` computes, in the fewest operations for training.
+"""`PackedEncoder`: keras-hub's `BertBackbone` in the fewest operations for training.
 
-The layer holds a backbone and reads its variables; outputs and gradients are those of the backbone
-(up to rounding, and to which numbers dropout hits). What it leaves out:
+The layer holds a backbone and reads its variables. Outputs and gradients are those of the backbone,
+up to rounding and to the random numbers of dropout. It saves the following work:
 
-- padding: the tokens of a batch stand in one array without gaps, `[tokens, hidden]`; only attention
-  sees rows of equal length;
-- rows that nothing reads: a classifier reads [CLS] alone, so the last layer's queries, output
-  projection and feed-forward run for that one row of each text;
-- intermediate arrays: see `operations`. Queries, keys and values are one matmul, and one gather
-  does what takes a reshape, a transpose and the padding.
+- Padding: the tokens of a batch are packed into one array without gaps, `[tokens, hidden]`. Only
+  attention works on rows of equal length.
+- Unused rows: a classifier reads [CLS] only, so the last layer computes its queries, output
+  projection and feed-forward for one row per text.
+- Intermediate arrays (see `operations`): queries, keys and values are one matmul, and one gather
+  replaces a reshape, a transpose and the padding.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -26,115 +27,68 @@ from edgebert.training.operations import (
     ACTIVATIONS,
     Dropout,
     dense,
-    fake_quantized,
+    fake_quantize,
     layer_norm,
     permute,
     small_table_rows,
 )
+from edgebert.training.packing import Packing, join_heads, pack, split_heads
 
-PACK_MULTIPLE = 32
-"""The number of packed rows is a multiple of this: few shapes, each prepared once."""
-MASKED_SCORE = -1e9
 INPUTS = ("token_ids", "padding_mask", "segment_ids")
 
 
-class Packing(NamedTuple):
-    """Where the tokens of a batch `[batch, length]` stand in the packed array.
-
-    Attributes:
-        batch: texts.
-        length: columns of the padded batch.
-        position: of each packed row: its place in the batch, flat, int32 `[packed]`.
-        row: of each place in the batch: its packed row, int32 `[batch, 1, length]`; places that
-            were left out have the last packed row, which is then padding too.
-        score_bias: 0 for tokens and `MASKED_SCORE` for padding, float32 `[batch, 1, 1, length]`.
-    """
-
-    batch: Any
-    length: Any
-    position: Any
-    row: Any
-    score_bias: Any
-
-
-def pack(padding_mask: Any) -> Packing:
-    """Lays the tokens of a batch end to end.
-
-    All tokens come first, then as much padding as fills `PACK_MULTIPLE` up. Padding is computed
-    like a token, but no token and no output reads it, so its gradients are exactly zero.
-
-    Args:
-        padding_mask: int32 `[batch, length]`, 1 for tokens.
-    """
-    batch, length = tf.unstack(tf.shape(padding_mask))
-    places = batch * length
-    flat = tf.reshape(padding_mask, [-1])
-    wanted = (tf.reduce_sum(flat) // PACK_MULTIPLE + 1) * PACK_MULTIPLE
-    packed = tf.minimum(wanted, places)
-    position = tf.argsort(1 - flat, stable=True)[:packed]
-    row = tf.tensor_scatter_nd_update(
-        tf.fill([places], packed - 1), position[:, None], tf.range(packed)
-    )
-    score_bias = tf.cast(1 - padding_mask, tf.float32)[:, None, None, :] * MASKED_SCORE
-    return Packing(batch, length, position, tf.reshape(row, [batch, 1, length]), score_bias)
-
-
-def split_heads(x: Any, packing: Packing, parts: int, heads: int) -> list[Any]:
-    """Packed rows of several projections as attention takes them.
-
-    Args:
-        x: `[packed, parts * heads * head_size]`.
-        packing: where the rows go.
-        parts: how many projections stand side by side.
-        heads: of each projection.
-
-    Returns:
-        `parts` arrays `[batch, heads, length, head_size]`.
-    """
-    part = tf.range(parts)[:, None, None, None]
-    head = tf.range(heads)[:, None]
-    there = (packing.row * parts + part) * heads + head
-    text, column = packing.position // packing.length, packing.position % packing.length
-    part, head = tf.range(parts)[:, None], tf.range(heads)
-    text, column = text[:, None, None], column[:, None, None]
-    back = ((part * packing.batch + text) * heads + head) * packing.length + column
-    return tf.unstack(permute(x, there, back, x.shape[1] // (parts * heads)), num=parts)
-
-
-def join_heads(x: Any, packing: Packing) -> Any:
-    """The inverse of `split_heads` for one part: `[packed, heads * head_size]`."""
-    heads, head_size = x.shape[1], x.shape[3]
-    head = tf.range(heads)
-    text, column = packing.position // packing.length, packing.position % packing.length
-    there = (text[:, None] * heads + head) * packing.length + column[:, None]
-    back = packing.row * heads + head[:, None]
-    return tf.reshape(permute(x, there, back, head_size), [-1, heads * head_size])
-
-
 class Bits(NamedTuple):
-    """Bits of what is rounded in training; 0 rounds nothing."""
+    """Bits of the numbers that quantization-aware training rounds; 0 rounds nothing."""
 
     kernels: int
     activations: int
     embeddings: int
 
 
-AWARENESS = {"none": Bits(0, 0, 0), "int8": Bits(8, 8, 8), "int4": Bits(4, 8, 4)}
-"""What quantization-aware training is aware of, by the setting's name."""
+QUANTIZATION_BITS = {"none": Bits(0, 0, 0), "int8": Bits(8, 8, 8), "int4": Bits(4, 8, 4)}
+"""Bits by the value of the setting `quantization_aware`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderOptions:
+    """How a `PackedEncoder` computes.
+
+    Attributes:
+        dropout: Dropout rate of hidden states and attention.
+        seed: Seed of the dropout.
+        precision: dtype of the operands of matmuls with weights; everything else is float32. A
+            mixed dtype policy of Keras would also cast whole tables and normalizations.
+        quantization_aware: A key of `QUANTIZATION_BITS`. Kernels, embedding rows and the inputs of
+            kernels are rounded as in the exported file, so that training adapts to the rounding.
+        every_token: Whether the head reads every token, and not [CLS] only.
+    """
+
+    dropout: float = 0.0
+    seed: int = 0
+    precision: str = "float32"
+    quantization_aware: str = "none"
+    every_token: bool = False
 
 
 class Taps:
-    """What an encoder computed on its way, by name; nothing of it is kept unless it is wanted.
+    """Collects intermediate arrays of an encoder by name; only the wanted ones are kept.
 
-    Names: `embeddings`, `layers.{i}.hidden` (float32 `[packed, hidden]`; the last layer has a row a
-    text unless it is computed whole), `layers.{i}.attention.query`, `.key`, `.value` (`[batch,
-    heads, length, head_size]`, not of a last layer that is computed for [CLS] alone),
-    `layers.{i}.attention.output` and `layers.{i}.feed_forward.output` (what the sublayer adds to
-    the residual) and the same with `.input` (what its output kernel reads).
+    The names, with i the number of a layer:
+
+    - `embeddings`: float32 `[packed, hidden]`.
+    - `layers.{i}.hidden`: float32 `[packed, hidden]`. A last layer that is computed for [CLS] only
+      has one row per text.
+    - `layers.{i}.attention.query`, `.key`, `.value`: `[batch, heads, length, head_size]`. A last
+      layer that is computed for [CLS] only has none.
+    - `layers.{i}.attention.output`, `layers.{i}.feed_forward.output`: the update that a sublayer
+      adds to the residual. With the suffix `.input`: the input of its output kernel.
+
+    Args:
+        wanted: Whether the array of a name is kept.
 
     Attributes:
-        packing: where the rows stand.
-        values: what was kept.
+        packing: The index tables of the batch.
+        values: The kept arrays.
     """
 
     def __init__(self, wanted: Callable[[str], bool] = lambda name: False) -> None:
@@ -143,52 +97,38 @@ class Taps:
         self.values: dict[str, Any] = {}
 
     def wants(self, name: str) -> bool:
-        """Whether somebody looks at it."""
+        """Whether the array of this name is kept."""
         return self._wanted(name)
 
     def keep(self, name: str, value: Any) -> Any:
-        """Keeps a value if it is wanted, and gives it back."""
+        """Keeps a value if it is wanted, and returns it."""
         if self._wanted(name):
             self.values[name] = value
         return value
 
 
 class PackedEncoder(keras.layers.Layer):
-    """Encodes a batch like its backbone, but packed.
+    """Encodes a batch like its backbone, with packed rows.
 
-    Inputs: a dict of int32 `token_ids`, `padding_mask`, `segment_ids`, each `[batch, length]`; the
-    first column is a token in every row. Output: the backbone's `pooled_output` `[batch, hidden]`,
-    and its `sequence_output` `[batch, length, hidden]` where every token is read; rows of padding
-    there are those of some padding.
+    Inputs: a dict of int32 `token_ids`, `padding_mask` and `segment_ids`, each `[batch, length]`.
+    The first column must be a token in every row. Outputs: a dict with the backbone's
+    `pooled_output` `[batch, hidden]` and, with `every_token`, its `sequence_output`
+    `[batch, length, hidden]`, in which the rows of padding have no meaning.
 
     Args:
-        backbone: a `keras_hub.models.BertBackbone` or a `NarrowBackbone`, whose variables are used
+        backbone: A `keras_hub.models.BertBackbone` or a `NarrowBackbone`, whose variables are used
             and trained. Each layer may have its own number of heads and neurons.
-        config: its shape.
-        dropout: of hidden states and attention.
-        seed: of the dropout.
-        precision: dtype in which matmuls with weights multiply; all else is float32, which is what
-            a mixed dtype policy of Keras wants to be, less its casts of whole tables and norms.
-        aware_of: a key of `AWARENESS`: what the exporter will store. Kernels, embedding rows and
-            what kernels read are then rounded as in the file, so that training makes up for it.
-        every_token: whether the head reads every token, so that the last layer runs for them all.
+        config: The shape of the backbone.
+        options: Dropout, precision and further options.
     """
 
-    def __init__(
-        self,
-        backbone: Any,
-        config: BertConfig,
-        dropout: float,
-        seed: int,
-        precision: str,
-        aware_of: str = "none",
-        every_token: bool = False,
-    ) -> None:
+    def __init__(self, backbone: Any, config: BertConfig, options: EncoderOptions) -> None:
         super().__init__(dtype="float32", name="packed_encoder")
         self.backbone = backbone
-        self._config, self._dropout, self._precision = config, dropout, precision
-        self._bits, self._every_token = AWARENESS[aware_of], every_token
-        self._step_seed = keras.random.SeedGenerator(seed)
+        self._config, self._dropout, self._precision = config, options.dropout, options.precision
+        self._bits = QUANTIZATION_BITS[options.quantization_aware]
+        self._every_token = options.every_token
+        self._step_seed = keras.random.SeedGenerator(options.seed)
         self._named = {
             name: variable
             for name, (_, variable) in keras_hub.variables(backbone, config.num_layers).items()
@@ -210,7 +150,7 @@ class PackedEncoder(keras.layers.Layer):
         return outputs
 
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
-        """The pooled [CLS] row of each text, and every token's row where they are read."""
+        """The pooled [CLS] row of each text and, with `every_token`, the row of every token."""
         return self.encode(inputs, training, Taps())
 
     def encode(
@@ -220,7 +160,7 @@ class PackedEncoder(keras.layers.Layer):
         taps: Taps,
         whole_last_layer: bool = False,
     ) -> dict[str, Any]:
-        """`call` for somebody who looks inside: `taps` and `whole_last_layer` as of `run`."""
+        """The outputs of `call`, with intermediate arrays in `taps`; arguments as of `run`."""
         if not self._every_token:
             return {"pooled_output": self.run(inputs, training, taps, whole_last_layer)}
         last = f"layers.{self._config.num_layers - 1}.hidden"
@@ -228,8 +168,8 @@ class PackedEncoder(keras.layers.Layer):
         pooled = self.run(inputs, training, own, whole_last_layer=True)
         taps.packing = own.packing
         taps.values = {name: value for name, value in own.values.items() if taps.wants(name)}
-        there, hidden = own.packing.row[:, 0, :], self._config.hidden_size
-        sequence = permute(own.values[last], there, own.packing.position, hidden)
+        row, hidden = own.packing.row[:, 0, :], self._config.hidden_size
+        sequence = permute(own.values[last], row, own.packing.position, hidden)
         shape = [own.packing.batch, own.packing.length, hidden]
         return {"pooled_output": pooled, "sequence_output": tf.reshape(sequence, shape)}
 
@@ -240,16 +180,17 @@ class PackedEncoder(keras.layers.Layer):
         taps: Taps | None = None,
         whole_last_layer: bool = False,
     ) -> Any:
-        """Encodes, and lets somebody look inside.
+        """Encodes a batch and collects intermediate arrays.
 
         Args:
-            inputs: as for the layer.
-            training: with dropout.
-            taps: filled with what was computed on the way.
-            whole_last_layer: computes the last layer for every token, not for [CLS] alone.
+            inputs: The inputs of the layer.
+            training: Whether dropout is applied.
+            taps: Collects intermediate arrays.
+            whole_last_layer: Whether the last layer is computed for every token, and not for [CLS]
+                only.
 
         Returns:
-            the pooled [CLS] rows, float32 `[batch, hidden]`.
+            The pooled [CLS] rows, float32 `[batch, hidden]`.
         """
         packing = pack(inputs["padding_mask"])
         drop = Dropout(
@@ -272,10 +213,10 @@ class PackedEncoder(keras.layers.Layer):
         def packed(name: str) -> Any:
             return tf.gather(tf.reshape(inputs[name], [-1]), packing.position)
 
-        # The gradient of this gather is sparse, which the optimizer makes use of.
+        # The gradient of this gather is sparse; see `SparseAdamW`.
         tokens = tf.gather(self._named["embeddings.token"].value, packed("token_ids"))
         if self._bits.embeddings:
-            tokens = fake_quantized(tokens, self._bits.embeddings, -1)
+            tokens = fake_quantize(tokens, self._bits.embeddings, -1)
         positions = small_table_rows(
             self._read("embeddings.position"), packing.position % packing.length
         )
@@ -288,7 +229,7 @@ class PackedEncoder(keras.layers.Layer):
         context = None
         if heads:
             names = [at + "attention." + name for name in ("query", "key", "value")]
-            parts = split_heads(self._side_by_side(x, names), packing, 3, heads)
+            parts = split_heads(self._concatenated_dense(x, names), packing, 3, heads)
             query, key, value = map(taps.keep, names, parts)
             context = join_heads(self._attend(query, key, value, packing, drop), packing)
         return self._after_attention(x, context, at, drop, taps)
@@ -300,7 +241,7 @@ class PackedEncoder(keras.layers.Layer):
         context = None
         if heads:
             names = [at + "attention." + name for name in ("key", "value")]
-            key, value = split_heads(self._side_by_side(x, names), packing, 2, heads)
+            key, value = split_heads(self._concatenated_dense(x, names), packing, 2, heads)
             query = tf.reshape(
                 self._dense(first, at + "attention.query"), [-1, heads, 1, self._config.head_size]
             )
@@ -309,7 +250,7 @@ class PackedEncoder(keras.layers.Layer):
         return self._after_attention(first, context, at, drop, taps)
 
     def _heads(self, at: str) -> int:
-        """How many heads a layer has: none where there are no variables for them."""
+        """The number of heads of a layer; 0 if it has no variables for attention."""
         bias = self._named.get(f"{at}attention.query.bias")
         return 0 if bias is None else int(bias.shape[0])
 
@@ -328,7 +269,7 @@ class PackedEncoder(keras.layers.Layer):
         return taps.keep(at + "hidden", self._norm(x + drop(update), at + "feed_forward.norm"))
 
     def _update(self, x: Any, name: str, taps: Taps) -> Any:
-        """What a sublayer adds to the residual: its bias alone where nothing else is left of it."""
+        """The update that a sublayer adds to the residual; its bias if all else is pruned."""
         if x is None:
             return self._bias(name)
         return taps.keep(name, self._dense(taps.keep(f"{name}.input", x), name))
@@ -337,24 +278,24 @@ class PackedEncoder(keras.layers.Layer):
         return tf.convert_to_tensor(self._named[name].value)
 
     def _kernel(self, name: str) -> Any:
-        """A kernel as `[inputs, outputs]`; keras-hub splits the attention's into heads."""
+        """A kernel as `[inputs, outputs]`; keras-hub splits those of attention into heads."""
         outputs = math.prod(self._named[f"{name}.bias"].shape)
         kernel = tf.reshape(self._read(f"{name}.kernel"), [-1, outputs])
-        return fake_quantized(kernel, self._bits.kernels, 0) if self._bits.kernels else kernel
+        return fake_quantize(kernel, self._bits.kernels, 0) if self._bits.kernels else kernel
 
     def _bias(self, name: str) -> Any:
         return tf.reshape(self._read(f"{name}.bias"), [-1])
 
     def _dense(self, x: Any, name: str) -> Any:
-        return dense(self._rounded(x), self._kernel(name), self._bias(name), self._precision)
+        return dense(self._quantized(x), self._kernel(name), self._bias(name), self._precision)
 
-    def _rounded(self, x: Any) -> Any:
-        return fake_quantized(x, self._bits.activations, -1) if self._bits.activations else x
+    def _quantized(self, x: Any) -> Any:
+        return fake_quantize(x, self._bits.activations, -1) if self._bits.activations else x
 
-    def _side_by_side(self, x: Any, names: list[str]) -> Any:
+    def _concatenated_dense(self, x: Any, names: list[str]) -> Any:
         kernel = tf.concat([self._kernel(name) for name in names], 1)
         bias = tf.concat([self._bias(name) for name in names], 0)
-        return dense(self._rounded(x), kernel, bias, self._precision)
+        return dense(self._quantized(x), kernel, bias, self._precision)
 
     def _norm(self, x: Any, name: str) -> Any:
         return layer_norm(
@@ -365,16 +306,8 @@ class PackedEncoder(keras.layers.Layer):
         )
 
 
-def pack_backbone(
-    backbone: Any,
-    config: BertConfig,
-    dropout: float,
-    seed: int,
-    precision: str,
-    aware_of: str = "none",
-    every_token: bool = False,
-) -> keras.Model:
-    """A Keras model with a backbone's inputs and outputs, computed packed: see `PackedEncoder`."""
-    encoder = PackedEncoder(backbone, config, dropout, seed, precision, aware_of, every_token)
+def pack_backbone(backbone: Any, config: BertConfig, options: EncoderOptions) -> keras.Model:
+    """A Keras model with a backbone's inputs and outputs that computes with a `PackedEncoder`."""
+    encoder = PackedEncoder(backbone, config, options)
     inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in INPUTS}
     return keras.Model(inputs, encoder(inputs), name="packed")

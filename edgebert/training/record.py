@@ -1,4 +1,4 @@
-"""What a training run leaves in the model's history, and how a finished run is known by it."""
+"""The result of a training stage, its entry in the model's history, and finding a finished run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edgebert.models.task_model import SIDECAR, TaskModel, open_model
 from edgebert.training.state import TrainingFolder, require_same_run
 
 if TYPE_CHECKING:
+    from edgebert.training.devices import Devices
     from edgebert.training.fitting import Outcome
 
 _STARTED_FROM = ("task", "model", "train", "dev", "teacher")
@@ -20,17 +21,18 @@ _STARTED_FROM = ("task", "model", "train", "dev", "teacher")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a stage that trains made.
+    """The result of a training stage; `FinetuneResult`, `PruneResult` and others extend it.
 
     Attributes:
-        model: with the weights of the best epoch.
-        out: the folder that it was written to.
-        metrics: of the best epoch on the dev rows: the task's, and loss where it trained.
-        epochs: what each epoch gave: epoch, loss, dev_loss, and `dev_` with each of the metrics.
-        best_epoch: its number from 1; 0 where nothing was trained.
-        steps: that were taken in all.
-        sentences_per_second: of training in steady state: no tracing, no scoring, no saving; 0
-            where nothing was trained.
+        model: The model with the weights of the best epoch.
+        out: The folder it was written to.
+        metrics: The task's metrics of the best epoch on the dev rows. After training, `loss` is
+            included.
+        epochs: One entry per epoch: epoch, loss, dev_loss, and each metric with the prefix `dev_`.
+        best_epoch: The number of the best epoch, from 1; 0 if nothing was trained.
+        steps: Number of steps taken.
+        sentences_per_second: Training speed in steady state, without tracing, evaluation and
+            saving; 0 if nothing was trained.
     """
 
     model: TaskModel
@@ -43,7 +45,7 @@ class TrainingResult:
 
 
 def result_fields(model: TaskModel, out: Path | str) -> dict[str, Any]:
-    """The fields of a `TrainingResult`, out of the last entry of a model's history."""
+    """The fields of a `TrainingResult`, read from the last entry of the model's history."""
     entry = model.history[-1]
     return {
         "model": model,
@@ -56,6 +58,19 @@ def result_fields(model: TaskModel, out: Path | str) -> dict[str, Any]:
     }
 
 
+def save_result(
+    model: TaskModel, out: Path | str, folder: TrainingFolder, devices: Devices
+) -> None:
+    """Writes the finished model and removes the training state; the coordinator does both.
+
+    The other processes wait until the files are there.
+    """
+    if devices.is_coordinator:
+        model.save(out)
+        folder.remove()
+    devices.exchange("done")
+
+
 def history_entry(
     identity: Mapping[str, Any],
     train: Dataset,
@@ -64,7 +79,16 @@ def history_entry(
     outcome: Outcome | None = None,
     replicas: int = 1,
 ) -> dict[str, Any]:
-    """What a stage leaves in the model's history; without an outcome nothing was trained."""
+    """The entry that a stage appends to the model's history.
+
+    Args:
+        identity: Stage, settings, data and model of the run.
+        train: Training rows.
+        dev: Dev rows.
+        metrics: Metrics of the finished model on the dev rows.
+        outcome: The training run; None if nothing was trained.
+        replicas: Number of copies of the model that trained together.
+    """
     packages = ("keras", "keras-hub", "tensorflow")
     return {
         "stage": identity["stage"],
@@ -78,7 +102,7 @@ def history_entry(
 
 
 def training_facts(metrics: Mapping[str, float], outcome: Outcome | None = None) -> dict[str, Any]:
-    """What `result_fields` reads of an entry."""
+    """The part of an entry that `result_fields` reads."""
     return {
         "metrics": dict(metrics),
         "epoch": outcome.best.epoch if outcome else 0,
@@ -93,10 +117,14 @@ def _data_facts(dataset: Dataset) -> dict[str, Any]:
 
 
 def finished_run(out: Path | str, folder: TrainingFolder) -> TaskModel | None:
-    """The model in `out`, where its run is finished and no newer one is under way.
+    """The model of a finished run; None if there is none or if a newer run is unfinished.
+
+    Args:
+        out: The output folder.
+        folder: The training state inside it, with the identity of the requested run.
 
     Raises:
-        UsageError: the model in the folder is of another run of this stage.
+        UsageError: The folder has a model of a different run of this stage.
     """
     if folder.path.exists() or not (Path(out) / SIDECAR).is_file():
         return None

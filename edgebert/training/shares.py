@@ -1,4 +1,4 @@
-"""What a share of a batch counts, and gradients of shares added up to that of the batch."""
+"""Losses and gradients of a batch that is divided among replicas (see `data_parallel`)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from edgebert.training.optimizer import summed
+from edgebert.training.optimizer import deduplicated
 
 
 def loss_of(model: Any, inputs: Any, targets: Any, outputs: Any, weights: Any) -> Any:
-    """The loss of a batch: the model's own, else the task's.
+    """The loss of a batch: a scalar.
 
-    Keras' `compute_loss` gives the task's too, but where a model has several outputs it makes
-    variables meanwhile, which can't be made inside a step.
+    A model with its own `compute_loss` is asked for it. Otherwise the compiled loss is called
+    directly: for a model with several outputs, Keras' `compute_loss` creates variables on the first
+    call, which is not allowed inside a replica's step.
     """
     if _has_own_loss(model):
         return model.compute_loss(inputs, targets, outputs, weights, training=True)
@@ -26,9 +27,10 @@ def _has_own_loss(model: Any) -> bool:
 
 
 def count_of(model: Any, targets: Any, weights: Any) -> Any:
-    """How many items the loss of a batch is a mean of: rows, unless the task's loss says otherwise.
+    """The number of items that the loss of a batch is a mean of: a float32 scalar.
 
-    It says so by a method `count` of the targets; Keras' own losses by what they ignore.
+    These are the rows, except for a loss with a method `count(targets)`, and for Keras' losses with
+    `ignore_class`, which are means over the targets that are not ignored.
     """
     loss: Any = None if _has_own_loss(model) else model.loss
     ignored = getattr(loss, "ignore_class", None)
@@ -39,8 +41,13 @@ def count_of(model: Any, targets: Any, weights: Any) -> Any:
     return tf.cast(tf.shape(weights)[0], tf.float32)
 
 
-def times(gradient: Any, factor: Any) -> Any:
-    """A gradient that counts so much: where it is 0 the mean of nothing, no number, is 0 too."""
+def scaled(gradient: Any, factor: Any) -> Any:
+    """A gradient times a factor. A factor of 0 gives 0, also for the NaN of a mean over no items.
+
+    Args:
+        gradient: A tensor, `tf.IndexedSlices` or None.
+        factor: A scalar.
+    """
     if gradient is None:
         return None
     if isinstance(gradient, tf.IndexedSlices):
@@ -49,17 +56,26 @@ def times(gradient: Any, factor: Any) -> Any:
     return tf.math.multiply_no_nan(gradient, factor)
 
 
-def added_up(context: Any, gradients: list[Any], facts: Any) -> tuple[list[Any], Any]:
-    """Gradients and facts, added up over all replicas; a sparse gradient stays sparse."""
+def summed_over_replicas(context: Any, gradients: list[Any], scalars: Any) -> tuple[list[Any], Any]:
+    """The sums over all replicas. A sparse gradient stays sparse: its rows are gathered.
+
+    Args:
+        context: The replica context.
+        gradients: Tensors, `tf.IndexedSlices` or None.
+        scalars: float32 `[n]`, summed in the same operation as the dense gradients.
+
+    Returns:
+        The summed gradients, and the summed scalars as a list of `n`.
+    """
     dense = [g for g in gradients if g is not None and not isinstance(g, tf.IndexedSlices)]
-    *dense, facts = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, facts])
+    *dense, scalars = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, scalars])
     sums = iter(dense)
-    added = []
+    summed = []
     for gradient in gradients:
         if isinstance(gradient, tf.IndexedSlices):
-            mine = summed(gradient)
-            values, rows = (context.all_gather(part, 0) for part in (mine.values, mine.indices))
-            added.append(tf.IndexedSlices(values, rows, gradient.dense_shape))
+            own = deduplicated(gradient)
+            values, rows = (context.all_gather(part, 0) for part in (own.values, own.indices))
+            summed.append(tf.IndexedSlices(values, rows, gradient.dense_shape))
         else:
-            added.append(None if gradient is None else next(sums))
-    return added, tf.unstack(facts)
+            summed.append(None if gradient is None else next(sums))
+    return summed, tf.unstack(scalars)

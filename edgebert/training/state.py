@@ -1,10 +1,13 @@
-"""What a training run needs to go on after it was stopped, on disk.
+"""The state of a training run on disk, so that an interrupted run can be resumed.
 
-Inside the output folder, `.training/` holds the weights of the best epoch so far and
-`state.safetensors`: weights, optimizer, counters of the random numbers, what callbacks keep, and as
-metadata the facts of the loop and what the run is of. Each file is written whole or not at all, and
-the state names the best file that belongs to it, so a crash at any moment leaves a state that can
-be resumed.
+The folder `.training/` inside the output folder holds two files:
+
+- `best-{epoch}.safetensors`: the weights of the best epoch so far.
+- `state.safetensors`: weights, optimizer variables, random counters and the state of callbacks. Its
+  metadata holds the facts of the loop and the identity of the run.
+
+Each file is written to a temporary name and renamed. The state names the best file that belongs to
+it, so a crash at any moment leaves a state that can be resumed.
 """
 
 from __future__ import annotations
@@ -36,7 +39,12 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class SavedState:
-    """A stopped run: its arrays by name, and the facts of its loop."""
+    """The saved state of a run.
+
+    Attributes:
+        arrays: Arrays by name.
+        facts: The facts of the training loop: epoch, step, scores.
+    """
 
     arrays: Arrays
     facts: dict[str, Any]
@@ -46,9 +54,9 @@ class TrainingFolder:
     """The `.training` folder of one run.
 
     Args:
-        out: the output folder of the stage.
-        identity: what the run is of (stage, settings, data, model), as JSON has it. A state of
-            another identity is refused.
+        out: Output folder of the stage.
+        identity: Stage, settings, data and model of the run, as JSON. A saved state with another
+            identity is refused.
     """
 
     def __init__(self, out: Path | str, identity: Mapping[str, Any]) -> None:
@@ -56,11 +64,11 @@ class TrainingFolder:
         self.identity = json_value(identity)
 
     def read(self) -> SavedState | None:
-        """The state, or None where there is none.
+        """Reads the saved state; None if there is none.
 
         Raises:
-            ModelError: the file is damaged.
-            UsageError: it is of another run; every difference is listed.
+            ModelError: The file is damaged.
+            UsageError: It belongs to a different run; every difference is listed.
         """
         path = self.path / _STATE
         if not path.is_file():
@@ -75,7 +83,7 @@ class TrainingFolder:
             raise _damaged(path, error) from error
 
     def write(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
-        """Replaces the state, then removes best weights that it does not name."""
+        """Replaces the state, then removes the weights of epochs that are no longer the best."""
         metadata = {"identity": json.dumps(self.identity), "facts": json.dumps(facts)}
         atomic_write(self.path / _STATE, save(arrays, metadata))
         for path in self.path.glob("best-*.safetensors"):
@@ -83,14 +91,14 @@ class TrainingFolder:
                 path.unlink()
 
     def write_best(self, arrays: Arrays, epoch: int) -> None:
-        """Keeps the weights of an epoch, beside those of the best one before it."""
+        """Writes the weights of a new best epoch; those of the previous one stay until `write`."""
         atomic_write(self._best_path(epoch), save(arrays))
 
     def read_best(self, epoch: int) -> Arrays:
-        """The weights of the best epoch.
+        """Reads the weights of the best epoch.
 
         Raises:
-            ModelError: the file is missing or damaged.
+            ModelError: The file is missing or damaged.
         """
         path = self._best_path(epoch)
         try:
@@ -107,19 +115,24 @@ class TrainingFolder:
 
 
 def require_same_run(saved: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> None:
-    """Refuses to resume one run with the settings, the data or the model of another.
+    """Checks that a saved run has the same settings, data and model as the requested one.
+
+    Args:
+        saved: Identity of the saved run.
+        wanted: Identity of the requested run.
+        where: Folder of the saved run, for the message.
 
     Raises:
-        UsageError: every difference is listed.
+        UsageError: They differ; every difference is listed.
     """
     differences = list(_differences(saved, wanted, ""))
     if differences:
         more = len(differences) - _SHOWN_DIFFERENCES
         shown = differences[:_SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else [])
         raise UsageError(
-            f"{where}: the run that was started there is another one. Expected the same settings, "
-            f"data and model to resume it. Received: {'; '.join(shown)}. "
-            "Next: resume with what it was started with, or start anew without resuming."
+            f"{where}: this folder holds a different run. Expected the same settings, data and "
+            f"model to resume it. Received: {'; '.join(shown)}. "
+            "Next: resume with the settings of the first start, or start again without resuming."
         )
 
 
@@ -135,12 +148,12 @@ def _differences(saved: Any, wanted: Any, path: str) -> Iterator[str]:
 def _damaged(path: Path, error: Exception) -> ModelError:
     return ModelError(
         f"{path} can't be read ({error}). Expected the state of a training run. "
-        f"Next: delete {path.parent} and start anew."
+        f"Next: delete {path.parent} and start again."
     )
 
 
 def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
-    """A data set in a run's identity: name, rows, and hashes of the file and of what was read."""
+    """A data set in a run's identity: name, rows, and hashes of the file and of its examples."""
     if dataset is None:
         return None
     digest = hashlib.sha256()
@@ -155,7 +168,7 @@ def describe_data(dataset: Dataset | None) -> dict[str, Any] | None:
 
 
 def describe_model(model: TaskModel) -> dict[str, Any]:
-    """A model in a run's identity: its hashes, labels and length."""
+    """A model in a run's identity: hashes, labels, maximum length and task."""
     return {
         "weights_sha256": model.checkpoint.weights_sha256(),
         "vocabulary_sha256": model.tokenizer.vocabulary.sha256,

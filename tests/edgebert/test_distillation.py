@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgebert.data.datasets import Example
-from edgebert.distillation import distill, taught_rows
+from edgebert.distillation import DistillJob, distill, teacher_rows
 from edgebert.errors import UsageError
 from edgebert.finetuning import finetune
 from edgebert.models.students import PRESETS, make_student, student_config
@@ -22,6 +22,7 @@ from tests.edgebert.separable import separable
 pytest.importorskip("tensorflow")
 from edgebert.training import fitting
 from edgebert.training.distilling import METHODS, _layer_pairs
+from edgebert.training.stage_run import StageRun
 
 TRAIN, DEV = separable(192, 1), separable(60, 2)
 QUICK = DistillSettings(epochs=3, batch_size=16, learning_rate=5e-3, max_length=16)
@@ -32,7 +33,9 @@ def teacher(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> 
     settings = FinetuneSettings(
         epochs=15, batch_size=8, learning_rate=3e-3, max_length=16, patience=0, dropout=0.0
     )
-    return finetune(tiny_model, TRAIN, DEV, settings, tmp_path_factory.mktemp("teacher")).model
+    return finetune(
+        tiny_model, TRAIN, DEV, settings, StageRun(tmp_path_factory.mktemp("teacher"))
+    ).model
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def test_every_method_teaches(
     teacher: TaskModel, beginner: TaskModel, method: str, tmp_path: Path
 ) -> None:
     settings = replace(QUICK, method=method, hard_weight=0.0)
-    result = distill(teacher, beginner, TRAIN, DEV, settings, tmp_path / "out")
+    result = distill(teacher, beginner, TRAIN, DEV, settings, StageRun(tmp_path / "out"))
     assert result.teacher_metrics["accuracy"] > 0.85
     losses = [epoch["loss"] for epoch in result.epochs]
     assert losses[-1] < 0.9 * losses[0]
@@ -68,7 +71,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     settings = replace(
         QUICK, method=method, hard_weight=0.0, epochs=1, learning_rate=1e-9, batch_size=64
     )
-    result = distill(teacher, teacher, TRAIN, DEV, settings, tmp_path / "out")
+    result = distill(teacher, teacher, TRAIN, DEV, settings, StageRun(tmp_path / "out"))
     assert abs(result.epochs[0]["loss"]) < 1e-5
 
 
@@ -77,7 +80,7 @@ def test_smaller_shapes_learn(teacher: TaskModel, method: str, tmp_path: Path) -
     student = make_student(teacher, "layers=1,hidden=8,neurons=12")
     assert student.checkpoint.config.num_heads == 1
     settings = replace(QUICK, method=method)
-    result = distill(teacher, student, TRAIN, DEV, settings, tmp_path / "out")
+    result = distill(teacher, student, TRAIN, DEV, settings, StageRun(tmp_path / "out"))
     losses = [epoch["loss"] for epoch in result.epochs]
     assert losses[-1] < 0.9 * losses[0]
     assert result.model.checkpoint.config == student.checkpoint.config
@@ -86,41 +89,48 @@ def test_smaller_shapes_learn(teacher: TaskModel, method: str, tmp_path: Path) -
 def test_unlabelled_text_teaches(teacher: TaskModel, beginner: TaskModel, tmp_path: Path) -> None:
     bare = replace(TRAIN, examples=tuple(Example(example.text) for example in TRAIN.examples))
     settings = replace(QUICK, epochs=4, batch_size=8, method="soft-labels", hard_weight=0.5)
-    result = distill(teacher, beginner, bare, DEV, settings, tmp_path / "out")
+    result = distill(teacher, beginner, bare, DEV, settings, StageRun(tmp_path / "out"))
     assert result.metrics["accuracy"] > result.teacher_metrics["accuracy"] - 0.1
 
 
 def test_the_teacher_labels_changed_copies(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
-    taught = fitting.build_frozen(teacher)
-    recipe = FinetuneSettings(max_length=16)
-    data = taught_rows(teacher, taught, beginner, TRAIN, recipe, replace(QUICK, augment=2), silent)
+    settings = replace(QUICK, augment=2, max_length=16)
+    job = DistillJob(teacher, beginner, False, TRAIN, DEV, settings)
+    data = teacher_rows(job, fitting.build_frozen(teacher), silent)
     own, logits = len(TRAIN), data.teacher_logits
     assert len(data.rows) == len(logits) == 3 * own
     assert (data.targets[:own] >= 0).all() and (data.targets[own:] == -1).all()
     assert not np.array_equal(logits[:own], logits[own : 2 * own])
     assert not np.array_equal(logits[own : 2 * own], logits[2 * own :])
     result = distill(
-        teacher, beginner, TRAIN, DEV, replace(QUICK, epochs=1, augment=2), tmp_path / "out"
+        teacher,
+        beginner,
+        TRAIN,
+        DEV,
+        replace(QUICK, epochs=1, augment=2),
+        StageRun(tmp_path / "out"),
     )
     assert result.steps == 3 * own // QUICK.batch_size
     with pytest.raises(UsageError, match="augment: expected 0 copies or more"):
-        distill(teacher, beginner, TRAIN, DEV, replace(QUICK, augment=-1), tmp_path / "no")
+        distill(
+            teacher, beginner, TRAIN, DEV, replace(QUICK, augment=-1), StageRun(tmp_path / "no")
+        )
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
-    whole = distill(teacher, beginner, TRAIN, DEV, QUICK, tmp_path / "whole")
+    whole = distill(teacher, beginner, TRAIN, DEV, QUICK, StageRun(tmp_path / "whole"))
 
     def stop(stage: str, done: int, total: int, **facts: object) -> None:
         if stage == "distill" and done == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        distill(teacher, beginner, TRAIN, DEV, QUICK, tmp_path / "out", progress=stop)
-    resumed = distill(teacher, beginner, TRAIN, DEV, QUICK, tmp_path / "out", resume=True)
+        distill(teacher, beginner, TRAIN, DEV, QUICK, StageRun(tmp_path / "out", progress=stop))
+    resumed = distill(teacher, beginner, TRAIN, DEV, QUICK, StageRun(tmp_path / "out", resume=True))
     for name, array in whole.model.checkpoint.weights.items():
         np.testing.assert_allclose(resumed.model.checkpoint.weights[name], array, atol=2e-4)
 
@@ -148,12 +158,14 @@ def test_bad_shapes_are_named_at_once(teacher: TaskModel) -> None:
 def test_a_student_wider_than_its_teacher(teacher: TaskModel, tmp_path: Path) -> None:
     small = make_student(teacher, "layers=1,hidden=8")
     with pytest.raises(UsageError, match=r"hidden_size: expected at most.*num_layers"):
-        distill(small, teacher, TRAIN, DEV, replace(QUICK, temperature=0.0), tmp_path / "out")
+        distill(
+            small, teacher, TRAIN, DEV, replace(QUICK, temperature=0.0), StageRun(tmp_path / "out")
+        )
 
 
 def test_a_bare_encoder_teaches_nothing(tiny_encoder: TaskModel, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="bare encoder"):
-        distill(tiny_encoder, tiny_encoder, TRAIN, DEV, QUICK, tmp_path / "out")
+        distill(tiny_encoder, tiny_encoder, TRAIN, DEV, QUICK, StageRun(tmp_path / "out"))
 
 
 def test_layers_are_paired_evenly_and_last_with_last() -> None:

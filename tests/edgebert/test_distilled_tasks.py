@@ -18,6 +18,7 @@ from edgebert.tasks import task_named
 
 pytest.importorskip("tensorflow")
 from edgebert.training.heads import CHOICE, LABELS, NUMBER, SPANS, TOKEN_CHOICES, VECTOR, soft_loss
+from edgebert.training.stage_run import StageRun
 
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 TEACHERS = tuple(task for task in TASKS if task not in ("classification", "masked-lm"))
@@ -32,7 +33,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     teacher = tiny_task_model(task)
     data = task_named(task).read(tiny_task_file(task), DataSettings(), "required")
     settings = replace(QUICK, epochs=1, learning_rate=1e-9)
-    result = distill(teacher, teacher, data, data, settings, tmp_path / "out")
+    result = distill(teacher, teacher, data, data, settings, StageRun(tmp_path / "out"))
     assert abs(result.epochs[0]["loss"]) < 1e-5
     metric = task_named(task).metric
     assert result.metrics[metric] == pytest.approx(result.teacher_metrics[metric], abs=1e-6)
@@ -46,7 +47,7 @@ def test_a_smaller_student_learns(
     data = task_named(task).read(tiny_task_file(task, 4), DataSettings(), "required")
     student = make_student(teacher, "layers=1,neurons=12")
     settings = replace(QUICK, hard_weight=0.1)
-    result = distill(teacher, student, data, data, settings, tmp_path / "out")
+    result = distill(teacher, student, data, data, settings, StageRun(tmp_path / "out"))
     losses = [epoch["loss"] for epoch in result.epochs]
     assert losses[-1] < losses[0]
     opened = open_model(tmp_path / "out")
@@ -60,7 +61,9 @@ def test_a_bare_encoder_becomes_a_student(
 ) -> None:
     teacher = tiny_task_model("ner")
     data = task_named("ner").read(tiny_task_file("ner", 2), DataSettings(), "required")
-    result = distill(teacher, tiny_encoder, data, data, replace(QUICK, epochs=1), tmp_path / "out")
+    result = distill(
+        teacher, tiny_encoder, data, data, replace(QUICK, epochs=1), StageRun(tmp_path / "out")
+    )
     assert (result.model.task.name, result.model.labels) == ("ner", teacher.labels)
 
 
@@ -70,9 +73,9 @@ def test_what_a_task_can_not_learn_of_is_refused(
     data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
     ner, masked, vectors = map(tiny_task_model, ("ner", "masked-lm", "embeddings"))
     with pytest.raises(UsageError, match="augment: expected 0 for the task ner"):
-        distill(ner, ner, data, data, replace(QUICK, augment=1), tmp_path / "a")
+        distill(ner, ner, data, data, replace(QUICK, augment=1), StageRun(tmp_path / "a"))
     with pytest.raises(UsageError, match="Received: a masked LM"):
-        distill(masked, masked, data, data, QUICK, tmp_path / "b")
+        distill(masked, masked, data, data, QUICK, StageRun(tmp_path / "b"))
     with pytest.raises(UsageError, match="keeps its teacher's 16 dimensions"):
         make_student(vectors, "hidden=1/2")
 

@@ -18,6 +18,7 @@ from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import FinetuneResult, finetune
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import FinetuneSettings
+from edgebert.training.stage_run import StageRun
 from tests.edgebert.separable import separable
 
 pytest.importorskip("keras_hub")
@@ -59,7 +60,7 @@ def learnt(
     one_layer_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory
 ) -> FinetuneResult:
     out = tmp_path_factory.mktemp("finetuned") / "model"
-    return finetune(one_layer_encoder, TRAIN, DEV, SETTINGS, out)
+    return finetune(one_layer_encoder, TRAIN, DEV, SETTINGS, StageRun(out))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def uninterrupted(
     one_layer_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory
 ) -> FinetuneResult:
     out = tmp_path_factory.mktemp("uninterrupted") / "model"
-    return finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, out)
+    return finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, StageRun(out))
 
 
 def test_it_learns(learnt: FinetuneResult) -> None:
@@ -95,12 +96,12 @@ def test_a_finished_run_returns_at_once(
     learnt: FinetuneResult, one_layer_encoder: TaskModel
 ) -> None:
     before = (learnt.out / "model.safetensors").stat().st_mtime_ns
-    again = finetune(one_layer_encoder, TRAIN, DEV, SETTINGS, learnt.out, resume=True)
+    again = finetune(one_layer_encoder, TRAIN, DEV, SETTINGS, StageRun(learnt.out, resume=True))
     assert (learnt.out / "model.safetensors").stat().st_mtime_ns == before
     assert (again.metrics, again.epochs) == (learnt.metrics, learnt.epochs)
     with pytest.raises(UsageError, match=r"settings\.seed was 1, now 2"):
         other = replace(SETTINGS, seed=2)
-        finetune(one_layer_encoder, TRAIN, DEV, other, learnt.out, resume=True)
+        finetune(one_layer_encoder, TRAIN, DEV, other, StageRun(learnt.out, resume=True))
 
 
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
@@ -114,22 +115,20 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
                 SMALL,
                 SMALL_DEV,
                 SHORT,
-                tmp_path,
-                resume=True,
-                progress=stop_at(step, how),
+                StageRun(tmp_path, resume=True, progress=stop_at(step, how)),
             )
         assert (tmp_path / ".training").is_dir()
         assert not (tmp_path / "config.json").exists()
     other = replace(SHORT, dropout=0.2, batch_size=8)
     with pytest.raises(UsageError) as caught:
-        finetune(one_layer_encoder, TRAIN, SMALL_DEV, other, tmp_path, resume=True)
+        finetune(one_layer_encoder, TRAIN, SMALL_DEV, other, StageRun(tmp_path, resume=True))
     for difference in (
         "settings.dropout was 0.1, now 0.2",
         "settings.batch_size was 16, now 8",
         "train.rows was 90, now 640",
     ):
         assert difference in str(caught.value)
-    resumed = finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, tmp_path, resume=True)
+    resumed = finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, StageRun(tmp_path, resume=True))
     assert_same_weights(resumed.model, uninterrupted.model)
     assert resumed.best_epoch == uninterrupted.best_epoch
     for mine, whole in zip(resumed.epochs, uninterrupted.epochs, strict=True):
@@ -142,7 +141,7 @@ def test_balanced_weights_help_the_rare_class(one_layer_encoder: TaskModel, tmp_
     recalls = {}
     for weights in ("none", "balanced"):
         settings = replace(SETTINGS, epochs=2, class_weights=weights, dropout=0.0, patience=0)
-        result = finetune(one_layer_encoder, rare, positive, settings, tmp_path / weights)
+        result = finetune(one_layer_encoder, rare, positive, settings, StageRun(tmp_path / weights))
         recalls[weights] = result.epochs[0]["dev_accuracy"]
     assert recalls["balanced"] > recalls["none"] + 0.2
 
@@ -151,7 +150,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(
     one_layer_encoder: TaskModel, tmp_path: Path
 ) -> None:
     settings = replace(SHORT, epochs=50, patience=1, learning_rate=1e-6, warmup_ratio=0.0)
-    result = finetune(one_layer_encoder, SMALL, SMALL_DEV, settings, tmp_path)
+    result = finetune(one_layer_encoder, SMALL, SMALL_DEV, settings, StageRun(tmp_path))
     ranks = [(epoch["dev_accuracy"], -epoch["dev_loss"]) for epoch in result.epochs]
     assert ranks[result.best_epoch - 1] == max(ranks)
     assert len(ranks) == min(50, result.best_epoch + 1)
@@ -161,7 +160,7 @@ def test_it_stops_early_and_keeps_the_best_epoch(
 
 def test_float16_trains_with_a_scaled_loss(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     settings = replace(SETTINGS, precision="float16")
-    result = finetune(one_layer_encoder, TRAIN, DEV, settings, tmp_path)
+    result = finetune(one_layer_encoder, TRAIN, DEV, settings, StageRun(tmp_path))
     assert result.metrics["accuracy"] > 0.95
     assert result.model.checkpoint.weights["pooler.kernel"].dtype == np.float32
 
@@ -170,7 +169,7 @@ def test_a_classifier_of_the_same_labels_keeps_its_head(
     learnt: FinetuneResult, tmp_path: Path
 ) -> None:
     settings = replace(SHORT, epochs=1, learning_rate=1e-7, dev_fraction=0.3)
-    again = finetune(learnt.model, TRAIN, None, settings, tmp_path)
+    again = finetune(learnt.model, TRAIN, None, settings, StageRun(tmp_path))
     assert_same_weights(again.model, learnt.model, 1e-4)
     assert [entry["stage"] for entry in again.model.history] == ["finetune", "finetune"]
     assert again.model.history[-1]["data"]["dev"]["rows"] == 192
@@ -181,7 +180,7 @@ def test_other_labels_get_a_new_head(learnt: FinetuneResult, tmp_path: Path) -> 
         SMALL, examples=tuple(Example(row.text, f"is {row.label}") for row in SMALL.examples)
     )
     settings = replace(SHORT, epochs=1, learning_rate=1e-7, max_rows=32)
-    result = finetune(learnt.model, renamed, renamed, settings, tmp_path)
+    result = finetune(learnt.model, renamed, renamed, settings, StageRun(tmp_path))
     assert result.model.labels == ("is negative", "is positive")
     head = result.model.checkpoint.weights["classifier.kernel"]
     assert np.abs(head - learnt.model.checkpoint.weights["classifier.kernel"]).max() > 0.01
@@ -191,7 +190,7 @@ def test_other_labels_get_a_new_head(learnt: FinetuneResult, tmp_path: Path) -> 
 def test_a_loss_that_is_no_number_is_said(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     settings = replace(SHORT, learning_rate=1e30, clip_norm=0.0, warmup_ratio=0.0)
     with pytest.raises(EdgebertError, match="lower the learning rate"):
-        finetune(one_layer_encoder, SMALL, SMALL_DEV, settings, tmp_path)
+        finetune(one_layer_encoder, SMALL, SMALL_DEV, settings, StageRun(tmp_path))
 
 
 def test_a_dev_label_that_is_nowhere_trained_is_refused(
@@ -199,7 +198,7 @@ def test_a_dev_label_that_is_nowhere_trained_is_refused(
 ) -> None:
     dev = Dataset("dev", (Example("good", "neutral"),), Path("dev.tsv"), "0")
     with pytest.raises(DataError, match="neutral"):
-        finetune(one_layer_encoder, SMALL, dev, SHORT, tmp_path)
+        finetune(one_layer_encoder, SMALL, dev, SHORT, StageRun(tmp_path))
     assert not any(tmp_path.iterdir())
 
 
@@ -220,7 +219,7 @@ def test_all_bad_settings_are_listed(one_layer_encoder: TaskModel, tmp_path: Pat
         seed=-1,
     )
     with pytest.raises(UsageError) as caught:
-        finetune(one_layer_encoder, SMALL, None, settings, tmp_path)
+        finetune(one_layer_encoder, SMALL, None, settings, StageRun(tmp_path))
     for name in (
         "epochs",
         "batch_size",

@@ -15,15 +15,16 @@ from edgebert.evaluation.predictors import KerasPredictor
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning import prune
 from edgebert.pruning.masks import sparsity_of
-from edgebert.pruning.recovery import prune_with_recovery
+from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import TASKS, DataSettings, PruneSettings, StructureSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.examples import all_input_texts, encodings_of
 from edgebert.training import fitting
-from edgebert.training.heads import Head, drawn_loss, kind_of
+from edgebert.training.heads import Head, kind_of, sampled_loss
 from edgebert.training.packed_encoder import Taps
+from edgebert.training.stage_run import StageRun
 
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 PRICED = tuple(task for task in TASKS if task != "masked-lm")
@@ -54,7 +55,7 @@ def test_a_head_apart_gives_the_models_outputs(
     for ours, theirs in zip(apart, KerasPredictor(model).outputs(encodings), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
     kind = kind_of(model.checkpoint)
-    losses = [float(drawn_loss(kind, outputs, inputs["padding_mask"], [0, n])) for n in range(2)]
+    losses = [float(sampled_loss(kind, outputs, inputs["padding_mask"], [0, n])) for n in range(2)]
     assert np.isfinite(losses).all() and losses[0] != losses[1]
 
 
@@ -65,7 +66,11 @@ def test_heads_neurons_and_layers_go_and_the_rest_learns(
     model = tiny_task_model(task)
     data = task_named(task).read(tiny_task_file(task, 4), DataSettings(), "required")
     result = prune_with_recovery(
-        model, data, data, FEWER, PruneSettings(epochs=1, batch_size=8), tmp_path / "out"
+        model,
+        data,
+        data,
+        StructuredPruning(structure=FEWER, recovery=PruneSettings(epochs=1, batch_size=8)),
+        StageRun(tmp_path / "out"),
     )
     widths = layer_widths(result.model.checkpoint)
     assert [(width.heads, width.neurons) for width in widths] == [(1, 8)]
@@ -93,7 +98,7 @@ def test_small_weights_become_zeros(
 ) -> None:
     data = task_named(task).read(tiny_task_file(task, 2), DataSettings(), "required")
     settings = PruneSettings(epochs=1, batch_size=8, frequency=1)
-    result = prune(tiny_task_model(task), data, data, settings, tmp_path / "out")
+    result = prune(tiny_task_model(task), data, data, settings, StageRun(tmp_path / "out"))
     kernels = [a for n, a in result.model.checkpoint.weights.items() if n.endswith("inner.kernel")]
     assert sparsity_of(kernels) == pytest.approx(0.5, abs=0.02)
     assert task_named(task).metric in result.metrics

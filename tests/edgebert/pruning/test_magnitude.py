@@ -16,6 +16,7 @@ from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning import PruneResult, prune
 from edgebert.pruning.magnitude import kernel_gzip_bytes
 from edgebert.settings import FinetuneSettings, PruneSettings
+from edgebert.training.stage_run import StageRun
 from tests.edgebert.separable import separable
 
 pytest.importorskip("keras_hub")
@@ -29,12 +30,14 @@ SETTINGS = PruneSettings(sparsity=0.6, epochs=2, batch_size=16, learning_rate=3e
 def classifier(one_layer_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
     settings = FinetuneSettings(epochs=4, batch_size=16, learning_rate=5e-3, max_length=16)
     out = tmp_path_factory.mktemp("to-prune") / "model"
-    return finetune(one_layer_encoder, TRAIN, DEV, settings, out).model
+    return finetune(one_layer_encoder, TRAIN, DEV, settings, StageRun(out)).model
 
 
 @pytest.fixture(scope="module")
 def pruned(classifier: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> PruneResult:
-    return prune(classifier, TRAIN, DEV, SETTINGS, tmp_path_factory.mktemp("pruned") / "model")
+    return prune(
+        classifier, TRAIN, DEV, SETTINGS, StageRun(tmp_path_factory.mktemp("pruned") / "model")
+    )
 
 
 def kernels_in(folder: Path) -> dict[str, np.ndarray]:
@@ -78,7 +81,7 @@ def test_every_group_of_inputs_has_the_pattern(
     classifier: TaskModel, tmp_path: Path, pattern: str, epochs: int
 ) -> None:
     settings = replace(SETTINGS, method="n-m", pattern=pattern, epochs=epochs)
-    result = prune(classifier, TRAIN, DEV, settings, tmp_path)
+    result = prune(classifier, TRAIN, DEV, settings, StageRun(tmp_path))
     kept, group = map(int, pattern.split(":"))
     for name, array in kernels_in(tmp_path).items():
         non_zeros = np.count_nonzero(array.reshape(array.shape[0], -1, group), axis=-1)
@@ -88,7 +91,7 @@ def test_every_group_of_inputs_has_the_pattern(
 
 def test_embeddings_and_head_can_be_pruned_too(classifier: TaskModel, tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=0, include_embeddings=True, include_head=True)
-    result = prune(classifier, TRAIN, DEV, settings, tmp_path)
+    result = prune(classifier, TRAIN, DEV, settings, StageRun(tmp_path))
     names = {row.name for row in result.layers}
     assert {"embeddings.token", "pooler.kernel", "classifier.kernel"} <= names
     weights = result.model.checkpoint.weights
@@ -109,14 +112,16 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prune(classifier, TRAIN, DEV, SETTINGS, tmp_path, progress=stop)
-    resumed = prune(classifier, TRAIN, DEV, SETTINGS, tmp_path, resume=True)
+        prune(classifier, TRAIN, DEV, SETTINGS, StageRun(tmp_path, progress=stop))
+    resumed = prune(classifier, TRAIN, DEV, SETTINGS, StageRun(tmp_path, resume=True))
     for name, array in pruned.model.checkpoint.weights.items():
         np.testing.assert_allclose(resumed.model.checkpoint.weights[name], array, atol=1e-5)
-    again = prune(classifier, TRAIN, DEV, SETTINGS, tmp_path, resume=True)
+    again = prune(classifier, TRAIN, DEV, SETTINGS, StageRun(tmp_path, resume=True))
     assert (again.layers, again.metrics) == (resumed.layers, resumed.metrics)
     with pytest.raises(UsageError, match=r"settings\.sparsity was 0\.6, now 0\.7"):
-        prune(classifier, TRAIN, DEV, replace(SETTINGS, sparsity=0.7), tmp_path, resume=True)
+        prune(
+            classifier, TRAIN, DEV, replace(SETTINGS, sparsity=0.7), StageRun(tmp_path, resume=True)
+        )
 
 
 def test_what_can_not_be_pruned_is_refused(
@@ -125,10 +130,10 @@ def test_what_can_not_be_pruned_is_refused(
     with pytest.raises(
         UsageError, match=r"Expected a model with a task\. Received: a bare encoder"
     ):
-        prune(one_layer_encoder, TRAIN, DEV, SETTINGS, tmp_path)
+        prune(one_layer_encoder, TRAIN, DEV, SETTINGS, StageRun(tmp_path))
     with pytest.raises(UsageError, match="batch_size: expected at least 1"):
-        prune(classifier, TRAIN, DEV, replace(SETTINGS, batch_size=0), tmp_path)
+        prune(classifier, TRAIN, DEV, replace(SETTINGS, batch_size=0), StageRun(tmp_path))
     renamed = tuple(replace(row, label="other") for row in DEV.examples)
     with pytest.raises(DataError, match="other"):
-        prune(classifier, TRAIN, replace(DEV, examples=renamed), SETTINGS, tmp_path)
+        prune(classifier, TRAIN, replace(DEV, examples=renamed), SETTINGS, StageRun(tmp_path))
     assert not any(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Structured pruning: prices, budgets, layers, and what comes out of them."""
+"""Structured pruning: loss increases, budgets, layers, and the pruned models."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.pruning.budget import Group, cheapest
+from edgebert.pruning.budget import Group, choose_widths
 from edgebert.pruning.latency_table import (
     LatencyTable,
     measure_latency_table,
     read_latency_table,
 )
 from edgebert.pruning.layers import choose_layers
-from edgebert.pruning.recovery import prune_with_recovery
+from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
 from edgebert.pruning.structured import prune_structure
-from edgebert.pruning.surgeon import DAMPING, Curvature, refitted, removal
+from edgebert.pruning.surgeon import DAMPING, Curvature, order_removal, refit
 from edgebert.settings import FinetuneSettings, PruneSettings, StructureSettings
 from edgebert.tasks import task_of_checkpoint
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")
 from edgebert.pruning.curvature import measure_curvature
+from edgebert.training.stage_run import StageRun
 
 CALIBRATION = separable(48, seed=3)
 TABLE = LatencyTable(
@@ -63,22 +64,38 @@ def quadratic(kernel: np.ndarray, before: np.ndarray, curvature: Curvature) -> f
 
 
 @pytest.mark.parametrize("size", [1, 2])
-def test_the_price_is_the_rise_of_the_quadratic_loss(size: int) -> None:
+def test_the_loss_increase_is_that_of_the_quadratic_loss(size: int) -> None:
     """The surgeon's running sum equals the loss of the refitted kernel, at every count."""
     rng = np.random.default_rng(0)
     kernel, bias = rng.normal(size=(5, 8)).astype(np.float32), np.ones(5, np.float32)
     curvature = random_curvature(8, 5, 1)
-    gone = removal(kernel, bias, curvature, size, 1)
+    gone = order_removal(kernel, bias, curvature, size=size, at_once=1)
     whole = np.concatenate([kernel, bias[:, None]], 1).astype(np.float64)
     assert sorted(gone.order) == list(range(8 // size))
     for count in range(1, 8 // size + 1):
         groups = np.ones(8 // size, bool)
         groups[gone.order[:count]] = False
-        new, new_bias = refitted(kernel, bias, curvature, np.repeat(groups, size))
+        new, new_bias = refit(kernel, bias, curvature, np.repeat(groups, size))
         assert not new[:, ~np.repeat(groups, size)].any()
         after = np.concatenate([new, new_bias[:, None]], 1).astype(np.float64)
-        np.testing.assert_allclose(quadratic(after, whole, curvature), gone.price[count], rtol=1e-3)
-    assert np.all(np.diff(gone.price) >= 0)
+        np.testing.assert_allclose(
+            quadratic(after, whole, curvature), gone.loss_increase[count], rtol=1e-3
+        )
+    assert np.all(np.diff(gone.loss_increase) >= 0)
+
+
+def test_the_example_of_the_docstring() -> None:
+    """Two correlated inputs: the remaining column takes over a part of the removed one."""
+    moment = np.zeros((3, 3))
+    moment[:2, :2], moment[2, 2] = [[1.0, 0.5], [0.5, 1.0]], 1.0
+    moment -= np.eye(3) * DAMPING / (1 + DAMPING)  # what the damping adds again
+    curvature = Curvature(moment, np.ones((1, 1)))
+    kernel, bias = np.array([[2.0, 1.0]], np.float32), np.zeros(1, np.float32)
+    found = order_removal(kernel, bias, curvature, size=1, at_once=1)
+    assert list(found.order) == [1, 0]
+    np.testing.assert_allclose(found.loss_increase[:2], [0, 0.375], rtol=1e-6)
+    new, _ = refit(kernel, bias, curvature, np.array([True, False]))
+    np.testing.assert_allclose(new, [[2.5, 0.0]], rtol=1e-6)
 
 
 def test_a_column_that_repeats_another_costs_nothing() -> None:
@@ -87,9 +104,9 @@ def test_a_column_that_repeats_another_costs_nothing() -> None:
     reads = np.concatenate([reads, reads[:, :1], np.ones((300, 1))], 1)
     curvature = Curvature(reads.T @ reads / 300, np.eye(3))
     kernel = rng.normal(size=(3, 5)).astype(np.float32)
-    gone = removal(kernel, np.zeros(3, np.float32), curvature, 1, 1)
+    gone = order_removal(kernel, np.zeros(3, np.float32), curvature, size=1, at_once=1)
     assert gone.order[0] in (0, 4)
-    assert gone.price[1] < 0.2 * gone.price[2]
+    assert gone.loss_increase[1] < 0.2 * gone.loss_increase[2]
 
 
 groups_of = st.lists(
@@ -101,7 +118,7 @@ groups_of = st.lists(
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(groups_of, st.floats(0, 1))
-def test_the_budget_holds_and_nothing_cheaper_does_by_a_margin(
+def test_the_budget_holds_and_the_choice_is_optimal_up_to_rounding(
     choices: list[list[tuple[float, float]]], share: float
 ) -> None:
     groups = [
@@ -111,7 +128,7 @@ def test_the_budget_holds_and_nothing_cheaper_does_by_a_margin(
     least = sum(group.costs.min() for group in groups)
     most = sum(group.costs.max() for group in groups)
     budget = least + share * (most - least) + 1e-6
-    picked = cheapest(groups, budget)
+    picked = choose_widths(groups, budget)
 
     def total(places: tuple[int, ...] | list[int], what: str) -> float:
         return float(sum(getattr(g, what)[i] for g, i in zip(groups, places, strict=True)))
@@ -119,23 +136,23 @@ def test_the_budget_holds_and_nothing_cheaper_does_by_a_margin(
     assert total(picked, "costs") <= budget * (1 + 1e-6) + 1e-9
     tight = budget - (budget - least) * 4 / 4000 - 1e-9
     rivals = [
-        total(places, "prices")
+        total(places, "loss_increases")
         for places in itertools.product(*(range(len(g.costs)) for g in groups))
         if total(places, "costs") <= tight
     ]
-    assert not rivals or total(picked, "prices") <= min(rivals) + 1e-9
+    assert not rivals or total(picked, "loss_increases") <= min(rivals) + 1e-9
 
 
-def test_a_budget_under_the_cheapest_is_an_error() -> None:
+def test_a_budget_below_the_smallest_costs_is_an_error() -> None:
     with pytest.raises(UsageError, match="budget of at least 2"):
-        cheapest([Group(np.arange(1), np.zeros(1), np.full(1, 2.0))], 1.0)
+        choose_widths([Group(np.arange(1), np.zeros(1), np.full(1, 2.0))], 1.0)
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
     settings = FinetuneSettings(epochs=6, batch_size=8, learning_rate=5e-3, max_length=16)
     out = tmp_path_factory.mktemp("structured") / "trained"
-    return finetune(tiny_model, separable(160, 1), separable(40, 2), settings, out).model
+    return finetune(tiny_model, separable(160, 1), separable(40, 2), settings, StageRun(out)).model
 
 
 def test_counts_are_met_and_the_zeros_are_real(trained: TaskModel) -> None:
@@ -250,10 +267,18 @@ def test_recovery_is_written_and_resumes(trained: TaskModel, tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         prune_with_recovery(
-            trained, train, dev, structure, recovery, tmp_path / "out", trained, progress=stop
+            trained,
+            train,
+            dev,
+            StructuredPruning(structure=structure, recovery=recovery, teacher=trained),
+            StageRun(tmp_path / "out", progress=stop),
         )
     result = prune_with_recovery(
-        trained, train, dev, structure, recovery, tmp_path / "out", trained, resume=True
+        trained,
+        train,
+        dev,
+        StructuredPruning(structure=structure, recovery=recovery, teacher=trained),
+        StageRun(tmp_path / "out", resume=True),
     )
     assert result.metrics["accuracy"] > 0.8
     opened = open_model(tmp_path / "out")
@@ -267,19 +292,33 @@ def test_a_finished_run_resumes_at_once_and_another_is_refused(
 ) -> None:
     train, dev, out = separable(48, 1), separable(20, 2), tmp_path / "out"
     structure, recovery = StructureSettings(heads=1), PruneSettings(epochs=1, batch_size=16)
-    first = prune_with_recovery(trained, train, dev, structure, recovery, out)
+    first = prune_with_recovery(
+        trained,
+        train,
+        dev,
+        StructuredPruning(structure=structure, recovery=recovery),
+        StageRun(out),
+    )
 
     def refuse(*told: object, **facts: object) -> None:
         raise AssertionError("a finished run has nothing to do")
 
     again = prune_with_recovery(
-        trained, train, dev, structure, recovery, out, resume=True, progress=refuse
+        trained,
+        train,
+        dev,
+        StructuredPruning(structure=structure, recovery=recovery),
+        StageRun(out, resume=True, progress=refuse),
     )
     assert again.metrics == first.metrics
     assert again.structure == first.structure
     with pytest.raises(UsageError, match=r"structure\.heads was 1, now 2"):
         prune_with_recovery(
-            trained, train, dev, StructureSettings(heads=2), recovery, out, resume=True
+            trained,
+            train,
+            dev,
+            StructuredPruning(structure=StructureSettings(heads=2), recovery=recovery),
+            StageRun(out, resume=True),
         )
 
 

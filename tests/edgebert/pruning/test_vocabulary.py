@@ -163,7 +163,7 @@ def test_room_is_filled_with_what_is_like_the_corpus() -> None:
     table[is_like, 0] += 4
     used = is_like & (generator.random(rows) < 0.5)
     everything = np.ones(rows, bool)
-    scores = token_choice.likeness(table, used, everything, np.zeros(rows, bool))
+    scores = token_choice.usage_probability(table, used, everything, np.zeros(rows, bool))
     assert scores[is_like & ~used].mean() > 2 * scores[~is_like].mean()
     assert ((scores >= 0) & (scores <= 1)).all()
 
@@ -172,7 +172,7 @@ def test_room_is_filled_with_what_is_like_the_corpus() -> None:
 def test_likeness_needs_both_kinds(share: float) -> None:
     used = np.full(20, bool(share))
     table = np.zeros((20, 4), np.float32)
-    scores = token_choice.likeness(table, used, np.ones(20, bool), np.zeros(20, bool))
+    scores = token_choice.usage_probability(table, used, np.ones(20, bool), np.zeros(20, bool))
     assert not scores.any()
 
 

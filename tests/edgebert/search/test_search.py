@@ -34,9 +34,10 @@ from edgebert.search.front import (
     read_budgets,
 )
 from edgebert.search.moves import BASELINE, Moves, read_plan
-from edgebert.search.result import Candidate, front_of, say_missed
+from edgebert.search.result import Candidate, describe_closest, front_of
 from edgebert.settings import FinetuneSettings, SearchSettings
 from edgebert.tasks import task_named
+from edgebert.training.stage_run import StageRun
 from tests.conftest import random_checkpoint
 from tests.edgebert.separable import separable
 
@@ -178,10 +179,10 @@ def test_a_speedup_between_is_tried_where_there_is_room() -> None:
 
 
 def test_what_came_closest_is_named_with_all_it_misses() -> None:
-    said = say_missed(front_of(CHEAP), Budgets(size_bytes=11, drop_points=1.0))
+    said = describe_closest(front_of(CHEAP), Budgets(size_bytes=11, drop_points=1.0))
     assert "pruned 2x" in said
     assert "0.000 MB against" in said
-    said = say_missed(CHEAP, Budgets(latency_ms=0.5, drop_points=14.0))
+    said = describe_closest(CHEAP, Budgets(latency_ms=0.5, drop_points=14.0))
     assert "pruned 4x" in said
     assert "0.540 ms against 0.500 ms; 15.00 points lost against 14.00" in said
 
@@ -202,7 +203,7 @@ def trained(tiny_vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactor
     )
     out = tmp_path_factory.mktemp("search") / "trained"
     settings = FinetuneSettings(epochs=2, learning_rate=3e-3, max_length=24, dropout=0.0)
-    finetune(encoder, separable(160, 1), separable(40, 2), settings, out)
+    finetune(encoder, separable(160, 1), separable(40, 2), settings, StageRun(out))
     return out
 
 
@@ -214,12 +215,10 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         baseline: str,
         files: Mapping[str, Path],
         texts: Sequence[str],
-        passes: int,
-        openings: int,
+        round_: timing.Round,
         progress: Any,
-        stage: str,
     ) -> timing.Latencies:
-        asked.append(stage)
+        asked.append(round_.name)
         base = files[baseline].stat().st_size
         ratios = {key: path.stat().st_size / base for key, path in files.items()}
         return {key: {"ratio": ratio, "ms": ratio} for key, ratio in ratios.items()}
@@ -257,7 +256,9 @@ def whole(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         steady(patch)
         out = tmp_path_factory.mktemp("search") / "whole"
-        return search(open_model(trained), separable(160, 1), separable(40, 2), SMALL, out)
+        return search(
+            open_model(trained), separable(160, 1), separable(40, 2), SMALL, StageRun(out)
+        )
 
 
 def test_a_search_tries_cheap_and_trained_moves(whole: Any) -> None:
@@ -280,12 +281,12 @@ def test_a_killed_search_goes_on_to_the_same_front(
     steady(monkeypatch)
     data = separable(160, 1), separable(40, 2)
     with pytest.raises(KilledError):
-        search(open_model(trained), *data, SMALL, tmp_path, progress=killer(kept))
+        search(open_model(trained), *data, SMALL, StageRun(tmp_path, progress=killer(kept)))
     finished = {path: path.read_bytes() for path in (tmp_path / "trials").iterdir()}
     assert len(finished) == kept
     with pytest.raises(UsageError, match="--resume"):
-        search(open_model(trained), *data, SMALL, tmp_path)
-    resumed = search(open_model(trained), *data, SMALL, tmp_path, resume=True)
+        search(open_model(trained), *data, SMALL, StageRun(tmp_path))
+    resumed = search(open_model(trained), *data, SMALL, StageRun(tmp_path, resume=True))
     assert found(resumed) == found(whole)
     assert all(path.read_bytes() == content for path, content in finished.items())
 
@@ -297,18 +298,20 @@ def test_another_budget_tries_nothing_again(
     before = {path: path.stat().st_mtime_ns for path in (whole.out / "trials").iterdir()}
     settings = replace(SMALL, max_size="1GB", max_drop=-40.0)
     data = separable(160, 1), separable(40, 2)
-    search(open_model(trained), *data, settings, whole.out, resume=True)
+    search(open_model(trained), *data, settings, StageRun(whole.out, resume=True))
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert asked == []
     with pytest.raises(UsageError, match="dev"):
-        search(open_model(trained), data[0], separable(40, 3), SMALL, whole.out, resume=True)
+        search(
+            open_model(trained), data[0], separable(40, 3), SMALL, StageRun(whole.out, resume=True)
+        )
 
 
 def test_a_winner_is_tested_once_and_exported(trained: Path, tmp_path: Path) -> None:
     """Real latencies; nothing is trained."""
     settings = replace(SMALL, distill_epochs=0, max_drop=60.0, vocabulary="trimmed", speedups="")
     data, test = (separable(160, 1), separable(40, 2)), separable(30, 4)
-    result = search(open_model(trained), *data, settings, tmp_path, test)
+    result = search(open_model(trained), *data, settings, StageRun(tmp_path), test=test)
     winner = result.require_winner()
     assert result.winner_path is not None
     assert result.winner_path.read_bytes() == winner.path.read_bytes()
@@ -328,12 +331,12 @@ def test_what_is_left_out_is_said(
         SMALL, vocabulary="whole", speedups="500", distill_epochs=0, max_candidates=3
     )
     data = separable(160, 1), separable(40, 2)
-    result = search(open_model(trained), *data, settings, tmp_path)
+    result = search(open_model(trained), *data, settings, StageRun(tmp_path))
     assert [one.moves.text for one in result.candidates] == ["int8 rows", "int4 rows"]
     assert "--max-candidates" in result.notes[0]
     assert "500 times faster" in result.notes[1]
     settings = replace(settings, max_minutes=1e-9, embeddings="int8", vocabulary="both")
-    result = search(open_model(trained), *data, settings, tmp_path, resume=True)
+    result = search(open_model(trained), *data, settings, StageRun(tmp_path, resume=True))
     assert len(result.candidates) == 1
     assert any("--max-minutes" in note for note in result.notes)
 

@@ -29,6 +29,7 @@ from edgebert.tasks import task_named
 from edgebert.tasks.embeddings import Embeddings
 from edgebert.tasks.sentence_pairs import SentenceExample
 from edgebert.tasks.task import ModelFacts
+from edgebert.training.stage_run import StageRun
 from tests.golden.sentence_models import (
     FOLDER,
     HEADS,
@@ -299,7 +300,9 @@ def test_an_encoder_learns_scores(
 ) -> None:
     data = read(tiny_task_file("embeddings", 2))
     settings = TaskSettings(task="embeddings", pooling="cls", normalize=False)
-    result = finetune(one_layer_encoder, data, data, TINY_TRAINING, tmp_path / "out", task=settings)
+    result = finetune(
+        one_layer_encoder, data, data, TINY_TRAINING, StageRun(tmp_path / "out"), task=settings
+    )
     losses = [epoch["loss"] for epoch in result.epochs]
     assert losses[-1] < losses[0]
     assert result.metrics["spearman"] > 0.8
@@ -328,7 +331,7 @@ def test_training_on_pairs_without_scores_and_evaluation_on_scores(
         train,
         scored,
         replace(TINY_TRAINING, epochs=2),
-        tmp_path / "out",
+        StageRun(tmp_path / "out"),
         task=TaskSettings(task="embeddings"),
     )
     assert {"spearman", "pearson"} <= result.metrics.keys()
@@ -341,7 +344,9 @@ def test_dense_layers_are_trained_and_kept(
     base = sentence_model("all")
     data = read(tiny_task_file("embeddings"))
     settings = replace(TINY_TRAINING, epochs=1, max_length=14)
-    finetune(base, data, data, settings, tmp_path / "out", task=TaskSettings(task="embeddings"))
+    finetune(
+        base, data, data, settings, StageRun(tmp_path / "out"), task=TaskSettings(task="embeddings")
+    )
     opened = open_model(tmp_path / "out").checkpoint
     assert opened.sentence == base.checkpoint.sentence
     for i in range(3):

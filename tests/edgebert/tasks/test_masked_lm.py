@@ -23,6 +23,7 @@ from edgebert.tasks.masked_lm import EVALUATED_PLACES, MaskedFeatures, MaskedLM
 from edgebert.tasks.masked_rows import PLACES, MaskedRows
 from edgebert.tasks.masking import MaskedEncoding
 from edgebert.tasks.task import EVALUATION, ModelFacts
+from edgebert.training.stage_run import StageRun
 
 TASK = MaskedLM()
 ON, OFF = {"next_sentence": True}, {"next_sentence": False}
@@ -188,7 +189,12 @@ def test_a_base_without_the_head_learns_and_a_resumed_run_is_the_same(
                 raise KeyboardInterrupt
 
         found = finetune(
-            one_layer_encoder, data, data, settings, tmp_path / out, resume, progress, task
+            one_layer_encoder,
+            data,
+            data,
+            settings,
+            StageRun(tmp_path / out, resume=resume, progress=progress),
+            task=task,
         )
         return found.model
 
@@ -218,7 +224,9 @@ def test_text_without_documents_has_no_next_sentences(
     data = TASK.read(path, DataSettings(), "required")
     task = TaskSettings(task="masked-lm", whole_words=True)
     settings = replace(SETTINGS, epochs=1)
-    model = finetune(one_layer_encoder, data, None, settings, tmp_path / "out", task=task).model
+    model = finetune(
+        one_layer_encoder, data, None, settings, StageRun(tmp_path / "out"), task=task
+    ).model
     assert not model.checkpoint.has_next_sentence
     assert "pooler.kernel" not in model.checkpoint.weights
     assert model.decoding == {"next_sentence": False, "mask_share": 0.15, "whole_words": True}

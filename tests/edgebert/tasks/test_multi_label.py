@@ -24,6 +24,7 @@ from edgebert.tasks import task_named
 from edgebert.tasks.classification import f1_score
 from edgebert.tasks.multi_label import MultiLabelExample, best_threshold
 from edgebert.tasks.task import Features, ModelFacts
+from edgebert.training.stage_run import StageRun
 
 MULTI_LABEL = task_named("multi-label")
 LABELS = ("lights", "music", "timer")
@@ -181,7 +182,7 @@ def texts(rows: int, seed: int) -> Dataset:
 def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     train, dev = texts(480, 1), texts(80, 2)
     recipe = FinetuneSettings(epochs=5, batch_size=16, learning_rate=1e-2, max_length=16, seed=1)
-    result = finetune(one_layer_encoder, train, dev, recipe, tmp_path / "model")
+    result = finetune(one_layer_encoder, train, dev, recipe, StageRun(tmp_path / "model"))
     assert result.metrics["micro_f1"] > 0.75  # all labels for every text: 0.57
     opened = open_model(tmp_path / "model")
     assert (opened.task.name, opened.labels) == ("multi-label", LABELS)

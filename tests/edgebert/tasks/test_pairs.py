@@ -16,6 +16,7 @@ from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DataSettings, FinetuneSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.task import Features, ModelFacts
+from edgebert.training.stage_run import StageRun
 
 PAIRS = task_named("pairs")
 
@@ -45,7 +46,7 @@ def test_metrics_have_f1_of_the_second_label() -> None:
 def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     train, dev = made(480, 1), made(60, 2)
     recipe = FinetuneSettings(epochs=4, batch_size=16, learning_rate=1e-2, max_length=16, seed=1)
-    result = finetune(one_layer_encoder, train, dev, recipe, tmp_path / "model")
+    result = finetune(one_layer_encoder, train, dev, recipe, StageRun(tmp_path / "model"))
     assert result.metrics["accuracy"] > 0.95 and result.metrics["f1"] > 0.95
     opened = open_model(tmp_path / "model")
     assert (opened.task.name, opened.labels) == ("pairs", ("no", "yes"))

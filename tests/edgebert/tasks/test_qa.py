@@ -30,6 +30,7 @@ from edgebert.settings import DataSettings, ExportSettings, FinetuneSettings, Ta
 from edgebert.tasks import task_named
 from edgebert.tasks.qa import MASKED_LOGIT, QuestionAnswering
 from edgebert.tasks.task import ModelFacts
+from edgebert.training.stage_run import StageRun
 
 CONTEXT = "The movie is on today. The music is very nice, and the alarm is off."
 LONG = " ".join(["the light is on and the music is off", CONTEXT, "play it now"] * 3)
@@ -275,7 +276,9 @@ def trained(
     weights = {k: v for k, v in base.checkpoint.weights.items() if not k.startswith("layers.1.")}
     base = replace(base, checkpoint=replace(base.checkpoint, config=config, weights=weights))
     out = tmp_path_factory.mktemp("out") / "model"
-    result = finetune(base, data, data, settings, out, task=TaskSettings(task="qa", stride=10))
+    result = finetune(
+        base, data, data, settings, StageRun(out), task=TaskSettings(task="qa", stride=10)
+    )
     return result.model, path
 
 

@@ -23,6 +23,7 @@ from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks import task_named
 from edgebert.tasks.regression import ScoredExample, pearson, ranks, spearman
 from edgebert.tasks.task import ModelFacts
+from edgebert.training.stage_run import StageRun
 
 REGRESSION = task_named("regression")
 NUMBERS = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=30)
@@ -107,7 +108,7 @@ def scored(rows: int, seed: int, pairs: bool) -> Dataset:
 def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path, pairs: bool) -> None:
     train, dev = scored(480, 1, pairs), scored(60, 2, pairs)
     recipe = FinetuneSettings(epochs=4, batch_size=16, learning_rate=1e-2, max_length=16, seed=1)
-    result = finetune(one_layer_encoder, train, dev, recipe, tmp_path / "model")
+    result = finetune(one_layer_encoder, train, dev, recipe, StageRun(tmp_path / "model"))
     assert result.metrics["spearman"] > 0.8
     assert result.metrics["mean_squared_error"] < 50
     opened = open_model(tmp_path / "model")
@@ -137,7 +138,7 @@ def test_bad_data_and_settings(one_layer_encoder: TaskModel, tmp_path: Path) -> 
         REGRESSION.require_known(labelled, ())
     recipe = FinetuneSettings(class_weights="balanced", max_length=16)
     with pytest.raises(UsageError, match="class_weights: expected none for regression"):
-        finetune(one_layer_encoder, train, train, recipe, tmp_path / "model")
+        finetune(one_layer_encoder, train, train, recipe, StageRun(tmp_path / "model"))
     with pytest.raises(UsageError, match=r"a text or a pair of texts\. Received: 3"):
         REGRESSION.example("a", "b", "c")
 

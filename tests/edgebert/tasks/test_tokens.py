@@ -35,6 +35,7 @@ from edgebert.tasks.ner import NamedEntities, entity_metrics
 from edgebert.tasks.pos import PartsOfSpeech
 from edgebert.tasks.task import ModelFacts
 from edgebert.tasks.tokens import NO_TARGET
+from edgebert.training.stage_run import StageRun
 
 NER, POS = NamedEntities(), PartsOfSpeech()
 COLUMNS, SETTINGS = DataSettings(), FinetuneSettings()
@@ -309,7 +310,12 @@ def test_it_learns_and_the_file_agrees(
     test = kind.read(tiny_task_file(task), COLUMNS, "required")
     recipe = FinetuneSettings(epochs=8, batch_size=16, learning_rate=1e-2, max_length=16, seed=1)
     result = finetune(
-        one_layer_encoder, train, test, recipe, tmp_path / "m", task=TaskSettings(task=task)
+        one_layer_encoder,
+        train,
+        test,
+        recipe,
+        StageRun(tmp_path / "m"),
+        task=TaskSettings(task=task),
     )
     assert result.metrics[metric] > 0.9
     assert result.epochs[-1]["loss"] < 0.5 * result.epochs[0]["loss"]

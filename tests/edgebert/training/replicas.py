@@ -35,6 +35,7 @@ from edgebert.settings import (
 )
 from edgebert.system.native_noise import load_keras
 from edgebert.training.record import TrainingResult
+from edgebert.training.stage_run import StageRun
 from tests.conftest import TINY_TOKENS
 from tests.tiny_tasks import random_task_model, write_task_file
 
@@ -85,10 +86,24 @@ def train(task: str, strategy: str, out: Path) -> dict[str, Any]:
     result: TrainingResult
     if task in TAUGHT:
         student = random_task_model(config, Tokenizer(vocabulary), base.task.name, seed=1)
-        result = distill(base, student, read, read, LESSONS, out, resume, progress, where)
+        result = distill(
+            base,
+            student,
+            read,
+            read,
+            LESSONS,
+            StageRun(out, resume=resume, progress=progress, where=where),
+        )
     else:
         kind = TaskSettings(task)
-        result = finetune(base, read, read, SETTINGS, out, resume, progress, kind, where)
+        result = finetune(
+            base,
+            read,
+            read,
+            SETTINGS,
+            StageRun(out, resume=resume, progress=progress, where=where),
+            task=kind,
+        )
     weights = result.model.checkpoint.weights.values()
     return {
         "losses": losses,

@@ -46,15 +46,15 @@ def test_a_chief_is_the_first_worker() -> None:
     [
         ({}, "it is not set"),
         ({"TF_CONFIG": "  "}, "it is not set"),
-        ({"TF_CONFIG": "{cluster"}, "no JSON"),
-        ({"TF_CONFIG": "[]"}, "no object with an object 'cluster'"),
-        ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}}'}, "no object with an object 'task'"),
+        ({"TF_CONFIG": "{cluster"}, "not JSON"),
+        ({"TF_CONFIG": "[]"}, "'cluster' is missing or not an object"),
+        ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}}'}, "'task' is missing or not an object"),
         (config({}), "names no workers"),
         (config({"ps": ["a:1"], "worker": WORKERS}), "the job 'ps'"),
-        (config({"worker": ["a"]}), "'a' is no host:port"),
-        (config({"worker": ["a:99999"]}), "'a:99999' is no host:port"),
-        (config({"worker": ["a:1", "a:1"]}), "'a:1' is there twice"),
-        (config({"worker": WORKERS}, index=2), "task.index is 2, of 2 from 0"),
+        (config({"worker": ["a"]}), "'a' is not host:port"),
+        (config({"worker": ["a:99999"]}), "'a:99999' is not host:port"),
+        (config({"worker": ["a:1", "a:1"]}), "'a:1' occurs twice"),
+        (config({"worker": WORKERS}, index=2), "task.index is 2; expected 0 to 1"),
         (config({"worker": WORKERS}, index=-1), "task.index is -1"),
         (config({"worker": WORKERS}, index="0"), "task.index is '0'"),
         (config({"worker": WORKERS}, index=True), "task.index is True"),
@@ -62,14 +62,14 @@ def test_a_chief_is_the_first_worker() -> None:
         (config({"worker": WORKERS}, job="chief"), "task.type is 'chief'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(environment: dict[str, str], problem: str) -> None:
+def test_an_invalid_tf_config_is_refused(environment: dict[str, str], problem: str) -> None:
     with pytest.raises(UsageError, match="TF_CONFIG: expected JSON such as") as caught:
         read_cluster(environment)
     assert problem in str(caught.value)
 
 
 def test_all_problems_are_listed_at_once() -> None:
-    with pytest.raises(UsageError, match=r"the job 'ps'.*'a' is no host:port.*task.index is 7"):
+    with pytest.raises(UsageError, match=r"the job 'ps'.*'a' is not host:port.*task.index is 7"):
         read_cluster(config({"ps": [], "worker": ["a", "b:2"]}, index=7))
 
 

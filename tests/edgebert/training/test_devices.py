@@ -141,7 +141,7 @@ def test_a_worker_that_dies_ends_the_others(tmp_path: Path, pairs: list[Pair]) -
     other.send_signal(signal.SIGKILL)
     found = finish(chief)[TASK]
     assert found["error"] == "EdgebertError"
-    assert "another one is gone" in found["message"]
+    assert "a worker was lost" in found["message"]
     assert "--resume" in found["message"]
 
 

@@ -16,7 +16,9 @@ from tests.conftest import random_checkpoint
 tf = pytest.importorskip("tensorflow")
 
 from edgebert.tasks import classification  # noqa: E402
-from edgebert.training.packed_encoder import PACK_MULTIPLE, pack, pack_backbone  # noqa: E402
+from edgebert.training import packing  # noqa: E402
+from edgebert.training.packed_encoder import EncoderOptions, pack_backbone  # noqa: E402
+from edgebert.training.packing import PACK_MULTIPLE, pack, split_heads  # noqa: E402
 
 LABELS = ("no", "yes")
 TASK = classification.Classification()
@@ -39,7 +41,8 @@ def build(
     checkpoint = random_checkpoint(config, LABELS)
     body = keras_hub.build_backbone(config, dropout)
     if packed:
-        body = pack_backbone(body, config, dropout, 3, precision)
+        options = EncoderOptions(dropout=dropout, seed=3, precision=precision)
+        body = pack_backbone(body, config, options)
     model = TASK.add_head(body, checkpoint, len(LABELS), 0.0, 0)
     assert not keras_hub.load_weights(
         model, checkpoint.weights, config.num_layers, config.head_size
@@ -127,6 +130,16 @@ def test_packing_has_every_token_and_whole_multiples(lengths: tuple[int, int]) -
     assert not len(left_out) or not mask.reshape(-1)[position[-1]]
 
 
+def test_the_example_of_the_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "PACK_MULTIPLE", 4)
+    tables = pack(tf.constant([[1, 1, 1, 0], [1, 1, 0, 0]]))
+    assert tables.position.numpy().tolist() == [0, 1, 2, 4, 5, 3, 6, 7]
+    assert tables.row.numpy().tolist() == [[[0, 1, 2, 5]], [[3, 4, 6, 7]]]
+    x = tf.reshape(tf.range(8 * 3 * 2), [8, 6])  # heads of size 1: each number is its own row
+    _, key, _ = split_heads(x, tables, parts=3, heads=2)
+    assert int(key[1, 0, 1, 0]) == 26
+
+
 @pytest.mark.parametrize("aware_of", ["int8", "int4"])
 def test_quantization_aware_logits_are_those_of_rounded_weights(
     tiny_config: BertConfig, aware_of: str
@@ -143,7 +156,7 @@ def test_quantization_aware_logits_are_those_of_rounded_weights(
 
     def logits(own: dict[str, np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
         body = keras_hub.build_backbone(tiny_config, 0.0)
-        body = pack_backbone(body, tiny_config, 0.0, 3, "float32", aware_of)
+        body = pack_backbone(body, tiny_config, EncoderOptions(quantization_aware=aware_of))
         model = TASK.add_head(body, random_checkpoint(tiny_config, LABELS), len(LABELS), 0.0, 0)
         keras_hub.load_weights(model, own, tiny_config.num_layers, tiny_config.head_size)
         with tf.GradientTape() as tape:
