@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -21,6 +22,10 @@ from edgebert.tasks import task_of_checkpoint
 from tests.judges import chromium as chromium_judge
 from tests.judges import mediapipe_tasks, sshd, task_library_answerer
 from tests.tiny_tasks import random_task_model, write_task_file
+
+# A busy machine must not fail a property test.
+hypothesis.settings.register_profile("no-deadline", deadline=None)
+hypothesis.settings.load_profile("no-deadline")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WORDS = (
