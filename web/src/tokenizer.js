@@ -13,10 +13,34 @@ const SPECIAL_SETTINGS = ["unknown_token", "cls_token", "sep_token", "pad_token"
 const NONE = -1;
 
 /**
+ * @typedef {object} AddedToken - A token that is found whole.
+ * @property {string} content
+ * @property {boolean} [normalized]
+ * @property {boolean} [single_word]
+ * @property {boolean} [lstrip]
+ * @property {boolean} [rstrip]
+ *
+ * @typedef {object} TokenizerSettings - `tokenizer` of a file's manifest.
+ * @property {boolean} lowercase
+ * @property {boolean | null} strip_accents
+ * @property {boolean} split_chinese_characters
+ * @property {string} unknown_token
+ * @property {string} cls_token
+ * @property {string} sep_token
+ * @property {string} pad_token
+ * @property {string} mask_token
+ * @property {number} max_input_chars_per_word
+ * @property {string} continuing_prefix
+ * @property {AddedToken[]} added_tokens
+ */
+
+/**
  * Makes a tokenizer.
  *
- * @param {object} settings - `Vocabulary.to_settings()`, read from JSON.
+ * @param {TokenizerSettings} settings - `Vocabulary.to_settings()`, read from JSON.
  * @param {string[]} tokens - Every token; a token's id is its place.
+ * @param {boolean} [segments] - Whether segment ids tell a second text from the first; else they
+ *   are all 0.
  * @returns {{encode: function(string, number=, ?string=): Encoding}}
  * @throws {Error} A special or added token is not among the tokens, or the text rules make two
  *   added tokens the same.
@@ -27,7 +51,7 @@ const NONE = -1;
  * @property {[number, number][]} offsets - Each token's start and end in its text, in Unicode code
  *   points (see `toUtf16Offsets`); [0, 0] for the tokens that frame the texts.
  */
-export function createTokenizer(settings, tokens) {
+export function createTokenizer(settings, tokens, segments = true) {
   const splitter = new Splitter(settings, tokens);
   const clsId = tokens.indexOf(settings.cls_token);
   const sepId = tokens.indexOf(settings.sep_token);
@@ -48,7 +72,7 @@ export function createTokenizer(settings, tokens) {
       const parts = texts.map((each) => splitter.split(each));
       const kept = longestFirst(parts.map((part) => part.length), room);
       parts.forEach((part, index) => part.cut(kept[index]));
-      return framed(parts, clsId, sepId);
+      return framed(parts, clsId, sepId, segments);
     },
   };
 }
@@ -298,7 +322,7 @@ function longestFirst(lengths, room) {
 }
 
 /** Puts [CLS] before the texts and [SEP] after each. */
-function framed(parts, clsId, sepId) {
+function framed(parts, clsId, sepId, segments) {
   const ids = [clsId];
   const offsets = [[0, 0]];
   for (const part of parts) {
@@ -309,7 +333,8 @@ function framed(parts, clsId, sepId) {
     ids.push(sepId);
     offsets.push([0, 0]);
   }
-  const segmentIds = new Int32Array(ids.length).fill(1, parts[0].length + 2);
+  const segmentIds = new Int32Array(ids.length);
+  if (segments) segmentIds.fill(1, parts[0].length + 2);
   return { tokenIds: Int32Array.from(ids), segmentIds, offsets };
 }
 
