@@ -33,7 +33,6 @@ class Classification(TextTask):
     file_outputs = (PROBABILITIES, LOGITS)
     distills_unlabelled = True
     answers_with_label = True
-    answered_in_browser = True
     app_readers = CLASSIFIER_READERS
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:

@@ -25,7 +25,6 @@ class Pairs(Classification):
     texts = 2
     distills_unlabelled = False
     answers_with_label = False
-    answered_in_browser = False
     app_readers = AppReaders(
         note="MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "
         "through LiteRT instead."

@@ -127,7 +127,6 @@ class Task(ABC, Generic[F]):
         distills_unlabelled: Whether a student can learn from text without labels.
         answers_with_label: Whether the answer to one text is one label, as
             `LiteRtModel.classify` gives it.
-        answered_in_browser: Whether the browser page turns outputs into answers.
         evaluates_token_ids: Whether evaluation uses token ids that no text encodes to.
         app_readers: The ready-made readers on a phone that take a file of this task.
     """
@@ -146,7 +145,6 @@ class Task(ABC, Generic[F]):
     comparable: ClassVar[bool] = True
     distills_unlabelled: ClassVar[bool] = False
     answers_with_label: ClassVar[bool] = False
-    answered_in_browser: ClassVar[bool] = False
     evaluates_token_ids: ClassVar[bool] = False
     app_readers: ClassVar[AppReaders] = AppReaders()
 

@@ -26,7 +26,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from tests.golden.kotlin_character_tables import KOTLIN_OUTPUT, Tables, kotlin_module, ranges
 
-OUTPUT = Path(__file__).parents[2] / "edgebert" / "profiling" / "browser" / "page" / "characters.js"
+OUTPUT = Path(__file__).parents[2] / "web" / "src" / "characters.js"
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 _AT_ONCE = 4096
 _LOWEST_MARK, _HIGHEST_MARK = "\u0334", "\u0345"  # of combining class 1 and 240

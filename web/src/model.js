@@ -3,7 +3,7 @@
 import { ModelError, UsageError } from "./errors.js";
 import { readModelFile } from "./model_file.js";
 import { Runtime } from "./runtime.js";
-import { decode, encode, factsOf, textsOf } from "./tasks.js";
+import { decode, encode, encodeWordList, factsOf, textsOf } from "./tasks.js";
 import { SearchIndex } from "./vectors.js";
 
 /** @typedef {import("./runtime.js").Graph} Graph */
@@ -78,7 +78,21 @@ export class Model {
    * @param {string[]} texts
    */
   async read(texts) {
-    const features = encode(this.facts, texts);
+    return this.#readFeatures(texts, encode(this.facts, texts));
+  }
+
+  /**
+   * The same as `read` for a text that was split into words before; of models of tags.
+   *
+   * @param {string[]} words
+   * @throws {UsageError} It is no model of tags.
+   */
+  async readWords(words) {
+    return this.#readFeatures([words.join(" ")], encodeWordList(this.facts, words));
+  }
+
+  /** @param {string[]} texts @param {import("./tasks.js").Features} features */
+  async #readFeatures(texts, features) {
     const outputs = [];
     for (const window of features.windows) outputs.push(await this.run(window));
     return { windows: features.windows, outputs, answer: decode(this.facts, texts, features, outputs) };

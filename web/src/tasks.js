@@ -6,7 +6,7 @@ import { answerQuestion, encodeQuestion } from "./spans.js";
 import { classify, encodeTexts, giveLabels, giveScore } from "./text_tasks.js";
 import { createTokenizer } from "./tokenizer.js";
 import { encodeEach, giveVectors } from "./vectors.js";
-import { encodeWords, findEntities, tagWords } from "./words.js";
+import { encodeSplitWords, encodeWords, findEntities, tagWords } from "./words.js";
 
 /**
  * What encoding and decoding need to know of a model.
@@ -135,6 +135,24 @@ export function encode(facts, texts) {
     );
   }
   return encodeTask(facts, texts);
+}
+
+/**
+ * What a model of tags reads for a text that was split into words before.
+ *
+ * @param {ModelFacts} facts
+ * @param {string[]} words
+ * @returns {Features}
+ * @throws {UsageError} It is no model of tags.
+ */
+export function encodeWordList(facts, words) {
+  if (facts.task !== "ner" && facts.task !== "pos") {
+    throw new UsageError(
+      `Expected a model of ner or pos, which tags words. Received: one of ${facts.task}. Next: ` +
+        "give texts.",
+    );
+  }
+  return encodeSplitWords(facts, words);
 }
 
 /**

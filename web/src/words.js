@@ -15,14 +15,14 @@ import { toUtf16Offsets } from "./tokenizer.js";
 /** @typedef {import("./tasks.js").ModelFacts} ModelFacts */
 /** @typedef {import("./tokenizer.js").Encoding} Encoding */
 /** @typedef {import("./numbers.js").Rows} Rows */
-/** @typedef {{text: string, tag: string, start: number, end: number, score: number}} Word */
+/** @typedef {{text: string, tag: string | null, start: number, end: number, score: number}} Word */
 /** @typedef {{type: string, start: number, end: number}} Span */
 /**
  * @typedef {object} WordFeatures
  * @property {Encoding[]} windows
  * @property {[number, number][]} places - Of the words, in UTF-16 code units.
  * @property {{tokens: number[], words: number[]}[]} parts - Of each window: where the parts that
- *   are read in it start, and which words they are.
+ *   are read in it start, and which words they are. A word without a part has no tag.
  */
 
 const DEFAULT_OVERLAP = 0.25;
@@ -39,18 +39,60 @@ const AS_IOB2 = { B: "B", I: "I", E: "I", L: "I", S: "B", U: "B" };
 export function encodeWords(facts, [text]) {
   const encoding = facts.tokenizer.encode(text);
   const starts = partStarts(facts, encoding);
-  const places = wordPlaces(text, encoding, starts);
-  /** @type {WordFeatures} */
-  const features = { windows: [], places: toUtf16Offsets(text, places), parts: [] };
+  const places = toUtf16Offsets(text, wordPlaces(text, encoding, starts));
+  return inWindows(facts, encoding, starts, places, Array.from(starts.keys()));
+}
+
+/**
+ * The same for a text that was split into words before: `words` joined with a space between two.
+ *
+ * A part belongs to the word in which its first character is; the first one of a word speaks for it.
+ *
+ * @param {ModelFacts} facts
+ * @param {string[]} words
+ * @returns {WordFeatures}
+ */
+export function encodeSplitWords(facts, words) {
+  const text = words.join(" ");
+  const encoding = facts.tokenizer.encode(text);
+  const starts = partStarts(facts, encoding);
+  const at = toUtf16Offsets(text, starts.map((place) => encoding.offsets[place]));
+  /** @type {[number, number][]} */
+  const places = [];
+  let begin = 0;
+  for (const word of words) {
+    places.push([begin, begin + word.length]);
+    begin += word.length + 1;
+  }
   let word = 0;
+  const owners = at.map(([start]) => {
+    while (word + 1 < places.length && places[word + 1][0] <= start) word++;
+    return word;
+  });
+  return inWindows(facts, encoding, starts, places, owners);
+}
+
+/**
+ * @param {ModelFacts} facts
+ * @param {Encoding} encoding - Of the whole text.
+ * @param {number[]} starts - Where its parts start.
+ * @param {[number, number][]} places - Of the words.
+ * @param {number[]} owners - The word of each part.
+ * @returns {WordFeatures}
+ */
+function inWindows(facts, encoding, starts, places, owners) {
+  /** @type {WordFeatures} */
+  const features = { windows: [], places, parts: [] };
+  let part = 0;
   for (const { begin, end, high } of windowsOf(facts, encoding.tokenIds.length)) {
     const whole = end - begin === encoding.tokenIds.length - 2;
     features.windows.push(whole ? encoding : partOf(encoding, begin - 1, end - 1));
     /** @type {{tokens: number[], words: number[]}} */
     const parts = { tokens: [], words: [] };
-    for (; word < starts.length && starts[word] < high; word++) {
-      parts.tokens.push(starts[word] - (begin - 1));
-      parts.words.push(word);
+    for (; part < starts.length && starts[part] < high; part++) {
+      if (part > 0 && owners[part] === owners[part - 1]) continue;
+      parts.tokens.push(starts[part] - (begin - 1));
+      parts.words.push(owners[part]);
     }
     features.parts.push(parts);
   }
@@ -125,16 +167,19 @@ function windowsOf({ maxLength, decoding }, tokens) {
  * @returns {{text: string, words: Word[]}}
  */
 export function tagWords(facts, [text], { places, parts }, outputs) {
-  /** @type {Word[]} */
-  const words = [];
+  const words = places.map(([start, end]) => {
+    /** @type {Word} */
+    const word = { text: text.slice(start, end), tag: null, start, end, score: 0 };
+    return word;
+  });
   outputs.forEach((output, window) => {
     const logits = asLogits(output, facts);
     parts[window].tokens.forEach((token, number) => {
-      const [start, end] = places[parts[window].words[number]];
+      const word = words[parts[window].words[number]];
       const shares = softmax(row(logits, token));
       const best = largest(shares);
-      const tag = facts.labels[best];
-      words.push({ text: text.slice(start, end), tag, start, end, score: shares[best] });
+      word.tag = facts.labels[best];
+      word.score = shares[best];
     });
   });
   return { text, words };
@@ -148,7 +193,7 @@ export function tagWords(facts, [text], { places, parts }, outputs) {
  */
 export function findEntities(facts, texts, features, outputs) {
   const { text, words } = tagWords(facts, texts, features, outputs);
-  const entities = spans(words.map(({ tag }) => tag)).map(({ type, start, end }) => {
+  const entities = spans(words.map(({ tag }) => tag ?? OUTSIDE)).map(({ type, start, end }) => {
     const own = words.slice(start, end);
     const [first, last] = [own[0].start, own[own.length - 1].end];
     const score = own.reduce((sum, word) => sum + word.score, 0) / own.length;

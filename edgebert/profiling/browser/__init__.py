@@ -36,6 +36,7 @@ from edgebert.profiling.session import refuse_bad_settings
 from edgebert.profiling.target import Job, Outcome
 from edgebert.settings import TargetSettings, broken_rules
 from edgebert.system.progress import Progress, silent
+from edgebert.system.web_files import LIBRARY, SITE, web_files
 
 TARGET = "browser"
 PATIENCE = 1.5
@@ -87,12 +88,11 @@ class BrowserTarget:
         """Implements `Target.profile`. Waits for `phones` devices, or until `wait_seconds`."""
         refuse_bad_settings(job.settings, job.texts)
         files = read_model_files(job.models)
-        _refuse_check_of_others(job, files)
         signatures = _inspect(files)
         plan = configurations(files, {f.name: signatures[f.sha256] for f in files}, job.settings)
         references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
         litertjs = find_litertjs(self._settings.litertjs)
-        texts = sum(f.task.answered_in_browser and job.settings.end_to_end for f in files)
+        texts = sum(f.answers and job.settings.end_to_end for f in files)
         long_runs = len(files) if job.settings.sustained_seconds else 0
         browser_job = BrowserJob(
             job=_for_a_person(job, plan, files),
@@ -156,7 +156,7 @@ class _Session:
                     "name": file.name,
                     "sha256": file.sha256,
                     "size_bytes": file.size_bytes,
-                    "classifier": file.task.answered_in_browser,
+                    "answers": file.answers,
                 }
                 for file in self._browser_job.files
             ],
@@ -252,19 +252,9 @@ def _for_a_person(job: Job, plan: Sequence[Configuration], files: Sequence[Model
     """The job, with a shorter time limit for each configuration of files that have many."""
     counts = Counter(configuration.file.name for configuration in plan)
     for file in files:
-        counts[file.name] += file.task.answered_in_browser and job.settings.end_to_end
+        counts[file.name] += file.answers and job.settings.end_to_end
     seconds = job.settings.max_seconds * min(1.0, PATIENCE / max(counts.values()))
     return replace(job, settings=replace(job.settings, max_seconds=seconds))
-
-
-def _refuse_check_of_others(job: Job, files: Sequence[ModelFile]) -> None:
-    others = [file.described for file in files if not file.task.answered_in_browser]
-    if job.check is not None and others:
-        raise UsageError(
-            "--check in a browser supports text classifiers only. Received: "
-            f"{', '.join(others)}. Next: check on cpu, ssh or qemu-arm64, or leave --check out; "
-            "then only the model is timed."
-        )
 
 
 def _inspect(files: Sequence[ModelFile]) -> dict[str, dict[str, Any]]:
@@ -303,29 +293,14 @@ def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Reso
     page = package_files("edgebert.profiling.browser") / "page"
     resources = {item.name: Resource(item.read_bytes()) for item in page.iterdir()}
     resources[""] = resources.pop("index.html")
+    for folder in (LIBRARY, SITE):
+        for item in web_files(folder):
+            resources[f"edgebert/{folder}/{item.name}"] = Resource(item)
     for path, file in litertjs.files.items():
         resources[f"litertjs/{path}"] = Resource(file, lasting=True)
     for model in files:
         resources[f"models/{model.sha256}.tflite"] = Resource(model.path, lasting=True)
-        if model.task.answered_in_browser:
-            text = json.dumps(_text_rules(model.path), ensure_ascii=False).encode()
-            resources[f"models/{model.sha256}.json"] = Resource(text, lasting=True)
     return resources
-
-
-def _text_rules(path: Path) -> Mapping[str, Any]:
-    """The tokenizer and the labels of a model, for the page."""
-    from edgebert.models.litert_model import LiteRtModel
-
-    model = LiteRtModel.open(path)
-    vocabulary = model.tokenizer.vocabulary
-    names = ("labels", "output", "lengths", "max_length")
-    facts = model.manifest.to_dict()
-    return {
-        **{name: facts[name] for name in names},
-        "tokenizer": vocabulary.to_settings(),
-        "tokens": vocabulary.tokens,
-    }
 
 
 def _qr_code(url: str) -> str:

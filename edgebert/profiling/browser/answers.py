@@ -185,19 +185,29 @@ def _memory(body: Any) -> dict[str, Any]:
     return {name: _whole(value, name, 0, MOST_BYTES) for name, value in table.items()}
 
 
-def _classify(body: Any) -> dict[str, Any]:
-    table = _table(body, "classify", ("outputs", "token_ids"))
-    outputs = _list(table["outputs"], "outputs", LONGEST_TEXT)
-    token_ids = _list(table["token_ids"], "token_ids", LONGEST_TEXT)
+def _answer(body: Any) -> dict[str, Any]:
+    table = _table(body, "answer", ("rows",))
+    return {"rows": [_row(row) for row in _list(table["rows"], "rows", LONGEST_TEXT)]}
+
+
+def _row(value: Any) -> dict[str, Any]:
+    """Calls of the runtime for one input, and the answer; None where token ids were given."""
+    row = _table(value, "row", ("calls", "answer"))
+    if not isinstance(row["answer"], dict | None):
+        raise BadAnswerError("answer: expected an object or null")
+    calls = [_call(call) for call in _list(row["calls"], "calls", MOST_NUMBERS)]
+    return {"calls": calls, "answer": row["answer"]}
+
+
+def _call(value: Any) -> dict[str, Any]:
+    call = _table(value, "call", ("token_ids", "outputs"))
+    token_ids = _list(call["token_ids"], "token_ids", MOST_NUMBERS)
+    outputs = call["outputs"]
+    if not isinstance(outputs, dict) or not all(isinstance(t, str) for t in outputs.values()):
+        raise BadAnswerError("outputs: expected texts by name")
     return {
-        "outputs": [
-            [_number(v, "outputs", -1e30, 1e30) for v in _list(row, "outputs", MOST_NUMBERS)]
-            for row in outputs
-        ],
-        "token_ids": [
-            [_whole(v, "token_ids", 0, 1 << 31) for v in _list(row, "token_ids", MOST_NUMBERS)]
-            for row in token_ids
-        ],
+        "token_ids": [_whole(number, "token_ids", 0, 1 << 31) for number in token_ids],
+        "outputs": outputs,
     }
 
 
@@ -210,7 +220,7 @@ _ANSWERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "first_call": _first_call,
     "run": _run,
     "memory": _memory,
-    "classify": _classify,
+    "answer": _answer,
     "done": _done,
 }
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgebert.errors import EdgebertError, ModelError
+from edgebert.profiling.adb.app_inputs import check_inputs
+from edgebert.profiling.adb.app_results import read_rows, refuse_contradictions
 from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.browser.device import browser_name, make_device
 from edgebert.profiling.browser.page_session import LAST_REQUEST, PageSession
@@ -20,6 +22,8 @@ from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress
 
 CHECK_BATCH_SIZE = 16
+MASKED_CHECK_BATCH_SIZE = 2
+"""Each mask of a text comes with a number for every token of the vocabulary."""
 LOW_BATTERY = 0.2
 NO_THREADS_ON_GPU = "WebGPU does not use threads of the CPU. Next: give --threads 1."
 
@@ -122,19 +126,26 @@ class DeviceRun:
         self._page.set_progress(stage=doing.capitalize(), share=min(1.0, share))
 
     def _check(self, file: ModelFile, reference: HostReference, progress: Progress) -> DeviceCheck:
-        """Runs labelled texts through the page's own tokenizer and the model."""
+        """Labelled data through the page's own tokenizer, the model and the page's decoding."""
         runner, stage = self._machine.start_end_to_end(file.name), f"check {file.name}"
-        texts = list(reference.data.texts)
-        runner.request("load", model=file.sha256, threads=self._threads[0], texts=texts[:1])
-        outputs: list[list[float]] = []
-        token_ids: list[list[int]] = []
-        for start in range(0, len(texts), CHECK_BATCH_SIZE):
-            part = texts[start : start + CHECK_BATCH_SIZE]
-            answer = runner.request("classify", texts=part)
-            outputs += answer["outputs"]
-            token_ids += answer["token_ids"]
-            progress(stage, len(outputs), len(texts))
-        _refuse_other_shape(outputs, token_ids, reference)
+        asked = check_inputs(reference)
+        runner.request("load", model=file.sha256, threads=self._threads[0], texts=[])
+        rows: list[dict[str, Any]] = []
+        has_token_ids = reference.task.evaluates_token_ids
+        size = MASKED_CHECK_BATCH_SIZE if has_token_ids else CHECK_BATCH_SIZE
+        for start in range(0, len(asked), size):
+            inputs = [each for each, _ in asked[start : start + size]]
+            answered = runner.request("answer", inputs=inputs)["rows"]
+            if len(answered) != len(inputs):
+                raise EdgebertError(
+                    f"The page is expected to answer {len(inputs)} inputs. Received: answers to "
+                    f"{len(answered)}. Next: load the page again."
+                )
+            rows += answered
+            progress(stage, len(rows), len(asked))
+        run = read_rows(rows, [count for _, count in asked], reference, stage)
+        if not has_token_ids:
+            refuse_contradictions(rows, run, reference, stage)
         facts = {
             "model": str(file.path),
             "name": file.name,
@@ -143,7 +154,7 @@ class DeviceRun:
             "device": f"{self._name}, {browser_name(self._page.facts)}",
             "runtime": self._runtime,
         }
-        return reference.compare(outputs, facts, token_ids)
+        return reference.compare(run.outputs, facts, run.token_ids)
 
     def _with_device_facts(self, m: Measurement) -> Measurement:
         """Adds the facts of the device and the warnings to a measurement."""
@@ -194,18 +205,6 @@ class DeviceRun:
                 "Next: charge it and measure again."
             )
         return found
-
-
-def _refuse_other_shape(
-    outputs: Sequence[Sequence[float]], ids: Sequence[object], reference: HostReference
-) -> None:
-    labels = len(reference.model.labels)
-    if len(ids) != len(reference.data) or any(len(row) != labels for row in outputs):
-        raise EdgebertError(
-            f"The page is expected to give {labels} scores and the token ids of each of "
-            f"{len(reference.data)} texts. Received: {len(outputs)} rows of scores and "
-            f"{len(ids)} of ids. Next: load the page again."
-        )
 
 
 def _no_threads(facts: Facts) -> str:

@@ -124,8 +124,8 @@ class PageMachine:
         return file.sha256
 
     def runs_text(self, file: ModelFile) -> bool:
-        """The page answers texts of tasks that it supports. Other models run without texts."""
-        return file.task.answered_in_browser
+        """The page answers texts of every task."""
+        return file.answers
 
     def start_runner(self, label: str) -> PageRunner:
         """The page, for calls of the graph."""

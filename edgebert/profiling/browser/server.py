@@ -30,7 +30,7 @@ from edgebert.profiling.browser.certificate import Certificate
 from edgebert.profiling.browser.page_session import NotAdmittedError, PageSession, PageSessions
 
 TOKEN_BYTES = 16
-LARGEST_BODY_BYTES = 4 << 20
+LARGEST_BODY_BYTES = 16 << 20
 SOCKET_SECONDS = 30.0
 POLL_SECONDS = 15.0
 MOST_CONNECTIONS = 256

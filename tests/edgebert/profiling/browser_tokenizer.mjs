@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 
-const folder = new URL("../../../edgebert/profiling/browser/page/", import.meta.url);
+const folder = new URL("../../../web/src/", import.meta.url);
 const { createTokenizer, toUtf16Offsets } = await import(new URL("tokenizer.js", folder));
 const { codePoints, normalize } = await import(new URL("normalization.js", folder));
 

@@ -155,13 +155,15 @@ def test_a_check_and_an_entered_sentence(
     assert check.passed and check.token_ids_equal and check.label_agreement == 1.0
     assert check.max_score_error < 1e-4
     assert (check.rows, check.target, check.value) == (6, "browser", check.host_value)
-    assert "100 % of the computer's labels, the same tokens" in page.evaluate(SHOWN)
+    assert "100 % of the computer's choices, the same tokens" in page.evaluate(SHOWN)
 
     # The session is over and the server is gone: the page still answers.
-    page.evaluate("document.getElementById('text').focus()")
+    page.evaluate(
+        "document.getElementById('text-0').value = ''; document.getElementById('text-0').focus()"
+    )
     page.press("sunny wind.")
     label, score = LiteRtModel.open(with_text).classify("sunny wind.")
-    best = "document.querySelector('#bars .bar').innerText.replace(/\\s+/g, ' ')"
+    best = "document.querySelector('.answer .bar').innerText.replace(/\\s+/g, ' ')"
     page.wait_for(f"{best} === '{label} {100 * score:.1f} %'")
     tokens = page.evaluate("[...document.querySelectorAll('.token')].map(t => t.textContent)")
     assert tokens == ["[CLS]", "sun", "##ny", "wind", ".", "[SEP]"]

@@ -83,7 +83,14 @@ GOOD_ANSWERS: dict[str, Any] = {
     "first_call": {"first_call_ms": 2.0},
     "run": {"samples_ms": [2.0, 4.0], "calls_per_sample": 2, "wall_ms": 6.5},
     "memory": {"rss": 20, "peak_rss": 30},
-    "classify": {"outputs": [[0.25, 0.75]], "token_ids": [[101, 102]]},
+    "answer": {
+        "rows": [
+            {
+                "calls": [{"token_ids": [101, 102], "outputs": {"logits": "AACAPg=="}}],
+                "answer": None,
+            }
+        ]
+    },
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -298,8 +305,10 @@ def test_one_changed_value_in_an_answer_is_refused_or_finite(op: str, data: st.D
         ("run", {"samples_ms": [1.0] * 1000, "calls_per_sample": 10_000}),
         ("load", {"load_ms": 10**400}),
         ("memory", {"rss": True}),
-        ("classify", {"outputs": [["1"]]}),
-        ("classify", {"more": 1}),
+        ("answer", {"rows": [{"calls": [], "answer": "label"}]}),
+        ("answer", {"rows": [{"calls": [{"token_ids": [1.5], "outputs": {}}], "answer": None}]}),
+        ("answer", {"rows": [{"calls": [{"token_ids": [1], "outputs": {"a": 1}}], "answer": {}}]}),
+        ("answer", {"more": 1}),
     ],
 )
 def test_answers_out_of_bounds_are_refused(op: str, change: dict[str, Any]) -> None:

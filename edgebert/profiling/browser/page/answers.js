@@ -1,5 +1,7 @@
 /** Does what the session asks for: the requests of the benchmark program's protocol. */
 
+const BASE64_CHUNK = 1 << 15;
+
 import { timeCalls, timeOnce } from "./timing.js";
 
 /** What a request's latencies and a result's row have in common. */
@@ -60,15 +62,12 @@ export class Answers {
     return { rss: bytes, peak_rss: bytes };
   }
 
-  /** Texts through our own tokenizer and the model. */
-  async classify(request) {
-    const model = await this.#model(request);
-    const results = [];
-    for (const text of request.texts) results.push(await model.read(text));
-    return {
-      outputs: results.map(({ output }) => Array.from(output)),
-      token_ids: results.map(({ tokenIds }) => Array.from(tokenIds)),
-    };
+  /** Inputs through our own tokenizer, the model and its decoding. */
+  async answer(request) {
+    const { texts: model } = await this.#model(request);
+    const rows = [];
+    for (const input of request.inputs) rows.push(await answerRow(model, input));
+    return { rows };
   }
 
   #model({ model, threads }) {
@@ -77,7 +76,10 @@ export class Answers {
 
   #calls(model, { kind, model: sha256, signature }) {
     if (kind === "model") return [model.call(signature)];
-    return this.texts.get(sha256).map((text) => () => model.classify(text));
+    return this.texts.get(sha256).map((text) => {
+      const texts = typeof text === "string" ? [text] : text;
+      return () => model.texts.answer(...texts);
+    });
   }
 
   #keep(request, { samples_ms: samples, calls_per_sample: together }) {
@@ -86,4 +88,62 @@ export class Answers {
     for (const sample of samples) known.push(sample / together);
     this.latencies.set(key, known);
   }
+}
+
+/** What the model was given and gave for an input, and its answer; none for token ids. */
+async function answerRow(model, { texts, words, token_ids: tokenIds, segment_ids: segmentIds }) {
+  if (tokenIds) {
+    const windows = tokenIds.map((ids, number) => {
+      return { tokenIds: Int32Array.from(ids), segmentIds: Int32Array.from(segmentIds[number]) };
+    });
+    const outputs = [];
+    for (const window of windows) outputs.push(await model.run(window));
+    return { calls: calls(model, windows, outputs), answer: null };
+  }
+  const { windows, outputs, answer } = await (words ? model.readWords(words) : model.read(texts));
+  return { calls: calls(model, windows, outputs), answer: essence(answer) };
+}
+
+function calls(model, windows, outputs) {
+  return windows.map(({ tokenIds }, number) => {
+    const { values, width } = outputs[number];
+    const column = (first) => values.filter((_, place) => place % 2 === first);
+    const named =
+      model.task === "qa"
+        ? { start_logits: column(0), end_logits: column(1) }
+        : { [model.manifest.output]: used(model, tokenIds, values, width) };
+    const entries = Object.entries(named).map(([name, part]) => [name, inBase64(part)]);
+    return { token_ids: Array.from(tokenIds), outputs: Object.fromEntries(entries) };
+  });
+}
+
+/** Without the rows of masks that a text does not have. */
+function used(model, tokenIds, values, width) {
+  if (model.task !== "masked-lm") return values;
+  const maskId = model.facts.tokens.indexOf(model.facts.maskToken);
+  return values.subarray(0, width * tokenIds.filter((id) => id === maskId).length);
+}
+
+/** What an answer says, without what can be told from it. */
+function essence({ label, probability, labels, score, entities, words, answers, cosine, filled }) {
+  return {
+    ...(label === undefined ? {} : { label, probability }),
+    ...(labels && { labels }),
+    ...(score === undefined ? {} : { score }),
+    ...(entities && { entities: entities.map(({ text, type }) => ({ text, type })) }),
+    ...(words && !entities && { tags: words.map(({ tag }) => tag) }),
+    ...(answers && { text: answers[0].text }),
+    ...(cosine === undefined ? {} : { cosine }),
+    ...(filled === undefined ? {} : { filled }),
+  };
+}
+
+/** The bytes of float32 numbers. */
+function inBase64(values) {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  const parts = [];
+  for (let start = 0; start < bytes.length; start += BASE64_CHUNK) {
+    parts.push(String.fromCharCode(...bytes.subarray(start, start + BASE64_CHUNK)));
+  }
+  return btoa(parts.join(""));
 }

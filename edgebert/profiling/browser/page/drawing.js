@@ -1,6 +1,7 @@
 /** Draws a result: the figure that matters, and how latencies are spread, length by length. */
 
 import { rowKey } from "./answers.js";
+import { shortMs } from "./edgebert/site/view.js";
 
 const WIDTH = 360;
 const ROW_HEIGHT = 58;
@@ -23,7 +24,7 @@ export function drawResult(section, result, latencies) {
   const first = rows.find((row) => row.kind === "end_to_end") ?? rows[0];
   const put = (id, text) => (section.querySelector(`#${id}`).textContent = text);
   if (first) {
-    put("median", figure(first.p50_ms));
+    put("median", shortMs(first.p50_ms));
     put("caption", caption(first));
     section.querySelector("#chart").append(drawStrips(rows, latencies));
   }
@@ -38,14 +39,8 @@ export function drawResult(section, result, latencies) {
   section.hidden = false;
 }
 
-/** A number of ms with three digits or so. */
-export function figure(ms) {
-  if (ms >= 99.5) return ms.toFixed(0);
-  return ms >= 9.95 ? ms.toFixed(1) : ms.toFixed(2);
-}
-
 function caption(row) {
-  const what = row.kind === "end_to_end" ? "from text to label" : `for ${lengthName(row)}`;
+  const what = row.kind === "end_to_end" ? "from text to answer" : `for ${lengthName(row)}`;
   return `The median of ${row.runs} calls of ${row.name}, ${what}, ${threadsName(row)}.`;
 }
 
@@ -54,14 +49,16 @@ function isFirstOfModel(row, place, rows) {
 }
 
 function startLine(row) {
-  return `${row.name} starts in ${figure(row.load_ms)} ms; the first call takes ${figure(row.first_call_ms)} ms.`;
+  return `${row.name} starts in ${shortMs(row.load_ms)} ms; the first call takes ${shortMs(row.first_call_ms)} ms.`;
 }
 
 function checkLine(check) {
-  const labels = (100 * check.label_agreement).toFixed(check.label_agreement === 1 ? 0 : 1);
+  const agreement = check.label_agreement;
+  const labels =
+    agreement === null ? "" : ` ${(100 * agreement).toFixed(agreement === 1 ? 0 : 1)} % of the computer's choices,`;
   const ids = check.token_ids_equal ? "the same tokens" : "other tokens";
   return (
-    `${check.name}, ${check.rows} texts: ${labels} % of the computer's labels, ${ids}, ` +
+    `${check.name}, ${check.rows} texts:${labels} ${ids}, ` +
     `scores within ${check.max_score_error.toExponential(0)}: ` +
     `${check.passed ? "as it should be." : "not as it should be."}`
   );
@@ -85,7 +82,7 @@ function drawStrips(rows, latencies) {
     group.setAttribute("class", `series-${models.indexOf(row.model) % 4}`);
     const name = [many && row.name, lengthName(row), row.threads > 1 && threadsName(row)];
     group.append(label(0, 14, name.filter(Boolean).join(", "), "name"));
-    group.append(label(WIDTH, 14, `${figure(row.p50_ms)} ms`, "value"));
+    group.append(label(WIDTH, 14, `${shortMs(row.p50_ms)} ms`, "value"));
     group.append(density(sorted[place], scale, x));
     const middle = x(row.p50_ms);
     const line = { x1: middle, x2: middle, y1: STRIP.top, y2: STRIP.top + STRIP.height };
@@ -96,7 +93,7 @@ function drawStrips(rows, latencies) {
 }
 
 function describe(row) {
-  return `${row.name}, ${lengthName(row)}, ${threadsName(row)}: median ${figure(row.p50_ms)} ms`;
+  return `${row.name}, ${lengthName(row)}, ${threadsName(row)}: median ${shortMs(row.p50_ms)} ms`;
 }
 
 /** How many calls lie where, as a hill; the tallest fills the strip. */
@@ -141,7 +138,7 @@ function niceScale(most) {
 }
 
 function lengthName(row) {
-  if (row.kind === "end_to_end") return "text to label";
+  if (row.kind === "end_to_end") return "text to answer";
   return row.length ? `${row.length} tokens` : "one call";
 }
 

@@ -24,7 +24,7 @@ class RefusedError extends Error {}
 async function main() {
   listenToRuntime();
   document.addEventListener("visibilitychange", () => (wasHidden ||= document.hidden));
-  const { Engine, hasRelaxedSimd } = await import("./engine.js");
+  const [{ Engine }, { hasRelaxedSimd }] = [await import("./engine.js"), await import("edgebert")];
   const facts = await readFacts(await hasRelaxedSimd());
   const session = await post("join", facts);
   seat = session.seat;
@@ -37,8 +37,8 @@ async function main() {
   const result = await serve(answers);
   element("progress").hidden = true;
   drawResult(element("result"), result, answers.latencies);
-  const classifiers = session.models.filter((model) => model.classifier);
-  if (classifiers.length) startLive(element("live"), engine, classifiers);
+  const answering = session.models.filter((model) => model.answers);
+  if (answering.length) await startLive(element("live"), engine, answering);
 }
 
 async function fetchModels(engine, models) {
