@@ -49,10 +49,10 @@ def test_package_json_is_of_this_version_and_of_the_runtime_that_we_run() -> Non
 def test_a_wheel_carries_the_library_and_the_page(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for name in ("edgebert", "converters", "web"):
-        ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+    for name in ("edgebert", "converters", "web", "android_demo"):
+        ignored = shutil.ignore_patterns("__pycache__", "node_modules", "target")
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
     options = ["--wheel-dir", str(tmp_path), str(copy)]

@@ -6,14 +6,12 @@ protocol of the benchmark program, so it is measured by the same session as othe
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files as package_files
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
