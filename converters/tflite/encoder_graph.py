@@ -142,11 +142,11 @@ class EncoderSignature:
             return self.sub.embedding_lookup(ids, table, name)
         return self.sub.dequantize(self.sub.gather(ids, table, f"{name}/rows"), name)
 
-    def _position_rows(self, ids: Tensor) -> Tensor | Constant:
+    def _position_rows(self, ids: Tensor) -> Tensor:
         sub, file, table = self.sub, self.graph.file, self.graph.position_table()
-        if self.length == self.graph.positions:
-            return table
         if self.length != DYNAMIC:
+            # Also where the table has exactly this length: LiteRT's GPU delegate adds the first row
+            # of a constant [length, hidden_size] to all rows (docs/upstream/gpu_constant_add.md).
             size = [self.length, self.graph.config.hidden_size]
             return sub.slice(table, [0, 0], size, size, "embeddings/position")
         # The positions 0, 1, 2, ... of a free length: a running sum of ones.
