@@ -51,7 +51,7 @@ def beginner(teacher: TaskModel) -> TaskModel:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_teaches(
+def test_a_student_learns_by_every_method(
     teacher: TaskModel, beginner: TaskModel, method: str, tmp_path: Path
 ) -> None:
     settings = replace(QUICK, method=method, hard_weight=0.0)
@@ -86,7 +86,9 @@ def test_smaller_shapes_learn(teacher: TaskModel, method: str, tmp_path: Path) -
     assert result.model.checkpoint.config == student.checkpoint.config
 
 
-def test_unlabelled_text_teaches(teacher: TaskModel, beginner: TaskModel, tmp_path: Path) -> None:
+def test_a_student_learns_from_unlabelled_text(
+    teacher: TaskModel, beginner: TaskModel, tmp_path: Path
+) -> None:
     bare = replace(TRAIN, examples=tuple(Example(example.text) for example in TRAIN.examples))
     settings = replace(QUICK, epochs=4, batch_size=8, method="soft-labels", hard_weight=0.5)
     result = distill(teacher, beginner, bare, DEV, settings, StageRun(tmp_path / "out"))
@@ -135,7 +137,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(
         np.testing.assert_allclose(resumed.model.checkpoint.weights[name], array, atol=2e-4)
 
 
-def test_a_student_keeps_what_the_teacher_has(teacher: TaskModel) -> None:
+def test_a_student_of_the_same_shape_equals_its_teacher(teacher: TaskModel) -> None:
     """All of the shape is the teacher itself."""
     same = make_student(teacher, "layers=2").checkpoint
     for name, array in teacher.checkpoint.weights.items():
@@ -163,7 +165,7 @@ def test_a_student_wider_than_its_teacher(teacher: TaskModel, tmp_path: Path) ->
         )
 
 
-def test_a_bare_encoder_teaches_nothing(tiny_encoder: TaskModel, tmp_path: Path) -> None:
+def test_a_bare_encoder_is_refused_as_teacher(tiny_encoder: TaskModel, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="bare encoder"):
         distill(tiny_encoder, tiny_encoder, TRAIN, DEV, QUICK, StageRun(tmp_path / "out"))
 

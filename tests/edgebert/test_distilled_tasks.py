@@ -67,7 +67,7 @@ def test_a_bare_encoder_becomes_a_student(
     assert (result.model.task.name, result.model.labels) == ("ner", teacher.labels)
 
 
-def test_what_a_task_can_not_learn_of_is_refused(
+def test_unsupported_distillation_is_refused(
     tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
 ) -> None:
     data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")

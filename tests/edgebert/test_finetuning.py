@@ -71,7 +71,7 @@ def uninterrupted(
     return finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, StageRun(out))
 
 
-def test_it_learns(learnt: FinetuneResult) -> None:
+def test_the_loss_falls_and_the_dev_rows_are_learnt(learnt: FinetuneResult) -> None:
     assert learnt.metrics["accuracy"] > 0.95
     assert learnt.model.labels == ("negative", "positive")
     assert learnt.epochs[-1]["loss"] < 0.5 * learnt.epochs[0]["loss"]
@@ -79,7 +79,7 @@ def test_it_learns(learnt: FinetuneResult) -> None:
     assert learnt.sentences_per_second > 0
 
 
-def test_the_folder_is_the_model(learnt: FinetuneResult) -> None:
+def test_the_folder_gives_the_same_model(learnt: FinetuneResult) -> None:
     opened = open_model(learnt.out)
     assert_same_weights(opened, learnt.model, 0)
     assert opened.max_length == 16
@@ -104,7 +104,7 @@ def test_a_finished_run_returns_at_once(
         finetune(one_layer_encoder, TRAIN, DEV, other, StageRun(learnt.out, resume=True))
 
 
-def test_an_interrupted_run_ends_as_if_it_had_not_been(
+def test_an_interrupted_run_ends_with_the_same_result(
     uninterrupted: FinetuneResult, one_layer_encoder: TaskModel, tmp_path: Path
 ) -> None:
     # Inside the first epoch, and after the last step of the second one, before it is scored.
@@ -187,13 +187,15 @@ def test_other_labels_get_a_new_head(learnt: FinetuneResult, tmp_path: Path) -> 
     assert result.steps == 2
 
 
-def test_a_loss_that_is_no_number_is_said(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_an_error(
+    one_layer_encoder: TaskModel, tmp_path: Path
+) -> None:
     settings = replace(SHORT, learning_rate=1e30, clip_norm=0.0, warmup_ratio=0.0)
     with pytest.raises(EdgebertError, match="lower the learning rate"):
         finetune(one_layer_encoder, SMALL, SMALL_DEV, settings, StageRun(tmp_path))
 
 
-def test_a_dev_label_that_is_nowhere_trained_is_refused(
+def test_a_dev_label_without_training_rows_is_refused(
     one_layer_encoder: TaskModel, tmp_path: Path
 ) -> None:
     dev = Dataset("dev", (Example("good", "neutral"),), Path("dev.tsv"), "0")

@@ -32,7 +32,7 @@ FEWER = StructureSettings(heads=1, neurons=8, layers=1, shots=1, calibration_row
 
 
 @pytest.mark.parametrize("task", PRICED)
-def test_a_head_apart_gives_the_models_outputs(
+def test_a_separate_head_gives_the_outputs_of_the_model(
     task: str, tiny_task_model: Models, tiny_task_file: Files
 ) -> None:
     model = tiny_task_model(task)
@@ -60,7 +60,7 @@ def test_a_head_apart_gives_the_models_outputs(
 
 
 @pytest.mark.parametrize("task", ["multi-label", "regression", "ner", "qa", "embeddings"])
-def test_heads_neurons_and_layers_go_and_the_rest_learns(
+def test_structured_pruning_and_recovery_of_every_task(
     task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
 ) -> None:
     model = tiny_task_model(task)
@@ -81,7 +81,7 @@ def test_heads_neurons_and_layers_go_and_the_rest_learns(
 
 
 @pytest.mark.parametrize("task", ["encoder", "masked-lm"])
-def test_what_can_not_be_priced_is_refused(
+def test_a_task_without_comparable_outputs_is_refused(
     task: str, tiny_encoder: TaskModel, tiny_task_model: Models, tiny_task_file: Files
 ) -> None:
     model = tiny_encoder if task == "encoder" else tiny_task_model(task)
@@ -93,7 +93,7 @@ def test_what_can_not_be_priced_is_refused(
 
 
 @pytest.mark.parametrize("task", ["ner", "qa"])
-def test_small_weights_become_zeros(
+def test_magnitude_pruning_of_every_task(
     task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
 ) -> None:
     data = task_named(task).read(tiny_task_file(task, 2), DataSettings(), "required")
@@ -105,7 +105,7 @@ def test_small_weights_become_zeros(
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_tokens_of_all_texts_stay(
+def test_trimming_keeps_the_tokens_of_all_input_texts(
     task: str, tiny_task_model: Models, tiny_task_file: Files
 ) -> None:
     model = tiny_task_model(task)

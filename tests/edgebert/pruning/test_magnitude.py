@@ -57,7 +57,9 @@ def test_the_file_has_exact_zeros(pruned: PruneResult) -> None:
         assert row.shape == pruned.model.checkpoint.weights[row.name].shape
 
 
-def test_recovery_recovers(pruned: PruneResult, classifier: TaskModel) -> None:
+def test_recovery_training_restores_the_accuracy(
+    pruned: PruneResult, classifier: TaskModel
+) -> None:
     assert pruned.metrics["accuracy"] > 0.95
     entries = pruned.model.history
     assert [entry["stage"] for entry in entries] == ["finetune", "prune"]
@@ -71,7 +73,7 @@ def test_an_epoch_before_the_final_sparsity_is_not_the_best(pruned: PruneResult)
     assert pruned.best_epoch == 2
 
 
-def test_zeros_make_the_download_smaller(pruned: PruneResult, classifier: TaskModel) -> None:
+def test_zeros_reduce_the_gzip_size(pruned: PruneResult, classifier: TaskModel) -> None:
     assert pruned.kernel_gzip_bytes_before == kernel_gzip_bytes(classifier.checkpoint)
     assert pruned.kernel_gzip_bytes_after < 0.9 * pruned.kernel_gzip_bytes_before
 
@@ -104,7 +106,7 @@ def test_embeddings_and_head_can_be_pruned_too(classifier: TaskModel, tmp_path: 
     assert set(result.metrics) == {"accuracy", "macro_f1"}
 
 
-def test_an_interrupted_run_ends_as_if_it_had_not_been(
+def test_an_interrupted_run_ends_with_the_same_result(
     pruned: PruneResult, classifier: TaskModel, tmp_path: Path
 ) -> None:
     def stop(stage: str, done: int, total: int, **facts: Any) -> None:
@@ -124,7 +126,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
         )
 
 
-def test_what_can_not_be_pruned_is_refused(
+def test_invalid_models_and_settings_are_refused(
     one_layer_encoder: TaskModel, classifier: TaskModel, tmp_path: Path
 ) -> None:
     with pytest.raises(

@@ -57,13 +57,13 @@ def test_patterns_are_those_of_tensorflow_model_optimization(kept: int, group: i
 
 
 @pytest.mark.parametrize("pattern", ["", "2", "2:", "0:4", "4:4", "5:4", "2:64", "a:b", "-1:4"])
-def test_a_pattern_that_is_none_is_refused(pattern: str) -> None:
+def test_an_invalid_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError, match="expected N:M"):
         parse_pattern(pattern)
     assert parse_pattern("2:4") == (2, 4)
 
 
-def test_what_masks_are_put_on() -> None:
+def test_prunable_names() -> None:
     kernel = "layers.0.attention.query.kernel"
     names = [
         "embeddings.token",

@@ -41,7 +41,7 @@ def test_polynomial_is_the_formula_of_the_paper() -> None:
         (replace(SETTINGS, method="n-m", pattern="1:4"), 0.75),
     ],
 )
-def test_constant_and_patterns_are_whole_from_the_beginning(
+def test_constant_schedules_and_patterns_start_at_the_final_sparsity(
     settings: PruneSettings, sparsity: float
 ) -> None:
     pytest.importorskip("tensorflow_model_optimization")

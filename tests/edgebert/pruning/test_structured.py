@@ -98,7 +98,7 @@ def test_the_example_of_the_docstring() -> None:
     np.testing.assert_allclose(new, [[2.5, 0.0]], rtol=1e-6)
 
 
-def test_a_column_that_repeats_another_costs_nothing() -> None:
+def test_a_duplicate_column_is_removed_first() -> None:
     rng = np.random.default_rng(0)
     reads = rng.normal(size=(300, 4))
     reads = np.concatenate([reads, reads[:, :1], np.ones((300, 1))], 1)
@@ -155,7 +155,7 @@ def trained(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> 
     return finetune(tiny_model, separable(160, 1), separable(40, 2), settings, StageRun(out)).model
 
 
-def test_counts_are_met_and_the_zeros_are_real(trained: TaskModel) -> None:
+def test_counts_are_met_and_pruned_weights_are_zero(trained: TaskModel) -> None:
     result = prune_structure(trained, CALIBRATION, StructureSettings(heads=1, neurons=12))
     assert sum(width.heads for width in result.widths) == 2
     assert sum(width.neurons for width in result.widths) <= 24
@@ -166,7 +166,7 @@ def test_counts_are_met_and_the_zeros_are_real(trained: TaskModel) -> None:
     assert json.loads(json.dumps(entry)) == entry
 
 
-def test_pruning_that_is_paid_back_keeps_the_accuracy(trained: TaskModel) -> None:
+def test_refitted_weights_keep_the_accuracy(trained: TaskModel) -> None:
     dev = separable(60, seed=5)
     before = evaluate(KerasPredictor(trained), dev).metrics["accuracy"]
     pruned = prune_structure(trained, CALIBRATION, StructureSettings(neurons=16)).model
@@ -183,7 +183,7 @@ def test_a_latency_budget_is_met(trained: TaskModel) -> None:
     assert all(width.heads >= 1 for width in result.widths)
 
 
-def test_a_latency_that_nothing_meets_says_what_came_closest(trained: TaskModel) -> None:
+def test_an_unreachable_latency_names_the_closest_model(trained: TaskModel) -> None:
     with pytest.raises(QualityGateError, match=r"times faster.*Next"):
         prune_structure(trained, CALIBRATION, StructureSettings(target_speedup=50.0), table=TABLE)
 
@@ -206,7 +206,7 @@ def test_a_bare_encoder_is_refused(tiny_encoder: TaskModel) -> None:
         prune_structure(tiny_encoder, CALIBRATION, StructureSettings(heads=1))
 
 
-def test_layers_are_dropped_and_numbered_anew(tiny_model: TaskModel) -> None:
+def test_dropped_layers_are_renumbered(tiny_model: TaskModel) -> None:
     dropped = drop_layers(tiny_model.checkpoint, (1,))
     assert dropped.config.num_layers == 1
     name = "attention.query.kernel"
@@ -215,12 +215,12 @@ def test_layers_are_dropped_and_numbered_anew(tiny_model: TaskModel) -> None:
 
 
 @pytest.mark.parametrize(("choice", "kept"), [("first", (0,)), ("last", (1,)), ("alternate", (1,))])
-def test_which_layers_stay(tiny_model: TaskModel, choice: str, kept: tuple[int, ...]) -> None:
+def test_layer_choices(tiny_model: TaskModel, choice: str, kept: tuple[int, ...]) -> None:
     rows = encode_rows(tiny_model.tokenizer, CALIBRATION.texts, 16)
     assert choose_layers(tiny_model, 1, choice, rows) == kept
 
 
-def test_a_layer_that_does_nothing_goes_first(tiny_model: TaskModel) -> None:
+def test_a_layer_without_effect_is_dropped_first(tiny_model: TaskModel) -> None:
     weights = dict(tiny_model.checkpoint.weights)
     for part in ("attention", "feed_forward"):
         for ending in ("output.kernel", "output.bias"):
@@ -234,7 +234,7 @@ def test_a_layer_that_does_nothing_goes_first(tiny_model: TaskModel) -> None:
     assert choose_layers(idle, 1, "importance", rows) == (1,)
 
 
-def test_a_latency_table_is_measured_and_survives_the_disk(
+def test_a_latency_table_is_measured_written_and_read(
     tiny_model: TaskModel, tmp_path: Path
 ) -> None:
     table = measure_latency_table(tiny_model.checkpoint.config, 8, rounds=2)
@@ -247,7 +247,7 @@ def test_a_latency_table_is_measured_and_survives_the_disk(
         read_latency_table(path)
 
 
-def test_curvature_sees_every_token_and_no_padding(trained: TaskModel) -> None:
+def test_curvature_uses_every_token_and_no_padding(trained: TaskModel) -> None:
     """The same texts in batches of one, with no padding, give the same input moments."""
     rows = encode_rows(trained.tokenizer, CALIBRATION.texts[:8], 16)
     together = measure_curvature(trained, rows, lambda *a, **k: None, batch_size=8)

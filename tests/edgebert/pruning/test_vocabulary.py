@@ -61,7 +61,7 @@ def trimmed(tiny_model: TaskModel) -> TrimResult:
     return trim_vocabulary(tiny_model, CORPUS, LEAN, heldout=["a movie is on", "turn on"])
 
 
-def test_keeps_what_the_corpus_uses_and_what_spells_the_rest(
+def test_used_tokens_and_single_characters_are_kept(
     trimmed: TrimResult, tiny_model: TaskModel
 ) -> None:
     assert_rows_match_tokens(trimmed, tiny_model)
@@ -97,7 +97,7 @@ def test_unknown_words_are_counted(tiny_model: TaskModel) -> None:
     assert heldout.before.unknown_rate == heldout.after.unknown_rate == pytest.approx(1 / 4)
 
 
-def test_history_tells_what_was_done(trimmed: TrimResult, tiny_model: TaskModel) -> None:
+def test_the_history_has_the_trimming(trimmed: TrimResult, tiny_model: TaskModel) -> None:
     *earlier, entry = trimmed.model.history
     assert tuple(earlier) == tiny_model.history
     assert entry == json.loads(json.dumps(entry))
@@ -109,7 +109,7 @@ def test_history_tells_what_was_done(trimmed: TrimResult, tiny_model: TaskModel)
     assert trim_vocabulary(tiny_model, CORPUS).to_dict()["heldout"] is None
 
 
-def test_survives_its_folder(trimmed: TrimResult, tmp_path: Path) -> None:
+def test_a_trimmed_model_is_written_and_read(trimmed: TrimResult, tmp_path: Path) -> None:
     opened = open_model(trimmed.model.save(tmp_path / "trimmed"))
     assert opened.tokenizer.vocabulary == trimmed.model.tokenizer.vocabulary
     assert opened.history == trimmed.model.history
@@ -148,14 +148,14 @@ def test_keep_tokens_is_exact(tiny_model: TaskModel, fill: str) -> None:
         assert result.corpus.same_texts == 1
 
 
-def test_room_is_filled_in_the_order_of_the_vocabulary(tiny_model: TaskModel) -> None:
+def test_further_tokens_follow_the_vocabulary_order(tiny_model: TaskModel) -> None:
     least = trim_vocabulary(tiny_model, CORPUS, LEAN)
     more = replace(LEAN, keep_tokens=least.rows_after + 2, fill="frequency")
     added = set(trim_vocabulary(tiny_model, CORPUS, more).kept_ids) - set(least.kept_ids)
     assert [TINY_TOKENS[i] for i in sorted(added)] == ["is", "it"]
 
 
-def test_room_is_filled_with_what_is_like_the_corpus() -> None:
+def test_further_tokens_are_similar_to_used_ones() -> None:
     generator = np.random.default_rng(0)
     rows = 600
     table = generator.normal(0, 1, (rows, 8)).astype(np.float32)
@@ -169,7 +169,7 @@ def test_room_is_filled_with_what_is_like_the_corpus() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
-def test_likeness_needs_both_kinds(share: float) -> None:
+def test_usage_probability_needs_used_and_unused_tokens(share: float) -> None:
     used = np.full(20, bool(share))
     table = np.zeros((20, 4), np.float32)
     scores = token_choice.usage_probability(table, used, np.ones(20, bool), np.zeros(20, bool))
@@ -195,7 +195,7 @@ def test_added_tokens_stay(tiny_model: TaskModel) -> None:
     assert tokens_of(after, "turn <who> on") == ["[CLS]", "turn", "<who>", "on", "[SEP]"]
 
 
-def test_tokens_that_no_text_gives_go(tiny_model: TaskModel) -> None:
+def test_unreachable_tokens_are_removed(tiny_model: TaskModel) -> None:
     tokens = ("[PAD]", "[unused0]", *TINY_TOKENS[1:], "##!", "##世", "世")
     result = trim_vocabulary(model_of(tiny_model, Vocabulary(tokens, lowercase=True)), CORPUS)
     kept = result.model.tokenizer.vocabulary
@@ -204,7 +204,7 @@ def test_tokens_that_no_text_gives_go(tiny_model: TaskModel) -> None:
     assert (kept.id_of("[PAD]"), kept.id_of("[UNK]"), kept.id_of("[MASK]")) == (0, 1, 4)
 
 
-def test_letters_of_other_scripts_can_go(tiny_model: TaskModel) -> None:
+def test_letters_of_other_scripts_can_be_removed(tiny_model: TaskModel) -> None:
     letters = ("д", "##д", "é", "##é", "±")
     model = model_of(tiny_model, Vocabulary((*TINY_TOKENS, *letters), True, strip_accents=False))
     scripts = trim_vocabulary(model, CORPUS, replace(LEAN, characters="scripts"))

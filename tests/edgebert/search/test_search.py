@@ -61,7 +61,7 @@ POINTS = st.lists(st.builds(Point, ROWS, ROWS, ROWS), max_size=30)
 
 
 @given(POINTS)
-def test_the_front_is_what_nothing_dominates(points: list[Point]) -> None:
+def test_no_point_dominates_the_front(points: list[Point]) -> None:
     front = pareto_front(points)
     for place, point in enumerate(points):
         dominated = any(dominates(other, point) for other in points)
@@ -70,7 +70,7 @@ def test_the_front_is_what_nothing_dominates(points: list[Point]) -> None:
 
 
 @given(POINTS)
-def test_what_is_off_the_front_is_dominated_by_a_member(points: list[Point]) -> None:
+def test_other_points_are_dominated_by_the_front(points: list[Point]) -> None:
     front = pareto_front(points)
     for place in set(range(len(points))) - set(front):
         assert any(dominates(points[member], points[place]) for member in front)
@@ -108,7 +108,7 @@ def test_a_winner_meets_every_budget(ones: list[One], budgets: Budgets) -> None:
         assert winner.points_lost == min(one.points_lost for one in fitting)
 
 
-def test_budgets_are_read_as_they_are_written() -> None:
+def test_budgets_are_parsed() -> None:
     assert read_budgets("8MB", "0.22x", 1.0) == (Budgets(8_000_000, None, 0.22, 1.0), [])
     assert read_budgets("900k", "3.5 ms", 100.0) == (Budgets(900_000, 3.5, None, None), [])
     assert read_budgets("", "2", 100.0) == (Budgets(None, 2.0, None, None), [])
@@ -127,7 +127,7 @@ def test_a_plan_has_the_baseline_first_and_each_trial_once() -> None:
     ]
 
 
-def test_bad_settings_are_all_told_at_once() -> None:
+def test_all_invalid_settings_are_listed() -> None:
     settings = SearchSettings(
         max_size="x", max_latency="y", speedups="2,z,0.5", embeddings="int2", distill_epochs=-1
     )
@@ -154,14 +154,14 @@ CHEAP = [
 ]
 
 
-def test_what_misses_the_drop_and_may_meet_the_rest_is_trained() -> None:
+def test_models_that_exceed_only_the_drop_are_trained() -> None:
     assert worth_training(CHEAP, Budgets()) == [2, 3, 4]
     assert worth_training(CHEAP, Budgets(drop_points=1.0)) == [3, 4]
     assert worth_training(CHEAP, Budgets(drop_points=1.0, latency_ratio=0.3)) == [4]
     assert worth_training(CHEAP, Budgets(size_bytes=8)) == []
 
 
-def test_a_latency_budget_is_aimed_at() -> None:
+def test_a_speedup_for_the_latency_budget_is_interpolated() -> None:
     aimed = aimed_speedup(CHEAP[:4], Budgets(latency_ratio=0.32))
     assert aimed is not None
     assert 3 < aimed < 4
@@ -171,14 +171,14 @@ def test_a_latency_budget_is_aimed_at() -> None:
     assert aimed_speedup(CHEAP[:4], Budgets(drop_points=1.0)) is None
 
 
-def test_a_speedup_between_is_tried_where_there_is_room() -> None:
+def test_a_speedup_between_two_others() -> None:
     assert speedup_between({1: 0.0, 2: 0.5, 4: 3.0, 8: 0.9}, 1.0) is None
     assert speedup_between({1: 0.0, 2: 0.5, 8: 3.0}, 1.0) == 4
     assert speedup_between({2: 0.5, 2.1: 3.0}, 1.0) is None
     assert speedup_between({2: 0.5}, 0.1) is None
 
 
-def test_what_came_closest_is_named_with_all_it_misses() -> None:
+def test_the_closest_candidate_is_described_with_every_miss() -> None:
     said = describe_closest(front_of(CHEAP), Budgets(size_bytes=11, drop_points=1.0))
     assert "pruned 2x" in said
     assert "0.000 MB against" in said
@@ -261,7 +261,7 @@ def whole(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
         )
 
 
-def test_a_search_tries_cheap_and_trained_moves(whole: Any) -> None:
+def test_a_search_runs_cheap_and_distilled_trials(whole: Any) -> None:
     assert len(whole.candidates) == 12
     assert sum(one.moves.distilled for one in whole.candidates) == 4
     assert whole.baseline.moves == BASELINE
@@ -275,7 +275,7 @@ def test_a_search_tries_cheap_and_trained_moves(whole: Any) -> None:
 
 
 @pytest.mark.parametrize("kept", [3, 10])
-def test_a_killed_search_goes_on_to_the_same_front(
+def test_a_killed_search_resumes_to_the_same_front(
     trained: Path, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     steady(monkeypatch)
@@ -291,7 +291,7 @@ def test_a_killed_search_goes_on_to_the_same_front(
     assert all(path.read_bytes() == content for path, content in finished.items())
 
 
-def test_another_budget_tries_nothing_again(
+def test_another_budget_repeats_no_trial(
     trained: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = steady(monkeypatch)
@@ -323,7 +323,7 @@ def test_a_winner_is_tested_once_and_exported(trained: Path, tmp_path: Path) -> 
     assert worth_training(result.candidates, result.budgets) == []
 
 
-def test_what_is_left_out_is_said(
+def test_notes_name_the_trials_left_out(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steady(monkeypatch)

@@ -31,7 +31,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def test_workers_are_read() -> None:
+def test_worker_addresses_are_read() -> None:
     assert read_cluster(config({"worker": WORKERS}, index=1)) == Cluster(("a:1", "b:2"), 1)
 
 
@@ -112,7 +112,7 @@ def test_missing_workers_are_named() -> None:
         wait_for_workers(Cluster(addresses, 0), 0.3)
 
 
-def test_a_port_in_use_is_said() -> None:
+def test_a_port_in_use_is_an_error() -> None:
     (port,) = free_ports(1)
     with (
         closing(socket.create_server(("", port))),

@@ -59,7 +59,7 @@ def test_the_narrow_model_computes_the_same(
 
 
 @pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
-def test_training_changes_what_is_left_and_nothing_else(
+def test_training_changes_only_the_remaining_weights(
     tiny_model: TaskModel, kept: tuple[tuple[str, int], ...]
 ) -> None:
     model = pruned(tiny_model, kept)

@@ -114,6 +114,6 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
     assert (other_step(tf.ones([301, 333])).numpy() != first).any()
 
 
-def test_no_dropout_is_nothing() -> None:
+def test_a_rate_of_zero_returns_the_argument() -> None:
     x = tf.constant(normal(3, 3))
     assert ops.Dropout(0.0, None)(x) is x

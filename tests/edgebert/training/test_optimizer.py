@@ -42,7 +42,7 @@ def test_dense_steps_are_those_of_keras(clip_norm: float) -> None:
     assert int(optimizer.iterations) == 6
 
 
-def test_rows_that_no_gradient_names_do_not_move() -> None:
+def test_rows_without_gradient_stay() -> None:
     sparse, dense = variables()[2:], variables()[2:]
     before = sparse[0].value.numpy()
     values = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
@@ -66,7 +66,7 @@ def test_a_missing_gradient_is_skipped() -> None:
     assert (bias.value.numpy() != variables()[1].value.numpy()).all()
 
 
-def test_the_rate_rises_and_falls_in_lines() -> None:
+def test_the_learning_rate_is_piecewise_linear() -> None:
     schedule = WarmupLinear(2.0, 4, 12)
     rates = [float(schedule(step)) for step in range(13)]
     np.testing.assert_allclose(rates[:4], [0.5, 1.0, 1.5, 2.0])
@@ -74,7 +74,7 @@ def test_the_rate_rises_and_falls_in_lines() -> None:
     assert float(WarmupLinear(2.0, 0, 10)(0)) == 2.0
 
 
-def test_it_can_be_made_again_from_its_config() -> None:
+def test_it_is_rebuilt_from_its_config() -> None:
     config = SparseAdamW(1e-3, weight_decay=0.2, clip_norm=3.0).get_config()
     made = SparseAdamW(**config)
     assert (made.decay, made.clip_norm, made.epsilon) == (0.2, 3.0, 1e-7)

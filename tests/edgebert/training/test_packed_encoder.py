@@ -74,7 +74,7 @@ def logits_and_gradients(
         (RELU, (3, 9, 12, 16, 5, 4)),
     ],
 )
-def test_it_is_the_backbone(
+def test_outputs_and_gradients_are_those_of_the_backbone(
     tiny_config: BertConfig, activation: str, lengths: tuple[int, ...]
 ) -> None:
     config = replace(tiny_config, activation=activation)
@@ -104,7 +104,7 @@ def test_the_tokens_gradient_is_sparse(tiny_config: BertConfig) -> None:
     assert isinstance(tape.gradient(loss, table.value), tf.IndexedSlices)
 
 
-def test_dropout_goes_on_from_its_counter(tiny_config: BertConfig) -> None:
+def test_dropout_continues_from_its_counter(tiny_config: BertConfig) -> None:
     inputs = inputs_of((3, 9, 12, 16, 5, 4), 16, tiny_config.vocab_size)
     model = build(tiny_config, packed=True, dropout=0.3)
     counter = model.get_layer("packed_encoder").non_trainable_variables

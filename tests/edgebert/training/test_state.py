@@ -22,7 +22,7 @@ ARRAYS = {
 }
 
 
-def test_a_state_comes_back(tmp_path: Path) -> None:
+def test_a_state_is_written_and_read(tmp_path: Path) -> None:
     folder = TrainingFolder(tmp_path, IDENTITY)
     assert folder.read() is None
     folder.write(ARRAYS, {"epoch": 1, "best_epoch": None})
@@ -93,7 +93,7 @@ def test_a_write_that_fails_leaves_the_old_state(
     assert [path.name for path in folder.path.iterdir()] == ["state.safetensors"]
 
 
-def test_an_identity_tells_data_and_models_apart(tiny_model: TaskModel) -> None:
+def test_identities_of_different_data_and_models_differ(tiny_model: TaskModel) -> None:
     assert describe_data(None) is None
     assert describe_data(separable(20, 1)) == describe_data(separable(20, 1))
     assert describe_data(separable(20, 1)) != describe_data(separable(20, 2))
