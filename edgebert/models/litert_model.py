@@ -30,7 +30,6 @@ from edgebert.tasks.task import Decoding, Features, ModelFacts
 DYNAMIC_SIGNATURE = "tokens_dynamic"
 SMALLEST_PROBABILITY = 1e-38
 """Smaller probabilities are raised to this before their logarithm is taken."""
-_PER_TOKEN = (heads.ENCODER, heads.TOKEN_CLASSIFIER, heads.SPANS)
 
 
 def _vocabulary(path: Path, data: bytes, manifest: Manifest) -> Vocabulary:
@@ -152,7 +151,7 @@ class LiteRtModel:
         else:
             (output,) = named.values()
             rows = output[0]
-        return rows[:tokens] if self.task.head in _PER_TOKEN else rows
+        return rows[:tokens] if self.task.outputs_per_token else rows
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
         """The head's output for each encoding. The batch size is always 1."""

@@ -13,7 +13,7 @@ from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import HIDDEN_STATES
 from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.labels import LabelUse
-from edgebert.encoding.tokenizer import Encoding, Tokenizer
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.task import Decoding, Features, ModelFacts, Task, TrainingRows
@@ -34,6 +34,7 @@ class Encoder(Task[Features]):
     head = heads.ENCODER
     metric = ""
     file_outputs = (HIDDEN_STATES,)
+    outputs_per_token = True
     has_answers = False
     comparable = False
 
@@ -79,9 +80,6 @@ class Encoder(Task[Features]):
 
     def loss(self, labels: Sequence[str]) -> Any:
         self._refuse()
-
-    def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
-        return [row[: len(encoding)] for row, encoding in zip(outputs, encodings, strict=True)]
 
     def metrics(
         self,

@@ -20,7 +20,7 @@ from edgebert.data.files import STANDARD_INPUT
 from edgebert.data.labels import LabelUse
 from edgebert.data.squad_files import Keys, Question, read_questions
 from edgebert.encoding.encoded_rows import rows_of
-from edgebert.encoding.tokenizer import Encoding, Tokenizer
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError, refuse
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings, broken_rules
 from edgebert.tasks.app_readers import AppReaders
@@ -54,6 +54,7 @@ class QuestionAnswering(Task[SpanFeatures]):
     metric = "f1"
     texts = 2
     file_outputs = (LOGITS,)
+    outputs_per_token = True
     file_lengths = (64, 128, 256, 384)
     max_length = 384
     chooses_thresholds = True
@@ -179,9 +180,6 @@ class QuestionAnswering(Task[SpanFeatures]):
             best_spans(outputs, features, windows, max_answer_tokens=longest, n_best=n)
             for windows in features.windows_of()
         ]
-
-    def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
-        return [row[: len(encoding)] for row, encoding in zip(outputs, encodings, strict=True)]
 
     def metrics(
         self,

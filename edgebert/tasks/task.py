@@ -120,6 +120,7 @@ class Task(ABC, Generic[F]):
         file_lengths: Default token lengths of a `.tflite`; those above the model's limit are left
             out.
         max_length: Default of `--max-length`.
+        outputs_per_token: Whether the head has an output for each token.
         chooses_thresholds: Whether `choose_thresholds` chooses anything.
         has_answers: Whether the model predicts anything; False for a bare encoder.
         comparable: Whether the outputs of two models can be compared example by example, as
@@ -140,6 +141,7 @@ class Task(ABC, Generic[F]):
     file_outputs: ClassVar[tuple[str, ...]]
     file_lengths: ClassVar[tuple[int, ...]] = DEFAULT_LENGTHS
     max_length: ClassVar[int] = 128
+    outputs_per_token: ClassVar[bool] = False
     chooses_thresholds: ClassVar[bool] = False
     has_answers: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
@@ -357,7 +359,9 @@ class Task(ABC, Generic[F]):
             outputs: Array `[batch, ...]`, or a dict of arrays if the model has several outputs.
             encodings: The encodings of the batch.
         """
-        return list(outputs)
+        if not self.outputs_per_token:
+            return list(outputs)
+        return [row[: len(encoding)] for row, encoding in zip(outputs, encodings, strict=True)]
 
     @abstractmethod
     def metrics(

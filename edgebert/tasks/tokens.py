@@ -20,7 +20,7 @@ from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.files import STANDARD_INPUT
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs, rows_of
-from edgebert.encoding.tokenizer import Encoding, Tokenizer
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.classification import class_weights
@@ -109,6 +109,7 @@ class TokenTask(Task[TokenFeatures]):
 
     head = heads.TOKEN_CLASSIFIER
     file_outputs = (PROBABILITIES, LOGITS)
+    outputs_per_token = True
     entities: bool
     """Whether the tags are IOB2 tags of entities."""
 
@@ -239,9 +240,6 @@ class TokenTask(Task[TokenFeatures]):
         import keras
 
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=NO_TARGET)
-
-    def split_outputs(self, outputs: np.ndarray, encodings: Sequence[Encoding]) -> list[np.ndarray]:
-        return [row[: len(encoding)] for row, encoding in zip(outputs, encodings, strict=True)]
 
     def word_tags(
         self, outputs: Sequence[np.ndarray], features: TokenFeatures, labels: Sequence[str]
