@@ -49,7 +49,7 @@ CONTENT_TYPES = {
     ".mjs": "text/javascript; charset=utf-8",
     ".wasm": "application/wasm",
 }
-SEAT_PATH = re.compile(r"seats/([A-Za-z0-9_-]+)/(next|left)")
+PAGE_PATH = re.compile(r"pages/([A-Za-z0-9_-]+)/(next|left)")
 INLINE_SCRIPT = re.compile(rb"<script[^>]*>(.+?)</script>", re.DOTALL)
 
 
@@ -268,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if path == "join":
                 self._send_json(self._join(body))
-            elif path is not None and (found := SEAT_PATH.fullmatch(path)):
+            elif path is not None and (found := PAGE_PATH.fullmatch(path)):
                 self._send_json(self._answer(found[1], found[2], body))
             else:
                 self._refuse(HTTPStatus.NOT_FOUND, NOT_FOUND)
@@ -280,7 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _join(self, body: bytes) -> dict[str, Any]:
         site = self.server.site
         page = site.sessions.join(Facts.parse(_json(body)))
-        return {"seat": page.id, **site.welcome(page)}
+        return {"page_id": page.id, **site.welcome(page)}
 
     def _answer(self, name: str, what: str, body: bytes) -> dict[str, Any]:
         page = self.server.site.sessions.page(name)

@@ -185,7 +185,7 @@ def test_bodies_have_a_size_limit(server: PageServer) -> None:
 def test_a_page_joins_and_answers(server: PageServer, sessions: PageSessions) -> None:
     status, joined = post(server, "join", asdict(FACTS))
     assert (status, joined["welcome"]) == (200, "d1")
-    page = sessions.page(joined["seat"])
+    page = sessions.page(joined["page_id"])
     answers: list[dict[str, Any]] = []
 
     def measure() -> None:
@@ -195,7 +195,7 @@ def test_a_page_joins_and_answers(server: PageServer, sessions: PageSessions) ->
 
     asking = threading.Thread(target=measure)
     asking.start()
-    path = f"seats/{joined['seat']}/next"
+    path = f"pages/{joined['page_id']}/next"
     nothing = {"number": 0, "hidden": False, "error": "", "body": None}
     request = post(server, path, nothing)[1]
     assert (request["number"], request["op"]) == (1, "memory")
@@ -213,7 +213,7 @@ def test_nonsense_closes_the_seat_that_it_came_from(
     server: PageServer, sessions: PageSessions
 ) -> None:
     pages = [
-        sessions.page(post(server, "join", {**asdict(FACTS), "device": name})[1]["seat"])
+        sessions.page(post(server, "join", {**asdict(FACTS), "device": name})[1]["page_id"])
         for name in ("d1", "d2")
     ]
     errors: list[str] = []
@@ -227,16 +227,16 @@ def test_nonsense_closes_the_seat_that_it_came_from(
     asking = threading.Thread(target=measure)
     asking.start()
     nothing = {"number": 0, "hidden": False, "error": "", "body": None}
-    assert post(server, f"seats/{pages[0].id}/next", nothing)[1]["op"] == "memory"
+    assert post(server, f"pages/{pages[0].id}/next", nothing)[1]["op"] == "memory"
     status, response = post(
-        server, f"seats/{pages[0].id}/next", {**nothing, "number": 1, "body": {"rss": -1}}
+        server, f"pages/{pages[0].id}/next", {**nothing, "number": 1, "body": {"rss": -1}}
     )
     assert (status, "Invalid request" in response["message"]) == (400, True)
     asking.join(timeout=10)
     assert "is invalid" in errors[0]
     assert (pages[0].closed, pages[1].closed) == (True, False)
-    assert post(server, f"seats/{pages[1].id}x/next", nothing)[0] == 410
-    assert post(server, "seats/../next", nothing)[0] == 404
+    assert post(server, f"pages/{pages[1].id}x/next", nothing)[0] == 410
+    assert post(server, "pages/../next", nothing)[0] == 404
 
 
 def test_a_session_takes_a_limited_number_of_pages(sessions: PageSessions) -> None:

@@ -16,7 +16,7 @@ const MOST_LOG_LINES = 3;
 const element = (id) => document.getElementById(id);
 const runtimeErrors = [];
 let wasHidden = document.hidden;
-let seat = "";
+let pageId = "";
 
 /** The session doesn't want this page, or not any more; its words say why. */
 class RefusedError extends Error {}
@@ -27,8 +27,8 @@ async function main() {
   const [{ Engine }, { hasRelaxedSimd }] = [await import("./engine.js"), await import("edgebert")];
   const facts = await readFacts(await hasRelaxedSimd());
   const session = await post("join", facts);
-  seat = session.seat;
-  addEventListener("pagehide", () => seat && navigator.sendBeacon(`seats/${seat}/left`, "{}"));
+  pageId = session.page_id;
+  addEventListener("pagehide", () => pageId && navigator.sendBeacon(`pages/${pageId}/left`, "{}"));
   element("device").textContent = session.device;
   await keepScreenOn();
   const engine = new Engine(session.webgpu);
@@ -50,7 +50,7 @@ async function fetchModels(engine, models) {
       loaded += bytes;
       if (performance.now() - heard > SIGN_OF_LIFE_MS) {
         heard = performance.now();
-        post(`seats/${seat}/next`, NOTHING_YET).catch(() => {}); // it is asked again later
+        post(`pages/${pageId}/next`, NOTHING_YET).catch(() => {}); // it is asked again later
       }
       show(`Loading ${megabytes(loaded)} of ${megabytes(total)} MB`, loaded / total);
     });
@@ -62,13 +62,13 @@ async function fetchModels(engine, models) {
 async function serve(answers) {
   let answer = NOTHING_YET;
   for (;;) {
-    const request = await postUntilHeard(`seats/${seat}/next`, answer);
+    const request = await postUntilHeard(`pages/${pageId}/next`, answer);
     if (request.op === "wait") {
       answer = { ...answer, body: null }; // it has arrived
     } else if (request.op === "done") {
       const last = { number: request.number, hidden: takeHidden(), error: "", body: null };
-      const path = `seats/${seat}/next`;
-      seat = "";
+      const path = `pages/${pageId}/next`;
+      pageId = "";
       post(path, last).catch(() => {}); // the session may be over before it answers
       return request;
     } else {
@@ -156,7 +156,7 @@ function megabytes(bytes) {
 
 main().catch((error) => {
   console.error(error);
-  seat = "";
+  pageId = "";
   element("progress").hidden = true;
   element("problem").hidden = false;
   element("problem-text").textContent = inWords(error);
