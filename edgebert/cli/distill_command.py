@@ -34,7 +34,7 @@ from edgebert.training.stage_run import StageRun
 @settings_options(DataSettings, "columns")
 @settings_options(DeviceSettings, "where")
 @json_option
-def distill(
+def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     teacher: Path,
     student: str,
     out: Path,

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option
-def export(
+def export(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     model: Path,
     out: Path,
     lengths_from: Path | None,

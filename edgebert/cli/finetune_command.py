@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @settings_options(DataSettings, "columns")
 @settings_options(DeviceSettings, "where")
 @json_option
-def finetune(
+def finetune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     base: Path,
     out: Path,
     train_path: Path,

@@ -14,6 +14,7 @@ from edgebert.settings import DataSettings
 
 if TYPE_CHECKING:
     from edgebert.evaluation.predictors import Predictor
+    from edgebert.evaluation.semantic_index import Hit
 
 _SHOWN_HITS = 5
 
@@ -50,8 +51,8 @@ _SHOWN_HITS = 5
     help="With --index: File that stores the vectors, so that later calls reuse them.",
 )
 @settings_options(DataSettings, "columns")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
-def predict(
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line on stdout.")
+def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     model: Path,
     texts: tuple[str, ...],
     data_path: Path | None,
@@ -87,7 +88,9 @@ def predict(
         queries = list(texts)
         if data_path is not None or not texts:
             queries.extend(task.read(data_path or Path("-"), columns, "none").texts)
-        _search(predictor, queries, index_path, cache_path, top or _SHOWN_HITS, columns, as_json)
+        lines = task.read(index_path, columns, "none").texts
+        found = _search(predictor, queries, lines, cache_path, top or _SHOWN_HITS)
+        _print_hits(queries, found, as_json)
         return
     if several and len(texts) == 1:
         raise UsageError(
@@ -108,21 +111,20 @@ def predict(
 def _search(
     predictor: Predictor,
     queries: Sequence[str],
-    index_path: Path,
+    texts: Sequence[str],
     cache_path: Path | None,
     top: int,
-    columns: DataSettings,
-    as_json: bool,
-) -> None:
-    """Prints the texts of a file that are most similar to each query."""
+) -> list[list[Hit]]:
+    """Finds the texts that are most similar to each query."""
     from edgebert.evaluation.semantic_index import embed, open_index
     from edgebert.system.progress import terminal_progress
-    from edgebert.tasks.examples import task_with_answers
 
-    texts = task_with_answers(predictor).read(index_path, columns, "none").texts
     with terminal_progress() as progress:
         index = open_index(predictor, texts, cache_path, progress)
-    found = index.search(embed(predictor, queries), top)
+    return index.search(embed(predictor, queries), top)
+
+
+def _print_hits(queries: Sequence[str], found: Sequence[Sequence[Hit]], as_json: bool) -> None:
     for query, hits in zip(queries, found, strict=True):
         if as_json:
             answer = {"text": query, "hits": [hit.to_dict() for hit in hits]}

@@ -71,7 +71,7 @@ from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
 @settings_options(TargetSettings, "target_settings")
 @settings_options(DataSettings, "columns")
 @json_option
-def profile(
+def profile(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     models: tuple[Path, ...],
     texts_path: Path | None,
     max_texts: int,

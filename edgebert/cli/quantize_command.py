@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option
-def quantize(
+def quantize(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     model: Path,
     out: Path,
     data_path: Path,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @settings_options(SearchSettings)
 @settings_options(DataSettings, "columns")
 @json_option
-def search(
+def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     model: Path,
     out: Path,
     train_path: Path,
