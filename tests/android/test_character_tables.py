@@ -1,0 +1,37 @@
+"""The character tables of the Kotlin tokenizer are those of the installed `tokenizers` library."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+import tokenizers
+
+from tests.golden.kotlin_character_tables import KOTLIN_OUTPUT, kotlin_module
+from tests.golden.make_character_tables import ask
+
+REMAKE = "Next: python -m tests.golden.make_character_tables"
+
+
+def test_the_tables_are_what_the_library_does() -> None:
+    """Only the category Mn is Python's own: it may be of another Unicode version."""
+    written = KOTLIN_OUTPUT.read_text(encoding="ascii")
+    made = kotlin_module(ask(), tokenizers.__version__)
+    for name in re.findall(r"val (\w+): String", made):
+        if name != "nonspacingMarks":
+            assert _table(written, name) == _table(made, name), f"{name} differs. {REMAKE}"
+
+
+def test_the_marks_are_those_of_python() -> None:
+    written = KOTLIN_OUTPUT.read_text(encoding="ascii")
+    if f"Unicode {unicodedata.unidata_version}" not in written:
+        pytest.skip(f"this Python has Unicode {unicodedata.unidata_version}, the table another")
+    made = kotlin_module(ask(), tokenizers.__version__)
+    assert _table(written, "nonspacingMarks") == _table(made, "nonspacingMarks"), REMAKE
+
+
+def _table(module: str, name: str) -> list[str]:
+    found = re.search(rf'val {name}: String = """\n(.*?)\n"""', module, re.DOTALL)
+    assert found is not None, name
+    return found[1].split()
