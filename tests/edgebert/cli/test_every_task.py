@@ -86,4 +86,4 @@ def test_files_of_two_tasks_read_no_one_file(
 def test_one_text_is_too_few_for_two(task: str, file_of: Callable[[str], Path]) -> None:
     result = CliRunner().invoke(cli, ["predict", str(file_of(task)), "play music"])
     assert result.exit_code == 2
-    assert "Expected two texts: the model reads pairs. Received: one." in result.output
+    assert "Expected two texts, because the model reads pairs. Received: one." in result.output

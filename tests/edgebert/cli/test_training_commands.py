@@ -234,7 +234,7 @@ def test_run_shows_the_comparison_and_keeps_it(
     result = call("run", config, "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "base" in result.stdout and "dynamic-int8" in result.stdout
-    assert "known to about" in result.stdout
+    assert "interval of an accuracy" in result.stdout
     assert "export: done in" in result.stderr
     assert (tmp_path / "out" / "report.html").is_file()
     result = call("run", config, "-o", tmp_path / "out", "--json")
@@ -263,5 +263,5 @@ def test_run_says_that_it_goes_on_after_ctrl_c(
     )
     monkeypatch.setattr(pipeline, "run", interrupted)
     result = call("run", config)
-    assert "the same command goes on" in result.stderr
+    assert "run the same command to resume" in result.stderr
     assert result.exit_code != 0
