@@ -85,11 +85,14 @@ class EncoderGraph:
         """The token embeddings, `[vocab_size, hidden_size]`."""
         return self.storage.table("embeddings/token_table", self.weights["embeddings.token"])
 
-    def position_table(self) -> Constant:
-        """The position embeddings plus the first segment's, float32 `[positions, hidden_size]`."""
+    def position_table(self, rank: int = 2) -> Constant:
+        """The position embeddings plus the first segment's, float32 `[positions, hidden_size]`.
+
+        With rank 3, `[1, positions, hidden_size]`.
+        """
         rows = self.weights["embeddings.position"][: self.positions]
-        rows = rows + self.weights["embeddings.segment"][0]
-        return self.file.constant("embeddings/position_table", rows.astype(np.float32))
+        rows = (rows + self.weights["embeddings.segment"][0]).astype(np.float32)
+        return self.file.constant("embeddings/position_table", rows if rank == 2 else rows[None])
 
     def dense_weights(self, neutral: str, factor: float = 1.0) -> Dense:
         """A dense layer of the checkpoint, multiplied by a factor."""
@@ -131,7 +134,7 @@ class EncoderSignature:
         sub, segment = self.sub, self.graph.weights["embeddings.segment"]
         ids = sub.reshape(self.token_ids, [-1], [self.length], "embeddings/token_ids")
         x = self._token_rows(ids)
-        x = sub.add(x, self._position_rows(ids), "embeddings/add_position")
+        x = self._add_positions(x, ids)
         if len(segment) > 1:
             x = sub.add(x, self._segment_rows(segment), "embeddings/add_segment")
         return self.layer_norm(x, "embeddings.norm", "embeddings/norm")
@@ -142,18 +145,27 @@ class EncoderSignature:
             return self.sub.embedding_lookup(ids, table, name)
         return self.sub.dequantize(self.sub.gather(ids, table, f"{name}/rows"), name)
 
-    def _position_rows(self, ids: Tensor) -> Tensor:
-        sub, file, table = self.sub, self.graph.file, self.graph.position_table()
-        if self.length != DYNAMIC:
-            # Also where the table has exactly this length: LiteRT's GPU delegate adds the first row
-            # of a constant [length, hidden_size] to all rows (docs/upstream/gpu_constant_add.md).
-            size = [self.length, self.graph.config.hidden_size]
-            return sub.slice(table, [0, 0], size, size, "embeddings/position")
+    def _add_positions(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Adds the position embeddings to the token rows, `[length, hidden_size]`."""
+        sub, file = self.sub, self.graph.file
+        name, length, hidden = "embeddings/add_position", self.length, self.graph.config.hidden_size
+        if length != DYNAMIC:
+            # At rank 3: LiteRT's GPU delegate adds the first row of a constant [length,
+            # hidden_size] to all rows (docs/upstream/gpu_constant_add.md).
+            shape = [1, length, hidden]
+            table = self.graph.position_table(rank=3)
+            rows: Tensor | Constant = table
+            if length != self.graph.positions:
+                rows = sub.slice(table, [0, 0, 0], shape, shape, "embeddings/position")
+            x = sub.reshape(x, [1, -1, hidden], shape, f"{name}/rows")
+            x = sub.add(x, rows, f"{name}/sum")
+            return sub.reshape(x, [-1, hidden], [length, hidden], name)
         # The positions 0, 1, 2, ... of a free length: a running sum of ones.
         zeros = sub.mul(ids, file.constant("zero", np.zeros(1, np.int32)), "embeddings/zeros")
         ones = sub.add(zeros, file.constant("one", np.ones(1, np.int32)), "embeddings/ones")
         positions = sub.cumsum(ones, "embeddings/position_ids")
-        return sub.embedding_lookup(positions, table, "embeddings/position")
+        rows = sub.embedding_lookup(positions, self.graph.position_table(), "embeddings/position")
+        return sub.add(x, rows, name)
 
     def _segment_rows(self, segment: np.ndarray) -> Tensor:
         """The segment embeddings minus the first row, which the position table includes.
