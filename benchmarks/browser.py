@@ -18,11 +18,12 @@ import numpy as np
 
 from benchmarks import models
 from edgebert.exporting.artifact import export
-from edgebert.profiling.browser.litertjs import NpmPackage, fetch, find_litertjs
 from edgebert.profiling.browser.page_session import PageSessions
 from edgebert.profiling.browser.server import PageServer, Resource
 from edgebert.profiling.measurement import median_interval
 from edgebert.settings import ExportSettings
+from edgebert.system.litertjs import NpmPackage, fetch, find_litertjs
+from edgebert.system.web_files import LIBRARY, web_files
 from tests.judges.chromium import Chromium, Page, find_chromium
 
 ONNX_RUNTIME_WEB = NpmPackage(
@@ -44,6 +45,8 @@ def resources(ours: Path, peer: Path, relaxed_simd: bool) -> dict[str, Resource]
     for item in (package_files("edgebert.profiling.browser") / "page").iterdir():
         if item.name.endswith(".js"):
             found.setdefault(item.name, Resource(item.read_bytes()))
+    for path in web_files(LIBRARY):
+        found[f"edgebert/{LIBRARY}/{path.name}"] = Resource(path)
     for name, path in find_litertjs().files.items():
         found[f"litertjs/{name}"] = Resource(path)
     if not relaxed_simd:  # what LiteRT.js takes where a browser has none

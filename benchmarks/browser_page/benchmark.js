@@ -13,7 +13,7 @@ const WARM_UP_CALLS = 10;
  */
 export async function load(sha256, threads) {
   const engine = new Engine(false);
-  await engine.fetchModel({ sha256, classifier: false }, () => {});
+  await engine.fetchModel({ sha256, answers: false }, () => {});
   const ours = await engine.model(sha256, threads);
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = new URL("./ort/", location.href).href;

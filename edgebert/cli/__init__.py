@@ -32,6 +32,7 @@ COMMANDS = {
     "report": "Merge measurements and accuracies into one HTML page, Markdown and JSON.",
     "search": "Search the best trade-offs of size, latency and accuracy under a budget.",
     "app": "Write an Android project that answers with .tflite files.",
+    "web": "Write a static web page that answers with .tflite files, offline too.",
     "inspect": "Print the contents of a .tflite and how XNNPACK runs it.",
 }
 

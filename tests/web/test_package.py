@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgebert import __version__
-from edgebert.profiling.browser.litertjs import CORE
+from edgebert.system.litertjs import CORE
 from edgebert.system.web_files import LIBRARY, SITE, web_files
 from tests.conftest import _missing_judge
 

@@ -101,6 +101,7 @@ class View {
       return node;
     });
     this.find("fields").replaceChildren(...labels.flatMap((label, i) => [label, this.inputs[i]]));
+    this.section.dataset.task = this.model.task;
     await this.answer();
   }
 
@@ -139,7 +140,7 @@ class View {
     this.find("said").classList.remove("error");
     this.find("said").textContent = announcement(model, answer);
     this.find("answer").replaceChildren(...drawAnswer(model, texts, answer));
-    this.showDetails(windows, ms, isCut);
+    this.showDetails(model, windows, ms, isCut);
   }
 
   /**
@@ -159,12 +160,12 @@ class View {
   }
 
   /**
+   * @param {import("edgebert").Model} model
    * @param {import("edgebert").Encoding[]} windows
    * @param {number} ms
    * @param {boolean} isCut
    */
-  showDetails(windows, ms, isCut) {
-    const { model } = this;
+  showDetails(model, windows, ms, isCut) {
     const ids = windows.flatMap(({ tokenIds }) => Array.from(tokenIds));
     const tokens = ids.slice(0, SHOWN_TOKENS).map((id) => {
       const token = document.createElement("span");

@@ -19,7 +19,6 @@ from edgebert.errors import EdgebertError, ModelError, UsageError
 from edgebert.profiling.browser.certificate import find_certificate
 from edgebert.profiling.browser.device import browser_name, device_name, system_name
 from edgebert.profiling.browser.device_run import BrowserJob, DeviceRun
-from edgebert.profiling.browser.litertjs import LiteRtJs, find_litertjs
 from edgebert.profiling.browser.page_session import PageLostError, PageSession, PageSessions
 from edgebert.profiling.browser.server import PageServer, Resource
 from edgebert.profiling.cpu import CpuTarget
@@ -33,6 +32,7 @@ from edgebert.profiling.plan import (
 from edgebert.profiling.session import refuse_bad_settings
 from edgebert.profiling.target import Job, Outcome
 from edgebert.settings import TargetSettings, broken_rules
+from edgebert.system.litertjs import LiteRtJs, find_litertjs
 from edgebert.system.progress import Progress, silent
 from edgebert.system.web_files import LIBRARY, SITE, web_files
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.browser import litertjs
-from edgebert.profiling.browser.litertjs import CORE, WASM_UTILS, fetch, find_litertjs
+from edgebert.system import litertjs
+from edgebert.system.litertjs import CORE, WASM_UTILS, fetch, find_litertjs
 
 
 @pytest.fixture(scope="module")

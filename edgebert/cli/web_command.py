@@ -1,0 +1,54 @@
+"""`edgebert web`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from edgebert.cli.options import json_option, print_json, size_text
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="The folder of the page: a new one, or an earlier one of this command.",
+)
+@click.option(
+    "--name", default="edgebert", show_default=True, help="The page's name, as people see it."
+)
+@click.option(
+    "--litertjs",
+    default="",
+    help="Folder of @litertjs/core; fetched once through npm when empty.",
+)
+@json_option
+def web(models: tuple[Path, ...], folder: Path, name: str, litertjs: str, as_json: bool) -> None:
+    """Write a static web page that answers with these .tflite files, offline too.
+
+    MODELS are files of `edgebert export`. Any web host serves the folder, from any address.
+
+    \b
+    edgebert web model.tflite -o site/
+    edgebert web ner.tflite qa.tflite -o site/ --name "My texts"
+    """
+    from edgebert.exporting.web_site import write_site
+
+    site = write_site(models, folder, name, litertjs)
+    if as_json:
+        print_json({**asdict(site), "folder": str(site.folder)})
+        return
+    click.echo(f"{site.folder}: {site.name}")
+    for file in site.models:
+        click.echo(f"  {file}")
+    click.echo(
+        f"models {size_text(site.model_bytes)}, LiteRT.js {size_text(site.runtime_bytes)} in two "
+        f"builds, page {size_text(site.page_gzip_bytes)} gzip'd"
+    )
+    click.echo(f"Try it: python -m http.server --directory {site.folder}, then open the address.")
