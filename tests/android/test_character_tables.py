@@ -14,20 +14,24 @@ from tests.golden.make_character_tables import ask
 REMAKE = "Next: python -m tests.golden.make_character_tables"
 
 
-def test_the_tables_are_what_the_library_does() -> None:
+@pytest.fixture(scope="module")
+def made() -> str:
+    """The module as the script makes it now."""
+    return kotlin_module(ask(), tokenizers.__version__)
+
+
+def test_the_tables_are_what_the_library_does(made: str) -> None:
     """Only the category Mn is Python's own: it may be of another Unicode version."""
     written = KOTLIN_OUTPUT.read_text(encoding="ascii")
-    made = kotlin_module(ask(), tokenizers.__version__)
     for name in re.findall(r"val (\w+): String", made):
         if name != "nonspacingMarks":
             assert _table(written, name) == _table(made, name), f"{name} differs. {REMAKE}"
 
 
-def test_the_marks_are_those_of_python() -> None:
+def test_the_marks_are_those_of_python(made: str) -> None:
     written = KOTLIN_OUTPUT.read_text(encoding="ascii")
     if f"Unicode {unicodedata.unidata_version}" not in written:
         pytest.skip(f"this Python has Unicode {unicodedata.unidata_version}, the table another")
-    made = kotlin_module(ask(), tokenizers.__version__)
     assert _table(written, "nonspacingMarks") == _table(made, "nonspacingMarks"), REMAKE
 
 

@@ -12,10 +12,15 @@ from typing import Any
 
 import pytest
 
+from converters.checkpoint import BertConfig
+from converters.vocabulary import read_vocabulary
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.exporting.artifact import export
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.settings import TASKS, ExportSettings
+from edgebert.settings import TASKS, DataSettings, ExportSettings
+from edgebert.tasks import task_named
+from tests.tiny_tasks import random_task_model
 
 TOLERANCE = 1e-6
 SINGLE = (
@@ -87,9 +92,35 @@ def test_sentence_vectors_of_minilm(
     """The real model and vocabulary, with 500 real texts."""
     settings = ExportSettings(lengths="16,32,64,128")
     path = export(open_model(minilm_dir), tmp_path / "minilm.tflite", settings).path
-    with (data_dir / "sst2" / "dev.tsv").open(encoding="utf-8") as rows:
-        texts = [(row[0],) for row in list(csv.reader(rows, delimiter="\t", quoting=3))[1:501]]
+    texts = [(row[0],) for row in _rows(data_dir / "sst2" / "dev.tsv")[:500]]
     _check_same(path, texts, ask)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_real_texts(task: str, minilm_dir: Path, data_dir: Path, tmp_path: Path, ask: Ask) -> None:
+    """A small encoder with random weights and BERT's whole vocabulary, 500 real texts."""
+    vocabulary = read_vocabulary(minilm_dir)
+    config = BertConfig(vocabulary.size, 16, 1, 2, 24, max_positions=128)
+    model = random_task_model(config, Tokenizer(vocabulary), task)
+    settings = ExportSettings(lengths="16,32,64,128")
+    path = export(model, tmp_path / "model.tflite", settings).path
+    if task == "qa":
+        questions = task_named(task).read(
+            data_dir / "squad" / "test.json.gz", DataSettings(), "none"
+        )
+        texts = [(each.question, each.context) for each in questions.examples[:500]]
+    else:
+        pairs = [row[:2] for row in _rows(data_dir / "mrpc" / "test.tsv")[:500]]
+        texts = [(a, b) if task in ("pairs", "regression") else (f"{a} {b}",) for a, b in pairs]
+    if task == "masked-lm":
+        texts = [(text.replace(" the ", " [MASK] "),) for (text,) in texts]
+    assert len(texts) == 500
+    _check_same(path, texts, ask)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[1:]
 
 
 def _texts(task: str) -> list[tuple[str, ...]]:

@@ -53,8 +53,7 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
     }
 
     private fun listed(context: String, found: Map<Place, Double>, nullScore: Double): List<Answer> {
-        val order = compareBy<Map.Entry<Place, Double>>({ -it.value }, { it.key.start }, { it.key.end })
-        val spans = found.entries.sortedWith(order).take(count).map { Span(it.key, it.value) }.toMutableList()
+        val spans = found.map { Span(it.key, it.value) }.sorted().take(count).toMutableList()
         val none = Span(Place(0, 0), nullScore)
         if (spans.isEmpty() || (nullThreshold != null && nullScore - spans[0].score > nullThreshold)) {
             spans.add(0, none)
@@ -63,12 +62,20 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
         }
         val shares = DoubleArray(spans.size) { spans[it].score }
         Scores.softmax(shares)
-        return spans.mapIndexed { rank, (place) ->
+        return spans.mapIndexed { rank, span ->
+            val place = span.place
             Answer(context.substring(place.start, place.end), place.start, place.end, shares[rank])
         }
     }
 
-    private data class Span(val place: Place, val score: Double)
+    /** The best one first, of equals the one that starts, then ends first. */
+    private class Span(val place: Place, val score: Double) : Comparable<Span> {
+        override fun compareTo(other: Span): Int = when {
+            score != other.score -> other.score.compareTo(score)
+            place.start != other.place.start -> place.start.compareTo(other.place.start)
+            else -> place.end.compareTo(other.place.end)
+        }
+    }
 
     public companion object {
         private const val START = "start_logits"

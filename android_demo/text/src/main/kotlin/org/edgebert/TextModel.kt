@@ -23,6 +23,11 @@ public sealed class TextModel(public val file: ModelFile) : AutoCloseable {
     internal val first = TokenList()
     internal val second = TokenList()
 
+    /** Starts the runtime; until then there is nothing to close. */
+    internal fun start(engines: EngineFactory) {
+        engine = engines.create(file)
+    }
+
     /** Frees the runtime, after a call that runs has ended. A second call does nothing. */
     final override fun close() {
         lock.withLock {
@@ -175,7 +180,7 @@ public sealed class TextModel(public val file: ModelFile) : AutoCloseable {
             } catch (error: ModelException) {
                 throw ModelException("${file.name} can't be used: ${error.message}. Next: export it again.", error)
             }
-            (model as TextModel).engine = engines.create(file)
+            model.start(engines)
             return model
         }
     }
