@@ -1,9 +1,11 @@
 package org.edgebert.demo
 
 import android.app.Activity
+import android.graphics.Rect
 import android.text.Editable
 import android.text.Spanned
 import android.text.TextWatcher
+import android.text.format.Formatter
 import android.text.style.BackgroundColorSpan
 import android.view.LayoutInflater
 import android.view.View
@@ -52,8 +54,8 @@ internal class DemoScreen(private val activity: Activity, private val session: D
         showFields(state)
         isBinding = false
         showOutcome(state)
-        problem.text = state.problem
-        problem.visibility = if (state.problem == null) View.GONE else View.VISIBLE
+        problem.text = listOfNotNull(state.notice, state.problem).joinToString("\n\n")
+        problem.visibility = if (problem.text.isEmpty()) View.GONE else View.VISIBLE
     }
 
     private fun showTabs(state: DemoState) {
@@ -64,7 +66,10 @@ internal class DemoScreen(private val activity: Activity, private val session: D
         }
         for (place in 0 until tabs.childCount) {
             val view = tabs.getChildAt(place)
-            if (view.tag == state.selected && tabs.checkedRadioButtonId != view.id) tabs.check(view.id)
+            if (view.tag == state.selected && tabs.checkedRadioButtonId != view.id) {
+                tabs.check(view.id)
+                view.post { view.requestRectangleOnScreen(Rect(0, 0, view.width, view.height)) }
+            }
         }
     }
 
@@ -113,8 +118,8 @@ internal class DemoScreen(private val activity: Activity, private val session: D
         latency.text =
             outcome?.latencyMs?.let { activity.getString(R.string.latency, numbers.format(it)) }
         facts.text = state.tab?.let {
-            val megabytes = numbers.format(it.sizeBytes / BYTES_PER_MEGABYTE)
-            activity.getString(R.string.model_facts, it.name, megabytes, it.recipe)
+            val size = Formatter.formatShortFileSize(activity, it.sizeBytes.toLong())
+            activity.getString(R.string.model_facts, it.name, size, it.recipe)
         }
     }
 
@@ -133,7 +138,7 @@ internal class DemoScreen(private val activity: Activity, private val session: D
 
     private fun rowsOf(shown: Shown?): List<Share> = when (shown) {
         is Shown.Labels -> shown.shares
-        is Shown.Spans -> shown.shares.map { share ->
+        is Shown.Spans -> shown.shares.take(MOST_SPANS).map { share ->
             share.copy(label = share.label.ifEmpty { activity.getString(R.string.no_answer) })
         }
         is Shown.Marks -> shown.marks.zip(shown.scores) { mark, score ->
@@ -211,7 +216,7 @@ internal class DemoScreen(private val activity: Activity, private val session: D
     private companion object {
         const val MOST_ROWS = 20
         const val CHOICES_OF_MASK = 5
-        const val BYTES_PER_MEGABYTE = 1e6
+        const val MOST_SPANS = 5
         val MARK_COLORS = intArrayOf(
             R.color.mark_1, R.color.mark_2, R.color.mark_3,
             R.color.mark_4, R.color.mark_5, R.color.mark_6,

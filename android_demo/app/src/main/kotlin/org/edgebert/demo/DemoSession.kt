@@ -51,7 +51,7 @@ internal class DemoSession(private val post: (() -> Unit) -> Unit) {
 
     /** Adds a model and chooses it, where nothing is chosen or [select] says so. */
     fun add(source: ModelSource, select: Boolean) {
-        state = state.copy(isBusy = true)
+        state = state.copy(isBusy = true, notice = null)
         work {
             val tab = tabOf(source)
             post {
@@ -89,7 +89,7 @@ internal class DemoSession(private val post: (() -> Unit) -> Unit) {
 
     /** Says what went wrong outside, such as with a file that was picked. */
     fun report(problem: String) {
-        state = state.copy(problem = problem)
+        state = state.copy(notice = problem)
     }
 
     /** Closes the model while the app is out of sight and memory is short; [resume] opens it again. */

@@ -23,7 +23,8 @@ internal data class Outcome(val texts: List<String>, val shown: Shown, val laten
  * @property fields how many texts the chosen model is asked with; 0 until it is open.
  * @property inputs the texts of each tab, by its key.
  * @property outcome of the chosen model.
- * @property problem what went wrong, for the user; null where nothing did.
+ * @property problem what is wrong with the chosen model, for the user; null where nothing is.
+ * @property notice what went wrong elsewhere, such as with a file that was picked.
  */
 internal data class DemoState(
     val tabs: List<Tab> = emptyList(),
@@ -32,6 +33,7 @@ internal data class DemoState(
     val inputs: Map<String, List<String>> = emptyMap(),
     val outcome: Outcome? = null,
     val problem: String? = null,
+    val notice: String? = null,
     val isBusy: Boolean = false,
 ) {
     /** The chosen tab. */

@@ -69,7 +69,10 @@ public class Environment private constructor() : JniHandle() {
 
     public companion object {
         @JvmStatic
-        public fun create(): Environment = Environment()
+        public fun create(): Environment {
+            StandInRuntime.required()
+            return Environment()
+        }
     }
 }
 
