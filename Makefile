@@ -11,7 +11,7 @@ JUDGE := $(VENV)/judges/mediapipe
 ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test static android check bench clean
+.PHONY: help demo test static android apk check bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -50,7 +50,14 @@ static: $(INSTALLED) ## Lint, formatting, types and import layers
 
 android: $(INSTALLED) ## Build and test the Kotlin library and the Android app (STRINGS=200000 for all strings)
 	$(BIN)/python -m tests.golden.make_tokenizer_strings --count $(STRINGS) -o build/tokenizer_strings.jsonl
+	$(BIN)/python -m tests.android.make_models android_demo/app/target/models
+	EDGEBERT_LITERT_LIBRARY=$$($(BIN)/python -c 'import ai_edge_litert as a; print(a.__path__[0])')/libLiteRt.so \
 	android_demo/build.sh build/android.log -Dedgebert.strings=$(abspath build/tokenizer_strings.jsonl)
+
+apk: ## Build the app's APK without an Android SDK (AAR=litert.aar, MODELS="a.tflite b.tflite")
+	mvn --batch-mode --quiet --no-transfer-progress --file android_demo -DskipTests package
+	$(PYTHON) android_demo/apk/build_apk.py -o build/edgebert.apk \
+	$(if $(AAR),--aar $(AAR)) $(foreach model,$(MODELS),--model $(model))
 
 check: static android test ## All that CI runs: static, android and test
 

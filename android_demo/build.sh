@@ -14,6 +14,10 @@ left_out() {
 
 command -v javac > /dev/null || left_out "there is no JDK. Next: apt-get install openjdk-17-jdk-headless"
 command -v mvn > /dev/null || left_out "there is no Maven. Next: apt-get install maven"
+if ! command -v aapt2 > /dev/null; then
+    echo "make android: the app is left out, since there is no aapt2. Next: apt-get install aapt"
+    [ -z "${CI:-}" ]
+fi
 mkdir -p "$(dirname "$log")"
 if ! mvn --batch-mode --no-transfer-progress "$@" package > "$log" 2>&1; then
     if grep -qE 'Could not transfer|Cannot access|Unknown host|has not been downloaded from it before' "$log"; then
