@@ -1,11 +1,6 @@
-// The Android plugin brings Kotlin; this is the version of it, for all modules.
-buildscript {
-    dependencies {
-        classpath(libs.kotlin.plugin)
-    }
-}
-
+// The Android plugin brings Kotlin; it takes the newer one that is named here, for all modules.
 plugins {
     alias(libs.plugins.android.application) apply false
     alias(libs.plugins.android.library) apply false
+    alias(libs.plugins.kotlin.jvm) apply false
 }

@@ -6,6 +6,7 @@ import android.text.style.BackgroundColorSpan
 import android.view.View
 import android.view.ViewGroup
 import android.widget.EditText
+import android.widget.ProgressBar
 import android.widget.RadioButton
 import android.widget.TextView
 import com.google.ai.edge.litert.StandInRuntime
@@ -82,6 +83,10 @@ class MainActivityTest {
         val turned = controller.get()
         waitUntil("the answer after the rotation") { turned.words(R.id.headline) == label }
         assertEquals("turn the lights on today", turned.words(R.id.first_text))
+        val bars = turned.findViewById<ViewGroup>(R.id.rows).let { group ->
+            List(group.childCount) { group.getChildAt(it).findViewById<ProgressBar>(R.id.bar).progress }
+        }
+        assertEquals(bars.sortedDescending().distinct(), bars)
         assertTrue(screenshot(turned, "label-land-$level") >= MOST_PLAIN)
 
         controller.pause().stop().destroy()
