@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -238,6 +239,33 @@ def without_head(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, weights=weights, labels=(), problem=SINGLE_LABEL, sentence=None)
 
 
+def cut_vocabulary(checkpoint: Checkpoint, size: int) -> Checkpoint:
+    """Removes the rows of the embedding table behind the tokens of the vocabulary, with a note.
+
+    Some checkpoints pad the table to a multiple of 8 or 64, since matmuls are then faster on GPUs
+    (`pad_to_multiple_of` in `transformers`). No token has these rows.
+
+    Args:
+        checkpoint: a checkpoint with at least `size` rows.
+        size: number of tokens of the vocabulary.
+    """
+    rows = checkpoint.config.vocab_size
+    weights = dict(checkpoint.weights)
+    for name in ("embeddings.token", "masked_lm.bias"):
+        if name in weights:
+            weights[name] = np.ascontiguousarray(weights[name][:size])
+    note = (
+        f"The embedding table has {rows} rows for {size} tokens: the last {rows - size} rows "
+        "have no token and are left out."
+    )
+    return replace(
+        checkpoint,
+        config=replace(checkpoint.config, vocab_size=size),
+        weights=weights,
+        notes=(*checkpoint.notes, note),
+    )
+
+
 def config_to_train(config: BertConfig, head: str) -> BertConfig:
     """The configuration of a model whose head will be trained, such that all formats can store it.
 
@@ -248,11 +276,16 @@ def config_to_train(config: BertConfig, head: str) -> BertConfig:
     return replace(config, pooler_activation=pooler, masked_lm_activation="", masked_lm_epsilon=0.0)
 
 
-def check_weights(checkpoint: Checkpoint) -> None:
+def check_weights(checkpoint: Checkpoint, names: Mapping[str, str] | None = None) -> None:
     """Checks the arrays against the configuration.
 
+    Args:
+        checkpoint: the checkpoint.
+        names: names of the arrays in the file, by neutral name, for messages.
+
     Raises:
-        ConversionError: Arrays are missing or have a wrong shape; all are listed.
+        ConversionError: Arrays are missing, have a wrong shape, or hold NaN or infinity; all are
+            listed.
     """
     weights = checkpoint.weights
     num_labels = 1 if checkpoint.problem == REGRESSION else len(checkpoint.labels)
@@ -279,4 +312,32 @@ def check_weights(checkpoint: Checkpoint) -> None:
         raise ConversionError(
             f"{source}: {'. '.join(parts)}. "
             "Next: check that the configuration and the weights belong to one model."
+        )
+    check_finite(weights, checkpoint.source or "The checkpoint", names)
+
+
+def check_finite(
+    weights: Mapping[str, np.ndarray], source: str, names: Mapping[str, str] | None = None
+) -> None:
+    """Checks that all numbers of the arrays are finite.
+
+    Args:
+        weights: arrays by neutral name.
+        source: the file or folder, for messages.
+        names: names of the arrays in the file, by neutral name, for messages.
+
+    Raises:
+        ConversionError: Arrays hold NaN or infinity; all are listed.
+    """
+    damaged = []
+    for name, array in weights.items():
+        count = int(np.count_nonzero(~np.isfinite(array)))
+        if count:
+            shown = (names or {}).get(name, name)
+            damaged.append(f"{shown} ({count} of {array.size})")
+    if damaged:
+        raise ConversionError(
+            f"{source}: expected finite weights. Received: NaN or infinity in "
+            f"{', '.join(damaged)}. Next: download or save the model again. If its training "
+            "diverged, take an earlier checkpoint."
         )

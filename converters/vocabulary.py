@@ -76,7 +76,8 @@ def read_vocabulary(folder: Path | str) -> Vocabulary:
     `\r\n`), or from tokenizer.json if there is no vocab.txt; if both exist they must agree. The
     rules are read from tokenizer_config.json, special_tokens_map.json and tokenizer.json. If no
     file says whether text is lowercased (as in the BERT release), it is lowercased if no word piece
-    has an upper-case ASCII letter.
+    has an upper-case ASCII letter. A vocabulary without a mask token is valid: only masked language
+    models need one.
 
     Raises:
         ConversionError: Files are missing, contradict each other, or describe another kind of
@@ -102,6 +103,9 @@ def read_vocabulary(folder: Path | str) -> Vocabulary:
         problems += _differences(tokens, from_json)
     rules = _read_text_rules(config, fast.get("normalizer", {}), problems)
     special = _read_special_tokens(config, special_map, fast, problems)
+    known = {*tokens, *(token.content for token, _ in added)}
+    if special["mask_token"] not in known and special["unknown_token"] in known:
+        special["mask_token"] = special["unknown_token"]
     if rules["lowercase"] is None:
         rules["lowercase"] = not _has_upper_case_words(tokens)
     if problems:

@@ -83,7 +83,8 @@ class Vocabulary:
         cls_token: first token of every input.
         sep_token: token after every text of an input.
         pad_token: padding token.
-        mask_token: token of a masked position in masked language modelling.
+        mask_token: token of a masked position in masked language modelling. A vocabulary without
+            one has `unknown_token` here, and serves no masked language model.
         max_input_chars_per_word: maximum word length; a longer word becomes `unknown_token`.
         continuing_prefix: prefix of a piece that does not start a word.
         added_tokens: tokens that are matched as a whole, besides the five special ones (an entry
@@ -138,6 +139,11 @@ class Vocabulary:
     def size(self) -> int:
         """The number of tokens."""
         return len(self.tokens)
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether there is a token for masked positions."""
+        return self.mask_token != self.unknown_token
 
     @property
     def special_tokens(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from converters.formats.huggingface_families import (
 )
 from converters.formats.huggingface_families import read_config as bert_config
 from converters.formats.huggingface_heads import (
+    EMBEDDING_TABLE,
     FoundHead,
     encoder_rows,
     head_rows,
@@ -57,7 +59,10 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     raw = read_config(folder)
     family = family_of(raw)
     config = bert_config(raw, as_base, str(folder / "config.json"))
-    arrays = {_bare_name(name, family): array for name, array in _read_arrays(folder).items()}
+    in_files = _read_arrays(folder)
+    prefix = _encoder_prefix(in_files, family, str(folder))
+    originals = {_bare_name(name, prefix): name for name in in_files}
+    arrays = {bare: in_files[name] for bare, name in originals.items()}
     if name_of(LAYER[0].of_layer(config.num_layers), family) in arrays:
         raise ConversionError(
             f"{folder}: expected {config.num_layers} layers, as in config.json. Received: more "
@@ -78,7 +83,8 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
         weights["embeddings.segment"] = np.zeros(shape, np.float32)
     weights = without_unread_pooler(weights | head.weights, head.name)
     checkpoint = Checkpoint(config, weights, head.labels, str(folder), notes, head.problem)
-    check_weights(checkpoint)
+    names |= {row.neutral: name_of(row, family) for row in head_rows(family, head.name)}
+    check_weights(checkpoint, {key: originals.get(name, name) for key, name in names.items()})
     return checkpoint
 
 
@@ -100,9 +106,39 @@ def read_config(folder: Path) -> dict[str, Any]:
     return _CONFIG.read(path)
 
 
-def _bare_name(name: str, family: Family) -> str:
-    """Removes the prefix of task models and replaces the LayerNorm names of old files."""
-    name = name.removeprefix(family.prefix)
+def _encoder_prefix(names: Iterable[str], family: Family, where: str) -> str:
+    """What stands before the names of the encoder's arrays, such as `bert.` in a task model.
+
+    Classes of other projects may have another prefix there.
+
+    Raises:
+        ConversionError: The weights hold several encoders.
+    """
+    bare = [_without_wrapper(name) for name in names]
+    found = {
+        name.removesuffix(EMBEDDING_TABLE) for name in bare if name.endswith(f".{EMBEDDING_TABLE}")
+    }
+    if family.prefix in found or not found or EMBEDDING_TABLE in bare:
+        return family.prefix
+    if len(found) > 1:
+        raise ConversionError(
+            f"{where}: expected the weights of one encoder. Received: {len(found)} encoders, "
+            f"{', '.join(sorted(found))}. Next: save the one that you need alone, with "
+            "save_pretrained."
+        )
+    return found.pop()
+
+
+def _without_wrapper(name: str) -> str:
+    """Removes what DataParallel and torch.compile put before every name."""
+    for wrapper in ("module.", "_orig_mod.", "module."):
+        name = name.removeprefix(wrapper)
+    return name
+
+
+def _bare_name(name: str, prefix: str) -> str:
+    """Removes the prefixes of the encoder and replaces the LayerNorm names of old files."""
+    name = _without_wrapper(name).removeprefix(prefix)
     if name.endswith("LayerNorm.gamma"):
         return name.removesuffix("gamma") + "weight"
     if name.endswith("LayerNorm.beta"):

@@ -17,7 +17,10 @@ from converters.json_fields import Fields
 
 ACTIVATIONS = {
     "gelu": GELU_EXACT,
+    "gelu_python": GELU_EXACT,
     "gelu_new": GELU_TANH,
+    "gelu_accurate": GELU_TANH,
+    "gelu_python_tanh": GELU_TANH,
     "gelu_pytorch_tanh": GELU_TANH,
     "gelu_fast": GELU_TANH,
     "relu": RELU,
@@ -35,8 +38,6 @@ _CLASSES = {
     "ForMaskedLM": heads.MASKED_LM,
 }
 """Heads by the ending of the class name."""
-_UNREAD_CLASSES = ("ForMultipleChoice", "ForNextSentencePrediction")
-"""Endings of classes whose head is not supported."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,6 @@ class Family:
         table = _CLASSES | {PRETRAINING: self.pretraining}
         return {f"{self.stem}{ending}": head for ending, head in table.items()}
 
-    @property
-    def unread_classes(self) -> tuple[str, ...]:
-        """Known classes whose head is not supported."""
-        return tuple(f"{self.stem}{ending}" for ending in _UNREAD_CLASSES)
-
     def class_of(self, checkpoint: Checkpoint) -> str:
         """The class of a checkpoint; a sentence encoder has the class of the bare encoder."""
         ending = PRETRAINING if checkpoint.has_next_sentence else MODEL
@@ -142,12 +138,47 @@ ELECTRA = Family(
     masked_lm_activation=GELU_EXACT,
 )
 FAMILIES = {family.model_type: family for family in (BERT, DISTILBERT, ELECTRA)}
+_DISTILLED = "Next: use distilbert-base-uncased or a MiniLM with BERT's vocabulary"
+OTHER_MODELS = {
+    "roberta": "RoBERTa is no BERT: it splits text by byte pairs, and positions start at 2. "
+    f"{_DISTILLED}",
+    "xlm-roberta": "XLM-RoBERTa is no BERT: it splits text by SentencePiece, and positions start "
+    "at 2. Next: use bert-base-multilingual-cased or distilbert-base-multilingual-cased",
+    "camembert": "CamemBERT is a RoBERTa with SentencePiece, no BERT. Next: use a BERT of the "
+    "language, or bert-base-multilingual-cased",
+    "mpnet": "MPNet is no BERT: it adds relative positions in attention. Next: use "
+    "sentence-transformers/all-MiniLM-L12-v2, a BERT for the same purpose",
+    "albert": "ALBERT is no BERT: its layers share weights, and it splits text by SentencePiece. "
+    f"{_DISTILLED}",
+    "mobilebert": "MobileBERT is no BERT: its layers have bottlenecks and no LayerNorm. Next: use "
+    "google/bert_uncased_L-4_H-512_A-8 or a MiniLM, which are as small",
+    "modernbert": "ModernBERT is no BERT: it has rotary positions and splits text by byte pairs. "
+    f"{_DISTILLED}",
+    "deberta": f"DeBERTa is no BERT: its attention reads relative positions. {_DISTILLED}",
+    "deberta-v2": f"DeBERTa is no BERT: its attention reads relative positions. {_DISTILLED}",
+    "nomic_bert": f"Nomic BERT is no BERT: it has rotary positions. {_DISTILLED}",
+    "new": f"This model has rotary positions, as no BERT. {_DISTILLED}",
+    "t5": f"T5 is no BERT: it is an encoder and a decoder. {_DISTILLED}",
+}
+"""For a `model_type` that is often taken for a BERT: what it is, and what serves instead."""
 _BY_POOLER = {family.pooler_activation: family for family in FAMILIES.values()}
 
 
 def family_of(raw: Mapping[str, Any]) -> Family:
-    """The family of a config.json; BERT for an unknown one, which `read_config` rejects."""
-    return FAMILIES.get(str(raw.get("model_type")), BERT)
+    """The family of a config.json; BERT for an unknown one, which `read_config` rejects.
+
+    Files of 2019 and 2020 have no `model_type`; their class name or their keys tell the family.
+    """
+    if raw.get("model_type") is not None:
+        return FAMILIES.get(str(raw["model_type"]), BERT)
+    classes = raw.get("architectures")
+    first = str(classes[0]) if isinstance(classes, list) and classes else ""
+    for family in FAMILIES.values():
+        if first.startswith(family.stem):
+            return family
+    if DISTILBERT.sizes["num_layers"] in raw:
+        return DISTILBERT
+    return ELECTRA if "embedding_size" in raw else BERT
 
 
 def family_for(checkpoint: Checkpoint) -> Family:
@@ -251,23 +282,30 @@ def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
 
 
 def _unread_classes(classes: Sequence[str], family: Family, as_base: bool) -> list[str]:
-    read = (*family.classes, *(family.unread_classes if as_base else ()))
-    unread = [name for name in classes if name not in read]
-    if not unread:
+    unread = [name for name in classes if name not in family.classes]
+    if not unread or as_base:
         return []
-    problem = (
+    return [
         f"the architecture must be one of {', '.join(family.classes)}. "
-        f"Received: {', '.join(unread)}"
-    )
-    if all(name in family.unread_classes for name in unread):
-        problem += ", whose head is not supported; it can serve as a base for fine-tuning"
-    return [problem]
+        f"Received: {', '.join(unread)}, whose head is not supported; it can serve as a base for "
+        "fine-tuning"
+    ]
 
 
 def _other_parts(raw: Mapping[str, Any]) -> list[str]:
     """Lists properties that a BERT encoder does not have."""
     problems = []
-    if str(raw.get("model_type")) not in FAMILIES:
+    model_type = raw.get("model_type")
+    if str(model_type) in OTHER_MODELS:
+        return [f"model_type {model_type!r}. {OTHER_MODELS[str(model_type)]}"]
+    known_class = any(
+        str(name).startswith(family.stem)
+        for name in raw.get("architectures") or ()
+        for family in FAMILIES.values()
+    )
+    if str(model_type) not in FAMILIES and not (
+        model_type is None and (known_class or not raw.get("architectures"))
+    ):
         problems.append(
             f"model_type must be one of {', '.join(FAMILIES)}. Received: {raw.get('model_type')!r}"
         )

@@ -70,7 +70,7 @@ def read_head(raw: Mapping[str, Any], arrays: Arrays, family: Family) -> FoundHe
             contradict each other.
     """
     classes = raw.get("architectures") or ()
-    unread = [name for name in classes if name in family.unread_classes]
+    unread = [name for name in classes if name not in family.classes]
     if unread:
         raise HeadError(f"it is a {unread[0]}, whose head is not supported.")
     named = next((name for name in classes if name in family.classes), "")
@@ -165,7 +165,7 @@ def _masked_lm(
             f"expected '{family.decoder}.bias' and 'cls.predictions.bias' to be equal. Received: "
             "different arrays."
         )
-    table = arrays.get(_EMBEDDING_TABLE)
+    table = arrays.get(EMBEDDING_TABLE)
     decoder = arrays.get(f"{family.decoder}.weight", None if _is_untied(raw) else table)
     if decoder is None or table is None or not np.array_equal(decoder, table):
         raise HeadError(
@@ -188,7 +188,7 @@ def _is_untied(raw: Mapping[str, Any]) -> bool:
     return raw.get("tie_word_embeddings", True) is False
 
 
-_EMBEDDING_TABLE = "embeddings.word_embeddings.weight"
+EMBEDDING_TABLE = "embeddings.word_embeddings.weight"
 _READERS: dict[str, Callable[[FoundHead, Mapping[str, Any], Arrays, Family], FoundHead]] = {
     heads.CLASSIFIER: _classifier,
     heads.TOKEN_CLASSIFIER: _token_classifier,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from converters.checkpoint import Checkpoint
+from converters.checkpoint import Checkpoint, check_finite
 from converters.errors import ConversionError
 from converters.formats.huggingface import WEIGHTS_FILE, read_safetensors
 from converters.formats.weight_names import MAX_SENTENCE_DENSE
@@ -103,6 +103,7 @@ class SentenceModules:
         checkpoint = replace(checkpoint, notes=(*checkpoint.notes, *self.notes))
         if self.head is None:
             return checkpoint
+        check_finite(self.weights, str(self.encoder))
         size = checkpoint.config.hidden_size * len(self.head.pooling)
         for i in range(len(self.head.activations)):
             outputs, inputs = self.weights[f"sentence.dense.{i}.kernel"].shape

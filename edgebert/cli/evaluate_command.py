@@ -81,7 +81,7 @@ def evaluate(
         print_json([r.to_dict() | _hash(path) for r, path in zip(results, models, strict=True)])
     else:
         _print_table(results, dataset.name)
-    missed = [r for r in results if min_metric and r.metrics[task.metric] < min_metric]
+    missed = [r for r in results if min_metric and not r.metrics[task.metric] >= min_metric]
     if missed:
         raise QualityGateError(
             f"The {task.metric} must be at least {min_metric}. Received: "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import click
 
 from edgebert.reporting.units import size_text as size_text
+from edgebert.system.json_text import json_text
 
 if TYPE_CHECKING:
     from edgebert.models.task_model import TaskModel
@@ -182,4 +182,4 @@ def print_replaced_head(model: TaskModel, task: Task[Any]) -> None:
 
 def print_json(content: Any) -> None:
     """Prints one indented JSON value on stdout."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    click.echo(json_text(content, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from edgebert.cli.options import settings_options
 from edgebert.settings import DataSettings
+from edgebert.system.json_text import json_text
 
 if TYPE_CHECKING:
     from edgebert.evaluation.predictors import Predictor
@@ -101,11 +101,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     if data_path is not None or not texts:
         examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
     for answer in run_predict(predictor, examples):
-        click.echo(
-            json.dumps(answer, ensure_ascii=False)
-            if as_json
-            else task.format_answer(answer, top or 1)
-        )
+        click.echo(json_text(answer) if as_json else task.format_answer(answer, top or 1))
 
 
 def _search(
@@ -128,7 +124,7 @@ def _print_hits(queries: Sequence[str], found: Sequence[Sequence[Hit]], as_json:
     for query, hits in zip(queries, found, strict=True):
         if as_json:
             answer = {"text": query, "hits": [hit.to_dict() for hit in hits]}
-            click.echo(json.dumps(answer, ensure_ascii=False))
+            click.echo(json_text(answer))
             continue
         if len(queries) > 1:
             click.echo(query)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from edgebert.cli.options import Duration, Share, json_option, print_json, settings_options
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
+from edgebert.system.json_text import json_text
 
 
 @click.command()
@@ -114,7 +114,7 @@ def profile(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     with terminal_progress() as progress:
         result = profile_targets(opened, job, baseline, progress)
     if out is not None:
-        atomic_write(out, json.dumps(result.records(), indent=2, ensure_ascii=False) + "\n")
+        atomic_write(out, json_text(result.records(), indent=2) + "\n")
     if as_json:
         print_json(result.to_json())
     else:

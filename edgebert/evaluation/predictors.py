@@ -21,7 +21,7 @@ from edgebert.models import hub
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks.examples import features_of, task_with_answers
-from edgebert.tasks.task import Decoding, ModelFacts, Task
+from edgebert.tasks.task import Decoding, Features, ModelFacts, Task
 
 
 class Predictor(Protocol):
@@ -180,7 +180,7 @@ def predict(
     """
     task = task_with_answers(predictor)
     features = features_of(predictor, texts, predictor.max_length)
-    outputs = predictor.outputs(features.encodings, batch_size)
+    outputs = _numbers_of(predictor, features, batch_size)
     return task.answers(outputs, features, predictor.facts)
 
 
@@ -198,7 +198,7 @@ def evaluate(
     features = task.features(
         predictor.tokenizer, dataset.examples, predictor.max_length, facts.decoding
     )
-    outputs = predictor.outputs(features.encodings, batch_size)
+    outputs = _numbers_of(predictor, features, batch_size)
     return Evaluation(
         model=name,
         data=dataset.name,
@@ -208,3 +208,21 @@ def evaluate(
         truncated_rows=features.truncated,
         task=task.name,
     )
+
+
+def _numbers_of(predictor: Predictor, features: Features, batch_size: int) -> list[np.ndarray]:
+    """The outputs for encoded examples.
+
+    Raises:
+        ModelError: Outputs are NaN or infinite.
+    """
+    outputs = predictor.outputs(features.encodings, batch_size)
+    damaged = sum(bool(np.isnan(output).any() | np.isposinf(output).any()) for output in outputs)
+    if damaged:
+        raise ModelError(
+            f"Expected numbers as the outputs of the model. Received: NaN or infinity for "
+            f"{damaged} of {len(outputs)} inputs. Next: if the file stores weights or activations "
+            "in float16, export it with --recipe weight-int8 or float32; else take an earlier "
+            "checkpoint of the model."
+        )
+    return outputs

@@ -7,7 +7,6 @@ comparison is part of the manifest, which is in the file and in a JSON file besi
 from __future__ import annotations
 
 import gzip
-import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +28,7 @@ from edgebert.models.manifest import Manifest
 from edgebert.models.task_model import TaskModel
 from edgebert.quantization.calibration import FLOAT
 from edgebert.settings import ExportSettings
+from edgebert.system.json_text import json_text
 from edgebert.system.progress import Progress, silent
 from edgebert.system.storage import atomic_write
 from edgebert.tasks import task_named
@@ -210,7 +210,7 @@ def _packed(body: bytes, manifest: Manifest, model: TaskModel) -> bytes:
 def _write(out: Path, body: bytes, manifest: Manifest, model: TaskModel) -> Artifact:
     data = _packed(body, manifest, model)
     path = atomic_write(out, data)
-    text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False)
+    text = json_text(manifest.to_dict(), indent=2)
     atomic_write(manifest_path(path), text + "\n")
     return Artifact(path, len(data), gzip_size(data), manifest)
 
@@ -221,7 +221,7 @@ def _check_graph(certificate: Certificate) -> None:
             "The vocabulary in the file gives other token ids than the model's tokenizer. "
             "Nothing was written. Next: report this with the model folder's tokenizer files."
         )
-    if certificate.float_max_error > FLOAT_TOLERANCE:
+    if not certificate.float_max_error <= FLOAT_TOLERANCE:  # also refuses NaN
         raise EdgebertError(
             f"The float graph differs from the Keras model by {certificate.float_max_error:.2e}, "
             f"expected at most {FLOAT_TOLERANCE:.0e}. Nothing was written. Next: report this with "
@@ -230,7 +230,7 @@ def _check_graph(certificate: Certificate) -> None:
 
 
 def _check_drop(quality: Quality | None, settings: ExportSettings) -> None:
-    if quality is not None and quality.drop_points > settings.max_drop:
+    if quality is not None and not quality.drop_points <= settings.max_drop:
         raise QualityGateError(
             f"The {quality.metric} may drop by at most {settings.max_drop:g} points. "
             f"Received: {quality.value:.2%} with recipe {settings.recipe} against "

@@ -205,7 +205,9 @@ def certify(
         vectors = reference[0].shape[-1] > 1  # the cosine of one number has no meaning
         unit = 1.0 if vectors else max(1.0, float(np.abs(reference).max()))
         errors = _largest_error(reference, in_float) / unit, _largest_error(reference, in_final)
-        cosine = min(map(_smallest_cosine, reference, in_final)) if vectors else None
+        cosine = (
+            float(np.min(list(map(_smallest_cosine, reference, in_final)))) if vectors else None
+        )
     return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
 
 
@@ -229,7 +231,8 @@ def _first_numbers(task: Task[Any], output: np.ndarray) -> list[float]:
 
 
 def _largest_error(reference: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> float:
-    return max(float(np.abs(a - b).max()) for a, b in zip(reference, outputs, strict=True))
+    errors = [np.abs(a - b).max() for a, b in zip(reference, outputs, strict=True)]
+    return float(np.max(errors))  # NaN if any is NaN
 
 
 def _smallest_cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -71,7 +71,7 @@ def convert(
         except ConversionError as error:
             raise ModelError(str(error)) from error
         difference = _difference(model, open_model(temporary))
-        if difference > max_difference:
+        if not difference <= max_difference:  # also refuses NaN
             raise QualityGateError(
                 f"{out}: outputs would differ by {difference:.1e}, and at most "
                 f"{max_difference:.1e} is allowed"
@@ -107,7 +107,7 @@ def _difference(model: TaskModel, other: TaskModel) -> float:
     for name in ours.keys() & theirs.keys():
         difference = np.abs(ours[name] - theirs[name])
         differences.append((difference[tokens] if difference.ndim == 3 else difference).max())
-    return float(max(differences))
+    return float(np.max(differences))
 
 
 def _outputs(model: TaskModel, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

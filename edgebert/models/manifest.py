@@ -6,7 +6,6 @@ it for readers in any language; this module is its only writer and the reader in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +16,7 @@ from converters.json_files import JsonFormat
 from converters.tflite.graph_heads import EMBEDDING, HIDDEN_STATES, LOGITS, PROBABILITIES, SCORE
 from converters.tflite.metadata import read_metadata_buffer
 from edgebert.errors import ModelError
+from edgebert.system.json_text import json_text
 from edgebert.tasks import task_named
 
 MANIFEST_NAME = "EDGEBERT_MANIFEST"
@@ -87,7 +87,7 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The content of the metadata buffer."""
-        return json.dumps(self.to_dict(), ensure_ascii=False).encode()
+        return json_text(self.to_dict()).encode()
 
     @classmethod
     def from_dict(cls, content: Json, where: Path | str = "") -> Manifest:

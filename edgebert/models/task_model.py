@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters import heads
-from converters.checkpoint import Checkpoint, without_unread_pooler
+from converters.checkpoint import Checkpoint, cut_vocabulary, without_unread_pooler
 from converters.compaction import expand
 from converters.errors import ConversionError
 from converters.formats import huggingface
@@ -23,7 +23,7 @@ from converters.formats.model_folder import HUGGING_FACE, recognise
 from converters.formats.sentence_transformers import MODULES_FILE, write_modules
 from converters.json_fields import Fields
 from converters.json_files import JsonFormat
-from converters.vocabulary import write_vocabulary
+from converters.vocabulary import Vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models import hub
@@ -172,8 +172,8 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
             out, with a note in the checkpoint, instead of refused.
 
     Raises:
-        ModelError: The folder is no known format, a file is damaged, the sizes of the vocabulary
-            and the embedding table differ, or the hub can't be reached.
+        ModelError: The folder is no known format, a file is damaged, the vocabulary has more tokens
+            than the embedding table has rows, or the hub can't be reached.
     """
     folder, facts = _local_folder(folder)
     try:
@@ -183,13 +183,7 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
         read = known.read(folder, as_base)
     except ConversionError as error:
         raise ModelError(str(error)) from error
-    checkpoint = read.checkpoint
-    if read.vocabulary.size != checkpoint.config.vocab_size:
-        raise ModelError(
-            f"{folder}: the vocabulary has {read.vocabulary.size} tokens and the embedding table "
-            f"{checkpoint.config.vocab_size} rows; they must be equal. Next: put the vocabulary of "
-            "the model's training into the folder."
-        )
+    checkpoint = _with_vocabulary(read.checkpoint, read.vocabulary, folder)
     sidecar = _read_sidecar(folder)
     limit = checkpoint.config.max_positions
     history = tuple(sidecar.get("history", ()))
@@ -204,6 +198,28 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
         history,
         sidecar.get("decoding", {}),
     )
+
+
+def _with_vocabulary(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path) -> Checkpoint:
+    """The checkpoint with one embedding row for each token.
+
+    Raises:
+        ModelError: The vocabulary has too many tokens, or no mask token for a masked LM.
+    """
+    rows = checkpoint.config.vocab_size
+    if vocabulary.size > rows:
+        raise ModelError(
+            f"{folder}: the vocabulary has {vocabulary.size} tokens and the embedding table "
+            f"{rows} rows; every token needs a row. Next: put the vocabulary of the model's "
+            "training into the folder."
+        )
+    if checkpoint.head == heads.MASKED_LM and not vocabulary.has_mask:
+        raise ModelError(
+            f"{folder}: expected a vocabulary with a mask token, since the model is a masked "
+            "language model. Received: none. Next: put the vocabulary of the model's training into "
+            "the folder."
+        )
+    return checkpoint if vocabulary.size == rows else cut_vocabulary(checkpoint, vocabulary.size)
 
 
 def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> Task[Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from converters.json_files import JsonFormat, json_value
 from edgebert.errors import DataError
+from edgebert.system.json_text import json_text
 from edgebert.system.storage import atomic_write
 from edgebert.training.state import FOLDER as TRAINING
 
@@ -82,7 +83,7 @@ def write_record(folder: Path, record: Record) -> None:
     for name in set(old.outputs) - set(record.outputs) if old else ():
         (folder / name).unlink(missing_ok=True)
     content = {"format": FORMAT, "hash": record.hash, **asdict(record)}
-    atomic_write(folder / RECORD, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(folder / RECORD, json_text(content, indent=2) + "\n")
     (folder / STARTED).unlink(missing_ok=True)
 
 

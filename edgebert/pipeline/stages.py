@@ -6,7 +6,6 @@ Each stage has two functions, `..._inputs` and the work. All share one `Session`
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from edgebert.settings import (
     StructureSettings,
     VocabularySettings,
 )
+from edgebert.system.json_text import json_text
 from edgebert.system.storage import atomic_write
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model
@@ -306,7 +306,7 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
 
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON in the layout that all stages use."""
-    atomic_write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    atomic_write(path, json_text(content, indent=2) + "\n")
 
 
 def _fingerprint(model: TaskModel) -> dict[str, Any]:

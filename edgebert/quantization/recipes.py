@@ -161,8 +161,12 @@ def agreement(reference: Sequence[np.ndarray], scores: Sequence[np.ndarray]) -> 
     errors, largest, logit_error = 0.0, 0.0, 0.0
     for a, b in zip(map(np.atleast_2d, reference), map(np.atleast_2d, scores), strict=True):
         error, likely = np.abs(np.exp(a) - np.exp(b)), a > np.log(1e-6)
-        same += int(np.sum(a.argmax(-1) == b.argmax(-1)))
+        is_number = ~np.isnan(a).any(-1) & ~np.isnan(b).any(-1)
+        same += int(np.sum((a.argmax(-1) == b.argmax(-1)) & is_number))
         choices, outcomes = choices + len(a), outcomes + a.size
-        errors, largest = errors + float(error.sum()), max(largest, float(error.max()))
-        logit_error = max(logit_error, float(np.abs(a - b)[likely].max()))
-    return Agreement(len(reference), same / choices, largest, errors / outcomes, logit_error)
+        # np.maximum keeps NaN; Python's max does not.
+        errors, largest = errors + float(error.sum()), np.maximum(largest, error.max())
+        logit_error = np.maximum(logit_error, np.max(np.abs(a - b)[likely], initial=0.0))
+    return Agreement(
+        len(reference), same / choices, float(largest), errors / outcomes, float(logit_error)
+    )

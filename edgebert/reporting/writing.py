@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edgebert.reporting.html import to_html
 from edgebert.reporting.markdown import to_markdown
 from edgebert.reporting.report import Report
+from edgebert.system.json_text import json_text
 from edgebert.system.storage import atomic_write
 
 
@@ -17,7 +17,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path, Path]:
     Raises:
         MissingExtraError: matplotlib is not installed; the other two files are written.
     """
-    content = json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    content = json_text(report.to_dict(), indent=2) + "\n"
     return (
         atomic_write(folder / "report.json", _encodable(content)),
         atomic_write(folder / "report.md", _encodable(to_markdown(report))),

@@ -12,13 +12,13 @@ tests/<key>.json     test metrics of a winner
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from converters.json_files import JsonFormat, json_value
 from edgebert.errors import ModelError, UsageError
+from edgebert.system.json_text import json_text
 from edgebert.system.storage import atomic_write
 from edgebert.training.state import require_same_run
 
@@ -93,7 +93,7 @@ class SearchFolder:
 
     @staticmethod
     def _write(path: Path, content: Mapping[str, Any]) -> Path:
-        return atomic_write(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        return atomic_write(path, json_text(content, indent=2) + "\n")
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any] | None:

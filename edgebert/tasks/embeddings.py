@@ -6,7 +6,6 @@ dense layers, and optional normalization to length 1 (`converters.heads.Sentence
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
+from edgebert.system.json_text import json_text
 from edgebert.tasks.app_readers import AppReaders
 from edgebert.tasks.regression import pearson, spearman
 from edgebert.tasks.sentence_loss import sentence_loss
@@ -201,7 +201,7 @@ class Embeddings(Task[SentenceFeatures]):
 
     def format_answer(self, answer: Mapping[str, Any], top: int) -> str:
         if "embedding" in answer:
-            return json.dumps(answer, ensure_ascii=False)
+            return json_text(answer)
         return f"{answer['cosine']:.3f}\t{answer['text']}\t{answer['pair']}"
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Encoding
+from edgebert.errors import UsageError
 
 MASKED, REPLACED = 0.8, 0.1
 """Shares of the chosen tokens that become [MASK] and a random token. The others stay unchanged
@@ -57,7 +58,16 @@ class Masking:
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, share: float, whole_words: bool) -> Masking:
-        """The masking for a vocabulary."""
+        """The masking for a vocabulary.
+
+        Raises:
+            UsageError: The vocabulary has no mask token.
+        """
+        if not vocabulary.has_mask:
+            raise UsageError(
+                "Expected a vocabulary with a mask token, which a masked language model is trained "
+                "with. Received: one without. Next: take a base model whose vocabulary has [MASK]."
+            )
         framing = np.zeros(vocabulary.size, bool)
         for token in (
             vocabulary.cls_token,

@@ -137,9 +137,18 @@ def test_missing_weights_config_and_folder(folder: Path) -> None:
     ("changes", "message"),
     [
         (
-            {"model_type": "roberta"},
-            "model_type must be one of bert, distilbert, electra. Received: 'roberta'",
+            {"model_type": "funnel"},
+            "model_type must be one of bert, distilbert, electra. Received: 'funnel'",
         ),
+        (
+            {"model_type": "roberta"},
+            "RoBERTa is no BERT: it splits text by byte pairs, and positions start at 2. Next: use",
+        ),
+        (
+            {"model_type": None, "architectures": ["RobertaForSequenceClassification"]},
+            "model_type must be one of bert, distilbert, electra. Received: None",
+        ),
+        ({"architectures": ["JointBERT"]}, "Received: JointBERT, whose head is not supported; it"),
         (
             {"architectures": ["BertForMultipleChoice"]},
             "Received: BertForMultipleChoice, whose head is not supported; it can",
@@ -198,3 +207,61 @@ def test_a_classifier_without_its_head(folder: Path) -> None:
     )
     with pytest.raises(ConversionError, match=r"no 'classifier\.weight'"):
         read_folder(folder)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["bert.encoder.layer.1.output.dense.weight", "classifier.bias"])
+def test_weights_that_are_not_finite_are_named(folder: Path, name: str, value: float) -> None:
+    arrays = load_file(folder / "model.safetensors")
+    arrays[name] = arrays[name].copy()
+    arrays[name].flat[0] = value
+    save_file(arrays, folder / "model.safetensors")
+    with pytest.raises(ConversionError, match=rf"NaN or infinity in {name} \(1 of \d+\)"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("classes", [["BertForSequenceClassification"], None])
+def test_a_config_without_model_type(
+    folder: Path, tiny_model: TaskModel, classes: list[str] | None
+) -> None:
+    edit_config(folder, model_type=None, architectures=classes, hidden_act="gelu_python")
+    assert_same_checkpoint(read_folder(folder), tiny_model.checkpoint)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_names_with_the_prefix_of_a_wrapper(
+    folder: Path, tiny_model: TaskModel, prefix: str
+) -> None:
+    arrays = load_file(folder / "model.safetensors")
+    save_file({prefix + name: a for name, a in arrays.items()}, folder / "model.safetensors")
+    assert_same_checkpoint(read_folder(folder), tiny_model.checkpoint)
+
+
+@pytest.mark.parametrize("prefix", ["bert.", "encoder.", "model.text_encoder."])
+def test_a_class_of_another_project_as_a_base(
+    folder: Path, tiny_model: TaskModel, prefix: str
+) -> None:
+    """Its encoder is read, whatever stands before the names."""
+    arrays = load_file(folder / "model.safetensors")
+    renamed = {name.replace("bert.", prefix, 1): array for name, array in arrays.items()}
+    renamed["slot_classifier.linear.weight"] = np.zeros((3, 16), np.float32)
+    save_file(renamed, folder / "model.safetensors")
+    edit_config(folder, architectures=["JointBERT"])
+    read = read_folder(folder, as_base=True)
+    assert read.head == "encoder"
+    assert any("JointBERT, whose head is not supported" in note for note in read.notes)
+    for name, array in read.weights.items():
+        np.testing.assert_array_equal(array, tiny_model.checkpoint.weights[name], err_msg=name)
+
+
+def test_a_base_with_two_encoders_is_refused(folder: Path) -> None:
+    arrays = load_file(folder / "model.safetensors")
+    both = {
+        f"{part}.{name}": array for part in ("query", "passage") for name, array in arrays.items()
+    }
+    save_file(both, folder / "model.safetensors")
+    edit_config(folder, architectures=["BiEncoder"])
+    with pytest.raises(
+        ConversionError, match=r"Received: 2 encoders, passage\.bert\., query\.bert\."
+    ):
+        read_folder(folder, as_base=True)
