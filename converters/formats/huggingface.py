@@ -13,6 +13,7 @@ from safetensors.numpy import save
 
 from converters import heads
 from converters.checkpoint import TANH, Checkpoint, check_weights, without_unread_pooler
+from converters.contained_paths import path_inside
 from converters.errors import ConversionError, HeadError
 from converters.formats.huggingface_families import (
     BERT,
@@ -167,13 +168,14 @@ def _weight_files(folder: Path) -> list[Path]:
                 f"Received: {str(weight_map)[:80]}. Next: download it again."
             )
         names = sorted(set(weight_map.values()))
-        missing = [name for name in names if not (folder / name).is_file()]
+        paths = [path_inside(folder, name) for name in names]
+        missing = [name for name, path in zip(names, paths, strict=True) if not path.is_file()]
         if missing:
             raise ConversionError(
                 f"{folder}: expected all files of {INDEX_FILE}. Missing: {', '.join(missing)}. "
                 "Next: download them."
             )
-        return [folder / name for name in names]
+        return paths
     if (folder / "pytorch_model.bin").is_file():
         raise ConversionError(
             f"{folder}: expected {WEIGHTS_FILE}. Received: pytorch_model.bin, a pickle, which can "

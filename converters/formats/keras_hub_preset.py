@@ -22,6 +22,7 @@ from converters.checkpoint import (
     check_weights,
     without_unread_pooler,
 )
+from converters.contained_paths import path_inside
 from converters.errors import ConversionError, HeadError
 from converters.formats.keras_hub import build_backbone, load_weights, read_weights
 from converters.formats.keras_hub_tasks import (
@@ -35,7 +36,7 @@ from converters.formats.keras_hub_tasks import (
 )
 from converters.formats.label_file import read_lines
 from converters.json_fields import Fields
-from converters.json_files import JsonFormat
+from converters.json_files import JsonFormat, short_repr
 from converters.wordpiece import Vocabulary
 
 CONFIG_FILE, TASK_FILE, TOKENIZER_FILE = "config.json", "task.json", "tokenizer.json"
@@ -88,8 +89,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
         raise ConversionError(f"{folder / CONFIG_FILE}: {'; '.join(fields.problems)}.")
     config = BertConfig(**values, activation=GELU_TANH, layer_norm_epsilon=EPSILON, dropout=dropout)
     backbone = build_backbone(config)
-    weights_file = folder / WEIGHTS_FILE
-    weights_file = weights_file if weights_file.is_file() else folder / SHARDED_FILE
+    weights_file = _weights_file(folder)
     load(backbone.load_weights, backbone.weights, weights_file)
     weights = read_weights(backbone, config.num_layers)
     expected = _parameter_count(folder)
@@ -127,6 +127,29 @@ def _read_head(folder: Path, backbone: Any, as_base: bool) -> tuple[PresetHead, 
         if not as_base:
             raise ConversionError(f"{path}: {error}") from error
         return PresetHead(), (f"{folder} is a {name}: the head is left out: {error}",)
+
+
+def _weights_file(folder: Path) -> Path:
+    """The file to load: one HDF5 file, or the index of several, whose names are checked.
+
+    Raises:
+        ConversionError: The index is damaged, or names a file outside the folder.
+    """
+    path = folder / WEIGHTS_FILE
+    index = folder / SHARDED_FILE
+    if path.is_file() or not index.is_file():
+        return path
+    weight_map = _PRESET.read(index).get("weight_map")
+    shards = weight_map.values() if isinstance(weight_map, dict) else (None,)
+    for names in shards:
+        for name in names if isinstance(names, list) else [names]:
+            if not isinstance(name, str):
+                raise ConversionError(
+                    f"{index}: expected a 'weight_map' from array to file. "
+                    f"Received: {short_repr(weight_map)}. Next: {_PRESET.next_step}."
+                )
+            path_inside(folder, name)
+    return index
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:

@@ -16,6 +16,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from converters.checkpoint import Checkpoint, check_finite
+from converters.contained_paths import path_inside
 from converters.errors import ConversionError
 from converters.formats.huggingface import WEIGHTS_FILE, read_safetensors
 from converters.formats.weight_names import MAX_SENTENCE_DENSE
@@ -142,7 +143,7 @@ def read_modules(folder: Path | str) -> SentenceModules:
             f"{', '.join(kinds) or 'nothing'}."
         )
     _check_order(kinds[1:], path)
-    encoder = folder / modules[0].get("path", "")
+    encoder = path_inside(folder, modules[0].get("path", ""))
     settings = _optional_json(encoder / _SETTINGS_FILE)
     # Newer releases store it with the tokenizer; a very large number there means no limit.
     length = settings.get("max_seq_length") or _optional_json(
@@ -156,7 +157,7 @@ def read_modules(folder: Path | str) -> SentenceModules:
         notes=_prompt_notes(folder),
     )
     for module, kind in zip(modules[1:], kinds[1:], strict=True):
-        read = _READERS[kind](folder / module.get("path", ""), read)
+        read = _READERS[kind](path_inside(folder, module.get("path", "")), read)
     return read
 
 

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from converters.contained_paths import OutsideFolderError, path_inside
+from converters.json_fields import Fields
 from converters.json_files import JsonFormat, json_value
 from edgebert.errors import DataError
 from edgebert.system.json_text import json_text
@@ -66,15 +68,26 @@ def json_types(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_record(folder: Path) -> Record | None:
-    """Reads the record of a stage. None if there is none that this version can read."""
+    """Reads the record of a stage.
+
+    None if there is none that this version can read, or if it names outputs outside the folder.
+    """
     try:
         content = _RECORD_FORMAT.read(folder / RECORD)
-        del content["format"]
-        if content.pop("hash") != inputs_hash(content["inputs"]):
-            return None
-        return Record(**content)
-    except (DataError, LookupError, TypeError):
+        fields = Fields(content)
+        record = Record(
+            fields.text("stage"),
+            fields.table("inputs"),
+            fields.table("outputs"),
+            fields.table("facts", {}),
+            fields.number("seconds", 0.0),
+            fields.text("finished", ""),
+        )
+        for name in record.outputs:
+            path_inside(folder, name)
+    except (DataError, OutsideFolderError):
         return None
+    return None if fields.problems or content.get("hash") != record.hash else record
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from converters.contained_paths import OutsideFolderError, path_inside
 from converters.json_files import MAX_BYTES, InvalidJsonError, parse_json
 from edgebert.errors import DataError, EdgebertError, ModelError
 from edgebert.models.manifest import read_manifest
@@ -255,13 +256,13 @@ def _evaluation(table: Mapping[str, Any], path: Path) -> Report:
     model = Path(str(table["model"]))
     if model.suffix != MODEL_SUFFIX:
         return _report_of(Row(str(model), "", KERAS, {}, file=str(model), scores=(score,)))
-    sha256 = str(table.get("sha256") or _hash_of(model))
+    sha256 = str(table.get("sha256") or _hash_beside(path, model))
     row = Row(model.stem, "", "", {}, file=str(model), sha256=sha256, scores=(score,))
     if sha256:
         return _report_of(row)
     note = (
         f"{path.name}: the score of {model.name} has a separate row, since the evaluation has no "
-        "SHA-256 and the file is not there. Next: evaluate it again."
+        "SHA-256 and the file is not in the same folder. Next: evaluate it again."
     )
     return _report_of(row, (note,))
 
@@ -271,20 +272,27 @@ def _metric_of(task: str) -> str:
     return task_named(task).metric if task in TASKS else ""
 
 
-def _hash_of(path: Path) -> str:
+def _hash_beside(source: Path, model: Path) -> str:
+    """The hash of the `.tflite` of this name in the folder of a source; empty if it isn't there.
+
+    Another folder that the source names isn't looked into.
+    """
     try:
+        path = path_inside(source.parent, model.name)
+        if path.suffix != MODEL_SUFFIX or not path.is_file():
+            return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, OutsideFolderError):
         return ""
 
 
 def _exported(table: Mapping[str, Any], path: Path) -> Report:
     model = Path(str(table["path"]))
-    sha256 = str(table.get("sha256") or _hash_of(model))
+    sha256 = str(table.get("sha256") or _hash_beside(path, model))
     if not sha256:
         raise DataError(
-            f"expected the SHA-256 of {model}, or the file itself. Received: neither. "
+            f"expected the SHA-256 of {model}, or the file beside this one. Received: neither. "
             "Next: give the .tflite itself."
         )
     row = _manifest_row(

@@ -16,7 +16,15 @@ from converters.compaction import layer_widths
 from edgebert import pipeline
 from edgebert.errors import DataError, UsageError
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.pipeline.records import STARTED, files_in, read_record, why_not_done
+from edgebert.pipeline.records import (
+    RECORD,
+    STARTED,
+    Record,
+    files_in,
+    read_record,
+    why_not_done,
+    write_record,
+)
 from edgebert.pipeline.results import half_width
 from edgebert.reporting.report import Report
 
@@ -352,6 +360,29 @@ def test_a_record_of_another_form_is_no_record(tmp_path: Path) -> None:
         (tmp_path / "stage.json").write_text(content)
         assert read_record(tmp_path) is None
     assert why_not_done(None, {}, tmp_path) == "not done yet"
+
+
+@pytest.mark.parametrize("form", ["../../victim.txt", "absolute", "link/victim.txt"])
+def test_a_record_deletes_nothing_outside_its_folder(tmp_path: Path, form: str) -> None:
+    victim, folder = tmp_path / "victim.txt", tmp_path / "run" / "4-exported"
+    victim.write_text("mine")
+    folder.mkdir(parents=True)
+    (folder / "old.tflite").write_text("")
+    (folder / "link").symlink_to(tmp_path)
+    write_record(folder, Record("export", {}, {"old.tflite": ""}))
+    content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    content["outputs"][str(victim) if form == "absolute" else form] = "00"
+    (folder / RECORD).write_text(json.dumps(content), encoding="utf-8")
+    assert read_record(folder) is None
+    write_record(folder, Record("export", {}, {}))
+    assert victim.read_text() == "mine"
+
+
+def test_a_record_removes_the_old_result(tmp_path: Path) -> None:
+    (tmp_path / "old.tflite").write_text("")
+    write_record(tmp_path, Record("export", {}, {"old.tflite": ""}))
+    write_record(tmp_path, Record("export", {}, {}))
+    assert not (tmp_path / "old.tflite").exists()
 
 
 def test_the_interval_of_an_accuracy() -> None:
