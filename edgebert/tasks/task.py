@@ -4,9 +4,8 @@ A task reads its data, encodes it (`Features`), prepares training rows (`Trainin
 head, and decodes a model's outputs: metrics of labelled data, and answers. The same methods serve
 the Keras model and the `.tflite`.
 
-The output for one encoding has no padding. It is the output of the head (`converters.heads`):
-logits, hidden states or a vector, float32. Probabilities of a `.tflite` are converted to log
-probabilities first, or to log odds where labels don't exclude each other.
+The output for one encoding is that of the head (`converters.heads`) without padding, in float32.
+Probabilities of a `.tflite` are first converted to log probabilities, or log odds (multi-label).
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 Decoding = Mapping[str, Any]
 """Settings that the answers depend on besides the outputs, such as thresholds. Plain JSON types.
 Stored in a folder's edgebert.json and in a file's manifest. `Task.decoding` documents the keys."""
-
 
 EVALUATION = -1
 """Epoch number that selects the rows as they are evaluated: the same at every call."""
