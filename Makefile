@@ -42,11 +42,16 @@ test: $(INSTALLED) $(JUDGE)/.installed $(ANSWERER)/.installed ## Run every test
 	EDGEBERT_TASK_LIBRARY_PYTHON=$(abspath $(ANSWERER)/bin/python) $(BIN)/python -m pytest \
 	-n 2 --dist loadfile
 
-static: $(INSTALLED) ## Lint, formatting, types and import layers
+web/node_modules/.installed: web/package.json web/package-lock.json
+	npm --prefix web ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+static: $(INSTALLED) web/node_modules/.installed ## Lint, formatting, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	npm --prefix web run --silent check
 
 android: $(INSTALLED) ## Build and test the Kotlin library and the Android app (STRINGS=200000 for all strings)
 	$(BIN)/python -m tests.golden.make_tokenizer_strings --count $(STRINGS) -o build/tokenizer_strings.jsonl

@@ -29,7 +29,7 @@ const FIELDS = {
   regression: [field("A text", "I had a wonderful evening.")],
   ner: [field("A sentence", "Book a table for four at Nopi in London tonight.", 3)],
   pos: [field("A sentence", "Book a table for four at Nopi tonight.")],
-  qa: [field("Question", "What did Ada Lovelace translate?", 1), field("Text with the answer", ADA, 6)],
+  qa: [field("Question", "What did Ada Lovelace translate?"), field("Text with the answer", ADA, 6)],
   embeddings: [
     field("Search for", "I forgot my login", 1),
     field("Lines to search, one text a line", LINES.join("\n"), 6),
@@ -56,16 +56,24 @@ function field(label, text, rows = 2) {
  * @param {Choice[]} choices - The first is chosen.
  */
 export async function startView(section, choices) {
-  const view = new View(section, choices);
-  await view.choose(0);
+  const view = new View(section, choices, await choices[0].open());
+  await view.showFields();
   section.hidden = false;
 }
 
 class View {
-  /** @param {HTMLElement} section @param {Choice[]} choices */
-  constructor(section, choices) {
+  /** @type {HTMLTextAreaElement[]} */
+  inputs = [];
+
+  /**
+   * @param {HTMLElement} section
+   * @param {Choice[]} choices
+   * @param {import("edgebert").Model} model - The first choice.
+   */
+  constructor(section, choices, model) {
     this.section = section;
     this.choices = choices;
+    this.model = model;
     this.isBusy = false;
     this.isStale = false;
     /** @type {{lines: string, search: any} | null} */
@@ -84,8 +92,25 @@ class View {
 
   /** @param {number} number */
   async choose(number) {
-    this.model = await this.choices[number].open();
-    this.searched = null;
+    try {
+      this.model = await this.choices[number].open();
+      this.searched = null;
+      await this.showFields();
+    } catch (error) {
+      this.showError(error);
+    }
+  }
+
+  /** @param {unknown} error */
+  showError(error) {
+    console.error(error);
+    const said = this.find("said");
+    said.classList.add("error");
+    said.textContent = `That did not work: ${error instanceof Error ? error.message : error}`;
+  }
+
+  /** The fields of the chosen model, with texts to begin with. */
+  async showFields() {
     const wanted = fieldsOf(this.model);
     this.inputs = wanted.map(({ text, rows }, place) => {
       const input = document.createElement("textarea");
@@ -116,9 +141,7 @@ class View {
         await new Promise((resolve) => setTimeout(resolve)); // so that it is painted
       }
     } catch (error) {
-      console.error(error);
-      this.find("said").classList.add("error");
-      this.find("said").textContent = `That did not work: ${error?.message ?? error}`;
+      this.showError(error);
     } finally {
       this.isBusy = false;
     }

@@ -10,6 +10,7 @@ export const FORMAT = 1;
 const MANIFEST = "EDGEBERT_MANIFEST";
 const VOCABULARY = "vocab.txt";
 const IDENTIFIER = "TFL3";
+/** @type {Record<string, string[]>} */
 const TASKS = {
   classification: ["probabilities", "logits"],
   pairs: ["probabilities", "logits"],

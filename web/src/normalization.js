@@ -21,9 +21,13 @@ const BLANK = 0x20;
 
 /** What each code point is: a sum of the flags above. */
 export const flags = new Uint8Array(CODE_POINTS);
+/** @type {Map<number, number[]>} */
 const lowercase = new Map();
+/** @type {Map<number, number>} */
 const combiningClasses = new Map();
+/** @type {Map<number, number[]>} */
 const decompositions = new Map();
+/** @type {Uint8Array | null} */
 let wordCharacters = null;
 
 readTables();
@@ -39,7 +43,7 @@ export function codePoints(text) {
   for (let unit = 0; unit < text.length; unit++) {
     let code = text.charCodeAt(unit);
     if (code >= 0xd800 && code < 0xe000) {
-      code = text.codePointAt(unit);
+      code = /** @type {number} */ (text.codePointAt(unit));
       if (code > 0xffff) unit++;
       else code = REPLACEMENT;
     }
@@ -47,6 +51,12 @@ export function codePoints(text) {
   }
   return codes;
 }
+
+/**
+ * @typedef {{codes: number[], places: number[]}} PlacedCodes - Code points, and where in a text each
+ *   comes from.
+ * @typedef {(start: number, end: number) => void} VisitRange
+ */
 
 /**
  * Cleans a part of a text, splits off Chinese characters, strips accents and lowercases.
@@ -59,6 +69,7 @@ export function codePoints(text) {
  *   point of it comes from.
  */
 export function normalize(codes, start, end, rules) {
+  /** @type {PlacedCodes} */
   let text = { codes: [], places: [] };
   let seen = 0;
   for (let place = start; place < end; place++) {
@@ -89,15 +100,23 @@ export function normalize(codes, start, end, rules) {
 export function isWordAt(codes, place) {
   if (place < 0 || place >= codes.length) return false;
   if (wordCharacters === null) {
-    wordCharacters = new Uint8Array(CODE_POINTS);
-    readSet(characters.wordCharacters, (start, end) => wordCharacters.fill(1, start, end));
+    const table = new Uint8Array(CODE_POINTS);
+    readSet(characters.wordCharacters, (start, end) => table.fill(1, start, end));
+    wordCharacters = table;
   }
   return wordCharacters[codes[place]] === 1;
 }
 
-/** Takes letters and accents apart (NFD), and leaves out the accents. */
+/**
+ * Takes letters and accents apart (NFD), and leaves out the accents.
+ *
+ * @param {PlacedCodes} text
+ * @returns {PlacedCodes}
+ */
 function withoutAccents({ codes, places }) {
+  /** @type {PlacedCodes} */
   const result = { codes: [], places: [] };
+  /** @type {{code: number, order: number, isFirst: boolean}[]} */
   const run = []; // a letter and its marks, which are put in the order of their classes
   let used = 0; // how many characters of the text are in `result`
   const finishRun = () => {
@@ -111,8 +130,8 @@ function withoutAccents({ codes, places }) {
     }
     run.length = 0;
   };
-  const add = (code, isFirst) => {
-    const order = flags[code] & REORDERED ? combiningClasses.get(code) : 0;
+  const add = (/** @type {number} */ code, /** @type {boolean} */ isFirst) => {
+    const order = flags[code] & REORDERED ? (combiningClasses.get(code) ?? 0) : 0;
     if (order === 0) finishRun();
     run.push({ code, order, isFirst });
   };
@@ -127,6 +146,7 @@ function withoutAccents({ codes, places }) {
   return result;
 }
 
+/** @param {number} code */
 function decomposition(code) {
   let parts = decompositions.get(code);
   if (parts === undefined) {
@@ -137,12 +157,17 @@ function decomposition(code) {
   return parts;
 }
 
+/**
+ * @param {PlacedCodes} text
+ * @returns {PlacedCodes}
+ */
 function lowercased({ codes, places }) {
+  /** @type {PlacedCodes} */
   const result = { codes: [], places: [] };
   for (let index = 0; index < codes.length; index++) {
     const code = codes[index];
     if (flags[code] & CASED) {
-      for (const lower of lowercase.get(code)) {
+      for (const lower of lowercase.get(code) ?? []) {
         result.codes.push(lower);
         result.places.push(places[index]);
       }
@@ -155,7 +180,7 @@ function lowercased({ codes, places }) {
 }
 
 function readTables() {
-  const setFlag = (flag) => (start, end) => {
+  const setFlag = (/** @type {number} */ flag) => (/** @type {number} */ start, /** @type {number} */ end) => {
     for (let code = start; code < end; code++) flags[code] |= flag;
   };
   readSet(characters.removed, setFlag(REMOVED));
@@ -181,7 +206,12 @@ function readTables() {
   for (const code of combiningClasses.keys()) flags[code] |= REORDERED;
 }
 
-/** Calls back with each range, start and end, of a set of characters.js. */
+/**
+ * Calls back with each range, start and end, of a set of characters.js.
+ *
+ * @param {string} set
+ * @param {VisitRange} visit
+ */
 function readSet(set, visit) {
   let end = 0;
   for (const range of set.trim().split(" ")) {

@@ -11,7 +11,7 @@ import { ModelError } from "./errors.js";
  * @property {number} [threads] - More than 1 needs a cross-origin isolated page.
  * @property {"wasm" | "webgpu"} [accelerator]
  *
- * @typedef {Int32Array | Float32Array | Uint8Array} Values
+ * @typedef {import("@litertjs/core").TypedArray} Values
  */
 
 /** Whether this browser's WebAssembly has relaxed SIMD, with which LiteRT.js is about twice as fast. */

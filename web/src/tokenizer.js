@@ -9,6 +9,10 @@
 
 import { codePoints, flags, isWordAt, normalize, PUNCTUATION, SPACE } from "./normalization.js";
 
+/** @typedef {import("./normalization.js").PlacedCodes} PlacedCodes */
+/** @typedef {[number[], number]} Sequence - Code points and an id. */
+
+/** @type {("unknown_token" | "cls_token" | "sep_token" | "pad_token" | "mask_token")[]} */
 const SPECIAL_SETTINGS = ["unknown_token", "cls_token", "sep_token", "pad_token", "mask_token"];
 const NONE = -1;
 
@@ -86,8 +90,10 @@ export function createTokenizer(settings, tokens, segments = true) {
  * @returns {[number, number][]}
  */
 export function toUtf16Offsets(text, offsets) {
+  /** @type {number[]} */
   const starts = [];
-  for (let unit = 0; unit < text.length; unit += text.codePointAt(unit) > 0xffff ? 2 : 1) {
+  const isPair = (/** @type {number} */ unit) => /** @type {number} */ (text.codePointAt(unit)) > 0xffff;
+  for (let unit = 0; unit < text.length; unit += isPair(unit) ? 2 : 1) {
     starts.push(unit);
   }
   starts.push(text.length);
@@ -96,18 +102,22 @@ export function toUtf16Offsets(text, offsets) {
 
 /** Tokens and their places, of one text. */
 class Tokens {
+  /** @type {number[]} */
   ids = [];
+  /** @type {[number, number][]} */
   offsets = [];
 
   get length() {
     return this.ids.length;
   }
 
+  /** @param {number} id @param {number} start @param {number} end */
   add(id, start, end) {
     this.ids.push(id);
     this.offsets.push([start, end]);
   }
 
+  /** @param {number} length */
   cut(length) {
     this.ids.length = length;
     this.offsets.length = length;
@@ -116,6 +126,7 @@ class Tokens {
 
 /** Splits texts into the tokens of a vocabulary. */
 class Splitter {
+  /** @param {TokenizerSettings} settings @param {string[]} tokens */
   constructor(settings, tokens) {
     this.rules = {
       lowercase: settings.lowercase,
@@ -129,15 +140,20 @@ class Splitter {
     this.normalTokens = new Trie(this.wholeSequences(true));
     const prefix = settings.continuing_prefix;
     const pieces = tokens.slice(0, pieceCount(settings, tokens, this.wholeTokens));
-    const restOf = (token) => (token.startsWith(prefix) ? token.slice(prefix.length) : "");
-    const sequences = pieces.map((token, id) => [codePoints(token), id]);
-    const rests = pieces.map((token, id) => [codePoints(restOf(token)), id]);
+    const restOf = (/** @type {string} */ token) => (token.startsWith(prefix) ? token.slice(prefix.length) : "");
+    const sequence = (/** @type {string} */ token, /** @type {number} */ id) => {
+      return /** @type {Sequence} */ ([codePoints(token), id]);
+    };
+    const sequences = pieces.map(sequence);
+    const rests = pieces.map((token, id) => sequence(restOf(token), id));
     this.starts = new Trie(sequences);
     this.rests = new Trie(rests.filter(([codes]) => codes.length > 0));
   }
 
   /** Code points and ids of the tokens that are found whole, in text before or after the rules. */
+  /** @param {boolean} normalized */
   wholeSequences(normalized) {
+    /** @type {Sequence[]} */
     const found = [];
     for (const [id, token] of this.wholeTokens) {
       if (token.normalized !== normalized) continue;
@@ -147,6 +163,7 @@ class Splitter {
     return found;
   }
 
+  /** @param {string} text */
   split(text) {
     const codes = codePoints(text);
     const found = new Tokens();
@@ -157,6 +174,7 @@ class Splitter {
     return found;
   }
 
+  /** @param {PlacedCodes} text @param {Tokens} found */
   splitNormalized(text, found) {
     this.splitAtTokens(this.normalTokens, text.codes, (id, start, end) => {
       if (id !== NONE) found.add(id, text.places[start], text.places[end - 1] + 1);
@@ -165,6 +183,11 @@ class Splitter {
   }
 
   /** Calls back with every part of a text: its token that is found whole or NONE, start and end. */
+  /**
+   * @param {Trie} trie
+   * @param {number[]} codes
+   * @param {(id: number, start: number, end: number) => void} visit
+   */
   splitAtTokens(trie, codes, visit) {
     const length = codes.length;
     let done = 0;
@@ -175,7 +198,7 @@ class Splitter {
         place++;
         continue;
       }
-      const token = this.wholeTokens.get(id);
+      const token = /** @type {AddedToken} */ (this.wholeTokens.get(id));
       let start = place;
       let end = trie.end;
       place = end;
@@ -195,6 +218,7 @@ class Splitter {
   }
 
   /** Splits at white space and punctuation, and the words into pieces. */
+  /** @param {PlacedCodes} text @param {number} start @param {number} end @param {Tokens} found */
   splitWords({ codes, places }, start, end, found) {
     let place = start;
     while (place < end) {
@@ -211,6 +235,13 @@ class Splitter {
   }
 
   /** Adds the pieces of a word, the longest first, or says that no pieces make it up. */
+  /**
+   * @param {number[]} codes
+   * @param {number[]} places
+   * @param {number} start
+   * @param {number} end
+   * @param {Tokens} found
+   */
   addPieces(codes, places, start, end, found) {
     const before = found.length;
     let trie = this.starts;
@@ -250,6 +281,7 @@ class Trie {
   }
 
   /** Where a node's child is in the table, or the free place where it belongs. */
+  /** @param {number} node @param {number} code */
   slotOf(node, code) {
     const mixed = Math.imul(node, 0x9e3779b1) ^ Math.imul(code, 0x85ebca6b);
     let slot = (mixed ^ (mixed >>> 15)) & this.mask;
@@ -259,6 +291,7 @@ class Trie {
     return slot;
   }
 
+  /** @param {number[]} codes @param {number} id */
   add(codes, id) {
     let node = 0;
     for (const code of codes) {
@@ -280,6 +313,7 @@ class Trie {
   }
 
   /** The id of the longest sequence at a place, its end in `this.end`; NONE where there is none. */
+  /** @param {number[]} codes @param {number} place @param {number} end */
   longest(codes, place, end) {
     let node = 0;
     let id = NONE;
@@ -296,6 +330,7 @@ class Trie {
 }
 
 /** How many tokens of the texts an encoding of `maxLength` has room for. */
+/** @param {string[]} texts @param {number} maxLength */
 function roomFor(texts, maxLength) {
   for (const text of texts) {
     if (typeof text !== "string") throw new TypeError(`Expected a text. Received: ${text}.`);
@@ -310,6 +345,7 @@ function roomFor(texts, maxLength) {
 }
 
 /** How many tokens of each text stay, where all together may have `room`. */
+/** @param {number[]} lengths @param {number} room */
 function longestFirst(lengths, room) {
   if (lengths.length === 1) return [Math.min(lengths[0], room)];
   let [shorter, longer] = lengths[0] <= lengths[1] ? lengths : [lengths[1], lengths[0]];
@@ -322,8 +358,10 @@ function longestFirst(lengths, room) {
 }
 
 /** Puts [CLS] before the texts and [SEP] after each. */
+/** @param {Tokens[]} parts @param {number} clsId @param {number} sepId @param {boolean} segments */
 function framed(parts, clsId, sepId, segments) {
   const ids = [clsId];
+  /** @type {[number, number][]} */
   const offsets = [[0, 0]];
   for (const part of parts) {
     for (let index = 0; index < part.length; index++) {
@@ -339,13 +377,16 @@ function framed(parts, clsId, sepId, segments) {
 }
 
 /** Every token that is found whole, the special ones too: id -> the token with its flags. */
+/** @param {TokenizerSettings} settings @param {string[]} tokens */
 function wholeTokens(settings, tokens) {
+  /** @type {Map<string, AddedToken>} */
   const byContent = new Map();
   const plain = { normalized: false, single_word: false, lstrip: false, rstrip: false };
   for (const name of SPECIAL_SETTINGS) {
     byContent.set(settings[name], { ...plain, content: settings[name] });
   }
   for (const token of settings.added_tokens) byContent.set(token.content, { ...plain, ...token });
+  /** @type {Map<number, AddedToken>} */
   const byId = new Map();
   for (const token of byContent.values()) {
     const id = tokens.indexOf(token.content);
@@ -358,6 +399,7 @@ function wholeTokens(settings, tokens) {
 }
 
 /** How many tokens are pieces of words: added ones at the end are not. */
+/** @param {TokenizerSettings} settings @param {string[]} tokens @param {Map<number, AddedToken>} whole */
 function pieceCount(settings, tokens, whole) {
   const special = SPECIAL_SETTINGS.map((name) => settings[name]);
   let count = tokens.length;

@@ -18,13 +18,16 @@ from PIL import Image
 from converters.tflite.graph_builder import FILE_IDENTIFIER, GraphBuilder
 from edgebert.data.datasets import Dataset, Example
 from edgebert.errors import EdgebertError, ModelError
+from edgebert.exporting.artifact import export
 from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.task_model import TaskModel
 from edgebert.profiling.browser import BrowserTarget
 from edgebert.profiling.browser.certificate import find_certificate
 from edgebert.profiling.browser.server import PageServer, lan_address
 from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.target import Job, Outcome
-from edgebert.settings import ProfileSettings, TargetSettings
+from edgebert.settings import TASKS, DataSettings, ExportSettings, ProfileSettings, TargetSettings
+from edgebert.tasks import task_named
 from tests.edgebert.profiling.conftest import TinyClassifier
 from tests.judges.chromium import Chromium, Page, Viewport
 
@@ -67,10 +70,14 @@ class Session:
 @pytest.fixture
 def serve() -> Callable[..., Session]:
     def start(
-        *models: Path, settings: ProfileSettings, check: Dataset | None = None, **target: Any
+        *models: Path,
+        settings: ProfileSettings,
+        check: Dataset | None = None,
+        texts: tuple[str, ...] | None = TEXTS,
+        **target: Any,
     ) -> Session:
         return Session(
-            Job(models, settings, TEXTS, check), TargetSettings(**{"wait_seconds": 30.0, **target})
+            Job(models, settings, texts, check), TargetSettings(**{"wait_seconds": 30.0, **target})
         )
 
     return start
@@ -184,6 +191,37 @@ def assert_looks_right(page: Page, folder: Path) -> None:
         assert ink.mean() > 0.01  # letters, at least
     light, dark = backgrounds
     assert light > 200 and dark < 60
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_is_timed_checked_and_answered_live(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny_task_model: Callable[[str], TaskModel],
+    tiny_task_file: Callable[..., Path],
+    tmp_path: Path,
+    task: str,
+) -> None:
+    """Long texts are read in windows: the file's longest signature has 16 tokens."""
+    path = tmp_path / f"{task}.tflite"
+    export(tiny_task_model(task), path, ExportSettings(recipe="float32", lengths="8,16"))
+    data = task_named(task).read(tiny_task_file(task), DataSettings(), "required")
+    session = serve(path, settings=replace(short, end_to_end=True), check=data, texts=None)
+    page = open_page(session.url)
+    page.wait_for(DONE)
+    outcome = session.outcome()
+    assert [m.kind for m in outcome.measurements] == ["model", "end_to_end"]
+    (check,) = outcome.checks
+    assert check.passed and check.token_ids_equal
+    assert check.label_agreement in (None, 1.0) and check.max_score_error < 1e-4
+    # Cosines of the same texts are equal up to rounding, which decides their rank.
+    rounding = 0.05 if task == "embeddings" else 1e-6
+    assert check.value == pytest.approx(check.host_value, abs=rounding)
+    page.wait_for("document.querySelector('.took').textContent.includes('from text to answer')")
+    assert page.evaluate("document.querySelector('.said').textContent") != ""
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE.width
+    assert problems_of(page) == []
 
 
 def test_a_session_for_two_phones_refuses_a_third(
