@@ -65,11 +65,18 @@ public abstract class JniHandle internal constructor() : AutoCloseable {
 }
 
 public class Environment private constructor() : JniHandle() {
+    public enum class Option(public val value: Int) {
+        CompilerPluginLibraryDir(0),
+        DispatchLibraryDir(1),
+    }
+
     override fun destroy() {}
 
     public companion object {
+        @Throws(LiteRtException::class)
+        @JvmOverloads
         @JvmStatic
-        public fun create(): Environment {
+        public fun create(options: Map<Option, String> = mapOf()): Environment {
             StandInRuntime.required()
             return Environment()
         }
