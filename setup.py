@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 
 ANDROID, WEB = Path("android_demo"), Path("web")
 ANDROID_TARGET, WEB_TARGET = Path("edgebert/exporting/android_project"), Path("edgebert/web")
-PROJECT = ("*.gradle.kts", "gradle.properties", "gradle/**/*", "*/build.gradle.kts", "*/*.pro")
+PROJECT = ("*.gradle.kts", "gradle.properties", "gradle/**/*", "*/build.gradle.kts", "litert/*.pro")
 MODULES = ("text", "litert", "app")
 WEB_FOLDERS = ("src", "site")
 
