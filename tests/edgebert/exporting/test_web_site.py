@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from converters.tflite.metadata import append_associated_files
 from edgebert.errors import ModelError, UsageError
 from edgebert.exporting.artifact import export
 from edgebert.exporting.web_site import WebSite, write_site
@@ -21,6 +22,7 @@ from edgebert.settings import TASKS, ExportSettings
 from tests.judges.chromium import Chromium, Page, Viewport
 
 OWN_BYTES = 60_000
+LARGE_BYTES = 160 << 20
 PHONE = Viewport(width=360, height=740, mobile=True)
 READY = "!document.getElementById('live').hidden && document.getElementById('progress').hidden"
 OFFLINE = "document.getElementById('offline').textContent"
@@ -259,6 +261,34 @@ CONTRAST = """
   return least;
 })()
 """
+
+
+def test_it_can_be_installed(chromium: Chromium, host: Host, site: WebSite) -> None:
+    page = chromium.open(f"{host.url}/team/demo/", PHONE)
+    page.wait_for(READY)
+    page.wait_for("navigator.serviceWorker.controller !== null")
+    found = page.send_command("Page.getAppManifest")
+    assert found["errors"] == [] and "Nine <tasks>" in found["data"]
+    said = page.send_command("Page.getInstallabilityErrors")["installabilityErrors"]
+    reasons = {error["errorId"] for error in said}
+    assert reasons <= {"in-incognito"}  # each page of this judge has a profile that is not kept
+    page.close()
+
+
+def test_a_device_with_too_little_memory_is_said(
+    chromium: Chromium, root: Path, host: Host, models: dict[str, Path], tmp_path: Path
+) -> None:
+    """The runtime starts with less memory than the file has bytes, and gets no more."""
+    large = tmp_path / "large.tflite"
+    padding = {"padding": bytes(LARGE_BYTES)}
+    large.write_bytes(append_associated_files(models["ner"].read_bytes(), padding))
+    write_site([large], root / "large")
+    refuse = "WebAssembly.Memory.prototype.grow = () => { throw new RangeError('no memory'); };"
+    page = chromium.open(f"{host.url}/large/", PHONE, before=refuse)
+    page.wait_for("!document.getElementById('problem').hidden", 60)
+    said = page.evaluate("document.getElementById('problem-text').textContent")
+    assert "the device may have too little memory" in said
+    page.close()
 
 
 def test_the_pages_own_bytes_are_few(site: WebSite) -> None:
