@@ -349,19 +349,9 @@ def make_cases() -> dict[str, Any]:
     for number, (name, about, texts, draw) in enumerate(make_inputs()):
         vocabulary = vocabularies[homes[name]]
         runtime = GivenOutputs(manifests[name], vocabulary.size, draw, f"case {number}")
-        model = open_with(runtime, manifests[name], vocabulary)
-        answer = model.answer(model.task.example(*texts))
-        answer.pop("id", None)  # of a SQuAD file; a typed question has none
-        asks = "masks" not in answer or any(mask["tokens"] for mask in answer["masks"])
-        cases.append(
-            {
-                "model": name,
-                "name": f"{about}; outputs {draw.__name__}",
-                "texts": list(texts),
-                "windows": runtime.windows if asks else [],
-                "answer": _rounded(answer),
-            }
-        )
+        about = f"{about}; outputs {draw.__name__}"
+        case = make_case(runtime, manifests[name], vocabulary, about, texts)
+        cases.append({"model": name, **case})
     facts = {name: {**manifest, "vocabulary": homes[name]} for name, manifest in manifests.items()}
     for each in facts.values():
         del each["tokenizer"]
@@ -373,6 +363,22 @@ def make_cases() -> dict[str, Any]:
         make_search(manifests["embeddings"], vocabularies["words"], *each) for each in SEARCHES
     ]
     return {"vocabularies": tables, "models": facts, "cases": cases, "searches": searches}
+
+
+def make_case(
+    runtime: GivenOutputs,
+    manifest: dict[str, Any],
+    vocabulary: Vocabulary,
+    about: str,
+    texts: Sequence[str],
+) -> dict[str, Any]:
+    """The windows of texts, with outputs, and their answer."""
+    model = open_with(runtime, manifest, vocabulary)
+    answer = model.answer(model.task.example(*texts))
+    answer.pop("id", None)  # of a SQuAD file; a typed question has none
+    asks = "masks" not in answer or any(mask["tokens"] for mask in answer["masks"])
+    windows = runtime.windows if asks else []
+    return {"name": about, "texts": list(texts), "windows": windows, "answer": _rounded(answer)}
 
 
 def open_with(

@@ -1,4 +1,5 @@
 // The golden decoding cases: the same windows and answers as edgebert's tasks in Python.
+// EDGEBERT_CASES names another file of the same format.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -8,9 +9,8 @@ import { decode, encode, factsOf } from "../src/tasks.js";
 import { SearchIndex } from "../src/vectors.js";
 
 const NEAR = 1e-6;
-const golden = JSON.parse(
-  readFileSync(new URL("../../tests/golden/decoding_cases.json", import.meta.url), "utf-8"),
-);
+const GOLDEN = new URL("../../tests/golden/decoding_cases.json", import.meta.url);
+const golden = JSON.parse(readFileSync(process.env.EDGEBERT_CASES ?? GOLDEN, "utf-8"));
 const models = Object.fromEntries(
   Object.entries(golden.models).map(([name, model]) => {
     const { settings, tokens } = golden.vocabularies[model.vocabulary];
