@@ -34,6 +34,10 @@ class ModelError(EdgebertError):
     """A model folder or a `.tflite` can't be opened, or has wrong content."""
 
 
+class OutputError(EdgebertError):
+    """A path can't be written to: it is a folder, a device or a pipe."""
+
+
 class MissingExtraError(EdgebertError):
     """A package of an optional extra is not installed; the message has the install command."""
 

@@ -31,6 +31,13 @@ from converters.tflite.metadata_schema import associated_file_names, unpack_meta
 
 METADATA_BUFFER = "TFLITE_METADATA"
 _ARCHIVE_DATE = (1980, 1, 1, 0, 0, 0)
+MAX_ARCHIVE_ENTRIES = 256
+"""The most associated files that are read; text models have one or two, image models a few more."""
+MAX_ARCHIVE_LIST_BYTES = MAX_ARCHIVE_ENTRIES * 1024
+"""The longest list of entries (central directory): `zipfile` reads all of it."""
+_ARCHIVE_END, _ARCHIVE_END_BYTES, _ARCHIVE_COMMENT_BYTES = b"PK\5\6", 22, 2**16
+_ARCHIVE_HEADER_BYTES = 30
+_ZIP64_LOCATOR = b"PK\6\7"
 # Errors of `zipfile` on bytes that only look like the end of an archive.
 _NOT_AN_ARCHIVE = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
 
@@ -175,14 +182,47 @@ def describe_metadata(model: bytes) -> dict[str, Any]:
     }
 
 
+def metadata_buffer_span(model: bytes, name: str) -> range | None:
+    """The positions of the bytes of a named metadata buffer; None if the file has no such buffer.
+
+    Raises:
+        ConversionError: `model` is not a `.tflite` or is cut short.
+    """
+    return _Model(model).metadata_spans().get(name)
+
+
 def _archive_start(model: bytes) -> int | None:
-    """The position of the archive in bytes; None if there is no readable archive."""
+    """The position of the archive in bytes; None if there is no readable archive.
+
+    Raises:
+        ConversionError: the archive has more entries than are read.
+    """
+    _check_archive_size(model)
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             start = min((entry.header_offset for entry in archive.infolist()), default=-1)
     except _NOT_AN_ARCHIVE:
         return None
     return start if start > 0 else None
+
+
+def _check_archive_size(model: bytes) -> None:
+    """Checks the number of entries by the end record, before the list of entries is read."""
+    tail = bytes(memoryview(model)[-_ARCHIVE_END_BYTES - _ARCHIVE_COMMENT_BYTES :])
+    end = tail.rfind(_ARCHIVE_END)
+    if end < 0 or end + _ARCHIVE_END_BYTES > len(tail):
+        return
+    entries, list_bytes = struct.unpack_from("<HI", tail, end + 10)
+    is_zip64 = tail[end - 20 : end - 16] == _ZIP64_LOCATOR
+    if is_zip64 or entries > MAX_ARCHIVE_ENTRIES or list_bytes > MAX_ARCHIVE_LIST_BYTES:
+        raise _too_large(f"{entries} entries, whose list has {list_bytes} bytes")
+
+
+def _too_large(received: str) -> ConversionError:
+    return ConversionError(
+        f"Expected a ZIP archive of at most {MAX_ARCHIVE_ENTRIES} associated files that don't "
+        f"overlap, without ZIP64. Received: {received}. Next: copy or export the file again."
+    )
 
 
 def _read_archive(model: bytes) -> dict[str, bytes]:
@@ -206,6 +246,11 @@ def _stored(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
             "Expected associated files stored uncompressed, as MediaPipe reads them. "
             f"Received: compressed {', '.join(compressed)}. Next: export the model again."
         )
+    end = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < end:
+            raise _too_large(f"entries that overlap, such as {entry.filename[:80]!r}")
+        end = entry.header_offset + _ARCHIVE_HEADER_BYTES + entry.file_size
     return entries
 
 
@@ -241,6 +286,11 @@ class _Model(Flatbuffer):
         return "" if field is None else self.string(field)
 
     def metadata_buffers(self) -> dict[str, bytes]:
+        spans = self.metadata_spans()
+        return {name: bytes(self.data[span.start : span.stop]) for name, span in spans.items()}
+
+    def metadata_spans(self) -> dict[str, range]:
+        """The positions of the contents of the named buffers."""
         buffers = self.tables(_MODEL_BUFFERS)
         found = {}
         for entry in self.tables(_MODEL_METADATA):
@@ -249,7 +299,7 @@ class _Model(Flatbuffer):
             if index >= len(buffers):
                 raise self.out_of_bounds(index)
             data = self.field(buffers[index], _BUFFER_DATA)
-            found[self.metadata_name(entry)] = b"" if data is None else self.contents(data)
+            found[self.metadata_name(entry)] = range(0) if data is None else self.vector(data, 1)
         return found
 
     def check_movable(self) -> None:

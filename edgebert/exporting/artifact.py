@@ -24,13 +24,13 @@ from edgebert.exporting.packaging import pack
 from edgebert.exporting.parity import Certificate, FloatReference, Quality, certify
 from edgebert.exporting.signatures import Signatures, choose_signatures
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.models.manifest import Manifest
+from edgebert.models.manifest import Manifest, read_manifest
 from edgebert.models.task_model import TaskModel
 from edgebert.quantization.calibration import FLOAT
 from edgebert.settings import ExportSettings
 from edgebert.system.json_text import json_text
 from edgebert.system.progress import Progress, silent
-from edgebert.system.storage import atomic_write
+from edgebert.system.storage import atomic_files
 from edgebert.tasks import task_named
 
 FLOAT_TOLERANCE = 1e-3
@@ -209,10 +209,10 @@ def _packed(body: bytes, manifest: Manifest, model: TaskModel) -> bytes:
 
 def _write(out: Path, body: bytes, manifest: Manifest, model: TaskModel) -> Artifact:
     data = _packed(body, manifest, model)
-    path = atomic_write(out, data)
+    manifest = read_manifest(out, data)
     text = json_text(manifest.to_dict(), indent=2)
-    atomic_write(manifest_path(path), text + "\n")
-    return Artifact(path, len(data), gzip_size(data), manifest)
+    atomic_files({out: data, manifest_path(out): text + "\n"})
+    return Artifact(out, len(data), gzip_size(data), manifest)
 
 
 def _check_graph(certificate: Certificate) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from converters.tflite.inference_graph import DYNAMIC_LENGTH, signature_key
 from converters.tflite.metadata import (
     METADATA_BUFFER,
@@ -17,11 +19,11 @@ from converters.tflite.task_metadata import (
 )
 from converters.vocabulary import Vocabulary
 from edgebert import __version__
-from edgebert.models.manifest import MANIFEST_NAME, Manifest
+from edgebert.models.manifest import MANIFEST_NAME, UNSEALED, Manifest, seal
 
 
 def pack(body: bytes, manifest: Manifest, vocabulary: Vocabulary, head: str) -> bytes:
-    """The graph with metadata, manifest, vocabulary and labels.
+    """The graph with metadata, manifest, vocabulary and labels; the manifest has the file's hash.
 
     Args:
         body: the `.tflite` without metadata.
@@ -29,6 +31,7 @@ def pack(body: bytes, manifest: Manifest, vocabulary: Vocabulary, head: str) -> 
         vocabulary: of the file.
         head: of the checkpoint, one of `converters.heads`.
     """
+    manifest = replace(manifest, file_sha256=UNSEALED)
     buffers = {MANIFEST_NAME: manifest.to_bytes()}
     files = {VOCABULARY_FILE: vocabulary.to_vocab_txt()}
     if manifest.labels:
@@ -41,4 +44,4 @@ def pack(body: bytes, manifest: Manifest, vocabulary: Vocabulary, head: str) -> 
     metadata = task_metadata(head, manifest.output, file, has_labels=bool(manifest.labels))
     if metadata is not None:
         buffers[METADATA_BUFFER] = metadata
-    return append_associated_files(add_metadata_buffers(body, buffers), files)
+    return seal(append_associated_files(add_metadata_buffers(body, buffers), files))

@@ -16,9 +16,11 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.tflite.metadata import METADATA_BUFFER, describe_metadata, read_metadata_buffer
 from converters.tflite.tflite_file import ModelInfo, SubgraphInfo, one_subgraph, read_model
+from converters.tflite.verification import verify_model
 from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import load_interpreter
-from edgebert.models.manifest import MANIFEST_NAME, Manifest, read_manifest
+from edgebert.models.manifest import MANIFEST_NAME, Manifest, read_bytes, read_manifest
+from edgebert.models.runtime_trial import require_loadable
 
 DELEGATE = "DELEGATE"
 _LOOKUPS = ("EMBEDDING_LOOKUP", "GATHER")
@@ -98,8 +100,9 @@ def inspect_model(path: Path | str) -> Inspection:
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path} is no file. Expected a .tflite.")
-    data = path.read_bytes()
+    data = read_bytes(path)
     try:
+        verify_model(data)
         model = read_model(data)
         has_manifest = read_metadata_buffer(data, MANIFEST_NAME) is not None
         manifest = read_manifest(path, data) if has_manifest else None
@@ -107,15 +110,18 @@ def inspect_model(path: Path | str) -> Inspection:
         metadata = describe_metadata(data) if has_metadata else None
     except ConversionError as error:
         raise ModelError(f"{path}: {error}") from error
-    delegation = tuple(_delegation(data, model, index) for index in range(len(model.subgraphs)))
+    is_sealed = manifest is not None and bool(manifest.file_sha256)
+    graphs = range(len(model.subgraphs))
+    delegation = tuple(_delegation(data, model, index, is_sealed) for index in graphs)
     return Inspection(str(path), model, manifest, metadata, delegation)
 
 
-def _delegation(data: bytes, model: ModelInfo, index: int) -> Delegation:
+def _delegation(data: bytes, model: ModelInfo, index: int, is_sealed: bool) -> Delegation:
     alone = data if len(model.subgraphs) == 1 else one_subgraph(data, index)
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
         path = Path(scratch) / "model.tflite"
         path.write_bytes(alone)
+        require_loadable(path, alone, is_sealed=is_sealed)
         nodes = load_interpreter(path, threads=1)._get_ops_details()
     subgraph = model.subgraphs[index]
     partitions = [node for node in nodes if node["op_name"] == DELEGATE]

@@ -23,6 +23,7 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import Runtime, Signature, open_runtime
 from edgebert.models.manifest import Manifest, read_bytes, read_manifest
+from edgebert.models.runtime_trial import require_loadable
 from edgebert.tasks import task_named
 from edgebert.tasks.probabilities import log_softmax
 from edgebert.tasks.task import Decoding, Features, ModelFacts
@@ -106,11 +107,13 @@ class LiteRtModel:
         """Opens a file that `edgebert export` wrote.
 
         Raises:
-            ModelError: The file is damaged or has no manifest.
+            ModelError: The file is damaged, has no manifest, or ends the runtime.
         """
         data = read_bytes(path)
         manifest = read_manifest(path, data)
         vocabulary = _vocabulary(path, data, manifest)
+        keys = [f"tokens_{length}" for length in manifest.lengths] or [DYNAMIC_SIGNATURE]
+        require_loadable(path, data, keys, is_sealed=bool(manifest.file_sha256))
         runtime = open_runtime(path, threads, fixed_lengths=bool(manifest.lengths))
         return cls(runtime, manifest, vocabulary, path)
 

@@ -6,6 +6,8 @@ it for readers in any language; this module is its only writer and the reader in
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.json_files import JsonFormat
 from converters.tflite.graph_heads import EMBEDDING, HIDDEN_STATES, LOGITS, PROBABILITIES, SCORE
-from converters.tflite.metadata import read_metadata_buffer
+from converters.tflite.metadata import metadata_buffer_span
 from edgebert.errors import ModelError
 from edgebert.system.json_text import json_text
 from edgebert.tasks import task_named
@@ -25,10 +27,16 @@ MANIFEST_FORMAT = 1
 _FORMAT = JsonFormat(
     "a manifest", "export it again with this version", ModelError, versions=(MANIFEST_FORMAT,)
 )
+UNSEALED = "0" * 64
+"""The value of `file_sha256` while the hash is computed."""
 OUTPUTS = (PROBABILITIES, LOGITS, SCORE, EMBEDDING, HIDDEN_STATES)
 _SHOWN_CHARACTERS = 60
 
 Json = Mapping[str, Any]
+
+
+class DamagedFileError(ModelError):
+    """The hash of a file is not the one in its manifest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +55,8 @@ class Manifest:
         tokenizer: `Vocabulary.to_settings()`.
         vocabulary_sha256: of the vocabulary in the file, hex.
         weights_sha256: of the checkpoint's weights, hex.
+        file_sha256: of the whole file, hex, with 64 zeros in place of this value; empty, and absent
+            in JSON, in a manifest of no file yet and in files of old versions.
         config: shape of the encoder before pruning.
         history: one entry per stage.
         versions: of the packages that wrote the file.
@@ -68,6 +78,7 @@ class Manifest:
     tokenizer: Json
     vocabulary_sha256: str
     weights_sha256: str = ""
+    file_sha256: str = ""
     config: Json
     history: tuple[Json, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -126,20 +137,50 @@ def read_manifest(path: Path, data: bytes | None = None) -> Manifest:
 
     Raises:
         ModelError: the file is cut short, is not a `.tflite`, has no manifest, or one that is
-            damaged or of another format.
+            damaged or of another format, or the hash of the file differs.
     """
     data = read_bytes(path) if data is None else data
     try:
-        found = read_metadata_buffer(data, MANIFEST_NAME)
+        span = metadata_buffer_span(data, MANIFEST_NAME)
     except ConversionError as error:
         raise ModelError(f"{path}: {error}") from error
-    if found is None:
+    if span is None:
         raise ModelError(
             f"{path} has no edgebert metadata, so its vocabulary and labels are unknown. "
             "Next: export it with `edgebert export`; `edgebert profile` and `edgebert inspect` "
             "take any .tflite."
         )
-    return Manifest.from_dict(_FORMAT.parse(found, path), path)
+    manifest = Manifest.from_dict(_FORMAT.parse(data[span.start : span.stop], path), path)
+    if manifest.file_sha256:
+        _check_hash(path, data, span, manifest.file_sha256)
+    return manifest
+
+
+def seal(data: bytes) -> bytes:
+    """The file with the hash of the whole file in its manifest.
+
+    Args:
+        data: a file whose manifest has `UNSEALED` as `file_sha256`.
+    """
+    span = metadata_buffer_span(data, MANIFEST_NAME)
+    assert span is not None
+    place = data.index(UNSEALED.encode(), span.start, span.stop)
+    sha256 = hashlib.sha256(data).hexdigest().encode()
+    return b"".join((data[:place], sha256, data[place + len(sha256) :]))
+
+
+def _check_hash(path: Path, data: bytes, span: range, expected: str) -> None:
+    place = data.find(expected.encode(), span.start, span.stop)
+    view = memoryview(data)
+    found = hashlib.sha256(view[: max(place, 0)])
+    found.update(UNSEALED.encode())
+    found.update(view[place + len(UNSEALED) :])
+    if place < 0 or found.hexdigest() != expected:
+        raise DamagedFileError(
+            f"{path} is damaged: expected the SHA-256 {expected[:12]}, which its manifest has. "
+            f"Received: {found.hexdigest()[:12]}. Next: copy or export it again; another program "
+            "may have changed it."
+        )
 
 
 def read_bytes(path: Path) -> bytes:
@@ -181,6 +222,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_sha256(value: Any) -> bool:
+    return _is_text(value) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
 def _is_task(value: Any) -> bool:
     try:
         return _is_text(value) and bool(task_named(value))
@@ -211,6 +256,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "recipe": (_is_text, "a text"),
     "weights_sha256": (_is_text, "a text"),
+    "file_sha256": (_is_sha256, "64 lower-case hexadecimal digits"),
     "history": (_is_list_of(_is_object), "a list of objects"),
     "versions": (_is_object, "an object"),
     "precision": (_is_object, "an object"),
@@ -220,7 +266,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "quality": (_is_object, "an object"),
 }
 """For each key: the check of its value, and what is expected, for messages."""
-_OPTIONAL = ("calibration", "parity", "quality")
+_OPTIONAL = ("file_sha256", "calibration", "parity", "quality")
 """Keys that are absent in JSON when empty."""
 _REQUIRED = tuple(
     item.name

@@ -42,6 +42,7 @@ from edgebert.reporting.report import Report, StageFact
 from edgebert.reporting.units import moment_text, seconds_text
 from edgebert.reporting.writing import write_report
 from edgebert.system.progress import Progress, silent
+from edgebert.system.storage import remove_leftovers
 
 Notice = Callable[[str], None]
 
@@ -135,6 +136,8 @@ def run(
         config = read_config(config)
     session = Session(config, progress)
     session.check()
+    for folder in (config.out, *(config.out / stage.folder for stage in STAGES)):
+        remove_leftovers(folder)
     wanted = [stage for stage in STAGES if stage.wanted(config)]
     facts, after = [], ""
     for stage in wanted:

@@ -15,7 +15,7 @@ from typing import Any
 
 from edgebert.encoding.lengths import DEFAULT_LENGTHS
 from edgebert.errors import ModelError, UsageError
-from edgebert.models.manifest import Manifest, read_manifest
+from edgebert.models.manifest import DamagedFileError, Manifest, read_manifest
 from edgebert.settings import ProfileSettings
 from edgebert.system.plurals import counted
 from edgebert.tasks import task_named
@@ -147,6 +147,8 @@ def _manifest(path: Path) -> Manifest | None:
     """The manifest that edgebert's exporter wrote; None for files of other programs."""
     try:
         return read_manifest(path)
+    except DamagedFileError:
+        raise
     except ModelError:
         return None
 

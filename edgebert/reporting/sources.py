@@ -17,7 +17,7 @@ from typing import Any
 from converters.contained_paths import OutsideFolderError, path_inside
 from converters.json_files import MAX_BYTES, InvalidJsonError, parse_json
 from edgebert.errors import DataError, EdgebertError, ModelError
-from edgebert.models.manifest import read_manifest
+from edgebert.models.manifest import DamagedFileError, read_manifest
 from edgebert.profiling.comparison import FORMAT as COMPARISON_FORMAT
 from edgebert.profiling.device_check import FORMAT as CHECK_FORMAT
 from edgebert.profiling.device_check import DeviceCheck
@@ -324,6 +324,8 @@ def _model_row(path: Path, data: bytes) -> Row:
     (file,) = read_model_files([path])
     try:
         manifest = read_manifest(path, data).to_dict()
+    except DamagedFileError:
+        raise
     except ModelError:  # no manifest: only size and hash are known
         manifest = {}
     return _manifest_row(path, file.sha256, manifest, file.size_bytes, file.gzip_bytes)

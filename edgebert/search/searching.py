@@ -25,7 +25,7 @@ from edgebert.search.result import Candidate, SearchResult, describe_closest, fr
 from edgebert.search.timing import Round
 from edgebert.search.trials import TrialRunner
 from edgebert.settings import SearchSettings
-from edgebert.system.storage import atomic_write
+from edgebert.system.storage import atomic_files
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model
 
@@ -252,8 +252,12 @@ class _Search:
             for stale in names:
                 stale.unlink(missing_ok=True)
             return None
-        for copy, ending in names.items():
-            atomic_write(copy, winner.path.with_name(winner.key + ending).read_bytes())
+        atomic_files(
+            {
+                copy: winner.path.with_name(winner.key + ending).read_bytes()
+                for copy, ending in names.items()
+            }
+        )
         self._trials.variant(winner.moves).save(self._folder.path / "winner")
         return path
 

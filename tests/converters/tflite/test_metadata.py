@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import io
+import struct
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -427,3 +429,18 @@ def test_mediapipe_takes_one_signature_only(mediapipe_python: str, tmp_path: Pat
     path.write_bytes(model)
     with pytest.raises(judge_process.Refused, match="single subgraph"):
         mediapipe_tasks.classify(mediapipe_python, path, ["good"])
+
+
+@pytest.mark.parametrize("entries", [2, 256, 2000])
+def test_entries_that_overlap_are_refused_at_once(entries: int) -> None:
+    whole = metadata.append_associated_files(tiny_graph(), {"vocab.txt": b"a" * 10_000})
+    end = whole.rfind(b"PK\5\6")
+    start = whole.rfind(b"PK\1\2", 0, end)
+    listed = whole[start:end] * entries
+    counts = struct.pack("<HHII", entries, entries, len(listed), start)
+    began = time.monotonic()
+    with pytest.raises(ConversionError, match="don't overlap"):
+        metadata.read_associated_files(
+            whole[:start] + listed + whole[end : end + 8] + counts + b"\0\0"
+        )
+    assert time.monotonic() - began < 2
