@@ -37,6 +37,7 @@ MAX_ARCHIVE_LIST_BYTES = MAX_ARCHIVE_ENTRIES * 1024
 """The longest list of entries (central directory): `zipfile` reads all of it."""
 _ARCHIVE_END, _ARCHIVE_END_BYTES, _ARCHIVE_COMMENT_BYTES = b"PK\5\6", 22, 2**16
 _ARCHIVE_HEADER_BYTES = 30
+_ARCHIVE_ENTRY = b"PK\1\2"
 _ZIP64_LOCATOR = b"PK\6\7"
 # Errors of `zipfile` on bytes that only look like the end of an archive.
 _NOT_AN_ARCHIVE = (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error)
@@ -214,6 +215,10 @@ def _check_archive_size(model: bytes) -> None:
         return
     entries, list_bytes = struct.unpack_from("<HI", tail, end + 10)
     is_zip64 = tail[end - 20 : end - 16] == _ZIP64_LOCATOR
+    start = len(model) - len(tail) + end - list_bytes
+    has_list = start >= 0 and model[start : start + 4] == _ARCHIVE_ENTRY
+    if not (is_zip64 or has_list):  # bytes of something else
+        return
     if is_zip64 or entries > MAX_ARCHIVE_ENTRIES or list_bytes > MAX_ARCHIVE_LIST_BYTES:
         raise _too_large(f"{entries} entries, whose list has {list_bytes} bytes")
 

@@ -438,9 +438,8 @@ def test_entries_that_overlap_are_refused_at_once(entries: int) -> None:
     start = whole.rfind(b"PK\1\2", 0, end)
     listed = whole[start:end] * entries
     counts = struct.pack("<HHII", entries, entries, len(listed), start)
+    data = whole[:start] + listed + whole[end : end + 8] + counts + b"\0\0"
     began = time.monotonic()
     with pytest.raises(ConversionError, match="don't overlap"):
-        metadata.read_associated_files(
-            whole[:start] + listed + whole[end : end + 8] + counts + b"\0\0"
-        )
+        metadata.read_associated_files(data)
     assert time.monotonic() - began < 2
