@@ -25,7 +25,8 @@ public class DesktopEngine private constructor(
         try {
             val model = openModel().also { model = it }
             compiled = compile(model, threads)
-            val signatureCount = count("LiteRtGetNumModelSignatures") { functions.LiteRtGetNumModelSignatures(model, it) }
+            val signatureCount =
+                count("LiteRtGetNumModelSignatures") { functions.LiteRtGetNumModelSignatures(model, it) }
             for (index in 0L until signatureCount) {
                 val handle = got("LiteRtGetModelSignature") { functions.LiteRtGetModelSignature(model, index, it) }
                 val key = got("LiteRtGetSignatureKey") { functions.LiteRtGetSignatureKey(handle, it) }.getString(0)
@@ -34,6 +35,8 @@ public class DesktopEngine private constructor(
         } catch (error: EngineException) {
             close()
             throw EngineException("${file.name} can't be run: ${error.message}", error)
+        } catch (error: UnsatisfiedLinkError) {
+            throw EngineException("The library of LiteRT is too old: ${error.message}. Next: take 2.1.6 or newer.", error)
         }
     }
 

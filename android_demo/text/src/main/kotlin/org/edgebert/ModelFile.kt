@@ -132,7 +132,9 @@ public class ModelFile private constructor(
         private fun hex(digest: MessageDigest): String {
             val digits = "0123456789abcdef"
             val found = StringBuilder()
-            for (byte in digest.digest()) found.append(digits[byte.toInt() shr 4 and 15]).append(digits[byte.toInt() and 15])
+            for (byte in digest.digest()) {
+                found.append(digits[byte.toInt() shr 4 and 15]).append(digits[byte.toInt() and 15])
+            }
             return found.toString()
         }
     }

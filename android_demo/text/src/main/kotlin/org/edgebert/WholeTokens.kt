@@ -27,7 +27,9 @@ internal class WholeTokens(tokens: List<WholeToken>, codesOf: (String) -> IntArr
         for (each in sought) {
             if (each.codes.isEmpty() || !known.add(each.codes.asList())) {
                 val content = each.token.content
-                throw ModelException("the text rules leave nothing of the token \"$content\", or the same as of another")
+                throw ModelException(
+                    "the text rules leave nothing of the token \"$content\", or the same as of another",
+                )
             }
         }
         byFirst = sought.sortedByDescending { it.codes.size }.groupBy { it.codes[0] }
