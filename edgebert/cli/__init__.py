@@ -33,6 +33,7 @@ COMMANDS = {
     "search": "Search the best trade-offs of size, latency and accuracy under a budget.",
     "app": "Write an Android project that answers with .tflite files.",
     "web": "Write a static web page that answers with .tflite files, offline too.",
+    "doctor": "Check this machine; each gap with the command that closes it.",
     "inspect": "Print the contents of a .tflite and how XNNPACK runs it.",
 }
 
