@@ -291,6 +291,27 @@ def test_a_device_with_too_little_memory_is_said(
     page.close()
 
 
+def test_an_older_browser_without_relaxed_simd(
+    chromium: Chromium, host: Host, site: WebSite
+) -> None:
+    """Its WebAssembly refuses the tiny modules that LiteRT.js asks for features with."""
+    page = chromium.open(f"{host.url}/team/demo/", PHONE, before=NO_FEATURES)
+    page.wait_for(READY, 60)
+    page.wait_for(f"{SAID}.includes('%')")
+    builds = {url.rpartition("/")[2] for url in page.requests if url.endswith(".wasm")}
+    assert builds == {"litert_wasm_compat_internal.wasm"}
+    page.close()
+
+
+NO_FEATURES = """
+const instantiate = WebAssembly.instantiate;
+WebAssembly.instantiate = (module, ...rest) =>
+  module.byteLength < 1000
+    ? Promise.reject(new WebAssembly.CompileError("unknown operation"))
+    : instantiate(module, ...rest);
+"""
+
+
 def test_the_pages_own_bytes_are_few(site: WebSite) -> None:
     assert site.page_gzip_bytes < OWN_BYTES
 
