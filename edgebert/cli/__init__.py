@@ -16,6 +16,7 @@ import click
 from converters.errors import ConversionError
 from edgebert import __version__
 from edgebert.errors import EdgebertError
+from edgebert.system.shown_text import shown
 
 # name: one line of help. The command is the function of that name in edgebert.cli.<name>_command.
 COMMANDS = {
@@ -67,7 +68,7 @@ class LazyGroup(click.Group):
 
 
 def _failure(message: str, exit_code: int) -> click.ClickException:
-    failure = click.ClickException(message)
+    failure = click.ClickException(shown(message))
     vars(failure)["exit_code"] = exit_code
     return failure
 

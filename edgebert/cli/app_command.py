@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebert.cli.options import json_option, print_json, size_text
+from edgebert.cli.shown_output import echo
 
 if TYPE_CHECKING:
     from edgebert.exporting.android_app import AppProject
@@ -69,7 +70,7 @@ def app(models: tuple[Path, ...], folder: Path, name: str, app_id: str, as_json:
 
 
 def _print(project: AppProject) -> None:
-    click.echo(f"{project.folder}: {project.name} ({project.app_id})")
+    echo(f"{project.folder}: {project.name} ({project.app_id})")
     for model in project.models:
-        click.echo(f"  {model.asset}  {model.task}, {size_text(model.size_bytes)}")
-    click.echo(_NEXT)
+        echo(f"  {model.asset}  {model.task}, {size_text(model.size_bytes)}")
+    echo(_NEXT)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgebert.cli.options import json_option, print_json, print_origin
+from edgebert.cli.shown_output import echo
 
 
 @click.command()
@@ -65,5 +66,5 @@ def convert(model: Path, out: Path, to: str, max_difference: float, as_json: boo
         )
         return
     for note in result.notes:
-        click.echo(f"Note: {note}.", err=True)
-    click.echo(f"{result.path}: outputs differ by at most {result.max_difference:.1e}")
+        echo(f"Note: {note}.", err=True)
+    echo(f"{result.path}: outputs differ by at most {result.max_difference:.1e}")

@@ -13,6 +13,7 @@ from edgebert.cli.finetune_command import (
     training_progress,
 )
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, DeviceSettings, DistillSettings, FinetuneSettings
 from edgebert.training.stage_run import StageRun
 
@@ -108,7 +109,7 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         return
     print_epochs(str(out), result.epochs, result.best_epoch)
     name = task.metric
-    click.echo(
+    echo(
         f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second; dev "
         f"{metric_words(name)} {metric_text(name, result.metrics[name])}, teacher "
         f"{metric_text(name, result.teacher_metrics[name])}"

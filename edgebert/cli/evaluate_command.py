@@ -96,10 +96,10 @@ def _hash(model: Path) -> dict[str, str]:
 
 
 def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
-    from rich.console import Console
     from rich.table import Table
 
     from edgebert.reporting.units import NOTHING, is_part, metric_text, metric_words
+    from edgebert.system.shown_text import open_console
 
     def value(result: Any, name: str) -> str:
         found = result.metrics.get(name)  # a file may have fewer outputs than its folder
@@ -118,7 +118,7 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
             *(value(result, name) for name in names),
             str(result.truncated_rows),
         )
-    Console().print(table)
+    open_console().print(table)
     parts = [name for name in every if is_part(name)]
     if parts:
         table = Table()
@@ -127,4 +127,4 @@ def _print_table(results: list, title: str) -> None:  # type: ignore[type-arg]
             table.add_column(result.model, justify="right")
         for name in parts:
             table.add_row(metric_words(name), *(value(result, name) for result in results))
-        Console().print(table)
+        open_console().print(table)

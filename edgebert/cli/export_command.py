@@ -16,6 +16,7 @@ from edgebert.cli.options import (
     settings_options,
     size_text,
 )
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
@@ -114,14 +115,14 @@ def export(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     else:
         _print_summary(artifact)
     for note in artifact.notes:
-        click.echo(f"Note: {note}", err=True)
+        echo(f"Note: {note}", err=True)
 
 
 def _print_summary(artifact: Artifact) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from edgebert.reporting.units import metric_text, metric_words
+    from edgebert.system.shown_text import open_console
 
     manifest, parity = artifact.manifest, artifact.certificate
     table = Table(title=str(artifact.path), show_header=False, title_justify="left")
@@ -166,4 +167,4 @@ def _print_summary(artifact: Artifact) -> None:
             f"{metric_words(name)} on {quality['data']}",
             f"{file}, float model {float_model} ({quality['rows']} rows)",
         )
-    Console().print(table)
+    open_console().print(table)

@@ -19,6 +19,7 @@ from edgebert.cli.options import (
     settings_options,
     training_options,
 )
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, DeviceSettings, FinetuneSettings, TaskSettings
 from edgebert.training.stage_run import StageRun
 
@@ -71,7 +72,7 @@ def finetune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     print_origin(opened)
     if task.task == "auto":
         task = replace(task, task=task_of_file(train_path, opened.task, columns).name)
-        click.echo(
+        echo(
             f"Task: {task.task}, detected from {train_path.name}. --task overrides this.", err=True
         )
     kind = task_named(task.task)
@@ -110,7 +111,7 @@ def finetune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         )
         return
     print_epochs(str(out), result.epochs, result.best_epoch)
-    click.echo(f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second")
+    echo(f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second")
     print_test(tested)
 
 
@@ -120,7 +121,7 @@ def is_worker(where: DeviceSettings, out: Path) -> bool:
 
     worker = read_cluster(os.environ).index if where.strategy == "multi-worker" else 0
     if worker:
-        click.echo(f"Worker {worker} is done. Worker 0 writes and scores {out}.", err=True)
+        echo(f"Worker {worker} is done. Worker 0 writes and scores {out}.", err=True)
     return worker > 0
 
 
@@ -134,9 +135,7 @@ def training_progress(out: Path) -> Iterator[Progress]:
             yield progress
     except KeyboardInterrupt:
         if (out / ".training").is_dir():
-            click.echo(
-                "Stopped. Nothing is lost. Next: run the same command with --resume.", err=True
-            )
+            echo("Stopped. Nothing is lost. Next: run the same command with --resume.", err=True)
         raise
 
 
@@ -176,4 +175,4 @@ def print_test(tested: Evaluation | None, prefix: str = "") -> None:
             for name, value in tested.metrics.items()
             if not is_part(name)
         )
-        click.echo(f"{prefix}test ({tested.rows} rows): {metrics}")
+        echo(f"{prefix}test ({tested.rows} rows): {metrics}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebert.cli.options import json_option, print_json, size_text
+from edgebert.cli.shown_output import echo
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,9 +60,9 @@ def inspect(model: Path, tensors: bool, require_full_delegation: bool, as_json: 
 
 
 def _print(inspection: Inspection, tensors: bool) -> None:
-    from rich.console import Console
+    from edgebert.system.shown_text import open_console
 
-    console = Console()
+    console = open_console()
     _print_facts(console, inspection)
     _print_kotlin(inspection)
     _print_signatures(console, inspection)
@@ -132,9 +133,9 @@ def _print_kotlin(inspection: Inspection) -> None:
     texts = int(manifest.decoding.get("texts", 1))
     lines = kotlin_lines(manifest.task, Path(inspection.path).name, texts)
     if lines:
-        click.echo("In an Android app (docs/android.md)")
-        click.echo("\n".join(f"  {line}" for line in lines))
-        click.echo("")
+        echo("In an Android app (docs/android.md)")
+        echo("\n".join(f"  {line}" for line in lines))
+        echo("")
 
 
 def _short(value: Any) -> str:

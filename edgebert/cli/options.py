@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 
+from edgebert.cli.shown_output import echo
 from edgebert.reporting.units import size_text as size_text
 from edgebert.system.json_text import json_text
 
@@ -161,19 +162,19 @@ def print_origin(model: TaskModel) -> None:
     if entry.get("stage") == "open":
         config = model.checkpoint.config
         name = f" {entry['hub']}@{entry['revision'][:12]}" if "hub" in entry else ""
-        click.echo(
+        echo(
             f"Opened a {entry['format']}{name}: {model.task.name}, {config.num_layers} layers of "
             f"{config.hidden_size}.",
             err=True,
         )
     for note in model.checkpoint.notes:
-        click.echo(note, err=True)
+        echo(note, err=True)
 
 
 def print_replaced_head(model: TaskModel, task: Task[Any]) -> None:
     """Prints on stderr that the head of a base is replaced, if the base has another task."""
     if model.task.has_answers and model.checkpoint.head != task.head:
-        click.echo(
+        echo(
             f"The base is a {model.task.name} model: its head is replaced by a new one for "
             f"{task.name}.",
             err=True,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebert.cli.options import settings_options
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings
 from edgebert.system.json_text import json_text
 
@@ -101,7 +102,10 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     if data_path is not None or not texts:
         examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
     for answer in run_predict(predictor, examples):
-        click.echo(json_text(answer) if as_json else task.format_answer(answer, top or 1))
+        if as_json:
+            click.echo(json_text(answer))
+        else:
+            echo(task.format_answer(answer, top or 1))
 
 
 def _search(
@@ -127,6 +131,6 @@ def _print_hits(queries: Sequence[str], found: Sequence[Sequence[Hit]], as_json:
             click.echo(json_text(answer))
             continue
         if len(queries) > 1:
-            click.echo(query)
+            echo(query)
         for hit in hits:
-            click.echo(f"{hit.cosine:.3f}\t{hit.row}\t{hit.text}")
+            echo(f"{hit.cosine:.3f}\t{hit.row}\t{hit.text}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgebert.cli.options import Duration, Share, json_option, print_json, settings_options
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, ProfileSettings, TargetSettings
 from edgebert.system.json_text import json_text
 
@@ -120,10 +121,10 @@ def profile(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     else:
         print_tables(*result.tables())
         for note in result.notes():
-            click.echo(note)
+            echo(note)
     for warning in result.warnings():
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     result.require_all_targets()
     for note in result.comparison_notes():
-        click.echo(f"compare: {note}", err=True)
+        echo(f"compare: {note}", err=True)
     result.require_gates()

@@ -11,6 +11,7 @@ import click
 
 from edgebert.cli.finetune_command import print_epochs, print_test, training_progress
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, PruneSettings, StructureSettings, VocabularySettings
 from edgebert.training.stage_run import StageRun
 
@@ -153,13 +154,13 @@ def _print(result: TrainingResult, scores: Mapping[str, Evaluation], as_json: bo
 
     shown = describe(result)
     if shown.warning:
-        click.echo(shown.warning, err=True)
+        echo(shown.warning, err=True)
     if as_json:
         test = {when: score.to_dict() for when, score in scores.items()} or None
         print_json({**shown.content, "test": test})
         return
     print_tables(shown.table)
-    click.echo(shown.summary)
+    echo(shown.summary)
     if result.epochs:
         print_epochs(str(result.out), result.epochs, result.best_epoch)
     for when, score in scores.items():

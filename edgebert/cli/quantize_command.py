@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgebert.cli.options import json_option, print_json, settings_options, size_text
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ def quantize(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
 
 def _print_table(trials: tuple[RecipeTrial, ...]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from edgebert.reporting.units import metric_text, metric_words
+    from edgebert.system.shown_text import open_console
 
     qualities = [trial.artifact.manifest.quality for trial in trials if trial.artifact]
     metric = qualities[0]["metric"] if qualities else "accuracy"
@@ -139,14 +140,15 @@ def _print_table(trials: tuple[RecipeTrial, ...]) -> None:
             f"{agreement['label_agreement']:.2%}" if agreement else "-",
             f"{agreement['mean_probability_error']:.4f}" if agreement else "-",
         )
-    Console().print(table)
+    open_console().print(table)
     for trial in trials:
-        click.echo(f"{trial.recipe}: {trial.trade_off}", err=True)
+        echo(f"{trial.recipe}: {trial.trade_off}", err=True)
 
 
 def _print_parts(trials: tuple[RecipeTrial, ...]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from edgebert.system.shown_text import open_console
 
     for trial in trials:
         measured = trial.artifact.manifest.calibration if trial.artifact else None
@@ -162,4 +164,4 @@ def _print_parts(trials: tuple[RecipeTrial, ...]) -> None:
         for part in measured["parts"]:
             error = "-" if part["error"] is None else f"{part['error']:.2e}"
             table.add_row(part["name"], part["stored_as"], error, f"{part['weights']:,}")
-        Console().print(table)
+        open_console().print(table)

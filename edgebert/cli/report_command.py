@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgebert.cli.options import json_option, print_json
+from edgebert.cli.shown_output import echo
 
 
 @click.command()
@@ -38,7 +39,7 @@ def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: boo
 
     read, skipped = read_sources(sources)
     for line in skipped:
-        click.echo(f"skipped {line}", err=True)
+        echo(f"skipped {line}", err=True)
     named = ["--title", title] if title else []
     put = ["-o", str(out)] if out else []
     command = shlex.join(["edgebert", "report", *map(str, sources), *put, *named])
@@ -48,7 +49,7 @@ def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: boo
     else:
         print_report(merged)
         for note in merged.notes:
-            click.echo(note)
+            echo(note)
     if out is not None:
         for path in write_report(merged, out):
-            click.echo(f"wrote {path}", err=True)
+            echo(f"wrote {path}", err=True)

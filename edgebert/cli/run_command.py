@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from edgebert.cli.options import json_option, print_json
+from edgebert.cli.shown_output import echo
+from edgebert.system.shown_text import shown
 
 
 @click.command()
@@ -36,7 +38,7 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
     from edgebert.system.progress import terminal_progress
 
     def notice(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(shown(text), file=sys.stderr, flush=True)
 
     read = read_config(config, out)
     try:
@@ -50,6 +52,6 @@ def run(config: Path, out: Path | None, force: bool, as_json: bool) -> None:
         return
     print_report(report)
     for note in report.notes:
-        click.echo(f"- {note}")
+        echo(f"- {note}")
     for warning in warnings_text(report.measurements):
-        click.echo(f"- Measurement: {warning}")
+        echo(f"- Measurement: {warning}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, FinetuneSettings, SearchSettings
 from edgebert.training.stage_run import StageRun
 
@@ -74,7 +75,7 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
                 test=test,
             )
     except KeyboardInterrupt:
-        click.echo(
+        echo(
             "Stopped. Finished trials are kept. Next: run the same command with --resume.", err=True
         )
         raise
@@ -143,7 +144,7 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
         f"{metric_text(metric, result.float_metrics[metric])} (* winner)"
     )
     print_tables(Table(title, columns, tuple(map(row, result.front)), spare=1))
-    click.echo(
+    echo(
         f"baseline: {result.baseline.moves.text}, {size_text(result.baseline.size_bytes)}, "
         f"{ms_text(result.baseline.latency_ms)} ms"
     )
@@ -152,9 +153,9 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
             f"{name} {metric_text(metric, result.test[name][metric])}"
             for name in ("float", "baseline", "winner")
         )
-        click.echo(f"test {words} ({result.test['data']['rows']} rows): {scores}")
+        echo(f"test {words} ({result.test['data']['rows']} rows): {scores}")
     if result.winner_path is not None:
-        click.echo(f"winner: {result.winner_path}")
-    click.echo(f"plot: {plot}")
+        echo(f"winner: {result.winner_path}")
+    echo(f"plot: {plot}")
     for note in result.notes:
-        click.echo(note, err=True)
+        echo(note, err=True)

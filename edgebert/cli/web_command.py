@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from edgebert.cli.options import json_option, print_json, size_text
+from edgebert.cli.shown_output import echo
 
 
 @click.command()
@@ -44,11 +45,11 @@ def web(models: tuple[Path, ...], folder: Path, name: str, litertjs: str, as_jso
     if as_json:
         print_json({**asdict(site), "folder": str(site.folder)})
         return
-    click.echo(f"{site.folder}: {site.name}")
+    echo(f"{site.folder}: {site.name}")
     for file in site.models:
-        click.echo(f"  {file}")
-    click.echo(
+        echo(f"  {file}")
+    echo(
         f"models {size_text(site.model_bytes)}, LiteRT.js {size_text(site.runtime_bytes)} in two "
         f"builds, page {size_text(site.page_gzip_bytes)} gzip'd"
     )
-    click.echo(f"Try it: python -m http.server --directory {site.folder}, then open the address.")
+    echo(f"Try it: python -m http.server --directory {site.folder}, then open the address.")

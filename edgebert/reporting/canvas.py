@@ -11,10 +11,10 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from html import escape
 from typing import Any
 
 from edgebert.errors import MissingExtraError
+from edgebert.reporting.escaping import escape
 
 SERIES = 8
 """Number of colours before they repeat."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from html import escape
 
 from edgebert.reporting.configurations import device_labels
+from edgebert.reporting.escaping import escape
 from edgebert.reporting.figures import Figure, Legend
 from edgebert.reporting.report import Report
 from edgebert.reporting.sections import Section, sections_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from html import escape
 
+from edgebert.reporting.escaping import escape
 from edgebert.reporting.report import Report
 from edgebert.reporting.sections import Section, sections_of
 from edgebert.reporting.tables import Table

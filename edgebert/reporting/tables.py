@@ -32,6 +32,7 @@ from edgebert.reporting.units import (
     size_text,
     threads_text,
 )
+from edgebert.system.shown_text import shown
 
 _FIGURE = re.compile(r"\d[\d.]*")
 
@@ -55,6 +56,12 @@ class Table:
     texts: int = 1
     sections: tuple[int, ...] = ()
     spare: int = 0
+
+    def __post_init__(self) -> None:
+        """Replaces control characters of names and labels by escapes."""
+        rows = tuple(tuple(map(shown, row)) for row in self.rows)
+        changes = {"title": shown(self.title), "columns": tuple(map(shown, self.columns))}
+        vars(self).update(changes, rows=rows)
 
     def without_spare(self) -> Table:
         """The table without its optional columns."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgebert.reporting.detail_tables import devices_table
 from edgebert.reporting.report import Report
 from edgebert.reporting.tables import Table, checks_table, latency_tables, summary_table
+from edgebert.system.shown_text import open_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,10 +25,8 @@ _GAP = 2
 
 def console() -> Console:
     """A console on stdout; a file or a pipe gets wide lines, so that no cell is cut."""
-    from rich.console import Console
-
     as_file = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(highlight=False, width=FILE_WIDTH if as_file else None)
+    return open_console(highlight=False, width=FILE_WIDTH if as_file else None)
 
 
 def print_tables(*tables: Table) -> None:

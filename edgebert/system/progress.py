@@ -30,11 +30,12 @@ class RichProgress:
     """Progress bars on stderr, one per stage; without a terminal one line per finished stage."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
-        self._console = Console(stderr=True)
+        from edgebert.system.shown_text import open_console
+
+        self._console = open_console(stderr=True)
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
