@@ -8,8 +8,9 @@ Neutral names (`layers.0.attention.query`) are those of the checkpoint; names wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ class EncoderGraph:
         checkpoint: what is exported.
         file: the file.
         storage: adds arrays to the file with the chosen precision.
-        positions: rows of the position table in the file.
+        lengths: token lengths of the signatures, ascending; `DYNAMIC` alone for a free one.
         masked_score: subtracted from the attention scores of padding.
     """
 
@@ -73,26 +74,41 @@ class EncoderGraph:
         checkpoint: Checkpoint,
         file: GraphBuilder,
         storage: WeightStorage,
-        positions: int,
+        lengths: Sequence[int],
         masked_score: float,
     ) -> None:
         self.checkpoint, self.config = checkpoint, checkpoint.config
         self.weights = checkpoint.weights
         self.file, self.storage = file, storage
-        self.positions, self.masked_score = positions, masked_score
+        self.lengths, self.masked_score = tuple(lengths), masked_score
 
     def token_table(self) -> Constant:
         """The token embeddings, `[vocab_size, hidden_size]`."""
         return self.storage.table("embeddings/token_table", self.weights["embeddings.token"])
 
-    def position_table(self, rank: int = 2) -> Constant:
-        """The position embeddings plus the first segment's, float32 `[positions, hidden_size]`.
+    def position_table(self) -> Constant:
+        """All position embeddings plus the first segment's, float32 `[positions, hidden_size]`."""
+        return self.file.constant("embeddings/position_table", self._position_rows())
 
-        With rank 3, `[1, positions, hidden_size]`.
+    def position_parts(self, length: int) -> list[tuple[int, Constant]]:
+        """The position embeddings of a fixed length, in parts that signatures share.
+
+        The table is cut at every length of the file: signatures of 16 and 32 tokens have the parts
+        0 to 15 and 16 to 31, and the first one belongs to both.
+
+        Returns:
+            The first position of each part, and its rows, float32 `[1, rows, hidden_size]`.
         """
-        rows = self.weights["embeddings.position"][: self.positions]
-        rows = (rows + self.weights["embeddings.segment"][0]).astype(np.float32)
-        return self.file.constant("embeddings/position_table", rows if rank == 2 else rows[None])
+        rows, parts = self._position_rows(), []
+        for start, stop in pairwise((0, *self.lengths)):
+            if start < length:
+                name = f"embeddings/position_table/{start}"
+                parts.append((start, self.file.constant(name, rows[None, start:stop])))
+        return parts
+
+    def _position_rows(self) -> np.ndarray:
+        rows = self.weights["embeddings.position"] + self.weights["embeddings.segment"][0]
+        return np.asarray(rows, np.float32)
 
     def dense_weights(self, neutral: str, factor: float = 1.0) -> Dense:
         """A dense layer of the checkpoint, multiplied by a factor."""
@@ -148,24 +164,33 @@ class EncoderSignature:
     def _add_positions(self, x: Tensor, ids: Tensor) -> Tensor:
         """Adds the position embeddings to the token rows, `[length, hidden_size]`."""
         sub, file = self.sub, self.graph.file
-        name, length, hidden = "embeddings/add_position", self.length, self.graph.config.hidden_size
+        name, length = "embeddings/add_position", self.length
         if length != DYNAMIC:
-            # At rank 3: LiteRT's GPU delegate adds the first row of a constant [length,
-            # hidden_size] to all rows (docs/upstream/gpu_constant_add.md).
-            shape = [1, length, hidden]
-            table = self.graph.position_table(rank=3)
-            rows: Tensor | Constant = table
-            if length != self.graph.positions:
-                rows = sub.slice(table, [0, 0, 0], shape, shape, "embeddings/position")
-            x = sub.reshape(x, [1, -1, hidden], shape, f"{name}/rows")
-            x = sub.add(x, rows, f"{name}/sum")
-            return sub.reshape(x, [-1, hidden], [length, hidden], name)
+            return self._add_position_parts(x)
         # The positions 0, 1, 2, ... of a free length: a running sum of ones.
         zeros = sub.mul(ids, file.constant("zero", np.zeros(1, np.int32)), "embeddings/zeros")
         ones = sub.add(zeros, file.constant("one", np.ones(1, np.int32)), "embeddings/ones")
         positions = sub.cumsum(ones, "embeddings/position_ids")
         rows = sub.embedding_lookup(positions, self.graph.position_table(), "embeddings/position")
         return sub.add(x, rows, name)
+
+    def _add_position_parts(self, x: Tensor) -> Tensor:
+        """Adds the position embeddings of a fixed length, part by part.
+
+        LiteRT's GPU delegate adds the first row of a constant `[length, hidden_size]` to all rows
+        (docs/upstream/gpu_constant_add.md), and leaves a SLICE of a constant on the CPU. So the
+        constants have rank 3, and the token rows are cut, not the table.
+        """
+        sub, length, hidden = self.sub, self.length, self.graph.config.hidden_size
+        name, sums = "embeddings/add_position", []
+        x = sub.reshape(x, [1, -1, hidden], [1, length, hidden], f"{name}/rows")
+        for start, part in self.graph.position_parts(length):
+            rows, shape = x, list(part.shape)
+            if shape != list(x.shape):
+                rows = sub.slice(x, [0, start, 0], shape, shape, f"{name}/rows_{start}")
+            sums.append(sub.add(rows, part, f"{name}/sum_{start}"))
+        joined = sums[0] if len(sums) == 1 else sub.concatenation(sums, 1, f"{name}/sum")
+        return sub.reshape(joined, [-1, hidden], [length, hidden], name)
 
     def _segment_rows(self, segment: np.ndarray) -> Tensor:
         """The segment embeddings minus the first row, which the position table includes.

@@ -86,10 +86,8 @@ def build_inference_graph(
     """
     _check(checkpoint, lengths, output)
     file = GraphBuilder(description)
-    is_dynamic = DYNAMIC_LENGTH in lengths
-    positions = checkpoint.config.max_positions if is_dynamic else max(lengths)
     storage = WeightStorage(file, precision)
-    graph = EncoderGraph(checkpoint, file, storage, positions, masked_score)
+    graph = EncoderGraph(checkpoint, file, storage, sorted(lengths), masked_score)
     for length in lengths:
         _add_signature(graph, length, output)
     return file

@@ -38,6 +38,18 @@ def constants_of_several_rows(body: bytes) -> list[str]:
     ]
 
 
+def slices_of_constants(body: bytes) -> list[str]:
+    """SLICE operators that read a constant: the delegate leaves them on the CPU."""
+    return [
+        f"SLICE of {tensor.name} in {subgraph.signature}"
+        for subgraph in read_model(body).subgraphs
+        for operator in subgraph.operators
+        if operator.name == "SLICE"
+        for tensor in (subgraph.tensors[operator.inputs[0]],)
+        if tensor.size_bytes
+    ]
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_no_graph_adds_a_rank_2_constant_of_several_rows(
     task: str, tiny_task_model: Callable[[str], TaskModel]
@@ -52,6 +64,26 @@ def test_no_graph_adds_a_rank_2_constant_of_several_rows(
             for precision in precisions.values():
                 body = build_inference_graph(checkpoint, lengths, precision, output).finish()
                 assert constants_of_several_rows(body) == []
+                assert slices_of_constants(body) == []
+
+
+def test_signatures_share_the_parts_of_the_position_table(
+    tiny_task_model: Callable[[str], TaskModel],
+) -> None:
+    checkpoint = tiny_task_model("classification").checkpoint
+    body = build_inference_graph(
+        checkpoint, [8, 16, 32], RECIPES["float32"].precision, "logits"
+    ).finish()
+    parts = {
+        subgraph.signature: {
+            tensor.name: tensor.buffer
+            for tensor in subgraph.tensors
+            if tensor.name.startswith("embeddings/position_table")
+        }
+        for subgraph in read_model(body).subgraphs
+    }
+    assert [len(found) for found in parts.values()] == [1, 2, 3]
+    assert len({buffer for found in parts.values() for buffer in found.values()}) == 3
 
 
 def test_the_upstream_file_shows_the_operator_and_is_right_on_the_cpu() -> None:
