@@ -23,6 +23,7 @@ from converters.heads import (
     head_of,
     is_head_weight,
 )
+from converters.json_files import short_repr
 
 GELU_EXACT = "gelu"
 GELU_TANH = "gelu_tanh"
@@ -30,6 +31,21 @@ RELU = "relu"
 TANH = "tanh"
 ACTIVATIONS = (GELU_EXACT, GELU_TANH, RELU)
 POOLER_ACTIVATIONS = (TANH, RELU, GELU_EXACT)
+
+
+LARGEST_SIZES = {
+    "vocab_size": 2_000_000,  # the largest published WordPiece vocabulary has 501,153 (LaBSE)
+    "hidden_size": 16_384,  # BERT-large has 1,024, the largest published encoders 4,096
+    "num_layers": 256,  # BERT-large has 24; each layer is built one by one
+    "num_heads": 1_024,  # BERT-large has 16; a head has at least one column
+    "intermediate_size": 65_536,  # four times the largest hidden_size
+    "max_positions": 65_536,  # BERT has 512; attention over more does not fit in memory
+    "num_segments": 1_024,  # BERT has 2, Google's default is 16
+}
+"""The largest value of each size of a configuration, which is checked before anything of that size
+is allocated."""
+MAX_PARAMETERS = 2**31
+"""The most parameters of an encoder: a `.tflite` has at most 2 GB, which is one byte for each."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,13 @@ class BertConfig:
     masked_lm_epsilon: float = 0.0
 
     @property
+    def parameters(self) -> int:
+        """The number of parameters of the encoder, without pooler and head, about."""
+        hidden, inner = self.hidden_size, self.intermediate_size
+        tables = (self.vocab_size + self.max_positions + self.num_segments) * hidden
+        return tables + self.num_layers * (4 * hidden * hidden + 2 * hidden * inner)
+
+    @property
     def head_size(self) -> int:
         return self.hidden_size // self.num_heads
 
@@ -78,18 +101,16 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         problems = [
-            f"{name} must be a whole number, at least 1. Received: {getattr(self, name)!r}"
-            for name in (
-                "vocab_size",
-                "hidden_size",
-                "num_layers",
-                "num_heads",
-                "intermediate_size",
-                "max_positions",
-                "num_segments",
-            )
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1
+            f"{name} must be a whole number from 1 to {most}. "
+            f"Received: {short_repr(getattr(self, name))}"
+            for name, most in LARGEST_SIZES.items()
+            if type(getattr(self, name)) is not int or not 1 <= getattr(self, name) <= most
         ]
+        if not problems and self.parameters > MAX_PARAMETERS:
+            problems.append(
+                f"the encoder must have at most {MAX_PARAMETERS} parameters. "
+                f"Received: sizes that give {self.parameters}"
+            )
         if not problems and self.hidden_size % self.num_heads:
             problems.append(
                 f"hidden_size must be a multiple of num_heads. "

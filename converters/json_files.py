@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
+from converters.limited_files import read_limited
 
 MAX_BYTES = 256 * 2**20
 """The largest JSON file that `JsonFormat.read` accepts, in bytes."""
@@ -97,13 +98,10 @@ class JsonFormat:
             error: The file can't be read, is too large, or is no JSON.
         """
         try:
-            size_bytes = path.stat().st_size
-            if size_bytes > self.max_bytes:
-                received = f"{size_bytes} bytes, more than the limit of {self.max_bytes}"
-                raise self._unexpected(path, received)
-            data = path.read_bytes()
-        except OSError as error:
-            received = f"a file that can't be read ({error.strerror or error})"
+            data = read_limited(path, self.max_bytes)
+        except (OSError, ValueError) as error:
+            strerror = getattr(error, "strerror", None)
+            received = f"a file that can't be read ({strerror or error})"
             raise self._unexpected(path, received) from error
         return self._parsed(data, path)
 
@@ -154,5 +152,8 @@ class JsonFormat:
 
 def short_repr(value: Any) -> str:
     """The representation of a value in messages, cut to a short length."""
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply, or a number of too many digits
+        shown = f"a very long {json_type(value)}"
     return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[:_SHOWN_CHARACTERS]}..."

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.json_files import JsonFormat
+from converters.json_files import MAX_BYTES, JsonFormat
+from converters.limited_files import read_limited
 from converters.wordpiece import (
     AddedToken,
     Vocabulary,
@@ -165,7 +166,10 @@ def write_vocabulary(
 def _read_vocab_txt(path: Path) -> list[str] | None:
     if not path.exists():
         return None
-    data = path.read_bytes()
+    try:
+        data = read_limited(path, MAX_BYTES)
+    except OSError as error:
+        raise tokenizer_error(str(path), [f"it can't be read ({error})"]) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -88,8 +88,9 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     if fields.problems:
         raise ConversionError(f"{folder / CONFIG_FILE}: {'; '.join(fields.problems)}.")
     config = BertConfig(**values, activation=GELU_TANH, layer_norm_epsilon=EPSILON, dropout=dropout)
-    backbone = build_backbone(config)
     weights_file = _weights_file(folder)
+    _check_file_size(config, weights_file)
+    backbone = build_backbone(config)
     load(backbone.load_weights, backbone.weights, weights_file)
     weights = read_weights(backbone, config.num_layers)
     expected = _parameter_count(folder)
@@ -150,6 +151,24 @@ def _weights_file(folder: Path) -> Path:
                 )
             path_inside(folder, name)
     return index
+
+
+def _check_file_size(config: BertConfig, weights_file: Path) -> None:
+    """Checks that the files can hold the weights, before Keras allocates them.
+
+    Raises:
+        ConversionError: They are too small: a parameter has at least 2 bytes.
+    """
+    if not weights_file.is_file():
+        return
+    ends = "*.weights.h5" if weights_file.name == SHARDED_FILE else weights_file.name
+    size_bytes = sum(path.stat().st_size for path in weights_file.parent.glob(ends))
+    if size_bytes < 2 * config.parameters:
+        raise not_read(
+            weights_file,
+            f"{CONFIG_FILE} states {config.parameters} parameters, the files have {size_bytes} "
+            "bytes",
+        )
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:

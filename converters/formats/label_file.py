@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from converters.errors import ConversionError
+from converters.json_files import MAX_BYTES
+from converters.limited_files import read_limited
 
 LABELS_FILE = "labels.txt"
 
@@ -35,7 +37,7 @@ def read_lines(path: Path) -> tuple[str, ...]:
         ConversionError: The file can't be read or is not UTF-8.
     """
     try:
-        return tuple(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+        return tuple(read_limited(path, MAX_BYTES).decode("utf-8").removesuffix("\n").split("\n"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConversionError(
             f"{path}: expected a text file in UTF-8. Received: {error}. Next: download it again."

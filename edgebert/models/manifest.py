@@ -15,6 +15,7 @@ from typing import Any
 
 from converters.errors import ConversionError
 from converters.json_files import JsonFormat
+from converters.limited_files import read_limited
 from converters.tflite.graph_heads import EMBEDDING, HIDDEN_STATES, LOGITS, PROBABILITIES, SCORE
 from converters.tflite.metadata import metadata_buffer_span
 from edgebert.errors import ModelError
@@ -29,6 +30,9 @@ _FORMAT = JsonFormat(
 )
 UNSEALED = "0" * 64
 """The value of `file_sha256` while the hash is computed."""
+MAX_FILE_BYTES = 2**32
+"""The largest `.tflite` that is read: a flatbuffer has at most 2 GB, and files with weights behind
+it are slightly larger."""
 OUTPUTS = (PROBABILITIES, LOGITS, SCORE, EMBEDDING, HIDDEN_STATES)
 _SHOWN_CHARACTERS = 60
 
@@ -190,9 +194,9 @@ def read_bytes(path: Path) -> bytes:
         ModelError: it can't be read.
     """
     try:
-        return path.read_bytes()
+        return read_limited(path, MAX_FILE_BYTES)
     except OSError as error:
-        raise ModelError(f"{path} can't be read: {error.strerror}.") from error
+        raise ModelError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
 def _to_json(value: Any) -> Any:

@@ -15,6 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from converters.limited_files import read_limited
 from edgebert.data.datasets import sample_set
 from edgebert.errors import UsageError
 from edgebert.pipeline.config import (
@@ -48,6 +49,9 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TRAINED = ("finetune", "structure", "vocabulary", "prune", "distill")
 TOP_LEVEL_KEYS = ("name", "base", "out", "task", "data", *_TRAINED, "export", "profile")
 
+_MAX_BYTES = 2**20
+"""The largest TOML file that is read."""
+
 
 def read_config(path: Path | str, out: Path | None = None) -> PipelineConfig:
     """Reads a TOML file.
@@ -61,11 +65,16 @@ def read_config(path: Path | str, out: Path | None = None) -> PipelineConfig:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_limited(path, _MAX_BYTES).decode("utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist. Expected the TOML file of a run.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}. Next: correct that line.") from error
+    if _has_large_integer(table):
+        raise UsageError(
+            f"{path}: expected whole numbers of at most 64 bits, as TOML has. Received: a larger "
+            "one. Next: write a smaller number."
+        )
     reader = _Reader(table, path.resolve().parent)
     config = reader.config(path, out)
     if reader.problems or config is None:
@@ -74,6 +83,15 @@ def read_config(path: Path | str, out: Path | None = None) -> PipelineConfig:
             + "\n".join(f"- {problem}" for problem in reader.problems)
         )
     return config
+
+
+def _has_large_integer(value: Any) -> bool:
+    """Whether a whole number has more than 64 bits; messages can't show one of 5,000 digits."""
+    if isinstance(value, dict):
+        return any(map(_has_large_integer, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_large_integer, value))
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
 
 
 class _Reader:

@@ -16,8 +16,9 @@ from typing import Any
 
 from converters.contained_paths import OutsideFolderError, path_inside
 from converters.json_files import MAX_BYTES, InvalidJsonError, parse_json
+from converters.limited_files import UnreadableFileError, read_limited
 from edgebert.errors import DataError, EdgebertError, ModelError
-from edgebert.models.manifest import DamagedFileError, read_manifest
+from edgebert.models.manifest import MAX_FILE_BYTES, DamagedFileError, read_manifest
 from edgebert.profiling.comparison import FORMAT as COMPARISON_FORMAT
 from edgebert.profiling.device_check import FORMAT as CHECK_FORMAT
 from edgebert.profiling.device_check import DeviceCheck
@@ -122,13 +123,13 @@ def read_source(path: Path) -> Source:
             listed.
         OSError: The file can't be read.
     """
-    size_bytes = path.stat().st_size
-    if path.suffix != MODEL_SUFFIX and size_bytes > MAX_BYTES:
+    try:
+        data = read_limited(path, MAX_FILE_BYTES if path.suffix == MODEL_SUFFIX else MAX_BYTES)
+    except UnreadableFileError as error:
         raise DataError(
-            f"expected at most {MAX_BYTES} bytes of JSON. Received: {size_bytes}. "
+            f"expected a file of at most {MAX_BYTES} bytes of JSON. Received: {error}. "
             "Next: give the files of single runs."
-        )
-    data = path.read_bytes()
+        ) from error
     sha256 = hashlib.sha256(data).hexdigest()
     if path.suffix == MODEL_SUFFIX:
         return Source(path, sha256, "the .tflite itself", (_report_of(_model_row(path, data)),))
