@@ -145,6 +145,8 @@ class Checkpoint:
         notes: one sentence for each part that the reader left out or assumed, for the user.
         problem: meaning of a classifier's logits, one of `converters.heads.PROBLEMS`.
         sentence: pooling, dense layers and normalization of a sentence encoder; None for others.
+        sigmoid_score: whether the score of a regression goes through a sigmoid, as in a
+            CrossEncoder.
         masked: mask token and number of predictions of a masked LM's graph; None until a graph is
             built.
     """
@@ -157,6 +159,7 @@ class Checkpoint:
     problem: str = SINGLE_LABEL
     sentence: SentenceHead | None = None
     masked: MaskedTokens | None = None
+    sigmoid_score: bool = False
 
     def __post_init__(self) -> None:
         if self.problem not in PROBLEMS:
@@ -257,7 +260,14 @@ def without_unread_pooler(weights: dict[str, np.ndarray], head: str) -> dict[str
 def without_head(checkpoint: Checkpoint) -> Checkpoint:
     """Removes the head."""
     weights = {k: v for k, v in checkpoint.weights.items() if not is_head_weight(k)}
-    return replace(checkpoint, weights=weights, labels=(), problem=SINGLE_LABEL, sentence=None)
+    return replace(
+        checkpoint,
+        weights=weights,
+        labels=(),
+        problem=SINGLE_LABEL,
+        sentence=None,
+        sigmoid_score=False,
+    )
 
 
 def cut_vocabulary(checkpoint: Checkpoint, size: int) -> Checkpoint:

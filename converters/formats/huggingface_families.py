@@ -13,6 +13,7 @@ from typing import Any
 from converters import heads
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig, Checkpoint
 from converters.errors import ConversionError
+from converters.formats.cross_encoder import SIGMOID
 from converters.json_fields import Fields
 
 ACTIVATIONS = {
@@ -342,6 +343,8 @@ def write_config(checkpoint: Checkpoint, family: Family, pad_token_id: int) -> d
         content["label2id"] = {label: i for i, label in enumerate(labels)}
     if checkpoint.head == heads.CLASSIFIER:
         content["problem_type"] = checkpoint.problem
+        if checkpoint.sigmoid_score:
+            content["sentence_transformers"] = {"activation_fn": SIGMOID}
     if checkpoint.head == heads.MASKED_LM:
         content["tie_word_embeddings"] = True
     return content

@@ -9,8 +9,9 @@ from typing import Any
 
 from converters.checkpoint import Checkpoint, without_head
 from converters.errors import ConversionError
-from converters.formats import huggingface, keras_hub_preset, tf1
+from converters.formats import cross_encoder, huggingface, keras_hub_preset, tf1
 from converters.formats import sentence_transformers as sentences
+from converters.heads import CLASSIFIER, REGRESSION
 from converters.vocabulary import Vocabulary, read_vocabulary
 
 HUGGING_FACE = "Hugging Face folder"
@@ -28,6 +29,7 @@ class ModelFolder:
         max_length: maximum text length of the model in tokens; None if the folder does not state
             it.
         facts: further facts of the folder, as JSON types.
+        is_pair: whether the folder says that an input of its classifier is a pair of texts.
     """
 
     format: str
@@ -35,6 +37,7 @@ class ModelFolder:
     vocabulary: Vocabulary
     max_length: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    is_pair: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,10 @@ def _expected() -> str:
 
 def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
     checkpoint = huggingface.read_folder(folder, as_base)
-    return ModelFolder(HUGGING_FACE, checkpoint, read_vocabulary(folder))
+    is_pair = checkpoint.head == CLASSIFIER and cross_encoder.is_cross_encoder(folder)
+    if is_pair and checkpoint.problem == REGRESSION and cross_encoder.has_sigmoid(folder):
+        checkpoint = replace(checkpoint, sigmoid_score=True)
+    return ModelFolder(HUGGING_FACE, checkpoint, read_vocabulary(folder), is_pair=is_pair)
 
 
 def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:

@@ -91,6 +91,8 @@ def _classifier(signature: EncoderSignature, x: Tensor, mask: Mask, output: str)
     if output == PROBABILITIES:
         normalize = sub.logistic if problem == heads.MULTI_LABEL else sub.softmax
         logits = normalize(logits, PROBABILITIES)
+    elif output == SCORE and signature.graph.checkpoint.sigmoid_score:
+        logits = sub.logistic(logits, SCORE)
     sub.output(output, logits)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import json_option, print_json, print_origin
+from edgebert.cli.options import json_option, print_json, print_origin, request_options
 from edgebert.cli.shown_output import echo
+
+if TYPE_CHECKING:
+    from edgebert.models.foreign_tasks import TaskRequest
 
 
 @click.command()
@@ -33,8 +37,11 @@ from edgebert.cli.shown_output import echo
     help="Largest allowed difference of an output. Above it, nothing is written and the exit code "
     "is 3.",
 )
+@request_options
 @json_option
-def convert(model: Path, out: Path, to: str, max_difference: float, as_json: bool) -> None:
+def convert(
+    model: Path, out: Path, to: str, max_difference: float, as_json: bool, request: TaskRequest
+) -> None:
     """Write a model as the folder of another library and compare the outputs of both.
 
     MODEL is a model folder (Hugging Face, sentence-transformers, keras-hub preset, Google TF1), or
@@ -52,7 +59,7 @@ def convert(model: Path, out: Path, to: str, max_difference: float, as_json: boo
     from edgebert.models.conversion import convert as run_convert
     from edgebert.models.task_model import open_model
 
-    opened = open_model(model)
+    opened = open_model(model, request=request)
     print_origin(opened)
     result = run_convert(opened, out, to, max_difference)
     if as_json:

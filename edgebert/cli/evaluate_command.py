@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebert.cli.options import json_option, print_json, settings_options
+from edgebert.cli.options import json_option, print_json, request_options, settings_options
 from edgebert.settings import DataSettings
+
+if TYPE_CHECKING:
+    from edgebert.models.foreign_tasks import TaskRequest
 
 
 @click.command()
@@ -31,15 +34,17 @@ from edgebert.settings import DataSettings
     type=float,
     help="Exit with code 3 if the metric of the task (such as accuracy) is below this (0 to 1).",
 )
+@request_options
 @settings_options(DataSettings, "columns")
 @json_option
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     models: tuple[Path, ...],
     data_path: Path,
     threads: int,
     min_metric: float | None,
     columns: DataSettings,
     as_json: bool,
+    request: TaskRequest,
 ) -> None:
     """Measure the accuracy of model folders and .tflite files on the same labelled data.
 
@@ -64,7 +69,7 @@ def evaluate(
     from edgebert.evaluation.predictors import open_predictor
     from edgebert.tasks.examples import task_with_answers
 
-    predictors = [open_predictor(path, threads) for path in models]
+    predictors = [open_predictor(path, threads, request) for path in models]
     tasks = list(dict.fromkeys(map(task_with_answers, predictors)))
     if len(tasks) > 1:
         raise UsageError(

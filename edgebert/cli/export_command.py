@@ -13,6 +13,7 @@ from edgebert.cli.options import (
     json_option,
     print_json,
     print_origin,
+    request_options,
     settings_options,
     size_text,
 )
@@ -21,6 +22,7 @@ from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
     from edgebert.exporting.artifact import Artifact
+    from edgebert.models.foreign_tasks import TaskRequest
 
 
 @click.command()
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     help="File in the format of the task with calibration texts for --recipe int4 and static-*. "
     "Labels are ignored.",
 )
+@request_options
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option
@@ -69,6 +72,7 @@ def export(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     settings: ExportSettings,
     columns: DataSettings,
     as_json: bool,
+    request: TaskRequest,
 ) -> None:
     """Convert a BERT folder (Hugging Face, or written by `edgebert finetune`) into one .tflite.
 
@@ -91,7 +95,7 @@ def export(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     def examples(path: Path | None) -> Sequence[Any]:
         return () if path is None else opened.task.read(path, columns, "none").examples
 
-    opened = open_model(model)
+    opened = open_model(model, request=request)
     print_origin(opened)
     labelled = None
     if data_path is not None:
@@ -114,6 +118,8 @@ def export(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         )
     else:
         _print_summary(artifact)
+    if artifact.warning:
+        echo(f"Warning: {artifact.warning}", err=True)
     for note in artifact.notes:
         echo(f"Note: {note}", err=True)
 

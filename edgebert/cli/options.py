@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import click
 
@@ -149,6 +149,31 @@ def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+def request_options(command: F) -> F:
+    """Adds --task and --pairs for commands that open a model; the command gets a `TaskRequest`."""
+    from edgebert.settings import TASKS
+
+    @functools.wraps(command)
+    def wrapper(task: str, pairs: bool, **values: Any) -> Any:
+        from edgebert.models.foreign_tasks import TaskRequest
+
+        return command(request=TaskRequest(task, pairs), **values)
+
+    wrapped: Any = click.option(
+        "--pairs", is_flag=True, help="Each input of the model is a pair of texts."
+    )(wrapper)
+    return cast(
+        F,
+        click.option(
+            "--task",
+            type=click.Choice(["auto", *TASKS]),
+            default="auto",
+            show_default=True,
+            help="Task of the model, where its files do not tell it.",
+        )(wrapped),
+    )
 
 
 json_option = click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import settings_options
+from edgebert.cli.options import request_options, settings_options
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings
 from edgebert.system.json_text import json_text
@@ -16,6 +16,7 @@ from edgebert.system.json_text import json_text
 if TYPE_CHECKING:
     from edgebert.evaluation.predictors import Predictor
     from edgebert.evaluation.semantic_index import Hit
+    from edgebert.models.foreign_tasks import TaskRequest
 
 _SHOWN_HITS = 5
 
@@ -51,6 +52,7 @@ _SHOWN_HITS = 5
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --index: File that stores the vectors, so that later calls reuse them.",
 )
+@request_options
 @settings_options(DataSettings, "columns")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line on stdout.")
 def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
@@ -63,6 +65,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     cache_path: Path | None,
     columns: DataSettings,
     as_json: bool,
+    request: TaskRequest,
 ) -> None:
     """Predict labels, tags, answer spans, scores or vectors with a model folder or a .tflite.
 
@@ -82,7 +85,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     if cache_path is not None and index_path is None:
         raise UsageError("--index-cache needs --index. Next: add --index FILE.")
-    predictor = open_predictor(model, threads)
+    predictor = open_predictor(model, threads, request)
     task = task_with_answers(predictor)
     several = task.texts_of(predictor.decoding) > 1
     if index_path is not None:

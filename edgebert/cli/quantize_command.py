@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebert.cli.options import json_option, print_json, settings_options, size_text
+from edgebert.cli.options import (
+    json_option,
+    print_json,
+    request_options,
+    settings_options,
+    size_text,
+)
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
     from edgebert.exporting.recipe_trials import RecipeTrial
+    from edgebert.models.foreign_tasks import TaskRequest
 
 
 @click.command()
@@ -49,6 +56,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also show the sensitivity of each group of weights, for each recipe.",
 )
+@request_options
 @settings_options(ExportSettings)
 @settings_options(DataSettings, "columns")
 @json_option
@@ -62,6 +70,7 @@ def quantize(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     settings: ExportSettings,
     columns: DataSettings,
     as_json: bool,
+    request: TaskRequest,
 ) -> None:
     """Export a model with several recipes and compare each with the float model.
 
@@ -81,7 +90,7 @@ def quantize(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     named = [name.strip() for name in recipes.split(",") if name.strip()]
     names = named or (list(RECIPES) if calibration else list(PLAIN_RECIPES))
-    opened = open_model(model)
+    opened = open_model(model, request=request)
     texts: Sequence[Any] = ()
     if calibration is not None:
         texts = opened.task.read(calibration, columns, "none").examples
@@ -101,6 +110,9 @@ def quantize(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         _print_table(trials)
         if verbose:
             _print_parts(trials)
+    for trial in trials:
+        if trial.artifact and trial.artifact.warning:
+            echo(f"Warning: {trial.artifact.warning}", err=True)
     refused = [trial for trial in trials if trial.artifact is None]
     if refused:
         raise QualityGateError("\n".join(trial.refused for trial in refused))

@@ -18,6 +18,7 @@ from edgebert.encoding.encoded_rows import PAD_MULTIPLE, Inputs
 from edgebert.encoding.tokenizer import Encoding, Tokenizer, pad
 from edgebert.errors import ModelError
 from edgebert.models import hub
+from edgebert.models.foreign_tasks import TaskRequest
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks.examples import features_of, task_with_answers
@@ -150,11 +151,19 @@ class KerasPredictor:
         return self.task.split_outputs(self._run(self.task.inputs(inputs, batch)), batch)
 
 
-def open_predictor(path: Path | str, threads: int = 1) -> Predictor:
-    """Opens a model folder, a `.tflite`, or a model by its name on a hub."""
+def open_predictor(
+    path: Path | str, threads: int = 1, request: TaskRequest = TaskRequest()
+) -> Predictor:
+    """Opens a model folder, a `.tflite`, or a model by its name on a hub.
+
+    Args:
+        path: The model.
+        threads: Number of threads of the TFLite runtime.
+        request: The task of a folder, where its files don't tell it. A `.tflite` has its own.
+    """
     path = Path(path)
     if path.is_dir() or (not path.exists() and hub.is_name(str(path))):
-        return KerasPredictor(open_model(path))
+        return KerasPredictor(open_model(path, request=request))
     if not path.exists():
         raise ModelError(f"{path} does not exist. Expected a model folder or a .tflite file.")
     return LiteRtModel.open(path, threads)

@@ -14,11 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from converters.channel_scales import balance_channels
 from converters.compaction import compact, layer_widths
 from converters.heads import MASKED_LM, MaskedTokens
 from edgebert import __version__
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.exporting.app_readers import notes_of, readers_of
+from edgebert.exporting.final_check import check_final
 from edgebert.exporting.graph import QuantizedGraph, build_graph, build_quantized_graph
 from edgebert.exporting.packaging import pack
 from edgebert.exporting.parity import Certificate, FloatReference, Quality, certify
@@ -27,6 +29,7 @@ from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.manifest import Manifest, read_manifest
 from edgebert.models.task_model import TaskModel
 from edgebert.quantization.calibration import FLOAT
+from edgebert.quantization.recipes import precision_of
 from edgebert.settings import ExportSettings
 from edgebert.system.json_text import json_text
 from edgebert.system.progress import Progress, silent
@@ -56,12 +59,13 @@ class ExportTexts:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported file: its path, its sizes and its manifest."""
+    """An exported file: its path, its sizes and its manifest, and a warning if it is unusual."""
 
     path: Path
     size_bytes: int
     gzip_bytes: int
     manifest: Manifest
+    warning: str = ""
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -109,14 +113,14 @@ def export(
         UsageError: settings exclude each other, or a length is out of range.
         EdgebertError: the float graph differs from the Keras model.
         ModelError: the checkpoint can't be exported.
-        QualityGateError: the task's metric on the labelled data drops by more than `max_drop`
-            points.
+        QualityGateError: the file is beyond the limits of its recipe (`final_check`), or the task's
+            metric on the labelled data drops by more than `max_drop` points.
     """
     reference = reference or FloatReference(model)
     model = _with_masks(model, settings)
     signatures = choose_signatures(model, settings, texts.lengths)
     progress("build", 0, 3)
-    compacted = replace(model, checkpoint=compact(model.checkpoint))
+    compacted = replace(model, checkpoint=balance_channels(compact(model.checkpoint)))
     graph = build_quantized_graph(
         compacted,
         signatures,
@@ -135,6 +139,15 @@ def export(
         )
         certificate = certify(reference.predictor, float_graph, final, texts.checks)
         _check_graph(certificate)
+
+        def with_recipe(recipe: str) -> Certificate:
+            body = build_graph(
+                compacted.checkpoint, signatures, precision_of(ExportSettings(recipe=recipe))
+            )
+            other = _open_packed(Path(scratch) / f"{recipe}.tflite", body, manifest, model)
+            return certify(reference.predictor, float_graph, other, texts.checks)
+
+        warning = check_final(certificate, settings, with_recipe)
         quality = None if reference.labelled is None else reference.compare(final)
         _check_drop(quality, settings)
     manifest = replace(
@@ -145,7 +158,7 @@ def export(
     progress("write", 2, 3)
     artifact = _write(Path(out), graph.body, manifest, model)
     progress("write", 3, 3)
-    return artifact
+    return replace(artifact, warning=warning)
 
 
 def manifest_path(path: Path) -> Path:

@@ -52,6 +52,7 @@ class Certificate:
         final_cosine: smallest cosine between a vector and the Keras model's, if the head gives
             vectors or hidden states.
         shown: for a few texts the token ids and the three outputs.
+        largest_score: largest absolute output of the Keras model if its outputs are scores.
     """
 
     texts: int
@@ -61,11 +62,13 @@ class Certificate:
     final: Agreement | None
     final_cosine: float | None
     shown: tuple[dict[str, Any], ...]
+    largest_score: float = 1.0
 
     def to_dict(self) -> dict[str, Any]:
         content = dict(self.__dict__)
         content["final"] = self.final.to_dict() if self.final else None
         content["shown"] = list(self.shown)
+        del content["largest_score"]
         return content
 
 
@@ -200,7 +203,7 @@ def certify(
     )
     if float_agreement and final_agreement:
         errors = float_agreement.max_logit_error, final_agreement.max_logit_error
-        cosine = None
+        cosine, unit = None, 1.0
     else:
         vectors = reference[0].shape[-1] > 1  # the cosine of one number has no meaning
         unit = 1.0 if vectors else max(1.0, float(np.abs(reference).max()))
@@ -208,7 +211,7 @@ def certify(
         cosine = (
             float(np.min(list(map(_smallest_cosine, reference, in_final)))) if vectors else None
         )
-    return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown)
+    return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown, unit)
 
 
 def _agreement(

@@ -9,7 +9,6 @@ defines; training and evaluation build the Keras model from it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +26,9 @@ from converters.vocabulary import Vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models import hub
+from edgebert.models.foreign_tasks import TaskRequest, find_task
 from edgebert.system import native_noise
 from edgebert.system.storage import atomic_folder
-from edgebert.tasks import task_named, task_of_checkpoint
 from edgebert.tasks.task import Decoding, ModelFacts, Task
 
 if TYPE_CHECKING:
@@ -157,7 +156,9 @@ class TaskModel:
         return folder
 
 
-def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
+def open_model(
+    folder: Path | str, as_base: bool = False, request: TaskRequest = TaskRequest()
+) -> TaskModel:
     """Opens a folder that edgebert saved, or a BERT from another source.
 
     The folder may be a Hugging Face folder, a sentence-transformers folder, a keras-hub preset or
@@ -170,8 +171,10 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
         folder: The folder or the name.
         as_base: Whether a new head will be trained on the model. An unsupported head is then left
             out, with a note in the checkpoint, instead of refused.
+        request: the task of the model, where its files don't tell it.
 
     Raises:
+        UsageError: The requested task does not fit the model's head.
         ModelError: The folder is no known format, a file is damaged, the vocabulary has more tokens
             than the embedding table has rows, or the hub can't be reached.
     """
@@ -185,6 +188,10 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
         raise ModelError(str(error)) from error
     checkpoint = _with_vocabulary(read.checkpoint, read.vocabulary, folder)
     sidecar = _read_sidecar(folder)
+    found = find_task(
+        checkpoint, sidecar.get("decoding", {}), str(sidecar.get("task", "")), read.is_pair, request
+    )
+    checkpoint = found.checkpoint
     limit = checkpoint.config.max_positions
     history = tuple(sidecar.get("history", ()))
     if facts or checkpoint.notes or (read.format != HUGGING_FACE and not sidecar):
@@ -194,9 +201,9 @@ def open_model(folder: Path | str, as_base: bool = False) -> TaskModel:
         checkpoint,
         Tokenizer(read.vocabulary, segments=checkpoint.config.num_segments > 1),
         min(sidecar.get("max_length", 0) or read.max_length or limit, limit),
-        _task_in(sidecar, checkpoint),
+        found.task,
         history,
-        sidecar.get("decoding", {}),
+        found.decoding,
     )
 
 
@@ -220,14 +227,6 @@ def _with_vocabulary(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Pat
             "the folder."
         )
     return checkpoint if vocabulary.size == rows else cut_vocabulary(checkpoint, vocabulary.size)
-
-
-def _task_in(sidecar: Mapping[str, Any], checkpoint: Checkpoint) -> Task[Any]:
-    """The task in `edgebert.json`; the task of the head if there is none or it does not fit."""
-    name = str(sidecar.get("task", ""))
-    if name and (task := task_named(name)).fits(checkpoint):
-        return task
-    return task_of_checkpoint(checkpoint)
 
 
 def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:

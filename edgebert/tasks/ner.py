@@ -11,6 +11,7 @@ import numpy as np
 from edgebert.data.datasets import Dataset
 from edgebert.data.tagging_schemes import OUTSIDE, as_iob2, inside, spans, split_tag
 from edgebert.settings import TaskSettings
+from edgebert.tasks.recognition import entity_labels
 from edgebert.tasks.task import ModelFacts
 from edgebert.tasks.tokens import TokenFeatures, TokenTask, tags_of, true_tags
 
@@ -32,7 +33,8 @@ class NamedEntities(TokenTask):
         return (OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
 
     def required_label(self, tag: str) -> str:
-        return split_tag(tag)[1] or OUTSIDE
+        (label,) = entity_labels([tag])
+        return split_tag(label)[1] or OUTSIDE
 
     def tag_of_later_part(self, tag: str) -> str:
         return inside(tag)

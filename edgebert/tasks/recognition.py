@@ -35,6 +35,9 @@ _CONLL = re.compile(r"\.(conll\w*|bio|iob2?)$")
 _TAG_OF_ENTITY = re.compile(r"[BIESLU]-.+|O")
 _TOKEN_KEYS = {"tokens", "words"}
 
+NO_ENTITY = ("X", "[CLS]", "[SEP]", "[PAD]", "PAD", "<pad>", "[UNK]", "<s>", "</s>")
+"""Labels of later word pieces and of special tokens, in older training scripts."""
+
 LABEL = ("classification",)
 PAIR = ("pairs", "classification")
 LABELS = ("multi-label",)
@@ -63,9 +66,36 @@ def task_of_head(checkpoint: Checkpoint) -> str:
     if checkpoint.head == heads.CLASSIFIER:
         return _PROBLEM_TASKS[checkpoint.problem]
     if checkpoint.head == heads.TOKEN_CLASSIFIER:
-        tags = {as_iob2(label)[:2] for label in checkpoint.labels}
-        return "ner" if tags <= {"B-", "I-", OUTSIDE} else "pos"
+        return "ner" if _are_entities(checkpoint.labels) else "pos"
     return _HEAD_TASKS[checkpoint.head]
+
+
+def _are_entities(labels: Sequence[str]) -> bool:
+    """Whether the labels of a token classifier are those of entities.
+
+    They are if all have a prefix of a tagging scheme, or if there is an `O` among names of types:
+    tags of words have no `O`, except in sets of single letters.
+    """
+    tags = [label for label in labels if label not in NO_ENTITY]
+    types = [tag for tag in tags if tag != OUTSIDE]
+    prefixed = [tag for tag in types if as_iob2(tag)[:2] in ("B-", "I-")]
+    if len(prefixed) == len(types):
+        return True
+    return OUTSIDE in tags and (bool(prefixed) or all(len(tag) > 1 for tag in types))
+
+
+def entity_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels with `I-` before the name of a type that has no prefix.
+
+    Such a type begins with a word outside of it, and continues over words of the same type, as in
+    the token classification pipeline of `transformers`.
+    """
+    return tuple(
+        label
+        if label == OUTSIDE or label in NO_ENTITY or as_iob2(label)[:2] in ("B-", "I-")
+        else f"I-{label}"
+        for label in labels
+    )
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,13 @@ from edgebert.data.labels import SCORE, LabelUse
 from edgebert.encoding.encoded_rows import rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
-from edgebert.settings import DataSettings, FinetuneSettings
+from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Decoding, Features, ModelFacts
 from edgebert.tasks.text_task import TextTask, answer_line, input_fields, pairs_of
+
+if TYPE_CHECKING:
+    import keras
 
 TEXTS = "texts"
 MEAN, DEVIATION = "mean", "deviation"
@@ -77,6 +80,21 @@ class Regression(TextTask):
     def check_examples(self, texts: Sequence[str]) -> list[ScoredExample]:
         """Pairs of texts, so that the check covers both segments."""
         return pairs_of(self, texts)
+
+    def prepare_checkpoint(self, checkpoint: Checkpoint, settings: TaskSettings) -> Checkpoint:
+        """See `Task.prepare_checkpoint`; a trained score has the unit of its data."""
+        return replace(super().prepare_checkpoint(checkpoint, settings), sigmoid_score=False)
+
+    def add_head(
+        self, backbone: Any, checkpoint: Checkpoint, num_outputs: int, dropout: float, seed: int
+    ) -> keras.Model:
+        """See `TextTask.add_head`; a CrossEncoder's score goes through a sigmoid."""
+        model = super().add_head(backbone, checkpoint, num_outputs, dropout, seed)
+        if not checkpoint.sigmoid_score:
+            return model
+        import keras
+
+        return keras.Model(model.input, keras.ops.sigmoid(model.output), name="score_model")
 
     def num_outputs(self, labels: Sequence[str]) -> int:
         return 1
