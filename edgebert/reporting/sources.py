@@ -127,7 +127,7 @@ def read_source(path: Path) -> Source:
         data = read_limited(path, MAX_FILE_BYTES if path.suffix == MODEL_SUFFIX else MAX_BYTES)
     except UnreadableFileError as error:
         raise DataError(
-            f"expected a file of at most {MAX_BYTES} bytes of JSON. Received: {error}. "
+            f"expected at most {MAX_BYTES} bytes of JSON. Received: {error}. "
             "Next: give the files of single runs."
         ) from error
     sha256 = hashlib.sha256(data).hexdigest()

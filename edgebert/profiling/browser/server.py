@@ -1,7 +1,8 @@
 """The web server of a session: the page, its resources, and the requests and answers of pages.
 
-All paths are below a random token of this session. A request without the token gets 404, an invalid
-one gets 400. Only files that were registered when the server was created are read from the disk.
+All paths are below a random token of this session. A request without the token, or with another
+Host than that of the printed URL, gets 404 before its body is read; an invalid one gets 400. Only
+files that were registered when the server was created are read from the disk.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ from converters.json_files import InvalidJsonError, parse_json
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.browser.answers import Answer, BadAnswerError, Facts
 from edgebert.profiling.browser.certificate import Certificate
+from edgebert.profiling.browser.connections import (
+    BODY_SECONDS,
+    SENDING_SECONDS,
+    Connections,
+)
 from edgebert.profiling.browser.page_session import NotAdmittedError, PageSession, PageSessions
 
 TOKEN_BYTES = 16
 LARGEST_BODY_BYTES = 16 << 20
 SOCKET_SECONDS = 30.0
 POLL_SECONDS = 15.0
-MOST_CONNECTIONS = 256
 LOOPBACK = "127.0.0.1"
 FAR_ADDRESS = ("192.0.2.1", 9)
 """An address reserved for documentation. The socket is connected to find the route; no packet is
@@ -109,7 +114,8 @@ class PageServer:
             ) from error
         scheme = "https" if self.certificate else "http"
         self.port = int(self._server.server_address[1])
-        self.url = f"{scheme}://{self.address}:{self.port}/{self._token}/"
+        site.host = f"{self.address}:{self.port}"
+        self.url = f"{scheme}://{site.host}/{self._token}/"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
         )
@@ -163,6 +169,7 @@ class _Site:
             welcome,
             token,
         )
+        self.host = ""
         self.headers = {
             "Content-Security-Policy": _content_security_policy(resources[""].content),
             # These three make the page cross-origin isolated: a finer clock and threads.
@@ -201,7 +208,7 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         self.site = site
         self._context = certificate.context() if certificate else None
-        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.connections = Connections()
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -212,7 +219,7 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
+        if self.connections.take_place():
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -220,13 +227,22 @@ class _Server(ThreadingHTTPServer):
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             request.settimeout(SOCKET_SECONDS)
+            self.connections.begin(request)
             if self._context is not None:
-                request = self._context.wrap_socket(request, server_side=True)
+                request = self._context.wrap_socket(
+                    request, server_side=True, do_handshake_on_connect=False
+                )
+                self.connections.begin(request)
+                request.do_handshake()
             super().process_request_thread(request, client_address)
         except OSError:  # no TLS, or the client disconnected
             self.shutdown_request(request)
         finally:
-            self._free.release()
+            self.connections.end()
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.connections.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignores broken connections. The handlers report their own errors to the client."""
@@ -244,6 +260,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Logs nothing: stderr shows the progress."""
+
+    def parse_request(self) -> bool:
+        """Reads the head of a request; without the token or the right Host it gets no further."""
+        return super().parse_request() and self._admitted()
+
+    def handle_expect_100(self) -> bool:
+        """Asks for the body only with the token."""
+        return self._admitted() and super().handle_expect_100()
+
+    def _admitted(self) -> bool:
+        hosts = self.headers.get_all("Host", [])
+        if self._inner_path() is None or hosts != [self.server.site.host]:
+            self._refuse(HTTPStatus.NOT_FOUND, NOT_FOUND)
+            return False
+        self.server.connections.admit(BODY_SECONDS)
+        return True
+
+    def handle_one_request(self) -> None:
+        """Handles one request; then the connection may idle for a while."""
+        super().handle_one_request()
+        self.server.connections.rest()
 
     def do_GET(self) -> None:
         path = self._inner_path()
@@ -322,6 +359,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _send_head(self, status: HTTPStatus, size: int, kind: str, lasting: bool) -> None:
+        self.server.connections.extend(SENDING_SECONDS)
         self.send_response(status)
         for name, value in self.server.site.headers.items():
             self.send_header(name, value)

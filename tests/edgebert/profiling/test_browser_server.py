@@ -14,7 +14,9 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +31,7 @@ from hypothesis import strategies as st
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.browser import announce_in_terminal
 from edgebert.profiling.browser import certificate as browser_certificate
+from edgebert.profiling.browser import connections as browser_connections
 from edgebert.profiling.browser import server as browser_server
 from edgebert.profiling.browser.answers import (
     LONGEST_TEXT,
@@ -487,3 +490,63 @@ def test_ctrl_c_ends_the_server(tiny: TinyClassifier) -> None:
         assert process.stdout.read() == ""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
+
+
+def head(server: PageServer, path: str, host: str = "", extra: str = "") -> bytes:
+    """The head of a POST request that announces a body."""
+    host = host or f"{server.address}:{server.port}"
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4000000\r\n{extra}\r\n".encode()
+    )
+
+
+def first_line(connection: socket.socket) -> bytes:
+    connection.settimeout(5)
+    return connection.recv(4096).split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("extra", ["", "Expect: 100-continue\r\n"])
+def test_without_the_token_the_body_is_not_read(server: PageServer, extra: str) -> None:
+    with socket.create_connection((server.address, server.port), timeout=5) as connection:
+        connection.sendall(head(server, "/wrong/join", extra=extra))
+        assert b"404" in first_line(connection)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost", "127.0.0.1", "127.0.0.1:1"])
+def test_another_host_is_refused(server: PageServer, host: str) -> None:
+    path = urlsplit(server.url).path
+    with socket.create_connection((server.address, server.port), timeout=5) as connection:
+        connection.sendall(head(server, path + "join", host))
+        assert b"404" in first_line(connection)
+
+
+def test_slow_connections_do_not_shut_the_page_out(server: PageServer) -> None:
+    slow = [socket.create_connection((server.address, server.port), timeout=5) for _ in range(300)]
+    try:
+        for connection in slow:
+            with suppress(OSError):
+                connection.sendall(b"G")
+        connection = connect(server)
+        connection.request("GET", urlsplit(server.url).path)
+        assert connection.getresponse().read() == PAGE
+    finally:
+        for each in slow:
+            each.close()
+
+
+def test_a_connection_has_a_deadline(
+    sessions: PageSessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browser_connections, "STRANGER_SECONDS", 0.5)
+    with (
+        PageServer({"": Resource(PAGE)}, sessions, lambda page: {}) as server,
+        socket.create_connection((server.address, server.port), timeout=5) as connection,
+    ):
+        began = time.monotonic()
+        for byte in b"GET / HTTP/1.1 and so on":
+            time.sleep(0.2)
+            try:
+                connection.sendall(bytes([byte]))
+            except OSError:
+                break
+        assert time.monotonic() - began < 4.5
