@@ -29,6 +29,7 @@ COMMANDS = {
     "export": "Convert a model folder into one .tflite with everything an app needs.",
     "evaluate": "Measure the accuracy of model folders and .tflite files.",
     "predict": "Predict with a model folder or a .tflite.",
+    "explain": "Show the pieces, answer and attention of one text as an HTML page.",
     "profile": "Measure size, latency and memory of .tflite files.",
     "report": "Merge measurements and accuracies into one HTML page, Markdown and JSON.",
     "search": "Search the best trade-offs of size, latency and accuracy under a budget.",

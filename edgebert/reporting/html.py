@@ -113,10 +113,22 @@ def to_html(report: Report) -> str:
     body = "\n".join(
         [f"<h1>{name}</h1>", _lead(report), _contents(titles), *(part for _, part in rendered)]
     )
+    return page_html(report.name, body)
+
+
+def page_html(title: str, body: str, style: str = "") -> str:
+    """A whole page without scripts or external addresses.
+
+    Args:
+        title: Title of the page, plain text.
+        body: Content of the page, HTML.
+        style: CSS rules of the page beside the common ones.
+    """
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
     )
 
 
@@ -169,7 +181,7 @@ def _tables(section: Section) -> list[str]:
     """Tables one below the other; tables of facts next to each other where they fit."""
     rendered = [
         (f"<h3>{escape(table.title)}</h3>\n" if table.title != section.title else "")
-        + _table(table)
+        + table_html(table)
         for table in section.tables
     ]
     if len(rendered) > 1 and all(map(_is_plain, section.tables)):
@@ -190,7 +202,7 @@ def _figure(figure: Figure) -> str:
     return f"<figure>{figure.svg}{_legend(figure.legend)}{caption}</figure>"
 
 
-def _table(table: Table) -> str:
+def table_html(table: Table) -> str:
     """A table; on a phone one card per row, unless rows are grouped."""
     if _is_plain(table):
         kind, head, rows = "facts", "", [_row(table, row) for row in table.rows]

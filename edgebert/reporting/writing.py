@@ -19,12 +19,12 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path, Path]:
     """
     content = json_text(report.to_dict(), indent=2) + "\n"
     return (
-        atomic_write(folder / "report.json", _encodable(content)),
-        atomic_write(folder / "report.md", _encodable(to_markdown(report))),
-        atomic_write(folder / "report.html", _encodable(to_html(report))),
+        atomic_write(folder / "report.json", encodable(content)),
+        atomic_write(folder / "report.md", encodable(to_markdown(report))),
+        atomic_write(folder / "report.html", encodable(to_html(report))),
     )
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Replaces lone surrogates, which JSON can hold but UTF-8 can't, by question marks."""
     return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,46 @@
+"""`edgebert explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgebert.cli.options import json_option, print_json
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The HTML page to write.",
+)
+@json_option
+def explain(model: Path, texts: tuple[str, ...], out: Path, as_json: bool) -> None:
+    """Show WordPiece pieces, the answer and the attention of every head as one HTML page.
+
+    MODEL is a model folder. TEXTS is one text; a pair or question answering model takes two.
+
+    \b
+    edgebert explain my-bert/ "turn on the lights" -o page.html
+    edgebert explain qa/ "who sleeps?" "the cat sleeps on the mat" -o page.html
+    """
+    from edgebert.reporting.explanation import write_explanation
+
+    found = write_explanation(model, texts, out)
+    if as_json:
+        print_json(
+            {
+                "path": str(out),
+                "pieces": found.pieces,
+                "token_ids": found.encoding.token_ids,
+                "answer": found.answer,
+            }
+        )
+        return
+    click.echo(found.answer or "A bare encoder has no answer.")
+    click.echo(f"{out}: {len(found.pieces)} tokens, {found.kept.sum()} heads", err=True)
