@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from statistics import median
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgebert.errors import UsageError
+from edgebert.profiling.answer_check import check_answers
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.extra_measurements import ExtraMeasurements
 from edgebert.profiling.interleaving import BenchmarkCase, measure_interleaved
@@ -56,7 +57,8 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     Raises:
         UsageError: The settings are invalid, or no file has a requested length.
         ModelError: A file is missing, truncated, or not a `.tflite` file.
-        EdgebertError: A benchmark process failed. The message has the last lines of its stderr.
+        EdgebertError: A benchmark process failed, with the last lines of its stderr, or a file
+            gives wrong answers on the machine: see `check_answers`.
     """
     settings, texts = job.settings, job.texts
     refuse_bad_settings(settings, texts)
@@ -66,6 +68,8 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     plan = configurations(files, signatures, settings)
     with_text = [file for file in files if settings.end_to_end and file.answers]
     with_text = [file for file in with_text if machine.runs_text(file)]
+    built_in = {file.name: sample_texts(file.task) for file in files if file.answers}
+    doubts = check_answers(machine, plan, built_in, settings.threads[0], progress)
     session = _MeasurementSession(machine, settings, facts, progress)
     measurements: list[Measurement] = []
     for threads in settings.threads:
@@ -83,7 +87,10 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
         _check(machine, file, reference, facts, progress)
         for file, reference in zip(files, references, strict=False)
     ]
-    return Outcome(tuple(measurements), tuple(checks))
+    warned = tuple(
+        replace(m, warnings=(*m.warnings, *doubts.get(m.name, ()))) for m in measurements
+    )
+    return Outcome(warned, tuple(checks))
 
 
 def check(

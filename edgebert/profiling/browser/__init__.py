@@ -99,7 +99,7 @@ class BrowserTarget:
             signatures=signatures,
             references=tuple(references),
             version=litertjs.version,
-            stages=(len(plan) + texts, long_runs + len(references)),
+            stages=(len(plan) + texts, long_runs + len(references) + len(files)),
         )
         return _Session(browser_job, litertjs, progress).run(self._announce)
 

@@ -6,9 +6,12 @@ must be known. The results have the declared types.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 LONGEST_TEXT = 2000
 LONGEST_NAME = 200
@@ -185,6 +188,19 @@ def _memory(body: Any) -> dict[str, Any]:
     return {name: _whole(value, name, 0, MOST_BYTES) for name, value in table.items()}
 
 
+def _predict(body: Any) -> dict[str, Any]:
+    """Outputs by name of each call: float32 numbers in base64 become lists."""
+    outputs = _list(_table(body, "predict", ("outputs",))["outputs"], "outputs", LONGEST_TEXT)
+    return {"outputs": [{n: _numbers(v) for n, v in _named(each).items()} for each in outputs]}
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in np.frombuffer(base64.b64decode(text), "<f4")]
+    except ValueError as error:
+        raise BadAnswerError(f"outputs: expected float32 numbers in base64, {error}") from error
+
+
 def _answer(body: Any) -> dict[str, Any]:
     table = _table(body, "answer", ("rows",))
     return {"rows": [_row(row) for row in _list(table["rows"], "rows", LONGEST_TEXT)]}
@@ -202,13 +218,16 @@ def _row(value: Any) -> dict[str, Any]:
 def _call(value: Any) -> dict[str, Any]:
     call = _table(value, "call", ("token_ids", "outputs"))
     token_ids = _list(call["token_ids"], "token_ids", MOST_NUMBERS)
-    outputs = call["outputs"]
-    if not isinstance(outputs, dict) or not all(isinstance(t, str) for t in outputs.values()):
-        raise BadAnswerError("outputs: expected texts by name")
     return {
         "token_ids": [_whole(number, "token_ids", 0, 1 << 31) for number in token_ids],
-        "outputs": outputs,
+        "outputs": _named(call["outputs"]),
     }
+
+
+def _named(outputs: Any) -> dict[str, str]:
+    if not isinstance(outputs, dict) or not all(isinstance(t, str) for t in outputs.values()):
+        raise BadAnswerError("outputs: expected texts by name")
+    return outputs
 
 
 def _done(body: Any) -> dict[str, Any]:
@@ -220,6 +239,7 @@ _ANSWERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {
     "first_call": _first_call,
     "run": _run,
     "memory": _memory,
+    "predict": _predict,
     "answer": _answer,
     "done": _done,
 }

@@ -53,7 +53,7 @@ class PageRunner:
                 "kind": self._kind,
             }
         seconds = 2 * float(fields.get("max_seconds", 0.0))  # warm-up and timed calls
-        seconds += START_SECONDS if op in ("load", "first_call") else 0.0
+        seconds += START_SECONDS if op in ("load", "first_call", "predict") else 0.0
         answer = self._page.request(op, seconds, **{**self._loaded, **fields})
         if op == "load" and "error" not in answer:
             key = (fields["model"], self._loaded["threads"])

@@ -62,6 +62,19 @@ export class Answers {
     return { rss: bytes, peak_rss: bytes };
   }
 
+  /** The outputs for given inputs. The first call of the signature is timed before. */
+  async predict(request) {
+    await this.first_call(request);
+    const model = await this.#model(request);
+    const outputs = [];
+    for (const input of request.inputs) {
+      const found = Object.entries(await model.predict(request.signature, input));
+      const texts = found.map(([name, values]) => [name, inBase64(Float32Array.from(values))]);
+      outputs.push(Object.fromEntries(texts));
+    }
+    return { outputs };
+  }
+
   /** Inputs through our own tokenizer, the model and its decoding. */
   async answer(request) {
     const { texts: model } = await this.#model(request);

@@ -4,6 +4,7 @@ import { fetchBytes, Model, readModelFile, Runtime } from "edgebert";
 
 const WASM_FOLDER = new URL("./litertjs/wasm/", location.href);
 const TOKEN_ID_LIMIT = 100;
+const ARRAYS = { int32: Int32Array, float32: Float32Array, uint8: Uint8Array };
 
 /** The runtime with one thread count, and the models that were compiled in it. */
 export class Engine {
@@ -94,11 +95,19 @@ class LoadedModel {
     }
     return () => this.graph.run(key, values);
   }
+
+  /** The outputs by name of a signature, for inputs as nested lists by name. */
+  predict(key, given) {
+    const values = {};
+    for (const { name, dtype } of this.graph.inputs(key)) {
+      values[name] = ARRAYS[dtype].from(given[name].flat(Infinity));
+    }
+    return this.graph.run(key, values);
+  }
 }
 
 function madeUp(name, dtype, size) {
-  const kind = { int32: Int32Array, float32: Float32Array, uint8: Uint8Array }[dtype];
-  const values = new kind(size);
+  const values = new ARRAYS[dtype](size);
   if (/mask/i.test(name)) return values.fill(1);
   if (dtype === "float32" || /segment|type/i.test(name)) return values;
   return values.map(() => Math.floor(Math.random() * TOKEN_ID_LIMIT));
