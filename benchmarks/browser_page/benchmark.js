@@ -12,7 +12,7 @@ const WARM_UP_CALLS = 10;
  * @param {number} threads
  */
 export async function load(sha256, threads) {
-  const engine = new Engine(false);
+  const engine = new Engine("wasm");
   await engine.fetchModel({ sha256, answers: false }, () => {});
   const ours = await engine.model(sha256, threads);
   ort.env.wasm.numThreads = threads;

@@ -68,6 +68,7 @@ from edgebert.system.json_text import json_text
     help="Also run without a pause for this time, such as 5m, and record latency and temperature "
     "over time. The length is the first of --lengths, or the typical length of the texts.",
 )
+@click.option("--webgpu", is_flag=True, hidden=True)  # the former name of --accelerator webgpu
 @settings_options(ProfileSettings, without=("sustained_seconds",))
 @settings_options(TargetSettings, "target_settings")
 @settings_options(DataSettings, "columns")
@@ -83,6 +84,7 @@ def profile(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     compare_path: Path | None,
     fail_above: float | None,
     sustained_seconds: float,
+    webgpu: bool,
     settings: ProfileSettings,
     target_settings: TargetSettings,
     columns: DataSettings,
@@ -107,6 +109,8 @@ def profile(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from edgebert.system.progress import terminal_progress
     from edgebert.system.storage import atomic_write
 
+    if webgpu:
+        target_settings = replace(target_settings, accelerator="webgpu")
     baseline = read_baseline(compare_path, fail_above)
     texts = None if texts_path is None else read_texts(models, texts_path, columns, max_texts)
     check = None if check_path is None else read_check(models, check_path, columns, max_rows)

@@ -73,6 +73,10 @@ class TargetSettings:
         "browser: serve over TLS with a self-signed certificate, which threads need on a network.",
     )
     port: int = setting(0, "browser: port to listen on; 0 uses a free port.")
-    webgpu: bool = setting(False, "browser: run on WebGPU instead of wasm.")
+    accelerator: str = setting(
+        "wasm",
+        "browser: run the graph on the CPU or on the GPU.",
+        ("wasm", "webgpu"),
+    )
     phones: int = setting(1, "browser: number of devices to wait for.")
     wait_seconds: float = setting(600.0, "browser: time limit without a new result, in seconds.")

@@ -36,6 +36,11 @@ FLAGS = (
     # In a container /dev/shm is small, and root may not have the sandbox.
     *("--disable-dev-shm-usage", "--no-sandbox"),
 )
+SOFTWARE_GPU = (
+    *("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"),
+    *("--enable-features=Vulkan", "--use-vulkan=swiftshader"),
+)
+"""WebGPU on a software adapter: for answers, never for speed."""
 # Moves the pipe's ends to the file descriptors that the browser expects, then runs the browser.
 STARTER = """
 import fcntl, os, sys

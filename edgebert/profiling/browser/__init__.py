@@ -148,7 +148,7 @@ class _Session:
         """The response to a page that joins: the device's name and the models."""
         return {
             "device": self._names[page.facts.device],
-            "webgpu": self._settings.webgpu,
+            "accelerator": self._settings.accelerator,
             "models": [
                 {
                     "name": file.name,

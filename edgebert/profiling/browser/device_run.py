@@ -64,11 +64,12 @@ class DeviceRun:
     def __init__(self, page: PageSession, browser_job: BrowserJob, name: str, target: str) -> None:
         self._page, self._browser_job, self._name = page, browser_job, name
         settings, version = browser_job.settings, browser_job.version
-        version = f"{version}, WebGPU" if settings.webgpu else version
+        on_gpu = settings.accelerator == "webgpu"
+        version = f"{version}, WebGPU" if on_gpu else version
         self._machine = PageMachine(page, name, target, version, browser_job.signatures)
         self._runtime = f"{RUNTIME} {version}"
         requested, possible = browser_job.job.settings.threads, page.facts.threads
-        self._threads = requested if possible and not settings.webgpu else (1,)
+        self._threads = requested if possible and not on_gpu else (1,)
         self._stages: set[str] = set()
 
     def run(self, progress: Progress) -> Outcome:
@@ -80,7 +81,7 @@ class DeviceRun:
             EdgebertError: The page failed. The message has its own error.
         """
         facts, job = self._page.facts, self._browser_job.job
-        if self._browser_job.settings.webgpu and not facts.webgpu:
+        if self._browser_job.settings.accelerator == "webgpu" and not facts.webgpu:
             raise EdgebertError(_no_webgpu(facts))
 
         def report(stage: str, done: int, total: int, **details: Any) -> None:
@@ -170,13 +171,13 @@ class DeviceRun:
 
     def _warnings(self, grouped: int, place: str) -> list[str]:
         facts, requested, found = self._page.facts, self._browser_job.job.settings, []
-        webgpu = self._browser_job.settings.webgpu
+        webgpu = self._browser_job.settings.accelerator == "webgpu"
         if self._threads != requested.threads:
             found.append(NO_THREADS_ON_GPU if webgpu else _no_threads(facts))
         if webgpu and place != "webgpu":
             found.append(
                 f"WebGPU does not support all operations of the file: it ran in {place}. "
-                "Next: export it with --recipe float16 or float32 for the GPU."
+                "Next: see docs/on-device.md for what a GPU takes."
             )
         if requested.operations or requested.cold_start:
             found.append(
@@ -227,8 +228,8 @@ def _no_threads(facts: Facts) -> str:
 def _no_webgpu(facts: Facts) -> str:
     hint = "use another browser" if facts.secure else "give --https, which WebGPU requires"
     return (
-        f"--webgpu expects a browser with WebGPU. Received: {browser_name(facts)}, without "
-        f"WebGPU. Next: {hint}, or leave --webgpu out."
+        f"--accelerator webgpu expects a browser with WebGPU. Received: {browser_name(facts)}, "
+        f"without WebGPU. Next: {hint}, or leave --accelerator out."
     )
 
 

@@ -383,10 +383,10 @@ def test_webgpu_in_a_browser_without_it(
     short: ProfileSettings,
     tiny: TinyClassifier,
 ) -> None:
-    session = serve(tiny.path, settings=short, webgpu=True)
+    session = serve(tiny.path, settings=short, accelerator="webgpu")
     page = open_page(session.url, before="delete Navigator.prototype.gpu;")
     assert "a browser with WebGPU" in page.wait_for(REFUSED)
-    with pytest.raises(EdgebertError, match="leave --webgpu out"):
+    with pytest.raises(EdgebertError, match="leave --accelerator out"):
         session.outcome()
 
 

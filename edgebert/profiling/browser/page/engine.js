@@ -8,9 +8,9 @@ const ARRAYS = { int32: Int32Array, float32: Float32Array, uint8: Uint8Array };
 
 /** The runtime with one thread count, and the models that were compiled in it. */
 export class Engine {
-  /** @param {boolean} webgpu - Whether models run on WebGPU instead of wasm. */
-  constructor(webgpu) {
-    this.accelerator = webgpu ? "webgpu" : "wasm";
+  /** @param {"wasm" | "webgpu"} accelerator - Where models run. */
+  constructor(accelerator) {
+    this.accelerator = accelerator;
     this.files = new Map();
     this.models = new Map();
     this.threads = 0;

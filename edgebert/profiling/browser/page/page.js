@@ -31,7 +31,7 @@ async function main() {
   addEventListener("pagehide", () => pageId && navigator.sendBeacon(`pages/${pageId}/left`, "{}"));
   element("device").textContent = session.device;
   await keepScreenOn();
-  const engine = new Engine(session.webgpu);
+  const engine = new Engine(session.accelerator);
   await fetchModels(engine, session.models);
   const answers = new Answers(engine, facts.clock_ms);
   const result = await serve(answers);
