@@ -190,7 +190,7 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
         result = student.updated(
             net, teacher.labels, entry, max_length=recipe.max_length, decoding=decoding
         )
-    save_result(result, run.out, folder, devices)
+    save_result(result, run.out, folder, devices, outcome)
     return result
 
 

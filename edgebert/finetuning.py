@@ -144,7 +144,7 @@ def _train(job: _Job, folder: TrainingFolder, run: StageRun) -> TaskModel:
         model = base.updated(keras_model, base.labels, entry, max_length=settings.max_length)
         checkpoint, decoding = kind.finalize(model.checkpoint, decoding)
         model = replace(model, checkpoint=checkpoint, decoding=decoding)
-    save_result(model, run.out, folder, devices)
+    save_result(model, run.out, folder, devices, outcome)
     return model
 
 

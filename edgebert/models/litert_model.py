@@ -40,8 +40,11 @@ def _vocabulary(path: Path, data: bytes, manifest: Manifest) -> Vocabulary:
         raise ModelError(f"{path}: {error}") from error
     if VOCABULARY_FILE not in files:
         raise ModelError(f"{path} has no {VOCABULARY_FILE} inside. Next: export it again.")
-    tokens = tuple(files[VOCABULARY_FILE].decode("utf-8").removesuffix("\n").split("\n"))
-    vocabulary = Vocabulary.from_settings(manifest.tokenizer, tokens)
+    try:
+        tokens = tuple(files[VOCABULARY_FILE].decode("utf-8").removesuffix("\n").split("\n"))
+        vocabulary = Vocabulary.from_settings(manifest.tokenizer, tokens)
+    except (ConversionError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}. Next: export it again.") from error
     if vocabulary.sha256 != manifest.vocabulary_sha256:
         raise ModelError(
             f"{path}: its {VOCABULARY_FILE} is not the one that was exported (SHA-256 "

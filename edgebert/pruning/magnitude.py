@@ -31,7 +31,13 @@ from edgebert.settings import FinetuneSettings, PruneSettings
 from edgebert.system import native_noise
 from edgebert.tasks.examples import task_with_answers
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
-from edgebert.training.record import TrainingResult, finished_run, history_entry, result_fields
+from edgebert.training.record import (
+    TrainingResult,
+    finished_run,
+    history_entry,
+    result_fields,
+    write_timings,
+)
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 
@@ -240,6 +246,7 @@ def _recover(job: _Job) -> tuple[TaskModel, dict[str, Any]]:
         first_eligible_step=steps.end + 1,
     )
     outcome = fitting.train(keras_model, training, resume=job.run.resume)
+    write_timings(job.run.out, outcome)
     entry = history_entry(job.folder.identity, job.train, job.dev, outcome.metrics, outcome)
     return model.updated(keras_model, model.labels, entry), entry
 

@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from converters.json_fields import Fields
+from converters.json_files import JsonFormat
 from edgebert.data.datasets import Dataset
+from edgebert.errors import DataError
 from edgebert.models.task_model import SIDECAR, TaskModel, open_model
+from edgebert.system.json_text import json_text
+from edgebert.system.storage import atomic_write
 from edgebert.training.state import TrainingFolder, require_same_run
 
 if TYPE_CHECKING:
     from edgebert.training.devices import Devices
     from edgebert.training.fitting import Outcome
 
+_SPEED = "sentences_per_second"
+_TIMINGS = JsonFormat("the timings of a training run", "train again", DataError)
 _STARTED_FROM = ("task", "model", "train", "dev", "teacher")
 
 
@@ -32,7 +39,7 @@ class TrainingResult:
         best_epoch: The number of the best epoch, from 1; 0 if nothing was trained.
         steps: Number of steps taken.
         sentences_per_second: Training speed in steady state, without tracing, evaluation and
-            saving; 0 if nothing was trained.
+            saving; 0 if nothing was trained, or if the file beside the folder is gone.
     """
 
     model: TaskModel
@@ -54,18 +61,46 @@ def result_fields(model: TaskModel, out: Path | str) -> dict[str, Any]:
         "epochs": tuple(entry["epochs"]),
         "best_epoch": entry["epoch"],
         "steps": entry["steps"],
-        "sentences_per_second": entry["sentences_per_second"],
+        "sentences_per_second": _read_speed(Path(out)) if entry["steps"] else 0.0,
     }
 
 
+def timings_path(out: Path | str) -> Path:
+    """The file beside a model's folder with the timings of its training.
+
+    The folder itself has none: two runs with the same seed write the same bytes.
+    """
+    out = Path(out)
+    return out.with_name(out.name + ".timings.json")
+
+
+def write_timings(out: Path | str, outcome: Outcome) -> None:
+    """Writes the training speed beside the folder of a model."""
+    content = {_SPEED: round(outcome.sentences_per_second, 1)}
+    atomic_write(timings_path(out), json_text(content, indent=2) + "\n")
+
+
+def _read_speed(out: Path) -> float:
+    """The training speed in sentences a second; 0 if it is not known any more."""
+    try:
+        return Fields(_TIMINGS.read(timings_path(out))).number(_SPEED, 0.0)
+    except DataError:
+        return 0.0
+
+
 def save_result(
-    model: TaskModel, out: Path | str, folder: TrainingFolder, devices: Devices
+    model: TaskModel,
+    out: Path | str,
+    folder: TrainingFolder,
+    devices: Devices,
+    outcome: Outcome,
 ) -> None:
-    """Writes the finished model and removes the training state; the coordinator does both.
+    """Writes the model and its timings and removes the training state, all as the coordinator.
 
     The other processes wait until the files are there.
     """
     if devices.is_coordinator:
+        write_timings(out, outcome)
         model.save(out)
         folder.remove()
     devices.exchange("done")
@@ -108,7 +143,6 @@ def training_facts(metrics: Mapping[str, float], outcome: Outcome | None = None)
         "epoch": outcome.best.epoch if outcome else 0,
         "epochs": [score.to_dict() for score in outcome.epochs] if outcome else [],
         "steps": outcome.steps if outcome else 0,
-        "sentences_per_second": round(outcome.sentences_per_second, 1) if outcome else 0.0,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import FinetuneResult, finetune
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import FinetuneSettings
+from edgebert.training.record import timings_path
 from edgebert.training.stage_run import StageRun
 from tests.edgebert.separable import separable
 
@@ -90,6 +92,18 @@ def test_the_folder_gives_the_same_model(learnt: FinetuneResult) -> None:
     assert entry["settings"]["learning_rate"] == SETTINGS.learning_rate
     assert entry["data"]["train"] == {"name": "train", "rows": 640, "sha256": TRAIN.sha256}
     assert set(entry["versions"]) == {"keras", "keras-hub", "tensorflow"}
+
+
+def test_two_runs_with_one_seed_write_the_same_bytes(
+    uninterrupted: FinetuneResult, one_layer_encoder: TaskModel, tmp_path: Path
+) -> None:
+    again = finetune(one_layer_encoder, SMALL, SMALL_DEV, SHORT, StageRun(tmp_path / "model"))
+    names = sorted(path.name for path in again.out.iterdir())
+    assert names == sorted(path.name for path in uninterrupted.out.iterdir())
+    for name in names:
+        assert (again.out / name).read_bytes() == (uninterrupted.out / name).read_bytes()
+    assert timings_path(again.out).is_file() and again.sentences_per_second > 0
+    assert "sentences_per_second" not in json.dumps(again.model.history)
 
 
 def test_a_finished_run_returns_at_once(
