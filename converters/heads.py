@@ -75,12 +75,18 @@ class SentenceHead:
         pooling: one or more of `POOLINGS`; their results are concatenated.
         activations: activation of each dense layer `sentence.dense.N` after the pooling: `tanh`,
             `relu`, `gelu` or `identity`.
-        normalize: whether the vector is scaled to length 1.
+        normalize: whether the vector is scaled to length 1, after it was cut.
+        dimensions: number of first values that are kept (Matryoshka embeddings, Kusupati et al.
+            2022); 0 for all.
+        normalize_before_cut: whether the whole vector is scaled to length 1 before it is cut, as
+            in sentence-transformers.
     """
 
     pooling: tuple[str, ...] = ("mean",)
     activations: tuple[str, ...] = ()
     normalize: bool = True
+    dimensions: int = 0
+    normalize_before_cut: bool = False
 
 
 def head_of(names: Iterable[str], sentence: SentenceHead | None) -> str:

@@ -92,7 +92,8 @@ class SentenceModules:
         return {
             "pooling": list(self.head.pooling),
             "dense": dense,
-            "normalize": self.head.normalize,
+            "normalize": self.head.normalize or self.head.normalize_before_cut,
+            **({"dimensions": self.head.dimensions} if self.head.dimensions else {}),
         }
 
     def attach(self, checkpoint: Checkpoint) -> Checkpoint:
@@ -115,8 +116,11 @@ class SentenceModules:
                     "previous layers. Next: check that the modules belong to one model."
                 )
             size = outputs
-        weights = {**checkpoint.weights, **self.weights}
-        return replace(checkpoint, weights=weights, sentence=self.head)
+        weights, head = {**checkpoint.weights, **self.weights}, self.head
+        if head.dimensions >= size:
+            normalize = head.normalize or head.normalize_before_cut
+            head = SentenceHead(head.pooling, head.activations, normalize)
+        return replace(checkpoint, weights=weights, sentence=head)
 
 
 def read_modules(folder: Path | str) -> SentenceModules:
@@ -158,7 +162,7 @@ def read_modules(folder: Path | str) -> SentenceModules:
     )
     for module, kind in zip(modules[1:], kinds[1:], strict=True):
         read = _READERS[kind](path_inside(folder, module.get("path", "")), read)
-    return read
+    return _with_cut(read, _truncate_dim(folder))
 
 
 def _kind(module: Any, path: Path) -> str:
@@ -183,6 +187,28 @@ def _check_order(kinds: list[str], path: Path) -> None:
             "Dense and at most one Normalize, in this order. "
             f"Received: {', '.join(kinds)}."
         )
+
+
+def _truncate_dim(folder: Path) -> int:
+    """The number of values of a vector that are kept; 0 for all."""
+    path = folder / _PROMPTS_FILE
+    value = _optional_json(path).get("truncate_dim")
+    if value is None:
+        return 0
+    if type(value) is not int or value < 1:
+        raise ConversionError(
+            f"{path}: expected a truncate_dim of at least 1, or null. Received: {value!r}."
+        )
+    return value
+
+
+def _with_cut(read: SentenceModules, dimensions: int) -> SentenceModules:
+    """sentence-transformers cuts the vector after all modules, also after Normalize."""
+    if read.head is None or not dimensions:
+        return read
+    return _with_head(
+        read, dimensions=dimensions, normalize=False, normalize_before_cut=read.head.normalize
+    )
 
 
 def _prompt_notes(folder: Path) -> tuple[str, ...]:
@@ -300,7 +326,9 @@ def write_modules(checkpoint: Checkpoint, folder: Path, max_length: int) -> None
     head = checkpoint.sentence
     assert head is not None
     modules = [_TRANSFORMER, "Pooling", *["Dense"] * len(head.activations)]
-    modules += ["Normalize"] if head.normalize else []
+    modules += ["Normalize"] if head.normalize or head.normalize_before_cut else []
+    if head.dimensions:
+        _write_json(folder / _PROMPTS_FILE, {"truncate_dim": head.dimensions})
     content = [
         {
             "idx": i,

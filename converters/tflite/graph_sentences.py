@@ -38,12 +38,23 @@ def sentence_vector(signature: EncoderSignature, x: Tensor, mask: Mask, name: st
         part = f"sentence/dense_{i}"
         pooled = signature.dense(pooled, f"sentence.dense.{i}", part)
         pooled = activate(sub, pooled, activation, f"{part}/activation")
+    if head.dimensions:
+        if head.normalize_before_cut:
+            pooled = _normalized(signature, pooled, "sentence/whole")
+        size = [1, head.dimensions]
+        pooled = sub.slice(pooled, [0, 0], size, size, "sentence/cut")
     if not head.normalize:
         return sub.reshape(pooled, list(pooled.shape), pooled.shape, name)
-    squares = sub.sum(sub.mul(pooled, pooled, "sentence/squares"), 1, "sentence/squared_length")
+    return _normalized(signature, pooled, name)
+
+
+def _normalized(signature: EncoderSignature, vector: Tensor, name: str) -> Tensor:
+    """The vector with length 1."""
+    sub, part = signature.sub, name if "/" in name else "sentence"
+    squares = sub.sum(sub.mul(vector, vector, f"{part}/squares"), 1, f"{part}/squared_length")
     smallest = signature.graph.storage.vector("sentence/smallest_square", _SMALLEST_SQUARE)
-    inverse = sub.rsqrt(sub.add(squares, smallest, "sentence/stable"), "sentence/inverse_length")
-    return sub.mul(pooled, inverse, name)
+    inverse = sub.rsqrt(sub.add(squares, smallest, f"{part}/stable"), f"{part}/inverse_length")
+    return sub.mul(vector, inverse, name)
 
 
 class _Pooling:

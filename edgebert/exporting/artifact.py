@@ -20,6 +20,7 @@ from converters.heads import MASKED_LM, MaskedTokens
 from edgebert import __version__
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.exporting.app_readers import notes_of, readers_of
+from edgebert.exporting.dimensions import with_dimensions
 from edgebert.exporting.final_check import check_final
 from edgebert.exporting.graph import QuantizedGraph, build_graph, build_quantized_graph
 from edgebert.exporting.packaging import pack
@@ -116,6 +117,9 @@ def export(
         QualityGateError: the file is beyond the limits of its recipe (`final_check`), or the task's
             metric on the labelled data drops by more than `max_drop` points.
     """
+    if settings.dimensions:
+        model = with_dimensions(model, settings.dimensions)
+        reference = FloatReference(model, reference.labelled if reference else None)
     reference = reference or FloatReference(model)
     model = _with_masks(model, settings)
     signatures = choose_signatures(model, settings, texts.lengths)

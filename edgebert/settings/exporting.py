@@ -45,6 +45,11 @@ class ExportSettings:
     masks: int = setting(
         8, "masked-lm: maximum number of [MASK] tokens per text that get predictions."
     )
+    dimensions: int = setting(
+        0,
+        "embeddings: keep this many first values of a vector and normalize it again (Matryoshka "
+        "embeddings); 0 keeps all.",
+    )
     output: str = setting("probabilities", "Outputs of a classifier.", ("probabilities", "logits"))
     max_drop: float = setting(
         100.0,

@@ -146,9 +146,10 @@ class Embeddings(Task[SentenceFeatures]):
                 dtype="float32",
                 name=f"sentence_dense_{i}",
             )(x)
+        if head.dimensions:
+            x = (_normalized(x) if head.normalize_before_cut else x)[:, : head.dimensions]
         if head.normalize:
-            squares = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
-            x = x * keras.ops.rsqrt(squares + _SMALLEST_SQUARE)
+            x = _normalized(x)
         return keras.Model(backbone.input, x, name="embeddings_model")
 
     def loss(self, labels: Sequence[str]) -> Any:
@@ -220,6 +221,14 @@ def _recall_at_1(first: np.ndarray, second: np.ndarray, identities: npt.NDArray[
     ]
     found = identities[np.concatenate(nearest), 1]
     return float(np.mean(found == identities[:, 1]))
+
+
+def _normalized(x: Any) -> Any:
+    """Vectors `[batch, size]` with length 1."""
+    import keras
+
+    squares = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
+    return x * keras.ops.rsqrt(squares + _SMALLEST_SQUARE)
 
 
 def _activation(name: str) -> Any:
