@@ -154,6 +154,19 @@ def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+_FROM = "save_pretrained(folder, safe_serialization=True)"
+_OTHER_WEIGHTS = {
+    "adapter_model.*": "the weights of a LoRA adapter without its base. Next: with peft, load the "
+    f"base and the adapter, call merge_and_unload(), and {_FROM}",
+    "tf_model.h5": "weights for TensorFlow. Next: convert them once with a transformers release "
+    f"below 5: AutoModel.from_pretrained(folder, from_tf=True).{_FROM}",
+    "flax_model.msgpack": "weights for Flax. Next: convert them once with a transformers release "
+    f"below 5: AutoModel.from_pretrained(folder, from_flax=True).{_FROM}",
+    "*.onnx": "a graph without named weights. Next: take the checkpoint that it was made from",
+}
+"""Weights that can't be read, by their files: what they are and what to do."""
+
+
 def _weight_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS_FILE).is_file():
         return [folder / WEIGHTS_FILE]
@@ -181,6 +194,11 @@ def _weight_files(folder: Path) -> list[Path]:
             f"{folder}: expected {WEIGHTS_FILE}. Received: pytorch_model.bin, a pickle, which can "
             "run code when it is read. Next: if you trust the file, convert it once with "
             "AutoModel.from_pretrained(folder).save_pretrained(folder, safe_serialization=True)."
+        )
+    other = next((name for name in _OTHER_WEIGHTS if any(folder.glob(name))), "")
+    if other:
+        raise ConversionError(
+            f"{folder}: expected {WEIGHTS_FILE}. Received: {other}, {_OTHER_WEIGHTS[other]}."
         )
     raise ConversionError(f"{folder} has no {WEIGHTS_FILE} and no {INDEX_FILE}.")
 

@@ -72,6 +72,12 @@ def recognise(folder: Path | str) -> Format:
     for known in FORMATS:
         if known.holds(folder):
             return known
+    if (folder / "adapter_config.json").is_file():
+        raise ConversionError(
+            f"{folder}: expected a whole model. Received: a LoRA adapter without its base. Next: "
+            "with peft, load the base and the adapter, call merge_and_unload() and "
+            "save_pretrained(folder, safe_serialization=True)."
+        )
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
     raise ConversionError(
         f"{folder} has no config.json and no known format. Expected a model folder: {_expected()}. "

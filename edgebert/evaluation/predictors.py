@@ -170,14 +170,14 @@ def open_predictor(
 
 
 def predict(
-    predictor: Predictor, texts: Sequence[Any], batch_size: int = 32
+    predictor: Predictor, texts: str | Sequence[Any], batch_size: int = 32
 ) -> list[dict[str, Any]]:
     """The answers to texts, in the order of the texts.
 
     Args:
         predictor: A predictor of any task.
-        texts: Texts, tuples of texts for tasks with several texts, or examples of the task's
-            reader.
+        texts: One text, or a list of texts, of tuples of texts for tasks with several texts, or of
+            examples of the task's reader.
         batch_size: Number of encodings in a batch.
 
     Returns:
@@ -188,7 +188,8 @@ def predict(
         UsageError: The model is a bare encoder, or the number of texts is not the task's.
     """
     task = task_with_answers(predictor)
-    features = features_of(predictor, texts, predictor.max_length)
+    given = [texts] if isinstance(texts, str) else texts
+    features = features_of(predictor, given, predictor.max_length)
     outputs = _numbers_of(predictor, features, batch_size)
     return task.answers(outputs, features, predictor.facts)
 

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file, save_file
 from converters.checkpoint import Checkpoint
 from converters.errors import ConversionError
 from converters.formats.huggingface import read_folder, write_folder
+from converters.formats.model_folder import recognise
 from edgebert.models.task_model import TaskModel
 from tests.golden.reference import REFERENCE_CONFIG, random_weights, reference_shapes
 
@@ -265,3 +266,24 @@ def test_a_base_with_two_encoders_is_refused(folder: Path) -> None:
         ConversionError, match=r"Received: 2 encoders, passage\.bert\., query\.bert\."
     ):
         read_folder(folder, as_base=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tf_model.h5", "weights for TensorFlow. Next: convert them once"),
+        ("flax_model.msgpack", "weights for Flax. Next: convert them once"),
+        ("model.onnx", "a graph without named weights. Next: take the checkpoint"),
+        ("adapter_model.safetensors", r"LoRA adapter without its base.*merge_and_unload\(\)"),
+    ],
+)
+def test_weights_of_other_libraries_have_a_next_step(folder: Path, name: str, message: str) -> None:
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(ConversionError, match=message):
+        read_folder(folder)
+
+
+def test_an_adapter_alone_has_a_next_step(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConversionError, match=r"a LoRA adapter without its base.*merge_and_unload"):
+        recognise(tmp_path)

@@ -163,3 +163,8 @@ def test_types_without_a_prefix_and_special_labels(tiny_model: TaskModel, tmp_pa
         ("LOC", 6, 7),
         ("PER", 8, 9),
     ]
+
+
+def test_one_text_is_one_input(tiny_model: TaskModel) -> None:
+    predictor = KerasPredictor(tiny_model)
+    assert predict(predictor, "the movie") == predict(predictor, ["the movie"])
