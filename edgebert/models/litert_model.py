@@ -134,7 +134,13 @@ class LiteRtModel:
     def _slot(self, tokens: int) -> _Slot:
         key, length = self._signature_of(tokens)
         if key not in self._slots:
-            run = self._runtime.signature(key)
+            try:
+                run = self._runtime.signature(key)
+            except (ValueError, RuntimeError, KeyError) as error:
+                raise ModelError(
+                    f"{self.path}: expected a signature {key} that can be run, as its manifest "
+                    f"says. Received: {error}. Next: export it again."
+                ) from error
             self._slots[key] = _Slot(run, length, self.tokenizer.pad_id)
         slot = self._slots[key]
         if slot.length != length:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from converters.errors import ConversionError
 from converters.tflite.metadata import add_metadata_buffers, read_metadata_buffer
 from converters.tflite.verification import verify_model
-from edgebert.errors import ModelError
+from edgebert.errors import EdgebertError, ModelError
 from edgebert.exporting.artifact import export
-from edgebert.models import runtime_trial
+from edgebert.models import litert_model, runtime_trial
 from edgebert.models.inspection import inspect_model
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.manifest import MANIFEST_NAME, DamagedFileError, read_manifest
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import SIDECAR, TaskModel, open_model
 from edgebert.profiling.plan import read_model_files
 from edgebert.reporting.sources import read_sources
 from edgebert.settings import ExportSettings
+from tests.damaged_json import damaged
 
 MUTATIONS = 400
 
@@ -123,3 +129,71 @@ def test_a_file_that_ends_the_runtime_is_an_error(
         for read in opened:
             with pytest.raises(ModelError, match=received):
                 read(path)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_damaged_manifest_is_read_or_an_error(exported: Path, data: st.DataObject) -> None:
+    file = exported.read_bytes()
+    found = read_metadata_buffer(file, MANIFEST_NAME)
+    assert found is not None
+    content = damaged(data, json.loads(found))
+    if isinstance(content, dict):
+        content.pop("file_sha256", None)
+    changed = add_metadata_buffers(file, {MANIFEST_NAME: json.dumps(content).encode()})
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.suppress(EdgebertError),
+    ):
+        path = Path(folder) / "m.tflite"
+        path.write_bytes(changed)
+        patch.setattr(litert_model, "require_loadable", lambda *_, **__: None)
+        model = LiteRtModel.open(path)
+        model.answer(model.task.example("a good film"))
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_damaged_sidecar_is_read_or_an_error(
+    tiny_folder: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    folder = tmp_path / "model"
+    if not folder.exists():
+        shutil.copytree(tiny_folder, folder)
+    content = json.loads((tiny_folder / SIDECAR).read_text(encoding="utf-8"))
+    (folder / SIDECAR).write_text(json.dumps(damaged(data, content)), encoding="utf-8")
+    with contextlib.suppress(EdgebertError):
+        open_model(folder)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_damaged_weight_index_is_read_or_an_error(
+    tiny_folder: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    folder = tmp_path / "model"
+    if not folder.exists():
+        shutil.copytree(tiny_folder, folder)
+        shutil.move(folder / "model.safetensors", folder / "part.safetensors")
+    content = {"metadata": {"total_size": 1}, "weight_map": {"a": "part.safetensors", "b": "."}}
+    index = json.dumps(damaged(data, content))
+    (folder / "model.safetensors.index.json").write_text(index, encoding="utf-8")
+    with contextlib.suppress(EdgebertError):
+        open_model(folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, "1" * 5000, '{"a":' * 10**4, '"\\ud800"', ""])
+@pytest.mark.parametrize("name", [SIDECAR, "config.json", "tokenizer_config.json"])
+def test_json_beyond_the_limits_of_python_is_an_error(
+    tiny_folder: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder, folder)
+    (folder / name).write_text(text, encoding="utf-8")
+    with pytest.raises(ModelError, match="Received"):
+        open_model(folder)

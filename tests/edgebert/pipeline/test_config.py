@@ -260,3 +260,13 @@ def test_a_student_of_its_own(tmp_path: Path) -> None:
 )
 def test_sections_that_make_no_sense_together(tmp_path: Path, sections: str, problem: str) -> None:
     assert re.search(problem, problems(tmp_path, MINIMAL + "[finetune]\n" + sections))
+
+
+@pytest.mark.parametrize(
+    "text", ["seed = " + "9" * 5000, "seed = 0x" + "f" * 9000, "a = " + "[" * 10**5, "a = 1e999999"]
+)
+def test_toml_beyond_the_limits_of_python_is_an_error(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError):
+        read_config(path)
