@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from edgebert.cli.options import json_option, print_json
+from edgebert.cli.shown_output import echo
 
 
 @click.command()
@@ -29,7 +30,7 @@ def doctor(as_json: bool) -> None:
     else:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
-            click.echo(f"{finding.status:<8} {finding.name:<{width}}  {finding.found}")
+            echo(f"{finding.status:<8} {finding.name:<{width}}  {finding.found}")
             if finding.fix:
-                click.echo(f"{'':8} {'Next:':>{width}}  {finding.fix}")
+                echo(f"{'':8} {'Next:':>{width}}  {finding.fix}")
     require_main_job(findings)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgebert.cli.options import json_option, print_json
+from edgebert.cli.shown_output import echo
 
 
 @click.command()
@@ -42,5 +43,5 @@ def explain(model: Path, texts: tuple[str, ...], out: Path, as_json: bool) -> No
             }
         )
         return
-    click.echo(found.answer or "A bare encoder has no answer.")
-    click.echo(f"{out}: {len(found.pieces)} tokens, {found.kept.sum()} heads", err=True)
+    echo(found.answer or "A bare encoder has no answer.")
+    echo(f"{out}: {len(found.pieces)} tokens, {found.kept.sum()} heads", err=True)

@@ -116,6 +116,13 @@ def test_the_command(tiny_folder: Path, tmp_path: Path) -> None:
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)
 
 
+def test_the_terminal_gets_no_control_characters(tiny_folder: Path, tmp_path: Path) -> None:
+    result = call(tiny_folder, "great \x1b]0;title\x07", "-o", tmp_path / "page.html")
+    assert result.exit_code == 0, result.output
+    assert "great" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
 def test_wrong_input(tiny_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     missing = call(tmp_path / "model.tflite", "text", "-o", out)
