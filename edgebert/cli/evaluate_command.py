@@ -64,6 +64,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     edgebert evaluate my-bert/ model.tflite --data test.tsv
     edgebert evaluate my-ner/ --data test.conll --min-metric 0.8
     """
+    from edgebert.data.label_numbers import are_label_numbers
     from edgebert.errors import QualityGateError, UsageError
     from edgebert.evaluation.predictors import evaluate as run_evaluate
     from edgebert.evaluation.predictors import open_predictor
@@ -78,6 +79,12 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         )
     (task,) = tasks
     dataset = task.read(data_path, columns, "required")
+    labels = predictors[0].labels
+    if are_label_numbers(dataset, labels):
+        click.echo(
+            f"Labels of the data are taken as numbers of the model's labels: 0 is {labels[0]}.",
+            err=True,
+        )
     results = [
         run_evaluate(predictor, dataset, str(path))
         for predictor, path in zip(predictors, models, strict=True)

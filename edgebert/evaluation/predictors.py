@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgebert.data.datasets import Dataset
+from edgebert.data.label_numbers import with_label_names
 from edgebert.encoding.encoded_rows import PAD_MULTIPLE, Inputs
 from edgebert.encoding.tokenizer import Encoding, Tokenizer, pad
 from edgebert.errors import ModelError
@@ -204,6 +205,7 @@ def evaluate(
         DataError: The data has labels that the model does not know.
     """
     task, facts = task_with_answers(predictor), predictor.facts
+    dataset = with_label_names(dataset, facts.labels)
     task.require_known(dataset, facts.labels)
     features = task.features(
         predictor.tokenizer, dataset.examples, predictor.max_length, facts.decoding

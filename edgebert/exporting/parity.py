@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgebert.data.datasets import Dataset, read_dataset, sample_set
+from edgebert.data.label_numbers import with_label_names
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor
 from edgebert.models.litert_model import LiteRtModel
@@ -126,9 +127,10 @@ class FloatReference:
     """
 
     def __init__(self, model: TaskModel, labelled: Dataset | None = None) -> None:
-        self.labelled = labelled
         if labelled is not None:
+            labelled = with_label_names(labelled, model.labels)
             task_with_answers(model).require_known(labelled, model.labels)
+        self.labelled = labelled
         self.model = model
         self._known: dict[str, tuple[Features, list[np.ndarray]]] = {}
 
