@@ -22,6 +22,7 @@ from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.exporting.app_readers import notes_of, readers_of
 from edgebert.exporting.dimensions import with_dimensions
 from edgebert.exporting.final_check import check_final
+from edgebert.exporting.gpu_notes import gpu_notes_of
 from edgebert.exporting.graph import QuantizedGraph, build_graph, build_quantized_graph
 from edgebert.exporting.packaging import pack
 from edgebert.exporting.parity import Certificate, FloatReference, Quality, certify
@@ -85,8 +86,8 @@ class Artifact:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes for users of these readers."""
-        return notes_of(self.manifest)
+        """Notes for users of these readers, and of a GPU."""
+        return notes_of(self.manifest) + gpu_notes_of(self.path, self.manifest)
 
 
 def export(
