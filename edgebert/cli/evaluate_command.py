@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgebert.cli.options import json_option, print_json, request_options, settings_options
+from edgebert.cli.options import (
+    json_option,
+    print_json,
+    print_notes,
+    request_options,
+    settings_options,
+)
 from edgebert.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -66,11 +72,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     """
     from edgebert.data.label_numbers import are_label_numbers
     from edgebert.errors import QualityGateError, UsageError
+    from edgebert.evaluation.predictors import KerasPredictor, open_predictor
     from edgebert.evaluation.predictors import evaluate as run_evaluate
-    from edgebert.evaluation.predictors import open_predictor
     from edgebert.tasks.examples import task_with_answers
 
     predictors = [open_predictor(path, threads, request) for path in models]
+    for predictor in predictors:
+        if isinstance(predictor, KerasPredictor):
+            print_notes(predictor.model)
     tasks = list(dict.fromkeys(map(task_with_answers, predictors)))
     if len(tasks) > 1:
         raise UsageError(

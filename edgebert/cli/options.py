@@ -192,6 +192,11 @@ def print_origin(model: TaskModel) -> None:
             f"{config.hidden_size}.",
             err=True,
         )
+    print_notes(model)
+
+
+def print_notes(model: TaskModel) -> None:
+    """Prints on stderr what was left out of a model folder, or assumed about it."""
     for note in model.checkpoint.notes:
         echo(note, err=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import request_options, settings_options
+from edgebert.cli.options import print_notes, request_options, settings_options
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings
 from edgebert.system.json_text import json_text
@@ -79,13 +79,15 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     edgebert predict minilm/ --index notes.txt --index-cache notes.npz "when is the party?"
     """
     from edgebert.errors import UsageError
-    from edgebert.evaluation.predictors import open_predictor
+    from edgebert.evaluation.predictors import KerasPredictor, open_predictor
     from edgebert.evaluation.predictors import predict as run_predict
     from edgebert.tasks.examples import task_with_answers
 
     if cache_path is not None and index_path is None:
         raise UsageError("--index-cache needs --index. Next: add --index FILE.")
     predictor = open_predictor(model, threads, request)
+    if isinstance(predictor, KerasPredictor):
+        print_notes(predictor.model)
     task = task_with_answers(predictor)
     several = task.texts_of(predictor.decoding) > 1
     if index_path is not None:
