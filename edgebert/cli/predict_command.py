@@ -54,6 +54,12 @@ _SHOWN_HITS = 5
 )
 @request_options
 @settings_options(DataSettings, "columns")
+@click.option(
+    "--candidates",
+    default="",
+    help="Labels separated by commas. A model of entailment (NLI) chooses one for each text, "
+    "without any training on these labels.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line on stdout.")
 def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     model: Path,
@@ -64,6 +70,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     index_path: Path | None,
     cache_path: Path | None,
     columns: DataSettings,
+    candidates: str,
     as_json: bool,
     request: TaskRequest,
 ) -> None:
@@ -97,6 +104,18 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         lines = task.read(index_path, columns, "none").texts
         found = _search(predictor, queries, lines, cache_path, top or _SHOWN_HITS)
         _print_hits(queries, found, as_json)
+        return
+    if candidates:
+        from edgebert.evaluation.zero_shot import classify
+
+        if not texts or data_path is not None:
+            raise UsageError("--candidates: expected TEXTS and no --data. Next: give the texts.")
+        labels = [label.strip() for label in candidates.split(",") if label.strip()]
+        for answer in classify(predictor, texts, labels):
+            if as_json:
+                click.echo(json_text(answer))
+            else:
+                echo(task.format_answer(answer, top or 1))
         return
     if several and len(texts) == 1:
         raise UsageError(
