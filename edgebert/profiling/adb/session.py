@@ -214,6 +214,7 @@ class ToolSession:
         detailed = self._start(run, Limits.of_round(settings), further)
         latency = sum_up(reports)
         warnings = [
+            NOT_CHECKED,
             *phone.state.warnings,
             *heat_notes(heat, latency.block_medians_ms),
             *delegate_notes(reports[-1], self._delegate),
@@ -318,4 +319,8 @@ class ToolSession:
         return cold, []
 
 
+NOT_CHECKED = (
+    "The answers on the phone were not checked: benchmark_model returns no outputs. Next: give "
+    "--app and --check FILE, which compare them with this machine's."
+)
 _MAKERS = {"tensorflow": "TensorFlow", "litert": "LiteRT"}
