@@ -229,7 +229,7 @@ def _numbers_of(predictor: Predictor, features: Features, batch_size: int) -> li
         ModelError: Outputs are NaN or infinite.
     """
     outputs = predictor.outputs(features.encodings, batch_size)
-    damaged = sum(bool(np.isnan(output).any() | np.isposinf(output).any()) for output in outputs)
+    damaged = sum(map(_is_damaged, outputs))
     if damaged:
         raise ModelError(
             f"Expected numbers as the outputs of the model. Received: NaN or infinity for "
@@ -238,3 +238,14 @@ def _numbers_of(predictor: Predictor, features: Features, batch_size: int) -> li
             "checkpoint of the model."
         )
     return outputs
+
+
+def _is_damaged(output: np.ndarray) -> bool:
+    """Whether an output has NaN or infinity.
+
+    A masked language model gives one record per mask. The first field is its score; the others may
+    be NaN, which means that there is none.
+    """
+    if output.dtype.names:
+        output = output[output.dtype.names[0]]
+    return bool(np.isnan(output).any() or np.isposinf(output).any())

@@ -344,7 +344,7 @@ def test_a_missing_tool_is_an_error(phone: PhoneServer, tiny: TinyClassifier) ->
 
 def test_a_full_phone_is_an_error(phone: PhoneServer, tool: Path, tiny: TinyClassifier) -> None:
     phone.full = True
-    with pytest.raises(EdgebertError, match=r"No space left on device[\s\S]*has room"):
+    with pytest.raises(EdgebertError, match=r"No space left on device[\s\S]*has free space"):
         run(phone, (tiny.path,), tool)
     assert_clean(phone)
 

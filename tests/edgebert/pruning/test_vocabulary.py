@@ -232,7 +232,7 @@ def test_a_corpus_needs_texts(tiny_model: TaskModel, corpus: list[str]) -> None:
 
 
 def test_a_corpus_in_another_script(tiny_model: TaskModel) -> None:
-    with pytest.raises(UsageError, match=r"80\.0 % of 5 are unknown\. Next: take a model"):
+    with pytest.raises(UsageError, match=r"80\.0 % of 5 are unknown\. Next: use a model"):
         trim_vocabulary(tiny_model, ["ສະບາຍດີ ໂລກ", "ຂໍ ໂລກ on"], LEAN)
     with pytest.raises(UsageError, match="Received: no words"):
         trim_vocabulary(tiny_model, ["\u200b", "\u200d", "\x07"], LEAN)
@@ -254,7 +254,7 @@ def test_keep_tokens_below_the_base(tiny_model: TaskModel, keep: int) -> None:
 
 def test_ids_of_another_vocabulary(tiny_vocabulary: Vocabulary) -> None:
     other = Vocabulary((*TINY_TOKENS, "extra"), lowercase=True)
-    with pytest.raises(UsageError, match="1 others, such as 'extra'"):
+    with pytest.raises(UsageError, match="1 other tokens, such as 'extra'"):
         kept_ids_of(tiny_vocabulary, other)
 
 
