@@ -26,13 +26,7 @@ from converters.wordpiece import (
     wordpiece_tokenizer,
 )
 
-__all__ = [
-    "AddedToken",
-    "Vocabulary",
-    "read_vocabulary",
-    "wordpiece_tokenizer",
-    "write_vocabulary",
-]
+__all__ = ["AddedToken", "Vocabulary", "read_vocabulary", "wordpiece_tokenizer", "write_vocabulary"]
 
 # Vocabulary field, key in tokenizer_config.json, key of the BertNormalizer in tokenizer.json.
 _TEXT_RULES = (

@@ -11,7 +11,7 @@ from edgebert.cli.options import json_option, print_json, print_origin, request_
 from edgebert.cli.shown_output import echo
 
 if TYPE_CHECKING:
-    from edgebert.models.foreign_tasks import TaskRequest
+    from edgebert.tasks.foreign import TaskRequest
 
 
 @click.command()

@@ -18,7 +18,7 @@ from edgebert.cli.options import (
 from edgebert.settings import DataSettings
 
 if TYPE_CHECKING:
-    from edgebert.models.foreign_tasks import TaskRequest
+    from edgebert.tasks.foreign import TaskRequest
 
 
 @click.command()

@@ -22,7 +22,7 @@ from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
     from edgebert.exporting.artifact import Artifact
-    from edgebert.models.foreign_tasks import TaskRequest
+    from edgebert.tasks.foreign import TaskRequest
 
 
 @click.command()

@@ -157,7 +157,7 @@ def request_options(command: F) -> F:
 
     @functools.wraps(command)
     def wrapper(task: str, pairs: bool, **values: Any) -> Any:
-        from edgebert.models.foreign_tasks import TaskRequest
+        from edgebert.tasks.foreign import TaskRequest
 
         return command(request=TaskRequest(task, pairs), **values)
 

@@ -16,7 +16,7 @@ from edgebert.system.json_text import json_text
 if TYPE_CHECKING:
     from edgebert.evaluation.predictors import Predictor
     from edgebert.evaluation.semantic_index import Hit
-    from edgebert.models.foreign_tasks import TaskRequest
+    from edgebert.tasks.foreign import TaskRequest
 
 _SHOWN_HITS = 5
 

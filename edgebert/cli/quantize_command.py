@@ -20,7 +20,7 @@ from edgebert.settings import DataSettings, ExportSettings
 
 if TYPE_CHECKING:
     from edgebert.exporting.recipe_trials import RecipeTrial
-    from edgebert.models.foreign_tasks import TaskRequest
+    from edgebert.tasks.foreign import TaskRequest
 
 
 @click.command()

@@ -19,10 +19,10 @@ from edgebert.encoding.encoded_rows import PAD_MULTIPLE, Inputs
 from edgebert.encoding.tokenizer import Encoding, Tokenizer, pad
 from edgebert.errors import ModelError
 from edgebert.models import hub
-from edgebert.models.foreign_tasks import TaskRequest
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks.examples import features_of, task_with_answers
+from edgebert.tasks.foreign import TaskRequest
 from edgebert.tasks.task import Decoding, Features, ModelFacts, Task
 
 

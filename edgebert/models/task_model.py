@@ -26,9 +26,9 @@ from converters.vocabulary import Vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models import hub
-from edgebert.models.foreign_tasks import TaskRequest, find_task
 from edgebert.system import native_noise
 from edgebert.system.storage import atomic_folder
+from edgebert.tasks.foreign import TaskRequest, find_task
 from edgebert.tasks.task import Decoding, ModelFacts, Task
 
 if TYPE_CHECKING:

@@ -18,11 +18,10 @@ from edgebert.errors import ModelError, UsageError
 from edgebert.models.manifest import DamagedFileError, Manifest, read_manifest
 from edgebert.settings import ProfileSettings
 from edgebert.system.plurals import counted
-from edgebert.tasks import task_named
+from edgebert.tasks import bare_encoder, task_named
 from edgebert.tasks.task import Task
 
 OUR_SIGNATURES = "tokens_"
-_ENCODER = task_named("encoder")
 GZIP_WINDOW = 31
 CHUNK_BYTES = 1 << 20
 
@@ -155,7 +154,7 @@ def _manifest(path: Path) -> Manifest | None:
 
 def _task_in(manifest: Manifest | None) -> Task[Any]:
     """The task of a manifest; a bare encoder for files without a manifest."""
-    return _ENCODER if manifest is None else task_named(manifest.task)
+    return bare_encoder() if manifest is None else task_named(manifest.task)
 
 
 def task_of_files(paths: Sequence[Path]) -> Task[Any]:
@@ -172,7 +171,7 @@ def task_of_files(paths: Sequence[Path]) -> Task[Any]:
             f"{', '.join(sorted(task.name for task in tasks))}. "
             "Next: profile them one after the other."
         )
-    return tasks.pop() if tasks else _ENCODER
+    return tasks.pop() if tasks else bare_encoder()
 
 
 def short_names(paths: Sequence[Path]) -> tuple[str, ...]:

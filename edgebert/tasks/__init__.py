@@ -46,6 +46,11 @@ def task_named(name: str) -> Task[Any]:
     return task
 
 
+def bare_encoder() -> Task[Any]:
+    """The task of a model without a head."""
+    return task_named("encoder")
+
+
 def task_of_checkpoint(checkpoint: Checkpoint) -> Task[Any]:
     """The task of a checkpoint, by its head and its labels."""
     from edgebert.tasks.recognition import task_of_head

@@ -14,10 +14,10 @@ from converters.checkpoint import Checkpoint
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor, predict
 from edgebert.exporting.artifact import export
-from edgebert.models.foreign_tasks import TaskRequest
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import ExportSettings
+from edgebert.tasks.foreign import TaskRequest
 from edgebert.tasks.recognition import task_of_head
 from tests.tiny_tasks import random_task_model
 
