@@ -19,7 +19,7 @@ from edgebert.encoding.augmentation import augment
 from edgebert.encoding.encoded_rows import Inputs, encode_rows, joined_rows, rows_of
 from edgebert.encoding.word_splitting import count_tokens, split_rare_words
 from edgebert.errors import UsageError, refuse
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import TaskModel, as_model
 from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress
@@ -62,8 +62,8 @@ class DistillResult(TrainingResult):
 
 
 def distill(
-    teacher: TaskModel,
-    student: TaskModel,
+    teacher: TaskModel | Path | str,
+    student: TaskModel | Path | str,
     train: Dataset,
     dev: Dataset,
     settings: DistillSettings,
@@ -72,8 +72,9 @@ def distill(
     """Trains a student on a teacher's outputs and writes the student's folder.
 
     Args:
-        teacher: A fine-tuned model whose outputs can be compared (`training.heads`).
-        student: A smaller BERT: a pruned model, one of `models.students`, or another checkpoint.
+        teacher: A fine-tuned model whose outputs can be compared (`training.heads`), or its path.
+        student: A smaller BERT: a pruned model, one of `models.students`, another checkpoint, or
+            the path of one.
             Its vocabulary is the teacher's or a subset of it. A head with other labels is replaced
             by a new one.
         train: Data in the task's format. Text classification uses labels where rows have them
@@ -91,6 +92,7 @@ def distill(
         DataError: The data has labels that the teacher does not know.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
+    teacher, student = as_model(teacher), as_model(student)
     recipe = _recipe(student, settings)
     check_students(teacher, student, settings)
     check_settings(student, recipe, dev_is_given=True, where=run.where)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edgebert.data.datasets import Dataset
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import TaskModel, as_model
 from edgebert.settings import FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
 from edgebert.tasks import task_named, task_of_file
@@ -31,7 +32,7 @@ class FinetuneResult(TrainingResult):
 
 
 def finetune(
-    base: TaskModel,
+    base: TaskModel | Path | str,
     train: Dataset,
     dev: Dataset | None,
     settings: FinetuneSettings,
@@ -44,7 +45,7 @@ def finetune(
     with the same labels, the head is kept; otherwise a new head is trained.
 
     Args:
-        base: A bare encoder, or any other BERT.
+        base: A bare encoder, any other BERT, or the path of one.
         train: Labelled rows in the task's format. `max_rows` of them are taken at random.
         dev: Labelled rows that select the best epoch. None splits `dev_fraction` off the training
             rows.
@@ -61,6 +62,7 @@ def finetune(
         ModelError: The saved state is damaged.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
+    base = as_model(base, as_base=True)
     name = task.task if task.task != AUTO else train.task
     kind = task_named(name) if name else task_of_file(train.path, base.task)
     task = kind.resolve_settings(task, train)

@@ -170,13 +170,19 @@ def open_predictor(
     return LiteRtModel.open(path, threads)
 
 
+def _as_predictor(model: Predictor | TaskModel | Path | str) -> Predictor:
+    if isinstance(model, (str, Path)):
+        return open_predictor(model)
+    return KerasPredictor(model) if isinstance(model, TaskModel) else model
+
+
 def predict(
-    predictor: Predictor, texts: str | Sequence[Any], batch_size: int = 32
+    predictor: Predictor | TaskModel | Path | str, texts: str | Sequence[Any], batch_size: int = 32
 ) -> list[dict[str, Any]]:
     """The answers to texts, in the order of the texts.
 
     Args:
-        predictor: A predictor of any task.
+        predictor: A predictor or a model of any task, or the path of a folder or a `.tflite`.
         texts: One text, or a list of texts, of tuples of texts for tasks with several texts, or of
             examples of the task's reader.
         batch_size: Number of encodings in a batch.
@@ -188,6 +194,7 @@ def predict(
     Raises:
         UsageError: The model is a bare encoder, or the number of texts is not the task's.
     """
+    predictor = _as_predictor(predictor)
     task = task_with_answers(predictor)
     given = [texts] if isinstance(texts, str) else texts
     features = features_of(predictor, given, predictor.max_length)
@@ -196,14 +203,25 @@ def predict(
 
 
 def evaluate(
-    predictor: Predictor, dataset: Dataset, name: str = "", batch_size: int = 32
+    predictor: Predictor | TaskModel | Path | str,
+    dataset: Dataset,
+    name: str = "",
+    batch_size: int = 32,
 ) -> Evaluation:
     """The task's metrics on labelled data.
+
+    Args:
+        predictor: A predictor or a model of any task, or the path of a folder or a `.tflite`.
+        dataset: Labelled data in the task's format.
+        name: Name of the model in the result; empty takes the path.
+        batch_size: Number of encodings in a batch.
 
     Raises:
         UsageError: The model is a bare encoder.
         DataError: The data has labels that the model does not know.
     """
+    name = name or (str(predictor) if isinstance(predictor, (str, Path)) else "")
+    predictor = _as_predictor(predictor)
     task, facts = task_with_answers(predictor), predictor.facts
     dataset = with_label_names(dataset, facts.labels)
     task.require_known(dataset, facts.labels)

@@ -29,7 +29,7 @@ from edgebert.exporting.parity import Certificate, FloatReference, Quality, cert
 from edgebert.exporting.signatures import Signatures, choose_signatures
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.manifest import Manifest, read_manifest
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import TaskModel, as_model
 from edgebert.quantization.calibration import FLOAT
 from edgebert.quantization.recipes import precision_of
 from edgebert.settings import ExportSettings
@@ -91,7 +91,7 @@ class Artifact:
 
 
 def export(
-    model: TaskModel,
+    model: TaskModel | Path | str,
     out: Path | str,
     settings: ExportSettings = ExportSettings(),
     *,
@@ -102,7 +102,7 @@ def export(
     """Writes `out`, and its manifest as `<out>.json` beside it.
 
     Args:
-        model: a model of any task, or a bare encoder.
+        model: a model of any task, a bare encoder, or the path of one.
         out: the `.tflite` to write; an existing file is replaced atomically.
         settings: of the export.
         texts: what the export measures on.
@@ -118,6 +118,7 @@ def export(
         QualityGateError: the file is beyond the limits of its recipe (`final_check`), or the task's
             metric on the labelled data drops by more than `max_drop` points.
     """
+    model = as_model(model)
     if settings.dimensions:
         model = with_dimensions(model, settings.dimensions)
         reference = FloatReference(model, reference.labelled if reference else None)

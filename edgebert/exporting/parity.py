@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from edgebert.data.label_numbers import with_label_names
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import TaskModel, as_model
 from edgebert.quantization.recipes import Agreement, agreement
 from edgebert.tasks.examples import encodings_of, task_with_answers
 from edgebert.tasks.task import Features, Task
@@ -118,7 +119,7 @@ class FloatReference:
     """The float model that files are compared with; its outputs are computed once.
 
     Args:
-        model: the float model.
+        model: the float model, or its path.
         labelled: labelled data that no choice was made on.
 
     Raises:
@@ -126,7 +127,8 @@ class FloatReference:
         DataError: the data has labels that the model does not have.
     """
 
-    def __init__(self, model: TaskModel, labelled: Dataset | None = None) -> None:
+    def __init__(self, model: TaskModel | Path | str, labelled: Dataset | None = None) -> None:
+        model = as_model(model)
         if labelled is not None:
             labelled = with_label_names(labelled, model.labels)
             task_with_answers(model).require_known(labelled, model.labels)

@@ -10,6 +10,7 @@ from typing import Any
 from edgebert.errors import QualityGateError, UsageError
 from edgebert.exporting.artifact import Artifact, ExportTexts, export
 from edgebert.exporting.parity import FloatReference
+from edgebert.models.task_model import TaskModel
 from edgebert.quantization.recipes import PLAIN_RECIPES, RECIPES
 from edgebert.settings import ExportSettings
 from edgebert.system.progress import Progress, silent
@@ -49,9 +50,9 @@ class RecipeTrial:
 
 
 def quantize(
-    reference: FloatReference,
-    out: Path,
-    recipes: Sequence[str] = PLAIN_RECIPES,
+    reference: FloatReference | TaskModel | Path | str,
+    out: Path | str,
+    recipes: str | Sequence[str] = PLAIN_RECIPES,
     settings: ExportSettings = ExportSettings(),
     *,
     texts: ExportTexts = ExportTexts(),
@@ -62,7 +63,7 @@ def quantize(
     Args:
         reference: the float model, with labelled data that it was not trained on.
         out: folder of the files.
-        recipes: names of `RECIPES`.
+        recipes: names of `RECIPES`, or one name.
         settings: of all exports, except the recipe; `max_drop` is the quality gate.
         texts: what the exports measure on. The calibration texts should not be the labelled data,
             which the recipes are compared on.
@@ -72,13 +73,19 @@ def quantize(
         UsageError: a recipe is unknown, the reference has no labelled data, or the model is a bare
             encoder.
     """
+    if not isinstance(reference, FloatReference):
+        reference = FloatReference(reference)
+    recipes = [recipes] if isinstance(recipes, str) else recipes
     unknown = [name for name in recipes if name not in RECIPES]
     if unknown or not recipes:
         raise UsageError(
             f"Recipes are {', '.join(RECIPES)}. Received: {', '.join(unknown) or 'none'}."
         )
     if reference.labelled is None:
-        raise UsageError("Expected labelled data to compare the recipes on. Received: none.")
+        raise UsageError(
+            "Expected labelled data to compare the recipes on. Received: none. "
+            "Next: give quantize a FloatReference(model, dataset)."
+        )
     trials = []
     for done, name in enumerate(recipes):
         progress("recipes", done, len(recipes), recipe=name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from converters.checkpoint import BertConfig, Checkpoint
 from converters.layer_choice import drop_layers, spread_layers
 from edgebert.errors import UsageError
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import TaskModel, as_model
 
 PRESETS = {
     "half-depth": "layers=1/2",
@@ -75,7 +76,7 @@ def student_config(teacher: BertConfig, shape: str) -> BertConfig:
     return replace(teacher, **values, num_heads=hidden // teacher.head_size)
 
 
-def make_student(teacher: TaskModel, shape: str) -> TaskModel:
+def make_student(teacher: TaskModel | Path | str, shape: str) -> TaskModel:
     """A student of this shape with weights of the teacher.
 
     Layers are chosen at even distances; dimensions, heads and neurons by the largest weights. A
@@ -84,6 +85,7 @@ def make_student(teacher: TaskModel, shape: str) -> TaskModel:
     Raises:
         UsageError: See `student_config`.
     """
+    teacher = as_model(teacher)
     config = student_config(teacher.checkpoint.config, shape)
     if teacher.checkpoint.sentence is not None and config.hidden_size != _hidden_size(teacher):
         raise UsageError(

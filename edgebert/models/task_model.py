@@ -24,7 +24,7 @@ from converters.json_fields import Fields
 from converters.json_files import JsonFormat
 from converters.vocabulary import Vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
-from edgebert.errors import ModelError
+from edgebert.errors import ModelError, UsageError
 from edgebert.models import hub
 from edgebert.system import native_noise
 from edgebert.system.storage import atomic_folder
@@ -204,6 +204,23 @@ def open_model(
         found.task,
         history,
         found.decoding,
+    )
+
+
+def as_model(model: TaskModel | Path | str, as_base: bool = False) -> TaskModel:
+    """The model itself, or the one that `open_model` opens at a path or by a name.
+
+    Raises:
+        ModelError: See `open_model`.
+        UsageError: It is something else.
+    """
+    if isinstance(model, TaskModel):
+        return model
+    if isinstance(model, (str, Path)):
+        return open_model(model, as_base)
+    raise UsageError(
+        "Expected a TaskModel, or the path or name of a model. "
+        f"Received: {type(model).__name__}. Next: open the model with edgebert.open_model."
     )
 
 

@@ -116,13 +116,24 @@ def parse_cpu_mask(mask: str) -> int:
 
 
 def profile(
-    models: Sequence[Path | str],
+    models: Path | str | Sequence[Path | str],
     settings: ProfileSettings = ProfileSettings(),
-    texts: Sequence[TextInput] | None = None,
+    texts: str | Sequence[TextInput] | None = None,
     progress: Progress = silent,
     target: str = "cpu",
     target_settings: TargetSettings = TargetSettings(),
 ) -> tuple[Measurement, ...]:
-    """Measures `.tflite` files side by side on one target: see `Target.profile`."""
+    """Measures `.tflite` files side by side on one target: see `Target.profile`.
+
+    Args:
+        models: The files, or one file.
+        settings: See `Job`.
+        texts: See `Job`; one string is one text.
+        progress: Receives the progress.
+        target: Name of the target.
+        target_settings: Settings that apply to some targets only.
+    """
+    models = [models] if isinstance(models, (str, Path)) else models
+    texts = [texts] if isinstance(texts, str) else texts
     job = Job(tuple(map(Path, models)), settings, None if texts is None else tuple(texts))
     return open_target(target, target_settings).profile(job, progress).measurements

@@ -15,7 +15,7 @@ from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import quantize_rows
 from edgebert.data.datasets import Dataset
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import TaskModel, as_model
 from edgebert.pruning import schedules
 from edgebert.pruning.masks import (
     Kernel,
@@ -82,7 +82,7 @@ class PruneResult(TrainingResult):
 
 
 def prune(
-    model: TaskModel,
+    model: TaskModel | Path | str,
     train: Dataset,
     dev: Dataset | None,
     settings: PruneSettings,
@@ -94,7 +94,7 @@ def prune(
     final masks are applied once and nothing is trained.
 
     Args:
-        model: A model with a task.
+        model: A model with a task, or its path.
         train: Rows of the recovery training, with labels that the model knows.
         dev: Rows that select the best epoch; None splits a tenth off the training rows.
         settings: Method, schedule and recovery training.
@@ -110,6 +110,7 @@ def prune(
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
     run.require_one_device()
+    model = as_model(model)
     recipe = recovery_settings(model, settings)
     _check(model, settings, recipe, dev_is_given=dev is not None)
     identity = {

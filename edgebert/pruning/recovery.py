@@ -17,7 +17,7 @@ from edgebert.distillation import check_students, distill
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
-from edgebert.models.task_model import SIDECAR, TaskModel, open_model
+from edgebert.models.task_model import SIDECAR, TaskModel, as_model, open_model
 from edgebert.pruning.magnitude import recovery_settings
 from edgebert.pruning.structured import STAGE, check_model, prune_structure
 from edgebert.pruning.vocabulary import STAGE as TRIM
@@ -75,7 +75,7 @@ class RecoveryResult(TrainingResult):
 
 
 def prune_with_recovery(
-    model: TaskModel,
+    model: TaskModel | Path | str,
     train: Dataset,
     dev: Dataset | None,
     pruning: StructuredPruning,
@@ -84,7 +84,7 @@ def prune_with_recovery(
     """Trims the vocabulary, removes layers, heads and neurons, trains, and writes the folder.
 
     Args:
-        model: A model of any task that `structured.check_model` accepts.
+        model: A model of any task that `structured.check_model` accepts, or its path.
         train: Calibration text, and the rows of the recovery.
         dev: Rows that select the best epoch; None splits a tenth off the training rows.
         pruning: What is removed, and how the model recovers.
@@ -96,6 +96,7 @@ def prune_with_recovery(
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
     run.require_one_device()
+    model = as_model(model)
     structure, recovery, teacher = pruning.structure, pruning.recovery, pruning.teacher
     out = Path(run.out)
     check_model(model, structure)

@@ -9,7 +9,7 @@ from typing import Any
 from edgebert.data.datasets import Dataset
 from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.models.task_model import TaskModel
+from edgebert.models.task_model import TaskModel, as_model
 from edgebert.pruning.structured import refuse_head
 from edgebert.search import timing
 from edgebert.search.choosing import (
@@ -35,7 +35,7 @@ FINALS = Round("finals", passes=21, openings=3)
 
 
 def search(
-    model: TaskModel,
+    model: TaskModel | Path | str,
     train: Dataset,
     dev: Dataset,
     settings: SearchSettings,
@@ -45,7 +45,7 @@ def search(
     """Finds the Pareto front of size, latency and accuracy, and the best model under the budgets.
 
     Args:
-        model: A fine-tuned model of a task that supports pruning and distillation.
+        model: A fine-tuned model of a task that supports pruning and distillation, or its path.
         train: Data like the model's training data; students learn from it.
         dev: Labelled data for every choice; latencies are measured on it too.
         settings: The variants to try, and the budgets.
@@ -61,6 +61,7 @@ def search(
         DataError: The data has labels that the model does not know.
     """
     run.require_one_device()
+    model = as_model(model)
     plan = read_plan(settings)
     refuse_head(model)
     for split in (dev, test):
