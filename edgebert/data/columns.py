@@ -51,10 +51,11 @@ _SHOWN_PAIRS = 4
 
 @dataclass
 class Problems:
-    """The problems of a file: the first few in words, and the number of all."""
+    """The problems of a file: the first few in words, the number of all, and the next step."""
 
     shown: list[str] = field(default_factory=list)
     count: int = 0
+    next_step: str = "correct these lines; nothing was read from the file"
 
     def add(self, line: int | str, problem: str) -> None:
         """Adds a problem.
@@ -75,7 +76,7 @@ class Problems:
         return (
             f"Received {self.count} problem{'s' if self.count > 1 else ''}:{shown}"
             + (f"\n  and {more} more" if more else "")
-            + "\nNext: correct these lines; nothing was read from the file."
+            + f"\nNext: {self.next_step}."
         )
 
 

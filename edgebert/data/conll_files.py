@@ -29,6 +29,7 @@ from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
 from edgebert.data.columns import Problems
 from edgebert.data.datasets import Dataset
+from edgebert.data.encodings import as_utf8
 from edgebert.data.files import (
     STANDARD_INPUT,
     dataset_name,
@@ -109,7 +110,8 @@ def read_tagged(
     where = describe(path)
     problems = Problems()
     with read_errors(path):
-        stream, sha256 = open_bytes(path)
+        stored, sha256 = open_bytes(path)
+        stream = as_utf8(stored, where, columns.encoding)
         with closing(stream):
             lines = [
                 (number, without_line_end(line))
@@ -133,11 +135,12 @@ def read_tagged(
     return Dataset(dataset_name(path), examples, path, sha256)
 
 
-def has_tokens(path: Path) -> bool:
+def has_tokens(path: Path, encoding: str = "") -> bool:
     """Whether a JSONL has lists of tokens instead of texts; True for a file that can't be read."""
     try:
         with read_errors(path):
-            stream, _ = open_bytes(path)
+            stored, _ = open_bytes(path)
+            stream = as_utf8(stored, describe(path), encoding)
             with closing(stream):
                 first = parse_json(next((line for line in stream if line.strip()), b"{}"))
     except (DataError, InvalidJsonError):

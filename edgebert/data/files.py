@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from edgebert.data.columns import Problems
+from edgebert.data.encodings import NAME_ENCODING, as_utf8
 from edgebert.errors import DataError
 
 STANDARD_INPUT = Path("-")
@@ -75,12 +76,12 @@ def open_unpacked(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path)) if packed else path.open("rb")
 
 
-def first_lines(path: Path, count: int) -> list[str]:
+def first_lines(path: Path, count: int, encoding: str = "") -> list[str]:
     """The first lines of a file without their line ends; none if the file can't be read."""
     try:
-        with closing(open_unpacked(path)) as stream:
+        with closing(as_utf8(open_unpacked(path), describe(path), encoding)) as stream:
             lines = [stream.readline(_LONGEST_LINE_BYTES) for _ in range(count)]
-    except _READ_ERRORS:
+    except (*_READ_ERRORS, DataError):
         return []
     texts = (line.decode("utf-8", "replace").rstrip("\r\n") for line in lines if line)
     return [text.removeprefix("\ufeff") for text in texts]
@@ -100,6 +101,7 @@ def numbered_lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, 
         except UnicodeDecodeError as error:
             start = offset + error.start
             problems.add(number, f"not UTF-8 (byte 0x{line[error.start]:02x} at offset {start})")
+            problems.next_step = NAME_ENCODING
         else:
             if text in ("\n", "\r\n", ""):
                 empty.append((number, text))

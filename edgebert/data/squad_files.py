@@ -23,6 +23,7 @@ from typing import Any
 from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
 from edgebert.data.columns import Problems
+from edgebert.data.encodings import as_utf8
 from edgebert.data.files import STANDARD_INPUT, describe, ending_of, open_bytes, read_errors
 from edgebert.data.labels import LabelUse
 from edgebert.errors import DataError
@@ -74,7 +75,7 @@ class Keys:
 
 
 def read_questions(
-    path: Path, labels: LabelUse = "required", keys: Keys = Keys()
+    path: Path, labels: LabelUse = "required", keys: Keys = Keys(), encoding: str = ""
 ) -> tuple[list[Question], str]:
     """Reads a file of questions.
 
@@ -83,6 +84,7 @@ def read_questions(
         labels: `required`: every question has answers or is marked as impossible. `optional`: a
             question may have answers. `none`: answers are ignored.
         keys: names of the keys of a JSONL.
+        encoding: as for `edgebert.data.encodings.as_utf8`.
 
     Returns:
         The questions in the order of the file, and the SHA-256 of the file in hex.
@@ -93,7 +95,7 @@ def read_questions(
             contradicts the answers. The first five problems are listed, and the number of all.
     """
     where = describe(path)
-    data, sha256 = _bytes_of(path, where)
+    data, sha256 = _bytes_of(path, where, encoding)
     problems = Problems()
     text = _decoded(data, where)
     if _is_jsonl(path, text):
@@ -112,14 +114,15 @@ def read_questions(
     return questions, sha256
 
 
-def _bytes_of(path: Path, where: str) -> tuple[bytes, str]:
+def _bytes_of(path: Path, where: str, encoding: str) -> tuple[bytes, str]:
     if path != STANDARD_INPUT and ending_of(path) not in ENDINGS:
         raise DataError(
             f"{where}: expected a file name that ends in {' or '.join(ENDINGS)}, or in one of "
             f"these and .gz. Received: {path.name!r}. Next: rename the file after its format."
         )
     with read_errors(path):
-        stream, sha256 = open_bytes(path)
+        stored, sha256 = open_bytes(path)
+        stream = as_utf8(stored, where, encoding)
         with stream:
             return stream.read(), sha256
 
@@ -130,7 +133,8 @@ def _decoded(data: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{where}: expected UTF-8. Received: byte 0x{data[error.start]:02x} at offset "
-            f"{error.start}. Next: save the file as UTF-8."
+            f"{error.start}. Next: save the file as UTF-8, or name its encoding, such as "
+            "--encoding windows-1252."
         ) from error
 
 

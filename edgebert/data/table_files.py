@@ -17,6 +17,7 @@ from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
 from edgebert.data.columns import ColumnFinder, Columns, Problems, RowSpec
 from edgebert.data.disk_rows import store_rows
+from edgebert.data.encodings import as_utf8
 from edgebert.data.files import (
     STANDARD_INPUT,
     describe,
@@ -65,7 +66,8 @@ def read_rows(path: Path, columns: DataSettings, spec: RowSpec) -> tuple[Sequenc
     finder = ColumnFinder(where, columns, spec)
     problems = Problems()
     with read_errors(path):
-        stream, sha256 = open_bytes(path)
+        stored, sha256 = open_bytes(path)
+        stream = as_utf8(stored, where, columns.encoding)
         with closing(stream):
             read = _reader(path, stream, where)
             raw_rows = read(numbered_lines(stream, problems), finder, problems)

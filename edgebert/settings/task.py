@@ -10,7 +10,7 @@ from edgebert.settings.fields import setting
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Columns of a data file."""
+    """Columns and encoding of a data file."""
 
     text_column: str = setting(
         "",
@@ -26,6 +26,11 @@ class DataSettings:
         "the tag's column, from 1.",
     )
     label_separator: str = setting("|", "Separator of several labels in one column.")
+    encoding: str = setting(
+        "",
+        "Encoding of the data files, such as windows-1252; empty is UTF-8, or UTF-16 with a "
+        "byte-order mark.",
+    )
 
 
 TASKS = (

@@ -86,9 +86,15 @@ class MaskedLM(Task[MaskedFeatures]):
         Without labels, each sentence of running text is a text. Blank lines between documents are
         skipped.
         """
+        is_running_text = Path(path).name.lower().removesuffix(".gz").endswith(".txt")
+        if columns.encoding and (is_running_text or labels != "none"):
+            raise UsageError(
+                f"--encoding: expected no encoding, since running text must be UTF-8. Received: "
+                f"{columns.encoding!r}. Next: save {path} as UTF-8 and leave --encoding out."
+            )
         if labels != "none":
             return read_corpus(path, self.name)
-        if Path(path).name.lower().removesuffix(".gz").endswith(".txt"):
+        if is_running_text:
             corpus = read_corpus(path, self.name)
             sentences = (text for document in corpus.examples for text in document.sentences)
             return replace(corpus, examples=tuple(map(Example, sentences)))

@@ -69,7 +69,7 @@ class QuestionAnswering(Task[SpanFeatures]):
             raise UsageError(f"{path} is in SQuAD's format, which has no columns to name.")
         names = ("question", "context", "answers")
         keys = Keys(*(named or name for named, name in zip(given, names, strict=True)))
-        questions, sha256 = read_questions(path, labels, keys)
+        questions, sha256 = read_questions(path, labels, keys, columns.encoding)
         name = "stdin" if path == STANDARD_INPUT else path.name.split(".")[0] or path.name
         return Dataset(name, tuple(questions), path, sha256, self.name)
 

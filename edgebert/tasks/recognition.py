@@ -120,7 +120,7 @@ def tasks_of_file(path: Path | str, columns: DataSettings) -> tuple[str, ...]:
     if path == STANDARD_INPUT:
         return LABEL
     name = path.name.lower().removesuffix(".gz")
-    lines = first_lines(path, _LINES)
+    lines = first_lines(path, _LINES, columns.encoding)
     if _CONLL.search(name):
         return _tagged(lines, name)
     if name.endswith(".json"):

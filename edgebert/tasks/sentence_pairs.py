@@ -61,7 +61,7 @@ def read_sentences(path: Path | str, columns: DataSettings, labels: LabelUse, ta
     """
     spec = RowSpec(SCORE, "none" if labels == "none" else "optional", labels == "required")
     data = read_table(path, columns, spec, _example, task)
-    if labels != "none" and NEGATIVE_COLUMN in _column_names(Path(path)):
+    if labels != "none" and NEGATIVE_COLUMN in _column_names(Path(path), columns.encoding):
         named = replace(columns, pair_column=NEGATIVE_COLUMN)
         negatives = read_table(path, named, replace(spec, labels="none"), _example, task)
         examples = tuple(
@@ -78,11 +78,11 @@ def _example(text: str, score: Any, pair: str | None) -> SentenceExample:
     return SentenceExample(text, pair, score)
 
 
-def _column_names(path: Path) -> list[str]:
+def _column_names(path: Path, encoding: str) -> list[str]:
     """The names of a table's columns, from its first line."""
     if path == STANDARD_INPUT:
         return []
-    line = "".join(first_lines(path, 1))
+    line = "".join(first_lines(path, 1, encoding))
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
     if ending == ".jsonl":
         try:

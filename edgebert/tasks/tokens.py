@@ -302,7 +302,7 @@ def _has_texts(path: Path, columns: DataSettings) -> bool:
     ending = Path(path.name.lower().removesuffix(".gz")).suffix
     named = bool(columns.text_column) and not columns.text_column.isdigit()
     if ending == ".jsonl":
-        return not has_tokens(path)
+        return not has_tokens(path, columns.encoding)
     return {".txt": not columns.text_column, ".csv": True, ".tsv": named}.get(ending, False)
 
 

@@ -310,7 +310,7 @@ def test_broken_standard_input(
             "line 3: not UTF-8 (byte 0xe9 at offset 22)",
         ),
         ("a.tsv.gz", b"text\tlabel\n\xff\tyes\n", "line 2: not UTF-8 (byte 0xff at offset 11)"),
-        ("a.tsv", "text\tlabel\n".encode("utf-16"), "line 1: not UTF-8 (byte 0xff at offset 0)"),
+        ("a.tsv", "text\tlabel\n".encode("utf-16")[:-1], "expected text in utf-16. Received: "),
         ("a.tsv", "", "at least one row of text. Received: an empty file"),
         ("a.jsonl.gz", "", "Received: an empty file"),
         ("a.csv", "\n\n", "Received: only a header or empty lines"),
@@ -346,6 +346,7 @@ def test_all_problems_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", b"text\tlabel\n\xff\ta\n" + rows + b"one\n")
     message = refusal(path)
     assert "Received 9 problems:\n  line 2: not UTF-8" in message
+    assert "--encoding windows-1252" in message
     assert "line 3: missing label" in message and "line 6: missing label" in message
     assert "line 7" not in message and "and 4 more" in message and "Next:" in message
 
