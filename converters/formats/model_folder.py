@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,7 +95,10 @@ def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
     is_pair = checkpoint.head == CLASSIFIER and cross_encoder.is_cross_encoder(folder)
     if is_pair and checkpoint.problem == REGRESSION and cross_encoder.has_sigmoid(folder):
         checkpoint = replace(checkpoint, sigmoid_score=True)
-    return ModelFolder(HUGGING_FACE, checkpoint, read_vocabulary(folder), is_pair=is_pair)
+    vocabulary = read_vocabulary(folder)
+    if not vocabulary.lowercase:
+        checkpoint = _with_case_note(checkpoint, vocabulary, folder)
+    return ModelFolder(HUGGING_FACE, checkpoint, vocabulary, is_pair=is_pair)
 
 
 def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
@@ -105,6 +109,8 @@ def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
     if modules.lowercase and not vocabulary.lowercase:
         accents = vocabulary.strip_accents or False
         vocabulary = replace(vocabulary, lowercase=True, strip_accents=accents)
+    if not vocabulary.lowercase:
+        checkpoint = _with_case_note(checkpoint, vocabulary, modules.encoder)
     return ModelFolder(
         SENTENCE_TRANSFORMERS,
         replace(checkpoint, source=str(folder)),
@@ -124,15 +130,31 @@ def _read_keras_hub(folder: Path, as_base: bool) -> ModelFolder:
 def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
     checkpoint = tf1.read_folder(folder, as_base)
     vocabulary = read_vocabulary(folder)
-    if not (folder / "tokenizer_config.json").is_file():
-        case = "is lower-cased" if vocabulary.lowercase else "keeps its case"
-        has = "no word has" if vocabulary.lowercase else "words have"
-        note = (
-            f"{folder} does not say do_lower_case: text {case}, since {has} upper-case letters "
-            "in vocab.txt."
-        )
-        checkpoint = replace(checkpoint, notes=(*checkpoint.notes, note))
+    checkpoint = _with_case_note(checkpoint, vocabulary, folder)
     return ModelFolder("Google TF1 checkpoint", checkpoint, vocabulary)
+
+
+def _with_case_note(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path) -> Checkpoint:
+    """Adds the assumed case rule to the notes if no file of the tokenizer has the rule."""
+    if _states_case(folder):
+        return checkpoint
+    case = "is lower-cased" if vocabulary.lowercase else "keeps its case"
+    has = "no word has" if vocabulary.lowercase else "words have"
+    note = (
+        f"{folder} does not say do_lower_case: text {case}, since {has} upper-case letters "
+        "in vocab.txt."
+    )
+    return replace(checkpoint, notes=(*checkpoint.notes, note))
+
+
+def _states_case(folder: Path) -> bool:
+    """Whether a file states the case rule. `read_vocabulary` has checked the files."""
+    config, fast = (
+        json.loads(path.read_bytes()) if path.is_file() else {}
+        for path in (folder / "tokenizer_config.json", folder / "tokenizer.json")
+    )
+    rules = (config.get("do_lower_case"), (fast.get("normalizer") or {}).get("lowercase"))
+    return any(rule is not None for rule in rules)
 
 
 FORMATS = (

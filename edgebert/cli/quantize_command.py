@@ -113,6 +113,8 @@ def quantize(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     for trial in trials:
         if trial.artifact and trial.artifact.warning:
             echo(f"Warning: {trial.artifact.warning}", err=True)
+    for note in {trial.artifact.length_note for trial in trials if trial.artifact} - {""}:
+        echo(f"Note: {note}", err=True)
     refused = [trial for trial in trials if trial.artifact is None]
     if refused:
         raise QualityGateError("\n".join(trial.refused for trial in refused))

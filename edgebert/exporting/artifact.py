@@ -26,7 +26,7 @@ from edgebert.exporting.gpu_notes import gpu_notes_of
 from edgebert.exporting.graph import QuantizedGraph, build_graph, build_quantized_graph
 from edgebert.exporting.packaging import pack
 from edgebert.exporting.parity import Certificate, FloatReference, Quality, certify
-from edgebert.exporting.signatures import Signatures, choose_signatures
+from edgebert.exporting.signatures import Signatures, choose_signatures, length_note
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.manifest import Manifest, read_manifest
 from edgebert.models.task_model import TaskModel, as_model
@@ -61,13 +61,23 @@ class ExportTexts:
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported file: its path, its sizes and its manifest, and a warning if it is unusual."""
+    """An exported file: its path, its sizes and its manifest.
+
+    Attributes:
+        path: the `.tflite`.
+        size_bytes: its size.
+        gzip_bytes: its size after gzip.
+        manifest: its manifest.
+        warning: on a recipe that changes the answers much; else empty.
+        length_note: on lengths over the model's maximum length; else empty.
+    """
 
     path: Path
     size_bytes: int
     gzip_bytes: int
     manifest: Manifest
     warning: str = ""
+    length_note: str = ""
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -86,8 +96,9 @@ class Artifact:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes for users of these readers, and of a GPU."""
-        return notes_of(self.manifest) + gpu_notes_of(self.path, self.manifest)
+        """Notes on the lengths, and for users of these readers and of a GPU."""
+        lengths = (self.length_note,) if self.length_note else ()
+        return lengths + notes_of(self.manifest) + gpu_notes_of(self.path, self.manifest)
 
 
 def export(
@@ -164,7 +175,7 @@ def export(
     progress("write", 2, 3)
     artifact = _write(Path(out), graph.body, manifest, model)
     progress("write", 3, 3)
-    return replace(artifact, warning=warning)
+    return replace(artifact, warning=warning, length_note=length_note(model, signatures))
 
 
 def manifest_path(path: Path) -> Path:

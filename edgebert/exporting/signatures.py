@@ -106,5 +106,16 @@ def choose_lengths(
     return pick_lengths(counts, longest, settings.max_signatures)
 
 
+def length_note(model: TaskModel, signatures: Signatures) -> str:
+    """A note on a file that takes more tokens than the model is meant for; else empty."""
+    if signatures.max_length <= model.max_length:
+        return ""
+    return (
+        f"the file takes {signatures.max_length} tokens, the model's maximum length "
+        f"(max_seq_length) is {model.max_length}. Its answers to longer texts may be worse. "
+        "Next: measure them with --data, or give shorter lengths."
+    )
+
+
 def _max_length(model: TaskModel, settings: ExportSettings) -> int:
     return settings.max_length or min(model.max_length, model.checkpoint.config.max_positions)

@@ -18,7 +18,7 @@ from edgebert.exporting import graph
 from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.exporting.parity import FloatReference, default_texts
 from edgebert.exporting.recipe_trials import quantize
-from edgebert.exporting.signatures import AUTO
+from edgebert.exporting.signatures import AUTO, choose_signatures, length_note
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import ExportSettings
@@ -287,3 +287,30 @@ def test_minilm_end_to_end(minilm_dir: Path, tmp_path: Path) -> None:
     delegation = inspect_model(artifact.path).delegation
     assert [d.partitions for d in delegation] == [1] * 4
     assert all(d.full for d in delegation)
+
+
+@pytest.mark.parametrize(
+    ("settings", "tokens"),
+    [
+        (ExportSettings(), 0),
+        (ExportSettings(length=20), 0),
+        (ExportSettings(dynamic_length=True), 0),
+        (ExportSettings(lengths="8,24"), 24),
+        (ExportSettings(length=40), 40),
+        (ExportSettings(dynamic_length=True, max_length=32), 32),
+    ],
+)
+def test_lengths_over_the_models_maximum_are_noted(
+    settings: ExportSettings, tokens: int, tiny_model: TaskModel
+) -> None:
+    model = replace(tiny_model, max_length=20)
+    note = length_note(model, choose_signatures(model, settings, ()))
+    expected = f"the file takes {tokens} tokens, the model's maximum length (max_seq_length) is 20."
+    assert note[: len(expected)] == (expected if tokens else "")
+
+
+def test_the_note_on_lengths_is_with_the_file(tiny_model: TaskModel, tmp_path: Path) -> None:
+    model = replace(tiny_model, max_length=20)
+    artifact = export(model, tmp_path / "m.tflite", ExportSettings(length=24))
+    assert artifact.length_note.startswith("the file takes 24 tokens")
+    assert artifact.notes[0] == artifact.length_note

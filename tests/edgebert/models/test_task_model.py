@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,3 +66,21 @@ def test_a_damaged_sidecar_is_named(tiny_folder: Path, tmp_path: Path) -> None:
     sidecar.write_text(json.dumps({"format": 1, "max_length": -1, "history": [1], "task": []}))
     with pytest.raises(ModelError, match=r"task must be a text.*max_length must.*history must"):
         open_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("word", "stated", "noted"),
+    [("Lamp", {}, True), ("lamp", {}, False), ("Lamp", {"do_lower_case": False}, False)],
+)
+def test_a_cased_vocabulary_without_a_case_rule_is_noted(
+    word: str, stated: dict[str, bool], noted: bool, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cased"
+    shutil.copytree(tiny_folder, folder, ignore=shutil.ignore_patterns("*token*"))
+    tokens = (folder / "vocab.txt").read_text().splitlines()
+    (folder / "vocab.txt").write_text("\n".join([*tokens[:-1], word]) + "\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps(stated))
+    opened = open_model(folder)
+    assert opened.tokenizer.vocabulary.lowercase is (word == "lamp")
+    expected = f"{folder} does not say do_lower_case: text keeps its case, since words have"
+    assert [note.startswith(expected) for note in opened.checkpoint.notes] == [True] * noted
