@@ -6,6 +6,7 @@ without white space at the ends.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -190,6 +191,24 @@ class ColumnFinder:
             expected = _expected(named, kind.every_name)
             problems.append(f"{expected} for the {kind.noun} (--label-column names another)")
         return label
+
+
+def csv_delimiter(header: str) -> str:
+    """The separator of a CSV's columns: the one of comma and semicolon that gives more columns.
+
+    Excel writes semicolons where the comma is the decimal mark.
+
+    Args:
+        header: the first line that is not empty.
+    """
+    return ";" if _width(header, ";") > _width(header, ",") else ","
+
+
+def _width(header: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([header], delimiter=delimiter), []))
+    except csv.Error:
+        return 0
 
 
 def pair_columns(columns: Sequence[str]) -> tuple[str, str] | None:

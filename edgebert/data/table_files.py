@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any, BinaryIO
 
 from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
-from edgebert.data.columns import ColumnFinder, Columns, Problems, RowSpec
+from edgebert.data.columns import ColumnFinder, Columns, Problems, RowSpec, csv_delimiter
 from edgebert.data.disk_rows import store_rows
 from edgebert.data.encodings import as_utf8
 from edgebert.data.files import (
@@ -27,11 +29,13 @@ from edgebert.data.files import (
     read_errors,
     without_line_end,
 )
+from edgebert.data.labels import SCORE
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
 
 _PEEKED_BYTES = 4096
 _OBJECT_BYTES = 250
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 
 RawRow = tuple[int, Any, Any, Any]
 """Line number, text, second text and label as in the file; None for a missing value."""
@@ -126,13 +130,29 @@ def _tsv_rows(
 def _csv_rows(
     lines: Iterable[tuple[int, str]], finder: ColumnFinder, problems: Problems
 ) -> Iterator[RawRow]:
-    return _table_rows(
-        _csv_records(lines, problems), finder, problems, "a text with a comma needs quotes"
-    )
+    lines = iter(lines)
+    start: list[tuple[int, str]] = []
+    for line in lines:
+        start.append(line)
+        if line[1].strip():
+            break
+    delimiter = csv_delimiter(start[-1][1] if start else "")
+    records = _csv_records(itertools.chain(start, lines), delimiter, problems)
+    if delimiter == ",":
+        return _table_rows(records, finder, problems, "a text with a comma needs quotes")
+    rows = _table_rows(records, finder, problems, "a text with a semicolon needs quotes")
+    return map(_with_decimal_point, rows) if finder.spec.kind is SCORE else rows
+
+
+def _with_decimal_point(row: RawRow) -> RawRow:
+    """The row with 4,5 as 4.5 in its score."""
+    number, text, pair, score = row
+    is_decimal = isinstance(score, str) and _DECIMAL_COMMA.fullmatch(score)
+    return number, text, pair, score.replace(",", ".") if is_decimal else score
 
 
 def _csv_records(
-    lines: Iterable[tuple[int, str]], problems: Problems
+    lines: Iterable[tuple[int, str]], delimiter: str, problems: Problems
 ) -> Iterator[tuple[int, list[str]]]:
     """Yields the first line number and the fields of each record; a quoted field may span lines."""
     numbers: list[int] = []
@@ -142,7 +162,7 @@ def _csv_records(
             numbers.append(number)
             yield line
 
-    reader = csv.reader(texts(), strict=True)
+    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
     while True:
         numbers.clear()
         try:

@@ -17,7 +17,7 @@ from typing import Any
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.json_files import InvalidJsonError, parse_json
-from edgebert.data.columns import TEXT_COLUMNS, label_column, pair_columns
+from edgebert.data.columns import TEXT_COLUMNS, csv_delimiter, label_column, pair_columns
 from edgebert.data.files import STANDARD_INPUT, first_lines
 from edgebert.data.labels import (
     LABEL_COLUMNS,
@@ -131,7 +131,8 @@ def tasks_of_file(path: Path | str, columns: DataSettings) -> tuple[str, ...]:
         return _of_table(_objects(lines), columns)
     if name.endswith(".tsv") and _is_conll(lines):
         return _tagged(lines, name)
-    delimiter = "\t" if name.endswith(".tsv") else ","
+    header = next((line for line in lines if line.strip()), "")
+    delimiter = "\t" if name.endswith(".tsv") else csv_delimiter(header)
     return _of_table(_table(lines, delimiter), columns)
 
 

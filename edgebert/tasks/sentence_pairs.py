@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converters.json_files import InvalidJsonError, parse_json
-from edgebert.data.columns import RowSpec
+from edgebert.data.columns import RowSpec, csv_delimiter
 from edgebert.data.datasets import Dataset, read_table
 from edgebert.data.files import STANDARD_INPUT, first_lines
 from edgebert.data.labels import SCORE, LabelUse
@@ -90,7 +90,10 @@ def _column_names(path: Path, encoding: str) -> list[str]:
         except InvalidJsonError:
             return []
         return list(row) if isinstance(row, dict) else []
-    fields = next(csv.reader([line]), []) if ending == ".csv" else line.split("\t")
+    if ending == ".csv":
+        fields = next(csv.reader([line], delimiter=csv_delimiter(line)), [])
+    else:
+        fields = line.split("\t")
     return [field.strip() for field in fields]
 
 

@@ -10,14 +10,20 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Example, read_dataset
+from edgebert.data.labels import SCORE
+from edgebert.data.table_files import read_rows
 from edgebert.errors import DataError, UsageError
+from edgebert.settings import DataSettings
+from edgebert.tasks.recognition import SCORES, tasks_of_file
 
 Rows = list[tuple[str, str]]
 
@@ -373,3 +379,33 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
         assert "copied completely" in refusal(tmp_path / name)
     (tmp_path / "bits.tsv.gz").write_bytes(whole[:12] + b"\xff" * 8 + whole[20:])
     assert "copied completely" in refusal(tmp_path / "bits.tsv.gz")
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.text(min_size=1).filter(str.strip), st.sampled_from("ab")), min_size=1
+    )
+)
+def test_a_csv_with_semicolons(rows: Rows) -> None:
+    rows = [
+        (text.replace("\0", "0").encode("utf-8", "replace").decode(), label) for text, label in rows
+    ]
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=";").writerows([("text", "label"), *rows])
+    with TemporaryDirectory() as folder:
+        read = read_dataset(write(Path(folder), "a.csv", buffer.getvalue()))
+    assert [(example.text, example.label) for example in read.examples] == rows
+
+
+def test_scores_in_a_csv_with_semicolons_may_have_decimal_commas(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", '\ntext;score\n1,5 stars;4,5\n"a;b";-3\n')
+    rows, _ = read_rows(path, DataSettings(), RowSpec(SCORE))
+    assert list(rows) == [("1,5 stars", None, 4.5), ("a;b", None, -3.0)]
+    assert tasks_of_file(path, DataSettings()) == SCORES
+
+
+def test_a_comma_separates_where_the_header_is_not_clear(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "text,label;x\na;b,yes\n")
+    assert read_dataset(path, label_column="label;x").examples[0] == Example("a;b", "yes")
+    many = write(tmp_path, "b.csv", "text;label\na;b;c\n")
+    assert "line 2: 3 columns, the header has 2 (a text with a semicolon" in refusal(many)
