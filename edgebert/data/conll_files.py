@@ -108,6 +108,11 @@ def read_tagged(
     """
     path = Path(path)
     where = describe(path)
+    if ending_of(path) == ".json":
+        raise DataError(
+            f"{where}: expected CoNLL columns, or a .jsonl with lists of words and tags. Received: "
+            "a .json. Next: write one object per line to a .jsonl."
+        )
     problems = Problems()
     with read_errors(path):
         stored, sha256 = open_bytes(path)

@@ -4,7 +4,8 @@ The ending of the file name gives the format; `.gz` may follow it:
 
 - `.json`: SQuAD (Rajpurkar et al. 2016 and 2018): articles of paragraphs, each with a `context` and
   its `qas`;
-- `.jsonl`: one object per line with `question`, `context` and `answers`.
+- `.json` with an array, or `.jsonl` with one object per line: objects with `question`,
+  `context` and `answers`.
 
 `-` is the standard input in either format. Answers are objects with `text` and `answer_start` (in
 Unicode code points), or only texts if each occurs once in its context. A question without answers
@@ -25,8 +26,9 @@ from edgebert.data.characters import replace_lone_surrogates
 from edgebert.data.columns import Problems
 from edgebert.data.encodings import as_utf8
 from edgebert.data.files import STANDARD_INPUT, describe, ending_of, open_bytes, read_errors
+from edgebert.data.json_arrays import array_items, is_array
 from edgebert.data.labels import LabelUse
-from edgebert.errors import DataError
+from edgebert.errors import DataError, UsageError
 
 ENDINGS = (".json", ".jsonl")
 _SHOWN_CHARACTERS = 40
@@ -100,6 +102,10 @@ def read_questions(
     text = _decoded(data, where)
     if _is_jsonl(path, text):
         rows = _jsonl_rows(text, keys, problems)
+    elif is_array(text):
+        rows = _array_rows(text, keys, where)
+    elif keys != Keys():
+        raise UsageError(f"{where} is in SQuAD's format, which has no columns to name.")
     else:
         rows = _squad_rows(_articles(text, where), problems)
     read = (_question(place, row, labels, problems) for place, row in rows)
@@ -190,7 +196,6 @@ def _items(parent: Any, key: str, place: str, problems: Problems) -> Iterator[tu
 
 
 def _jsonl_rows(text: str, keys: Keys, problems: Problems) -> Iterator[tuple[str, Any]]:
-    names = {keys.question: "question", keys.context: "context", keys.answers: "answers"}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -199,9 +204,19 @@ def _jsonl_rows(text: str, keys: Keys, problems: Problems) -> Iterator[tuple[str
         except InvalidJsonError as error:
             problems.add(f"line {number}", f"invalid JSON: {error}")
             continue
-        if isinstance(row, dict):
-            row = {"id": str(number)} | {names.get(key, key): row[key] for key in row}
-        yield f"line {number}", row
+        yield f"line {number}", _with_usual_keys(row, keys, number)
+
+
+def _array_rows(text: str, keys: Keys, where: str) -> Iterator[tuple[str, Any]]:
+    for number, (place, row) in enumerate(array_items(text, where), 1):
+        yield place, _with_usual_keys(row, keys, number)
+
+
+def _with_usual_keys(row: Any, keys: Keys, number: int) -> Any:
+    if not isinstance(row, dict):
+        return row
+    names = {keys.question: "question", keys.context: "context", keys.answers: "answers"}
+    return {"id": str(number)} | {names.get(key, key): row[key] for key in row}
 
 
 def _member(parent: Any, key: str, kind: type, place: str, problems: Problems) -> Any:

@@ -1,4 +1,4 @@
-"""Reads TSV, CSV, JSONL and plain text into rows of texts and labels.
+"""Reads TSV, CSV, JSONL, JSON arrays and plain text into rows of texts and labels.
 
 Each format has one reader, which yields the rows of the file unchanged. One function checks the
 rows of all formats.
@@ -29,6 +29,7 @@ from edgebert.data.files import (
     read_errors,
     without_line_end,
 )
+from edgebert.data.json_arrays import array_items
 from edgebert.data.labels import SCORE
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
@@ -37,8 +38,9 @@ _PEEKED_BYTES = 4096
 _OBJECT_BYTES = 250
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 
-RawRow = tuple[int, Any, Any, Any]
-"""Line number, text, second text and label as in the file; None for a missing value."""
+RawRow = tuple[int | str, Any, Any, Any]
+"""Line number (or place in a JSON array), text, second text and label as in the file; None for a
+missing value."""
 
 Row = tuple[str, str | None, Any]
 """Text, second text and label; None for a missing value."""
@@ -204,6 +206,26 @@ def _jsonl_rows(
         yield _raw_row(number, row, columns)
 
 
+def _json_rows(
+    lines: Iterable[tuple[int, str]], finder: ColumnFinder, problems: Problems
+) -> Iterator[RawRow]:
+    """Yields the rows of a JSON array of objects, which is held in memory."""
+    text = "".join(line for _, line in lines)
+    if problems.count or not text:
+        return
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for place, item in array_items(text, finder.where):
+        if isinstance(item, dict):
+            rows.append((place, item))
+        else:
+            problems.add(place, f"a JSON {json_type(item)} where an object was expected")
+    keys = dict.fromkeys(key for _, row in rows for key in row)
+    columns = finder.find(list(keys), problems) if rows else None
+    if columns is not None:
+        for place, row in rows:
+            yield _raw_row(place, row, columns)
+
+
 def _json_objects(
     lines: Iterable[tuple[int, str]], keys: dict[str, None], problems: Problems
 ) -> Iterator[tuple[int, dict[str, Any], int]]:
@@ -223,7 +245,7 @@ def _json_objects(
             problems.add(number, f"a JSON {json_type(content)} where an object was expected")
 
 
-def _raw_row(number: int, row: dict[str, Any], columns: Columns) -> RawRow:
+def _raw_row(number: int | str, row: dict[str, Any], columns: Columns) -> RawRow:
     pair, label = (
         None if name is None else row.get(name) for name in (columns.pair, columns.label)
     )
@@ -236,6 +258,7 @@ _READERS: dict[str, _Reader] = {
     ".tsv": _tsv_rows,
     ".csv": _csv_rows,
     ".jsonl": _jsonl_rows,
+    ".json": _json_rows,
     ".txt": _text_rows,
 }
 

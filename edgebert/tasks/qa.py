@@ -65,8 +65,6 @@ class QuestionAnswering(Task[SpanFeatures]):
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         path = Path(path)
         given = (columns.text_column, columns.pair_column, columns.label_column)
-        if any(given) and path.name.lower().removesuffix(".gz").endswith(".json"):
-            raise UsageError(f"{path} is in SQuAD's format, which has no columns to name.")
         names = ("question", "context", "answers")
         keys = Keys(*(named or name for named, name in zip(given, names, strict=True)))
         questions, sha256 = read_questions(path, labels, keys, columns.encoding)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from converters.checkpoint import Checkpoint
 from converters.json_files import InvalidJsonError, parse_json
 from edgebert.data.columns import TEXT_COLUMNS, csv_delimiter, label_column, pair_columns
 from edgebert.data.files import STANDARD_INPUT, first_lines
+from edgebert.data.json_arrays import first_items
 from edgebert.data.labels import (
     LABEL_COLUMNS,
     LABEL_LIST,
@@ -124,7 +125,8 @@ def tasks_of_file(path: Path | str, columns: DataSettings) -> tuple[str, ...]:
     if _CONLL.search(name):
         return _tagged(lines, name)
     if name.endswith(".json"):
-        return QUESTIONS
+        items = first_items(path, _LINES, columns.encoding)
+        return QUESTIONS if items is None else _of_table(_start_of(items), columns)
     if name.endswith(".txt"):
         return PLAIN_TEXT
     if name.endswith(".jsonl"):
@@ -219,8 +221,12 @@ def _objects(lines: Sequence[str]) -> _Start:
             content = parse_json(line)
         except InvalidJsonError:
             continue
-        if isinstance(content, dict):
-            rows.append(content)
+        rows.append(content)
+    return _start_of(rows)
+
+
+def _start_of(items: Iterable[Any]) -> _Start:
+    rows = [item for item in items if isinstance(item, dict)]
     return _Start(tuple(dict.fromkeys(key for row in rows for key in row)), tuple(rows))
 
 

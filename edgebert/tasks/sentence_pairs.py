@@ -14,7 +14,8 @@ import numpy.typing as npt
 from converters.json_files import InvalidJsonError, parse_json
 from edgebert.data.columns import RowSpec, csv_delimiter
 from edgebert.data.datasets import Dataset, read_table
-from edgebert.data.files import STANDARD_INPUT, first_lines
+from edgebert.data.files import STANDARD_INPUT, ending_of, first_lines
+from edgebert.data.json_arrays import first_items
 from edgebert.data.labels import SCORE, LabelUse
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs
 from edgebert.errors import DataError
@@ -82,8 +83,11 @@ def _column_names(path: Path, encoding: str) -> list[str]:
     """The names of a table's columns, from its first line."""
     if path == STANDARD_INPUT:
         return []
+    if ending_of(path) == ".json":
+        items = first_items(path, 1, encoding) or [None]
+        return list(items[0]) if isinstance(items[0], dict) else []
     line = "".join(first_lines(path, 1, encoding))
-    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    ending = ending_of(path)
     if ending == ".jsonl":
         try:
             row = parse_json(line)

@@ -303,7 +303,9 @@ def _has_texts(path: Path, columns: DataSettings) -> bool:
     named = bool(columns.text_column) and not columns.text_column.isdigit()
     if ending == ".jsonl":
         return not has_tokens(path, columns.encoding)
-    return {".txt": not columns.text_column, ".csv": True, ".tsv": named}.get(ending, False)
+    return {".txt": not columns.text_column, ".csv": True, ".json": True, ".tsv": named}.get(
+        ending, False
+    )
 
 
 def _tags_of(data: Dataset) -> Counter[str]:

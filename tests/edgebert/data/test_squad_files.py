@@ -229,8 +229,8 @@ def test_all_problems_are_counted_and_five_shown(tmp_path: Path) -> None:
     [
         ("", "expected JSON in SQuAD's format"),
         ('{"data": [', "expected JSON in SQuAD's format"),
-        ("[" * 100_000, "expected JSON in SQuAD's format"),
-        ("[]", "Received: a JSON array"),
+        ("[" * 100_000, "expected a JSON array of objects"),
+        ("[]", "at least one question"),
         ('{"rows": 1}', "Received: an object with the keys 'rows'"),
         ('{"data": 1}', "an object whose 'data' is an array of articles"),
         ('{"data": []}', "expected at least one question"),
@@ -268,3 +268,12 @@ def test_files_whose_name_has_the_wrong_ending(name: str, tmp_path: Path) -> Non
 def test_names_and_missing_files(tmp_path: Path) -> None:
     assert "ends in .json or .jsonl" in refusal(tmp_path / "data.tsv")
     assert "can't be read" in refusal(tmp_path / "data.json")
+
+
+def test_an_array_of_questions_is_read_as_the_same_lines_are(tmp_path: Path) -> None:
+    rows = [{"q": "Who?", "context": "It is Ben.", "answers": ["Ben"]}] * 2
+    keys = Keys(question="q")
+    array = write(tmp_path, json.dumps(rows, indent=1))
+    lines = write(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl")
+    assert read_questions(array, keys=keys)[0] == read_questions(lines, keys=keys)[0]
+    assert "item 2: a JSON null" in refusal(write(tmp_path, json.dumps([rows[0], None])), keys=keys)

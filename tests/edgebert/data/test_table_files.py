@@ -336,7 +336,13 @@ def test_broken_standard_input(
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "a"}\n', "line 2: missing label"),
         ("a.jsonl", '{"text": "a", "label": null}\n', "line 1: missing label"),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"label": 1}\n', "line 2: empty text"),
-        ("a.xlsx", "PK", "ends in .tsv, .csv, .jsonl, .txt"),
+        ("a.xlsx", "PK", "ends in .tsv, .csv, .jsonl, .json, .txt"),
+        ("a.json", '[{"text": "a", "label": 1}, 2]', "item 2: a JSON number where an object was"),
+        ("a.json", '[{"text": "a", "label": 1}, {"text": "b"}]', "item 2: missing label"),
+        ("a.json", '[{"text": "a", "label": 1}', "a JSON array of objects. Received: invalid JSON"),
+        ("a.json", '{"text": "a", "label": 1}', "Received: a JSON object. Next: write the rows"),
+        ("a.json", b'[{"text": "caf\xe9"}]', "line 1: not UTF-8 (byte 0xe9 at offset 14)"),
+        ("a.json", "[]", "at least one row of text"),
         ("a", "text", "Received: 'a'"),
     ],
 )
@@ -409,3 +415,16 @@ def test_a_comma_separates_where_the_header_is_not_clear(tmp_path: Path) -> None
     assert read_dataset(path, label_column="label;x").examples[0] == Example("a;b", "yes")
     many = write(tmp_path, "b.csv", "text;label\na;b;c\n")
     assert "line 2: 3 columns, the header has 2 (a text with a semicolon" in refusal(many)
+
+
+JSON_TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
+
+
+@given(rows=st.lists(st.tuples(JSON_TEXTS, st.sampled_from("ab")), min_size=1), is_indented=...)
+def test_a_json_array_of_objects(rows: Rows, is_indented: bool) -> None:
+    content = json.dumps(
+        [{"text": text, "label": label} for text, label in rows], indent=2 if is_indented else None
+    )
+    with TemporaryDirectory() as folder:
+        read = read_dataset(write(Path(folder), "a.json", content))
+    assert [(example.text, example.label) for example in read.examples] == rows

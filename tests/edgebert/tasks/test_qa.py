@@ -87,7 +87,9 @@ def certain(task: QuestionAnswering, model: TaskModel, said: Sequence[tuple[Ques
 # Data and settings
 
 
-def test_only_jsonl_files_have_named_columns(task: QuestionAnswering, tmp_path: Path) -> None:
+def test_the_keys_of_a_squad_file_have_no_other_names(
+    task: QuestionAnswering, tmp_path: Path
+) -> None:
     row = {"q": "what is on", "passage": CONTEXT, "gold": ["The movie"]}
     path = tmp_path / "own.jsonl"
     path.write_text(json.dumps(row))
@@ -95,8 +97,12 @@ def test_only_jsonl_files_have_named_columns(task: QuestionAnswering, tmp_path: 
     data = task.read(path, columns, "required")
     assert data.examples == (replace(asked(), id="1"),)
     assert (data.name, data.task, data.texts) == ("own", "qa", ("what is on",))
+    array = tmp_path / "own.json"
+    array.write_text(json.dumps([row]))
+    assert task.read(array, columns, "required").examples == data.examples
+    array.write_text('{"data": []}')
     with pytest.raises(UsageError, match="no columns to name"):
-        task.read(tmp_path / "own.json.gz", columns, "required")
+        task.read(array, columns, "required")
 
 
 def test_the_decoding_has_the_settings_of_the_answers(task: QuestionAnswering) -> None:
