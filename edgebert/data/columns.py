@@ -7,8 +7,9 @@ without white space at the ends.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from edgebert.data.labels import LabelKind, LabelUse
 from edgebert.errors import DataError
@@ -45,6 +46,7 @@ PAIR_COLUMNS = (
 )
 """Usual names of the two columns of a text pair, from GLUE, SICK and Hugging Face data sets."""
 
+_INDEX_DIGITS = 10
 _SHOWN_PROBLEMS = 5
 _SHOWN_COLUMNS = 20
 _SHOWN_PAIRS = 4
@@ -191,6 +193,37 @@ class ColumnFinder:
             expected = _expected(named, kind.every_name)
             problems.append(f"{expected} for the {kind.noun} (--label-column names another)")
         return label
+
+
+def named_columns(named: DataSettings) -> tuple[str, str, str]:
+    """The names that the user gave for text, second text and label; empty if none."""
+    return named.text_column, named.pair_column, named.label_column
+
+
+def with_paths(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The JSON object with a key for each name that is a path, such as `data.text`.
+
+    A path has keys of nested objects and indexes of arrays, from 0, separated by dots. A key of the
+    object itself with the same name has precedence. Paths without a value are left out.
+    """
+    found: dict[str, Any] = {}
+    for name in names:
+        if "." in name and name not in row:
+            value: Any = row
+            for part in name.split("."):
+                value = _member(value, part)
+            if value is not None:
+                found[name] = value
+    return row | found if found else row
+
+
+def _member(value: Any, part: str) -> Any:
+    if isinstance(value, dict):
+        return value.get(part)
+    is_index = part.isascii() and part.isdigit() and len(part) < _INDEX_DIGITS
+    if isinstance(value, list) and is_index and int(part) < len(value):
+        return value[int(part)]
+    return None
 
 
 def csv_delimiter(header: str) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 
 from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
-from edgebert.data.columns import Problems
+from edgebert.data.columns import Problems, with_paths
 from edgebert.data.encodings import as_utf8
 from edgebert.data.files import STANDARD_INPUT, describe, ending_of, open_bytes, read_errors
 from edgebert.data.json_arrays import array_items, is_array
@@ -216,6 +216,7 @@ def _with_usual_keys(row: Any, keys: Keys, number: int) -> Any:
     if not isinstance(row, dict):
         return row
     names = {keys.question: "question", keys.context: "context", keys.answers: "answers"}
+    row = with_paths(row, names)
     return {"id": str(number)} | {names.get(key, key): row[key] for key in row}
 
 

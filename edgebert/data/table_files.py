@@ -17,7 +17,15 @@ from typing import Any, BinaryIO
 
 from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
-from edgebert.data.columns import ColumnFinder, Columns, Problems, RowSpec, csv_delimiter
+from edgebert.data.columns import (
+    ColumnFinder,
+    Columns,
+    Problems,
+    RowSpec,
+    csv_delimiter,
+    named_columns,
+    with_paths,
+)
 from edgebert.data.disk_rows import store_rows
 from edgebert.data.encodings import as_utf8
 from edgebert.data.files import (
@@ -198,7 +206,7 @@ def _jsonl_rows(
     lines: Iterable[tuple[int, str]], finder: ColumnFinder, problems: Problems
 ) -> Iterator[RawRow]:
     keys: dict[str, None] = {}
-    objects = store_rows(_json_objects(lines, keys, problems), lambda item: item[2])
+    objects = store_rows(_json_objects(lines, keys, finder, problems), lambda item: item[2])
     columns = finder.find(list(keys), problems) if objects else None
     if columns is None:
         return
@@ -216,7 +224,7 @@ def _json_rows(
     rows: list[tuple[str, dict[str, Any]]] = []
     for place, item in array_items(text, finder.where):
         if isinstance(item, dict):
-            rows.append((place, item))
+            rows.append((place, with_paths(item, named_columns(finder.named))))
         else:
             problems.add(place, f"a JSON {json_type(item)} where an object was expected")
     keys = dict.fromkeys(key for _, row in rows for key in row)
@@ -227,7 +235,10 @@ def _json_rows(
 
 
 def _json_objects(
-    lines: Iterable[tuple[int, str]], keys: dict[str, None], problems: Problems
+    lines: Iterable[tuple[int, str]],
+    keys: dict[str, None],
+    finder: ColumnFinder,
+    problems: Problems,
 ) -> Iterator[tuple[int, dict[str, Any], int]]:
     """Yields line number, object and its estimated size in bytes; collects all keys in `keys`."""
     for number, line in lines:
@@ -239,6 +250,7 @@ def _json_objects(
             problems.add(number, f"invalid JSON: {error}")
             continue
         if isinstance(content, dict):
+            content = with_paths(content, named_columns(finder.named))
             keys.update(dict.fromkeys(content))
             yield number, content, _OBJECT_BYTES + 2 * len(line)
         else:

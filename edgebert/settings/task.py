@@ -14,8 +14,8 @@ class DataSettings:
 
     text_column: str = setting(
         "",
-        "Column (or JSON key) of the text; empty finds it by name. In CoNLL files the number of "
-        "the word's column, from 1.",
+        "Column (or JSON key, or path such as data.text) of the text; empty finds it by name. In "
+        "CoNLL files the number of the word's column, from 1.",
     )
     pair_column: str = setting(
         "", "Column (or JSON key) of the second text of a pair; empty finds it by name."

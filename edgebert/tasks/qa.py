@@ -15,6 +15,7 @@ import numpy as np
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import LOGITS
+from edgebert.data.columns import named_columns
 from edgebert.data.datasets import Dataset
 from edgebert.data.files import STANDARD_INPUT
 from edgebert.data.labels import LabelUse
@@ -64,7 +65,7 @@ class QuestionAnswering(Task[SpanFeatures]):
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
         path = Path(path)
-        given = (columns.text_column, columns.pair_column, columns.label_column)
+        given = named_columns(columns)
         names = ("question", "context", "answers")
         keys = Keys(*(named or name for named, name in zip(given, names, strict=True)))
         questions, sha256 = read_questions(path, labels, keys, columns.encoding)

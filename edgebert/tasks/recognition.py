@@ -17,7 +17,14 @@ from typing import Any
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.json_files import InvalidJsonError, parse_json
-from edgebert.data.columns import TEXT_COLUMNS, csv_delimiter, label_column, pair_columns
+from edgebert.data.columns import (
+    TEXT_COLUMNS,
+    csv_delimiter,
+    label_column,
+    named_columns,
+    pair_columns,
+    with_paths,
+)
 from edgebert.data.files import STANDARD_INPUT, first_lines
 from edgebert.data.json_arrays import first_items
 from edgebert.data.labels import (
@@ -126,11 +133,11 @@ def tasks_of_file(path: Path | str, columns: DataSettings) -> tuple[str, ...]:
         return _tagged(lines, name)
     if name.endswith(".json"):
         items = first_items(path, _LINES, columns.encoding)
-        return QUESTIONS if items is None else _of_table(_start_of(items), columns)
+        return QUESTIONS if items is None else _of_table(_start_of(items, columns), columns)
     if name.endswith(".txt"):
         return PLAIN_TEXT
     if name.endswith(".jsonl"):
-        return _of_table(_objects(lines), columns)
+        return _of_table(_objects(lines, columns), columns)
     if name.endswith(".tsv") and _is_conll(lines):
         return _tagged(lines, name)
     header = next((line for line in lines if line.strip()), "")
@@ -214,7 +221,7 @@ def _table(lines: Sequence[str], delimiter: str) -> _Start:
     return _Start(columns, tuple(dict(zip(columns, row, strict=False)) for row in records[1:]))
 
 
-def _objects(lines: Sequence[str]) -> _Start:
+def _objects(lines: Sequence[str], named: DataSettings) -> _Start:
     rows = []
     for line in lines:
         try:
@@ -222,11 +229,12 @@ def _objects(lines: Sequence[str]) -> _Start:
         except InvalidJsonError:
             continue
         rows.append(content)
-    return _start_of(rows)
+    return _start_of(rows, named)
 
 
-def _start_of(items: Iterable[Any]) -> _Start:
-    rows = [item for item in items if isinstance(item, dict)]
+def _start_of(items: Iterable[Any], named: DataSettings) -> _Start:
+    names = named_columns(named)
+    rows = [with_paths(item, names) for item in items if isinstance(item, dict)]
     return _Start(tuple(dict.fromkeys(key for row in rows for key in row)), tuple(rows))
 
 

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgebert.data.columns import PAIR_COLUMNS, RowSpec
-from edgebert.data.datasets import Example, read_dataset, read_table
+from edgebert.data.columns import PAIR_COLUMNS, RowSpec, with_paths
+from edgebert.data.datasets import Example, read_dataset, read_labelled, read_table
 from edgebert.data.labels import LABEL_LIST, ONE_LABEL, SCORE
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
+from edgebert.tasks.recognition import tasks_of_file
 
 PAIRS = RowSpec(ONE_LABEL, pairs=True)
 NAMED = DataSettings()
@@ -287,3 +288,36 @@ def test_scores_of_glue(data_dir: Path) -> None:
     read = rows(data_dir / "stsb" / "train.tsv.gz", RowSpec(SCORE))
     assert len(read) == 5749 and read[0][1:] == ("An air plane is taking off.", 5.0)
     assert 0 <= min(row[2] for row in read) < max(row[2] for row in read) == 5
+
+
+KEYS = st.text(st.characters(codec="utf-8", exclude_characters="."))
+
+
+@given(parts=st.lists(st.one_of(KEYS, st.integers(0, 3)), min_size=1))
+def test_a_path_finds_the_value_of_nested_objects_and_arrays(parts: list[str | int]) -> None:
+    path = ["first", *parts]
+    value: Any = "the value"
+    for part in reversed(path):
+        value = {part: value} if isinstance(part, str) else [*[None] * part, value]
+    name = ".".join(map(str, path))
+    assert with_paths(value, [name, ""]) == value | {name: "the value"}
+    assert with_paths(value | {name: 1}, [name]) == value | {name: 1}
+
+
+@pytest.mark.parametrize("name", ["a.x", "a.b.3", "a.b.-1", "a.b.x", "a.b.0.c", "a." + "9" * 5000])
+def test_a_path_without_a_value_is_left_out(name: str) -> None:
+    for row in ({"a": {"b": ["one", 2]}}, {"a": [1]}):
+        assert with_paths(row, [name]) == row
+
+
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_columns_of_json_are_named_by_path(tmp_path: Path, ending: str) -> None:
+    items = [{"data": {"text": "one"}, "labels": ["yes"]}, {"data": {"text": "two"}, "labels": []}]
+    path = tmp_path / f"a.{ending}"
+    named = DataSettings(text_column="data.text", label_column="labels.0")
+    path.write_text(json.dumps(items) if ending == "json" else "\n".join(map(json.dumps, items)))
+    assert tasks_of_file(path, named)[0] == "classification"
+    read = read_labelled(path, named, "optional")
+    assert [(e.text, e.label) for e in read.examples] == [("one", "yes"), ("two", None)]
+    with pytest.raises(DataError, match=r"the column 'data\.words'"):
+        read_labelled(path, DataSettings(text_column="data.words"), "none")

@@ -277,3 +277,10 @@ def test_an_array_of_questions_is_read_as_the_same_lines_are(tmp_path: Path) -> 
     lines = write(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl")
     assert read_questions(array, keys=keys)[0] == read_questions(lines, keys=keys)[0]
     assert "item 2: a JSON null" in refusal(write(tmp_path, json.dumps([rows[0], None])), keys=keys)
+
+
+def test_keys_of_questions_are_named_by_path(tmp_path: Path) -> None:
+    row = {"in": {"q": "Who?", "c": "It is Ben."}, "out": [{"a": ["Ben"]}]}
+    path = write(tmp_path, json.dumps([row]))
+    (question,) = read_questions(path, keys=Keys("in.q", "in.c", "out.0.a"))[0]
+    assert question.question == "Who?" and question.answers == (Answer("Ben", 6),)
