@@ -159,6 +159,8 @@ def _with_task(
     has_head = base.checkpoint.head == checkpoint.head == kind.head
     keep_head = has_head and set(labels) == set(checkpoint.labels)
     labels = checkpoint.labels if keep_head else labels
-    decoding = kind.decoding(task) | ({} if keep_head else kind.training_units(train))
+    prompts = base.decoding if kind.name == base.task.name == "embeddings" else {}
+    units = {} if keep_head else kind.training_units(train)
+    decoding = dict(prompts) | kind.decoding(task) | units
     prepared = replace(checkpoint, labels=labels)
     return replace(base, checkpoint=prepared, task=kind, decoding=decoding), keep_head

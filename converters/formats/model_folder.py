@@ -30,6 +30,7 @@ class ModelFolder:
         max_length: maximum text length of the model in tokens; None if the folder does not state
             it.
         facts: further facts of the folder, as JSON types.
+        prompts: prompts of a sentence embedding model, see `SentenceModules`.
         is_pair: whether the folder says that an input of its classifier is a pair of texts.
     """
 
@@ -38,6 +39,7 @@ class ModelFolder:
     vocabulary: Vocabulary
     max_length: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    prompts: dict[str, Any] = field(default_factory=dict)
     is_pair: bool = False
 
 
@@ -117,6 +119,7 @@ def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
         vocabulary,
         modules.max_length,
         modules.facts(),
+        modules.prompts if modules.head is not None else {},
     )
 
 

@@ -7,7 +7,7 @@ The encoder is a Hugging Face folder. Pooling, dense layers and normalization be
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,7 @@ class SentenceModules:
         weights: arrays of the dense layers by neutral name.
         max_length: maximum text length in tokens; None if it is not stated.
         lowercase: whether text is lowercased before tokenization.
+        prompts: `prompts`, texts by name, and `prompt`, the one before every text; may be empty.
         notes: one sentence for each setting of the folder that is ignored.
     """
 
@@ -78,6 +79,7 @@ class SentenceModules:
     weights: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     max_length: int | None = None
     lowercase: bool = False
+    prompts: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
@@ -158,7 +160,7 @@ def read_modules(folder: Path | str) -> SentenceModules:
         SentenceHead((), (), False) if len(kinds) > 1 else None,
         max_length=length if isinstance(length, int) and 0 < length < _NO_LIMIT else None,
         lowercase=settings.get("do_lower_case") is True,
-        notes=_prompt_notes(folder),
+        prompts=_prompts(folder),
     )
     for module, kind in zip(modules[1:], kinds[1:], strict=True):
         read = _READERS[kind](path_inside(folder, module.get("path", "")), read)
@@ -211,15 +213,18 @@ def _with_cut(read: SentenceModules, dimensions: int) -> SentenceModules:
     )
 
 
-def _prompt_notes(folder: Path) -> tuple[str, ...]:
-    content = _optional_json(folder / _PROMPTS_FILE)
-    name, prompts = content.get("default_prompt_name"), content.get("prompts")
-    if not isinstance(name, str) or not name or not isinstance(prompts, dict):
-        return ()
-    return (
-        f"{folder} has the prompt {prompts.get(name)!r} ({name}) for every text: edgebert does not "
-        "add it, so add it to your texts.",
-    )
+def _prompts(folder: Path) -> dict[str, Any]:
+    path = folder / _PROMPTS_FILE
+    name, prompts = map(_optional_json(path).get, ("default_prompt_name", "prompts"))
+    prompts = prompts or {}
+    is_table = isinstance(prompts, dict) and all(isinstance(v, str) for v in prompts.values())
+    if not is_table or (name is not None and name not in prompts):
+        raise ConversionError(
+            f"{path}: expected prompts that are texts, and the name of one or null as "
+            f"default_prompt_name. Received: {short_repr(prompts)} and {name!r}."
+        )
+    default = {} if name is None else {"prompt": prompts[name]}
+    return {"prompts": prompts, **default} if any(prompts.values()) else {}
 
 
 def _optional_json(path: Path) -> dict[str, Any]:
@@ -229,6 +234,9 @@ def _optional_json(path: Path) -> dict[str, Any]:
 def _pooling(folder: Path, read: SentenceModules) -> SentenceModules:
     path = folder / "config.json"
     raw = _read_json(path, dict)
+    if read.prompts and raw.get("include_prompt") is False:
+        note = f"{path} leaves prompts out of the pooling: edgebert adds no prompt to texts."
+        read = replace(read, prompts={}, notes=(*read.notes, note))
     named = raw.get(_MODE)
     if named is None:
         prefix = f"{_MODE}_"
@@ -315,20 +323,28 @@ _READERS: dict[str, Callable[[Path, SentenceModules], SentenceModules]] = {
 }
 
 
-def write_modules(checkpoint: Checkpoint, folder: Path, max_length: int) -> None:
+def write_modules(
+    checkpoint: Checkpoint, folder: Path, max_length: int, prompts: Mapping[str, Any]
+) -> None:
     """Adds the files of sentence-transformers, for all of its releases, to a Hugging Face folder.
 
     Args:
         checkpoint: a checkpoint with a sentence head.
         folder: the folder with the encoder.
         max_length: maximum text length in tokens.
+        prompts: as in `SentenceModules`; other keys are ignored.
     """
     head = checkpoint.sentence
     assert head is not None
     modules = [_TRANSFORMER, "Pooling", *["Dense"] * len(head.activations)]
     modules += ["Normalize"] if head.normalize or head.normalize_before_cut else []
-    if head.dimensions:
-        _write_json(folder / _PROMPTS_FILE, {"truncate_dim": head.dimensions})
+    settings: dict[str, Any] = {"truncate_dim": head.dimensions} if head.dimensions else {}
+    if prompts.get("prompts"):
+        names = {text: name for name, text in prompts["prompts"].items()}
+        default = names.get(prompts.get("prompt"))
+        settings |= {"prompts": prompts["prompts"], "default_prompt_name": default}
+    if settings:
+        _write_json(folder / _PROMPTS_FILE, settings)
     content = [
         {
             "idx": i,

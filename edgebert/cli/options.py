@@ -152,18 +152,24 @@ def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
 
 
 def request_options(command: F) -> F:
-    """Adds --task and --pairs for commands that open a model; the command gets a `TaskRequest`."""
+    """Adds --task, --pairs and --prompt; the command gets a `TaskRequest`."""
     from edgebert.settings import TASKS
 
     @functools.wraps(command)
-    def wrapper(task: str, pairs: bool, **values: Any) -> Any:
+    def wrapper(task: str, pairs: bool, prompt: str, **values: Any) -> Any:
         from edgebert.tasks.foreign import TaskRequest
 
-        return command(request=TaskRequest(task, pairs), **values)
+        return command(request=TaskRequest(task, pairs, prompt), **values)
 
+    prompted: Any = click.option(
+        "--prompt",
+        default="",
+        metavar="NAME",
+        help="Prompt of an embedding model before every text, or none; its default if left out.",
+    )(wrapper)
     wrapped: Any = click.option(
         "--pairs", is_flag=True, help="Each input of the model is a pair of texts."
-    )(wrapper)
+    )(prompted)
     return cast(
         F,
         click.option(

@@ -7,7 +7,7 @@ encoding: logits, hidden states or a vector. Callers don't depend on the kind of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from edgebert.models import hub
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.tasks.examples import features_of, task_with_answers
-from edgebert.tasks.foreign import TaskRequest
+from edgebert.tasks.foreign import TaskRequest, with_prompt
 from edgebert.tasks.task import Decoding, Features, ModelFacts, Task
 
 
@@ -160,14 +160,17 @@ def open_predictor(
     Args:
         path: The model.
         threads: Number of threads of the TFLite runtime.
-        request: The task of a folder, where its files don't tell it. A `.tflite` has its own.
+        request: The prompt, and the task of a folder, where its files don't tell it. A `.tflite`
+            has its own task.
     """
     path = Path(path)
     if path.is_dir() or (not path.exists() and hub.is_name(str(path))):
         return KerasPredictor(open_model(path, request=request))
     if not path.exists():
         raise ModelError(f"{path} does not exist. Expected a model folder or a .tflite file.")
-    return LiteRtModel.open(path, threads)
+    file = LiteRtModel.open(path, threads)
+    file.facts = replace(file.facts, decoding=with_prompt(file.decoding, request.prompt))
+    return file
 
 
 def _as_predictor(model: Predictor | TaskModel | Path | str) -> Predictor:

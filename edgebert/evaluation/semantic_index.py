@@ -154,7 +154,11 @@ def _key(predictor: Predictor, texts: Sequence[str]) -> str:
 
 def _model_facts(predictor: Predictor) -> list[Any]:
     if isinstance(predictor, LiteRtModel):
-        return ["file", hashlib.sha256(predictor.path.read_bytes()).hexdigest()]
+        return [
+            "file",
+            hashlib.sha256(predictor.path.read_bytes()).hexdigest(),
+            dict(predictor.decoding),
+        ]
     assert isinstance(predictor, KerasPredictor), "there are two kinds of predictors"
     model = predictor.model
     vocabulary, sentence = model.tokenizer.vocabulary, model.checkpoint.sentence
@@ -166,4 +170,5 @@ def _model_facts(predictor: Predictor) -> list[Any]:
         vocabulary.sha256,
         vocabulary.to_settings(),
         model.max_length,
+        dict(predictor.decoding),
     ]

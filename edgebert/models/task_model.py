@@ -145,7 +145,7 @@ class TaskModel:
             except ConversionError as error:
                 raise ModelError(f"{folder}: {error}") from error
             if self.checkpoint.sentence is not None:
-                write_modules(self.checkpoint, temporary, self.max_length)
+                write_modules(self.checkpoint, temporary, self.max_length, self.decoding)
             write_vocabulary(
                 self.tokenizer.vocabulary, temporary, self.checkpoint.config.max_positions
             )
@@ -188,9 +188,8 @@ def open_model(
         raise ModelError(str(error)) from error
     checkpoint = _with_vocabulary(read.checkpoint, read.vocabulary, folder)
     sidecar = _read_sidecar(folder)
-    found = find_task(
-        checkpoint, sidecar.get("decoding", {}), str(sidecar.get("task", "")), read.is_pair, request
-    )
+    decoding = sidecar.get("decoding", read.prompts)
+    found = find_task(checkpoint, decoding, str(sidecar.get("task", "")), read.is_pair, request)
     checkpoint = found.checkpoint
     limit = checkpoint.config.max_positions
     history = tuple(sidecar.get("history", ()))

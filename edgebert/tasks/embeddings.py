@@ -77,7 +77,8 @@ class Embeddings(Task[SentenceFeatures]):
                 f"{' and '.join(map(str, sorted(counts)))} texts."
             )
         (count,) = counts
-        texts = [text for example in examples for text in example.texts]
+        prompt = decoding.get("prompt", "")
+        texts = [prompt + text for example in examples for text in example.texts]
         encodings = tokenizer.encode_batch(texts, max_length)
         full = [i for i, encoding in enumerate(encodings) if len(encoding) == max_length]
         cut = tokenizer.count_lengths([texts[i] for i in full]) > max_length

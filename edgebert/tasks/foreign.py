@@ -31,6 +31,9 @@ _PAIR_LABELS = (
 )
 """Starts of label names that only a comparison of two texts has."""
 
+NO_PROMPT = "none"
+"""Value of --prompt for texts as they are."""
+
 
 @dataclass(frozen=True)
 class TaskRequest:
@@ -39,10 +42,13 @@ class TaskRequest:
     Attributes:
         task: name of the task; empty or `auto` to detect it.
         pairs: whether an input is a pair of texts.
+        prompt: name of the model's prompt that is put before every text, or `none`; empty for the
+            model's default.
     """
 
     task: str = ""
     pairs: bool = False
+    prompt: str = ""
 
     @property
     def name(self) -> str:
@@ -90,7 +96,24 @@ def find_task(
         checkpoint, found = _with_entity_labels(checkpoint)
         notes += found
     checkpoint = replace(checkpoint, notes=(*checkpoint.notes, *notes))
-    return FoundTask(task, checkpoint, decoding)
+    return FoundTask(task, checkpoint, with_prompt(decoding, request.prompt))
+
+
+def with_prompt(decoding: Decoding, name: str) -> Decoding:
+    """The decoding with one of the model's prompts, by its name, before every text.
+
+    Raises:
+        UsageError: The model has no such prompt.
+    """
+    prompts = decoding.get("prompts", {})
+    if not name:
+        return decoding
+    if name not in (*prompts, NO_PROMPT):
+        raise UsageError(
+            f"--prompt: expected one of the model's prompts ({', '.join(prompts) or 'none here'}), "
+            f"or {NO_PROMPT}. Received: {name}."
+        )
+    return {**decoding, "prompt": prompts.get(name, "")}
 
 
 def _requested(name: str, checkpoint: Checkpoint) -> Task[Any]:

@@ -12,8 +12,9 @@ import { largestPlaces } from "./numbers.js";
  * @param {string[]} texts
  * @returns {Features}
  */
-export function encodeEach({ tokenizer, maxLength }, texts) {
-  return { windows: texts.map((text) => tokenizer.encode(text, maxLength)) };
+export function encodeEach({ tokenizer, maxLength, decoding }, texts) {
+  const prompt = decoding.prompt ?? "";
+  return { windows: texts.map((text) => tokenizer.encode(prompt + text, maxLength)) };
 }
 
 /**

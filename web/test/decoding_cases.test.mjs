@@ -73,3 +73,12 @@ for (const { model, name, query, lines, top, query_window, line_windows, hits } 
     assertAlike(index.nearest(query_window.output, top), hits, "hits", query);
   });
 }
+
+test("the prompt is put before every text of an embedding model", () => {
+  const [name] = Object.entries(golden.models).find(([, { task }]) => task === "embeddings");
+  const plain = models[name];
+  const prompted = { ...plain, decoding: { prompt: "query: ", prompts: { query: "query: " } } };
+  const expected = windowsOf(encode(plain, ["query: play", "query: music"]));
+  assert.deepEqual(windowsOf(encode(prompted, ["play", "music"])), expected);
+  assert.notDeepEqual(windowsOf(encode(plain, ["play", "music"])), expected);
+});

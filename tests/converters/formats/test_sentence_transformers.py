@@ -10,14 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 from converters.errors import ConversionError
 from converters.formats.sentence_transformers import read_modules
 from converters.heads import POOLINGS, SentenceHead
-from edgebert.errors import ModelError
+from edgebert.cli import cli
+from edgebert.errors import ModelError, UsageError
+from edgebert.evaluation.predictors import KerasPredictor, open_predictor, predict
+from edgebert.exporting.artifact import export
 from edgebert.models.task_model import open_model
+from edgebert.settings import ExportSettings
 from edgebert.tasks import task_of_checkpoint
+from edgebert.tasks.foreign import TaskRequest
 from tests.golden.checkpoints import CHECKPOINTS
 
 MODULES = "sentence_transformers.models"
@@ -160,11 +166,77 @@ def test_lowercasing_stated_by_the_folder(folder: Path) -> None:
     assert (vocabulary.lowercase, vocabulary.strip_accents) == (True, False)
 
 
-def test_a_prompt_before_every_text_is_noted(folder: Path) -> None:
-    prompts = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
-    write_json(folder / "config_sentence_transformers.json", prompts)
-    (note,) = open_model(folder).checkpoint.notes
-    assert "has the prompt 'query: ' (query) for every text: edgebert does not" in note
+PROMPTS = {"query": "query: ", "passage": "a long passage: "}
+
+
+def write_prompts(folder: Path, default: str | None = "query") -> None:
+    """Adds prompts, and leaves out the dense layer, which gives one vector for all texts."""
+    modules = json.loads((folder / "modules.json").read_text())
+    kept = [module for module in modules if not module["type"].endswith((".Dense", ".Normalize"))]
+    write_json(folder / "modules.json", kept)
+    content = {"prompts": PROMPTS, "default_prompt_name": default}
+    write_json(folder / "config_sentence_transformers.json", content)
+
+
+def test_the_default_prompt_is_put_before_every_text(folder: Path, tmp_path: Path) -> None:
+    write_prompts(folder)
+    model = open_model(folder)
+    plain = KerasPredictor(replace(model, decoding={}))
+    assert model.decoding == {"prompts": PROMPTS, "prompt": "query: "}
+    saved = model.save(tmp_path / "saved")
+    (saved / "edgebert.json").unlink()  # sentence-transformers' own files have the prompts
+    assert open_model(saved).decoding == model.decoding
+    settings = ExportSettings(recipe="float32", length=9)
+    file = export(model, tmp_path / "m.tflite", settings)
+    assert file.manifest.decoding == model.decoding
+    vectors: list[list[float]] = []
+    for prompt, text in {"": "query: ", "query": "query: ", "passage": "a long passage: "}.items():
+        (expected,) = predict(plain, text + "a")
+        vectors.append(expected["embedding"])
+        for path in (folder, file.path):
+            (got,) = predict(open_predictor(path, request=TaskRequest(prompt=prompt)), "a")
+            assert got["text"] == "a"
+            np.testing.assert_allclose(got["embedding"], expected["embedding"], atol=1e-5)
+    (expected,) = predict(plain, "a")
+    for vector in vectors:
+        assert np.abs(np.subtract(vector, expected["embedding"])).max() > 1e-3
+    assert np.abs(np.subtract(vectors[0], vectors[2])).max() > 1e-3
+    for path in (folder, file.path):
+        (got,) = predict(open_predictor(path, request=TaskRequest(prompt="none")), "a")
+        np.testing.assert_allclose(got["embedding"], expected["embedding"], atol=1e-5)
+        with pytest.raises(UsageError, match=r"prompts \(query, passage\), or none. Received: x"):
+            open_predictor(path, request=TaskRequest(prompt="x"))
+
+
+def test_a_prompt_is_chosen_by_its_name_on_the_command_line(folder: Path) -> None:
+    write_prompts(folder)
+    answers = {}
+    for name in ("", "query", "passage", "none"):
+        given = ["--prompt", name] if name else []
+        run = CliRunner().invoke(cli, ["predict", str(folder), "a", "--json", *given])
+        assert run.exit_code == 0, run.output
+        answers[name] = run.stdout
+    assert answers[""] == answers["query"]
+    assert len(set(answers.values())) == 3
+    run = CliRunner().invoke(cli, ["predict", str(folder), "a", "--prompt", "x"])
+    assert run.exit_code == 2
+
+
+def test_prompts_without_a_default_change_nothing(folder: Path) -> None:
+    write_prompts(folder, None)
+    assert open_model(folder).decoding == {"prompts": PROMPTS}
+    write_prompts(folder, "missing")
+    with pytest.raises(ModelError, match="the name of one or null as default_prompt_name"):
+        open_model(folder)
+
+
+def test_a_pooling_without_the_prompt_is_noted(folder: Path) -> None:
+    write_prompts(folder)
+    (path,) = folder.glob("*Pooling/config.json")
+    write_json(path, {**json.loads(path.read_text()), "include_prompt": False})
+    model = open_model(folder)
+    assert model.decoding == {}
+    assert "edgebert adds no prompt to texts" in model.checkpoint.notes[0]
 
 
 def test_modules_of_newer_releases_are_detected_by_their_class(folder: Path) -> None:

@@ -77,6 +77,9 @@ def test_a_cache_of_other_texts_or_another_model_is_replaced(
     shorter = Counted(replace(predictor.model, max_length=4))
     open_index(shorter, TEXTS[:2], cache)
     assert shorter.embedded == 2
+    prompted = Counted(replace(shorter.model, decoding={"prompt": "query: "}))
+    open_index(prompted, TEXTS[:2], cache)
+    assert prompted.embedded == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"notes of mine", b"PK\x03\x04 cut short"])

@@ -4,12 +4,14 @@ import kotlin.math.sqrt
 
 /** A vector of a text, near those of texts that mean the like: sentence embedding models. */
 public class TextEmbedder private constructor(file: ModelFile) : TextModel(file) {
+    private val prompt = file.decoding.stringOr("prompt", "")
+
     /**
-     * The vector of a text, as the model gives it. What is longer than the model reads is cut.
+     * The vector of a text, as the model gives it. The prompt of the model is put before the text. What is longer than the model reads is cut.
      *
      * @throws IllegalStateException the model was closed.
      */
-    public fun embed(text: String): FloatArray = locked { outputOf(runOn(text, null)).copyOf() }
+    public fun embed(text: String): FloatArray = locked { outputOf(runOn(prompt + text, null)).copyOf() }
 
     /** The cosine of the vectors of two texts, from -1 to 1. */
     public fun similarity(text: String, other: String): Double = cosine(embed(text), embed(other))

@@ -138,6 +138,15 @@ class TextModelTest {
     }
 
     @Test
+    fun `the prompt is put before the text`() {
+        val file = file("embeddings", mapOf("decoding" to mapOf("prompt" to "music ", "prompts" to mapOf("query" to "music "))))
+        val engine = FakeEngine { _, inputs -> mapOf("embedding" to FloatArray(3) { inputs.tokenIds[it + 1].toFloat() }) }
+        TextEmbedder.open(file) { engine }.use { model ->
+            assertEquals(listOf(7f, 5f), model.embed("play").take(2))
+        }
+    }
+
+    @Test
     fun `an error of the runtime leaves the model usable`() {
         val file = file("classification")
         var fails = true
@@ -171,6 +180,7 @@ class TextModelTest {
             "multi-label" to mapOf("threshold" to listOf(1)),
             "masked-lm" to mapOf("masks" to 1.5),
             "ner" to mapOf("window_overlap" to "half"),
+            "embeddings" to mapOf("prompt" to 1),
         )
         for ((task, decoding) in bad) {
             val message = assertThrows(ModelException::class.java) {
