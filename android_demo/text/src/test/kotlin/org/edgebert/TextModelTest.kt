@@ -139,8 +139,11 @@ class TextModelTest {
 
     @Test
     fun `the prompt is put before the text`() {
-        val file = file("embeddings", mapOf("decoding" to mapOf("prompt" to "music ", "prompts" to mapOf("query" to "music "))))
-        val engine = FakeEngine { _, inputs -> mapOf("embedding" to FloatArray(3) { inputs.tokenIds[it + 1].toFloat() }) }
+        val prompts = mapOf("prompt" to "music ", "prompts" to mapOf("query" to "music "))
+        val file = file("embeddings", mapOf("decoding" to prompts))
+        val engine = FakeEngine { _, inputs ->
+            mapOf("embedding" to FloatArray(3) { inputs.tokenIds[it + 1].toFloat() })
+        }
         TextEmbedder.open(file) { engine }.use { model ->
             assertEquals(listOf(7f, 5f), model.embed("play").take(2))
         }
