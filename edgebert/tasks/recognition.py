@@ -68,6 +68,29 @@ _HEAD_TASKS = {
     heads.MASKED_LM: "masked-lm",
 }
 
+_UNIVERSAL_TAGS = frozenset(
+    [
+        "ADJ",
+        "ADP",
+        "ADV",
+        "AUX",
+        "CCONJ",
+        "DET",
+        "INTJ",
+        "NOUN",
+        "NUM",
+        "PART",
+        "PRON",
+        "PROPN",
+        "PUNCT",
+        "SCONJ",
+        "SYM",
+        "VERB",
+        "X",
+    ]
+)
+"""The parts of speech of Universal Dependencies (de Marneffe et al. 2021)."""
+
 
 def task_of_head(checkpoint: Checkpoint) -> str:
     """The name of the task of a checkpoint, by its head and its labels."""
@@ -82,13 +105,16 @@ def _are_entities(labels: Sequence[str]) -> bool:
     """Whether the labels of a token classifier are those of entities.
 
     They are if all have a prefix of a tagging scheme, or if there is an `O` among names of types:
-    tags of words have no `O`, except in sets of single letters.
+    tags of words have no `O`, except in sets of single letters and beside tags of Universal
+    Dependencies.
     """
     tags = [label for label in labels if label not in NO_ENTITY]
     types = [tag for tag in tags if tag != OUTSIDE]
     prefixed = [tag for tag in types if as_iob2(tag)[:2] in ("B-", "I-")]
     if len(prefixed) == len(types):
         return True
+    if set(types) <= _UNIVERSAL_TAGS:
+        return False
     return OUTSIDE in tags and (bool(prefixed) or all(len(tag) > 1 for tag in types))
 
 

@@ -139,7 +139,7 @@ def test_the_command_line_gives_a_report_with_the_check(
     start_app("")
     command = ["profile", str(task_file("ner")), "--target", "adb", "--app", "--min-runs", "4"]
     command += ["--max-seconds", "0.5", "--check", str(tiny_task_file("ner"))]
-    done = CliRunner().invoke(cli, command, catch_exceptions=False)
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(cli, command, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert re.search(r"adb .*Pixel 7 .*ner .*6 rows .*same .*100.0% .*pass", done.output), (
         done.output

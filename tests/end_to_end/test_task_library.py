@@ -79,7 +79,9 @@ def judge(
         (output,) = ours.outputs(features.encodings)
         logit = output[best["start"], 0] + output[best["end"], 1]
         assert best["logit"] == pytest.approx(float(logit), abs=1e-3)
-        (span,), _ = best_spans([output], features, range(1), LIBRARY_TOKENS, 1)
+        (span,), _ = best_spans(
+            [output], features, range(1), max_answer_tokens=LIBRARY_TOKENS, n_best=1
+        )
         found.append((best["text"], best["logit"], _words_at(question[1], span), span.score))
     return found
 

@@ -119,7 +119,7 @@ def test_unknown_test_labels_are_refused_before_training(folder: Path, tmp_path:
 def test_ctrl_c_says_how_to_go_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
         (tmp_path / "o" / ".training").mkdir(parents=True)
         raise KeyboardInterrupt
 

@@ -17,6 +17,7 @@ from edgebert.errors import ModelError, UsageError
 from edgebert.exporting.artifact import export
 from edgebert.exporting.web_site import WebSite, write_site
 from edgebert.models.litert_model import LiteRtModel
+from edgebert.models.manifest import UNSEALED, read_manifest, seal
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import TASKS, ExportSettings
 from tests.judges.chromium import Chromium, Page, Viewport
@@ -281,7 +282,10 @@ def test_a_device_with_too_little_memory_is_said(
     """The runtime starts with less memory than the file has bytes, and gets no more."""
     large = tmp_path / "large.tflite"
     padding = {"padding": bytes(LARGE_BYTES)}
-    large.write_bytes(append_associated_files(models["ner"].read_bytes(), padding))
+    small = models["ner"].read_bytes()
+    sha256 = read_manifest(models["ner"]).file_sha256.encode()
+    unsealed = small.replace(sha256, UNSEALED.encode())
+    large.write_bytes(seal(append_associated_files(unsealed, padding)))
     write_site([large], root / "large")
     refuse = "WebAssembly.Memory.prototype.grow = () => { throw new RangeError('no memory'); };"
     page = chromium.open(f"{host.url}/large/", PHONE, before=refuse)
