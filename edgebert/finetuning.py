@@ -159,8 +159,10 @@ def _with_task(
     has_head = base.checkpoint.head == checkpoint.head == kind.head
     keep_head = has_head and set(labels) == set(checkpoint.labels)
     labels = checkpoint.labels if keep_head else labels
-    prompts = base.decoding if kind.name == base.task.name == "embeddings" else {}
+    # A new head for the same task keeps the prompts of the base; other settings are new.
+    kept = ("prompt", "prompts") if kind.name == base.task.name else ()
+    prompts = {key: base.decoding[key] for key in kept if key in base.decoding}
     units = {} if keep_head else kind.training_units(train)
-    decoding = dict(prompts) | kind.decoding(task) | units
+    decoding = prompts | kind.decoding(task) | units
     prepared = replace(checkpoint, labels=labels)
     return replace(base, checkpoint=prepared, task=kind, decoding=decoding), keep_head
