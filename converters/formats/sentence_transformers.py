@@ -218,7 +218,7 @@ def _prompts(folder: Path) -> dict[str, Any]:
     name, prompts = map(_optional_json(path).get, ("default_prompt_name", "prompts"))
     prompts = prompts or {}
     is_table = isinstance(prompts, dict) and all(isinstance(v, str) for v in prompts.values())
-    if not is_table or (name is not None and name not in prompts):
+    if not is_table or not (name is None or (isinstance(name, str) and name in prompts)):
         raise ConversionError(
             f"{path}: expected prompts that are texts, and the name of one or null as "
             f"default_prompt_name. Received: {short_repr(prompts)} and {name!r}."

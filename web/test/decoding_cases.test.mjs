@@ -74,7 +74,7 @@ for (const { model, name, query, lines, top, query_window, line_windows, hits } 
   });
 }
 
-test("the prompt is put before every text of an embedding model", () => {
+test("the prompt is put before every text of an embedding model", { skip: Boolean(process.env.EDGEBERT_CASES) }, () => {
   const [name] = Object.entries(golden.models).find(([, { task }]) => task === "embeddings");
   const plain = models[name];
   const prompted = { ...plain, decoding: { prompt: "query: ", prompts: { query: "query: " } } };
