@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -105,6 +104,4 @@ def test_real_texts(model: str, data_dir: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    passed = re.search(r"# pass (\d+)", done.stdout)
-    assert passed is not None and int(passed[1]) >= len(texts)
-    assert "# fail 0" in done.stdout
+    assert f"# pass {len(texts)}\n" in done.stdout
