@@ -27,6 +27,7 @@ from edgebert.reporting.report import Report, Row
 from edgebert.reporting.sections import sections_of
 from edgebert.reporting.terminal import print_report
 from edgebert.reporting.writing import write_report
+from edgebert.system.shown_text import shown
 from tests.edgebert.reporting.examples import check, scored_row
 from tests.edgebert.reporting.test_drawing import HOSTILE, Page
 from tests.edgebert.reporting.test_merging import of
@@ -173,7 +174,7 @@ def test_any_report_renders_to_a_complete_page(report: Report) -> None:
     assert page.handlers == []
     assert len(page.ids) == len(set(page.ids))
     assert all(address.startswith("#") for address in page.addresses)
-    assert report.name in page.text
+    assert shown(report.name) in page.text
 
 
 @settings(max_examples=5, **SETTINGS)  # type: ignore[arg-type]
