@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from converters.errors import ConversionError
+from converters.normalization import TextRules, normalize
 
 if TYPE_CHECKING:
     import tokenizers
@@ -157,6 +158,21 @@ class Vocabulary:
         by_content |= {token.content: token for token in self.added_tokens}
         return tuple(by_content[content] for content in sorted(by_content, key=self.id_of))
 
+    @property
+    def word_pieces(self) -> tuple[str, ...]:
+        """The tokens that words are made of: all but the added tokens at the end."""
+        whole = {token.content for token in self.whole_tokens} - set(self.special_tokens)
+        count = len(self.tokens)
+        while self.tokens[count - 1] in whole:
+            count -= 1
+        return self.tokens[:count]
+
+    @property
+    def text_rules(self) -> TextRules:
+        """The rules that a text is normalized by."""
+        strip_accents = self.lowercase if self.strip_accents is None else self.strip_accents
+        return TextRules(self.lowercase, strip_accents, self.split_chinese_characters)
+
     def id_of(self, token: str) -> int:
         """Returns a token's id.
 
@@ -208,22 +224,24 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
     The tokenizer does not truncate and does not pad.
     """
     from tokenizers import AddedToken as LibraryAddedToken
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    whole = {token.content for token in vocabulary.whole_tokens}
-    pieces = list(vocabulary.tokens)
-    while pieces[-1] in whole and pieces[-1] not in vocabulary.special_tokens:
-        pieces.pop()
     cls_token, sep_token = vocabulary.cls_token, vocabulary.sep_token
     backend = Tokenizer(
         models.WordPiece(
-            vocab={token: token_id for token_id, token in enumerate(pieces)},
+            vocab={token: token_id for token_id, token in enumerate(vocabulary.word_pieces)},
             unk_token=vocabulary.unknown_token,
             max_input_chars_per_word=vocabulary.max_input_chars_per_word,
             continuing_subword_prefix=vocabulary.continuing_prefix,
         )
     )
-    backend.normalizer = _normalizer(vocabulary)
+    rules = vocabulary.text_rules
+    backend.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=rules.split_chinese_characters,
+        strip_accents=vocabulary.strip_accents,
+        lowercase=rules.lowercase,
+    )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece(prefix=vocabulary.continuing_prefix)
     backend.post_processor = processors.TemplateProcessing(
@@ -235,17 +253,6 @@ def wordpiece_tokenizer(vocabulary: Vocabulary) -> tokenizers.Tokenizer:
         add = backend.add_special_tokens if token.special else backend.add_tokens
         add([LibraryAddedToken(**dataclasses.asdict(token))])
     return backend
-
-
-def _normalizer(vocabulary: Vocabulary) -> tokenizers.normalizers.Normalizer:
-    from tokenizers import normalizers
-
-    return normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=vocabulary.split_chinese_characters,
-        strip_accents=vocabulary.strip_accents,
-        lowercase=vocabulary.lowercase,
-    )
 
 
 def _unmatchable_tokens(vocabulary: Vocabulary) -> list[str]:
@@ -262,7 +269,7 @@ def _unmatchable_tokens(vocabulary: Vocabulary) -> list[str]:
             problems.append(f"the added token {token.content!r} is white space and has lstrip")
         if not token.normalized:
             continue
-        normal = _normalizer(vocabulary).normalize_str(token.content)
+        normal = normalize(token.content, vocabulary.text_rules).text
         if not normal:
             problems.append(f"the text rules remove the added token {token.content!r}")
         elif normal in contents:

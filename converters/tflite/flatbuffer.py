@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
-
-import flatbuffers
+from typing import TYPE_CHECKING, Any
 
 from converters.errors import ConversionError
+
+if TYPE_CHECKING:
+    import flatbuffers
 
 FILE_IDENTIFIER = b"TFL3"
 """Bytes 4 to 8 of every `.tflite`."""

@@ -14,12 +14,15 @@ from converters.errors import ConversionError
 from converters.tflite.encoder_graph import EncoderSignature, Mask
 from converters.tflite.graph_masks import masked_logits
 from converters.tflite.graph_sentences import sentence_vector
+from converters.tflite.output_names import (
+    EMBEDDING,
+    HIDDEN_STATES,
+    LOGITS,
+    PROBABILITIES,
+    SCORE,
+    SPAN_OUTPUTS,
+)
 from converters.tflite.subgraph_builder import Tensor
-
-PROBABILITIES, LOGITS, HIDDEN_STATES = "probabilities", "logits", "hidden_states"
-EMBEDDING = "embedding"
-SCORE = "score"
-SPAN_OUTPUTS = ("start_logits", "end_logits")
 
 OUTPUTS: dict[str, tuple[str, ...]] = {
     heads.ENCODER: (HIDDEN_STATES,),

@@ -29,14 +29,14 @@ from converters.tflite.encoder_graph import INPUTS as INPUTS
 from converters.tflite.encoder_graph import EncoderGraph, EncoderSignature, Rows
 from converters.tflite.encoder_graph import signature_key as signature_key
 from converters.tflite.graph_builder import GraphBuilder
-from converters.tflite.graph_heads import EMBEDDING as EMBEDDING
-from converters.tflite.graph_heads import HIDDEN_STATES as HIDDEN_STATES
-from converters.tflite.graph_heads import LOGITS as LOGITS
-from converters.tflite.graph_heads import PROBABILITIES as PROBABILITIES
-from converters.tflite.graph_heads import SCORE as SCORE
-from converters.tflite.graph_heads import SPAN_OUTPUTS as SPAN_OUTPUTS
 from converters.tflite.graph_heads import add_head, check_output, reads_first_row_only
 from converters.tflite.graph_masks import selected_rows, selection
+from converters.tflite.output_names import EMBEDDING as EMBEDDING
+from converters.tflite.output_names import HIDDEN_STATES as HIDDEN_STATES
+from converters.tflite.output_names import LOGITS as LOGITS
+from converters.tflite.output_names import PROBABILITIES as PROBABILITIES
+from converters.tflite.output_names import SCORE as SCORE
+from converters.tflite.output_names import SPAN_OUTPUTS as SPAN_OUTPUTS
 from converters.tflite.quantized_matrix import quantize_rows as quantize_rows
 from converters.tflite.subgraph_builder import DYNAMIC
 from converters.tflite.weight_storage import Precision as Precision

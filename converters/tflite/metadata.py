@@ -23,8 +23,6 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import flatbuffers
-
 from converters.errors import ConversionError
 from converters.tflite.flatbuffer import FILE_IDENTIFIER, Flatbuffer, write_bytes, write_vector
 from converters.tflite.metadata_schema import associated_file_names, unpack_metadata
@@ -74,6 +72,8 @@ def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
         ConversionError: `model` is not a `.tflite`, is cut short, has weights outside its
             flatbuffer (as files above 2 GB have), or has fields of a newer schema.
     """
+    import flatbuffers  # a program that only reads files does without
+
     old = _Model(model)
     old.check_movable()
     size_bytes = len(old.data) + sum(map(len, buffers.values()))

@@ -6,11 +6,12 @@ table of field numbers serves both directions.
 
 from __future__ import annotations
 
-from typing import Any
-
-import flatbuffers
+from typing import TYPE_CHECKING, Any
 
 from converters.tflite.flatbuffer import Flatbuffer, write_floats, write_vector
+
+if TYPE_CHECKING:
+    import flatbuffers
 
 METADATA_IDENTIFIER = b"M001"
 
@@ -94,6 +95,8 @@ _TABLES: dict[str, dict[str, tuple[int, str]]] = {
 
 def pack_metadata(record: Record) -> bytes:
     """The flatbuffer of a `ModelMetadata` record. Empty strings are not set."""
+    import flatbuffers  # a program that only reads files does without
+
     builder = flatbuffers.Builder(4096)
     builder.Finish(_write_table(builder, "ModelMetadata", record), METADATA_IDENTIFIER)
     return bytes(builder.Output())

@@ -1,9 +1,10 @@
 """WordPiece tokenization: text to token ids and character offsets.
 
 A `Vocabulary` holds the tokens and the rules, and the library `tokenizers` applies them, so ids
-equal those of `transformers`' `BertTokenizer`. This includes special tokens: the literal text
-`[SEP]` or `[MASK]` becomes the special token. Callers that must prevent this have to remove such
-literals from the text first.
+equal those of `transformers`' `BertTokenizer`. Without that library, such as on a board,
+`edgebert.encoding.python_tokenizer` gives the same ids in more time. This includes special tokens:
+the literal text `[SEP]` or `[MASK]` becomes the special token. Callers that must prevent this have
+to remove such literals from the text first.
 
 No call changes a `Tokenizer`, so threads can share one.
 """
@@ -24,6 +25,8 @@ from edgebert.errors import UsageError
 
 if TYPE_CHECKING:
     import tokenizers
+
+    from edgebert.encoding.python_tokenizer import PythonEncoding, PythonTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Tokenizer:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._vocabulary = vocabulary
         self._segments = segments
-        self._backend = wordpiece_tokenizer(vocabulary)
+        self._backend = _backend_of(vocabulary)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -154,7 +157,9 @@ class Tokenizer:
             encoded = self._backend.encode_batch_fast(_inputs(texts, None))
         return np.fromiter((len(item) for item in encoded), np.int32, len(encoded))
 
-    def _to_encoding(self, encoded: tokenizers.Encoding, max_length: int | None) -> Encoding:
+    def _to_encoding(
+        self, encoded: tokenizers.Encoding | PythonEncoding, max_length: int | None
+    ) -> Encoding:
         if max_length is not None and len(encoded) > max_length:
             return self._truncated(encoded, max_length)
         return Encoding(
@@ -164,7 +169,9 @@ class Tokenizer:
     def _segment_ids(self, type_ids: Sequence[int]) -> tuple[int, ...]:
         return tuple(type_ids) if self._segments else (0,) * len(type_ids)
 
-    def _truncated(self, encoded: tokenizers.Encoding, max_length: int) -> Encoding:
+    def _truncated(
+        self, encoded: tokenizers.Encoding | PythonEncoding, max_length: int
+    ) -> Encoding:
         """Cuts like the library's `longest_first`, which is a setting of a whole tokenizer."""
         texts = encoded.n_sequences
         room = max_length - texts - 1
@@ -187,6 +194,23 @@ class Tokenizer:
             tuple(segments[place] for place in places),
             tuple(offsets[place] for place in places),
         )
+
+
+def tokenizers_version() -> str:
+    """The version of the `tokenizers` library; empty if it is not installed."""
+    try:
+        import tokenizers
+    except ImportError:
+        return ""
+    return str(tokenizers.__version__)
+
+
+def _backend_of(vocabulary: Vocabulary) -> tokenizers.Tokenizer | PythonTokenizer:
+    if tokenizers_version():
+        return wordpiece_tokenizer(vocabulary)
+    from edgebert.encoding.python_tokenizer import PythonTokenizer
+
+    return PythonTokenizer(vocabulary)
 
 
 def pad(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.tflite.graph_heads import LOGITS
+from converters.tflite.output_names import LOGITS
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import Predictor
 from edgebert.models.litert_model import LiteRtModel

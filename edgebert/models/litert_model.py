@@ -15,8 +15,8 @@ import numpy as np
 
 from converters import heads
 from converters.errors import ConversionError
-from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
 from converters.tflite.metadata import read_associated_files
+from converters.tflite.output_names import LOGITS, PROBABILITIES, SPAN_OUTPUTS
 from converters.tflite.task_metadata import VOCABULARY_FILE
 from converters.vocabulary import Vocabulary
 from edgebert.encoding.tokenizer import Encoding, Tokenizer

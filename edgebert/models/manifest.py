@@ -16,8 +16,8 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.json_files import JsonFormat
 from converters.limited_files import read_limited
-from converters.tflite.graph_heads import EMBEDDING, HIDDEN_STATES, LOGITS, PROBABILITIES, SCORE
 from converters.tflite.metadata import metadata_buffer_span
+from converters.tflite.output_names import EMBEDDING, HIDDEN_STATES, LOGITS, PROBABILITIES, SCORE
 from edgebert.errors import ModelError
 from edgebert.system.json_text import json_text
 from edgebert.tasks import task_named

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from converters import heads
-from converters.tflite.inference_graph import LOGITS, PROBABILITIES
+from converters.tflite.output_names import LOGITS, PROBABILITIES
 from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, Example, encode_labels, label_names, read_table
 from edgebert.data.labels import ONE_LABEL, LabelUse

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.heads import SentenceHead
-from converters.tflite.inference_graph import EMBEDDING
+from converters.tflite.output_names import EMBEDDING
 from edgebert.data.datasets import Dataset
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import rows_of

@@ -10,7 +10,7 @@ import numpy as np
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.tflite.inference_graph import HIDDEN_STATES
+from converters.tflite.output_names import HIDDEN_STATES
 from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.tokenizer import Tokenizer

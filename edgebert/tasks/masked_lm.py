@@ -17,7 +17,7 @@ import numpy as np
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.tflite.graph_heads import LOGITS
+from converters.tflite.output_names import LOGITS
 from edgebert.data.corpus_files import Corpus, Document, read_corpus
 from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.labels import LabelUse

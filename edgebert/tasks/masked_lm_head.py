@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters.checkpoint import Checkpoint
 from converters.formats import keras_hub
-from converters.tflite.graph_heads import LOGITS
+from converters.tflite.output_names import LOGITS
 from edgebert.tasks.masked_rows import NEXT_SENTENCE, PLACES
 
 if TYPE_CHECKING:

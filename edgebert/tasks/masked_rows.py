@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from converters.tflite.graph_heads import LOGITS
+from converters.tflite.output_names import LOGITS
 from edgebert.encoding.encoded_rows import Inputs
 from edgebert.encoding.tokenizer import Encoding
 from edgebert.tasks.corpus_rows import CorpusRows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters import heads
-from converters.tflite.inference_graph import LOGITS, PROBABILITIES
+from converters.tflite.output_names import LOGITS, PROBABILITIES
 from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, read_table, refuse_unknown_labels, sorted_labels
 from edgebert.data.labels import LABEL_LIST, LabelUse

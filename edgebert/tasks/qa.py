@@ -14,7 +14,7 @@ import numpy as np
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.tflite.inference_graph import LOGITS
+from converters.tflite.output_names import LOGITS
 from edgebert.data.columns import named_columns
 from edgebert.data.datasets import Dataset
 from edgebert.data.files import STANDARD_INPUT

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.tflite.inference_graph import SCORE as SCORE_OUTPUT
+from converters.tflite.output_names import SCORE as SCORE_OUTPUT
 from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, read_table
 from edgebert.data.labels import SCORE, LabelUse

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from converters import heads
 from converters.checkpoint import Checkpoint
-from converters.tflite.inference_graph import LOGITS, PROBABILITIES
+from converters.tflite.output_names import LOGITS, PROBABILITIES
 from edgebert.data.conll_files import TaggedSentence, has_tokens, read_tagged
 from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.files import STANDARD_INPUT

@@ -1,5 +1,5 @@
-"""Makes characters.js and CharacterTables.kt: which characters WordPiece removes, splits at, strips
-and lowercases.
+"""Makes character_tables.py, characters.js and CharacterTables.kt: which characters WordPiece
+removes, splits at, strips and lowercases.
 
 Unicode grows, and every language's own tables are of another version. `tokenizers` itself mixes
 four: its punctuation and accents are those of Unicode 8, its decompositions those of 12, its
@@ -8,17 +8,19 @@ are what the installed library answers when it is asked about each code point.
 
     python -m tests.golden.make_character_tables
 
-A new release of `tokenizers` may change them: test_browser_tokenizer.py then names the first code
-point that differs, and this script brings the tables up to date.
+A new release of `tokenizers` may change them: test_browser_tokenizer.py and
+test_python_tokenizer.py then name the first code point that differs, and this script brings the
+tables up to date.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import tokenizers
@@ -27,6 +29,7 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 from tests.golden.kotlin_character_tables import KOTLIN_OUTPUT, Tables, kotlin_module, ranges
 
 OUTPUT = Path(__file__).parents[2] / "web" / "src" / "characters.js"
+PYTHON_OUTPUT = Path(__file__).parents[2] / "converters" / "character_tables.py"
 CODE_POINTS = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 _AT_ONCE = 4096
 _LOWEST_MARK, _HIGHEST_MARK = "\u0334", "\u0345"  # of combining class 1 and 240
@@ -37,12 +40,24 @@ _HEAD = """\
 // A set of code points is written as the gap to the last one and, after a colon, how many follow
 // each other where that is more than one; both in base 36.
 """
+_PYTHON_HEAD = '''\
+"""What the `tokenizers` library ({version}) does with each character.
+
+Made by tests/golden/make_character_tables.py, which says why; not to be edited.
+
+A set of code points is written as the gap to the last one and, after a colon, how many follow each
+other where that is more than one; both in base 36.
+"""
+
+from __future__ import annotations
+'''
 
 
 def main() -> None:
     """Asks the library and writes the modules."""
     tables = ask()
     OUTPUT.write_text(_javascript(tables), encoding="ascii")
+    PYTHON_OUTPUT.write_text(python_module(tables), encoding="ascii")
     KOTLIN_OUTPUT.write_text(kotlin_module(tables, tokenizers.__version__), encoding="ascii")
 
 
@@ -84,6 +99,39 @@ def _javascript(tables: Tables) -> str:
     parts.append("// Canonical combining class: its code points. All others have class 0.")
     parts.append(f"export const combiningClasses = {_table(tables.combining_classes)};")
     return "\n".join(parts) + "\n"
+
+
+def python_module(tables: Tables) -> str:
+    """The text of character_tables.py."""
+    parts = [_PYTHON_HEAD.format(version=tokenizers.__version__)]
+    for name, (meaning, codes) in tables.sets.items():
+        constant = re.sub("[A-Z]", lambda capital: "_" + capital[0], name).upper()
+        parts.append(f'{constant} = {_python_set(codes, 0)}\n"""These {meaning}."""')
+    parts += [
+        f"LOWERCASE = {_python_table(tables.lowercase)}",
+        '"""Lowercase: what is added to the code point: those for which it is."""',
+        f"LONG_LOWERCASE = {json.dumps(tables.long_lowercase)}".replace('"', ""),
+        '"""Lowercase of more than one character."""',
+        f"COMBINING_CLASSES = {_python_table(tables.combining_classes)}",
+        '"""Canonical combining class: its code points. All others have class 0."""',
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _python_table(groups: Mapping[str, Iterable[int]]) -> str:
+    rows = [f"    {key}: {_python_set(groups[key], 4)}," for key in sorted(groups, key=int)]
+    return "{\n" + "\n".join(rows) + "\n}"
+
+
+def _python_set(codes: Iterable[int], indent: int) -> str:
+    """A set as one text, or as several in parentheses."""
+    content = ranges(codes)
+    if len(content) <= 80:
+        return f'"{content}"'
+    blanks = " " * (indent + 4)
+    lines = textwrap.wrap(content, 90 - indent, break_on_hyphens=False)
+    texts = [f'{blanks}"{line} "' for line in lines[:-1]] + [f'{blanks}"{lines[-1]}"']
+    return "\n".join(["(", *texts, " " * indent + ")"])
 
 
 def _bert_normalizer(
