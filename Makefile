@@ -11,7 +11,7 @@ JUDGE := $(VENV)/judges/mediapipe
 ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test static android apk check bench clean
+.PHONY: help demo test static android apk check bench wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -69,6 +69,12 @@ check: static android test ## All that CI runs: static, android and test
 bench: $(INSTALLED) ## Measure against ONNX Runtime, OpenVINO and keras-hub's own export
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.peers
+
+wheels: ## Build both distributions: edgebert, and edgebert-runtime without TensorFlow
+	$(PYTHON) -m venv $(VENV)/wheels
+	rm -rf build/lib dist
+	$(VENV)/wheels/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	EDGEBERT_RUNTIME=1 $(VENV)/wheels/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean: ## Remove what was built here
 	rm -rf android_demo/*/target

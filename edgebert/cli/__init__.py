@@ -16,6 +16,7 @@ import click
 from converters.errors import ConversionError
 from edgebert import __version__
 from edgebert.errors import EdgebertError
+from edgebert.system.missing_packages import missing_package
 from edgebert.system.shown_text import shown
 
 # name: one line of help. The command is the function of that name in edgebert.cli.<name>_command.
@@ -62,6 +63,11 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (EdgebertError, ConversionError) as error:
             raise _failure(str(error), getattr(error, "exit_code", 1)) from error
+        except ImportError as error:
+            missing = missing_package(error)
+            if missing is None:
+                raise
+            raise _failure(str(missing), missing.exit_code) from error
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise

@@ -32,6 +32,8 @@ def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: boo
     edgebert report laptop.json phone.json -o report/
     edgebert report results/ accuracy.json int8.tflite -o report/ --title "Which file ships"
     """
+    from edgebert.reporting.canvas import can_draw
+    from edgebert.reporting.html import NO_PLOTS
     from edgebert.reporting.merging import merge_sources
     from edgebert.reporting.sources import read_sources
     from edgebert.reporting.terminal import print_report
@@ -53,3 +55,5 @@ def report(sources: tuple[Path, ...], out: Path | None, title: str, as_json: boo
     if out is not None:
         for path in write_report(merged, out):
             echo(f"wrote {path}", err=True)
+        if not can_draw():
+            echo(f"Note: {NO_PLOTS}", err=True)

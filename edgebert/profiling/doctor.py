@@ -25,6 +25,7 @@ from packaging.requirements import Requirement
 
 from edgebert import __version__
 from edgebert.errors import EdgebertError
+from edgebert.system.missing_packages import WHOLE, distribution
 from edgebert.system.storage import cache_folder
 
 OK, MISSING, WARNING, FAILED = "ok", "missing", "warning", "failed"
@@ -56,6 +57,7 @@ NAMES_WITHOUT_METADATA = (
 )
 """The packages to look for if edgebert runs from a folder without being installed."""
 
+_RUNTIME_ONLY = "for .tflite files alone, without TensorFlow: no training and no export"
 _OPERATORS = "EMBEDDING_LOOKUP 4 and FULLY_CONNECTED 12"
 _RUNTIME_MODULE = "edgebert.models.runtime_check"
 
@@ -161,9 +163,11 @@ def python_finding() -> Finding:
 
 def package_findings() -> Iterator[Finding]:
     """The installed version of each package, compared with the range that edgebert needs."""
-    yield Finding("edgebert", OK, __version__)
+    installed = distribution()
+    version = __version__ if installed == WHOLE else f"{__version__}, {_RUNTIME_ONLY}"
+    yield Finding(installed, OK, version)
     try:
-        required = [Requirement(text) for text in metadata.requires("edgebert") or ()]
+        required = [Requirement(text) for text in metadata.requires(installed) or ()]
     except metadata.PackageNotFoundError:
         required = [Requirement(name) for name in NAMES_WITHOUT_METADATA]
     for requirement in required:

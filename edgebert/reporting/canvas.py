@@ -6,6 +6,7 @@ drawing fits a light and a dark page. Text stays text and is never parsed as mat
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import re
 import warnings
@@ -46,6 +47,11 @@ def mark_of(index: int) -> str:
     return list(MARKS)[index % len(MARKS)]
 
 
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
 def new_figure(
     x_label: str, y_label: str = "", height_inches: float = HEIGHT_INCHES
 ) -> tuple[Any, Any]:
@@ -58,7 +64,7 @@ def new_figure(
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError(
-            "The plots of report.html need matplotlib. Next: pip install matplotlib"
+            "The plots of report.html need matplotlib. Next: pip install 'matplotlib>=3.8,<4'"
         ) from error
     figure = Figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
     axes = figure.add_subplot()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from edgebert.reporting.canvas import can_draw
 from edgebert.reporting.configurations import device_labels
 from edgebert.reporting.escaping import escape
 from edgebert.reporting.figures import Figure, Legend
@@ -16,6 +17,10 @@ from edgebert.reporting.sections import Section, sections_of
 from edgebert.reporting.tables import Table
 from edgebert.reporting.units import NOTHING, counted, moment_text
 
+NO_PLOTS = (
+    "The plots are left out, because matplotlib is not installed. "
+    "Next: pip install 'matplotlib>=3.8,<4'"
+)
 _FEWEST_LINKS = 4
 """Number of sections from which a table of contents is shown."""
 _CELL_CLASSES = {
@@ -100,11 +105,7 @@ figcaption { color: var(--faint); font-size: .9em; overflow-wrap: anywhere; }
 
 
 def to_html(report: Report) -> str:
-    """The report as one page. All text is escaped.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
+    """The report as one page. All text is escaped. Without matplotlib it has no plots."""
     name = escape(report.name)
     rendered = [
         (section, body) for section in sections_of(report) if (body := _section(section, report))
@@ -133,7 +134,7 @@ def page_html(title: str, body: str, style: str = "") -> str:
 
 
 def _lead(report: Report) -> str:
-    """One line with the numbers of files, devices and measurements, and their dates."""
+    """The numbers of files, devices and measurements, and their dates."""
     measurements = report.measurements
     files = sum(row.size_bytes is not None for row in report.rows)
     devices = len(device_labels(measurements))
@@ -147,7 +148,8 @@ def _lead(report: Report) -> str:
     moments = sorted(m.measured for m in measurements if m.measured)
     if moments:
         texts.append(" to ".join(dict.fromkeys(map(moment_text, (moments[0], moments[-1])))))
-    return f'<p class="faint">{escape(", ".join(texts))}</p>'
+    lines = [", ".join(texts)] if can_draw() else [", ".join(texts), NO_PLOTS]
+    return "".join(f'<p class="faint">{escape(line)}</p>' for line in lines)
 
 
 def _contents(titles: Sequence[str]) -> str:
@@ -161,7 +163,7 @@ def _anchor(title: str) -> str:
 
 def _section(section: Section, report: Report) -> str:
     """The section as HTML; empty if it has no content."""
-    figures = section.draw(report)
+    figures = section.draw(report) if can_draw() else []
     if not (figures or section.tables or section.lines):
         return ""
     parts = []

@@ -12,11 +12,7 @@ from edgebert.system.storage import atomic_write
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path, Path]:
-    """Writes `report.json`, `report.md` and `report.html` into a folder.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed; the other two files are written.
-    """
+    """Writes `report.json`, `report.md` and `report.html` into a folder."""
     content = json_text(report.to_dict(), indent=2) + "\n"
     return (
         atomic_write(folder / "report.json", encodable(content)),

@@ -66,7 +66,7 @@ def load_keras() -> Any:
     Raises:
         MissingExtraError: TensorFlow, Keras or keras-hub is not installed.
     """
-    from edgebert.errors import MissingExtraError
+    from edgebert.system.missing_packages import missing_package
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -76,7 +76,5 @@ def load_keras() -> Any:
             import keras_hub  # noqa: F401
             import tensorflow  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(
-            f"This needs TensorFlow and keras-hub ({error}). Next: pip install edgebert"
-        ) from error
+        raise missing_package(error) or error from error
     return keras

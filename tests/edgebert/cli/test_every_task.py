@@ -14,6 +14,7 @@ from edgebert.exporting.artifact import export
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import TASKS, ExportSettings
 from edgebert.tasks import task_named
+from tests.edgebert.cli.without_tensorflow import run_without_tensorflow
 
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 
@@ -87,3 +88,48 @@ def test_one_text_is_too_few_for_two(task: str, file_of: Callable[[str], Path]) 
     result = CliRunner().invoke(cli, ["predict", str(file_of(task)), "play music"])
     assert result.exit_code == 2
     assert "Expected two texts, because the model reads pairs. Received: one." in result.output
+
+
+def test_files_need_neither_tensorflow_nor_keras_nor_matplotlib(
+    file_of: Callable[[str], Path], tiny_task_file: Files, tmp_path: Path
+) -> None:
+    measured, report = tmp_path / "measured.json", tmp_path / "report"
+    commands: list[list[object]] = []
+    for task in TASKS:
+        file, data = file_of(task), tiny_task_file(task)
+        commands.append(["predict", file, "--data", data, "--json"])
+        commands.append(["evaluate", file, "--data", data, "--json"])
+        commands.append(["inspect", file, "--json"])
+    quick = ("--min-runs", 2, "--max-seconds", 0.1, "--warmup-runs", 1)
+    commands.append(["profile", file_of("classification"), *quick, "-o", measured, "--json"])
+    commands.append(["report", measured, "-o", report, "--json"])
+    commands.append(["doctor", "--json"])
+    for (code, out, error), arguments in zip(
+        run_without_tensorflow(commands, tmp_path), commands, strict=True
+    ):
+        assert code == 0, (arguments, out, error)
+        assert all(map(json.loads, out.splitlines() if arguments[0] == "predict" else [out]))
+    assert "matplotlib is not installed" in (report / "report.html").read_text(encoding="utf-8")
+
+
+def test_commands_that_need_keras_say_what_to_install(
+    file_of: Callable[[str], Path], tiny_folder: Path, tiny_task_file: Files, tmp_path: Path
+) -> None:
+    data, out = tiny_task_file("classification"), tmp_path / "out"
+    split = ("--train", data, "--dev", data)
+    commands = [
+        ["predict", tiny_folder, "turn it off"],
+        ["explain", tiny_folder, "turn it off", "-o", out],
+        ["export", tiny_folder, "-o", out],
+        ["quantize", tiny_folder, "-o", out, "--data", data],
+        ["finetune", tiny_folder, "-o", out, *split],
+        ["prune", tiny_folder, "-o", out, *split],
+        ["distill", tiny_folder, "--student", "tiny", "-o", out, *split],
+        ["search", tiny_folder, "-o", out, *split, "--test", data],
+    ]
+    for (code, _, error), arguments in zip(
+        run_without_tensorflow(commands, tmp_path), commands, strict=True
+    ):
+        assert code == 1, (arguments, error)
+        last = error.splitlines()[-1]
+        assert "TensorFlow" in last and last.endswith("Next: pip install edgebert"), arguments
