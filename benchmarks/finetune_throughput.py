@@ -76,7 +76,7 @@ def build_side(side: str, total_steps: int) -> Any:
     backbone = keras_hub.build_backbone(checkpoint.config, SETTINGS.dropout)
     model = task.add_head(backbone, checkpoint, 2, SETTINGS.dropout, SETTINGS.seed)
     config = checkpoint.config
-    keras_hub.load_weights(model, checkpoint.weights, config.num_layers, config.head_size)
+    keras_hub.load_weights(model, checkpoint.weights, config)
     rate = keras.optimizers.schedules.PolynomialDecay(SETTINGS.learning_rate, total_steps, 0.0)
     optimizer = keras.optimizers.AdamW(rate, SETTINGS.weight_decay, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

@@ -26,7 +26,8 @@ def balance_channels(checkpoint: Checkpoint) -> Checkpoint:
     """The same model with the scale of outlier channels spread over two layers.
 
     Values and attention outputs of every model are balanced, and feed-forward layers of models with
-    ReLU. A checkpoint without outliers is returned as it is.
+    ReLU. The first layer's values are not where a projection stands before them instead of a
+    LayerNorm. A checkpoint without outliers is returned as it is.
 
     Args:
         checkpoint: a checkpoint, compacted or not.
@@ -35,8 +36,10 @@ def balance_channels(checkpoint: Checkpoint) -> Checkpoint:
     changed = False
     for i in range(checkpoint.config.num_layers):
         layer = f"layers.{i}"
-        before = f"layers.{i - 1}.feed_forward.norm" if i else "embeddings.norm"
-        pairs = [(before, f"{layer}.attention.value", f"{layer}.attention.output")]
+        pairs = []
+        if i or not checkpoint.config.embedding_size:
+            before = f"layers.{i - 1}.feed_forward.norm" if i else "embeddings.norm"
+            pairs.append((before, f"{layer}.attention.value", f"{layer}.attention.output"))
         if checkpoint.config.activation == RELU:
             feed_forward = f"{layer}.feed_forward"
             pairs.append(

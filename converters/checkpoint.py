@@ -8,7 +8,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from converters.bert_config import ACTIVATIONS as ACTIVATIONS
+from converters.bert_config import GELU_EXACT as GELU_EXACT
+from converters.bert_config import GELU_TANH as GELU_TANH
+from converters.bert_config import LARGEST_SIZES as LARGEST_SIZES
+from converters.bert_config import MAX_PARAMETERS as MAX_PARAMETERS
+from converters.bert_config import POOLER_ACTIVATIONS as POOLER_ACTIVATIONS
+from converters.bert_config import RELU as RELU
+from converters.bert_config import TANH as TANH
+from converters.bert_config import BertConfig as BertConfig
 from converters.errors import ConversionError
+from converters.expected_shapes import expected_shapes as expected_shapes
 from converters.heads import (
     CLASSIFIER,
     MASKED_LM,
@@ -16,120 +26,11 @@ from converters.heads import (
     PROBLEMS,
     REGRESSION,
     SINGLE_LABEL,
-    SPANS,
-    TOKEN_CLASSIFIER,
     MaskedTokens,
     SentenceHead,
     head_of,
     is_head_weight,
 )
-from converters.json_files import short_repr
-
-GELU_EXACT = "gelu"
-GELU_TANH = "gelu_tanh"
-RELU = "relu"
-TANH = "tanh"
-ACTIVATIONS = (GELU_EXACT, GELU_TANH, RELU)
-POOLER_ACTIVATIONS = (TANH, RELU, GELU_EXACT)
-
-
-LARGEST_SIZES = {
-    "vocab_size": 2_000_000,  # the largest published WordPiece vocabulary has 501,153 (LaBSE)
-    "hidden_size": 16_384,  # BERT-large has 1,024, the largest published encoders 4,096
-    "num_layers": 256,  # BERT-large has 24; each layer is built one by one
-    "num_heads": 1_024,  # BERT-large has 16; a head has at least one column
-    "intermediate_size": 65_536,  # four times the largest hidden_size
-    "max_positions": 65_536,  # BERT has 512; attention over more does not fit in memory
-    "num_segments": 1_024,  # BERT has 2, Google's default is 16
-}
-"""The largest value of each size of a configuration, which is checked before anything of that size
-is allocated."""
-MAX_PARAMETERS = 2**31
-"""The most parameters of an encoder: a `.tflite` has at most 2 GB, which is one byte for each."""
-
-
-@dataclass(frozen=True)
-class BertConfig:
-    """Sizes and activations of a BERT encoder (Devlin et al. 2019).
-
-    Attributes:
-        activation: activation of the feed-forward layers, one of `ACTIVATIONS`.
-        layer_norm_epsilon: epsilon that LayerNorm adds to the variance.
-        num_segments: rows of the segment table; 1 for a model without segments.
-        pooler_activation: activation of the dense layer between [CLS] and the classifier, one of
-            `POOLER_ACTIVATIONS`: tanh in BERT, ReLU in DistilBERT, GELU in ELECTRA.
-        masked_lm_activation: activation of the dense layer of a masked LM's head. Empty means
-            `activation`, as in BERT; ELECTRA and keras-hub always use the exact GELU.
-        masked_lm_epsilon: epsilon of the LayerNorm after that layer. 0 means `layer_norm_epsilon`;
-            keras-hub uses 1e-5.
-    """
-
-    vocab_size: int
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    intermediate_size: int
-    max_positions: int
-    num_segments: int = 2
-    activation: str = GELU_EXACT
-    layer_norm_epsilon: float = 1e-12
-    dropout: float = 0.1
-    pooler_activation: str = TANH
-    masked_lm_activation: str = ""
-    masked_lm_epsilon: float = 0.0
-
-    @property
-    def parameters(self) -> int:
-        """The number of parameters of the encoder, without pooler and head, about."""
-        hidden, inner = self.hidden_size, self.intermediate_size
-        tables = (self.vocab_size + self.max_positions + self.num_segments) * hidden
-        return tables + self.num_layers * (4 * hidden * hidden + 2 * hidden * inner)
-
-    @property
-    def head_size(self) -> int:
-        return self.hidden_size // self.num_heads
-
-    @property
-    def transform_activation(self) -> str:
-        """The activation of a masked LM's head."""
-        return self.masked_lm_activation or self.activation
-
-    @property
-    def transform_epsilon(self) -> float:
-        """The LayerNorm epsilon of a masked LM's head."""
-        return self.masked_lm_epsilon or self.layer_norm_epsilon
-
-    def __post_init__(self) -> None:
-        problems = [
-            f"{name} must be a whole number from 1 to {most}. "
-            f"Received: {short_repr(getattr(self, name))}"
-            for name, most in LARGEST_SIZES.items()
-            if type(getattr(self, name)) is not int or not 1 <= getattr(self, name) <= most
-        ]
-        if not problems and self.parameters > MAX_PARAMETERS:
-            problems.append(
-                f"the encoder must have at most {MAX_PARAMETERS} parameters. "
-                f"Received: sizes that give {self.parameters}"
-            )
-        if not problems and self.hidden_size % self.num_heads:
-            problems.append(
-                f"hidden_size must be a multiple of num_heads. "
-                f"Received: {self.hidden_size} and {self.num_heads}"
-            )
-        for name, known in (
-            ("activation", ACTIVATIONS),
-            ("pooler_activation", POOLER_ACTIVATIONS),
-            ("masked_lm_activation", ("", *ACTIVATIONS)),
-        ):
-            if getattr(self, name) not in known:
-                problems.append(
-                    f"{name} must be one of {', '.join(filter(None, known))}. "
-                    f"Received: {getattr(self, name)}"
-                )
-        if problems:
-            raise ConversionError(
-                "Expected the configuration of a BERT. Received: " + "; ".join(problems) + "."
-            )
 
 
 @dataclass(frozen=True)
@@ -197,59 +98,6 @@ class Checkpoint:
         return replace(self, weights=weights)
 
 
-def expected_shapes(
-    config: BertConfig, num_labels: int, pooler: bool, head: str = ""
-) -> dict[str, tuple[int, ...]]:
-    """The shape of every required array, by neutral name.
-
-    Args:
-        config: sizes of the encoder.
-        num_labels: number of outputs of a classifier.
-        pooler: whether there is a pooler even if the head does not need it.
-        head: the head, one of `converters.heads`; empty means a classifier if there are labels.
-            The dense layers of a sentence head are not included.
-    """
-    hidden, inner = config.hidden_size, config.intermediate_size
-    shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.token": (config.vocab_size, hidden),
-        "embeddings.position": (config.max_positions, hidden),
-        "embeddings.segment": (config.num_segments, hidden),
-        "embeddings.norm.scale": (hidden,),
-        "embeddings.norm.bias": (hidden,),
-    }
-    dense = {
-        "attention.query": (hidden, hidden),
-        "attention.key": (hidden, hidden),
-        "attention.value": (hidden, hidden),
-        "attention.output": (hidden, hidden),
-        "feed_forward.inner": (inner, hidden),
-        "feed_forward.output": (hidden, inner),
-    }
-    for i in range(config.num_layers):
-        for name, shape in dense.items():
-            shapes[f"layers.{i}.{name}.kernel"] = shape
-            shapes[f"layers.{i}.{name}.bias"] = shape[:1]
-        for name in ("attention.norm", "feed_forward.norm"):
-            shapes[f"layers.{i}.{name}.scale"] = (hidden,)
-            shapes[f"layers.{i}.{name}.bias"] = (hidden,)
-    head = head or (CLASSIFIER if num_labels else "")
-    if pooler or head == CLASSIFIER:
-        shapes["pooler.kernel"], shapes["pooler.bias"] = (hidden, hidden), (hidden,)
-    outputs = {
-        CLASSIFIER: ("classifier", num_labels),
-        TOKEN_CLASSIFIER: ("token_classifier", num_labels),
-        SPANS: ("spans", 2),
-        MASKED_LM: ("masked_lm.dense", hidden),
-    }
-    if head in outputs:
-        name, size = outputs[head]
-        shapes[f"{name}.kernel"], shapes[f"{name}.bias"] = (size, hidden), (size,)
-    if head == MASKED_LM:
-        shapes["masked_lm.norm.scale"] = shapes["masked_lm.norm.bias"] = (hidden,)
-        shapes["masked_lm.bias"] = (config.vocab_size,)
-    return shapes
-
-
 def without_unread_pooler(weights: dict[str, np.ndarray], head: str) -> dict[str, np.ndarray]:
     """Removes the pooler if the head does not read it."""
     if head in POOLER_READERS:
@@ -301,8 +149,16 @@ def config_to_train(config: BertConfig, head: str) -> BertConfig:
     """The configuration of a model whose head will be trained, such that all formats can store it.
 
     A classifier keeps its pooler activation. A masked LM's head gets the activation and epsilon of
-    the encoder.
+    the encoder. Only ELECTRA has an embedding projection; its heads always have the exact GELU.
     """
+    if config.embedding_size:
+        masked = "" if config.activation == GELU_EXACT else GELU_EXACT
+        return replace(
+            config,
+            pooler_activation=GELU_EXACT,
+            masked_lm_activation=masked,
+            masked_lm_epsilon=0.0,
+        )
     pooler = config.pooler_activation if head == CLASSIFIER else TANH
     return replace(config, pooler_activation=pooler, masked_lm_activation="", masked_lm_epsilon=0.0)
 

@@ -77,7 +77,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
             raise ConversionError(f"{folder}: {error}") from error
         head, notes = FoundHead(), (f"{folder}: the head is left out: {error}",)
     config = config_of_head(config, family, head.name)
-    names = {row.neutral: name_of(row, family) for row in encoder_rows(family, config.num_layers)}
+    names = {row.neutral: name_of(row, family) for row in encoder_rows(family, config)}
     weights = {neutral: arrays[name] for neutral, name in names.items() if name in arrays}
     if not family.has_segments:
         shape = (config.num_segments, config.hidden_size)
@@ -260,7 +260,7 @@ def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
     prefix = "" if is_bare else family.prefix
     names = {
         row.neutral: prefix + name_of(row, family)
-        for row in encoder_rows(family, checkpoint.config.num_layers)
+        for row in encoder_rows(family, checkpoint.config)
     } | {row.neutral: name_of(row, family) for row in head_rows(family, head)}
     arrays = {
         name: np.ascontiguousarray(weights[neutral], np.float32)

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converters import heads
-from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig, Checkpoint
+from converters.checkpoint import (
+    GELU_EXACT,
+    GELU_TANH,
+    RELU,
+    TANH,
+    BertConfig,
+    Checkpoint,
+    config_to_train,
+)
 from converters.errors import ConversionError
 from converters.formats.cross_encoder import SIGMOID
 from converters.json_fields import Fields
@@ -172,8 +180,7 @@ def family_of(raw: Mapping[str, Any]) -> Family:
     """
     if raw.get("model_type") is not None:
         return FAMILIES.get(str(raw["model_type"]), BERT)
-    classes = raw.get("architectures")
-    first = str(classes[0]) if isinstance(classes, list) and classes else ""
+    first = (*_class_names(raw), "")[0]
     for family in FAMILIES.values():
         if first.startswith(family.stem):
             return family
@@ -182,20 +189,27 @@ def family_of(raw: Mapping[str, Any]) -> Family:
     return ELECTRA if "embedding_size" in raw else BERT
 
 
+def _class_names(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    classes = raw.get("architectures")
+    return tuple(map(str, classes)) if isinstance(classes, list) else ()
+
+
 def family_for(checkpoint: Checkpoint) -> Family:
     """The family to write a checkpoint as: BERT, unless its head belongs to another family.
 
     Raises:
         ConversionError: The family can't represent the checkpoint.
     """
-    config = checkpoint.config
-    family, problems = BERT, []
-    if checkpoint.head == heads.CLASSIFIER:
-        family = _BY_POOLER[config.pooler_activation]
-    elif checkpoint.head == heads.MASKED_LM:
-        family = BERT if config.transform_activation == config.activation else ELECTRA
+    config, problems = checkpoint.config, []
+    family = _simplest_family(checkpoint)
+    if checkpoint.head == heads.MASKED_LM:
         problems += _masked_lm_problems(checkpoint, family)
-    if family is BERT and config.pooler_activation != TANH and _reads_pooler(checkpoint):
+    if checkpoint.head == heads.CLASSIFIER and family.pooler_activation != config.pooler_activation:
+        problems.append(
+            f"a pooler with {config.pooler_activation}, whereas {family.stem} has "
+            f"{family.pooler_activation}"
+        )
+    elif family is BERT and config.pooler_activation != TANH and _reads_pooler(checkpoint):
         problems.append(f"a pooler with {config.pooler_activation}, whereas BERT has {TANH}")
     if not family.has_segments and config.num_segments > 1:
         problems.append(f"{config.num_segments} segments, whereas {family.stem} has none")
@@ -207,6 +221,17 @@ def family_for(checkpoint: Checkpoint) -> Family:
             f"{'; '.join(problems)}."
         )
     return family
+
+
+def _simplest_family(checkpoint: Checkpoint) -> Family:
+    config = checkpoint.config
+    if config.embedding_size:
+        return ELECTRA
+    if checkpoint.head == heads.CLASSIFIER:
+        return _BY_POOLER[config.pooler_activation]
+    if checkpoint.head == heads.MASKED_LM and config.transform_activation != config.activation:
+        return ELECTRA
+    return BERT
 
 
 def _reads_pooler(checkpoint: Checkpoint) -> bool:
@@ -248,17 +273,13 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
     problems += _unread_classes(classes, family, as_base)
     activation = fields.text(family.activation, "gelu", choices=ACTIVATIONS)
     values: dict[str, Any] = {name: fields.whole(key) for name, key in family.sizes.items()}
-    embedding = values.pop("embedding_size", values["hidden_size"])
+    if values.get("embedding_size") == values["hidden_size"]:
+        values["embedding_size"] = 0
     # Zero rows change nothing: an encoder without segments is stored as a BERT with two of them.
     num_segments = fields.whole("type_vocab_size", 2) if family.has_segments else 2
     epsilon = _EPSILON if family.fixed_epsilon else fields.number("layer_norm_eps", _EPSILON)
     dropout = fields.number(family.dropouts[0], 0.1)
     problems += fields.problems
-    if embedding != values["hidden_size"] and not fields.problems:
-        problems.append(
-            f"embedding_size must equal hidden_size, since a BERT has no projection between them. "
-            f"Received: {embedding} and {values['hidden_size']}"
-        )
     if problems:
         raise ConversionError(
             f"{where}: expected a supported BERT. Received: {'; '.join(problems)}."
@@ -274,6 +295,8 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
 
 def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
     """Completes the configuration of the encoder with the activations of the family's head."""
+    if config.embedding_size:
+        return config_to_train(config, head)
     if head == heads.CLASSIFIER:
         segments = config.num_segments if family.has_segments else 1
         return replace(config, num_segments=segments, pooler_activation=family.pooler_activation)
@@ -300,9 +323,7 @@ def _other_parts(raw: Mapping[str, Any]) -> list[str]:
     if str(model_type) in OTHER_MODELS:
         return [f"model_type {model_type!r}. {OTHER_MODELS[str(model_type)]}"]
     known_class = any(
-        str(name).startswith(family.stem)
-        for name in raw.get("architectures") or ()
-        for family in FAMILIES.values()
+        name.startswith(family.stem) for name in _class_names(raw) for family in FAMILIES.values()
     )
     if str(model_type) not in FAMILIES and not (
         model_type is None and (known_class or not raw.get("architectures"))
@@ -323,7 +344,7 @@ def _other_parts(raw: Mapping[str, Any]) -> list[str]:
 def write_config(checkpoint: Checkpoint, family: Family, pad_token_id: int) -> dict[str, Any]:
     """The content of config.json for `transformers`."""
     config = checkpoint.config
-    sizes = {key: getattr(config, name, config.hidden_size) for name, key in family.sizes.items()}
+    sizes = {key: getattr(config, name) or config.hidden_size for name, key in family.sizes.items()}
     content: dict[str, Any] = {
         "architectures": [family.class_of(checkpoint)],
         "model_type": family.model_type,

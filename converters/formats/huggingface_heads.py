@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from converters import heads
+from converters.bert_config import BertConfig
 from converters.errors import HeadError
 from converters.formats.huggingface_families import BERT, PRETRAINING, Family
 from converters.formats.weight_names import HEADS, POOLER, Row, rows
@@ -39,9 +40,9 @@ class FoundHead:
     problem: str = heads.SINGLE_LABEL
 
 
-def encoder_rows(family: Family, num_layers: int) -> Iterator[Row]:
+def encoder_rows(family: Family, config: BertConfig) -> Iterator[Row]:
     """The rows of the family's encoder; BERT's encoder includes the pooler."""
-    for row in rows(num_layers, heads.ENCODER):
+    for row in rows(config, heads.ENCODER):
         if family is BERT or row not in POOLER:
             yield row
 

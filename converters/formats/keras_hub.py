@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig
-from converters.formats.weight_names import SENTENCE, Row, from_keras_hub, rows, to_keras_hub
+from converters.formats.weight_names import (
+    EMBEDDINGS,
+    HEADS,
+    POOLER,
+    PROJECTION,
+    SENTENCE,
+    Row,
+    from_keras_hub,
+    rows,
+    to_keras_hub,
+)
 
 if TYPE_CHECKING:
     import keras
 
 
 def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
-    """Builds a `keras_hub.models.BertBackbone` of this configuration with initial weights.
+    """Builds a keras-hub backbone of this configuration with initial weights.
 
-    keras-hub always uses the approximate (tanh) GELU, one LayerNorm epsilon and a tanh pooler. The
-    backbone gets the values of the configuration instead.
+    It is a `BertBackbone`, or an `ElectraBackbone` where the embeddings are projected: they have
+    the same layers otherwise. keras-hub always uses the approximate (tanh) GELU, one LayerNorm
+    epsilon and a tanh pooler. The backbone gets the values of the configuration instead.
 
     Args:
         config: sizes and activations.
@@ -26,8 +38,13 @@ def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
     import keras
     import keras_hub
 
-    backbone = keras_hub.models.BertBackbone(
-        vocabulary_size=config.vocab_size,
+    settings: dict[str, Any] = {"vocabulary_size": config.vocab_size}
+    make = keras_hub.models.BertBackbone
+    if config.embedding_size:
+        settings = {"vocab_size": config.vocab_size, "embedding_dim": config.embedding_size}
+        make = keras_hub.models.ElectraBackbone
+    backbone = make(
+        **settings,
         num_layers=config.num_layers,
         num_heads=config.num_heads,
         hidden_dim=config.hidden_size,
@@ -62,12 +79,12 @@ def _gelu_exact(x: Any) -> Any:
     return keras.ops.gelu(x, approximate=False)
 
 
-def variables(model: keras.Model, num_layers: int) -> dict[str, tuple[Row, Any]]:
+def variables(model: keras.Model, config: BertConfig) -> dict[str, tuple[Row, Any]]:
     """The rows and variables of a Keras model with a BertBackbone, by neutral name."""
     by_path = {_tail(variable.path): variable for variable in model.weights}
     return {
         row.neutral: (row, by_path[row.keras_hub])
-        for row in (*rows(num_layers), *SENTENCE)
+        for row in (*rows(config), *SENTENCE)
         if row.keras_hub in by_path
     }
 
@@ -81,11 +98,14 @@ def _tail(path: str) -> str:
     return path
 
 
-_FIRST = {row.keras_hub.split("/")[0] for row in (*rows(0), *SENTENCE)}
+_FIRST = {
+    row.keras_hub.split("/")[0]
+    for row in (*EMBEDDINGS, *PROJECTION, *POOLER, *itertools.chain(*HEADS.values()), *SENTENCE)
+}
 
 
 def load_weights(
-    model: keras.Model, weights: dict[str, np.ndarray], num_layers: int, head_size: int
+    model: keras.Model, weights: dict[str, np.ndarray], config: BertConfig
 ) -> set[str]:
     """Assigns neutral arrays to the variables of a Keras model.
 
@@ -93,17 +113,17 @@ def load_weights(
         The neutral names of variables that are not in `weights`; they keep their initial values.
     """
     missing = set()
-    for name, (row, variable) in variables(model, num_layers).items():
+    for name, (row, variable) in variables(model, config).items():
         if name in weights:
-            variable.assign(to_keras_hub(weights[name], row.transform, head_size))
+            variable.assign(to_keras_hub(weights[name], row.transform, config.head_size))
         else:
             missing.add(name)
     return missing
 
 
-def read_weights(model: keras.Model, num_layers: int) -> dict[str, np.ndarray]:
+def read_weights(model: keras.Model, config: BertConfig) -> dict[str, np.ndarray]:
     """The neutral arrays of a Keras model, float32."""
     return {
         name: from_keras_hub(np.asarray(variable, np.float32), row.transform)
-        for name, (row, variable) in variables(model, num_layers).items()
+        for name, (row, variable) in variables(model, config).items()
     }

@@ -92,7 +92,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     _check_file_size(config, weights_file)
     backbone = build_backbone(config)
     load(backbone.load_weights, backbone.weights, weights_file)
-    weights = read_weights(backbone, config.num_layers)
+    weights = read_weights(backbone, config)
     expected = _parameter_count(folder)
     if expected not in (None, backbone.count_params()):
         raise not_read(
@@ -236,7 +236,7 @@ def write_folder(
     size = config.hidden_size
     weights.setdefault("pooler.kernel", np.zeros((size, size), np.float32))
     weights.setdefault("pooler.bias", np.zeros(size, np.float32))
-    load_weights(backbone, weights, config.num_layers, config.head_size)
+    load_weights(backbone, weights, config)
     strip = vocabulary.strip_accents
     tokenizer = keras_hub.models.BertTokenizer(
         vocabulary=list(vocabulary.tokens),
@@ -259,6 +259,8 @@ def differences(checkpoint: Checkpoint) -> list[str]:
 def _require_supported(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
     config = checkpoint.config
     problems = head_problems(checkpoint)
+    if config.embedding_size:
+        problems.append("keras-hub's BERT has no projection of its embeddings, the model has one")
     if config.activation == RELU:
         problems.append("keras-hub's BERT has GELU, the model ReLU")
     if config.pooler_activation != TANH and "pooler.kernel" in checkpoint.weights:

@@ -73,7 +73,7 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
             f"{folder}: expected {config.num_layers} layers, as in {CONFIG_FILE}. Received: more "
             "layers in the checkpoint. Next: check that both belong to one model."
         )
-    wanted = [row for row in rows(config.num_layers, head) if row.tf1 in shapes]
+    wanted = [row for row in rows(config, head) if row.tf1 in shapes]
     weights = {row.neutral: turn_tf1(_read_tensor(reader, row, folder), row) for row in wanted}
     labels: tuple[str, ...] = ()
     problem = heads.SINGLE_LABEL
@@ -185,8 +185,4 @@ def _missing(shapes: Mapping[str, Any], config: BertConfig, head: str) -> list[s
         optional = set()
     else:
         optional |= set(next_sentence)
-    return [
-        row.tf1
-        for row in rows(config.num_layers, head)
-        if row.tf1 not in shapes and row not in optional
-    ]
+    return [row.tf1 for row in rows(config, head) if row.tf1 not in shapes and row not in optional]

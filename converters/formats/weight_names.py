@@ -13,6 +13,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from converters import heads
+from converters.bert_config import BertConfig
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Row:
     Attributes:
         neutral: name in `Checkpoint.weights`.
         tf1: name in Google's TF1 files; empty if they have no such weight.
-        huggingface: name in `BertModel` and its task models, without the prefix `bert.`.
+        huggingface: name in `BertModel`, `MobileBertModel` and their task models, without the
+            prefix `bert.` or `mobilebert.`.
         distilbert: name in `DistilBertModel` and its task models, without their prefix; empty if
             they have no such weight.
         electra: name in `ElectraModel` and its task models, without their prefix.
@@ -125,6 +127,19 @@ EMBEDDINGS: tuple[Row, ...] = (
         )
     ),
 )
+PROJECTION: tuple[Row, ...] = tuple(
+    _dense(
+        _layer(
+            "embeddings.projection",
+            "",
+            "embeddings.embedding_transformation",
+            "",
+            "embeddings_projection",
+            electra="embeddings_project",
+        )
+    )
+)
+"""The dense layer between the embeddings and the encoder, where their widths differ."""
 LAYER: tuple[Row, ...] = (
     *_projection("query", "q_lin"),
     *_projection("key", "k_lin"),
@@ -279,15 +294,17 @@ SENTENCE: tuple[Row, ...] = tuple(
 """The dense layers of a sentence head, which are in separate files: see `sentence_transformers`."""
 
 
-def rows(num_layers: int, head: str = "") -> Iterator[Row]:
+def rows(config: BertConfig, head: str = "") -> Iterator[Row]:
     """Yields all rows of a model with the layer numbers filled in, in the order of the data flow.
 
     Args:
-        num_layers: number of encoder layers.
+        config: sizes of the encoder.
         head: head whose rows follow those of the encoder; empty yields the rows of all heads.
     """
     yield from EMBEDDINGS
-    for i in range(num_layers):
+    if config.embedding_size:
+        yield from PROJECTION
+    for i in range(config.num_layers):
         for row in LAYER:
             yield row.of_layer(i)
     yield from POOLER

@@ -83,11 +83,11 @@ class EncoderGraph:
         self.lengths, self.masked_score = tuple(lengths), masked_score
 
     def token_table(self) -> Constant:
-        """The token embeddings, `[vocab_size, hidden_size]`."""
+        """The token embeddings, `[vocab_size, embedding_width]`."""
         return self.storage.table("embeddings/token_table", self.weights["embeddings.token"])
 
     def position_table(self) -> Constant:
-        """All position embeddings plus the first segment's, float32 `[positions, hidden_size]`."""
+        """Position embeddings plus the first segment's, float32 `[positions, embedding_width]`."""
         return self.file.constant("embeddings/position_table", self._position_rows())
 
     def position_parts(self, length: int) -> list[tuple[int, Constant]]:
@@ -97,7 +97,7 @@ class EncoderGraph:
         0 to 15 and 16 to 31, and the first one belongs to both.
 
         Returns:
-            The first position of each part, and its rows, float32 `[1, rows, hidden_size]`.
+            The first position of each part, and its rows, float32 `[1, rows, width]`.
         """
         rows, parts = self._position_rows(), []
         for start, stop in pairwise((0, *self.lengths)):
@@ -146,14 +146,17 @@ class EncoderSignature:
         )
 
     def embeddings(self) -> Tensor:
-        """The sum of the token, position and segment embeddings, normalized."""
+        """The sum of the token, position and segment embeddings, normalized and projected."""
         sub, segment = self.sub, self.graph.weights["embeddings.segment"]
         ids = sub.reshape(self.token_ids, [-1], [self.length], "embeddings/token_ids")
         x = self._token_rows(ids)
         x = self._add_positions(x, ids)
         if len(segment) > 1:
             x = sub.add(x, self._segment_rows(segment), "embeddings/add_segment")
-        return self.layer_norm(x, "embeddings.norm", "embeddings/norm")
+        x = self.layer_norm(x, "embeddings.norm", "embeddings/norm")
+        if self.graph.config.embedding_size:
+            x = self.dense(x, "embeddings.projection", "embeddings/projection")
+        return x
 
     def _token_rows(self, ids: Tensor) -> Tensor:
         name, table = "embeddings/token", self.graph.token_table()
@@ -162,7 +165,7 @@ class EncoderSignature:
         return self.sub.dequantize(self.sub.gather(ids, table, f"{name}/rows"), name)
 
     def _add_positions(self, x: Tensor, ids: Tensor) -> Tensor:
-        """Adds the position embeddings to the token rows, `[length, hidden_size]`."""
+        """Adds the position embeddings to the token rows, `[length, width]`."""
         sub, file = self.sub, self.graph.file
         name, length = "embeddings/add_position", self.length
         if length != DYNAMIC:
@@ -177,20 +180,20 @@ class EncoderSignature:
     def _add_position_parts(self, x: Tensor) -> Tensor:
         """Adds the position embeddings of a fixed length, part by part.
 
-        LiteRT's GPU delegate adds the first row of a constant `[length, hidden_size]` to all rows
+        LiteRT's GPU delegate adds the first row of a constant `[length, width]` to all rows
         (docs/upstream/gpu_constant_add.md), and leaves a SLICE of a constant on the CPU. So the
         constants have rank 3, and the token rows are cut, not the table.
         """
-        sub, length, hidden = self.sub, self.length, self.graph.config.hidden_size
+        sub, length, width = self.sub, self.length, x.shape[1]
         name, sums = "embeddings/add_position", []
-        x = sub.reshape(x, [1, -1, hidden], [1, length, hidden], f"{name}/rows")
+        x = sub.reshape(x, [1, -1, width], [1, length, width], f"{name}/rows")
         for start, part in self.graph.position_parts(length):
             rows, shape = x, list(part.shape)
             if shape != list(x.shape):
                 rows = sub.slice(x, [0, start, 0], shape, shape, f"{name}/rows_{start}")
             sums.append(sub.add(rows, part, f"{name}/sum_{start}"))
         joined = sums[0] if len(sums) == 1 else sub.concatenation(sums, 1, f"{name}/sum")
-        return sub.reshape(joined, [-1, hidden], [length, hidden], name)
+        return sub.reshape(joined, [-1, width], [length, width], name)
 
     def _segment_rows(self, segment: np.ndarray) -> Tensor:
         """The segment embeddings minus the first row, which the position table includes.

@@ -187,13 +187,14 @@ def _with_shared_scales(body: bytes) -> bytes:
 def bert_groups(num_layers: int, head: str) -> tuple[OperatorGroup, ...]:
     """The groups of a graph of `build_inference_graph`, in the order of the model.
 
-    Embeddings and the mask are in no group: they read token ids.
+    The sum of the embeddings and the mask are in no group: they read token ids.
 
     Args:
         num_layers: of the encoder.
         head: of `converters.heads`.
     """
-    groups = [
+    groups = [OperatorGroup("embeddings.projection", _FC, "embeddings/projection")]
+    groups += [
         OperatorGroup(f"layers.{i}.{name}", operators, f"layer_{i}/{outputs}")
         for i in range(num_layers)
         for name, operators, outputs in _LAYER_GROUPS

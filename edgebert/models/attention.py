@@ -27,13 +27,14 @@ def attention_weights(model: TaskModel, encoding: Encoding) -> npt.NDArray[np.fl
 
     config = model.checkpoint.config
     backbone = keras_hub.build_backbone(config, dropout=0.0)
-    keras_hub.load_weights(backbone, model.checkpoint.weights, config.num_layers, config.head_size)
+    keras_hub.load_weights(backbone, model.checkpoint.weights, config)
     inputs = {
         "token_ids": np.asarray([encoding.token_ids], np.int32),
         "segment_ids": np.asarray([encoding.segment_ids], np.int32),
         "padding_mask": np.ones((1, len(encoding)), np.int32),
     }
-    embeddings = keras.Model(backbone.input, backbone.get_layer("embeddings_dropout").output)
+    last = "embeddings_projection" if config.embedding_size else "embeddings_dropout"
+    embeddings = keras.Model(backbone.input, backbone.get_layer(last).output)
     hidden_states = embeddings(inputs, training=False)
     found = []
     for layer in backbone.transformer_layers:

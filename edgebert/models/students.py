@@ -146,11 +146,22 @@ def _narrowed(
         return array * scale if reads is hidden and len(hidden) < own[name].shape[1] else array
     if base in _OUTPUT_LAYERS:
         return array[:, hidden] * scale if part == "kernel" else array
-    if base in ("pooler", "masked_lm.dense"):
+    if base == "pooler" or (base == "masked_lm.dense" and not config.embedding_size):
         return array[np.ix_(hidden, hidden)] * scale if part == "kernel" else array[hidden]
+    if config.embedding_size:
+        return _narrowed_projected(name, array, hidden, scale)
     if name in _WHOLE:
         return array
     return array[..., hidden]
+
+
+def _narrowed_projected(
+    name: str, array: np.ndarray, hidden: npt.NDArray[np.intp], scale: np.float32
+) -> np.ndarray:
+    """The same for a model that projects its embeddings, whose width stays."""
+    if name.startswith("embeddings.projection."):
+        return array[hidden]
+    return array[:, hidden] * scale if name == "masked_lm.dense.kernel" else array
 
 
 def _dimension_weights(checkpoint: Checkpoint) -> np.ndarray:

@@ -95,7 +95,7 @@ class TaskModel:
         outputs = self.task.num_outputs(self.labels)
         model = self.task.add_head(backbone, self.checkpoint, outputs, dropout, seed)
         weights = self.checkpoint.weights
-        keras_hub.load_weights(model, weights, config.num_layers, config.head_size)
+        keras_hub.load_weights(model, weights, config)
         return model
 
     def updated(
@@ -112,7 +112,7 @@ class TaskModel:
         """
         from converters.formats import keras_hub
 
-        narrow = keras_hub.read_weights(model, self.checkpoint.config.num_layers)
+        narrow = keras_hub.read_weights(model, self.checkpoint.config)
         checkpoint = replace(
             self.checkpoint, weights=expand(narrow, self.checkpoint), labels=labels
         )

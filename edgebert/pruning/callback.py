@@ -41,7 +41,7 @@ class MaskCallback(keras.callbacks.Callback):
         schedule: Any,
     ) -> None:
         super().__init__()
-        known = keras_hub.variables(model, config.num_layers)
+        known = keras_hub.variables(model, config)
         self._rows = {name: known[name] for name in names if name in known}
         self._head_size = config.head_size
         self._make_mask, self._schedule = make_mask, schedule

@@ -71,6 +71,8 @@ def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
         for i in range(checkpoint.config.num_layers)
         for name, kernels in _LAYER_PARTS.items()
     ]
+    if checkpoint.config.embedding_size:
+        named.insert(0, Part("embeddings.projection", ("embeddings.projection",)))
     kernels = [
         name.removesuffix(".kernel") for name in checkpoint.weights if name.endswith(".kernel")
     ]

@@ -36,7 +36,7 @@ def build(backbone: Any, checkpoint: Checkpoint, dropout: float, seed: int) -> k
     places = keras.Input((None,), dtype="int32", name=PLACES)
     rows = layers["rows"](name="masked_rows")(backbone.output["sequence_output"], places)
     rows = keras.layers.Dense(
-        config.hidden_size,
+        config.embedding_width,
         activation=keras_hub.activation(config.transform_activation, keras),
         kernel_initializer=keras.initializers.Identity(),
         dtype="float32",
@@ -45,7 +45,7 @@ def build(backbone: Any, checkpoint: Checkpoint, dropout: float, seed: int) -> k
     rows = keras.layers.LayerNormalization(
         epsilon=config.transform_epsilon, dtype="float32", name="masked_lm_norm"
     )(rows)
-    _, table = keras_hub.variables(backbone, config.num_layers)["embeddings.token"]
+    _, table = keras_hub.variables(backbone, config)["embeddings.token"]
     outputs = {LOGITS: layers["tokens"](table, name="masked_lm")(rows)}
     if f"{NEXT_SENTENCE}.kernel" in checkpoint.weights:
         pooled = keras.layers.Dropout(dropout, seed=seed, name="next_sentence_dropout")(
@@ -76,7 +76,7 @@ def _layers() -> dict[str, Any]:
             return keras.KerasTensor((*places.shape, sequence.shape[-1]), "float32")
 
     class TiedTokens(keras.layers.Layer):
-        """Logits, from `[batch, positions, hidden]` to `[batch, positions, vocab_size]`."""
+        """Logits, from `[batch, positions, width]` to `[batch, positions, vocab_size]`."""
 
         def __init__(self, table: Any, name: str) -> None:
             super().__init__(name=name, dtype="float32")
@@ -85,8 +85,8 @@ def _layers() -> dict[str, Any]:
             self.built = True
 
         def call(self, rows: Any) -> Any:
-            size, hidden = self._table[0].shape
-            flat = keras.ops.reshape(rows, [-1, hidden])
+            size, width = self._table[0].shape
+            flat = keras.ops.reshape(rows, [-1, width])
             kernel = keras.ops.transpose(keras.ops.convert_to_tensor(self._table[0].value))
             logits = keras.ops.matmul(flat, kernel) + self.bias
             return keras.ops.reshape(logits, [-1, keras.ops.shape(rows)[1], size])

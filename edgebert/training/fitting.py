@@ -87,7 +87,7 @@ def build_model(
     built = task.add_head(packed, narrow, num_outputs, settings.dropout, settings.seed)
     if not keep_head:
         weights = {name: array for name, array in weights.items() if not is_head_weight(name)}
-    keras_hub.load_weights(built, weights, config.num_layers, config.head_size)
+    keras_hub.load_weights(built, weights, config)
     return built
 
 

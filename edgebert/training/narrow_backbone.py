@@ -49,7 +49,7 @@ def _arrays(checkpoint: Checkpoint, seed: int) -> Iterator[tuple[Row, np.ndarray
         "pooler.bias": np.zeros(hidden, np.float32),
     }
     weights = fresh | checkpoint.weights
-    for row in rows(checkpoint.config.num_layers):
+    for row in rows(checkpoint.config):
         if not is_head_weight(row.neutral) and weights[row.neutral].size:
             yield row, weights[row.neutral]
 

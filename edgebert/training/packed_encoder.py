@@ -1,7 +1,8 @@
 """`PackedEncoder`: keras-hub's `BertBackbone` in the fewest operations for training.
 
-The layer holds a backbone and reads its variables. Outputs and gradients are those of the backbone,
-up to rounding and to the random numbers of dropout. It saves the following work:
+The layer holds a backbone, which may also be an `ElectraBackbone`, and reads its variables. Outputs
+and gradients are those of the backbone, up to rounding and to the random numbers of dropout. It
+saves the following work:
 
 - Padding: the tokens of a batch are packed into one array without gaps, `[tokens, hidden]`. Only
   attention works on rows of equal length.
@@ -130,8 +131,7 @@ class PackedEncoder(keras.layers.Layer):
         self._every_token = options.every_token
         self._step_seed = keras.random.SeedGenerator(options.seed)
         self._named = {
-            name: variable
-            for name, (_, variable) in keras_hub.variables(backbone, config.num_layers).items()
+            name: variable for name, (_, variable) in keras_hub.variables(backbone, config).items()
         }
         self.built = True
 
@@ -199,7 +199,7 @@ class PackedEncoder(keras.layers.Layer):
         )
         taps = Taps() if taps is None else taps
         taps.packing = packing
-        x = taps.keep("embeddings", drop(self._embed(inputs, packing)))
+        x = taps.keep("embeddings", self._embed(inputs, packing, drop))
         last = self._config.num_layers - 1
         for layer in range(last + whole_last_layer):
             x = self._layer(x, packing, layer, drop, taps)
@@ -209,7 +209,7 @@ class PackedEncoder(keras.layers.Layer):
             x = self._last_layer(x, packing, drop, taps)
         return ACTIVATIONS[self._config.pooler_activation](self._dense(x, "pooler"))
 
-    def _embed(self, inputs: dict[str, Any], packing: Packing) -> Any:
+    def _embed(self, inputs: dict[str, Any], packing: Packing, drop: Dropout) -> Any:
         def packed(name: str) -> Any:
             return tf.gather(tf.reshape(inputs[name], [-1]), packing.position)
 
@@ -221,7 +221,9 @@ class PackedEncoder(keras.layers.Layer):
             self._read("embeddings.position"), packing.position % packing.length
         )
         segments = small_table_rows(self._read("embeddings.segment"), packed("segment_ids"))
-        return self._norm(tokens + positions + segments, "embeddings.norm")
+        x = drop(self._norm(tokens + positions + segments, "embeddings.norm"))
+        projection = "embeddings.projection"
+        return self._dense(x, projection) if f"{projection}.bias" in self._named else x
 
     def _layer(self, x: Any, packing: Packing, layer: int, drop: Dropout, taps: Taps) -> Any:
         at = f"layers.{layer}."

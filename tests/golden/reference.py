@@ -47,7 +47,7 @@ def random_weights(config: BertConfig, seed: int = 7) -> dict[str, np.ndarray]:
     names = reference_shapes()
     rng = np.random.default_rng(seed)
     made = {name: rng.normal(0, 0.3, names[name]).astype(np.float32) for name in sorted(names)}
-    table = {row.huggingface: row.neutral for row in rows(config.num_layers, "classifier")}
+    table = {row.huggingface: row.neutral for row in rows(config, "classifier")}
     return {
         table[name.removeprefix("bert.")]: array
         for name, array in made.items()

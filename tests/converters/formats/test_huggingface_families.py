@@ -59,6 +59,11 @@ FOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "BertForPreTraining": ("masked-lm", ()),
     "DistilBertForMaskedLM": ("masked-lm", ()),
     "ElectraForMaskedLM": ("masked-lm", ()),
+    "ElectraSmallModel": ("encoder", ()),
+    "ElectraSmallForSequenceClassification": ("classification", LABELS),
+    "ElectraSmallForTokenClassification": ("ner", TAGS),
+    "ElectraSmallForQuestionAnswering": ("qa", ()),
+    "ElectraSmallForMaskedLM": ("masked-lm", ()),
 }
 """Every golden folder with its detected task and labels."""
 MASKED_LMS = tuple(name for name, (task, _) in FOLDERS.items() if task == "masked-lm")
@@ -67,6 +72,7 @@ CLASSIFIERS = {
     "BertForSequenceClassification": TANH,
     "DistilBertForSequenceClassification": RELU,
     "ElectraForSequenceClassification": GELU_EXACT,
+    "ElectraSmallForSequenceClassification": GELU_EXACT,
 }
 WRITTEN_AS = {
     "ElectraModel": "BertModel",
@@ -268,12 +274,28 @@ def test_checkpoints_that_distilbert_cannot_represent(
         write_folder(replace(checkpoint, config=replace(checkpoint.config, **changes)), tmp_path)
 
 
-def test_a_small_electra_is_an_error(tmp_path: Path) -> None:
-    shutil.copytree(CHECKPOINTS / "ElectraModel", tmp_path, dirs_exist_ok=True)
-    edit_config(tmp_path, embedding_size=4)
-    with pytest.raises(
-        ConversionError, match=r"embedding_size must equal hidden_size.*Received: 4 and 8"
-    ):
+def test_a_base_with_a_projection_is_trained_with_electra_s_heads(tmp_path: Path) -> None:
+    base = open_model(CHECKPOINTS / "ElectraSmallModel", as_base=True)
+    assert base.checkpoint.config.embedding_size == 6
+    for task, activation in (("classification", GELU_EXACT), ("masked-lm", GELU_EXACT)):
+        settings = TaskSettings(task=task)
+        prepared = task_named(task).prepare_checkpoint(base.checkpoint, settings)
+        assert prepared.config.pooler_activation == activation
+        assert prepared.config.transform_activation == activation
+
+
+def test_a_projection_that_electra_cannot_represent(tmp_path: Path) -> None:
+    checkpoint = read_folder(CHECKPOINTS / "ElectraSmallForSequenceClassification")
+    config = replace(checkpoint.config, pooler_activation=TANH)
+    with pytest.raises(ConversionError, match=r"Electra can't hold.*a pooler with tanh, whereas"):
+        write_folder(replace(checkpoint, config=config), tmp_path)
+
+
+@pytest.mark.parametrize("size", [-1, 0.5, "6", 10**6])
+def test_a_wrong_embedding_size(size: Any, tmp_path: Path) -> None:
+    shutil.copytree(CHECKPOINTS / "ElectraSmallModel", tmp_path, dirs_exist_ok=True)
+    edit_config(tmp_path, embedding_size=size)
+    with pytest.raises(ConversionError, match="embedding_size"):
         read_folder(tmp_path)
 
 

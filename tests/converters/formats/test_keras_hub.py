@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, Checkpoint
+from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, BertConfig, Checkpoint
 from converters.formats.keras_hub import read_weights
 from converters.formats.weight_names import HEADS, from_keras_hub, rows, to_keras_hub
 from converters.vocabulary import Vocabulary
@@ -29,21 +29,23 @@ def test_transforms_have_an_inverse(transform: str) -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_every_name_is_there_once(head: str) -> None:
+def test_every_name_is_there_once(head: str, tiny_config: BertConfig) -> None:
+    config = replace(tiny_config, embedding_size=4)
     for column in ("neutral", "huggingface", "keras_hub"):
-        names = [getattr(row, column) for row in rows(3, head)]
+        names = [getattr(row, column) for row in rows(config, head)]
         assert len(names) == len(set(names))
 
 
-def test_neutral_names_and_keras_names_identify_the_heads() -> None:
+def test_neutral_names_and_keras_names_identify_the_heads(tiny_config: BertConfig) -> None:
+    config = replace(tiny_config, embedding_size=4)
     for column in ("neutral", "keras_hub"):
-        names = [getattr(row, column) for row in rows(3)]
+        names = [getattr(row, column) for row in rows(config)]
         assert len(names) == len(set(names))
 
 
 def test_weights_survive_a_round_trip(tiny_model: TaskModel) -> None:
     keras_model = tiny_model.keras_model()
-    weights = read_weights(keras_model, tiny_model.checkpoint.config.num_layers)
+    weights = read_weights(keras_model, tiny_model.checkpoint.config)
     assert weights.keys() == tiny_model.checkpoint.weights.keys()
     for name, array in weights.items():
         np.testing.assert_array_equal(array, tiny_model.checkpoint.weights[name], err_msg=name)

@@ -59,8 +59,7 @@ def write_tf1(folder: Path, config: BertConfig, tensors: Mapping[str, np.ndarray
 
 
 def tf1_tensors(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    num_layers, head = checkpoint.config.num_layers, checkpoint.head
-    table = {row.neutral: row for row in rows(num_layers, head)}
+    table = {row.neutral: row for row in rows(checkpoint.config, checkpoint.head)}
     return {table[k].tf1: turn_tf1(v, table[k]) for k, v in checkpoint.weights.items()}
 
 

@@ -156,7 +156,5 @@ def test_weights_cover_the_backbone(tiny_model: TaskModel) -> None:
     """No weight of the encoder keeps its random initial value."""
     config = tiny_model.checkpoint.config
     backbone = keras_hub.build_backbone(config, dropout=0.0)
-    missing = keras_hub.load_weights(
-        backbone, tiny_model.checkpoint.weights, config.num_layers, config.head_size
-    )
+    missing = keras_hub.load_weights(backbone, tiny_model.checkpoint.weights, config)
     assert {name for name in missing if not name.startswith("pooler.")} == set()

@@ -44,16 +44,14 @@ def build(
         options = EncoderOptions(dropout=dropout, seed=3, precision=precision)
         body = pack_backbone(body, config, options)
     model = TASK.add_head(body, checkpoint, len(LABELS), 0.0, 0)
-    assert not keras_hub.load_weights(
-        model, checkpoint.weights, config.num_layers, config.head_size
-    )
+    assert not keras_hub.load_weights(model, checkpoint.weights, config)
     return model
 
 
 def logits_and_gradients(
     model: Any, config: BertConfig, inputs: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    variables = keras_hub.variables(model, config.num_layers)
+    variables = keras_hub.variables(model, config)
     with tf.GradientTape() as tape:
         logits = model(inputs, training=True)
         loss = TASK.loss(LABELS)(TARGETS, logits)
@@ -98,7 +96,7 @@ def test_low_precision_is_close(tiny_config: BertConfig, precision: str) -> None
 
 def test_the_tokens_gradient_is_sparse(tiny_config: BertConfig) -> None:
     model, inputs = build(tiny_config, packed=True), inputs_of((3,) * 6, 8, tiny_config.vocab_size)
-    table = keras_hub.variables(model, tiny_config.num_layers)["embeddings.token"][1]
+    table = keras_hub.variables(model, tiny_config)["embeddings.token"][1]
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(model(inputs))
     assert isinstance(tape.gradient(loss, table.value), tf.IndexedSlices)
@@ -158,7 +156,7 @@ def test_quantization_aware_logits_are_those_of_rounded_weights(
         body = keras_hub.build_backbone(tiny_config, 0.0)
         body = pack_backbone(body, tiny_config, EncoderOptions(quantization_aware=aware_of))
         model = TASK.add_head(body, random_checkpoint(tiny_config, LABELS), len(LABELS), 0.0, 0)
-        keras_hub.load_weights(model, own, tiny_config.num_layers, tiny_config.head_size)
+        keras_hub.load_weights(model, own, tiny_config)
         with tf.GradientTape() as tape:
             out = model(inputs, training=True)
             loss = tf.reduce_sum(out[:, 0])

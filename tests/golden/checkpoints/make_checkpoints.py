@@ -51,6 +51,8 @@ DISTILBERT = {
     "max_position_embeddings": 16,
 }
 ELECTRA = {**BERT, "embedding_size": 8}
+SMALL = {"embedding_size": 6}
+"""The embeddings of ELECTRA-small are narrower than its encoder."""
 FAMILIES = {
     "Bert": (transformers.BertConfig, BERT, transformers.BertTokenizer),
     "DistilBert": (transformers.DistilBertConfig, DISTILBERT, transformers.DistilBertTokenizer),
@@ -82,6 +84,14 @@ FOLDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ElectraForQuestionAnswering": ("ElectraForQuestionAnswering", {}),
     # Its head has the exact GELU, whatever the encoder has.
     "ElectraForMaskedLM": ("ElectraForMaskedLM", {"hidden_act": "gelu_new"}),
+    "ElectraSmallModel": ("ElectraModel", SMALL),
+    "ElectraSmallForSequenceClassification": (
+        "ElectraForSequenceClassification",
+        {**SMALL, **LABELS},
+    ),
+    "ElectraSmallForTokenClassification": ("ElectraForTokenClassification", {**SMALL, **TAGS}),
+    "ElectraSmallForQuestionAnswering": ("ElectraForQuestionAnswering", SMALL),
+    "ElectraSmallForMaskedLM": ("ElectraForMaskedLM", SMALL),
 }
 NEXT_SENTENCE = ".next_sentence"
 
@@ -118,7 +128,7 @@ def main() -> None:
     arrays = inputs()
     for number, (folder, (name, settings)) in enumerate(FOLDERS.items()):
         make_config, sizes, tokenizer = FAMILIES[name.split("For")[0].removesuffix("Model")]
-        model = getattr(transformers, name)(make_config(**sizes, **settings)).eval()
+        model = getattr(transformers, name)(make_config(**{**sizes, **settings})).eval()
         generator = torch.Generator().manual_seed(number)
         with torch.no_grad():
             for parameter_name, value in model.named_parameters():

@@ -1,0 +1,73 @@
+"""The arrays that a checkpoint must have, with their shapes."""
+
+from __future__ import annotations
+
+from converters.bert_config import BertConfig
+from converters.heads import CLASSIFIER, MASKED_LM, SPANS, TOKEN_CLASSIFIER
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def expected_shapes(config: BertConfig, num_labels: int, pooler: bool, head: str = "") -> Shapes:
+    """The shape of every required array, by neutral name.
+
+    Args:
+        config: sizes of the encoder.
+        num_labels: number of outputs of a classifier.
+        pooler: whether there is a pooler even if the head does not need it.
+        head: the head, one of `converters.heads`; empty means a classifier if there are labels.
+            The dense layers of a sentence head are not included.
+    """
+    hidden = config.hidden_size
+    shapes = _embeddings(config)
+    for i in range(config.num_layers):
+        shapes |= _layer(config, f"layers.{i}")
+    head = head or (CLASSIFIER if num_labels else "")
+    if pooler or head == CLASSIFIER:
+        shapes |= _dense("pooler", hidden, hidden)
+    outputs = {
+        CLASSIFIER: ("classifier", num_labels),
+        TOKEN_CLASSIFIER: ("token_classifier", num_labels),
+        SPANS: ("spans", 2),
+        MASKED_LM: ("masked_lm.dense", config.embedding_width),
+    }
+    if head in outputs:
+        name, size = outputs[head]
+        shapes |= _dense(name, size, hidden)
+    if head == MASKED_LM:
+        shapes |= _norm("masked_lm.norm", config.embedding_width)
+        shapes["masked_lm.bias"] = (config.vocab_size,)
+    return shapes
+
+
+def _embeddings(config: BertConfig) -> Shapes:
+    width = config.embedding_width
+    shapes: Shapes = {
+        "embeddings.token": (config.vocab_size, width),
+        "embeddings.position": (config.max_positions, width),
+        "embeddings.segment": (config.num_segments, width),
+        **_norm("embeddings.norm", width),
+    }
+    if config.embedding_size:
+        shapes |= _dense("embeddings.projection", config.hidden_size, width)
+    return shapes
+
+
+def _layer(config: BertConfig, layer: str) -> Shapes:
+    hidden, inner = config.hidden_size, config.intermediate_size
+    shapes: Shapes = {}
+    for name in ("query", "key", "value", "output"):
+        shapes |= _dense(f"{layer}.attention.{name}", hidden, hidden)
+    shapes |= _dense(f"{layer}.feed_forward.inner", inner, hidden)
+    shapes |= _dense(f"{layer}.feed_forward.output", hidden, inner)
+    for name in ("attention", "feed_forward"):
+        shapes |= _norm(f"{layer}.{name}.norm", hidden)
+    return shapes
+
+
+def _dense(name: str, outputs: int, inputs: int) -> Shapes:
+    return {f"{name}.kernel": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def _norm(name: str, size: int) -> Shapes:
+    return {f"{name}.scale": (size,), f"{name}.bias": (size,)}
