@@ -39,8 +39,9 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 ) -> None:
     """Search the best trade-offs of size, latency and accuracy, and a winner under a budget.
 
-    Tries pruning, vocabulary trimming, quantization and distillation. All choices use --dev. The
-    output folder receives winner.tflite, all candidates, front.json and front.png.
+    Tries pruning, vocabulary trimming, quantization and distillation. Half of --dev makes all
+    choices; the other half confirms that the winner keeps --max-drop. The output folder receives
+    winner.tflite, all candidates, front.json and front.png.
 
     \b
     edgebert search my-bert/ -o found/ --train train.tsv --dev dev.tsv --test test.tsv --max-drop 1
@@ -114,6 +115,14 @@ def _family(candidate: Candidate) -> str:
     return f"pruned {moves.speedup:g}x" + (", distilled" if moves.distilled else "")
 
 
+def _confirmed(candidate: Candidate) -> str:
+    """The confirmed loss with its interval; a dash where nothing was confirmed."""
+    if candidate.confirmed is None:
+        return "-"
+    low, high = candidate.confirmed.interval
+    return f"{candidate.confirmed.points:+.2f} ({low:+.1f} to {high:+.1f})"
+
+
 def _print(result: SearchResult, plot: Path, metric: str) -> None:
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
@@ -124,6 +133,7 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
         ratio_text,
         size_text,
     )
+    from edgebert.search.sentences import describe_winner
 
     def row(candidate: Candidate) -> tuple[str, ...]:
         won = result.winner is not None and candidate.key == result.winner.key
@@ -131,6 +141,7 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
             ("* " if won else "  ") + candidate.moves.text,
             metric_text(metric, candidate.metrics[metric]),
             f"{candidate.points_lost:+.2f}",
+            _confirmed(candidate),
             size_text(candidate.size_bytes),
             ms_text(candidate.latency_ms),
             ratio_text(candidate.latency_ratio),
@@ -138,7 +149,16 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
         )
 
     words, timed = metric_words(metric), "text to answer ms"
-    columns = ("model", f"dev {words}", "points lost", "size", timed, "ratio", "file")
+    columns = (
+        "model",
+        f"dev {words}",
+        "points lost",
+        "confirmed (95 % interval)",
+        "size",
+        timed,
+        "ratio",
+        "file",
+    )
     title = (
         f"Best trade-offs of {len(result.candidates)} files; float model "
         f"{metric_text(metric, result.float_metrics[metric])} (* winner)"
@@ -156,6 +176,7 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
         echo(f"test {words} ({result.test['data']['rows']} rows): {scores}")
     if result.winner_path is not None:
         echo(f"winner: {result.winner_path}")
+        echo(describe_winner(result))
     echo(f"plot: {plot}")
     for note in result.notes:
         echo(note, err=True)

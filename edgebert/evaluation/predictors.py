@@ -201,7 +201,7 @@ def predict(
     task = task_with_answers(predictor)
     given = [texts] if isinstance(texts, str) else texts
     features = features_of(predictor, given, predictor.max_length)
-    outputs = _numbers_of(predictor, features, batch_size)
+    outputs = checked_outputs(predictor, features, batch_size)
     return task.answers(outputs, features, predictor.facts)
 
 
@@ -231,7 +231,7 @@ def evaluate(
     features = task.features(
         predictor.tokenizer, dataset.examples, predictor.max_length, facts.decoding
     )
-    outputs = _numbers_of(predictor, features, batch_size)
+    outputs = checked_outputs(predictor, features, batch_size)
     return Evaluation(
         model=name,
         data=dataset.name,
@@ -243,8 +243,10 @@ def evaluate(
     )
 
 
-def _numbers_of(predictor: Predictor, features: Features, batch_size: int) -> list[np.ndarray]:
-    """The outputs for encoded examples.
+def checked_outputs(
+    predictor: Predictor, features: Features, batch_size: int = 32
+) -> list[np.ndarray]:
+    """The outputs for encoded examples, one array for each encoding.
 
     Raises:
         ModelError: Outputs are NaN or infinite.

@@ -54,6 +54,9 @@ class Measured(Protocol):
     @property
     def points_lost(self) -> float: ...
 
+    @property
+    def budget_points(self) -> float: ...
+
 
 def dominates(a: Point, b: Point) -> bool:
     """Whether `a` is better than `b` in one value at least and worse in none."""
@@ -84,8 +87,7 @@ class Budgets:
         size_bytes: Size of the file.
         latency_ms: Latency from text to answer.
         latency_ratio: The same, divided by the baseline's.
-        drop_points: Loss of the task's metric on the dev data against the float model, in
-            hundredths.
+        drop_points: Loss of the task's metric against the float model, in hundredths.
     """
 
     size_bytes: int | None = None
@@ -107,7 +109,7 @@ class Budgets:
         if self.latency_ratio is not None:
             found["latency"] = measured.latency_ratio / self.latency_ratio - 1
         if self.drop_points is not None:
-            found["points lost"] = (measured.points_lost - self.drop_points) / POINTS_LIKE_DOUBLE
+            found["points lost"] = (measured.budget_points - self.drop_points) / POINTS_LIKE_DOUBLE
         return {name: share for name, share in found.items() if share > 1e-9}
 
     def distance(self, measured: Measured) -> float:

@@ -13,6 +13,7 @@ from edgebert.settings import SearchSettings, broken_rules
 
 EMBEDDINGS = ("int8", "int4")
 WHOLE, TRIMMED = "whole", "trimmed"
+_ROUNDS_TEXT = {0: "", 1: "distilled"}
 _VOCABULARIES = {"both": (False, True), WHOLE: (False,), TRIMMED: (True,)}
 
 
@@ -24,20 +25,25 @@ class Moves:
         speedup: Speedup of structured pruning by the latency table; 1 prunes nothing.
         trimmed: Whether the vocabulary is trimmed.
         embedding: Precision of the embedding rows.
-        distilled: Whether the pruned model is distilled from the float model.
+        rounds: Rounds of distillation of the pruned model from the float model; 0 is none.
     """
 
     speedup: float = 1.0
     trimmed: bool = False
     embedding: str = "int8"
-    distilled: bool = False
+    rounds: int = 0
+
+    @property
+    def distilled(self) -> bool:
+        """Whether the pruned model is distilled."""
+        return self.rounds > 0
 
     @property
     def text(self) -> str:
         """A description for tables."""
         parts = [
             f"pruned {self.speedup:g}x" if self.speedup > 1 else "",
-            "distilled" if self.distilled else "",
+            _ROUNDS_TEXT.get(self.rounds, f"distilled in {self.rounds} rounds"),
             "vocabulary trimmed" if self.trimmed else "",
             f"{self.embedding} rows",
         ]
@@ -73,10 +79,10 @@ class Plan:
     embeddings: tuple[str, ...]
     budgets: Budgets
 
-    def of_speedup(self, speedup: float, distilled: bool = False) -> list[Moves]:
-        """The trials of one pruned or distilled model."""
+    def of_speedup(self, speedup: float, rounds: int = 0) -> list[Moves]:
+        """The trials of one pruned model, or of one distilled in that many rounds."""
         return [
-            Moves(speedup, trimmed, embedding, distilled)
+            Moves(speedup, trimmed, embedding, rounds)
             for trimmed in self.vocabularies
             for embedding in self.embeddings
         ]
@@ -120,6 +126,7 @@ def read_plan(settings: SearchSettings) -> Plan:
         )
     least = {
         "distill_epochs": 0,
+        "rounds": 1,
         "max_rows": 0,
         "tokens": 0,
         "latency_texts": 1,
@@ -134,6 +141,11 @@ def read_plan(settings: SearchSettings) -> Plan:
             for name, bound in least.items()
         ],
     )
+    shares = [
+        ("confirm_fraction", 0 <= settings.confirm_fraction <= 0.9, "from 0 to 0.9"),
+        ("confidence", 0.5 <= settings.confidence <= 0.999, "from 0.5 to 0.999"),
+    ]
+    problems += broken_rules(settings, shares)
     refuse(problems)
     vocabularies = _VOCABULARIES[settings.vocabulary]
     return Plan(

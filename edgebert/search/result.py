@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.errors import QualityGateError
-from edgebert.search.front import Budgets, closest, pareto_front, point_of
+from edgebert.evaluation.paired_loss import PairedLoss
+from edgebert.search.front import Budgets, pareto_front, point_of
 from edgebert.search.moves import Moves
 
 FORMAT = 1
@@ -23,8 +24,8 @@ class Candidate:
         moves: How the model was changed.
         path: The `.tflite` file.
         metrics: Metrics of the file on the dev data.
-        points_lost: Loss of the task's metric on the dev data against the float model, in
-            hundredths.
+        points_lost: Loss of the task's metric against the float model, in hundredths, on the dev
+            data that chose the files.
         size_bytes: Size of the file.
         gzip_bytes: Size of the gzip'd file, which is what it adds to the download of an app.
         latency_ms: Latency from text to answer on this machine.
@@ -32,6 +33,8 @@ class Candidate:
         layers: Heads and neurons of each layer.
         vocabulary: Rows of the token table.
         seconds: Duration of the trial.
+        confirmed: The loss on the dev data that confirms; None for files outside of the front.
+        bound_points: Upper bound of the confirmed loss on unseen text.
     """
 
     key: str
@@ -46,6 +49,13 @@ class Candidate:
     layers: tuple[dict[str, int], ...]
     vocabulary: int
     seconds: float
+    confirmed: PairedLoss | None = None
+    bound_points: float | None = None
+
+    @property
+    def budget_points(self) -> float:
+        """The loss that `--max-drop` limits: the upper bound once the loss is confirmed."""
+        return self.points_lost if self.bound_points is None else self.bound_points
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -54,6 +64,7 @@ class Candidate:
             "moves": self.moves.to_dict(),
             "path": str(self.path),
             "layers": list(self.layers),
+            "confirmed": None if self.confirmed is None else self.confirmed.to_dict(),
         }
 
 
@@ -71,7 +82,9 @@ class SearchResult:
         winner_path: A copy of the winner's file.
         missed: Description of the candidate closest to the budgets; empty if there is a winner.
         float_metrics: Metrics of the float model on the dev data.
-        test: Metrics of the float model, the baseline and the winner on the test data.
+        test: Metrics of the float model, the baseline and the winner on the test data, and the
+            winner's loss with its interval.
+        float_bytes: Size of the weights of the float model in float32.
         tokens: Text length of the latency table.
         notes: Trials that were left out, and the reasons.
     """
@@ -85,6 +98,7 @@ class SearchResult:
     missed: str
     float_metrics: dict[str, float]
     test: dict[str, Any] | None
+    float_bytes: int
     tokens: int
     notes: tuple[str, ...]
 
@@ -109,6 +123,7 @@ class SearchResult:
             "format": FORMAT,
             "budgets": self.budgets.to_dict(),
             "float": self.float_metrics,
+            "float_bytes": self.float_bytes,
             "baseline": self.baseline.key,
             "winner": self.winner.key if self.winner else None,
             "winner_path": str(self.winner_path) if self.winner_path else None,
@@ -125,23 +140,3 @@ def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The Pareto front of some candidates, largest file first."""
     places = pareto_front([point_of(candidate) for candidate in candidates])
     return sorted((candidates[place] for place in places), key=lambda one: -one.size_bytes)
-
-
-def describe_closest(candidates: Sequence[Candidate], budgets: Budgets) -> str:
-    """Describes the candidate closest to the budgets, and by how much it misses each of them."""
-    near = candidates[closest(candidates, budgets)]
-    over = budgets.over(near)
-    size, drop = budgets.size_bytes, budgets.drop_points
-    parts = {
-        "size": f"{near.size_bytes / 1e6:.3f} MB against {(size or 0) / 1e6:.3f} MB",
-        "latency": f"{near.latency_ratio:.3f}x of the baseline against {budgets.latency_ratio:g}x"
-        if budgets.latency_ratio is not None
-        else f"{near.latency_ms:.3f} ms against {budgets.latency_ms or 0:.3f} ms",
-        "points lost": f"{near.points_lost:.2f} points lost against {drop or 0:.2f}",
-    }
-    misses = "; ".join(parts[name] for name in over)
-    return (
-        f"No candidate meets every budget. Closest: {near.moves.text} "
-        f"({near.path}). Received: {misses}. Next: relax that budget, distill longer with "
-        "--distill-epochs, or add --speedups between those tried; --resume keeps what is done."
-    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.data.datasets import Dataset
+from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
@@ -18,10 +19,13 @@ from edgebert.search.choosing import (
     speedup_between,
     worth_training,
 )
+from edgebert.search.confirming import Confirmation, divide
 from edgebert.search.front import best
 from edgebert.search.moves import BASELINE, Moves, Plan, key_of, read_plan
 from edgebert.search.records import SearchFolder
-from edgebert.search.result import Candidate, SearchResult, describe_closest, front_of
+from edgebert.search.result import Candidate, SearchResult, front_of
+from edgebert.search.rounds import cost, promoted
+from edgebert.search.sentences import describe_closest
 from edgebert.search.timing import Round
 from edgebert.search.trials import TrialRunner
 from edgebert.settings import SearchSettings
@@ -31,6 +35,7 @@ from edgebert.training.state import describe_data, describe_model
 
 CHEAP = Round("cheap", passes=7, openings=1)
 ALL = Round("all", passes=9, openings=1)
+_IDENTITY = ("seed", "tokens", "confirm_fraction")
 FINALS = Round("finals", passes=21, openings=3)
 
 
@@ -47,7 +52,8 @@ def search(
     Args:
         model: A fine-tuned model of a task that supports pruning and distillation, or its path.
         train: Data like the model's training data; students learn from it.
-        dev: Labelled data for every choice; latencies are measured on it too.
+        dev: Labelled data. One part of it chooses epochs and files, and latencies are measured on
+            it; the other part (`confirm_fraction`) confirms the losses of the files of the front.
         settings: The variants to try, and the budgets.
         run: Output folder, resuming and progress. A resumed search may have other budgets,
             speedups and further variants; finished trials are not repeated. It runs on one device.
@@ -58,7 +64,8 @@ def search(
 
     Raises:
         UsageError: Invalid settings (all of them are listed), or the folder of another search.
-        DataError: The data has labels that the model does not know.
+        DataError: The data has labels that the model does not know, or there is too little dev
+            data to confirm losses.
     """
     run.require_one_device()
     model = as_model(model)
@@ -71,18 +78,19 @@ def search(
         "model": describe_model(model),
         "train": describe_data(train),
         "dev": describe_data(dev),
-        "settings": {name: getattr(settings, name) for name in ("seed", "tokens")},
+        "settings": {name: getattr(settings, name) for name in _IDENTITY},
     }
+    choosing, confirming = divide(dev, settings)
     folder = SearchFolder(run.out, identity, run.resume)
-    trials = TrialRunner(model, train, dev, settings, folder, run.progress)
-    return _Search(trials, plan).run(test)
+    trials = TrialRunner(model, train, choosing, settings, folder, run.progress)
+    return _Search(trials, plan, Confirmation(trials, confirming)).run(test)
 
 
 class _Search:
     """One search: its plan, its trials, and what was left out."""
 
-    def __init__(self, trials: TrialRunner, plan: Plan) -> None:
-        self._trials, self._plan = trials, plan
+    def __init__(self, trials: TrialRunner, plan: Plan, confirmation: Confirmation) -> None:
+        self._trials, self._plan, self._confirmation = trials, plan, confirmation
         self._settings, self._folder = trials.settings, trials.folder
         self._progress, self._notes = trials.progress, list[str]()
         self._metric = trials.model.task.metric
@@ -105,11 +113,12 @@ class _Search:
             cheap = self._measure(CHEAP, self._exported)
         self._distill(cheap)
         self._refine()
+        self._distill_further()
         candidates = self._measure(ALL, self._exported)
         finalists = [BASELINE, *(one.moves for one in front_of(candidates))]
         finals = {c.key: c for c in self._measure(FINALS, list(dict.fromkeys(finalists)))}
         candidates = [finals.get(candidate.key, candidate) for candidate in candidates]
-        front = front_of(list(finals.values()))
+        front = self._confirmation.confirm(front_of(list(finals.values())))
         return self._result(candidates, front, test)
 
     def _evaluate_float(self) -> dict[str, Any]:
@@ -142,12 +151,27 @@ class _Search:
             else:
                 self._exported.append(moves)
 
-    def _has_time_left(self) -> bool:
-        """Whether a further trial may start. The baseline may always start."""
+    def _has_time_left(self, needed_seconds: float = 0.0) -> bool:
+        """Whether a trial of that duration may start. The baseline may always start."""
         records = [self._trials.record(moves) for moves in self._allowed]
         spent_seconds = sum(record["seconds"] for record in records if record)
-        limit = self._settings.max_minutes
-        return not limit or spent_seconds < 60 * limit or self._trials.record(BASELINE) is None
+        left = 60 * self._settings.max_minutes - spent_seconds
+        no_limit = not self._settings.max_minutes or self._trials.record(BASELINE) is None
+        return no_limit or left > needed_seconds
+
+    def _expected_seconds(self, rounds: int) -> float:
+        """The expected duration of a distillation; 0 before the first one.
+
+        It is the longest so far for each pass over the texts, times the passes of this one. The
+        duration of a distillation is in the record of the first trial that used it.
+        """
+        longest = 0.0
+        for moves in self._exported:
+            record = self._trials.record(moves)
+            if record is not None and moves.distilled:
+                passes = cost(self._trials.settings_of_round(moves.rounds))
+                longest = max(longest, record["seconds"] / passes)
+        return longest * cost(self._trials.settings_of_round(rounds))
 
     def _distill(self, cheap: Sequence[Candidate]) -> None:
         """Distills the promising pruned models, those with the smallest loss first."""
@@ -155,7 +179,7 @@ class _Search:
         chosen = worth_training(cheap, self._plan.budgets) if self._settings.distill_epochs else []
         for place, speedup in enumerate(chosen):
             self._try_distilled(speedup)
-            lost = self._least_lost(distilled=True).get(speedup, 0.0)
+            lost = self._least_lost(rounds=1).get(speedup, 0.0)
             rest = ", ".join(f"{one:g}x" for one in chosen[place + 1 :])
             if allowed_drop is not None and rest and lost > allowed_drop + HOPELESS_POINTS:
                 self._note(
@@ -174,22 +198,34 @@ class _Search:
                 return
             self._try_distilled(speedup)
 
-    def _try_distilled(self, speedup: float) -> None:
-        group = self._plan.of_speedup(speedup, distilled=True)
-        self._try_all(f"distilled trials of {speedup:g}x", group)
+    def _distill_further(self) -> None:
+        """Gives half of the distilled models another round, and half of those a third one."""
+        for finished in range(1, self._settings.rounds if self._settings.distill_epochs else 0):
+            lost = self._least_lost(rounds=finished)
+            for speedup in promoted(lost, self._plan.budgets.drop_points, finished):
+                self._try_distilled(speedup, finished + 1)
 
-    def _least_lost(self, distilled: bool = False) -> dict[float, float]:
-        """Points lost by the best model of each speedup, or by the best distilled one."""
+    def _try_distilled(self, speedup: float, rounds: int = 1) -> None:
+        group = self._plan.of_speedup(speedup, rounds)
+        if all(self._trials.record(moves) is None for moves in group) and not (
+            self._has_time_left(self._expected_seconds(rounds))
+        ):
+            self._note(f"{group[0].text} was left out: it would end after --max-minutes.")
+            return
+        self._try_all(f"distilled trials of {speedup:g}x, round {rounds}", group)
+
+    def _least_lost(self, rounds: int = 0) -> dict[float, float]:
+        """Points lost by the best model of each speedup, or by the best of one round."""
         lost: dict[float, float] = {}
         for moves in self._exported:
             record = self._trials.record(moves)
-            if record is not None and (moves.distilled or not distilled):
+            if record is not None and rounds in (0, moves.rounds):
                 points = self._points_lost(record)
                 lost[moves.speedup] = min(lost.get(moves.speedup, 100.0), points)
         return lost
 
     def _points_lost(self, record: Mapping[str, Any]) -> float:
-        """Loss of the task's metric on the dev rows against the float model, in hundredths."""
+        """Loss of the metric against the float model, in hundredths, on the choosing part."""
         return float(100 * (self._float_metrics[self._metric] - record["dev"][self._metric]))
 
     def _measure(self, round_: Round, exported: Sequence[Moves]) -> list[Candidate]:
@@ -240,6 +276,7 @@ class _Search:
             missed="" if winner else describe_closest(front, budgets),
             float_metrics=self._float_metrics,
             test=None if test is None or winner is None else self._test(winner, test),
+            float_bytes=sum(4 * one.size for one in self._trials.model.checkpoint.weights.values()),
             tokens=self._trials.tokens,
             notes=tuple(self._notes),
         )
@@ -272,11 +309,14 @@ class _Search:
                 "baseline": LiteRtModel.open(baseline),
                 "winner": LiteRtModel.open(winner.path),
             }
-            scores = {}
+            scores: dict[str, Any] = {}
             for name, predictor in predictors.items():
                 scores[name] = evaluate(predictor, test, name).metrics
                 self._progress("test", len(scores), len(predictors))
-            return {"data": describe_data(test), **scores}
+            loss = paired_loss(
+                *(grouped_metric(predictors[name], test) for name in ("float", "winner"))
+            )
+            return {"data": describe_data(test), **scores, "loss": loss.to_dict()}
 
         return self._folder.once(f"tests/{key_of([winner.key, describe_data(test)])}", score)
 

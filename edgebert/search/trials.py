@@ -32,6 +32,7 @@ from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.search.moves import Moves, key_of
 from edgebert.search.records import SearchFolder
+from edgebert.search.rounds import settings_of_round
 from edgebert.settings import (
     DistillSettings,
     ExportSettings,
@@ -56,7 +57,7 @@ class TrialRunner:
     Args:
         model: The float model.
         train: Data for vocabularies, calibration and distillation.
-        dev: Data that candidates are evaluated on.
+        dev: Data that chooses epochs and that candidates are evaluated on.
         settings: Settings of the search.
         folder: The folder of the search.
         progress: Called after each part of a trial.
@@ -73,13 +74,10 @@ class TrialRunner:
     ) -> None:
         self.model, self.train, self.dev = model, train, dev
         self.settings, self.folder, self.progress = settings, folder, progress
-        self._distilling = DistillSettings(
-            epochs=settings.distill_epochs, max_rows=settings.max_rows, seed=settings.seed
-        )
 
     def key(self, moves: Moves) -> str:
         """The name of a trial: a hash of model, data, moves and distillation settings."""
-        return key_of([self.folder.identity, moves.to_dict(), self._recipe(moves.distilled)])
+        return key_of([self.folder.identity, moves.to_dict(), self._recipe(moves.rounds)])
 
     def record(self, moves: Moves) -> dict[str, Any] | None:
         """The record of a finished trial, or None."""
@@ -94,7 +92,7 @@ class TrialRunner:
         """Runs the unfinished trials of one pruned model or of one distilled model.
 
         Args:
-            group: Trials of one speedup, all distilled or none.
+            group: Trials of one speedup, with equally many rounds of distillation.
             has_time_left: Called before each trial; no further trial starts if it returns False.
             report: Called after each trial is on disk.
         """
@@ -103,7 +101,7 @@ class TrialRunner:
             return
         began = time.monotonic()
         try:
-            model = self.pruned(todo[0].speedup, todo[0].distilled)
+            model = self.pruned(todo[0].speedup, todo[0].rounds)
         except QualityGateError as error:
             for moves in todo:
                 self._write(moves, began, refused=str(error))
@@ -121,28 +119,30 @@ class TrialRunner:
 
     def variant(self, moves: Moves) -> TaskModel:
         """The variant of a trial before export."""
-        return self._with_vocabulary(self.pruned(moves.speedup, moves.distilled), moves.trimmed)
+        return self._with_vocabulary(self.pruned(moves.speedup, moves.rounds), moves.trimmed)
 
-    def pruned(self, speedup: float, distilled: bool) -> TaskModel:
-        """A pruned or distilled model with its whole vocabulary; read from its folder if present.
+    def pruned(self, speedup: float, rounds: int) -> TaskModel:
+        """A pruned model with its whole vocabulary, after some rounds of distillation.
+
+        It is read from its folder if present.
 
         Raises:
             QualityGateError: No model reaches the speedup.
         """
-        if distilled:
-            student = self.pruned(speedup, False)
-            out = self._model_folder(speedup, True)
+        if rounds:
+            out = self._model_folder(speedup, rounds)
+            name = f"distill {speedup:g}x, round {rounds}"
             return distill(
                 self.model,
-                student,
+                self.pruned(speedup, rounds - 1),
                 self.train,
                 self.dev,
-                self._distilling,
-                StageRun(out, resume=True, progress=self._prefixed(f"distill {speedup:g}x")),
+                self.settings_of_round(rounds),
+                StageRun(out, resume=True, progress=self._prefixed(name)),
             ).model
         if speedup == 1:
             return self.model
-        out = self._model_folder(speedup, False)
+        out = self._model_folder(speedup, 0)
         if out.is_dir():
             return open_model(out)
         table = self.table()
@@ -229,18 +229,22 @@ class TrialRunner:
             {
                 "key": key,
                 "moves": moves.to_dict(),
-                "recipe": self._recipe(moves.distilled),
+                "recipe": self._recipe(moves.rounds),
                 "refused": refused,
                 "seconds": round(time.monotonic() - began, 1),
                 **found,
             },
         )
 
-    def _recipe(self, distilled: bool) -> dict[str, Any] | None:
-        return asdict(self._distilling) if distilled else None
+    def settings_of_round(self, round_: int) -> DistillSettings:
+        """The settings of one round of distillation, from 1."""
+        return settings_of_round(self.settings, round_, self.model.task.distills_unlabelled)
 
-    def _model_folder(self, speedup: float, distilled: bool) -> Path:
-        made_by = [self.folder.identity, speedup, self._recipe(distilled)]
+    def _recipe(self, rounds: int) -> list[dict[str, Any]]:
+        return [asdict(self.settings_of_round(number)) for number in range(1, rounds + 1)]
+
+    def _model_folder(self, speedup: float, rounds: int) -> Path:
+        made_by = [self.folder.identity, speedup, self._recipe(rounds)]
         return self.folder.model(key_of(made_by))
 
     def _prefixed(self, name: str) -> Progress:

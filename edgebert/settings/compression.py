@@ -105,14 +105,31 @@ class SearchSettings:
     )
     max_drop: float = setting(
         100.0,
-        "Maximum loss against the float model on the dev data, in points of the task's metric; 100 "
-        "is no limit.",
+        "Maximum loss against the float model on unseen text, in points of the task's metric; 100 "
+        "is no limit. The part of the dev data that confirms has to show it.",
+    )
+    confirm_fraction: float = setting(
+        0.5,
+        "Share of the dev data on which no choice is made. It confirms the loss of the files of "
+        "the front; 0 holds --max-drop to the data that chose them, which is optimistic.",
+    )
+    confidence: float = setting(
+        0.9,
+        "Probability with which the winner's loss on unseen text is within --max-drop. 0.5 holds "
+        "the confirmed loss itself to it.",
     )
     speedups: str = setting("2,3,4.5,6,9", "Target speedups of structured pruning to try.")
     vocabulary: str = setting("both", "Vocabularies to try.", ("both", "whole", "trimmed"))
     embeddings: str = setting("int8,int4", "Precisions of the embedding table to try.")
     distill_epochs: int = setting(
-        4, "Epochs of distillation for each pruned model; 0 trains nothing."
+        4,
+        "Epochs of the first round of distillation for each promising pruned model; 0 trains "
+        "nothing.",
+    )
+    rounds: int = setting(
+        3,
+        "Maximum number of rounds of distillation. Each further round takes half of the models, "
+        "and for text classification more changed copies of the texts.",
     )
     max_rows: int = setting(0, "Distill on this many random rows; 0 uses all rows.")
     refine: int = setting(
@@ -128,6 +145,8 @@ class SearchSettings:
     latency_texts: int = setting(48, "Number of dev texts for the latency measurement.")
     max_candidates: int = setting(48, "Maximum number of files to export.")
     max_minutes: float = setting(
-        0.0, "Start no further trial after this many minutes; 0 is no limit."
+        0.0,
+        "Start no trial that would end after this many minutes of trials, judged by the trials "
+        "before it; 0 is no limit.",
     )
     seed: int = setting(42, "Seed of the sampling and of the distillation.")

@@ -17,7 +17,8 @@ from converters.checkpoint import BertConfig
 from converters.vocabulary import Vocabulary
 from edgebert.cli import cli
 from edgebert.encoding.tokenizer import Tokenizer
-from edgebert.errors import QualityGateError, UsageError
+from edgebert.errors import DataError, QualityGateError, UsageError
+from edgebert.evaluation.paired_loss import PairedLoss
 from edgebert.finetuning import finetune
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
@@ -34,7 +35,9 @@ from edgebert.search.front import (
     read_budgets,
 )
 from edgebert.search.moves import BASELINE, Moves, read_plan
-from edgebert.search.result import Candidate, describe_closest, front_of
+from edgebert.search.result import Candidate, front_of
+from edgebert.search.rounds import promoted, settings_of_round
+from edgebert.search.sentences import describe_closest, describe_winner, rows_needed
 from edgebert.settings import FinetuneSettings, SearchSettings
 from edgebert.tasks import task_named
 from edgebert.training.stage_run import StageRun
@@ -42,7 +45,13 @@ from tests.conftest import random_checkpoint
 from tests.edgebert.separable import separable
 
 SMALL = SearchSettings(
-    speedups="1.3", distill_epochs=1, tokens=16, latency_texts=4, max_rows=32, max_drop=-50.0
+    speedups="1.3",
+    distill_epochs=1,
+    rounds=1,
+    tokens=16,
+    latency_texts=4,
+    max_rows=32,
+    max_drop=-50.0,
 )
 """No model gains 50 points, so the pruned ones are trained too."""
 TABLE = LatencyTable(
@@ -82,6 +91,10 @@ class One:
     latency_ms: float
     points_lost: float
     latency_ratio: float
+
+    @property
+    def budget_points(self) -> float:
+        return self.points_lost
 
 
 @given(
@@ -178,6 +191,37 @@ def test_a_speedup_between_two_others() -> None:
     assert speedup_between({2: 0.5}, 0.1) is None
 
 
+def test_half_of_the_models_go_on_to_the_next_round() -> None:
+    lost = {2.0: 0.2, 3.0: 0.9, 4.5: 1.6, 6.0: 3.4, 9.0: 9.0}
+    assert promoted(lost, 1.0, 1) == [6.0, 4.5, 3.0]
+    assert promoted(lost, 1.0, 2) == [4.5, 3.0, 2.0]
+    assert promoted(lost, -5.0, 1) == [2.0]
+    assert promoted(lost, None, 1) == [2.0, 3.0, 4.5]
+    assert promoted({}, 1.0, 1) == []
+
+
+def test_a_later_round_learns_slower_from_more_copies() -> None:
+    rounds = [settings_of_round(SearchSettings(), number, True) for number in (1, 2, 3, 4)]
+    assert [one.augment for one in rounds] == [0, 2, 4, 4]
+    assert [one.learning_rate for one in rounds] == [4e-4, 3e-4, 2e-4, 2e-4]
+    assert len({one.seed for one in rounds}) == 4
+    labelled = settings_of_round(SearchSettings(), 3, False)
+    assert labelled.augment == 0
+    assert labelled.hard_weight > 0
+
+
+def test_a_bound_above_the_allowed_drop_asks_for_more_examples() -> None:
+    loss = PairedLoss(400, 0.4, 0.9, 40)
+    one = replace(CHEAP[1], confirmed=loss, bound_points=1.6)
+    assert rows_needed(one, 1.0) == 1600
+    assert rows_needed(one, 0.3) is None
+    assert rows_needed(one, 2.0) is None
+    assert rows_needed(CHEAP[1], 1.0) is None
+    said = describe_closest([one], Budgets(drop_points=1.0))
+    assert "0.40 points lost on 400 confirming examples, upper bound 1.60, against 1.00" in said
+    assert "about 3,200 dev examples" in said
+
+
 def test_the_closest_candidate_is_described_with_every_miss() -> None:
     said = describe_closest(front_of(CHEAP), Budgets(size_bytes=11, drop_points=1.0))
     assert "pruned 2x" in said
@@ -267,7 +311,9 @@ def test_a_search_runs_cheap_and_distilled_trials(whole: Any) -> None:
     assert whole.baseline.moves == BASELINE
     assert all(one.path.is_file() for one in whole.candidates)
     assert whole.winner is None
-    assert "points lost against -50.00" in whole.missed
+    assert "points lost on 20 confirming examples, upper bound" in whole.missed
+    assert "against -50.00" in whole.missed
+    assert all(one.confirmed.rows == 20 for one in whole.front)
     with pytest.raises(QualityGateError, match="Closest"):
         whole.require_winner()
     written = json.loads((whole.out / "front.json").read_text())
@@ -318,9 +364,43 @@ def test_a_winner_is_tested_once_and_exported(trained: Path, tmp_path: Path) -> 
     assert LiteRtModel.open(result.winner_path).classify("a great movie")[0] in ("positive",)
     assert open_model(tmp_path / "winner").tokenizer.vocabulary.size == winner.vocabulary
     assert result.test is not None
-    assert set(result.test) == {"data", "float", "baseline", "winner"}
+    assert set(result.test) == {"data", "float", "baseline", "winner", "loss"}
+    assert result.test["loss"]["rows"] == 30
+    assert winner.confirmed is not None
+    assert winner.confirmed.rows == 20
+    assert winner.confirmed.points <= winner.budget_points <= 60
+    said = describe_winner(result)
+    assert "on 30 test texts (95 % interval: " in said
+    assert said.startswith(f"{winner.size_bytes / 1e6:.1f} MB instead of ")
     assert result.baseline.latency_ratio == 1.0
     assert worth_training(result.candidates, result.budgets) == []
+
+
+def test_a_second_round_starts_from_the_first(
+    trained: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady(monkeypatch)
+    data = separable(160, 1), separable(40, 2)
+    again = StageRun(whole.out, resume=True)
+    result = search(open_model(trained), *data, replace(SMALL, rounds=2), again)
+    assert [one.moves.rounds for one in result.candidates[-4:]] == [2, 2, 2, 2]
+    assert "distilled in 2 rounds" in result.candidates[-1].moves.text
+    first, second = (
+        json.loads((whole.out / "trials" / f"{one.key}.json").read_text())["recipe"]
+        for one in result.candidates[-8::4]
+    )
+    assert second[:1] == first
+    assert len(second) == 2
+    short = replace(SMALL, rounds=3, max_minutes=0.001)
+    result = search(open_model(trained), *data, short, again)
+    assert any("it would end after --max-minutes" in note for note in result.notes)
+
+
+def test_too_little_dev_data_to_confirm_is_an_error(trained: Path, tmp_path: Path) -> None:
+    data = separable(160, 1), separable(30, 2)
+    with pytest.raises(DataError, match="--confirm-fraction 0"):
+        search(open_model(trained), *data, SMALL, StageRun(tmp_path / "new"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_notes_name_the_trials_left_out(
