@@ -143,7 +143,7 @@ class SearchSettings:
         "median.",
     )
     latency_texts: int = setting(48, "Number of dev texts for the latency measurement.")
-    max_candidates: int = setting(48, "Maximum number of files to export.")
+    max_candidates: int = setting(96, "Maximum number of files to export.")
     max_minutes: float = setting(
         0.0,
         "Start no trial that would end after this many minutes of trials, judged by the trials "
