@@ -1,4 +1,4 @@
-"""Reads and writes the vocabulary files of `transformers` and of the BERT release.
+"""Reads the vocabulary files of `transformers` and of the BERT release.
 
 The files are vocab.txt, tokenizer.json, tokenizer_config.json, special_tokens_map.json and
 added_tokens.json. Some facts are in several files; files that contradict each other are an error.
@@ -7,9 +7,6 @@ added_tokens.json. Some facts are in several files; files that contradict each o
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -18,30 +15,22 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.json_files import MAX_BYTES, JsonFormat
 from converters.limited_files import read_limited
-from converters.wordpiece import (
-    AddedToken,
-    Vocabulary,
-    first_few,
-    tokenizer_error,
-    wordpiece_tokenizer,
-)
+from converters.subwords import AddedToken, SubwordVocabulary, first_few, tokenizer_error
+from converters.unigram import UnigramVocabulary
+from converters.unigram_files import is_unigram, read_unigram
+from converters.vocabulary_writer import write_vocabulary
+from converters.wordpiece import SPECIAL_TOKENS, TEXT_RULES, Vocabulary, wordpiece_tokenizer
 
-__all__ = ["AddedToken", "Vocabulary", "read_vocabulary", "wordpiece_tokenizer", "write_vocabulary"]
+__all__ = [
+    "AddedToken",
+    "SubwordVocabulary",
+    "UnigramVocabulary",
+    "Vocabulary",
+    "read_vocabulary",
+    "wordpiece_tokenizer",
+    "write_vocabulary",
+]
 
-# Vocabulary field, key in tokenizer_config.json, key of the BertNormalizer in tokenizer.json.
-_TEXT_RULES = (
-    ("lowercase", "do_lower_case", "lowercase"),
-    ("strip_accents", "strip_accents", "strip_accents"),
-    ("split_chinese_characters", "tokenize_chinese_chars", "handle_chinese_chars"),
-)
-# Key in tokenizer_config.json and special_tokens_map.json: Vocabulary field.
-_SPECIAL_TOKENS = {
-    "unk_token": "unknown_token",
-    "cls_token": "cls_token",
-    "sep_token": "sep_token",
-    "pad_token": "pad_token",
-    "mask_token": "mask_token",
-}
 # Model names whose tokenizer class in transformers splits text like BertTokenizer.
 _BERT_MODELS = (
     "Bert",
@@ -64,10 +53,10 @@ FoundToken = tuple[AddedToken, int | None]
 """A token that is matched as a whole, and its id in a file."""
 
 
-def read_vocabulary(folder: Path | str) -> Vocabulary:
-    r"""Reads the vocabulary of a checkpoint folder.
+def read_vocabulary(folder: Path | str) -> SubwordVocabulary:
+    r"""Reads the vocabulary of a checkpoint folder: WordPiece, or Unigram from tokenizer.json.
 
-    The tokens are read from vocab.txt (the line number from 0 is the id, lines end in `\n` or
+    For WordPiece, the tokens are read from vocab.txt (the line number from 0 is the id, lines end in `\n` or
     `\r\n`), or from tokenizer.json if there is no vocab.txt; if both exist they must agree. The
     rules are read from tokenizer_config.json, special_tokens_map.json and tokenizer.json. If no
     file says whether text is lowercased (as in the BERT release), it is lowercased if no word piece
@@ -85,6 +74,8 @@ def read_vocabulary(folder: Path | str) -> Vocabulary:
     from_txt = _read_vocab_txt(folder / "vocab.txt")
     if from_txt is None and not fast:
         raise _no_files(folder)
+    if is_unigram(fast):
+        return read_unigram(str(folder), fast, config, special_map)
     problems = _unsupported_parts(config, fast)
     if problems:
         raise tokenizer_error(f"the files of {folder}", problems)
@@ -117,44 +108,6 @@ def read_vocabulary(folder: Path | str) -> Vocabulary:
         )
     except ConversionError as error:
         raise ConversionError(f"{folder}: {error}") from error
-
-
-def write_vocabulary(
-    vocabulary: Vocabulary, folder: Path | str, model_max_length: int = 512
-) -> None:
-    """Writes the files of a BERT tokenizer for `transformers`.
-
-    The files are vocab.txt, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
-
-    Args:
-        vocabulary: the vocabulary to write.
-        folder: the output folder, created if missing.
-        model_max_length: maximum number of tokens of the model.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    special: Json = {key: getattr(vocabulary, name) for key, name in _SPECIAL_TOKENS.items()}
-    more = [
-        token.content
-        for token in vocabulary.whole_tokens
-        if token.special and token.content not in special.values()
-    ]
-    if more:
-        special["additional_special_tokens"] = more
-    config = {
-        "tokenizer_class": "BertTokenizer",
-        "model_max_length": model_max_length,
-        **{key: getattr(vocabulary, name) for name, key, _ in _TEXT_RULES},
-        **special,
-        "added_tokens_decoder": {
-            str(vocabulary.id_of(token.content)): dataclasses.asdict(token)
-            for token in vocabulary.whole_tokens
-        },
-    }
-    _write(folder / "vocab.txt", vocabulary.to_vocab_txt())
-    _write(folder / "tokenizer.json", wordpiece_tokenizer(vocabulary).to_str().encode())
-    _write(folder / "tokenizer_config.json", _to_json(config))
-    _write(folder / "special_tokens_map.json", _to_json(special))
 
 
 def _read_vocab_txt(path: Path) -> list[str] | None:
@@ -305,7 +258,7 @@ def _differences(from_txt: Sequence[str], from_json: Sequence[str]) -> list[str]
 def _read_text_rules(config: Json, normalizer: Json, problems: list[str]) -> Json:
     """The text rules; `lowercase` is None if no file states it."""
     rules: Json = {"lowercase": None, "strip_accents": None, "split_chinese_characters": True}
-    for name, config_key, normalizer_key in _TEXT_RULES:
+    for name, config_key, normalizer_key in TEXT_RULES:
         claims = {
             f"{source} ({key})": mapping[key]
             for source, mapping, key in (
@@ -329,7 +282,7 @@ def _read_text_rules(config: Json, normalizer: Json, problems: list[str]) -> Jso
 def _read_special_tokens(config: Json, special_map: Json, fast: Json, problems: list[str]) -> Json:
     tokens: Json = {}
     template = _read_template(fast, problems)
-    for key, name in _SPECIAL_TOKENS.items():
+    for key, name in SPECIAL_TOKENS.items():
         claims = {}
         for source, mapping in (
             ("special_tokens_map.json", special_map),
@@ -379,20 +332,16 @@ def _has_upper_case_words(tokens: Iterable[str]) -> bool:
 
 def _no_files(folder: Path) -> ConversionError:
     found = sorted(item.name for item in folder.iterdir()) if folder.is_dir() else []
+    models = [name for name in found if name.endswith(".model")]
+    if models:
+        return ConversionError(
+            f"{folder}: expected a tokenizer.json or a vocab.txt. Received: SentencePiece's "
+            f"{models[0]} alone, which is not read. Next: with transformers and sentencepiece, run "
+            "AutoTokenizer.from_pretrained(folder, use_fast=True).save_pretrained(folder), which "
+            "writes the tokenizer.json."
+        )
     return ConversionError(
         f"Expected a vocab.txt or a tokenizer.json in {folder}. "
         f"Received: {first_few(found) or 'no files'}. "
         "Next: copy the vocabulary files of the checkpoint there."
     )
-
-
-def _to_json(content: Json) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file under a temporary name in its folder, then renames it."""
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as temporary:
-        part = Path(temporary) / path.name
-        part.write_bytes(data)
-        part.replace(path)
