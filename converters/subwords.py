@@ -122,6 +122,11 @@ class SubwordVocabulary(ABC):
         return tuple(by_content[content] for content in sorted(by_content, key=self.id_of))
 
     @property
+    def space(self) -> str:
+        """The character for a space at the start of tokens; empty if tokens have no spaces."""
+        return ""
+
+    @property
     def pair_separators(self) -> int:
         """The number of `sep_token` between the two texts of a pair: 1 or 2."""
         return 1

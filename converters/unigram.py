@@ -266,6 +266,11 @@ class UnigramVocabulary(SubwordVocabulary):
             scores=tuple(self.scores[token_id] for token_id in kept),
         )
 
+    @property
+    def space(self) -> str:
+        """The metaspace."""
+        return self.metaspace.replacement
+
     @cached_property
     def continuing(self) -> npt.NDArray[np.bool_]:
         """Whether each token continues the word before it, bool `[size]`."""

@@ -15,6 +15,7 @@ from typing import Any
 from converters.errors import ConversionError
 from converters.json_files import MAX_BYTES, JsonFormat
 from converters.limited_files import read_limited
+from converters.packed_vocabulary import unpack_vocabulary
 from converters.subwords import AddedToken, SubwordVocabulary, first_few, tokenizer_error
 from converters.unigram import UnigramVocabulary
 from converters.unigram_files import is_unigram, read_unigram
@@ -27,6 +28,7 @@ __all__ = [
     "UnigramVocabulary",
     "Vocabulary",
     "read_vocabulary",
+    "unpack_vocabulary",
     "wordpiece_tokenizer",
     "write_vocabulary",
 ]
@@ -56,12 +58,12 @@ FoundToken = tuple[AddedToken, int | None]
 def read_vocabulary(folder: Path | str) -> SubwordVocabulary:
     r"""Reads the vocabulary of a checkpoint folder: WordPiece, or Unigram from tokenizer.json.
 
-    For WordPiece, the tokens are read from vocab.txt (the line number from 0 is the id, lines end in `\n` or
-    `\r\n`), or from tokenizer.json if there is no vocab.txt; if both exist they must agree. The
-    rules are read from tokenizer_config.json, special_tokens_map.json and tokenizer.json. If no
-    file says whether text is lowercased (as in the BERT release), it is lowercased if no word piece
-    has an upper-case ASCII letter. A vocabulary without a mask token is valid: only masked language
-    models need one.
+    For WordPiece, the tokens are read from vocab.txt (the line number from 0 is the id, lines end
+    in `\n` or `\r\n`), or from tokenizer.json if there is no vocab.txt; if both exist they must
+    agree. The rules are read from tokenizer_config.json, special_tokens_map.json and
+    tokenizer.json. If no file says whether text is lowercased (as in the BERT release), it is
+    lowercased if no word piece has an upper-case ASCII letter. A vocabulary without a mask token is
+    valid: only masked language models need one.
 
     Raises:
         ConversionError: Files are missing, contradict each other, or describe another kind of

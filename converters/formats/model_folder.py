@@ -13,7 +13,7 @@ from converters.errors import ConversionError
 from converters.formats import cross_encoder, huggingface, keras_hub_preset, tf1
 from converters.formats import sentence_transformers as sentences
 from converters.heads import CLASSIFIER, REGRESSION
-from converters.vocabulary import Vocabulary, read_vocabulary
+from converters.vocabulary import SubwordVocabulary, Vocabulary, read_vocabulary
 
 HUGGING_FACE = "Hugging Face folder"
 SENTENCE_TRANSFORMERS = "sentence-transformers folder"
@@ -36,7 +36,7 @@ class ModelFolder:
 
     format: str
     checkpoint: Checkpoint
-    vocabulary: Vocabulary
+    vocabulary: SubwordVocabulary
     max_length: int | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     prompts: dict[str, Any] = field(default_factory=dict)
@@ -98,7 +98,7 @@ def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
     if is_pair and checkpoint.problem == REGRESSION and cross_encoder.has_sigmoid(folder):
         checkpoint = replace(checkpoint, sigmoid_score=True)
     vocabulary = read_vocabulary(folder)
-    if not vocabulary.lowercase:
+    if isinstance(vocabulary, Vocabulary) and not vocabulary.lowercase:
         checkpoint = _with_case_note(checkpoint, vocabulary, folder)
     return ModelFolder(HUGGING_FACE, checkpoint, vocabulary, is_pair=is_pair)
 
@@ -108,11 +108,18 @@ def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
     encoder = huggingface.read_folder(modules.encoder, as_base)
     checkpoint = modules.attach(encoder if modules.head is None else without_head(encoder))
     vocabulary = read_vocabulary(modules.encoder)
-    if modules.lowercase and not vocabulary.lowercase:
-        accents = vocabulary.strip_accents or False
-        vocabulary = replace(vocabulary, lowercase=True, strip_accents=accents)
-    if not vocabulary.lowercase:
-        checkpoint = _with_case_note(checkpoint, vocabulary, modules.encoder)
+    if isinstance(vocabulary, Vocabulary):
+        if modules.lowercase and not vocabulary.lowercase:
+            accents = vocabulary.strip_accents or False
+            vocabulary = replace(vocabulary, lowercase=True, strip_accents=accents)
+        if not vocabulary.lowercase:
+            checkpoint = _with_case_note(checkpoint, vocabulary, modules.encoder)
+    elif modules.lowercase:
+        raise ConversionError(
+            f"{folder}: expected do_lower_case false, since its vocabulary is SentencePiece's. "
+            "Received: true. Next: set it to false in sentence_bert_config.json if the model was "
+            "trained on text with its case."
+        )
     return ModelFolder(
         SENTENCE_TRANSFORMERS,
         replace(checkpoint, source=str(folder)),
@@ -133,7 +140,8 @@ def _read_keras_hub(folder: Path, as_base: bool) -> ModelFolder:
 def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
     checkpoint = tf1.read_folder(folder, as_base)
     vocabulary = read_vocabulary(folder)
-    checkpoint = _with_case_note(checkpoint, vocabulary, folder)
+    if isinstance(vocabulary, Vocabulary):
+        checkpoint = _with_case_note(checkpoint, vocabulary, folder)
     return ModelFolder("Google TF1 checkpoint", checkpoint, vocabulary)
 
 

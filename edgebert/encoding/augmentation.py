@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
 
@@ -69,7 +69,9 @@ def augment(
 
 
 def nearest_words(
-    vocabulary: Vocabulary, embeddings: npt.NDArray[np.float32], encodings: Sequence[Encoding]
+    vocabulary: SubwordVocabulary,
+    embeddings: npt.NDArray[np.float32],
+    encodings: Sequence[Encoding],
 ) -> dict[int, npt.NDArray[np.int64]]:
     """The nearest neighbours of each word by cosine similarity: token ids, the nearest first.
 
@@ -79,7 +81,8 @@ def nearest_words(
         For each token id the ids of its neighbours, int64 `[at most NEIGHBOURS]`.
     """
     used = {i for encoding in encodings for i in encoding.token_ids}
-    ids = np.array(sorted(i for i in used if vocabulary.tokens[i].isalpha()), np.int64)
+    starts = sorted(i for i in used if not vocabulary.continuing[i])
+    ids = np.array([i for i in starts if vocabulary.text_of(i).isalpha()], np.int64)
     count = min(NEIGHBOURS, len(ids) - 1)
     if count < 1:
         return {}
@@ -94,14 +97,14 @@ def nearest_words(
     return neighbours
 
 
-def _words(encoding: Encoding, vocabulary: Vocabulary) -> list[tuple[Span, int | None]]:
+def _words(encoding: Encoding, vocabulary: SubwordVocabulary) -> list[tuple[Span, int | None]]:
     """The character span and the token id of each word; None for a word of several pieces."""
-    prefix = vocabulary.continuing_prefix
+    continuing = vocabulary.continuing
     words: list[tuple[Span, int | None]] = []
     for token_id, (start, end) in zip(encoding.token_ids, encoding.offsets, strict=True):
         if start == end:
             continue
-        if words and vocabulary.tokens[token_id].startswith(prefix) and words[-1][0][1] == start:
+        if words and continuing[token_id] and words[-1][0][1] == start:
             words[-1] = ((words[-1][0][0], end), None)
         else:
             words.append(((start, end), token_id))
@@ -112,7 +115,7 @@ def _changed(
     text: str,
     words: Sequence[tuple[Span, int | None]],
     neighbours: dict[int, npt.NDArray[np.int64]],
-    vocabulary: Vocabulary,
+    vocabulary: SubwordVocabulary,
     generator: np.random.Generator,
 ) -> str:
     if not words:
@@ -130,7 +133,7 @@ def _changed(
         if chances[i] < MASKED_SHARE:
             parts.append(vocabulary.mask_token)
         elif chances[i] < MASKED_SHARE + REPLACED_SHARE and token_id in neighbours:
-            parts.append(vocabulary.tokens[generator.choice(neighbours[token_id])])
+            parts.append(vocabulary.text_of(int(generator.choice(neighbours[token_id]))))
         else:
             parts.append(text[start:end])
         place = end

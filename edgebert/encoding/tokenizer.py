@@ -1,10 +1,10 @@
-"""WordPiece tokenization: text to token ids and character offsets.
+"""Tokenization: text to token ids and character offsets.
 
-A `Vocabulary` holds the tokens and the rules, and the library `tokenizers` applies them, so ids
-equal those of `transformers`' `BertTokenizer`. Without that library, such as on a board,
-`edgebert.encoding.python_tokenizer` gives the same ids in more time. This includes special tokens:
-the literal text `[SEP]` or `[MASK]` becomes the special token. Callers that must prevent this have
-to remove such literals from the text first.
+A vocabulary (WordPiece or Unigram) holds the tokens and the rules, and the library `tokenizers`
+applies them, so ids equal those of `transformers`. Without that library, such as on a board,
+`edgebert.encoding.python_tokenizer` gives the same ids of WordPiece in more time. This includes
+special tokens: the literal text `[SEP]` or `[MASK]` becomes the special token. Callers that must
+prevent this have to remove such literals from the text first.
 
 No call changes a `Tokenizer`, so threads can share one.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Vocabulary, wordpiece_tokenizer
+from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert.data.characters import replace_lone_surrogates
 from edgebert.errors import UsageError
 
@@ -28,16 +28,25 @@ if TYPE_CHECKING:
 
     from edgebert.encoding.python_tokenizer import PythonEncoding, PythonTokenizer
 
+WHITE_SPACE = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""The characters with Unicode's property White_Space."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """The encoding of a text, or of a pair of texts, without padding.
 
     Attributes:
-        token_ids: ids of `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`.
-        segment_ids: 1 for the tokens of B and its [SEP], 0 for the others.
+        token_ids: ids of `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`; some vocabularies put two
+            `[SEP]` between A and B (`pair_separators`).
+        segment_ids: 1 for the tokens of B and its [SEP], 0 for the others; all 0 for some
+            vocabularies (`second_segment`).
         offsets: start and end of each token in its text, in Unicode code points; (0, 0) for [CLS]
-            and [SEP].
+            and [SEP]. Pieces of Unigram are without the white space around them, unless they are
+            white space only.
     """
 
     token_ids: tuple[int, ...]
@@ -67,8 +76,8 @@ class Encoding:
 class Tokenizer:
     """Encodes texts by the rules of a vocabulary.
 
-    Any `str` is valid. Control characters are removed. A lone surrogate (half of a UTF-16 pair)
-    counts as U+FFFD and is removed too. An empty text gives `[CLS] [SEP]`.
+    Any `str` is valid. WordPiece removes control characters. A lone surrogate (half of a UTF-16
+    pair) counts as U+FFFD. An empty text gives `[CLS] [SEP]`.
 
     Args:
         vocabulary: tokens and rules.
@@ -76,16 +85,18 @@ class Tokenizer:
             for a model whose segment table has one row.
     """
 
-    def __init__(self, vocabulary: Vocabulary, segments: bool = True) -> None:
+    def __init__(self, vocabulary: SubwordVocabulary, segments: bool = True) -> None:
         # The library warns when a process forks after the use of threads. One thread encodes tens
         # of thousands of sentences per second. A setting of the user has precedence.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._vocabulary = vocabulary
         self._segments = segments
+        self._separators = vocabulary.pair_separators
+        self._has_spaces = vocabulary.kind == "unigram"
         self._backend = _backend_of(vocabulary)
 
     @property
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> SubwordVocabulary:
         """The tokens and the rules."""
         return self._vocabulary
 
@@ -111,7 +122,7 @@ class Tokenizer:
         except TypeError:  # the library raises this for lone surrogates
             pair = pair if pair is None else replace_lone_surrogates(pair)
             encoded = self._backend.encode(replace_lone_surrogates(text), pair)
-        return self._to_encoding(encoded, max_length)
+        return self._to_encoding(encoded, (text, pair or ""), max_length)
 
     def encode_batch(
         self,
@@ -133,20 +144,32 @@ class Tokenizer:
             raise UsageError(
                 f"Expected a second text for each of {len(texts)} texts. Received: {len(pairs)}."
             )
+        encoded: Sequence[tokenizers.Encoding | PythonEncoding]
         try:
             encoded = self._backend.encode_batch(_inputs(texts, pairs))
         except TypeError:
             texts = [replace_lone_surrogates(text) for text in texts]
             pairs = pairs if pairs is None else [replace_lone_surrogates(text) for text in pairs]
             encoded = self._backend.encode_batch(_inputs(texts, pairs))
-        return [self._to_encoding(item, max_length) for item in encoded]
+        both = zip(texts, texts if pairs is None else pairs, strict=True)
+        return [
+            self._to_encoding(item, each, max_length)
+            for item, each in zip(encoded, both, strict=True)
+        ]
 
     def join(self, first: Encoding, second: Encoding) -> Encoding:
         """Joins the encodings of two texts to that of the pair: `[CLS] A [SEP] B [SEP]`."""
-        segments = self._segment_ids((0,) * len(first) + (1,) * (len(second) - 1))
+        more = self._separators - 1
+        second_segments = (self._vocabulary.second_segment,) * (len(second) - 1)
         return Encoding(
-            first.token_ids + second.token_ids[1:], segments, first.offsets + second.offsets[1:]
+            first.token_ids + first.token_ids[-1:] * more + second.token_ids[1:],
+            self._segment_ids((0,) * (len(first) + more) + second_segments),
+            first.offsets + first.offsets[-1:] * more + second.offsets[1:],
         )
+
+    def specials(self, texts: int) -> int:
+        """The number of special tokens that frame a text, or the two texts of a pair."""
+        return 2 if texts == 1 else 2 + self._separators
 
     def count_lengths(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
         """The number of tokens of each text, with [CLS] and [SEP]: int32 `[texts]`."""
@@ -158,26 +181,44 @@ class Tokenizer:
         return np.fromiter((len(item) for item in encoded), np.int32, len(encoded))
 
     def _to_encoding(
-        self, encoded: tokenizers.Encoding | PythonEncoding, max_length: int | None
+        self,
+        encoded: tokenizers.Encoding | PythonEncoding,
+        texts: tuple[str, str],
+        max_length: int | None,
     ) -> Encoding:
+        encoding = Encoding(
+            tuple(encoded.ids), self._segment_ids(encoded.type_ids), self._offsets(encoded, texts)
+        )
         if max_length is not None and len(encoded) > max_length:
-            return self._truncated(encoded, max_length)
-        return Encoding(
-            tuple(encoded.ids), self._segment_ids(encoded.type_ids), tuple(encoded.offsets)
+            return self._truncated(encoding, encoded, max_length)
+        return encoding
+
+    def _offsets(
+        self, encoded: tokenizers.Encoding | PythonEncoding, texts: tuple[str, str]
+    ) -> tuple[tuple[int, int], ...]:
+        if not self._has_spaces:
+            return tuple(encoded.offsets)
+        return tuple(
+            offsets if index is None else _without_spaces(texts[index], offsets)
+            for offsets, index in zip(encoded.offsets, encoded.sequence_ids, strict=True)
         )
 
     def _segment_ids(self, type_ids: Sequence[int]) -> tuple[int, ...]:
         return tuple(type_ids) if self._segments else (0,) * len(type_ids)
 
     def _truncated(
-        self, encoded: tokenizers.Encoding | PythonEncoding, max_length: int
+        self,
+        encoding: Encoding,
+        encoded: tokenizers.Encoding | PythonEncoding,
+        max_length: int,
     ) -> Encoding:
         """Cuts like the library's `longest_first`, which is a setting of a whole tokenizer."""
         texts = encoded.n_sequences
-        room = max_length - texts - 1
+        specials = self.specials(texts)
+        room = max_length - specials
         if room < 0:
             raise UsageError(
-                f"max_length: expected at least {texts + 1}, the number of special tokens. "
+                f"max_length: expected at least {specials}, the number of special tokens. "
                 f"Received: {max_length}."
             )
         lengths = [encoded.sequence_ids.count(index) for index in range(texts)]
@@ -185,14 +226,13 @@ class Tokenizer:
         end_of_first = 1 + lengths[0]
         places = [*range(1 + kept[0]), end_of_first]
         if texts == 2:
-            start = end_of_first + 1
+            start = end_of_first + self._separators
+            places[-1:] = range(end_of_first, start)
             places += [*range(start, start + kept[1]), start + lengths[1]]
-        ids, offsets = encoded.ids, encoded.offsets
-        segments = self._segment_ids(encoded.type_ids)
         return Encoding(
-            tuple(ids[place] for place in places),
-            tuple(segments[place] for place in places),
-            tuple(offsets[place] for place in places),
+            tuple(encoding.token_ids[place] for place in places),
+            tuple(encoding.segment_ids[place] for place in places),
+            tuple(encoding.offsets[place] for place in places),
         )
 
 
@@ -205,9 +245,9 @@ def tokenizers_version() -> str:
     return str(tokenizers.__version__)
 
 
-def _backend_of(vocabulary: Vocabulary) -> tokenizers.Tokenizer | PythonTokenizer:
-    if tokenizers_version():
-        return wordpiece_tokenizer(vocabulary)
+def _backend_of(vocabulary: SubwordVocabulary) -> tokenizers.Tokenizer | PythonTokenizer:
+    if tokenizers_version() or not isinstance(vocabulary, Vocabulary):
+        return vocabulary.backend()
     from edgebert.encoding.python_tokenizer import PythonTokenizer
 
     return PythonTokenizer(vocabulary)
@@ -246,6 +286,16 @@ def pad(
         padding_mask[row, :used] = 1
         segment_ids[row, :used] = encoding.segment_ids
     return {"token_ids": token_ids, "padding_mask": padding_mask, "segment_ids": segment_ids}
+
+
+def _without_spaces(text: str, offsets: tuple[int, int]) -> tuple[int, int]:
+    """The span without white space at its ends; the same span if it has nothing else."""
+    start, end = offsets
+    span = text[start:end]
+    left = len(span) - len(span.lstrip(WHITE_SPACE))
+    if left == len(span):
+        return offsets
+    return start + left, end - len(span) + len(span.rstrip(WHITE_SPACE))
 
 
 def _longest_first(lengths: Sequence[int], room: int) -> list[int]:

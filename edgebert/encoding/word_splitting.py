@@ -1,20 +1,20 @@
 """Subword regularization: splits random words of training texts as a smaller vocabulary would.
 
 MaxMatch-Dropout (Hiraoka 2022, "MaxMatch-Dropout: Subword Regularization for WordPiece") drops
-random tokens during the longest match of WordPiece. Here a dropped token is replaced by the longest
-match of its text without that token, which is how a trimmed vocabulary spells a word that it does
-not have. Rare words are dropped most often, since unseen texts contain more of them.
+random tokens during the longest match of WordPiece. Here a dropped token is replaced by the pieces
+that spell it without that token, which is how a trimmed vocabulary spells a word that it does not
+have. Rare words are dropped most often, since unseen texts contain more of them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import refuse
 
@@ -31,32 +31,6 @@ def count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.i
         ids = np.fromiter((i for encoding in encodings for i in encoding.token_ids), np.int64)
         counts += np.bincount(ids, minlength=len(counts))
     return counts
-
-
-def longest_match(token: str, ids: Mapping[str, int], prefix: str = "##") -> tuple[int, ...]:
-    """Spells a token with other tokens by greedy longest match.
-
-    Args:
-        token: a word or, with the prefix, the end of a word.
-        ids: ids of the tokens to use; `token` itself is ignored.
-        prefix: `continuing_prefix` of the vocabulary.
-
-    Returns:
-        Ids of two or more pieces; empty if no other tokens spell the token.
-    """
-    mark, body = _parts(token, prefix)
-    found: list[int] = []
-    start = 0
-    while start < len(body):
-        for end in range(len(body), start, -1):
-            piece = mark + body[start:end]
-            if piece in ids and piece != token:
-                break
-        else:
-            return ()
-        found.append(ids[piece])
-        start, mark = end, prefix
-    return tuple(found)
 
 
 def split_rare_words(
@@ -87,8 +61,6 @@ def split_rare_words(
     """
     vocabulary = tokenizer.vocabulary
     _check(vocabulary, counts, probability, max_length)
-    ids = {token: token_id for token_id, token in enumerate(vocabulary.tokens)}
-    prefix = vocabulary.continuing_prefix
     chance = probability * RARE / np.maximum(counts, RARE)
     chance[[vocabulary.id_of(token.content) for token in vocabulary.whole_tokens]] = 0
     spellings: dict[int, tuple[int, ...]] = {}
@@ -100,7 +72,7 @@ def split_rare_words(
         for place in places:
             token_id = encoding.token_ids[place]
             if token_id not in spellings:
-                spellings[token_id] = longest_match(vocabulary.tokens[token_id], ids, prefix)
+                spellings[token_id] = vocabulary.respell(token_id)
         if places:
             encoding = _with_pieces(encoding, places, spellings, vocabulary)
         encodings.append(_cut(encoding, max_length))
@@ -108,7 +80,7 @@ def split_rare_words(
 
 
 def _check(
-    vocabulary: Vocabulary,
+    vocabulary: SubwordVocabulary,
     counts: npt.NDArray[np.int64],
     probability: float,
     max_length: int | None,
@@ -130,17 +102,14 @@ def _with_pieces(
     encoding: Encoding,
     places: Sequence[int],
     spellings: dict[int, tuple[int, ...]],
-    vocabulary: Vocabulary,
+    vocabulary: SubwordVocabulary,
 ) -> Encoding:
     ids, segments = list(encoding.token_ids), list(encoding.segment_ids)
     offsets = list(encoding.offsets)
     for place in reversed(places):
         pieces = spellings[ids[place]]
         if pieces:
-            lengths = [
-                len(_parts(vocabulary.tokens[piece], vocabulary.continuing_prefix)[1])
-                for piece in pieces
-            ]
+            lengths = [len(vocabulary.text_of(piece)) for piece in pieces]
             offsets[place : place + 1] = _piece_offsets(offsets[place], lengths)
             segments[place : place + 1] = [segments[place]] * len(pieces)
             ids[place : place + 1] = pieces
@@ -156,13 +125,6 @@ def _piece_offsets(offsets: tuple[int, int], lengths: Sequence[int]) -> list[tup
     edges = [min(start + edge, end) for edge in np.cumsum([0, *lengths]).tolist()]
     edges[-1] = end
     return list(itertools.pairwise(edges))
-
-
-def _parts(token: str, prefix: str) -> tuple[str, str]:
-    """The continuing prefix, empty if the token has none, and the letters."""
-    if len(token) > len(prefix) and token.startswith(prefix):
-        return prefix, token[len(prefix) :]
-    return "", token
 
 
 def _cut(encoding: Encoding, max_length: int | None) -> Encoding:

@@ -6,6 +6,7 @@ vocabulary and the manifest in the file.
 
 from __future__ import annotations
 
+from converters.vocabulary import UnigramVocabulary
 from edgebert.models.manifest import Manifest
 from edgebert.tasks import task_named
 from edgebert.tasks.app_readers import AppReaders
@@ -24,7 +25,7 @@ TASK_LIBRARY_PRECISIONS = (
 def readers_of(manifest: Manifest) -> str:
     """The readers of the file's task, and the length that they need if the file has another."""
     readers = task_named(manifest.task).app_readers
-    if not readers.names:
+    if not readers.names or _is_unigram(manifest):
         return NONE
     if not _has_length(manifest, readers):
         length = readers.length or _ANY_LENGTH
@@ -41,9 +42,18 @@ def _has_length(manifest: Manifest, readers: AppReaders) -> bool:
     return len(lengths) == 1 and readers.length in (0, lengths[0])
 
 
+def _is_unigram(manifest: Manifest) -> bool:
+    return bool(manifest.tokenizer.get("kind") == UnigramVocabulary.kind)
+
+
 def notes_of(manifest: Manifest) -> tuple[str, ...]:
     """Notes for users of these readers about a file."""
     readers = task_named(manifest.task).app_readers
+    if readers.names and _is_unigram(manifest):
+        return (
+            f"{readers.names} can't read this file, whose vocabulary is SentencePiece's (Unigram): "
+            "use the library in android_demo/text or web/.",
+        )
     if readers.note:
         return (readers.note,)
     if not readers.names or not _has_length(manifest, readers):

@@ -28,7 +28,7 @@ from edgebert.exporting.packaging import pack
 from edgebert.exporting.parity import Certificate, FloatReference, Quality, certify
 from edgebert.exporting.signatures import Signatures, choose_signatures, length_note
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.models.manifest import Manifest, read_manifest
+from edgebert.models.manifest import Manifest, format_for, read_manifest
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.quantization.calibration import FLOAT
 from edgebert.quantization.recipes import precision_of
@@ -217,6 +217,7 @@ def _manifest(
         lengths=signatures.fixed_lengths,
         max_length=signatures.max_length,
         recipe=settings.recipe,
+        format=format_for(vocabulary),
         tokenizer=vocabulary.to_settings(),
         vocabulary_sha256=vocabulary.sha256,
         weights_sha256=model.checkpoint.weights_sha256(),

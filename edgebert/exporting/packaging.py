@@ -12,17 +12,16 @@ from converters.tflite.metadata import (
 )
 from converters.tflite.task_metadata import (
     LABELS_FILE,
-    VOCABULARY_FILE,
     FileDescription,
     labels_txt,
     task_metadata,
 )
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert import __version__
 from edgebert.models.manifest import MANIFEST_NAME, UNSEALED, Manifest, seal
 
 
-def pack(body: bytes, manifest: Manifest, vocabulary: Vocabulary, head: str) -> bytes:
+def pack(body: bytes, manifest: Manifest, vocabulary: SubwordVocabulary, head: str) -> bytes:
     """The graph with metadata, manifest, vocabulary and labels; the manifest has the file's hash.
 
     Args:
@@ -33,7 +32,7 @@ def pack(body: bytes, manifest: Manifest, vocabulary: Vocabulary, head: str) -> 
     """
     manifest = replace(manifest, file_sha256=UNSEALED)
     buffers = {MANIFEST_NAME: manifest.to_bytes()}
-    files = {VOCABULARY_FILE: vocabulary.to_vocab_txt()}
+    files = vocabulary.to_files()
     if manifest.labels:
         files[LABELS_FILE] = labels_txt(manifest.labels)
     file = FileDescription(
@@ -41,7 +40,8 @@ def pack(body: bytes, manifest: Manifest, vocabulary: Vocabulary, head: str) -> 
         tuple(map(signature_key, manifest.lengths or [DYNAMIC_LENGTH])),
         __version__,
     )
-    metadata = task_metadata(head, manifest.output, file, has_labels=bool(manifest.labels))
-    if metadata is not None:
-        buffers[METADATA_BUFFER] = metadata
+    if vocabulary.kind == Vocabulary.kind:  # the readers of this metadata know no Unigram
+        metadata = task_metadata(head, manifest.output, file, has_labels=bool(manifest.labels))
+        if metadata is not None:
+            buffers[METADATA_BUFFER] = metadata
     return seal(append_associated_files(add_metadata_buffers(body, buffers), files))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.errors import ConversionError
+from converters.vocabulary import Vocabulary
 from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.system import native_noise
@@ -88,8 +89,13 @@ def _write(model: TaskModel, folder: Path, to: str) -> tuple[list[str], list[str
         return [], []
     from converters.formats import keras_hub_preset
 
-    checkpoint = model.checkpoint
-    keras_hub_preset.write_folder(checkpoint, model.tokenizer.vocabulary, folder, model.max_length)
+    checkpoint, vocabulary = model.checkpoint, model.tokenizer.vocabulary
+    if not isinstance(vocabulary, Vocabulary):
+        raise ConversionError(
+            "Expected a WordPiece vocabulary, since keras-hub's BertTokenizer has no other. "
+            "Received: SentencePiece (Unigram). Next: convert to huggingface."
+        )
+    keras_hub_preset.write_folder(checkpoint, vocabulary, folder, model.max_length)
     notes = []
     if "pooler.kernel" not in checkpoint.weights:
         notes.append("the model has no pooler: pooled_output is 0, sequence_output is the model's")

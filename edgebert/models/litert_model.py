@@ -17,8 +17,7 @@ from converters import heads
 from converters.errors import ConversionError
 from converters.tflite.metadata import read_associated_files
 from converters.tflite.output_names import LOGITS, PROBABILITIES, SPAN_OUTPUTS
-from converters.tflite.task_metadata import VOCABULARY_FILE
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary, unpack_vocabulary
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import ModelError
 from edgebert.models.litert_runtime import Runtime, Signature, open_runtime
@@ -33,21 +32,18 @@ SMALLEST_PROBABILITY = 1e-38
 """Smaller probabilities are raised to this before their logarithm is taken."""
 
 
-def _vocabulary(path: Path, data: bytes, manifest: Manifest) -> Vocabulary:
+def _vocabulary(path: Path, data: bytes, manifest: Manifest) -> SubwordVocabulary:
     try:
         files = read_associated_files(data)
     except ConversionError as error:
         raise ModelError(f"{path}: {error}") from error
-    if VOCABULARY_FILE not in files:
-        raise ModelError(f"{path} has no {VOCABULARY_FILE} inside. Next: export it again.")
     try:
-        tokens = tuple(files[VOCABULARY_FILE].decode("utf-8").removesuffix("\n").split("\n"))
-        vocabulary = Vocabulary.from_settings(manifest.tokenizer, tokens)
-    except (ConversionError, UnicodeDecodeError) as error:
+        vocabulary = unpack_vocabulary(manifest.tokenizer, files)
+    except ConversionError as error:
         raise ModelError(f"{path}: {error}. Next: export it again.") from error
     if vocabulary.sha256 != manifest.vocabulary_sha256:
         raise ModelError(
-            f"{path}: its {VOCABULARY_FILE} is not the one that was exported (SHA-256 "
+            f"{path}: its vocabulary is not the one that was exported (SHA-256 "
             f"{vocabulary.sha256[:12]}, expected {manifest.vocabulary_sha256[:12]}). "
             "Next: export it again."
         )
@@ -85,7 +81,7 @@ class LiteRtModel:
     """A predictor over a `.tflite` file."""
 
     def __init__(
-        self, runtime: Runtime, manifest: Manifest, vocabulary: Vocabulary, path: Path
+        self, runtime: Runtime, manifest: Manifest, vocabulary: SubwordVocabulary, path: Path
     ) -> None:
         self.path, self.manifest = path, manifest
         self.tokenizer = Tokenizer(vocabulary, segments=manifest.config["num_segments"] > 1)

@@ -18,6 +18,7 @@ from converters.json_files import JsonFormat
 from converters.limited_files import read_limited
 from converters.tflite.metadata import metadata_buffer_span
 from converters.tflite.output_names import EMBEDDING, HIDDEN_STATES, LOGITS, PROBABILITIES, SCORE
+from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert.errors import ModelError
 from edgebert.system.json_text import json_text
 from edgebert.tasks import task_named
@@ -25,8 +26,13 @@ from edgebert.tasks import task_named
 MANIFEST_NAME = "EDGEBERT_MANIFEST"
 """The name of the metadata buffer."""
 MANIFEST_FORMAT = 1
+UNIGRAM_FORMAT = 2
+"""The format of files whose tokenizer is no WordPiece, which readers of format 1 can't apply."""
 _FORMAT = JsonFormat(
-    "a manifest", "export it again with this version", ModelError, versions=(MANIFEST_FORMAT,)
+    "a manifest",
+    "export it again with this version",
+    ModelError,
+    versions=(MANIFEST_FORMAT, UNIGRAM_FORMAT),
 )
 UNSEALED = "0" * 64
 """The value of `file_sha256` while the hash is computed."""
@@ -56,7 +62,7 @@ class Manifest:
         lengths: token lengths of the signatures, ascending; empty for one free length.
         max_length: longest encoding in tokens.
         recipe: name of the quantization recipe.
-        tokenizer: `Vocabulary.to_settings()`.
+        tokenizer: `SubwordVocabulary.to_settings()`.
         vocabulary_sha256: of the vocabulary in the file, hex.
         weights_sha256: of the checkpoint's weights, hex.
         file_sha256: of the whole file, hex, with 64 zeros in place of this value; empty, and absent
@@ -158,6 +164,11 @@ def read_manifest(path: Path, data: bytes | None = None) -> Manifest:
     if manifest.file_sha256:
         _check_hash(path, data, span, manifest.file_sha256)
     return manifest
+
+
+def format_for(vocabulary: SubwordVocabulary) -> int:
+    """The lowest format whose readers can apply a vocabulary."""
+    return MANIFEST_FORMAT if vocabulary.kind == Vocabulary.kind else UNIGRAM_FORMAT
 
 
 def seal(data: bytes) -> bytes:

@@ -22,7 +22,7 @@ from converters.formats.model_folder import HUGGING_FACE, recognise
 from converters.formats.sentence_transformers import MODULES_FILE, write_modules
 from converters.json_fields import Fields
 from converters.json_files import JsonFormat
-from converters.vocabulary import Vocabulary, write_vocabulary
+from converters.vocabulary import SubwordVocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import ModelError, UsageError
 from edgebert.models import hub
@@ -223,7 +223,9 @@ def as_model(model: TaskModel | Path | str, as_base: bool = False) -> TaskModel:
     )
 
 
-def _with_vocabulary(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path) -> Checkpoint:
+def _with_vocabulary(
+    checkpoint: Checkpoint, vocabulary: SubwordVocabulary, folder: Path
+) -> Checkpoint:
     """The checkpoint with one embedding row for each token.
 
     Raises:

@@ -8,18 +8,17 @@ corpus uses it. New text of the same kind most likely uses the tokens with high 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary, UnigramVocabulary, Vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.pruning import unigram_choice
+from edgebert.pruning.unigram_choice import script_of
 from edgebert.settings import VocabularySettings
 
-_LETTERS_AND_MARKS = ("L", "M")
-_COMBINING = "COMBINING"
 _RANK_OFFSET = 100.0
 _RANK_WEIGHT = 3.0
 _RIDGE = 100.0
@@ -33,11 +32,13 @@ Mask = npt.NDArray[np.bool_]
 def reachable(tokenizer: Tokenizer) -> Mask:
     """The tokens that occur in the encoding of some text: bool `[vocabulary]`.
 
-    `[unused7]` is not reachable, since each bracket is a word of its own. Neither is `##!`, since
-    punctuation is never inside a word.
+    Of a Unigram vocabulary they are all pieces. Of WordPiece, `[unused7]` is not reachable, since
+    each bracket is a word of its own. Neither is `##!`, since punctuation is never inside a word.
     """
     vocabulary = tokenizer.vocabulary
-    prefix = vocabulary.continuing_prefix
+    if isinstance(vocabulary, UnigramVocabulary):
+        return unigram_choice.reachable(vocabulary)
+    prefix = _prefix(vocabulary)
     is_piece = pieces(vocabulary)
     texts = [
         _ANY_LETTER + token[len(prefix) :] if is_piece[i] else token
@@ -50,9 +51,16 @@ def reachable(tokenizer: Tokenizer) -> Mask:
     return found
 
 
-def pieces(vocabulary: Vocabulary) -> Mask:
+def _prefix(vocabulary: SubwordVocabulary) -> str:
+    assert isinstance(vocabulary, Vocabulary), "there are two kinds of vocabularies"
+    return vocabulary.continuing_prefix
+
+
+def pieces(vocabulary: SubwordVocabulary) -> Mask:
     """The tokens that continue a word, such as `##ing`: bool `[vocabulary]`."""
-    prefix = vocabulary.continuing_prefix
+    if isinstance(vocabulary, UnigramVocabulary):
+        return vocabulary.continuing
+    prefix = _prefix(vocabulary)
     whole = {token.content for token in vocabulary.whole_tokens}
     return np.array(
         [
@@ -65,11 +73,11 @@ def pieces(vocabulary: Vocabulary) -> Mask:
 def scripts_of(texts: Iterable[str]) -> frozenset[str]:
     """The scripts of the letters in some texts by their Unicode names, such as LATIN."""
     characters = set().union(*map(set, texts))
-    return frozenset(map(_script, characters)) - {""}
+    return frozenset(map(script_of, characters)) - {""}
 
 
 def safe_base(
-    vocabulary: Vocabulary,
+    vocabulary: SubwordVocabulary,
     is_reachable: Mask,
     settings: VocabularySettings,
     scripts: frozenset[str],
@@ -79,7 +87,7 @@ def safe_base(
     They are the special and added tokens, the single characters that start or continue a word,
     tokens with a character that has no token of its own, and the common word pieces. If every
     character has a token of its own, as in BERT's vocabularies, then no word becomes unknown by
-    trimming.
+    trimming. `unigram_choice.safe_base` has those of Unigram.
 
     Args:
         vocabulary: The whole vocabulary.
@@ -87,7 +95,9 @@ def safe_base(
         settings: Its `characters` and `common_pieces` are used.
         scripts: The scripts of the corpus, used with `characters="scripts"`.
     """
-    prefix = vocabulary.continuing_prefix
+    if isinstance(vocabulary, UnigramVocabulary):
+        return unigram_choice.safe_base(vocabulary, settings, scripts)
+    prefix = _prefix(vocabulary)
     is_piece = pieces(vocabulary)
     known = set(vocabulary.tokens)
     base = np.zeros(vocabulary.size, bool)
@@ -183,12 +193,4 @@ def _sigmoid(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _is_kept(character: str, scripts: frozenset[str]) -> bool:
-    return character.isascii() or _script(character) in scripts | {""}
-
-
-def _script(character: str) -> str:
-    """The first word of a letter's Unicode name; empty for symbols and combining accents."""
-    if unicodedata.category(character)[0] not in _LETTERS_AND_MARKS:
-        return ""
-    name = unicodedata.name(character, "").split(" ")[0]
-    return "" if name == _COMBINING else name
+    return character.isascii() or script_of(character) in scripts | {""}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary
 from edgebert.encoding.encoded_rows import EncodedRows, encode_rows
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import UsageError, refuse
@@ -138,7 +138,7 @@ def trim_vocabulary(
     return replace(result, model=replace(trimmed, history=(*model.history, entry)))
 
 
-def kept_ids_of(before: Vocabulary, after: Vocabulary) -> Ids:
+def kept_ids_of(before: SubwordVocabulary, after: SubwordVocabulary) -> Ids:
     """The id in the whole vocabulary of each token of a trimmed one: int64 `[after.size]`.
 
     Args:
@@ -162,13 +162,13 @@ def kept_ids_of(before: Vocabulary, after: Vocabulary) -> Ids:
 def with_rows(model: TaskModel, kept_ids: Ids) -> TaskModel:
     """The model with these rows of the token table and their tokens only, in this order."""
     vocabulary, checkpoint = model.tokenizer.vocabulary, model.checkpoint
-    tokens = tuple(vocabulary.tokens[token_id] for token_id in kept_ids)
+    selected = vocabulary.select(kept_ids.tolist())
     weights = {**checkpoint.weights, TOKEN_TABLE: checkpoint.weights[TOKEN_TABLE][kept_ids]}
-    config = replace(checkpoint.config, vocab_size=len(tokens))
+    config = replace(checkpoint.config, vocab_size=selected.size)
     return replace(
         model,
         checkpoint=replace(checkpoint, config=config, weights=weights),
-        tokenizer=Tokenizer(replace(vocabulary, tokens=tokens), config.num_segments > 1),
+        tokenizer=Tokenizer(selected, config.num_segments > 1),
     )
 
 
@@ -199,7 +199,7 @@ def _choose(
     return np.flatnonzero(token_choice.choose(base, counts, reachable, scores, settings)), []
 
 
-def _setting_problems(settings: VocabularySettings, vocabulary: Vocabulary) -> list[str]:
+def _setting_problems(settings: VocabularySettings, vocabulary: SubwordVocabulary) -> list[str]:
     fills, characters = ("likeness", "frequency"), ("all", "scripts")
     rules = [
         ("min_count", settings.min_count >= 1, "at least 1"),
@@ -264,7 +264,7 @@ def _same_rows(old: EncodedRows, new: EncodedRows) -> float:
     return same / len(old)
 
 
-def _rates(vocabulary: Vocabulary, rows: EncodedRows) -> TokenRates:
+def _rates(vocabulary: SubwordVocabulary, rows: EncodedRows) -> TokenRates:
     """The rates of encoded texts. Each token starts a word, except pieces and special tokens."""
     whole = {token.content for token in vocabulary.whole_tokens} - {vocabulary.unknown_token}
     starts_word = ~token_choice.pieces(vocabulary)

@@ -25,7 +25,7 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import DataError
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.litert_runtime import load_tracing_interpreter, open_runtime
-from edgebert.models.manifest import Manifest
+from edgebert.models.manifest import Manifest, format_for
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import ExportSettings
 from edgebert.tasks import task_of_checkpoint
@@ -249,6 +249,7 @@ def outputs(
         output=calibration.output,
         lengths=() if DYNAMIC_LENGTH in lengths else tuple(lengths),
         max_length=max(len(encoding) for encoding in calibration.encodings),
+        format=format_for(vocabulary),
         tokenizer=vocabulary.to_settings(),
         vocabulary_sha256=vocabulary.sha256,
         config=dict(vars(checkpoint.config)),

@@ -93,16 +93,7 @@ def _parts(tokenizer: Tokenizer, documents: Iterable[Document]) -> Iterator[list
 
 def _encoded(tokenizer: Tokenizer, documents: Sequence[Document]) -> list[list[Ids]]:
     """The sentences' tokens without special tokens, even if a text contains them literally."""
-    vocabulary = tokenizer.vocabulary
-    framing = [
-        vocabulary.id_of(token)
-        for token in (
-            vocabulary.cls_token,
-            vocabulary.sep_token,
-            vocabulary.pad_token,
-            vocabulary.mask_token,
-        )
-    ]
+    framing = tokenizer.vocabulary.framing_ids
     texts = [sentence for document in documents for sentence in document.sentences]
     ids = iter(np.array(encoding.token_ids, np.int32) for encoding in tokenizer.encode_batch(texts))
     found = []
@@ -121,6 +112,8 @@ class _Packer:
         self._max_length, self._pad_id = max_length, tokenizer.pad_id
         self._begin = np.array([vocabulary.id_of(vocabulary.cls_token)], np.int32)
         self._end = np.array([vocabulary.id_of(vocabulary.sep_token)], np.int32)
+        self._separators = [self._end] * vocabulary.pair_separators
+        self._pair_specials = tokenizer.specials(2)
         self._second_segment = max(tokenizer.encode("", "").segment_ids)
         self._token_ids, self._segment_ids = NumbersOnDisk(np.int32), NumbersOnDisk(np.int32)
         self._more_foreign = 0
@@ -154,7 +147,7 @@ class _Packer:
         and create_pretraining_data.py). A single last sentence can only have a second text from
         another document. Other pairs compensate, so that the share over all pairs is one half.
         """
-        room = self._max_length - 3
+        room = self._max_length - self._pair_specials
         foreign = [other for other in others if other is not document]
         chunk: list[Ids] = []
         size, place, target = 0, 0, _target(room, generator)
@@ -182,7 +175,7 @@ class _Packer:
         second: Sequence[Ids] = (),
         follows: int = ALONE,
     ) -> None:
-        tokens = [self._begin, *first, self._end]
+        tokens = [self._begin, *first, *(self._separators if second else [self._end])]
         in_first = sum(map(len, tokens))
         if second:
             tokens += [*second, self._end]

@@ -22,12 +22,22 @@ def top_tokens(logits: np.ndarray, tokens: Sequence[str]) -> list[dict[str, Any]
     return [{"token": tokens[i], "probability": float(probabilities[i])} for i in best]
 
 
-def fill_masks(text: str, masks: Sequence[Mapping[str, Any]]) -> str:
-    """The text with the most probable tokens. A word piece is joined to the text before it."""
+def fill_masks(text: str, masks: Sequence[Mapping[str, Any]], space: str = "") -> str:
+    """The text with the most probable tokens. A word piece is joined to the text before it.
+
+    Args:
+        text: the text with its masks.
+        masks: `start`, `end` and `tokens` of each mask.
+        space: the character for a space at the start of tokens (`SubwordVocabulary.space`). If it
+            is empty, tokens that start with `##` are joined; else those that do not start with it.
+    """
     for mask in reversed(masks):
         if mask["tokens"]:
             token, before = mask["tokens"][0]["token"], text[: mask["start"]]
-            if token.startswith("##") and len(token) > 2:
+            if token.startswith("##") and len(token) > 2 and not space:
                 token, before = token[2:], before.rstrip()
+            elif space and not token.startswith(space):
+                before = before.rstrip()
+            token = token.removeprefix(space)
             text = before + token + text[mask["end"] :]
     return text

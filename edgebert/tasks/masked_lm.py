@@ -59,11 +59,13 @@ class MaskedFeatures(Features):
         tokens: The tokens of the vocabulary.
         masking: The rules for the choice of positions.
         corpus: The rows of running text; None for input texts.
+        space: The character for a space at the start of tokens; empty if they have none.
     """
 
     tokens: tuple[str, ...] = ()
     masking: Masking | None = field(default=None, repr=False)
     corpus: CorpusRows | None = field(default=None, repr=False)
+    space: str = ""
 
 
 class MaskedLM(Task[MaskedFeatures]):
@@ -161,7 +163,8 @@ class MaskedLM(Task[MaskedFeatures]):
         lengths = tokenizer.count_lengths([texts[i] for i in full])
         owners = np.arange(len(examples), dtype=np.int32)
         truncated = int(np.sum(lengths > max_length))
-        return MaskedFeatures(examples, encodings, owners, truncated, tokens, masking)
+        space = tokenizer.vocabulary.space
+        return MaskedFeatures(examples, encodings, owners, truncated, tokens, masking, space=space)
 
     def example(self, *texts: str) -> Example:
         if len(texts) != 1:
@@ -299,7 +302,11 @@ class MaskedLM(Task[MaskedFeatures]):
             for mask, row in zip(masks, () if is_chosen else output, strict=False):
                 mask["tokens"] = top_tokens(row, features.tokens)
             found.append(
-                {"text": example.text, "filled": fill_masks(example.text, masks), "masks": masks}
+                {
+                    "text": example.text,
+                    "filled": fill_masks(example.text, masks, features.space),
+                    "masks": masks,
+                }
             )
         return found
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary
 from edgebert.encoding.tokenizer import Encoding
 from edgebert.errors import UsageError
 
@@ -57,7 +57,7 @@ class Masking:
     continuing: npt.NDArray[np.bool_]
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, share: float, whole_words: bool) -> Masking:
+    def of(cls, vocabulary: SubwordVocabulary, share: float, whole_words: bool) -> Masking:
         """The masking for a vocabulary.
 
         Raises:
@@ -69,17 +69,9 @@ class Masking:
                 "with. Received: one without. Next: take a base model whose vocabulary has [MASK]."
             )
         framing = np.zeros(vocabulary.size, bool)
-        for token in (
-            vocabulary.cls_token,
-            vocabulary.sep_token,
-            vocabulary.pad_token,
-            vocabulary.mask_token,
-        ):
-            framing[vocabulary.id_of(token)] = True
-        prefix = vocabulary.continuing_prefix
-        continuing = [token.startswith(prefix) and token != prefix for token in vocabulary.tokens]
+        framing[vocabulary.framing_ids] = True
         mask_id = vocabulary.id_of(vocabulary.mask_token)
-        return cls(share, whole_words, mask_id, framing, np.array(continuing))
+        return cls(share, whole_words, mask_id, framing, vocabulary.continuing)
 
     def choose(self, ids: Ids, generator: np.random.Generator, most: int = 0) -> Ids:
         """The positions of the chosen tokens, ascending; at least one if the text has a word.

@@ -21,8 +21,8 @@ from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
 from edgebert.tasks.task import Features
 
-SHORTEST = 5
-"""[CLS], two [SEP], one token of the question and one of the context."""
+SHORTEST_TEXTS = 2
+"""One token of the question and one of the context."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +75,14 @@ def encode_questions(
     Raises:
         UsageError: `max_length` is too short for a question with a context.
     """
-    if max_length < SHORTEST:
+    specials = tokenizer.specials(2)
+    shortest = specials + SHORTEST_TEXTS
+    if max_length < shortest:
         raise UsageError(
-            f"Expected a max_length of at least {SHORTEST} for a question with its context. "
+            f"Expected a max_length of at least {shortest} for a question with its context. "
             f"Received: {max_length}."
         )
-    longest = min(max_question_tokens, (max_length - 3) // 2)
+    longest = min(max_question_tokens, (max_length - specials) // 2)
     encoded = tokenizer.encode_batch([question.question for question in questions])
     texts = list(dict.fromkeys(question.context for question in questions))
     contexts = dict(zip(texts, tokenizer.encode_batch(texts), strict=True))
@@ -89,10 +91,10 @@ def encode_questions(
     columns: list[int] = []
     for number, question in enumerate(questions):
         first, second = encoded[number].part(0, longest), contexts[question.context]
-        for part in _windows(len(second) - 2, max_length - len(first) - 1, stride):
+        for part in _windows(len(second) - 2, max_length - len(first) - specials + 2, stride):
             encodings.append(tokenizer.join(first, second.part(part.start, part.stop)))
             owners.append(number)
-            columns.append(len(first))
+            columns.append(len(first) + specials - 3)
     return SpanFeatures(
         questions,
         encodings,

@@ -1,14 +1,14 @@
 """Aligns words and tokens. Training, evaluation and prediction use this one alignment.
 
-An implementation in another language needs a WordPiece tokenizer with the offsets of each token in
-the text, and these rules:
+An implementation in another language needs a tokenizer with the offsets of each token in the text,
+and these rules:
 
 1. Text. An input text is used unchanged. A list of words is joined with single spaces. BERT splits
    text at white space first, so in both cases a word has the tokens that it has alone.
 2. Parts. A token starts a part if its offsets are not empty (those of [CLS] and [SEP] are) and it
    does not start with `##`. A part is this token and the `##` tokens after it. Parts are the output
    of BERT's pre-tokenizer: runs without white space, single punctuation marks, and single Chinese
-   characters.
+   characters. Unigram has no `##`; `UnigramVocabulary.part_starts` has its rule for such parts.
 3. Words. In an input text, each part is a word. It ends at the end of its last token, plus the
    combining marks (Unicode category Mn) that follow directly. In a list, each entry is a word. A
    part belongs to the word that contains the part's first character.
@@ -40,7 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary
 from edgebert.encoding.tokenizer import Encoding
 from edgebert.errors import UsageError
 
@@ -94,7 +94,7 @@ def joined_places(words: Sequence[str]) -> list[tuple[int, int]]:
 def align(
     text: str,
     encoding: Encoding,
-    vocabulary: Vocabulary,
+    vocabulary: SubwordVocabulary,
     max_length: int,
     *,
     places: Places | None = None,
@@ -113,7 +113,7 @@ def align(
     Raises:
         UsageError: `max_length` leaves no space for a token.
     """
-    starts = part_starts(encoding, vocabulary)
+    starts = vocabulary.part_starts(encoding.token_ids, encoding.offsets)
     if places is None:
         places = _found_places(text, encoding, starts)
         words = np.arange(len(starts), dtype=np.int32)
@@ -129,18 +129,6 @@ def align(
         windows.append(_part_of(encoding, begin, end))
         parts.append(Parts(tokens[read] - (begin - 1), words[read], first[read]))
     return Aligned(places, windows, parts)
-
-
-def part_starts(encoding: Encoding, vocabulary: Vocabulary) -> list[int]:
-    """The positions in the encoding of the tokens that start a part."""
-    tokens, prefix = vocabulary.tokens, vocabulary.continuing_prefix
-    return [
-        place
-        for place, (token, (start, end)) in enumerate(
-            zip(encoding.token_ids, encoding.offsets, strict=True)
-        )
-        if start < end and not (prefix and tokens[token].startswith(prefix))
-    ]
 
 
 def _found_places(text: str, encoding: Encoding, starts: Sequence[int]) -> list[tuple[int, int]]:

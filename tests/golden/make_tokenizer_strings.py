@@ -16,11 +16,11 @@ import json
 import os
 import random
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from tests.golden.make_wordpiece_cases import make_vocabularies
 
@@ -53,12 +53,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    part = arguments.output.with_name(arguments.output.name + ".part")
+    write_lines(arguments.output, make_lines(arguments.count, arguments.seed))
+
+
+def write_lines(output: Path, lines: Iterable[Any]) -> None:
+    """Writes a JSON value a line, under a temporary name first."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    part = output.with_name(output.name + ".part")
     with part.open("w", encoding="ascii") as file:
-        for line in make_lines(arguments.count, arguments.seed):
+        for line in lines:
             file.write(json.dumps(line, separators=(",", ":")) + "\n")
-    part.replace(arguments.output)
+    part.replace(output)
 
 
 def vocabularies() -> dict[str, Vocabulary]:
@@ -88,10 +93,10 @@ def make_lines(count: int, seed: int) -> Iterator[Any]:
     for number in range(count):
         name = names[number % len(names)]
         if number % 2 and number // 2 < len(starts):
-            text = _swept(rng, starts[number // 2])
+            text = swept(rng, starts[number // 2])
         else:
-            text = _mixed(rng, known[name])
-        pair = _mixed(rng, known[name]) if rng.random() < 0.2 else None
+            text = mixed(rng, known[name])
+        pair = mixed(rng, known[name]) if rng.random() < 0.2 else None
         length = rng.choice([3, 4, 5, 8, 16, 32]) if rng.random() < 0.3 else None
         encoding = tokenizers[name].encode(text, pair, length)
         tokens = zip(encoding.token_ids, encoding.segment_ids, encoding.offsets, strict=True)
@@ -99,7 +104,7 @@ def make_lines(count: int, seed: int) -> Iterator[Any]:
         yield [name, text, pair, length, flat]
 
 
-def _swept(rng: random.Random, start: int) -> str:
+def swept(rng: random.Random, start: int) -> str:
     """Code points that follow each other, some of them beside letters, marks and blanks."""
     found = []
     for code in CODE_POINTS[start : start + SWEPT]:
@@ -109,14 +114,15 @@ def _swept(rng: random.Random, start: int) -> str:
     return "".join(found)
 
 
-def _mixed(rng: random.Random, vocabulary: Vocabulary) -> str:
+def mixed(rng: random.Random, vocabulary: SubwordVocabulary) -> str:
+    """Tokens of the vocabulary, letters, marks, signs and halves of characters."""
     parts = [_part(rng, vocabulary) for _ in range(rng.randrange(rng.choice([2, 8, 20])))]
     text = rng.choice(["", " ", rng.choice(SPACES)]).join(parts)
     # Halves of a pair that came together are one character, as in Kotlin.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
-def _part(rng: random.Random, vocabulary: Vocabulary) -> str:
+def _part(rng: random.Random, vocabulary: SubwordVocabulary) -> str:
     kind = rng.randrange(14)
     if kind < 4:
         return _cased(rng, rng.choice(vocabulary.tokens).replace("##", ""))

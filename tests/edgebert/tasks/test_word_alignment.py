@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.vocabulary import Vocabulary, read_vocabulary
-from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
-from edgebert.tasks.word_alignment import Aligned, align, joined_places, part_starts
+from edgebert.tasks.word_alignment import Aligned, align, joined_places
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +74,9 @@ def test_a_word_has_the_tokens_that_it_has_alone(
     joined = tokenizer.encode(" ".join(words))
     assert list(joined.token_ids[1:-1]) == [i for each in alone for i in each.token_ids[1:-1]]
     parts = listed(words, tiny_vocabulary).parts[0]
-    expected = [n for n, each in enumerate(alone) for _ in part_starts(each, tiny_vocabulary)]
+    expected = [n for n, each in enumerate(alone) for _ in _starts(each, tiny_vocabulary)]
     assert parts.words.tolist() == expected
-    heard = [n for n, each in enumerate(alone) if part_starts(each, tiny_vocabulary)]
+    heard = [n for n, each in enumerate(alone) if _starts(each, tiny_vocabulary)]
     assert parts.words[parts.first].tolist() == heard
 
 
@@ -135,3 +135,7 @@ def test_a_part_is_read_far_from_cuts(tiny_vocabulary: Vocabulary) -> None:
 def test_a_max_length_without_space_for_a_token(tiny_vocabulary: Vocabulary) -> None:
     with pytest.raises(UsageError, match="at least 3"):
         listed(["the", "movie"], tiny_vocabulary, 2)
+
+
+def _starts(encoding: Encoding, vocabulary: Vocabulary) -> list[int]:
+    return vocabulary.part_starts(encoding.token_ids, encoding.offsets)
