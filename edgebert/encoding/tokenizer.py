@@ -151,10 +151,10 @@ class Tokenizer:
             texts = [replace_lone_surrogates(text) for text in texts]
             pairs = pairs if pairs is None else [replace_lone_surrogates(text) for text in pairs]
             encoded = self._backend.encode_batch(_inputs(texts, pairs))
-        both = zip(texts, texts if pairs is None else pairs, strict=True)
+        others = texts if pairs is None else pairs
         return [
-            self._to_encoding(item, each, max_length)
-            for item, each in zip(encoded, both, strict=True)
+            self._to_encoding(encoded[i], (text, other), max_length)
+            for i, (text, other) in enumerate(zip(texts, others, strict=True))
         ]
 
     def join(self, first: Encoding, second: Encoding) -> Encoding:
