@@ -91,7 +91,7 @@ def ask() -> Tables:
 def _javascript(tables: Tables) -> str:
     parts = [_HEAD.format(version=tokenizers.__version__)]
     for name, (meaning, codes) in tables.sets.items():
-        parts.append(f"// These {meaning}.\nexport const {name} =\n{_wrapped(codes, 2)};\n")
+        parts.append(f"// These {meaning}.\nexport const {name} =\n{wrapped(codes, 2)};\n")
     parts.append("// Lowercase: what is added to the code point: those for which it is.")
     parts.append(f"export const lowercase = {_table(tables.lowercase)};\n")
     parts.append("// Lowercase of more than one character.")
@@ -237,7 +237,8 @@ def _words() -> list[int]:
     return found
 
 
-def _wrapped(codes: Iterable[int], indent: int) -> str:
+def wrapped(codes: Iterable[int], indent: int) -> str:
+    """A set of code points as text in JavaScript."""
     lines = textwrap.wrap(ranges(codes), 94 - indent, break_on_hyphens=False)
     return " +\n".join(f'{" " * indent}"{line} "' for line in lines)
 
@@ -248,7 +249,7 @@ def _table(groups: dict[str, list[int]]) -> str:
         content = ranges(groups[key])
         row = f'  "{key}": "{content}",'
         if len(row) > 100:
-            row = f'  "{key}":\n{_wrapped(groups[key], 4)},'
+            row = f'  "{key}":\n{wrapped(groups[key], 4)},'
         rows.append(row)
     return "{\n" + "\n".join(rows) + "\n}"
 

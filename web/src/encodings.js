@@ -25,18 +25,22 @@ export function partOf({ tokenIds, segmentIds, offsets }, start, stop) {
 }
 
 /**
- * The encoding of a pair: `[CLS] A [SEP] B [SEP]`.
+ * The encoding of a pair: `[CLS] A [SEP] B [SEP]`, with more [SEP] between if the vocabulary has it so.
  *
  * @param {Encoding} first
  * @param {Encoding} second
- * @param {boolean} segments - Whether segment ids tell B from A; else they are all 0.
+ * @param {{pairSeparators: number, secondSegment: number}} frame
  * @returns {Encoding}
  */
-export function joined(first, second, segments) {
-  const tokenIds = Int32Array.from([...first.tokenIds, ...second.tokenIds.subarray(1)]);
+export function joined(first, second, { pairSeparators, secondSegment }) {
+  const last = first.tokenIds[first.tokenIds.length - 1];
+  const more = new Array(pairSeparators - 1).fill(last);
+  const tokenIds = Int32Array.from([...first.tokenIds, ...more, ...second.tokenIds.subarray(1)]);
   const segmentIds = new Int32Array(tokenIds.length);
-  if (segments) segmentIds.fill(1, first.tokenIds.length);
-  return { tokenIds, segmentIds, offsets: [...first.offsets, ...second.offsets.slice(1)] };
+  segmentIds.fill(secondSegment, first.tokenIds.length + more.length);
+  /** @type {[number, number][]} */
+  const between = more.map(() => [0, 0]);
+  return { tokenIds, segmentIds, offsets: [...first.offsets, ...between, ...second.offsets.slice(1)] };
 }
 
 /**

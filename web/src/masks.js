@@ -35,7 +35,7 @@ export function encodeMasks({ tokenizer, maxLength, maskToken, tokens, decoding 
  * @param {{count: number}} features
  * @param {Rows[]} outputs
  */
-export function fillMasks({ maskToken, tokens }, [text], { count }, [output]) {
+export function fillMasks({ tokenizer, maskToken, tokens }, [text], { count }, [output]) {
   const masks = masksIn(text, [MASK, maskToken]);
   masks.slice(0, count).forEach((mask, number) => {
     const shares = softmax(row(output, number));
@@ -43,7 +43,7 @@ export function fillMasks({ maskToken, tokens }, [text], { count }, [output]) {
       return { token: tokens[id], probability: shares[id] };
     });
   });
-  return { text, filled: filled(text, masks), masks };
+  return { text, filled: filled(text, masks, tokenizer.space), masks };
 }
 
 /**
@@ -63,17 +63,18 @@ function masksIn(text, names) {
  *
  * @param {string} text
  * @param {Mask[]} masks
+ * @param {string} space - That words begin with; where it is empty, pieces in words begin with ##.
  */
-function filled(text, masks) {
+function filled(text, masks, space) {
   for (const { start, end, tokens } of [...masks].reverse()) {
     if (tokens.length === 0) continue;
     let [{ token }] = tokens;
     let before = text.slice(0, start);
-    if (token.startsWith(CONTINUES) && token.length > CONTINUES.length) {
-      token = token.slice(CONTINUES.length);
+    if (space ? !token.startsWith(space) : token.startsWith(CONTINUES) && token.length > CONTINUES.length) {
+      token = token.slice(space ? 0 : CONTINUES.length);
       before = before.trimEnd();
     }
-    text = before + token + text.slice(end);
+    text = before + (token.startsWith(space) ? token.slice(space.length) : token) + text.slice(end);
   }
   return text;
 }

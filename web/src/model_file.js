@@ -6,9 +6,12 @@
 
 import { ModelError } from "./errors.js";
 
-export const FORMAT = 1;
+/** Format 2 is that of Unigram vocabularies. */
+export const FORMATS = [1, 2];
 const MANIFEST = "EDGEBERT_MANIFEST";
 const VOCABULARY = "vocab.txt";
+const SCORES = "piece_scores.bin";
+const CHARACTER_MAP = "charsmap.bin";
 const IDENTIFIER = "TFL3";
 /** @type {Record<string, string[]>} */
 const TASKS = {
@@ -48,6 +51,7 @@ const END_RECORD_BYTES = 22;
  * @typedef {object} ModelFile
  * @property {Manifest} manifest
  * @property {string[]} tokens - Of the vocabulary; a token's id is its place.
+ * @property {import("./unigram.js").UnigramModel | null} [model] - Of a Unigram vocabulary.
  */
 
 /**
@@ -73,7 +77,7 @@ export function readModelFile(bytes) {
       throw new ModelError(`Expected ${VOCABULARY} inside the .tflite. It is not. ${CUT_SHORT}`);
     }
     const tokens = text(vocabulary).replace(/\n$/, "").split("\n");
-    return { manifest, tokens };
+    return { manifest, tokens, model: readUnigram(view, manifest, tokens.length) };
   } catch (error) {
     if (error instanceof RangeError || error instanceof TypeError) {
       throw new ModelError(
@@ -97,9 +101,9 @@ function parseManifest(content) {
   } catch (error) {
     throw new ModelError(`Expected a manifest in JSON. Received: ${error}. ${CUT_SHORT}`);
   }
-  if (manifest?.format !== FORMAT) {
+  if (!FORMATS.includes(manifest?.format)) {
     throw new ModelError(
-      `Expected a model file of format ${FORMAT}. Received: format ${manifest?.format}. Next: use ` +
+      `Expected a model file of format ${FORMATS.join(" or ")}. Received: format ${manifest?.format}. Next: use ` +
         "the version of this library that is as new as the file, or export the model again.",
     );
   }
@@ -121,6 +125,36 @@ function parseManifest(content) {
   manifest.decoding ??= {};
   refuseUnknown(manifest);
   return manifest;
+}
+
+/**
+ * What a Unigram vocabulary has beside its tokens; null of others.
+ *
+ * @param {DataView} view
+ * @param {Manifest} manifest
+ * @param {number} tokens
+ * @returns {import("./unigram.js").UnigramModel | null}
+ */
+function readUnigram(view, { tokenizer }, tokens) {
+  const kind = tokenizer.kind ?? "wordpiece";
+  if (kind === "wordpiece") return null;
+  if (kind !== "unigram") {
+    throw new ModelError(
+      `Expected a tokenizer of the kind wordpiece or unigram. Received: "${kind}". Next: use a newer ` +
+        "version of this library.",
+    );
+  }
+  const bytes = associatedFile(view, SCORES);
+  if (bytes === null || bytes.length % 8 !== 0 || bytes.length / 8 > tokens) {
+    const received = bytes === null ? "none" : `${bytes.length} bytes`;
+    throw new ModelError(
+      `Expected ${SCORES} with 8 bytes for each of at most ${tokens} pieces. Received: ${received}. ${CUT_SHORT}`,
+    );
+  }
+  const numbers = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const scores = new Float64Array(bytes.length / 8);
+  for (let id = 0; id < scores.length; id++) scores[id] = numbers.getFloat64(8 * id, true);
+  return { scores, charsmap: associatedFile(view, CHARACTER_MAP) };
 }
 
 /** @param {Manifest} manifest */

@@ -10,12 +10,12 @@ import * as characters from "./characters.js";
 const REMOVED = 1;
 export const SPACE = 2;
 export const PUNCTUATION = 4;
-const CHINESE = 8;
+export const CHINESE = 8;
 export const MARK = 16;
 const DECOMPOSED = 32;
 const CASED = 64;
 const REORDERED = 128;
-const CODE_POINTS = 0x110000;
+export const CODE_POINTS = 0x110000;
 const REPLACEMENT = 0xfffd;
 const BLANK = 0x20;
 
@@ -212,7 +212,7 @@ function readTables() {
  * @param {string} set
  * @param {VisitRange} visit
  */
-function readSet(set, visit) {
+export function readSet(set, visit) {
   let end = 0;
   for (const range of set.trim().split(" ")) {
     const [gap, length = "1"] = range.split(":");

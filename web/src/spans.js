@@ -22,30 +22,31 @@ const DEFAULTS = {
   n_best: 20,
   null_threshold: null,
 };
-/** [CLS], [SEP] twice, a token of the question and one of the context. */
-const SHORTEST = 5;
+/** A token of the question and one of the context. */
+const FEWEST_TOKENS = 2;
 
 /**
  * @param {ModelFacts} facts
  * @param {string[]} texts - A question and its context.
  * @returns {SpanFeatures}
  */
-export function encodeQuestion({ tokenizer, maxLength, decoding, segments }, [question, context]) {
-  if (maxLength < SHORTEST) {
+export function encodeQuestion({ tokenizer, maxLength, decoding }, [question, context]) {
+  const framing = 2 + tokenizer.pairSeparators;
+  if (maxLength < framing + FEWEST_TOKENS) {
     throw new ModelError(
-      `Expected a model of at least ${SHORTEST} tokens. Received: one of ${maxLength}. Next: ` +
+      `Expected a model of at least ${framing + FEWEST_TOKENS} tokens. Received: one of ${maxLength}. Next: ` +
         "export it with longer --lengths.",
     );
   }
   const { stride, max_question_tokens: most } = { ...DEFAULTS, ...decoding };
-  const longest = Math.min(most, Math.floor((maxLength - 3) / 2));
+  const longest = Math.min(most, Math.floor((maxLength - framing) / 2));
   const first = partOf(tokenizer.encode(question), 0, longest);
   const second = tokenizer.encode(context);
-  const room = maxLength - first.tokenIds.length - 1;
+  const room = maxLength - (first.tokenIds.length - 2) - framing;
   const places = windowsOver(second.tokenIds.length - 2, room, Math.min(stride, room));
   return {
-    windows: places.map(([start, stop]) => joined(first, partOf(second, start, stop), segments)),
-    contextColumn: first.tokenIds.length,
+    windows: places.map(([start, stop]) => joined(first, partOf(second, start, stop), tokenizer)),
+    contextColumn: first.tokenIds.length + tokenizer.pairSeparators - 1,
   };
 }
 

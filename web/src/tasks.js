@@ -17,11 +17,9 @@ import { encodeSplitWords, encodeWords, findEntities, tagWords } from "./words.j
  * @property {Record<string, any>} decoding
  * @property {string} output
  * @property {number} maxLength - The longest encoding in tokens.
- * @property {boolean} segments - Whether segment ids tell a second text from the first.
  * @property {string[]} tokens
- * @property {string} prefix - Of a token that continues a word.
  * @property {string} maskToken
- * @property {ReturnType<typeof createTokenizer>} tokenizer
+ * @property {import("./tokenizer.js").Tokenizer} tokenizer
  *
  * @typedef {{windows: import("./tokenizer.js").Encoding[]}} Features - What the model reads: one
  *   encoding, or several where a text is cut into windows or where there are several texts.
@@ -90,7 +88,7 @@ const TASKS = {
  * @param {import("./model_file.js").ModelFile} file
  * @returns {ModelFacts}
  */
-export function factsOf({ manifest, tokens }) {
+export function factsOf({ manifest, tokens, model = null }) {
   const segments = manifest.config.num_segments > 1;
   const { tokenizer: settings } = manifest;
   return {
@@ -99,11 +97,9 @@ export function factsOf({ manifest, tokens }) {
     decoding: manifest.decoding,
     output: manifest.output,
     maxLength: manifest.max_length,
-    segments,
     tokens,
-    prefix: settings.continuing_prefix,
     maskToken: settings.mask_token,
-    tokenizer: createTokenizer(settings, tokens, segments),
+    tokenizer: createTokenizer(settings, tokens, segments, model),
   };
 }
 

@@ -38,7 +38,7 @@ const AS_IOB2 = { B: "B", I: "I", E: "I", L: "I", S: "B", U: "B" };
  */
 export function encodeWords(facts, [text]) {
   const encoding = facts.tokenizer.encode(text);
-  const starts = partStarts(facts, encoding);
+  const starts = facts.tokenizer.partStarts(encoding);
   const places = toUtf16Offsets(text, wordPlaces(text, encoding, starts));
   return inWindows(facts, encoding, starts, places, Array.from(starts.keys()));
 }
@@ -55,7 +55,7 @@ export function encodeWords(facts, [text]) {
 export function encodeSplitWords(facts, words) {
   const text = words.join(" ");
   const encoding = facts.tokenizer.encode(text);
-  const starts = partStarts(facts, encoding);
+  const starts = facts.tokenizer.partStarts(encoding);
   const at = toUtf16Offsets(text, starts.map((place) => encoding.offsets[place]));
   /** @type {[number, number][]} */
   const places = [];
@@ -97,20 +97,6 @@ function inWindows(facts, encoding, starts, places, owners) {
     features.parts.push(parts);
   }
   return features;
-}
-
-/**
- * @param {ModelFacts} facts
- * @param {Encoding} encoding
- */
-function partStarts({ tokens, prefix }, { tokenIds, offsets }) {
-  const starts = [];
-  for (let place = 0; place < tokenIds.length; place++) {
-    const [start, end] = offsets[place];
-    const continues = prefix !== "" && tokens[tokenIds[place]].startsWith(prefix);
-    if (start < end && !continues) starts.push(place);
-  }
-  return starts;
 }
 
 /**
