@@ -100,7 +100,7 @@ def kotlin_module(tables: dict[str, list[int]]) -> str:
     parts = []
     for name, meaning in MEANINGS.items():
         content = "\n".join(textwrap.wrap(ranges(tables[name]), 100, break_on_hyphens=False))
-        parts.append(f'    // {meaning}.\n    const val {name}: String = """\n{content}\n"""\n')
+        parts.append(f'    // {meaning}.\n    val {name}: String = """\n{content}\n"""\n')
     body = "\n".join(parts)
     return f"package org.edgebert\n\n/**\n{head}\n */\ninternal object GraphemeTables {{\n{body}}}\n"
 

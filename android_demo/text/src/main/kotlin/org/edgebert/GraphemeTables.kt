@@ -7,12 +7,12 @@ package org.edgebert
  */
 internal object GraphemeTables {
     // Control, but the line ends (GB4, GB5).
-    const val controls: String = """
+    val controls: String = """
 0:a 1:2 1:i 2n:x d 12m 3jl 1ks 2:2 o:7 1d:g 17yn 6o:c ab8:g qxs:4 43z:8 h405:w 2o:3k 6o:2s0
 """
 
     // Extend (GB9).
-    const val extenders: String = """
+    val extenders: String = """
 lc:34 7n:7 7b:19 1 1:2 1:2 1 20:b 1c:l g 2t:7 2:6 2:2 1:4 z u:r 2j:b 1m:9 9 o:4 1:9 1:3 1:5 17:3
 1n:9 16:o 1:w 1j 1 4:8 4 3:7 a:2 t 1m 1 2:4 8 9 a:2 q 2:2 1l 4:2 4:2 2:3 3 u:2 3 b:2 1l 4:5 1:2 4
 k:2 m:6 1 1m 1:2 1:4 8 7:3 a:2 u 1n 1 c 9 14 3 1j 1:3 5:3 1:4 7:2 b:2 t 1m 2:2 1 3:3 1:4 7:2 b:2 s:2
@@ -31,7 +31,7 @@ d6:7 31:7 240:5 gx7k:2o 3k:6o
 """
 
     // SpacingMark (GB9a).
-    const val spacingMarks: String = """
+    val spacingMarks: String = """
 1s3 1j 2:3 8:4 1:2 1e:2 1n:2 6:2 2:2 1i 1m:3 1u 1m:3 8 1:2 1h:2 1o 6:2 2:2 36 1:2 3:3 1:3 1g:3 1p:4
 1p:2 1m 2 1:2 1a e:2 1n:2 5:3 1:3 1h:2 24:2 6:7 j:2 1r 3j 3u:2 1r 4x 9:2 p:2 18 1f5 7:8 1:2 9m:4 2:3
 4:2 1:6 68:2 1m 1 l:6 41 1l:4 1s u 4:2 1r 2:3 1 1h:8 8:2 4r l rhn:2 2 2g:2 1e:g 3y 1c 1c:2 4:2 2:2
@@ -41,12 +41,12 @@ d6:7 31:7 240:5 gx7k:2o 3k:6o
 """
 
     // Prepend (GB9b).
-    const val prepended: String = """
+    val prepended: String = """
 16o:6 5z 1d ao:2 28 vf 1f8u f 6s:2 el 12l 1 8y:6 jg cb
 """
 
     // Indic_Conjunct_Break=Consonant (GB9c).
-    const val consonants: String = """
+    val consonants: String = """
 1sl:11 u:8 o:8 l:k 1:7 1 3:4 y:2 1 g:2 4j:k 1:7 1:2 1:5 1r r:k 1:7 1:2 1:5 y:2 1 h 4j:k 1:g u:3
 56:12 jp:17 k g:6 4:4 3 3:2 7:3 4:d c 1dd:1g h8:1h 52:2 6:x h:8 1i:u d:2 b:3 s0b:3 3:10 19:5 2:9 a:5
 2p:g 1:3 6 3:2 2o:b 5x:r ilh f:4 1:3 1:t 1cd:10 t 2 fs:a 1 2 1:12 11m:7 2 2:8 1:2 1:o 5s a:14 t b:14
@@ -54,12 +54,12 @@ w0:d 1:y
 """
 
     // Indic_Conjunct_Break=Linker (GB9c), which are extenders, too.
-    const val linkers: String = """
+    val linkers: String = """
 1u5 3j 73 3j 73 73 kr 1i0 i5 6b 2u s2c 8l itk 1df ik 12l 7c 29 x4
 """
 
     // Extended_Pictographic (GB11).
-    const val pictographs: String = """
+    val pictographs: String = """
 4p 4 68d c 60 m 2i:6 f:2 a7:2 c 4m p:b 4:3 5j 6f:2 a 9 1m:4 1:5 9 2 2:2 2 4 2 1:2 2 3 3:2 8:3 5 1
 5:c b:2 2 1:2 1 i 2:2 i:6 1 1:2 3:2 5 2:2 4:2 b:2 5:2 2 5:2 1 1:2 k:2 5:6 1:4 2 4 2 2:6 1 2 1 1 6 3
 6 a:2 f 2 4 1 4:3 1 b:2 1c:3 9 e e ac:2 cv:3 j:2 1f 4 yi c gp 1 2fze 13:4 2s:c f:2 f e:2 11:a 34:2

@@ -27,7 +27,8 @@ internal class Manifest private constructor(val text: String, fields: Fields) {
 
     companion object {
         const val BUFFER = "EDGEBERT_MANIFEST"
-        private const val FORMAT = 1L
+        /** 2 is that of Unigram vocabularies. */
+        private val FORMATS = listOf(1L, 2L)
 
         /** @throws ModelException it is no JSON, of a newer format, or lacks what a reader needs. */
         fun read(bytes: ByteArray): Manifest {
@@ -38,9 +39,9 @@ internal class Manifest private constructor(val text: String, fields: Fields) {
                 throw ModelException("the manifest is no JSON: ${error.message}", error)
             }
             if (values !is Map<*, *>) throw ModelException("the manifest is no JSON object")
-            if (values["format"] != FORMAT) {
+            if (values["format"] !in FORMATS) {
                 throw ModelException(
-                    "expected a manifest of format $FORMAT. Received: ${values["format"]}. Next: export the " +
+                    "expected a manifest of format ${FORMATS.joinToString(" or ")}. Received: ${values["format"]}. Next: export the " +
                         "model again with the edgebert that this library came with, or update the library",
                 )
             }

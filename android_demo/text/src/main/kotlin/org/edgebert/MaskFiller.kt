@@ -54,11 +54,17 @@ public class MaskFiller private constructor(file: ModelFile) : TextModel(file) {
         for (mask in masks.asReversed()) {
             var token = (mask.tokens.firstOrNull() ?: continue).token
             var before = result.substring(0, mask.start)
-            if (token.startsWith(CONTINUING) && token.length > CONTINUING.length) {
-                token = token.substring(CONTINUING.length)
+            val space = tokenizer.space
+            val joins = if (space.isEmpty()) {
+                token.startsWith(CONTINUING) && token.length > CONTINUING.length
+            } else {
+                !token.startsWith(space)
+            }
+            if (joins) {
+                token = if (space.isEmpty()) token.substring(CONTINUING.length) else token
                 before = before.trimEnd { Characters.isSpace(it) }
             }
-            result = before + token + result.substring(mask.end)
+            result = before + token.removePrefix(space) + result.substring(mask.end)
         }
         return result
     }

@@ -83,7 +83,14 @@ public class ModelFile private constructor(
             )
         }
         val vocabulary = Vocabulary.read(file) ?: throw ModelException("its $VOCABULARY is not UTF-8")
-        Tokenizer(vocabulary, content.tokenizer, content.numSegments > 1)
+        Tokenizer(vocabulary, content.tokenizer, content.numSegments > 1, readPieces())
+    }
+
+    private fun readPieces(): UnigramPieces? {
+        if (!content.tokenizer.isUnigram) return null
+        val archive = ArchiveReader(bytes)
+        val scores = archive.read(SCORES) ?: throw ModelException("it has no $SCORES inside")
+        return UnigramPieces.read(scores, archive.read(CHARACTER_MAP))
     }
 
     /** Puts the file's name before what is wrong with it. */
@@ -97,6 +104,8 @@ public class ModelFile private constructor(
 
     public companion object {
         private const val VOCABULARY = "vocab.txt"
+        private const val SCORES = "piece_scores.bin"
+        private const val CHARACTER_MAP = "charsmap.bin"
         private const val SHOWN = 12
 
         /**

@@ -7,15 +7,16 @@ import kotlin.math.min
 public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(file) {
     private val stride = max(1, file.decoding.intOr("stride", 128))
     private val longestAnswer = file.decoding.intOr("max_answer_tokens", 30).coerceIn(1, file.maxLength)
+    private val framing = 2 + tokenizer.pairSeparators
     private val longestQuestion =
-        min(file.decoding.intOr("max_question_tokens", 64), (file.maxLength - FRAME) / 2)
+        min(file.decoding.intOr("max_question_tokens", 64), (file.maxLength - framing) / 2)
     private val count = file.decoding.intOr("n_best", 20)
     private val nullThreshold = file.decoding.doubleOrNull("null_threshold")
 
     init {
-        if (file.maxLength < SHORTEST || count < 1) {
+        if (file.maxLength < framing + FEWEST_TOKENS || count < 1) {
             throw ModelException(
-                "expected a max_length of at least $SHORTEST, for a question with its context, and an n_best of " +
+                "expected a max_length of at least ${framing + FEWEST_TOKENS}, for a question with its context, and an n_best of " +
                     "at least 1. Received: ${file.maxLength} and $count",
             )
         }
@@ -32,7 +33,7 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
         tokenizer.split(question, longestQuestion, first)
         first.cut(min(first.size, longestQuestion))
         tokenizer.split(context, Int.MAX_VALUE, second)
-        val room = file.maxLength - first.size - FRAME
+        val room = file.maxLength - first.size - framing
         val found = HashMap<Place, Double>()
         var nullScore = Double.POSITIVE_INFINITY
         for (window in Windows.striding(second.size, room, stride)) {
@@ -42,7 +43,7 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
             nullScore = min(nullScore, starts[0].toDouble() + ends[0])
             val tokens = window.to - window.from
             val best = BestSpans(min(count, tokens * longestAnswer), longestAnswer)
-            best.read(starts, ends, first.size + 2, tokens)
+            best.read(starts, ends, first.size + framing - 1, tokens)
             for (rank in 0 until best.size) {
                 val start = second.starts[window.from + best.firstOf(rank)]
                 val place = Place(start, second.ends[window.from + best.lastOf(rank)])
@@ -80,8 +81,9 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
     public companion object {
         private const val START = "start_logits"
         private const val END = "end_logits"
-        private const val FRAME = 3
-        private const val SHORTEST = 5
+
+        /** One of the question and one of the context. */
+        private const val FEWEST_TOKENS = 2
         internal val TASKS = listOf("qa")
 
         /**

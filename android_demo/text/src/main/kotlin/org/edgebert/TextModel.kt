@@ -77,7 +77,7 @@ public sealed class TextModel(public val file: ModelFile) : AutoCloseable {
         return engine.run(signatureOf(inputs.length), inputs)
     }
 
-    /** The same for a pair: `[CLS] A [SEP] B [SEP]`. */
+    /** The same for a pair: `[CLS] A [SEP] B [SEP]`, with more `[SEP]` between if the vocabulary has it so. */
     internal fun run(
         a: TokenList,
         aFrom: Int,
@@ -86,12 +86,12 @@ public sealed class TextModel(public val file: ModelFile) : AutoCloseable {
         bFrom: Int,
         bTo: Int,
     ): Map<String, FloatArray> {
-        val middle = aTo - aFrom + 2
+        val middle = aTo - aFrom + 1 + tokenizer.pairSeparators
         val used = middle + bTo - bFrom + 1
         val inputs = inputsFor(used)
         inputs.tokenIds[0] = tokenizer.clsId
         a.ids.copyInto(inputs.tokenIds, 1, aFrom, aTo)
-        inputs.tokenIds[middle - 1] = tokenizer.sepId
+        inputs.tokenIds.fill(tokenizer.sepId, aTo - aFrom + 1, middle)
         b.ids.copyInto(inputs.tokenIds, middle, bFrom, bTo)
         inputs.tokenIds[used - 1] = tokenizer.sepId
         inputs.segmentIds.fill(0)

@@ -23,6 +23,14 @@ internal class TokenList {
         size = length
     }
 
+    /** The places of some tokens. */
+    inline fun placesWhere(isOne: (Int) -> Boolean): IntArray {
+        val found = IntArray(size)
+        var count = 0
+        for (place in 0 until size) if (isOne(place)) found[count++] = place
+        return found.copyOf(count)
+    }
+
     /** Takes all tokens out; what a very long text needed is given back. */
     fun clear() {
         size = 0

@@ -55,14 +55,7 @@ public class TokenTagger private constructor(file: ModelFile) : TextModel(file) 
     /** Splits a text into [first], and gives the places there of the tokens that begin a part. */
     private fun read(text: String): IntArray {
         tokenizer.split(text, Int.MAX_VALUE, first)
-        val found = IntArray(first.size)
-        var count = 0
-        for (place in 0 until first.size) {
-            if (first.starts[place] < first.ends[place] && !tokenizer.continues(first.ids[place])) {
-                found[count++] = place
-            }
-        }
-        return found.copyOf(count)
+        return tokenizer.partStarts(first)
     }
 
     /** Start and end of the words of a typed text: each part is one. */

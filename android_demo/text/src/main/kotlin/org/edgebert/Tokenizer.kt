@@ -3,8 +3,8 @@ package org.edgebert
 import java.util.concurrent.atomic.AtomicReference
 
 /**
- * WordPiece: text in, token ids with their places in the text out, as `edgebert.tokenizer` gives
- * them. Threads may share one.
+ * Text in, token ids with their places in the text out, as `edgebert.encoding.tokenizer` gives them:
+ * WordPiece, or Unigram of SentencePiece. Threads may share one.
  *
  * What a text has literally, such as `[SEP]`, becomes that token.
  */
@@ -13,18 +13,19 @@ public class Tokenizer internal constructor(
     settings: TokenizerSettings,
     /** Whether the model tells the second text of a pair from the first one. */
     private val hasSegments: Boolean,
+    /** What a Unigram vocabulary has beside its tokens. */
+    pieces: UnigramPieces? = null,
 ) {
-    private val tables = SplitterTables(vocabulary, settings)
-    private val continuingPrefix = settings.continuingPrefix
+    private val tables = settings.tables(vocabulary, pieces)
     private val spare = AtomicReference<Splitter?>()
 
-    internal val clsId: Int = vocabulary.idOf(settings.clsToken)
-    internal val sepId: Int = vocabulary.idOf(settings.sepToken)
-    internal val maskId: Int = vocabulary.idOf(settings.maskToken)
-    internal val maskToken: String = settings.maskToken
+    internal val clsId: Int = vocabulary.idOf(settings.special.clsToken)
+    internal val sepId: Int = vocabulary.idOf(settings.special.sepToken)
+    internal val maskId: Int = vocabulary.idOf(settings.special.maskToken)
+    internal val maskToken: String = settings.special.maskToken
 
     /** The token id that fills an input up. */
-    public val padId: Int = vocabulary.idOf(settings.padToken)
+    public val padId: Int = vocabulary.idOf(settings.special.padToken)
 
     /** How many tokens the vocabulary has. */
     public val vocabularySize: Int get() = vocabulary.size
@@ -32,16 +33,21 @@ public class Tokenizer internal constructor(
     /** The token of an id. */
     public fun token(id: Int): String = vocabulary[id]
 
-    /** Whether a token goes on with a word: it begins with the prefix `##`. */
-    internal fun continues(id: Int): Boolean =
-        continuingPrefix.isNotEmpty() && vocabulary.startsWith(id, continuingPrefix)
+    /** The places of the tokens that start a part of a text: a word, a punctuation mark or the like. */
+    internal fun partStarts(tokens: TokenList): IntArray = tables.partStarts(tokens)
+
+    /** The character for a space at the start of tokens; empty if they have none. */
+    internal val space: String get() = tables.space
+
+    /** How many separators stand between two texts. */
+    internal val pairSeparators: Int get() = tables.pairSeparators
 
     /** The segment id of the second text of a pair. */
-    internal val secondSegment: Int get() = if (hasSegments) 1 else 0
+    internal val secondSegment: Int get() = if (hasSegments) tables.secondSegment else 0
 
     /**
-     * Encodes a text, or a pair of texts. Any text is taken: control characters vanish, and so do lone
-     * surrogates; an empty text gives `[CLS] [SEP]`.
+     * Encodes a text, or a pair of texts. Any text is taken: a lone surrogate counts as U+FFFD, which
+     * WordPiece leaves out, as it does control characters; an empty text gives `[CLS] [SEP]`.
      *
      * @param maxLength cuts the encoding to so many tokens, special ones included; `[CLS]` and `[SEP]`
      *   stay. Of a pair, tokens are cut from the longer text first.
@@ -57,7 +63,7 @@ public class Tokenizer internal constructor(
 
     /** Splits a text into tokens without the framing ones; it may stop when there are [limit]. */
     internal fun split(text: String, limit: Int, into: TokenList) {
-        val splitter = spare.getAndSet(null) ?: Splitter(tables)
+        val splitter = spare.getAndSet(null) ?: tables.splitter()
         into.clear()
         splitter.split(text, limit, into)
         spare.set(splitter)
@@ -71,7 +77,7 @@ public class Tokenizer internal constructor(
         first: TokenList,
         second: TokenList,
     ) {
-        val least = if (pair == null) 2 else 3
+        val least = if (pair == null) 2 else 2 + pairSeparators
         require(maxLength >= least) {
             "Expected a maxLength of at least $least, for the special tokens. Received: $maxLength."
         }

@@ -10,22 +10,17 @@ internal class WholeToken(
     val takesBehind: Boolean = false,
 )
 
-/** The text rules of a vocabulary: the manifest's object `tokenizer`. */
-internal class TokenizerSettings(fields: Fields) {
-    val lowercase: Boolean = fields.boolean("lowercase")
-    val stripAccents: Boolean = fields.booleanOrNull("strip_accents") ?: lowercase
-    val splitChinese: Boolean = fields.booleanOrNull("split_chinese_characters") ?: true
+/** The tokens of a vocabulary that are found whole, by the manifest's object `tokenizer`. */
+internal class SpecialTokens(fields: Fields) {
     val unknownToken: String = fields.stringOr("unknown_token", "[UNK]")
     val clsToken: String = fields.stringOr("cls_token", "[CLS]")
     val sepToken: String = fields.stringOr("sep_token", "[SEP]")
     val padToken: String = fields.stringOr("pad_token", "[PAD]")
     val maskToken: String = fields.stringOr("mask_token", "[MASK]")
-    val longestWord: Int = fields.intOr("max_input_chars_per_word", 100)
-    val continuingPrefix: String = fields.stringOr("continuing_prefix", "##")
     private val added: List<Fields> = fields.objectsOr("added_tokens")
 
-    val specialTokens: List<String>
-        get() = listOf(unknownToken, clsToken, sepToken, padToken, maskToken)
+    /** The five special tokens. */
+    val names: List<String> get() = listOf(unknownToken, clsToken, sepToken, padToken, maskToken)
 
     /**
      * Every token that is found whole, the special ones too.
@@ -34,7 +29,7 @@ internal class TokenizerSettings(fields: Fields) {
      */
     fun wholeTokens(vocabulary: Vocabulary): List<WholeToken> {
         val found = LinkedHashMap<String, WholeToken>()
-        for (content in specialTokens) found[content] = WholeToken(idOf(content, vocabulary), content)
+        for (content in names) found[content] = WholeToken(idOf(content, vocabulary), content)
         for (entry in added) {
             val content = entry.string("content")
             found[content] = WholeToken(
@@ -53,6 +48,67 @@ internal class TokenizerSettings(fields: Fields) {
         val id = vocabulary.idOf(content)
         if (id < 0) throw ModelException("the special token \"$content\" is not in the vocabulary")
         return id
+    }
+}
+
+/** The rules of a WordPiece vocabulary. */
+internal class WordPieceSettings(fields: Fields, val special: SpecialTokens) {
+    val lowercase: Boolean = fields.boolean("lowercase")
+    val stripAccents: Boolean = fields.booleanOrNull("strip_accents") ?: lowercase
+    val splitChinese: Boolean = fields.booleanOrNull("split_chinese_characters") ?: true
+    val longestWord: Int = fields.intOr("max_input_chars_per_word", 100)
+    val continuingPrefix: String = fields.stringOr("continuing_prefix", "##")
+}
+
+/** A step of the text rules of a Unigram vocabulary. */
+internal class TextStep(fields: Fields) {
+    val type: String = fields.string("type")
+    val content: String = fields.stringOr("content", "")
+    val left: Boolean = fields.booleanOrNull("left") ?: false
+    val right: Boolean = fields.booleanOrNull("right") ?: false
+}
+
+/** The rules of a Unigram vocabulary. */
+internal class UnigramSettings(fields: Fields, val special: SpecialTokens) {
+    val steps: List<TextStep> = fields.objectsOr("normalizers").map(::TextStep)
+    val splitsAtSpace: Boolean = fields.boolean("whitespace_split")
+    val pairSeparators: Int = fields.int("pair_separators")
+    val secondSegment: Int = fields.int("second_segment")
+    private val metaspace = fields.fields("metaspace")
+    val replacement: String = metaspace.string("replacement")
+    val prependScheme: String = metaspace.string("prepend_scheme")
+    val splitsAtMark: Boolean = metaspace.boolean("split")
+}
+
+/** The kind of a vocabulary and its rules: the manifest's object `tokenizer`. */
+internal class TokenizerSettings(private val fields: Fields) {
+    val special: SpecialTokens = SpecialTokens(fields)
+    private val kind = fields.stringOr("kind", WORD_PIECE)
+    val isUnigram: Boolean get() = kind == UNIGRAM
+
+    init {
+        if (kind != WORD_PIECE && kind != UNIGRAM) {
+            throw ModelException(
+                "expected a tokenizer of the kind $WORD_PIECE or $UNIGRAM. Received: $kind. Next: update the library",
+            )
+        }
+    }
+
+    /**
+     * The tables that texts are split by.
+     *
+     * @param pieces what a Unigram vocabulary has beside its tokens.
+     * @throws ModelException the vocabulary and the rules don't agree.
+     */
+    fun tables(vocabulary: Vocabulary, pieces: UnigramPieces?): SplitterTables = when {
+        !isUnigram -> WordPieceTables(vocabulary, WordPieceSettings(fields, special))
+        pieces == null -> throw ModelException("its pieces have no scores")
+        else -> UnigramTables(vocabulary, UnigramSettings(fields, special), pieces)
+    }
+
+    private companion object {
+        const val WORD_PIECE = "wordpiece"
+        const val UNIGRAM = "unigram"
     }
 }
 

@@ -1,7 +1,7 @@
 package org.edgebert
 
 /**
- * The tokens of a WordPiece tokenizer; a token's id is its place.
+ * The tokens of a tokenizer; a token's id is its place.
  *
  * All tokens lie in one array of characters, so that a vocabulary is a handful of objects.
  *
@@ -41,6 +41,13 @@ internal class Vocabulary(private val characters: CharArray, private val ends: I
         return codePoint(character, characters[place + 1])
     }
 
+    /** The last code point of a token that is not empty. */
+    fun lastCode(id: Int): Int {
+        val last = endOf(id) - 1
+        val isPair = last > startOf(id) && characters[last].isLowSurrogate() && characters[last - 1].isHighSurrogate()
+        return codeAt(if (isPair) last - 1 else last)
+    }
+
     companion object {
         /**
          * Reads a vocab.txt.
@@ -72,7 +79,7 @@ internal fun codePoint(high: Char, low: Char): Int =
     0x10000 + ((high.code - 0xD800) shl 10) + (low.code - 0xDC00)
 
 /**
- * The word pieces of a vocabulary by their code points: a hash table.
+ * The pieces of a vocabulary by their code points: a hash table.
  *
  * A piece is looked for by a range of code points and its hash, so no string is made.
  */

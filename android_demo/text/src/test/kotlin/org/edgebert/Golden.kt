@@ -1,6 +1,7 @@
 package org.edgebert
 
 import java.io.File
+import java.util.Base64
 
 /** The cases that Python, Kotlin and JavaScript share: tests/golden/README.md. */
 internal object Golden {
@@ -10,7 +11,27 @@ internal object Golden {
     fun tokenizer(vocabulary: Map<*, *>, hasSegments: Boolean = true): Tokenizer {
         val tokens = (vocabulary["tokens"] as List<*>).joinToString("") { "$it\n" }
         val settings = TokenizerSettings(Fields(vocabulary["settings"] as Map<*, *>, ""))
-        return Tokenizer(Vocabulary.read(tokens.toByteArray())!!, settings, hasSegments)
+        return Tokenizer(Vocabulary.read(tokens.toByteArray())!!, settings, hasSegments, pieces(vocabulary))
+    }
+
+    /** The scores and the character map of a Unigram vocabulary; null of others. */
+    private fun pieces(vocabulary: Map<*, *>): UnigramPieces? {
+        val scores = vocabulary["scores"] as List<*>? ?: return null
+        val charsmap = Base64.getDecoder().decode(vocabulary["charsmap"] as String)
+        return UnigramPieces(
+            DoubleArray(scores.size) { (scores[it] as Number).toDouble() },
+            charsmap.takeIf { it.isNotEmpty() }?.let(::CharacterMap),
+        )
+    }
+
+    /** Start and end of tokens in UTF-16 code units, out of code points. */
+    fun inUnits(offsets: List<List<Int>>, text: String, pair: String?): List<List<Int>> {
+        val units = listOf(unitsOf(text), unitsOf(pair.orEmpty()))
+        var isSecond = 0
+        return offsets.mapIndexed { index, (start, end) ->
+            if (index > 0 && end == 0) isSecond = 1
+            if (end == 0) listOf(0, 0) else listOf(units[isSecond][start], units[isSecond][end])
+        }
     }
 
     fun read(name: String): Map<*, *> = Json.read(File(folder, name).readText()) as Map<*, *>

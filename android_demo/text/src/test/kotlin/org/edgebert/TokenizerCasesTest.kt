@@ -29,13 +29,8 @@ class TokenizerCasesTest {
         val encoding = tokenizer.encode(text, pair, (case["max_length"] as Long?)?.toInt() ?: Int.MAX_VALUE)
         assertEquals(Golden.ints(case["token_ids"]), encoding.tokenIds.toList())
         assertEquals(Golden.ints(case["segment_ids"]), encoding.segmentIds.toList())
-        val units = listOf(Golden.unitsOf(text), Golden.unitsOf(pair.orEmpty()))
-        val expected = (case["offsets"] as List<*>).mapIndexed { index, offsets ->
-            val (start, end) = Golden.ints(offsets)
-            val of = units[encoding.segmentIds[index]]
-            if (end == 0) start to end else of[start] to of[end]
-        }
-        assertEquals(expected, encoding.starts.zip(encoding.ends))
+        val expected = Golden.inUnits((case["offsets"] as List<*>).map(Golden::ints), text, pair)
+        assertEquals(expected, encoding.starts.zip(encoding.ends) { start, end -> listOf(start, end) })
     }
 
     @Test

@@ -29,10 +29,9 @@ class TokenizerStringsTest {
         val (name, text, pair, length) = row
         val encoding = tokenizers.getValue(name)
             .encode(text as String, pair as String?, (length as Long?)?.toInt() ?: Int.MAX_VALUE)
-        val units = listOf(Golden.unitsOf(text), Golden.unitsOf(pair.orEmpty()))
-        val expected = Golden.ints(row[4]).chunked(4) { (token, segment, start, end) ->
-            if (end == 0) listOf(token, segment, 0, 0) else listOf(token, segment, units[segment][start], units[segment][end])
-        }
+        val tokens = Golden.ints(row[4]).chunked(4)
+        val places = Golden.inUnits(tokens.map { it.drop(2) }, text, pair)
+        val expected = tokens.mapIndexed { index, token -> token.take(2) + places[index] }
         val received = List(encoding.size) {
             listOf(encoding.tokenIds[it], encoding.segmentIds[it], encoding.starts[it], encoding.ends[it])
         }
