@@ -1,4 +1,4 @@
-"""The character tables of the Kotlin tokenizer are those of the installed `tokenizers` library."""
+"""The tables of the tokenizers in Kotlin and JavaScript are those of the installed library."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import unicodedata
 import pytest
 import tokenizers
 
+from tests.golden import make_grapheme_tables
 from tests.golden.kotlin_character_tables import KOTLIN_OUTPUT, kotlin_module
 from tests.golden.make_character_tables import ask
 
@@ -33,6 +34,23 @@ def test_the_marks_are_those_of_python(made: str) -> None:
     if f"Unicode {unicodedata.unidata_version}" not in written:
         pytest.skip(f"this Python has Unicode {unicodedata.unidata_version}, the table another")
     assert _table(written, "nonspacingMarks") == _table(made, "nonspacingMarks"), REMAKE
+
+
+def test_the_classes_of_grapheme_clusters_are_those_of_the_library() -> None:
+    tables = make_grapheme_tables.ask()
+    for path, made in (
+        (make_grapheme_tables.JAVASCRIPT, make_grapheme_tables.javascript_module(tables)),
+        (make_grapheme_tables.KOTLIN, make_grapheme_tables.kotlin_module(tables)),
+    ):
+        written = path.read_text(encoding="ascii")
+        remade = re.sub(r"`tokenizers` \([^)]*\)", _version_in(written), made)
+        assert written == remade, f"{path.name}. Next: python -m tests.golden.make_grapheme_tables"
+
+
+def _version_in(module: str) -> str:
+    found = re.search(r"`tokenizers` \([^)]*\)", module)
+    assert found is not None
+    return found[0]
 
 
 def _table(module: str, name: str) -> list[str]:

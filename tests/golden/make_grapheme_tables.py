@@ -46,9 +46,9 @@ MEANINGS = {
     "pictographs": "Extended_Pictographic (GB11)",
 }
 _HEAD = (
-    "Which code points join others to a grapheme cluster (Unicode Standard Annex 29) in the library",
-    "`tokenizers` ({version}). Made by tests/golden/make_grapheme_tables.py, which says why; not to",
-    "be edited. A set is written as in {like}.",
+    "Which code points join others to a grapheme cluster (Unicode Standard Annex 29) in the",
+    "library `tokenizers` ({version}). Made by tests/golden/make_grapheme_tables.py, which says why;",
+    "not to be edited. A set is written as in {like}.",
 )
 
 
@@ -102,7 +102,9 @@ def kotlin_module(tables: dict[str, list[int]]) -> str:
         content = "\n".join(textwrap.wrap(ranges(tables[name]), 100, break_on_hyphens=False))
         parts.append(f'    // {meaning}.\n    val {name}: String = """\n{content}\n"""\n')
     body = "\n".join(parts)
-    return f"package org.edgebert\n\n/**\n{head}\n */\ninternal object GraphemeTables {{\n{body}}}\n"
+    return (
+        f"package org.edgebert\n\n/**\n{head}\n */\ninternal object GraphemeTables {{\n{body}}}\n"
+    )
 
 
 def _joining(pattern: str, key: str) -> set[int]:
