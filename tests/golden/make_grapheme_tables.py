@@ -19,7 +19,7 @@ import textwrap
 import tokenizers
 from tokenizers import normalizers
 
-from tests.golden.charsmaps import charsmap
+from tests.golden.character_maps import compile_map
 from tests.golden.kotlin_character_tables import KOTLIN_OUTPUT, ranges
 from tests.golden.make_character_tables import OUTPUT, wrapped
 
@@ -47,8 +47,8 @@ MEANINGS = {
 }
 _HEAD = (
     "Which code points join others to a grapheme cluster (Unicode Standard Annex 29) in the",
-    "library `tokenizers` ({version}). Made by tests/golden/make_grapheme_tables.py, which says why;",
-    "not to be edited. A set is written as in {like}.",
+    "library `tokenizers` ({version}). Made by tests/golden/make_grapheme_tables.py, which says",
+    "why; not to be edited. A set is written as in {like}.",
 )
 
 
@@ -117,7 +117,7 @@ def _joining(pattern: str, key: str) -> set[int]:
 
 def _answers(pattern: str, key: str) -> list[tuple[int, str]]:
     """What becomes of the pattern with each code point in it if `key` is replaced."""
-    normalize = normalizers.Precompiled(charsmap({key: _WHOLE})).normalize_str
+    normalize = normalizers.Precompiled(compile_map({key: _WHOLE})).normalize_str
     found: list[tuple[int, str]] = []
     for start in range(0, len(CODE_POINTS), _AT_ONCE):
         codes = CODE_POINTS[start : start + _AT_ONCE]

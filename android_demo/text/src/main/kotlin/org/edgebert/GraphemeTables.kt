@@ -2,8 +2,8 @@ package org.edgebert
 
 /**
  * Which code points join others to a grapheme cluster (Unicode Standard Annex 29) in the
- * library `tokenizers` (0.23.3). Made by tests/golden/make_grapheme_tables.py, which says why;
- * not to be edited. A set is written as in [CharacterTables].
+ * library `tokenizers` (0.23.3). Made by tests/golden/make_grapheme_tables.py, which says
+ * why; not to be edited. A set is written as in [CharacterTables].
  */
 internal object GraphemeTables {
     // Control, but the line ends (GB4, GB5).
