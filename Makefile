@@ -55,9 +55,10 @@ static: $(INSTALLED) web/node_modules/.installed ## Lint, formatting, types and 
 
 android: $(INSTALLED) ## Build and test the Kotlin library and the Android app (STRINGS=200000 for all strings)
 	$(BIN)/python -m tests.golden.make_tokenizer_strings --count $(STRINGS) -o build/tokenizer_strings.jsonl
+	$(BIN)/python -m tests.golden.make_unigram_strings --count $(STRINGS) -o build/unigram_strings.jsonl
 	$(BIN)/python -m tests.android.make_models android_demo/app/target/models
 	EDGEBERT_LITERT_LIBRARY=$$($(BIN)/python -c 'import ai_edge_litert as a; print(a.__path__[0])')/libLiteRt.so \
-	android_demo/build.sh build/android.log -Dedgebert.strings=$(abspath build/tokenizer_strings.jsonl)
+	android_demo/build.sh build/android.log -Dedgebert.strings=$(abspath build/tokenizer_strings.jsonl):$(abspath build/unigram_strings.jsonl)
 
 apk: ## Build the app's APK without an Android SDK (AAR=litert.aar, MODELS="a.tflite b.tflite")
 	mvn --batch-mode --quiet --no-transfer-progress --file android_demo -DskipTests package

@@ -11,11 +11,14 @@ import org.junit.jupiter.api.TestFactory
 /** The tokenizer gives what the `tokenizers` library gives. */
 class TokenizerCasesTest {
     @TestFactory
-    fun `token ids, segment ids and offsets of hard texts`(): List<DynamicTest> {
-        val content = Golden.read("wordpiece_cases.json")
+    fun `token ids, segment ids and offsets of hard texts`(): List<DynamicTest> =
+        cases("wordpiece_cases.json") + cases("unigram_cases.json")
+
+    private fun cases(file: String): List<DynamicTest> {
+        val content = Golden.read(file)
         val tokenizers = (content["vocabularies"] as Map<*, *>).mapValues { Golden.tokenizer(it.value as Map<*, *>) }
         val cases = Golden.objects(content["cases"])
-        assertTrue(cases.size > 600)
+        assertTrue(cases.size >= 600)
         return cases.map { case ->
             DynamicTest.dynamicTest("${case["vocabulary"]}: ${case["name"]}") {
                 check(case, tokenizers.getValue(case["vocabulary"]))

@@ -6,14 +6,18 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assumptions.assumeTrue
 import org.junit.jupiter.api.Test
 
-/** The strings that tests/golden/make_tokenizer_strings.py makes, with what Python gives for them. */
+/** The strings that make_tokenizer_strings.py and make_unigram_strings.py make, with what Python gives. */
 class TokenizerStringsTest {
     @Test
     fun `made-up strings give Python's token ids, segment ids and places`() {
-        val path = System.getProperty("edgebert.strings").orEmpty()
-        assumeTrue(path.isNotEmpty(), "no file of strings: make android makes one")
+        val paths = System.getProperty("edgebert.strings").orEmpty()
+        assumeTrue(paths.isNotEmpty(), "no file of strings: make android makes them")
+        for (path in paths.split(File.pathSeparator)) check(File(path))
+    }
+
+    private fun check(file: File) {
         var count = 0
-        File(path).useLines { lines ->
+        file.useLines { lines ->
             val rows = lines.map { Json.read(it) }.iterator()
             val tokenizers = (rows.next() as Map<*, *>).mapValues { Golden.tokenizer(it.value as Map<*, *>) }
             for (row in rows) {
@@ -21,7 +25,7 @@ class TokenizerStringsTest {
                 count++
             }
         }
-        println("$count strings, no difference")
+        println("${file.name}: $count strings, no difference")
         assertTrue(count > 0)
     }
 
