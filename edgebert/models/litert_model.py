@@ -150,7 +150,11 @@ class LiteRtModel:
         are stacked), `[size]` for a vector. For a masked LM `[masks, vocab_size]` with all of the
         file's mask outputs, also unused ones.
         """
-        return self.output_of(self._slot(len(encoding))(encoding), len(encoding))
+        return self.output_of(self.named_outputs(encoding), len(encoding))
+
+    def named_outputs(self, encoding: Encoding) -> dict[str, np.ndarray]:
+        """The outputs of the signature by name, with padding, float32 `[1, ...]`."""
+        return self._slot(len(encoding))(encoding)
 
     def output_of(self, named: Mapping[str, np.ndarray], tokens: int) -> np.ndarray:
         """The output of the head for a text with `tokens` tokens, from named outputs."""

@@ -47,7 +47,8 @@ def require_loadable(
         raise ModelError(f"{path}: {error}") from error
     if is_sealed:
         return
-    command = (sys.executable, "-P", "-m", __name__, str(path), *signatures)
+    safe_path = ("-P",) if hasattr(sys.flags, "safe_path") else ()  # Python 3.11, not 3.10
+    command = (sys.executable, *safe_path, "-m", __name__, str(path), *signatures)
     paths = os.pathsep.join(filter(None, (str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH"))))
     try:
         done = subprocess.run(

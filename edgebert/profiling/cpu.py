@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgebert.errors import UsageError
 from edgebert.profiling import runner
+from edgebert.profiling.machine import TextSupport
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.session import measure
@@ -76,9 +77,9 @@ class CpuTarget:
         """The file's own path: the runner is on this machine."""
         return str(file.path)
 
-    def runs_text(self, file: ModelFile) -> bool:
-        """Always True: edgebert is installed on this machine."""
-        return True
+    def text_support(self, file: ModelFile) -> TextSupport:
+        """Every text is answered: edgebert is installed on this machine."""
+        return TextSupport()
 
     def start_runner(self, label: str) -> RunnerProcess:
         """Starts a fresh benchmark program."""

@@ -1,23 +1,40 @@
 """Text in, answer out: the counterpart of `runner` that times edgebert's own inference path.
 
 `python -m edgebert.profiling.end_to_end` implements the runner's protocol, so that its blocks can
-be interleaved with others. `load` takes {"model", "threads", "texts"}. `first_call` times the first
-text. `run` processes all texts once per run: tokenize, pick the length, run the model, decode the
-answer. A text is a string, or a list of strings for tasks that read several. `operations` returns
-the tokenizer's share of the time.
+be interleaved with others. It runs here, and on boards, where `ssh.text_program` copies it. Further
+requests, and those that differ (fields in brackets may be left out):
+
+    {"op": "ready"}                     loads all modules; version of `tokenizers`, "" without it
+    {"op": "load", "model", "texts", ["threads": 1]}    load_ms, rss_before, rss_after
+    {"op": "first_call"}                times the first text
+    {"op": "run", ...}                  all texts once per run: tokenize, run the model, decode
+    {"op": "operations", ...}           the tokenizer's share of the time
+    {"op": "predict"}                   answers for the loaded texts; labels of a classifier
+    {"op": "answer", "inputs"}          rows: {"calls": [{"token_ids", "outputs"}, ...], "answer"}
+
+A text is a string, or a list of strings for tasks that read several. An input of `answer` has
+`texts`, or `words`, or `token_ids` and `segment_ids`, as an input of the demo app (`adb.app`). Its
+outputs by name are {"shape", "float32": base64}, with padding. Its answer is that of the task, or
+None for token ids.
 """
 
 from __future__ import annotations
 
+import base64
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from statistics import mean, median
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgebert.profiling import runner
+
+if TYPE_CHECKING:
+    from edgebert.encoding.tokenizer import Encoding
+    from edgebert.models.litert_model import LiteRtModel
 
 
 class TextService(runner.Service):
@@ -27,6 +44,15 @@ class TextService(runner.Service):
         super().__init__()
         self._calls: list[Callable[[], Any]] = []
         self._encodings: list[Callable[[], Any]] = []
+        self._model: LiteRtModel | None = None
+
+    def _op_ready(self, request: dict[str, Any]) -> dict[str, Any]:
+        from edgebert.encoding.tokenizer import tokenizers_version
+        from edgebert.tasks import task_modules
+
+        for module in ("edgebert.models.litert_model", "edgebert.tasks.examples", *task_modules()):
+            import_module(module)
+        return {"tokenizers": tokenizers_version()}
 
     def _op_load(self, request: dict[str, Any]) -> dict[str, Any]:
         from edgebert.models.litert_model import LiteRtModel
@@ -35,7 +61,7 @@ class TextService(runner.Service):
         path, threads = Path(request["model"]), int(request.get("threads", 1))
         before = runner.restart_peak()
         load_ms, model = runner.time_once(partial(LiteRtModel.open, path, threads))
-        task = task_with_answers(model)
+        self._model, task = model, task_with_answers(model)
         examples = as_examples(task, [_typed(text) for text in request["texts"]])
         calls = [model.timed_calls(example) for example in examples]
         self._calls = [answer for answer, _ in calls]
@@ -72,10 +98,56 @@ class TextService(runner.Service):
             ]
         }
 
+    def _op_answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"rows": [self._row(given) for given in request["inputs"]]}
+
+    def _row(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Token ids and outputs of each call for one input, and the answer."""
+        from edgebert.encoding.tokenizer import Encoding
+
+        if self._model is None:
+            raise runner.RequestError("A loaded model was expected. Received: none.")
+        model, answer = self._model, None
+        if "token_ids" in given:
+            pairs = zip(given["token_ids"], given["segment_ids"], strict=True)
+            encodings = [Encoding(tuple(a), tuple(b), ((0, 0),) * len(a)) for a, b in pairs]
+            named = [model.named_outputs(encoding) for encoding in encodings]
+        else:
+            features = model.encode(_example(model, given))
+            encodings = list(features.encodings)
+            named = [model.named_outputs(encoding) for encoding in encodings]
+            outputs = [
+                model.read(model.output_of(each, len(encoding)), encoding)
+                for each, encoding in zip(named, encodings, strict=True)
+            ]
+            answer = model.task.answers(outputs, features, model.facts)[0]
+        calls = [_call(*pair) for pair in zip(encodings, named, strict=True)]
+        return {"calls": calls, "answer": answer}
+
     def _loaded(self) -> list[Callable[[], Any]]:
         if not self._calls:
             raise runner.RequestError("A loaded model and texts were expected. Received: none.")
         return self._calls
+
+
+def _example(model: LiteRtModel, given: Mapping[str, Any]) -> Any:
+    """The example of an input: of its texts, or of its words."""
+    from edgebert.data.conll_files import TaggedSentence
+
+    if "words" in given:
+        return TaggedSentence(tuple(given["words"]), (None,) * len(given["words"]))
+    return model.task.example(*given["texts"])
+
+
+def _call(encoding: Encoding, named: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = {
+        name: {
+            "shape": output.shape,
+            "float32": base64.b64encode(output.astype("<f4").tobytes()).decode("ascii"),
+        }
+        for name, output in named.items()
+    }
+    return {"token_ids": encoding.token_ids, "outputs": outputs}
 
 
 def _typed(text: Any) -> str | tuple[str, ...]:

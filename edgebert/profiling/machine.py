@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edgebert.errors import ModelError
@@ -29,11 +30,28 @@ class RunnerMachine(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class TextSupport:
+    """Whether a machine answers texts with a file.
+
+    Attributes:
+        obstacle: Why it does not, with the next step. Empty if it does.
+        warning: A reason to doubt its figures, with the next step. Empty if there is none.
+    """
+
+    obstacle: str = ""
+    warning: str = ""
+
+
 class Machine(RunnerMachine, Protocol):
     """A machine on which latency can be measured."""
 
-    def runs_text(self, file: ModelFile) -> bool:
-        """Whether the machine can time text in, answer out with this file."""
+    def text_support(self, file: ModelFile) -> TextSupport:
+        """Whether the machine can time text in, answer out with a file that answers texts.
+
+        Raises:
+            EdgebertError: The machine's answers to built-in texts are wrong.
+        """
         ...
 
     def start_end_to_end(self, label: str) -> Runner:
@@ -41,7 +59,7 @@ class Machine(RunnerMachine, Protocol):
         ...
 
 
-def make_device(facts: dict[str, Any]) -> Device:
+def make_device(facts: Mapping[str, Any]) -> Device:
     """The `Device` that a runner's `hello` describes."""
     device, environment = facts["device"], facts["environment"]
     return Device(
@@ -57,7 +75,7 @@ def make_device(facts: dict[str, Any]) -> Device:
     )
 
 
-def runtime_name(facts: dict[str, Any]) -> str:
+def runtime_name(facts: Mapping[str, Any]) -> str:
     """Name and version of the runtime in a runner's `hello`."""
     return f"{facts['runtime']['name']} {facts['runtime']['version']}"
 

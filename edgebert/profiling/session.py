@@ -6,7 +6,7 @@ The timed blocks of the files are interleaved. Each configuration starts in seve
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -63,13 +63,13 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
     settings, texts = job.settings, job.texts
     refuse_bad_settings(settings, texts)
     files = read_model_files(job.models)
-    references = _references(job, files)
+    references = references_of(job, files)
     facts, signatures = inspect_files(machine, files)
     plan = configurations(files, signatures, settings)
     with_text = [file for file in files if settings.end_to_end and file.answers]
-    with_text = [file for file in with_text if machine.runs_text(file)]
     built_in = {file.name: sample_texts(file.task) for file in files if file.answers}
     doubts = check_answers(machine, plan, built_in, settings.threads[0], progress)
+    with_text = [file for file in with_text if not machine.text_support(file).obstacle]
     session = _MeasurementSession(machine, settings, facts, progress)
     measurements: list[Measurement] = []
     for threads in settings.threads:
@@ -84,7 +84,7 @@ def measure(machine: Machine, job: Job, progress: Progress) -> Outcome:
             measurements, sustained_configurations(plan, settings.lengths, typical)
         )
     checks = [
-        _check(machine, file, reference, facts, progress)
+        check_outputs(machine, file, reference, facts, progress)
         for file, reference in zip(files, references, strict=False)
     ]
     warned = tuple(
@@ -111,17 +111,18 @@ def check(
         EdgebertError: A benchmark process failed. The message has the last lines of its stderr.
     """
     files = read_model_files(job.models)
-    references = _references(job, files)
+    references = references_of(job, files)
     facts, _ = inspect_files(machine, files)
     pairs = zip(files, references, strict=False)
-    return tuple(_check(machine, *pair, facts, progress, batch_size) for pair in pairs)
+    return tuple(check_outputs(machine, *pair, facts, progress, batch_size) for pair in pairs)
 
 
-def _references(job: Job, files: Sequence[ModelFile]) -> list[HostReference]:
+def references_of(job: Job, files: Sequence[ModelFile]) -> list[HostReference]:
+    """The reference of each file for the labelled texts of a job; none if it has no check."""
     return [] if job.check is None else [HostReference(file.path, job.check) for file in files]
 
 
-def _check(
+def check_outputs(
     machine: RunnerMachine,
     file: ModelFile,
     reference: HostReference,
@@ -129,7 +130,10 @@ def _check(
     progress: Progress,
     batch_size: int = CHECK_BATCH_SIZE,
 ) -> DeviceCheck:
-    """Runs labelled texts on the machine and compares the outputs with those of this machine."""
+    """Runs the token ids of labelled texts on a machine and compares the outputs with this one's.
+
+    Arguments and errors as in `check`; `facts` is the runner's `hello`.
+    """
     calls, stage = reference.calls(), f"check {file.name}"
     outputs: list[dict[str, Any]] = []
     with machine.start_runner(stage) as process:
@@ -144,18 +148,23 @@ def _check(
                     for output in answer
                 ]
                 progress(stage, len(outputs), len(calls))
+    named = facts_of_check(machine, file, facts)
+    return reference.compare(reference.outputs_of(outputs), named)
+
+
+def facts_of_check(
+    machine: RunnerMachine, file: ModelFile, facts: Mapping[str, Any]
+) -> dict[str, str]:
+    """The fields of a `DeviceCheck` that describe the file and the machine."""
     device = make_device(facts)
-    return reference.compare(
-        reference.outputs_of(outputs),
-        {
-            "model": str(file.path),
-            "name": file.name,
-            "sha256": file.sha256,
-            "target": machine.target,
-            "device": device.name or device.cpu,
-            "runtime": runtime_name(facts),
-        },
-    )
+    return {
+        "model": str(file.path),
+        "name": file.name,
+        "sha256": file.sha256,
+        "target": machine.target,
+        "device": device.name or device.cpu,
+        "runtime": runtime_name(facts),
+    }
 
 
 @dataclass(frozen=True)
@@ -255,6 +264,8 @@ class _MeasurementSession:
         ]
         if subject.kind == "model" and self._settings.end_to_end:
             warnings += _no_end_to_end_warning(self._machine, subject.file)
+        if subject.kind == "end_to_end":
+            warnings += filter(None, [self._machine.text_support(subject.file).warning])
         return Measurement(
             **subject.file.facts,
             target=self._machine.target,
@@ -283,12 +294,8 @@ def _no_end_to_end_warning(machine: Machine, file: ModelFile) -> list[str]:
             "Text in, answer out was not timed: the file contains no vocabulary and task of "
             "edgebert. Next: export a model with a task with `edgebert export`."
         ]
-    if machine.runs_text(file):
-        return []
-    return [
-        f"Text in, answer out is not timed on {machine.target} for the task {file.task.name}. "
-        "Next: give --no-end-to-end to suppress this warning."
-    ]
+    obstacle = machine.text_support(file).obstacle
+    return [f"Text in, answer out was not timed: {obstacle}"] if obstacle else []
 
 
 def refuse_bad_settings(settings: ProfileSettings, texts: Sequence[TextInput] | None) -> None:

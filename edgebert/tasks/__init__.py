@@ -46,6 +46,11 @@ def task_named(name: str) -> Task[Any]:
     return task
 
 
+def task_modules() -> tuple[str, ...]:
+    """The modules of all tasks, which `task_named` loads when they are first used."""
+    return tuple(f"edgebert.tasks.{module}" for module, _ in _HOMES.values())
+
+
 def bare_encoder() -> Task[Any]:
     """The task of a model without a head."""
     return task_named("encoder")

@@ -14,6 +14,7 @@ from edgebert.errors import EdgebertError
 from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.browser.device import system_name
 from edgebert.profiling.browser.page_session import PageSession
+from edgebert.profiling.machine import TextSupport
 from edgebert.profiling.measurement import Kind
 from edgebert.profiling.plan import ModelFile
 
@@ -123,9 +124,9 @@ class PageMachine:
         """The name of a file in the page: its SHA-256."""
         return file.sha256
 
-    def runs_text(self, file: ModelFile) -> bool:
+    def text_support(self, file: ModelFile) -> TextSupport:
         """The page answers texts of every task."""
-        return file.answers
+        return TextSupport()
 
     def start_runner(self, label: str) -> PageRunner:
         """The page, for calls of the graph."""

@@ -1,7 +1,8 @@
 """The `ssh` target: a Linux board, through the system's ssh with its configuration and keys.
 
 The board needs a POSIX shell, Python 3.8 or newer, numpy and a TFLite runtime. It does not need
-edgebert: the benchmark program is one file, which is copied to the board.
+edgebert: the benchmark program is one file, which is copied to the board. With Python 3.10 or newer
+it answers texts, too: `text_program` copies the part of edgebert that does.
 """
 
 from __future__ import annotations
@@ -11,9 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.session import measure
+from edgebert.profiling.device_check import DeviceCheck, HostReference
+from edgebert.profiling.plan import ModelFile, read_model_files
+from edgebert.profiling.session import (
+    check_outputs,
+    facts_of_check,
+    measure,
+    references_of,
+    refuse_bad_settings,
+)
 from edgebert.profiling.ssh.board import Board
 from edgebert.profiling.ssh.connection import Connection
+from edgebert.profiling.ssh.text_check import check_texts
 from edgebert.profiling.target import Job, Outcome, parse_cpu_mask
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress, silent
@@ -124,7 +134,7 @@ class SshTarget:
         with Connection(address.destination, address.port, settings.ssh_config) as connection:
             board = Board(self.target, connection, settings, needed_bytes, progress)
             try:
-                outcome = measure(board, job, progress)
+                outcome = _profile(board, job, progress)
             except EdgebertError as error:
                 lost = connection.lost()
                 if lost is not None:
@@ -135,3 +145,32 @@ class SshTarget:
             return outcome
         pinned = tuple(m.with_details(cpu_mask=mask) for m in outcome.measurements)
         return replace(outcome, measurements=pinned)
+
+
+def _profile(board: Board, job: Job, progress: Progress) -> Outcome:
+    """Measures the models, then runs the check from the labelled texts to the answers."""
+    refuse_bad_settings(job.settings, job.texts)
+    files = read_model_files(job.models) if job.check else ()
+    references = references_of(job, files)
+    outcome = measure(board, replace(job, check=None), progress)
+    pairs = zip(files, references, strict=True)
+    has_texts = job.settings.end_to_end
+    checks = [_check(board, *pair, has_texts, progress) for pair in pairs]
+    return replace(outcome, checks=tuple(checks))
+
+
+def _check(
+    board: Board, file: ModelFile, reference: HostReference, has_texts: bool, progress: Progress
+) -> DeviceCheck:
+    """The check of one file. A board that answers no texts receives token ids."""
+    with board.start_runner(f"check {file.name}") as process:
+        facts = process.request("hello")
+    obstacle = board.text_support(file).obstacle if has_texts else ""
+    if obstacle or not has_texts:
+        checked = check_outputs(board, file, reference, facts, progress)
+        notes = [f"The board received token ids, not texts: {obstacle}"] if obstacle else []
+        return replace(checked, notes=(*checked.notes, *notes))
+    with board.start_end_to_end(f"check {file.name}") as process:
+        process.request("load", model=board.place(file), texts=[])
+        named = facts_of_check(board, file, facts)
+        return check_texts(file, reference, process, named, progress)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from edgebert.errors import EdgebertError
 from edgebert.profiling import runner
+from edgebert.profiling.machine import TextSupport
 from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.process import RunnerProcess
+from edgebert.profiling.ssh import text_program
 from edgebert.profiling.ssh.board_python import BoardPython, find_python
 from edgebert.profiling.ssh.connection import Connection
+from edgebert.profiling.ssh.text_check import check_built_in_texts
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress
 
 CHUNK_BYTES = 1 << 18
-SPARE_BYTES = 1 << 20
-"""Disk space for the benchmark program, in addition to the models."""
+SPARE_BYTES = (1 << 20) + text_program.SPARE_BYTES
+"""Disk space for the programs, in addition to the models."""
 
 UPLOAD_SECONDS = 300.0
 """Time limit for the board to write a file and read it back."""
@@ -34,6 +39,32 @@ with open(sys.argv[1], "rb") as file:
 print(size, digest.hexdigest())
 """
 SEAL_SCRIPT = f'"$1" -c {shlex.quote(SEAL)} "$2" </dev/null'
+
+# Unpacks the archive with the text program, so that Python can store byte code beside its files.
+UNPACK = """
+import os, sys, zipfile
+archive, folder = sys.argv[1:]
+with zipfile.ZipFile(archive) as packed:
+    packed.extractall(folder + ".part")
+os.rename(folder + ".part", folder)
+os.remove(archive)
+"""
+UNPACK_SCRIPT = f'"$1" -c {shlex.quote(UNPACK)} "$2" "$3" </dev/null'
+
+
+@dataclass(frozen=True)
+class _TextProgram:
+    """The program for texts on a board.
+
+    Attributes:
+        folder: Its folder there. Empty if it can't run there.
+        obstacle: Why it can't, with the next step. Empty if it can.
+        tokenizers: Version of the `tokenizers` there. Empty if there are none.
+    """
+
+    folder: str = ""
+    obstacle: str = ""
+    tokenizers: str = ""
 
 
 class Board:
@@ -61,6 +92,8 @@ class Board:
         self._python: BoardPython | None = None
         self._runner_path = ""
         self._placed: dict[str, str] = {}
+        self._text_program: _TextProgram | None = None
+        self._text_support: dict[str, TextSupport] = {}
 
     def place(self, file: ModelFile) -> str:
         """The file's path on the board. Copies the file if its content is not there yet."""
@@ -69,24 +102,99 @@ class Board:
             self._placed[file.sha256] = self._send(python, file)
         return self._placed[file.sha256]
 
-    def runs_text(self, file: ModelFile) -> bool:
-        """Always False: the board has only the benchmark program."""
-        return False
+    def text_support(self, file: ModelFile) -> TextSupport:
+        """Whether the board answers texts with a file: see `Machine.text_support`.
+
+        The first call sends the program for texts. The answers to built-in texts are checked.
+        """
+        if file.sha256 not in self._text_support:
+            self._text_support[file.sha256] = self._tried_texts(file)
+        return self._text_support[file.sha256]
 
     def start_runner(self, label: str) -> RunnerProcess:
         """Starts a fresh benchmark program on the board."""
-        python = self._prepared()
-        mask = self._settings.cpu_mask
-        pinning = ["--cpu-mask", mask] if mask else []
-        words = [python.path, self._runner_path, *pinning]
-        return RunnerProcess(self._connection.command(words), label)
+        self._prepared()
+        return self._start(self._runner_path, label)
 
     def start_end_to_end(self, label: str) -> RunnerProcess:
-        """Always raises: text in, answer out needs edgebert, which is not on the board."""
-        raise EdgebertError(
-            f"{label} needs edgebert on {self.target}. Received: a board without it. "
-            "Next: give --no-end-to-end."
+        """Starts a fresh program for texts.
+
+        Raises:
+            EdgebertError: The board can't run it.
+        """
+        program = self._with_text_program()
+        if program.obstacle:
+            raise EdgebertError(f"{label} on {self.target}: {program.obstacle}")
+        return self._start(program.folder, label)
+
+    def _start(self, program: str, label: str) -> RunnerProcess:
+        mask = self._settings.cpu_mask
+        pinning = ["--cpu-mask", mask] if mask else []
+        words = [self._prepared().path, program, *pinning]
+        return RunnerProcess(self._connection.command(words), label)
+
+    def _tried_texts(self, file: ModelFile) -> TextSupport:
+        program = self._with_text_program()
+        if program.obstacle:
+            return TextSupport(program.obstacle)
+        stage = f"check texts of {file.name}"
+        self._progress(stage, 0, 1)
+        with self._start(program.folder, stage) as process:
+            loaded = process.exchange("load", model=self.place(file), texts=[])
+            if "error" in loaded:
+                return TextSupport(
+                    f"{file.name} was expected to open in {self._prepared().runtime} on "
+                    f"{self.target}. Received: {loaded['error']} Next: update the runtime there, "
+                    "or give --no-end-to-end."
+                )
+            check_built_in_texts(self.target, file, process)
+        self._progress(stage, 1, 1)
+        return TextSupport(warning="" if program.tokenizers else self._no_tokenizers())
+
+    def _no_tokenizers(self) -> str:
+        return (
+            f"{self.target} has no `tokenizers`: texts were tokenized by Python code, which gives "
+            "the same tokens in more time. Next: for the figures of an app, run "
+            f"`{self._prepared().path} -m pip install tokenizers` there."
         )
+
+    def _with_text_program(self) -> _TextProgram:
+        """Sends the program for texts on the first call, and starts it once."""
+        if self._text_program is None:
+            self._text_program = self._send_text_program(self._prepared())
+        return self._text_program
+
+    def _send_text_program(self, python: BoardPython) -> _TextProgram:
+        needed, found = (
+            ".".join(map(str, version)) for version in (text_program.OLDEST_PYTHON, python.version)
+        )
+        if python.version < text_program.OLDEST_PYTHON:
+            return _TextProgram(
+                obstacle=f"expected Python {needed} or newer on {self.target}. Received: {found}. "
+                f"Next: install a newer Python there and name it by --remote-python, or give "
+                "--no-end-to-end."
+            )
+        with tempfile.TemporaryDirectory(prefix="edgebert-text-") as folder:
+            archive = Path(folder) / "edgebert.zip"
+            text_program.write_archive(archive)
+            sent = self._send(python, read_model_files((archive,))[0])
+        unpacked = sent.removesuffix(".zip")
+        reply = self._connection.run_script(UNPACK_SCRIPT, python.path, sent, unpacked)
+        if reply.code:
+            raise EdgebertError(
+                f"{self.target} was expected to unpack edgebert's program for texts. Received: "
+                f"{reply.last_line}. Next: check that {self._connection.folder} has free space, or "
+                "give --no-end-to-end."
+            )
+        with self._start(unpacked, "edgebert") as process:
+            ready = process.exchange("ready")
+        if "error" in ready:
+            return _TextProgram(
+                obstacle=f"expected that {python.path} on {self.target} loads edgebert's program "
+                f"for texts. Received: {ready['error']}. Next: update its packages, or give "
+                "--no-end-to-end."
+            )
+        return _TextProgram(unpacked, tokenizers=ready["tokenizers"])
 
     def _prepared(self) -> BoardPython:
         """Connects on the first call: finds Python and copies the benchmark program."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
+from edgebert.encoding.tokenizer import tokenizers_version
 from edgebert.errors import EdgebertError
 from edgebert.profiling.runner import RUNTIMES
 from edgebert.profiling.ssh.connection import UNFINISHED, VENV, Connection
@@ -90,10 +91,12 @@ class BoardPython:
     Attributes:
         path: Absolute path.
         runtime: Name and version of its TFLite runtime.
+        version: Its version, such as (3, 11).
     """
 
     path: str
     runtime: str
+    version: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,15 @@ class _Candidate:
     path: str = ""
     runtime: str = ""
     problem: str = ""
-    new_enough: bool = False
+    version: tuple[int, ...] = ()
+
+    @property
+    def new_enough(self) -> bool:
+        return self.version >= OLDEST_PYTHON
+
+    @property
+    def python(self) -> BoardPython:
+        return BoardPython(self.path, self.runtime, self.version)
 
 
 def find_python(
@@ -130,7 +141,7 @@ def find_python(
     for name in names:
         candidate = _probe(connection, name)
         if not candidate.problem:
-            return BoardPython(candidate.path, candidate.runtime)
+            return candidate.python
         tried.append(candidate)
     if bootstrap:
         return _bootstrap(connection, tried, progress)
@@ -157,10 +168,9 @@ def _probe(connection: Connection, name: str) -> _Candidate:
         problem, runtime = "; ".join(found["missing"]), str(found.get("runtime", ""))
     except (ValueError, LookupError, TypeError):
         return _Candidate(name, problem=f"not a Python that answers: {reply.last_line}")
-    new_enough = tuple(int(part) for part in spelled.split(".")[:2]) >= OLDEST_PYTHON
-    if not new_enough:
-        problem = "too old"
-    return _Candidate(f"{name} {spelled}", path, runtime, problem, new_enough)
+    numbers = tuple(int(part) for part in spelled.split(".")[:2])
+    found_python = _Candidate(f"{name} {spelled}", path, runtime, problem, numbers)
+    return found_python if found_python.new_enough else replace(found_python, problem="too old")
 
 
 def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progress) -> BoardPython:
@@ -196,15 +206,28 @@ def _bootstrap(connection: Connection, tried: list[_Candidate], progress: Progre
         )
         candidate = _probe(connection, f"{SHOWN_VENV}/bin/python")
         if not candidate.problem:
+            _install_tokenizers(connection)
             connection.run_script(f'rm -f "{VENV}/{UNFINISHED}"')
             progress(stage, steps, steps, runtime=candidate.runtime)
-            return BoardPython(candidate.path, candidate.runtime)
+            return candidate.python
         problems.append(f"{packages[0]}: {pip.last_line if pip.code else candidate.problem}")
     raise EdgebertError(
         f"--bootstrap expected pip to install a TFLite runtime for {base.name}. "
         f"Received: {'; '.join(problems)}. Next: check that the board can reach a package index "
         "with wheels for its processor and its Python."
     )
+
+
+def _install_tokenizers(connection: Connection) -> None:
+    """Installs `tokenizers`, without the packages that only its downloads need.
+
+    The runner does without it, so a failure is none of the environment.
+    """
+    here = tokenizers_version()
+    for package in ([f"tokenizers=={here}"] if here else []) + ["tokenizers"]:
+        words = ("--quiet", "--no-deps", "--only-binary", ":all:", package)
+        if not connection.run_script(PIP, *words, seconds=PIP_SECONDS).code:
+            return
 
 
 def _shell_word(name: str) -> str:
