@@ -17,6 +17,7 @@ from converters.tflite.graph_builder import FILE_IDENTIFIER, GraphBuilder
 from converters.tflite.metadata import add_metadata_buffers, append_associated_files
 from converters.tflite.subgraph_builder import DYNAMIC
 from converters.vocabulary import Vocabulary
+from edgebert.models.manifest import UNSEALED, seal
 from edgebert.profiling.cpu import RUNNER
 from edgebert.profiling.process import RunnerProcess
 from edgebert.settings import ProfileSettings
@@ -117,11 +118,13 @@ def with_text(models_dir: Path) -> Path:
         "max_length": 16,
         "tokenizer": vocabulary.to_settings(),
         "vocabulary_sha256": vocabulary.sha256,
+        "file_sha256": UNSEALED,
     }
     data = add_metadata_buffers(
         made.path.read_bytes(), {"EDGEBERT_MANIFEST": json.dumps(manifest).encode()}
     )
-    made.path.write_bytes(append_associated_files(data, {"vocab.txt": vocabulary.to_vocab_txt()}))
+    data = append_associated_files(data, {"vocab.txt": vocabulary.to_vocab_txt()})
+    made.path.write_bytes(seal(data))
     return made.path
 
 

@@ -61,7 +61,8 @@ def test_python_is_found_where_bootstrap_puts_it(board: LoopbackBoard) -> None:
     venv = board.home / ".cache" / "edgebert" / "venv" / "bin"
     venv.mkdir(parents=True)
     shutil.move(board.python(), venv / "python")
-    expected = BoardPython(sys.executable, f"ai-edge-litert {version('ai-edge-litert')}")
+    runtime = f"ai-edge-litert {version('ai-edge-litert')}"
+    expected = BoardPython(sys.executable, runtime, sys.version_info[:2])
     assert found(board) == expected
     assert found(board, "~/.cache/edgebert/venv/bin/python") == expected
 
@@ -127,7 +128,7 @@ def test_bootstrap_tries_the_second_requirement(
             pytest.skip(f"no package index: {error}")
         raise
     venv, runtime = board.home / ".cache" / "edgebert" / "venv", made.runtime
-    assert made == BoardPython(str(venv / "bin" / "python"), runtime)
+    assert made == BoardPython(str(venv / "bin" / "python"), runtime, sys.version_info[:2])
     assert runtime == f"ai-edge-litert {version('ai-edge-litert')}"
     assert stages[-1] == ("make ~/.cache/edgebert/venv", 3, 3, {"runtime": runtime})
     assert not (venv / ssh_connection.UNFINISHED).exists()

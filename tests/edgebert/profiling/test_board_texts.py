@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import ast
-import subprocess
 import sys
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from itertools import starmap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edgebert.data.datasets import Dataset, Example
-from edgebert.errors import EdgebertError
 from edgebert.exporting import artifact
 from edgebert.exporting.graph import build_quantized_graph
 from edgebert.exporting.signatures import choose_signatures
 from edgebert.models.task_model import TaskModel
-from edgebert.profiling import cpu
 from edgebert.profiling.device_check import HostReference
 from edgebert.profiling.plan import ModelFile, read_model_files
-from edgebert.profiling.process import RunnerProcess
 from edgebert.profiling.session import facts_of_check, sample_texts
-from edgebert.profiling.ssh import text_check, text_program
-from edgebert.profiling.ssh.board_python import OLDEST_PYTHON
-from edgebert.profiling.ssh.text_check import check_built_in_texts, check_texts, first_difference
-from edgebert.profiling.target import Job
-from edgebert.settings import TASKS, DataSettings, ExportSettings, ProfileSettings
+from edgebert.profiling.ssh.text_check import check_built_in_texts, check_texts
+from edgebert.settings import TASKS, DataSettings, ExportSettings
 from edgebert.system.progress import silent
-from edgebert.tasks import task_named
 from tests.edgebert.profiling.loopback_board import LoopbackBoard
 
 NO_TOKENIZERS = "import sys; sys.modules['tokenizers'] = None\n"

@@ -79,18 +79,25 @@ def test_two_models_side_by_side(
     assert board.left() == []
 
 
-def test_the_task_is_checked_on_the_board(board: LoopbackBoard, job: Job, with_text: Path) -> None:
+def test_texts_are_timed_and_checked_on_the_board(
+    board: LoopbackBoard, job: Job, with_text: Path
+) -> None:
     rows = {"wind": "calm", "rain. sunny rain": "storm", "sun": "fog", "rain " * 20: "calm"}
     data = Dataset("weather", tuple(starmap(Example, rows.items())), Path("weather.tsv"), "0" * 64)
     settings = replace(job.settings, end_to_end=True, operations=True)
-    outcome = board.profile(Job((with_text,), settings, check=data))
+    outcome = board.profile(Job((with_text,), settings, tuple(rows), data))
     (check,) = outcome.checks
     assert (check.target, check.rows, check.label_agreement) == ("ssh:board", 4, 1.0)
     assert check.max_score_error < 1e-6
-    assert check.passed
-    (measured,) = outcome.measurements
-    assert measured.operations
-    assert any("Text in, answer out is not timed on ssh:board" in w for w in measured.warnings)
+    assert check.token_ids_equal and check.passed
+    alone, measured = outcome.measurements
+    assert [(m.kind, m.texts) for m in (alone, measured)] == [("model", 0), ("end_to_end", 4)]
+    assert alone.operations
+    assert [each.operation for each in measured.operations] == ["WORDPIECE", "RUN"]
+    assert (measured.target, measured.latency.runs % 4) == ("ssh:board", 0)
+    assert not any(
+        "tokenize" in w or "not timed" in w for m in outcome.measurements for w in m.warnings
+    )
 
 
 def test_a_file_is_copied_to_the_board_once(
