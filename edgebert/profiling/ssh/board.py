@@ -153,8 +153,8 @@ class Board:
 
     def _no_tokenizers(self) -> str:
         return (
-            f"{self.target} has no `tokenizers`: texts were tokenized by Python code, which gives "
-            "the same tokens in more time. Next: for the figures of an app, run "
+            f"{self.target} has no `tokenizers`: WordPiece in Python was timed. It gives the same "
+            "tokens, in other times. Next: for the times of the library, run "
             f"`{self._prepared().path} -m pip install tokenizers` there."
         )
 

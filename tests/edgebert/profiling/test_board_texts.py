@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edgebert.data.datasets import Example
+from edgebert.encoding.tokenizer import tokenizers_version
+from edgebert.errors import EdgebertError
 from edgebert.exporting import artifact
 from edgebert.exporting.graph import build_quantized_graph
 from edgebert.exporting.signatures import choose_signatures
+from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel
 from edgebert.profiling.device_check import HostReference
+from edgebert.profiling.end_to_end import TextService
+from edgebert.profiling.machine import TextSupport
 from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.session import facts_of_check, sample_texts
-from edgebert.profiling.ssh.text_check import check_built_in_texts, check_texts
-from edgebert.settings import TASKS, DataSettings, ExportSettings
+from edgebert.profiling.ssh import text_program
+from edgebert.profiling.ssh.board import Board
+from edgebert.profiling.ssh.text_check import check_built_in_texts, check_texts, first_difference
+from edgebert.profiling.target import Job
+from edgebert.settings import TASKS, DataSettings, ExportSettings, ProfileSettings
 from edgebert.system.progress import silent
-from tests.edgebert.profiling.loopback_board import LoopbackBoard
+from tests.edgebert.profiling.loopback_board import LoopbackBoard, WhenBusy, tool_here
 
 NO_TOKENIZERS = "import sys; sys.modules['tokenizers'] = None\n"
 OLD_RUNTIME = "import sys; sys.modules['ai_edge_litert.compiled_model'] = None\n"
@@ -27,7 +42,7 @@ OLD_RUNTIME = "import sys; sys.modules['ai_edge_litert.compiled_model'] = None\n
 def start_python_with(board: LoopbackBoard, folder: Path, start: str) -> None:
     """Lets the board's Python run a line when it starts, such as one that hides a package."""
     (folder / "sitecustomize.py").write_text(start)
-    board.program("python3", f'PYTHONPATH="{folder}" exec "{sys.executable}" "$@"')
+    board.program("env", f'PYTHONPATH="{folder}" exec {tool_here("env")} "$@"')
 
 
 def write_file(model: TaskModel, path: Path) -> None:
@@ -53,9 +68,9 @@ def task_files(
 
 
 def check_every_task(
-    board: LoopbackBoard, files: dict[str, ModelFile], data: Callable[[str], Path]
+    machine: Board, files: dict[str, ModelFile], data: Callable[[str], Path]
 ) -> None:
-    with board.machine() as machine, machine.start_end_to_end("texts") as process:
+    with machine.start_end_to_end("texts") as process:
         with machine.start_runner("facts") as other:
             facts = other.request("hello")
         for task, file in files.items():
@@ -79,7 +94,9 @@ def test_every_task_answers_on_the_board(
     tiny_task_file: Callable[[str], Path],
 ) -> None:
     assert len(task_files) == 9
-    check_every_task(board, task_files, tiny_task_file)
+    with board.machine() as machine:
+        assert machine.text_support(task_files["ner"]) == TextSupport()
+        check_every_task(machine, task_files, tiny_task_file)
 
 
 def test_every_task_answers_without_tokenizers_and_with_an_old_runtime(
@@ -89,4 +106,175 @@ def test_every_task_answers_without_tokenizers_and_with_an_old_runtime(
     tmp_path: Path,
 ) -> None:
     start_python_with(board, tmp_path, NO_TOKENIZERS + OLD_RUNTIME)
-    check_every_task(board, task_files, tiny_task_file)
+    with board.machine() as machine:
+        support = machine.text_support(task_files["pos"])
+        check_every_task(machine, task_files, tiny_task_file)
+        check_long_text(machine, task_files["classification"])
+    assert not support.obstacle
+    assert "ssh:board has no `tokenizers`" in support.warning
+    assert f"run `{sys.executable} -m pip install tokenizers` there" in support.warning
+
+
+def check_long_text(machine: Board, file: ModelFile) -> None:
+    """A text of 1 MB."""
+    text = "turn the lights on today, ünïcödé 你好 " * 23_500
+    assert len(text.encode()) > 1_000_000
+    with machine.start_end_to_end("texts") as process:
+        process.request("load", model=machine.place(file), texts=[])
+        (row,) = process.request("answer", inputs=[{"texts": [text]}])["rows"]
+    assert len(row["calls"][0]["token_ids"]) == 40
+    here = LiteRtModel.open(file.path).answer(Example(text))
+    assert first_difference(here, row["answer"]) == ""
+
+
+def support_of(board: LoopbackBoard, file: ModelFile) -> TextSupport:
+    with board.machine() as machine:
+        return machine.text_support(file)
+
+
+def test_a_board_with_an_old_python_times_the_model_alone(
+    board: LoopbackBoard,
+    task_files: dict[str, ModelFile],
+    quick: ProfileSettings,
+    tiny_task_file: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The board's Python is this one, so the needed version is raised."""
+    monkeypatch.setattr(text_program, "OLDEST_PYTHON", (9, 1))
+    file = task_files["ner"]
+    data = file.task.read(tiny_task_file("ner"), DataSettings(), "required")
+    settings = replace(quick, lengths=(16,), max_seconds=0.1, end_to_end=True)
+    outcome = board.profile(Job((file.path,), settings, check=data))
+    (measured,), (check,) = outcome.measurements, outcome.checks
+    assert measured.kind == "model"
+    (warning,) = [w for w in measured.warnings if "not timed" in w]
+    found = ".".join(map(str, sys.version_info[:2]))
+    expected = f"expected Python 9.1 or newer on ssh:board. Received: {found}. Next: install a"
+    assert expected in warning and "--remote-python" in warning
+    assert check.passed and check.token_ids_equal is None
+    assert expected in check.notes[-1]
+
+
+def test_a_board_whose_python_lacks_a_part(
+    board: LoopbackBoard, task_files: dict[str, ModelFile], tmp_path: Path
+) -> None:
+    start_python_with(board, tmp_path, "import sys; sys.modules['unicodedata'] = None\n")
+    obstacle = support_of(board, task_files["pos"]).obstacle
+    assert "loads edgebert's program for texts. Received: import of unicodedata halted" in obstacle
+    assert "Next: update its packages, or give --no-end-to-end." in obstacle
+    start_python_with(board, tmp_path, "import sys; sys.modules['zipfile'] = None\n")
+    with pytest.raises(EdgebertError, match=r"expected to unpack .*zipfile.* Next: check that"):
+        support_of(board, task_files["pos"])
+
+
+def test_no_room_for_the_program(board: LoopbackBoard, task_files: dict[str, ModelFile]) -> None:
+    """A limit on the file size between that of the runner and that of the archive."""
+    board.program("cat", f'trap "" XFSZ; ulimit -f 100; exec {tool_here("cat")} "$@"')
+    with pytest.raises(EdgebertError, match=r"to hold edgebert.zip.*[Ff]ile too large"):
+        support_of(board, task_files["pos"])
+
+
+def test_a_connection_that_is_lost_while_texts_are_answered(
+    board: LoopbackBoard, task_files: dict[str, ModelFile]
+) -> None:
+    texts = ["turn the lights on today"] * 4
+    settings = ProfileSettings(warmup_runs=10**9, min_runs=10**9, max_seconds=5000.0)
+    with board.machine() as machine, machine.start_end_to_end("texts") as process:
+        process.request("load", model=machine.place(task_files["pos"]), texts=texts)
+        WhenBusy(board, board.sshd.cut_connections)
+        with pytest.raises(EdgebertError, match=r"during 'run'"):
+            process.request("run", runs=settings.min_runs)
+        lost = machine._connection.lost()
+        assert lost is not None and "The connection to board was lost" in str(lost)
+    board.wait_until_clean()
+
+
+# What a check finds
+
+
+class FalseProcess:
+    """The program for texts, whose rows are changed."""
+
+    def __init__(self, file: ModelFile, change: Callable[[dict[str, Any]], None]) -> None:
+        self._service, self._change = TextService(), change
+        self._service.answer({"op": "load", "model": str(file.path), "texts": []})
+
+    def request(self, op: str, **fields: Any) -> dict[str, Any]:
+        response = json.loads(json.dumps(self._service.answer({"op": op, **fields})))
+        for row in response["rows"]:
+            self._change(row)
+        return response
+
+
+def other_token(row: dict[str, Any]) -> None:
+    row["calls"][0]["token_ids"][1] += 1
+
+
+def other_answer(row: dict[str, Any]) -> None:
+    row["answer"]["words"][0]["tag"] = "FOG"
+
+
+def no_calls(row: dict[str, Any]) -> None:
+    row["calls"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_token, r"token ids are wrong for \['.*as token_ids\[0\]\[1\]: \d+.*Next: "),
+        (other_answer, r"contradicts its own.*as answer\.words\[0\]\.tag: .*Received: 'FOG'"),
+        (no_calls, r"expected 1 rows with 1 calls.*Received: 1 rows with 0 calls; row 1 is"),
+    ],
+)
+def test_wrong_answers_are_errors(
+    task_files: dict[str, ModelFile], change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    file = task_files["pos"]
+    check_built_in_texts("ssh:board", file, FalseProcess(file, lambda row: None))  # type: ignore[arg-type]
+    with pytest.raises(EdgebertError, match=message):
+        check_built_in_texts("ssh:board", file, FalseProcess(file, change))  # type: ignore[arg-type]
+
+
+# What is sent
+
+
+def test_the_sent_files_are_those_that_answering_needs(tmp_path: Path) -> None:
+    """The modules that a fresh process imports for all tasks, no other, and none of TensorFlow."""
+    text_program.write_archive(tmp_path / "edgebert.zip")
+    program = "; ".join(
+        [
+            "import sys, json; sys.path.insert(0, sys.argv[1])",
+            "import edgebert.encoding.python_tokenizer",
+            "from edgebert.profiling.end_to_end import TextService",
+            "ready = TextService().answer({'op': 'ready'})",
+            "files = {n: getattr(m, '__file__', '') for n, m in sys.modules.items()}",
+            "print(json.dumps([ready, files]))",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, str(tmp_path / "edgebert.zip")],
+        capture_output=True,
+        check=True,
+    )
+    ready, modules = json.loads(done.stdout)
+    assert ready == {"tokenizers": tokenizers_version()}
+    files = {
+        str(file).partition("edgebert.zip/")[2]
+        for name, file in modules.items()
+        if name.split(".")[0] in ("edgebert", "converters")
+    }
+    assert sorted(files) == text_program.source_files()
+    roots = {name.split(".")[0] for name in modules} - set(sys.stdlib_module_names)
+    assert not roots & {"tensorflow", "keras", "click", "rich", "ai_edge_litert", "flatbuffers"}
+
+
+def test_the_archive_is_small_and_always_the_same(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.zip", tmp_path / "other.zip"
+    text_program.write_archive(one)
+    text_program.write_archive(other)
+    assert one.read_bytes() == other.read_bytes()
+    assert one.stat().st_size < 260_000
+    with zipfile.ZipFile(one) as archive:
+        assert archive.namelist() == ["__main__.py", *text_program.source_files()]
+        for name in archive.namelist():
+            ast.parse(archive.read(name), feature_version=text_program.OLDEST_PYTHON)
