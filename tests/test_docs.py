@@ -11,9 +11,12 @@ from pathlib import Path
 import click
 import pytest
 
+import edgebert
 from edgebert.cli import cli
+from edgebert.exporting.artifact import export
 from edgebert.models.task_model import TaskModel
 from edgebert.pipeline.config_file import TOP_LEVEL_KEYS
+from edgebert.settings import ExportSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -76,6 +79,39 @@ def test_linked_files_exist(page: str) -> None:
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
 
 
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_linked_headings_exist(page: str) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", PAGES[page]):
+        linked = (ROOT / page).parent / target if target else ROOT / page
+        assert anchor in anchors(linked.read_text(encoding="utf-8")), f"{page}: {target}#{anchor}"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    listed = set(re.findall(r"^::: (\S+)$", PAGES["docs/reference.md"], re.MULTILINE))
+    for name in set(edgebert.__all__) - {"__version__"}:
+        found = getattr(edgebert, name)
+        assert {f"{home}.{name}" for home in _homes(found)} & listed, name
+
+
+def _homes(found: object) -> tuple[str, str]:
+    """The module of an object, and the package that may offer it."""
+    module = found.__module__
+    return module, module.rpartition(".")[0]
+
+
+def test_the_site_has_every_page() -> None:
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    for page in PAGES:
+        if page.startswith("docs/"):
+            assert f": {page.removeprefix('docs/')}\n" in menu, page
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_make_targets_exist(page: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -105,6 +141,8 @@ def test_python_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     tiny_model.save(tmp_path / "my-bert")
+    if "export(" not in code:
+        export(tiny_model, tmp_path / "model.tflite", ExportSettings(length=16))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, page, "exec"), {})
     if page == "README.md":

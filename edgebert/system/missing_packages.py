@@ -18,7 +18,7 @@ HEAVY = ("keras", "keras_hub", "tensorflow", "tensorflow_model_optimization", "t
 PACKAGES = {
     "ai_edge_litert": "'ai-edge-litert>=2.2,<3'",
     "ai_edge_quantizer": "'edgebert[static]'",
-    "click": "'click>=8.1,<9'",
+    "click": "'click>=8.2.1,<9'",
     "cryptography": "'edgebert[https]'",
     "flatbuffers": "flatbuffers",
     "huggingface_hub": "'edgebert[hub]'",

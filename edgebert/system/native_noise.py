@@ -18,7 +18,7 @@ from typing import Any
 
 _NOISE = re.compile(
     rb"^(WARNING: All log messages before absl::InitializeLog|INFO: |\s*$|"
-    rb"WARNING: \[(npu_registry|compiler_plugin|environment)\.cc|[IW]0000 .*(port\.cc|"
+    rb"WARNING: \[(npu_registry|compiler_plugin|environment)\.cc|[IWE]0000 .*(port\.cc|"
     rb"cudart_stub|cuda_|cpu_feature_guard|computation_placer)|.*oneDNN custom operations|"
     rb".*This TensorFlow binary is optimized|To enable the following instructions)"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from packaging.specifiers import SpecifierSet
 
 from edgebert.system import missing_packages
 from edgebert.system.missing_packages import PACKAGES, RUNTIME, install_whole, missing_package
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_a_submodule_names_its_package() -> None:
@@ -43,8 +46,8 @@ def test_the_runtime_distribution_is_replaced_by_the_whole(
 
 
 def test_the_ranges_are_those_of_the_project() -> None:
-    lines = map(Requirement, metadata.requires("edgebert") or ())
-    needed = {line.name: line.specifier for line in lines if line.marker is None}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {line.name: line.specifier for line in map(Requirement, project["dependencies"])}
     for module, install in PACKAGES.items():
         wanted = Requirement(install.strip("'"))
         if not wanted.extras:
@@ -59,10 +62,10 @@ def test_the_command_line_without_click_says_so() -> None:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).resolve().parents[3],
+        cwd=ROOT,
     )
     assert done.returncode == 1
     assert done.stderr == (
         "Error: Expected the package click. Received: it is not installed. "
-        "Next: pip install 'click>=8.1,<9'\n"
+        "Next: pip install 'click>=8.2.1,<9'\n"
     )

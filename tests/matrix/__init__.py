@@ -1,0 +1,1 @@
+"""What `make matrix` runs: built wheels in empty environments of every supported Python."""
