@@ -69,7 +69,7 @@ public class MaskFiller private constructor(file: ModelFile) : TextModel(file) {
         return result
     }
 
-    public companion object {
+    public companion object : ModelOpener<MaskFiller> {
         /** What somebody types, whatever the vocabulary calls it. */
         public const val MASK: String = "[MASK]"
         private const val CONTINUING = "##"
@@ -82,7 +82,7 @@ public class MaskFiller private constructor(file: ModelFile) : TextModel(file) {
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): MaskFiller =
+        override fun open(file: ModelFile, engines: EngineFactory): MaskFiller =
             opened(file, engines, TASKS, listOf(Scores.LOGITS)) { MaskFiller(file) }
     }
 }

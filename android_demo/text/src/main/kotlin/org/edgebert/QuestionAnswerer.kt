@@ -78,7 +78,7 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
         }
     }
 
-    public companion object {
+    public companion object : ModelOpener<QuestionAnswerer> {
         private const val START = "start_logits"
         private const val END = "end_logits"
 
@@ -92,7 +92,7 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): QuestionAnswerer =
+        override fun open(file: ModelFile, engines: EngineFactory): QuestionAnswerer =
             opened(file, engines, TASKS, listOf(Scores.LOGITS)) { QuestionAnswerer(file) }
     }
 }

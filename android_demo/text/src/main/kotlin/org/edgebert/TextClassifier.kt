@@ -47,7 +47,7 @@ public class TextClassifier private constructor(file: ModelFile) : TextModel(fil
         return Classification(best.label, best.score, given, all)
     }
 
-    public companion object {
+    public companion object : ModelOpener<TextClassifier> {
         private const val MULTI_LABEL = "multi-label"
         private const val PAIRS = "pairs"
         private const val EVEN = 0.5
@@ -59,7 +59,7 @@ public class TextClassifier private constructor(file: ModelFile) : TextModel(fil
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextClassifier =
+        override fun open(file: ModelFile, engines: EngineFactory): TextClassifier =
             opened(file, engines, TASKS, listOf(Scores.PROBABILITIES, Scores.LOGITS)) { TextClassifier(file) }
     }
 }

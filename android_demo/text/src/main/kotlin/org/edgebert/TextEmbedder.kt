@@ -19,7 +19,7 @@ public class TextEmbedder private constructor(file: ModelFile) : TextModel(file)
     /** The vectors of texts, to be searched. It takes one call of the model a text. */
     public fun index(texts: List<String>): TextIndex = TextIndex(texts, texts.map(::embed))
 
-    public companion object {
+    public companion object : ModelOpener<TextEmbedder> {
         internal val TASKS = listOf("embeddings")
 
         /**
@@ -28,7 +28,7 @@ public class TextEmbedder private constructor(file: ModelFile) : TextModel(file)
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextEmbedder =
+        override fun open(file: ModelFile, engines: EngineFactory): TextEmbedder =
             opened(file, engines, TASKS, listOf("embedding")) { TextEmbedder(file) }
 
         /**

@@ -126,7 +126,7 @@ public sealed class TextModel(public val file: ModelFile) : AutoCloseable {
         return inputs
     }
 
-    public companion object {
+    public companion object : ModelOpener<TextModel> {
         private const val DYNAMIC_SIGNATURE = "tokens_dynamic"
 
         /**
@@ -137,7 +137,7 @@ public sealed class TextModel(public val file: ModelFile) : AutoCloseable {
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextModel = when (file.task) {
+        override fun open(file: ModelFile, engines: EngineFactory): TextModel = when (file.task) {
             in TextClassifier.TASKS -> TextClassifier.open(file, engines)
             in TextScorer.TASKS -> TextScorer.open(file, engines)
             in TokenTagger.TASKS -> TokenTagger.open(file, engines)

@@ -22,7 +22,7 @@ public class TextScorer private constructor(file: ModelFile) : TextModel(file) {
         return locked { outputOf(runOn(text, pair))[0].toDouble() * deviation + mean }
     }
 
-    public companion object {
+    public companion object : ModelOpener<TextScorer> {
         internal val TASKS = listOf("regression")
 
         /**
@@ -31,7 +31,7 @@ public class TextScorer private constructor(file: ModelFile) : TextModel(file) {
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TextScorer =
+        override fun open(file: ModelFile, engines: EngineFactory): TextScorer =
             opened(file, engines, TASKS, listOf("score")) { TextScorer(file) }
     }
 }

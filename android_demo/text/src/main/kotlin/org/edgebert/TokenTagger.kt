@@ -103,7 +103,7 @@ public class TokenTagger private constructor(file: ModelFile) : TextModel(file) 
         return Tagging(words, if (findsEntities) Entities.of(text, words) else emptyList())
     }
 
-    public companion object {
+    public companion object : ModelOpener<TokenTagger> {
         private const val ENTITIES = "ner"
         internal val TASKS = listOf(ENTITIES, "pos")
 
@@ -113,7 +113,7 @@ public class TokenTagger private constructor(file: ModelFile) : TextModel(file) 
          */
         @JvmStatic
         @Throws(ModelException::class)
-        public fun open(file: ModelFile, engines: EngineFactory): TokenTagger =
+        override fun open(file: ModelFile, engines: EngineFactory): TokenTagger =
             opened(file, engines, TASKS, listOf(Scores.PROBABILITIES, Scores.LOGITS)) { TokenTagger(file) }
     }
 }
