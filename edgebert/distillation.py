@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebert.data.datasets import Dataset, encode_labels
+from edgebert.data.label_numbers import with_label_names
 from edgebert.encoding.augmentation import augment
 from edgebert.encoding.encoded_rows import Inputs, encode_rows, joined_rows, rows_of
 from edgebert.encoding.word_splitting import count_tokens, split_rare_words
@@ -28,6 +29,7 @@ from edgebert.training.record import (
     TrainingResult,
     finished_run,
     history_entry,
+    refuse_other_model,
     result_fields,
     save_result,
 )
@@ -93,6 +95,7 @@ def distill(
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
     teacher, student = as_model(teacher), as_model(student)
+    train, dev = (with_label_names(data, teacher.labels) for data in (train, dev))
     recipe = _recipe(student, settings)
     check_students(teacher, student, settings)
     check_settings(student, recipe, dev_is_given=True, where=run.where)
@@ -111,6 +114,7 @@ def distill(
         _label_numbers(train, teacher.labels)
     else:
         task.require_known(train, teacher.labels)
+    refuse_other_model(run, identity)
     folder = TrainingFolder(run.out, identity)
     if run.resume:
         finished = finished_run(run.out, folder)

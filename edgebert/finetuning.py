@@ -17,6 +17,7 @@ from edgebert.training.record import (
     TrainingResult,
     finished_run,
     history_entry,
+    refuse_other_model,
     result_fields,
     save_result,
 )
@@ -80,6 +81,7 @@ def finetune(
     train, dev = choose_rows(train, dev, settings)
     base, keep_head = _with_task(base, kind, train, task)
     kind.require_known(dev, base.labels)
+    refuse_other_model(run, identity)
     folder = TrainingFolder(run.out, identity)
     if run.resume:
         finished = finished_run(run.out, folder)

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from edgebert.cli.data_reading import print_label_numbers, read_data, read_splits
 from edgebert.cli.finetune_command import (
     is_worker,
     print_epochs,
     print_test,
     training_progress,
 )
-from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.cli.options import (
+    json_option,
+    overwrite_option,
+    print_json,
+    print_notes,
+    request_options,
+    settings_options,
+    training_options,
+)
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, DeviceSettings, DistillSettings, FinetuneSettings
 from edgebert.training.stage_run import StageRun
+
+if TYPE_CHECKING:
+    from edgebert.data.labels import LabelUse
+    from edgebert.tasks.foreign import TaskRequest
 
 
 @click.command()
@@ -34,6 +48,8 @@ from edgebert.training.stage_run import StageRun
 @settings_options(DistillSettings)
 @settings_options(DataSettings, "columns")
 @settings_options(DeviceSettings, "where")
+@request_options
+@overwrite_option
 @json_option
 def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     teacher: Path,
@@ -47,6 +63,8 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     columns: DataSettings,
     where: DeviceSettings,
     as_json: bool,
+    request: TaskRequest,
+    overwrite: bool,
 ) -> None:
     """Train a smaller BERT (the student) on the outputs of a fine-tuned one (the teacher).
 
@@ -55,6 +73,7 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     edgebert distill tuned/ --student layers=3,hidden=192 -o student/ --train all.txt --dev dev.tsv
     """
     from edgebert.data.datasets import split_dataset
+    from edgebert.data.label_numbers import with_label_names
     from edgebert.distillation import distill as run_distill
     from edgebert.distillation import refuse_teacher
     from edgebert.evaluation.predictors import KerasPredictor, evaluate
@@ -63,18 +82,18 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from edgebert.reporting.units import metric_text, metric_words
     from edgebert.tasks.examples import task_with_answers
 
-    opened = open_model(teacher)
+    opened = open_model(teacher, request=request)
+    print_notes(opened)
     refuse_teacher(opened)
     task = task_with_answers(opened)
-    train = task.read(train_path, columns, "optional" if task.distills_unlabelled else "required")
-    dev, test = (
-        None if path is None else task.read(path, columns, "required")
-        for path in (dev_path, test_path)
-    )
+    use: LabelUse = "optional" if task.distills_unlabelled else "required"
+    train = read_data(task, train_path, columns, use)
+    dev, test = read_splits(task, (dev_path, test_path), columns)
+    print_label_numbers((train, dev, test), opened.labels)
     if dev is None:
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
     if test is not None:
-        task.require_known(test, opened.labels)
+        task.require_known(with_label_names(test, opened.labels), opened.labels)
     student_model = open_model(student) if Path(student).is_dir() else make_student(opened, student)
     with training_progress(out) as progress:
         result = run_distill(
@@ -83,7 +102,7 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
             train,
             dev,
             settings,
-            StageRun(out, resume=resume, progress=progress, where=where),
+            StageRun(out, resume=resume, overwrite=overwrite, progress=progress, where=where),
         )
     if is_worker(where, out):
         return

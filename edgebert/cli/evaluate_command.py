@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebert.cli.data_reading import print_label_numbers, read_data
 from edgebert.cli.options import (
     json_option,
     print_json,
@@ -70,7 +71,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     edgebert evaluate my-bert/ model.tflite --data test.tsv
     edgebert evaluate my-ner/ --data test.conll --min-metric 0.8
     """
-    from edgebert.data.label_numbers import are_label_numbers
     from edgebert.errors import QualityGateError, UsageError
     from edgebert.evaluation.predictors import KerasPredictor, open_predictor
     from edgebert.evaluation.predictors import evaluate as run_evaluate
@@ -87,13 +87,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 (one parameter for each option)
             "Next: evaluate the models of each task separately."
         )
     (task,) = tasks
-    dataset = task.read(data_path, columns, "required")
-    labels = predictors[0].labels
-    if are_label_numbers(dataset, labels):
-        click.echo(
-            f"Labels of the data are taken as numbers of the model's labels: 0 is {labels[0]}.",
-            err=True,
-        )
+    dataset = read_data(task, data_path, columns, "required")
+    print_label_numbers((dataset,), predictors[0].labels)
     results = [
         run_evaluate(predictor, dataset, str(path))
         for predictor, path in zip(predictors, models, strict=True)

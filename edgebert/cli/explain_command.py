@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import json_option, print_json
+from edgebert.cli.options import json_option, print_json, request_options
 from edgebert.cli.shown_output import echo
+
+if TYPE_CHECKING:
+    from edgebert.tasks.foreign import TaskRequest
 
 
 @click.command()
@@ -20,8 +24,11 @@ from edgebert.cli.shown_output import echo
     required=True,
     help="The HTML page to write.",
 )
+@request_options
 @json_option
-def explain(model: Path, texts: tuple[str, ...], out: Path, as_json: bool) -> None:
+def explain(
+    model: Path, texts: tuple[str, ...], out: Path, as_json: bool, request: TaskRequest
+) -> None:
     """Show WordPiece pieces, the answer and the attention of every head as one HTML page.
 
     MODEL is a model folder. TEXTS is one text; a pair or question answering model takes two.
@@ -32,7 +39,7 @@ def explain(model: Path, texts: tuple[str, ...], out: Path, as_json: bool) -> No
     """
     from edgebert.reporting.explanation import write_explanation
 
-    found = write_explanation(model, texts, out)
+    found = write_explanation(model, texts, out, request)
     if as_json:
         print_json(
             {

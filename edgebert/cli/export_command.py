@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebert.cli.data_reading import print_label_numbers, read_data
 from edgebert.cli.options import (
     json_option,
     print_json,
@@ -93,13 +94,14 @@ def export(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from edgebert.tasks.examples import task_with_answers
 
     def examples(path: Path | None) -> Sequence[Any]:
-        return () if path is None else opened.task.read(path, columns, "none").examples
+        return () if path is None else read_data(opened.task, path, columns, "none").examples
 
     opened = open_model(model, request=request)
     print_origin(opened)
     labelled = None
     if data_path is not None:
-        labelled = task_with_answers(opened).read(data_path, columns, "required")
+        labelled = read_data(task_with_answers(opened), data_path, columns, "required")
+        print_label_numbers((labelled,), opened.labels)
     texts = ExportTexts(examples(lengths_from), examples(check_texts), examples(calibration))
     with terminal_progress() as progress:
         reference = FloatReference(opened, labelled)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebert.cli.data_reading import read_splits
 from edgebert.cli.options import (
     json_option,
+    overwrite_option,
     print_json,
     print_origin,
+    print_new_labels,
     print_replaced_head,
     settings_options,
     training_options,
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 @settings_options(FinetuneSettings)
 @settings_options(DataSettings, "columns")
 @settings_options(DeviceSettings, "where")
+@overwrite_option
 @json_option
 def finetune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     base: Path,
@@ -51,6 +55,7 @@ def finetune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     columns: DataSettings,
     where: DeviceSettings,
     as_json: bool,
+    overwrite: bool,
 ) -> None:
     """Fine-tune a BERT for a task on labelled data.
 
@@ -77,11 +82,9 @@ def finetune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         )
     kind = task_named(task.task)
     print_replaced_head(opened, kind)
-    train, dev, test = (
-        None if path is None else kind.read(path, columns, "required")
-        for path in (train_path, dev_path, test_path)
-    )
+    train, dev, test = read_splits(kind, (train_path, dev_path, test_path), columns)
     assert train is not None
+    print_new_labels(opened, kind, train)
     if test is not None:
         kind.require_known(test, kind.label_names(train))
     with training_progress(out) as progress:
@@ -90,7 +93,7 @@ def finetune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
             train,
             dev,
             settings,
-            StageRun(out, resume=resume, progress=progress, where=where),
+            StageRun(out, resume=resume, overwrite=overwrite, progress=progress, where=where),
             task=task,
         )
     if is_worker(where, out):

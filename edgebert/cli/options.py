@@ -16,6 +16,7 @@ from edgebert.reporting.units import size_text as size_text
 from edgebert.system.json_text import json_text
 
 if TYPE_CHECKING:
+    from edgebert.data.datasets import Dataset
     from edgebert.models.task_model import TaskModel
     from edgebert.tasks.task import Task
 
@@ -151,6 +152,11 @@ def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
     return decorate
 
 
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Replace a model of another run in the output folder."
+)
+
+
 def request_options(command: F) -> F:
     """Adds --task, --pairs and --prompt; the command gets a `TaskRequest`."""
     from edgebert.settings import TASKS
@@ -213,6 +219,22 @@ def print_replaced_head(model: TaskModel, task: Task[Any]) -> None:
         echo(
             f"The base is a {model.task.name} model: its head is replaced by a new one for "
             f"{task.name}.",
+            err=True,
+        )
+
+
+def print_new_labels(model: TaskModel, task: Task[Any], train: Dataset) -> None:
+    """Says on stderr that numbers in the data are names of new labels, and not those of the base.
+
+    They may be indices of the base's labels, but the data may also be that of another task.
+    """
+    from edgebert.data.label_numbers import are_label_numbers
+
+    if model.checkpoint.head == task.head and are_label_numbers(train, model.labels):
+        names = ",".join(f"{number}={label}" for number, label in enumerate(model.labels))
+        echo(
+            "The labels of the data are numbers, so the base gets a new head for them. To go on "
+            f'with its own labels, add --label-map "{names}".',
             err=True,
         )
 

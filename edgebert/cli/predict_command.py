@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgebert.cli.data_reading import read_data
 from edgebert.cli.options import print_notes, request_options, settings_options
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings
@@ -100,8 +101,8 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     if index_path is not None:
         queries = list(texts)
         if data_path is not None or not texts:
-            queries.extend(task.read(data_path or Path("-"), columns, "none").texts)
-        lines = task.read(index_path, columns, "none").texts
+            queries.extend(read_data(task, data_path or Path("-"), columns, "none").texts)
+        lines = read_data(task, index_path, columns, "none").texts
         found = _search(predictor, queries, lines, cache_path, top or _SHOWN_HITS)
         _print_hits(queries, found, as_json)
         return
@@ -124,7 +125,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         )
     examples = [task.example(*texts)] if several and texts else list(texts)
     if data_path is not None or not texts:
-        examples.extend(task.read(data_path or Path("-"), columns, "none").examples)
+        examples.extend(read_data(task, data_path or Path("-"), columns, "none").examples)
     for answer in run_predict(predictor, examples):
         if as_json:
             click.echo(json_text(answer))

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebert.cli.data_reading import print_label_numbers, read_data, read_splits
 from edgebert.cli.finetune_command import print_epochs, print_test, training_progress
-from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.cli.options import (
+    json_option,
+    overwrite_option,
+    print_json,
+    print_notes,
+    request_options,
+    settings_options,
+    training_options,
+)
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, PruneSettings, StructureSettings, VocabularySettings
 from edgebert.training.stage_run import StageRun
@@ -18,6 +27,7 @@ from edgebert.training.stage_run import StageRun
 if TYPE_CHECKING:
     from edgebert.data.datasets import Dataset
     from edgebert.evaluation.predictors import Evaluation
+    from edgebert.tasks.foreign import TaskRequest
     from edgebert.tasks.task import Task
     from edgebert.training.record import TrainingResult
 
@@ -44,6 +54,8 @@ if TYPE_CHECKING:
 @settings_options(VocabularySettings, "vocabulary")
 @settings_options(PruneSettings)
 @settings_options(DataSettings, "columns")
+@request_options
+@overwrite_option
 @json_option
 @click.pass_context
 def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
@@ -61,6 +73,8 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     settings: PruneSettings,
     columns: DataSettings,
     as_json: bool,
+    request: TaskRequest,
+    overwrite: bool,
 ) -> None:
     """Remove the least important parts of a model, with recovery training.
 
@@ -74,6 +88,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     edgebert prune tuned/ -o small/ --train train.tsv --vocabulary-from train.tsv --layers 4
     edgebert prune tuned/ -o zipped/ --train train.tsv --dev dev.tsv --sparsity 0.5
     """
+    from edgebert.data.label_numbers import with_label_names
     from edgebert.evaluation.predictors import KerasPredictor, evaluate
     from edgebert.models.task_model import open_model
     from edgebert.tasks.examples import task_with_answers
@@ -82,24 +97,25 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         structure.target_speedup or structure.heads or structure.neurons or structure.layers
     )
     _refuse_mixed_options(context, structured, teacher)
-    opened = open_model(model)
+    opened = open_model(model, request=request)
+    print_notes(opened)
     task = task_with_answers(opened)
-    train, dev, test = (
-        None if path is None else task.read(path, columns, "required")
-        for path in (train_path, dev_path, test_path)
-    )
+    train, dev, test = read_splits(task, (train_path, dev_path, test_path), columns)
     assert train is not None
+    print_label_numbers((train, dev, test), opened.labels)
     if test is not None:
-        task.require_known(test, opened.labels)
+        task.require_known(with_label_names(test, opened.labels), opened.labels)
     with training_progress(out) as progress:
-        run = StageRun(out, resume=resume, progress=progress)
+        run = StageRun(out, resume=resume, overwrite=overwrite, progress=progress)
         if structured:
             from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
 
             pruning = StructuredPruning(
                 structure=replace(structure, seed=settings.seed),
                 recovery=settings,
-                teacher=None if teacher is None else open_model(teacher),
+                teacher=None
+                if teacher is None
+                else open_model(teacher, request=replace(request, prompt="")),
                 corpus=_read_corpus(corpus_path, task, columns),
                 vocabulary=vocabulary,
             )
@@ -123,7 +139,7 @@ def _read_corpus(path: Path | None, task: Task[Any], columns: DataSettings) -> D
         return None
     if path.name.removesuffix(".gz").endswith(".txt"):
         return read_dataset(path, labels="none")
-    return task.read(path, columns, "none")
+    return read_data(task, path, columns, "none")
 
 
 def _refuse_mixed_options(context: click.Context, structured: bool, teacher: Path | None) -> None:

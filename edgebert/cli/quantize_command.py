@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgebert.cli.data_reading import print_label_numbers, read_data
 from edgebert.cli.options import (
     json_option,
     print_json,
+    print_notes,
     request_options,
     settings_options,
     size_text,
@@ -91,10 +93,12 @@ def quantize(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     named = [name.strip() for name in recipes.split(",") if name.strip()]
     names = named or (list(RECIPES) if calibration else list(PLAIN_RECIPES))
     opened = open_model(model, request=request)
+    print_notes(opened)
     texts: Sequence[Any] = ()
     if calibration is not None:
-        texts = opened.task.read(calibration, columns, "none").examples
-    dataset = task_with_answers(opened).read(data_path, columns, "required")
+        texts = read_data(opened.task, calibration, columns, "none").examples
+    dataset = read_data(task_with_answers(opened), data_path, columns, "required")
+    print_label_numbers((dataset,), opened.labels)
     with terminal_progress() as progress:
         trials = run_quantize(
             FloatReference(opened, dataset),

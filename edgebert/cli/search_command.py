@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import json_option, print_json, settings_options, training_options
+from edgebert.cli.data_reading import print_label_numbers, read_splits
+from edgebert.cli.options import (
+    json_option,
+    print_json,
+    print_notes,
+    request_options,
+    settings_options,
+    training_options,
+)
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, FinetuneSettings, SearchSettings
 from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
     from edgebert.search.result import Candidate, SearchResult
+    from edgebert.tasks.foreign import TaskRequest
 
 
 @click.command()
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 )
 @settings_options(SearchSettings)
 @settings_options(DataSettings, "columns")
+@request_options
 @json_option
 def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     model: Path,
@@ -36,6 +46,7 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     settings: SearchSettings,
     columns: DataSettings,
     as_json: bool,
+    request: TaskRequest,
 ) -> None:
     """Search the best trade-offs of size, latency and accuracy, and a winner under a budget.
 
@@ -56,13 +67,12 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     read_plan(settings)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides warnings about repeated tracing
-    opened = open_model(model)
+    opened = open_model(model, request=request)
+    print_notes(opened)
     task = task_with_answers(opened)
-    train, dev, test = (
-        None if path is None else task.read(path, columns, "required")
-        for path in (train_path, dev_path, test_path)
-    )
+    train, dev, test = read_splits(task, (train_path, dev_path, test_path), columns)
     assert train is not None
+    print_label_numbers((train, dev, test), opened.labels)
     if dev is None:
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
     try:

@@ -54,28 +54,62 @@ _SHOWN_PAIRS = 4
 
 @dataclass
 class Problems:
-    """The problems of a file: the first few in words, the number of all, and the next step."""
+    """The problems of a file: the first few in words, the number of all, and the next step.
 
+    Attributes:
+        skips: whether rows with problems are left out instead of refused. All problems are then
+            kept in `shown`.
+        shown: problems with their places.
+        count: number of all problems.
+        lines: the line numbers with problems, if `skips`.
+        is_final: whether there is a problem of the whole file, which can't be skipped.
+        next_step: what the user can do.
+    """
+
+    skips: bool = False
     shown: list[str] = field(default_factory=list)
     count: int = 0
+    lines: set[int | str] = field(default_factory=set)
+    is_final: bool = False
     next_step: str = "correct these lines; nothing was read from the file"
 
-    def add(self, line: int | str, problem: str) -> None:
+    def add(self, line: int | str, problem: str, is_final: bool = False) -> None:
         """Adds a problem.
 
         Args:
             line: the line number, or another name of the place.
             problem: what is wrong there.
+            is_final: whether no row after it can be read.
         """
         self.count += 1
-        if self.count <= _SHOWN_PROBLEMS:
+        self.is_final |= is_final
+        if self.skips:
+            self.lines.add(line)
+        if self.skips or self.count <= _SHOWN_PROBLEMS:
             place = f"line {line}" if isinstance(line, int) else line
             self.shown.append(f"{place}: {problem}")
 
+    def join(self, start: int) -> None:
+        """Makes one problem of those after the first `start`: they belong to one row."""
+        if self.skips and self.count > start + 1:
+            self.shown[start:] = ["; ".join(self.shown[start:])]
+            self.count = start + 1
+
+    @property
+    def are_refused(self) -> bool:
+        """Whether the file is not read because of its problems."""
+        return self.is_final or (self.count > 0 and not self.skips)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The rows that were left out: their places and problems."""
+        return tuple(self.shown) if self.skips else ()
+
     def listed(self) -> str:
         """The end of an error message: the number of problems, the first few and the next step."""
-        shown = "".join(f"\n  {problem}" for problem in self.shown)
-        more = self.count - len(self.shown)
+        first = self.shown[:_SHOWN_PROBLEMS]
+        shown = "".join(f"\n  {problem}" for problem in first)
+        more = self.count - len(first)
         return (
             f"Received {self.count} problem{'s' if self.count > 1 else ''}:{shown}"
             + (f"\n  and {more} more" if more else "")
@@ -92,11 +126,13 @@ class RowSpec:
         labels: whether every row must have a label.
         pairs: whether every row must have two texts. If False, rows have two texts where the file
             has two columns with the usual names of a pair.
+        third: name of the column of a third text; every row has one if the file has the column.
     """
 
     kind: LabelKind
     labels: LabelUse = "required"
     pairs: bool = False
+    third: str = ""
 
     def __str__(self) -> str:
         texts = "two texts" if self.pairs else "a text"
@@ -110,6 +146,7 @@ class Columns:
     text: str
     pair: str | None
     label: str | None
+    third: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +182,7 @@ class ColumnFinder:
         text, pair = self._texts(columns, problems)
         label = self._label(columns, problems)
         if problems:
-            if earlier.count:
+            if earlier.are_refused:
                 return None
             found = ", ".join(repr(column[:40]) for column in columns[:_SHOWN_COLUMNS])
             raise DataError(
@@ -153,7 +190,8 @@ class ColumnFinder:
                 "Next: name the columns with these flags; the first line of a TSV or CSV must hold "
                 "the column names."
             )
-        return Columns(text, pair, label)
+        third = self.spec.third
+        return Columns(text, pair, label, third if third and third in columns else None)
 
     def _texts(self, columns: Sequence[str], problems: list[str]) -> tuple[str, str | None]:
         named = self.named

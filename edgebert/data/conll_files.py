@@ -11,23 +11,25 @@ caller can select other columns by their number from 1. In a `.conllu` the defau
   A word `#` or `#hashtag` is a word;
 - in a `.conllu`, ranges (`3-4`) and empty nodes (`8.1`).
 
-JSONL: one object per line with two lists of equal length, `tokens` and `tags`. Files are UTF-8, and
-`.gz` may follow their names. `-` is the standard input; it is JSONL if it starts with `{`.
+JSONL: one object per line with two lists of equal length, `tokens` and `tags`; a `.json` with an
+array has the same objects. Tags may be numbers, as in the library `datasets`: they are numbers of a
+model's labels, or `--label-map` names them. Files are UTF-8, and `.gz` may follow their names. `-`
+is the standard input; it is JSONL if it starts with `{`.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
-from edgebert.data.columns import Problems
+from edgebert.data.columns import Problems, with_paths
 from edgebert.data.datasets import Dataset
 from edgebert.data.encodings import as_utf8
 from edgebert.data.files import (
@@ -40,6 +42,8 @@ from edgebert.data.files import (
     read_errors,
     without_line_end,
 )
+from edgebert.data.json_arrays import array_items
+from edgebert.data.label_maps import read_label_map, renamed
 from edgebert.data.labels import LabelUse
 from edgebert.data.tagging_schemes import to_iob2
 from edgebert.errors import DataError, UsageError
@@ -74,11 +78,11 @@ class TaggedSentence:
 
 @dataclass(frozen=True)
 class _RawSentence:
-    """Words, their tags and their line numbers."""
+    """Words, their tags and their line numbers, or places in an array."""
 
     words: tuple[str, ...]
     tags: tuple[str | None, ...]
-    lines: tuple[int, ...]
+    lines: tuple[int | str, ...]
 
 
 def read_tagged(
@@ -108,25 +112,23 @@ def read_tagged(
     """
     path = Path(path)
     where = describe(path)
-    if ending_of(path) == ".json":
-        raise DataError(
-            f"{where}: expected CoNLL columns, or a .jsonl with lists of words and tags. Received: "
-            "a .json. Next: write one object per line to a .jsonl."
-        )
-    problems = Problems()
+    problems = Problems(columns.skip_bad_rows)
     with read_errors(path):
         stored, sha256 = open_bytes(path)
         stream = as_utf8(stored, where, columns.encoding)
         with closing(stream):
             lines = [
                 (number, without_line_end(line))
-                for number, line in numbered_lines(stream, problems)
+                for number, line in numbered_lines(stream, problems, keeps_bad=True)
             ]
     finder = _Columns(where, columns.text_column, columns.label_column, labels)
-    read = _json_sentences if _is_jsonl(path, lines) else _column_sentences
+    read = _json_sentences if _is_json(path, lines) else _column_sentences
     raw = list(read(lines, finder, problems, path))
+    if labels != "none" and columns.label_map:
+        names = read_label_map(columns.label_map)
+        raw = [replace(each, tags=tuple(renamed(tag, names) for tag in each.tags)) for each in raw]
     examples = _examples(raw, entities and labels != "none", problems)
-    if problems.count:
+    if problems.are_refused or (problems.count and not examples):
         expected = "a word" if labels == "none" else "a word and a tag"
         if read is _json_sentences:
             expected = "a list of words" + (
@@ -137,7 +139,7 @@ def read_tagged(
         )
     if not examples:
         raise DataError(f"{where}: expected at least one sentence. Received: none.")
-    return Dataset(dataset_name(path), examples, path, sha256)
+    return Dataset(dataset_name(path), examples, path, sha256, left_out=problems.left_out)
 
 
 def has_tokens(path: Path, encoding: str = "") -> bool:
@@ -199,9 +201,9 @@ class _Columns:
 _Lines = Sequence[tuple[int, str]]
 
 
-def _is_jsonl(path: Path, lines: _Lines) -> bool:
+def _is_json(path: Path, lines: _Lines) -> bool:
     if path != STANDARD_INPUT:
-        return ending_of(path) == ".jsonl"
+        return ending_of(path) in (".json", ".jsonl")
     return next((line for _, line in lines if line.strip()), "").startswith("{")
 
 
@@ -219,12 +221,14 @@ def _column_sentences(
     skips_ids = ending_of(path) == ".conllu"
 
     found: list[tuple[str, str | None, int]] = []
+    is_bad = False
     for number, line in [*lines, (0, "")]:
         if not line.strip(" \t") or line.startswith(DOCUMENT_START):
-            if found:
+            if found and not is_bad:
                 yield _RawSentence(*map(tuple, zip(*found, strict=True)))
-            found = []
+            found, is_bad = [], False
             continue
+        before = problems.count
         fields = split(line)
         if not found and line.startswith("# ") and _is_comment(line, fields, width, tabs):
             continue
@@ -234,6 +238,7 @@ def _column_sentences(
             problems.add(number, "an empty word" if not fields[word] else "an empty tag")
         elif not (skips_ids and _NO_WORD.fullmatch(fields[0])):
             found.append((fields[word], None if tag is None else fields[tag].strip(), number))
+        is_bad |= problems.count > before or number in problems.lines
 
 
 def _is_comment(line: str, fields: Sequence[str], width: int, tabs: bool) -> bool:
@@ -243,17 +248,10 @@ def _is_comment(line: str, fields: Sequence[str], width: int, tabs: bool) -> boo
 def _json_sentences(
     lines: _Lines, columns: _Columns, problems: Problems, path: Path
 ) -> Iterator[_RawSentence]:
-    rows: list[tuple[int, dict[str, Any]]] = []
-    for number, line in lines:
-        if not line.strip():
-            continue
-        try:
-            content = parse_json(line)
-        except InvalidJsonError as error:
-            problems.add(number, f"invalid JSON: {error}")
-            continue
+    rows: list[tuple[int | str, dict[str, Any]]] = []
+    for number, content in _json_values(lines, problems, path):
         if isinstance(content, dict):
-            rows.append((number, content))
+            rows.append((number, with_paths(content, (columns.text, columns.label))))
         else:
             problems.add(number, f"a JSON {json_type(content)} where an object was expected")
     word_key, tag_key = columns.keys([row for _, row in rows])
@@ -265,6 +263,8 @@ def _json_sentences(
         if given is None and columns.labels != "required":
             yield _RawSentence(words, (None,) * len(words), (number,) * len(words))
             continue
+        if isinstance(given, list):
+            given = [str(tag) if type(tag) is int else tag for tag in given]
         tags = _texts(given, tag_key, number, problems)
         if tags is not None and len(tags) != len(words):
             problems.add(number, f"{len(words)} {word_key} and {len(tags)} {tag_key}")
@@ -272,7 +272,24 @@ def _json_sentences(
             yield _RawSentence(words, tags, (number,) * len(words))
 
 
-def _texts(value: Any, key: str, number: int, problems: Problems) -> tuple[str, ...] | None:
+def _json_values(lines: _Lines, problems: Problems, path: Path) -> Iterator[tuple[int | str, Any]]:
+    """Yields the place and the value of each line, or of each item of the array in a `.json`."""
+    if ending_of(path) == ".json":
+        if problems.count:
+            problems.is_final = True
+            return
+        yield from array_items("\n".join(line for _, line in lines), describe(path))
+        return
+    for number, line in lines:
+        if not line.strip() or number in problems.lines:
+            continue
+        try:
+            yield number, parse_json(line)
+        except InvalidJsonError as error:
+            problems.add(number, f"invalid JSON: {error}")
+
+
+def _texts(value: Any, key: str, number: int | str, problems: Problems) -> tuple[str, ...] | None:
     """A list of non-empty texts; None, with a problem added, for any other value."""
     if not isinstance(value, list) or not value:
         received = "an empty one" if value == [] else "none"
@@ -291,12 +308,18 @@ def _texts(value: Any, key: str, number: int, problems: Problems) -> tuple[str, 
 def _examples(
     raw: Sequence[_RawSentence], entities: bool, problems: Problems
 ) -> tuple[TaggedSentence, ...]:
-    tags: Iterable[tuple[str | None, ...]] = [sentence.tags for sentence in raw]
+    tags: Sequence[tuple[str | None, ...]] = [sentence.tags for sentence in raw]
+    every = {tag for each in tags for tag in each}
+    are_numbers = all(tag is not None and tag.isdecimal() for tag in every)
     # After a skipped line, the tags around it would look invalid.
-    if entities and not problems.count and all(tag is not None for each in tags for tag in each):
+    is_clear = problems.skips or not problems.count
+    if entities and is_clear and None not in every and not are_numbers:
         turned, faults = to_iob2([[tag for tag in each if tag is not None] for each in tags])
         for fault in faults:
             problems.add(raw[fault.sentence].lines[fault.word], fault.problem)
+        if faults and problems.skips:
+            bad = {fault.sentence for fault in faults}
+            return _examples([each for i, each in enumerate(raw) if i not in bad], True, problems)
         tags = turned
     return tuple(
         TaggedSentence(sentence.words, each) for sentence, each in zip(raw, tags, strict=True)

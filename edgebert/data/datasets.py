@@ -59,6 +59,7 @@ class Dataset:
         path: the file; `-` for the standard input.
         sha256: SHA-256 of the file as it is stored, in hex.
         task: name of the task whose reader read the file; empty if every task can use it.
+        left_out: the rows that `skip_bad_rows` left out, each with its place and its problem.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Dataset:
     path: Path
     sha256: str
     task: str = ""
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def texts(self) -> Sequence[str]:
@@ -143,7 +145,7 @@ def read_table(
     path: Path | str,
     columns: DataSettings,
     spec: RowSpec,
-    make: Callable[[str, Any, str | None], Any],
+    make: Callable[..., Any],
     task: str = "",
 ) -> Dataset:
     """Reads a file of texts, with labels of any kind.
@@ -152,8 +154,8 @@ def read_table(
         path: as for `read_dataset`.
         columns: names of columns; a column with an empty name is found by the usual names.
         spec: the texts and the label of a row.
-        make: makes an example from a text, its label (None if missing) and the second text of a
-            pair (None for single texts).
+        make: makes an example from a text, its label (None if missing), the second text of a
+            pair (None for single texts), and a third text if the file has the column `spec.third`.
         task: name of the task of the examples.
 
     Raises:
@@ -161,9 +163,9 @@ def read_table(
         UsageError: as for `read_dataset`.
     """
     path = Path(path)
-    rows, sha256 = read_rows(path, columns, spec)
-    examples = map_rows(rows, lambda row: make(row[0], row[2], row[1]))
-    return Dataset(dataset_name(path), examples, path, sha256, task)
+    read = read_rows(path, columns, spec)
+    examples = map_rows(read.rows, lambda row: make(row[0], row[2], row[1], *row[3:]))
+    return Dataset(dataset_name(path), examples, path, read.sha256, task, read.left_out)
 
 
 def label_names(dataset: Dataset) -> tuple[str, ...]:

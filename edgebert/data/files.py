@@ -87,14 +87,19 @@ def first_lines(path: Path, count: int, encoding: str = "") -> list[str]:
     return [text.removeprefix("\ufeff") for text in texts]
 
 
-def numbered_lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, str]]:
+def numbered_lines(
+    stream: BinaryIO, problems: Problems, keeps_bad: bool = False
+) -> Iterator[tuple[int, str]]:
     """Yields line numbers and lines with their line ends; empty lines at the end are left out.
 
     Args:
         stream: UTF-8, maybe with a byte order mark.
         problems: gets the lines that are not UTF-8.
+        keeps_bad: whether such lines are yielded with U+FFFD, for formats whose rows have several
+            lines. Their numbers are in `problems.lines`.
     """
     offset, empty = 0, []
+    text: str | None
     for number, line in enumerate(stream, 1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -102,13 +107,13 @@ def numbered_lines(stream: BinaryIO, problems: Problems) -> Iterator[tuple[int, 
             start = offset + error.start
             problems.add(number, f"not UTF-8 (byte 0x{line[error.start]:02x} at offset {start})")
             problems.next_step = NAME_ENCODING
-        else:
-            if text in ("\n", "\r\n", ""):
-                empty.append((number, text))
-            else:
-                yield from empty
-                empty.clear()
-                yield number, text
+            text = line.decode("utf-8", "replace") if keeps_bad else None
+        if text in ("\n", "\r\n", ""):
+            empty.append((number, text))
+        elif text is not None:
+            yield from empty
+            empty.clear()
+            yield number, text
         offset += len(line)
 
 

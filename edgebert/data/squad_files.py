@@ -24,8 +24,16 @@ from typing import Any
 from converters.json_files import InvalidJsonError, json_type, parse_json
 from edgebert.data.characters import replace_lone_surrogates
 from edgebert.data.columns import Problems, with_paths
+from edgebert.data.datasets import Dataset
 from edgebert.data.encodings import as_utf8
-from edgebert.data.files import STANDARD_INPUT, describe, ending_of, open_bytes, read_errors
+from edgebert.data.files import (
+    STANDARD_INPUT,
+    dataset_name,
+    describe,
+    ending_of,
+    open_bytes,
+    read_errors,
+)
 from edgebert.data.json_arrays import array_items, is_array
 from edgebert.data.labels import LabelUse
 from edgebert.errors import DataError, UsageError
@@ -77,8 +85,12 @@ class Keys:
 
 
 def read_questions(
-    path: Path, labels: LabelUse = "required", keys: Keys = Keys(), encoding: str = ""
-) -> tuple[list[Question], str]:
+    path: Path,
+    labels: LabelUse = "required",
+    keys: Keys = Keys(),
+    encoding: str = "",
+    skip_bad_rows: bool = False,
+) -> Dataset:
     """Reads a file of questions.
 
     Args:
@@ -87,9 +99,10 @@ def read_questions(
             question may have answers. `none`: answers are ignored.
         keys: names of the keys of a JSONL.
         encoding: as for `edgebert.data.encodings.as_utf8`.
+        skip_bad_rows: whether questions with problems are left out instead of refused.
 
     Returns:
-        The questions in the order of the file, and the SHA-256 of the file in hex.
+        The questions in the order of the file.
 
     Raises:
         DataError: The file is missing, truncated, empty or no JSON, keys are missing, values have
@@ -98,8 +111,8 @@ def read_questions(
     """
     where = describe(path)
     data, sha256 = _bytes_of(path, where, encoding)
-    problems = Problems()
-    text = _decoded(data, where)
+    problems = Problems(skip_bad_rows)
+    text = _decoded(data, path, problems)
     if _is_jsonl(path, text):
         rows = _jsonl_rows(text, keys, problems)
     elif is_array(text):
@@ -108,16 +121,22 @@ def read_questions(
         raise UsageError(f"{where} is in SQuAD's format, which has no columns to name.")
     else:
         rows = _squad_rows(_articles(text, where), problems)
-    read = (_question(place, row, labels, problems) for place, row in rows)
-    questions = [question for question in read if question is not None]
-    if problems.count:
+    questions = []
+    for place, row in rows:
+        before = problems.count
+        question = _question(place, row, labels, problems)
+        problems.join(before)
+        if question is not None:
+            questions.append(question)
+    if problems.are_refused or (problems.count and not questions):
         raise DataError(
             f"{where}: expected questions with their contexts and answers, in SQuAD's format or "
             f"one JSON object per line. {problems.listed()}"
         )
     if not questions:
         raise DataError(f"{where}: expected at least one question. Received: none.")
-    return questions, sha256
+    name = dataset_name(path)
+    return Dataset(name, tuple(questions), path, sha256, left_out=problems.left_out)
 
 
 def _bytes_of(path: Path, where: str, encoding: str) -> tuple[bytes, str]:
@@ -133,15 +152,27 @@ def _bytes_of(path: Path, where: str, encoding: str) -> tuple[bytes, str]:
             return stream.read(), sha256
 
 
-def _decoded(data: bytes, where: str) -> str:
+def _decoded(data: bytes, path: Path, problems: Problems) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if problems.skips and ending_of(path) == ".jsonl":
+            return "\n".join(_decoded_lines(data, problems))
         raise DataError(
-            f"{where}: expected UTF-8. Received: byte 0x{data[error.start]:02x} at offset "
+            f"{describe(path)}: expected UTF-8. Received: byte 0x{data[error.start]:02x} at offset "
             f"{error.start}. Next: save the file as UTF-8, or name its encoding, such as "
             "--encoding windows-1252."
         ) from error
+
+
+def _decoded_lines(data: bytes, problems: Problems) -> Iterator[str]:
+    """Yields the lines; an empty one, with a problem added, for a line that is not UTF-8."""
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            problems.add(f"line {number}", f"not UTF-8 (byte 0x{line[error.start]:02x})")
+            yield ""
 
 
 def _is_jsonl(path: Path, text: str) -> bool:

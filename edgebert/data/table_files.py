@@ -12,6 +12,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,6 +39,7 @@ from edgebert.data.files import (
     without_line_end,
 )
 from edgebert.data.json_arrays import array_items
+from edgebert.data.label_maps import read_label_map, renamed
 from edgebert.data.labels import SCORE
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
@@ -46,26 +48,40 @@ _PEEKED_BYTES = 4096
 _OBJECT_BYTES = 250
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 
-RawRow = tuple[int | str, Any, Any, Any]
-"""Line number (or place in a JSON array), text, second text and label as in the file; None for a
-missing value."""
+RawRow = tuple[Any, ...]
+"""Line number (or place in a JSON array), text, second text and label as in the file, and the third
+text if the file has its column; None for a missing value."""
 
-Row = tuple[str, str | None, Any]
-"""Text, second text and label; None for a missing value."""
+Row = tuple[Any, ...]
+"""Text, second text and label, and the third text if the file has its column; None for a missing
+value."""
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """The rows of a file.
+
+    Attributes:
+        rows: the rows. Those of a large file are kept on disk: see `edgebert.data.disk_rows`.
+        sha256: SHA-256 of the file's bytes in hex.
+        left_out: rows with problems that were left out, with their places.
+    """
+
+    rows: Sequence[Row]
+    sha256: str
+    left_out: tuple[str, ...]
+
 
 _Reader = Callable[[Iterable[tuple[int, str]], ColumnFinder, Problems], Iterator[RawRow]]
 
 
-def read_rows(path: Path, columns: DataSettings, spec: RowSpec) -> tuple[Sequence[Row], str]:
-    """Reads a file. The rows of a large file are kept on disk: see `edgebert.data.disk_rows`.
+def read_rows(path: Path, columns: DataSettings, spec: RowSpec) -> ReadRows:
+    """Reads a file.
 
     Args:
         path: the file; `-` is the standard input.
         columns: names of columns; a column with an empty name is found by the usual names.
         spec: the texts and the label of a row.
-
-    Returns:
-        The rows, and the SHA-256 of the file's bytes in hex.
 
     Raises:
         DataError: The file can't be read, or rows have problems; the first five and their number
@@ -78,21 +94,23 @@ def read_rows(path: Path, columns: DataSettings, spec: RowSpec) -> tuple[Sequenc
     if not columns.label_separator:
         raise UsageError("label_separator: expected at least one character. Received: none.")
     finder = ColumnFinder(where, columns, spec)
-    problems = Problems()
+    problems = Problems(columns.skip_bad_rows)
     with read_errors(path):
         stored, sha256 = open_bytes(path)
         stream = as_utf8(stored, where, columns.encoding)
         with closing(stream):
             read = _reader(path, stream, where)
-            raw_rows = read(numbered_lines(stream, problems), finder, problems)
-            rows = store_rows(_checked_rows(raw_rows, finder, problems), _row_bytes)
+            # A record of a CSV with a line that can't be decoded is left out as a whole.
+            lines = numbered_lines(stream, problems, keeps_bad=read is _csv_rows)
+            checked = _checked_rows(read(lines, finder, problems), finder, problems)
+            rows = store_rows(checked, _row_bytes)
             size = stream.tell()
-    if problems.count:
+    if problems.are_refused or (problems.count and not rows):
         raise DataError(f"{where}: expected UTF-8 with {spec} in every row. {problems.listed()}")
     if not rows:
         received = "only a header or empty lines" if size else "an empty file"
         raise DataError(f"{where}: expected at least one row of text. Received: {received}.")
-    return rows, sha256
+    return ReadRows(rows, sha256, problems.left_out)
 
 
 def _reader(path: Path, stream: BinaryIO, where: str) -> _Reader:
@@ -156,9 +174,9 @@ def _csv_rows(
 
 def _with_decimal_point(row: RawRow) -> RawRow:
     """The row with 4,5 as 4.5 in its score."""
-    number, text, pair, score = row
+    number, text, pair, score, *third = row
     is_decimal = isinstance(score, str) and _DECIMAL_COMMA.fullmatch(score)
-    return number, text, pair, score.replace(",", ".") if is_decimal else score
+    return number, text, pair, score.replace(",", ".") if is_decimal else score, *third
 
 
 def _csv_records(
@@ -178,17 +196,21 @@ def _csv_records(
         try:
             record = next(reader, None)
         except csv.Error as error:
-            problems.add(numbers[0] if numbers else 1, f"no valid CSV from here on: {error}")
+            place = numbers[0] if numbers else 1
+            problems.add(place, f"no valid CSV from here on: {error}", is_final=True)
             return
         if record is None:
             return
-        yield numbers[0], record
+        if problems.lines.isdisjoint(numbers):
+            yield numbers[0], record
 
 
 def _table_rows(
     records: Iterator[tuple[int, list[str]]], finder: ColumnFinder, problems: Problems, hint: str
 ) -> Iterator[RawRow]:
     header = next((fields for _, fields in records if fields), [])
+    # Without its first line, the next row would be taken for the header.
+    problems.is_final |= problems.count > 0
     names = [name.strip() for name in header]
     columns = finder.find(names, problems) if header else None
     for number, fields in records:
@@ -219,7 +241,8 @@ def _json_rows(
 ) -> Iterator[RawRow]:
     """Yields the rows of a JSON array of objects, which is held in memory."""
     text = "".join(line for _, line in lines)
-    if problems.count or not text:
+    problems.is_final |= problems.count > 0
+    if problems.is_final or not text:
         return
     rows: list[tuple[str, dict[str, Any]]] = []
     for place, item in array_items(text, finder.where):
@@ -263,7 +286,8 @@ def _raw_row(number: int | str, row: dict[str, Any], columns: Columns) -> RawRow
     )
     # A missing second text of a pair is a problem: it does not make the row a single text.
     pair = "" if columns.pair is not None and pair is None else pair
-    return number, row.get(columns.text), pair, label
+    third = () if columns.third is None else (row.get(columns.third),)
+    return number, row.get(columns.text), pair, label, *third
 
 
 _READERS: dict[str, _Reader] = {
@@ -278,21 +302,34 @@ _READERS: dict[str, _Reader] = {
 def _checked_rows(
     rows: Iterable[RawRow], finder: ColumnFinder, problems: Problems
 ) -> Iterator[Row]:
-    for number, text, pair, raw_label in rows:
+    names = _label_map(finder)
+    for number, text, pair, raw_label, *third in rows:
         try:
             _check_text(text, "text")
             if pair is not None:
                 _check_text(pair, "second text")
-            label = _label(raw_label, finder)
+            for extra in third:
+                _check_text(extra, finder.spec.third)
+            label = renamed(_label(raw_label, finder), names)
         except ValueError as error:
             problems.add(number, str(error))
         else:
             text = replace_lone_surrogates(text)
-            yield text, None if pair is None else replace_lone_surrogates(pair), label
+            pair = None if pair is None else replace_lone_surrogates(pair)
+            yield text, pair, label, *map(replace_lone_surrogates, third)
+
+
+def _label_map(finder: ColumnFinder) -> dict[str, str]:
+    if finder.named.label_map and finder.spec.kind is SCORE:
+        raise UsageError(
+            f"--label-map: expected data with labels. Received: {finder.where} with scores. Next: "
+            "leave --label-map out."
+        )
+    return {} if finder.spec.labels == "none" else read_label_map(finder.named.label_map)
 
 
 def _row_bytes(row: Row) -> int:
-    return _OBJECT_BYTES + len(row[0]) + len(row[1] or "")
+    return _OBJECT_BYTES + len(row[0]) + sum(len(text or "") for text in (row[1], *row[3:]))
 
 
 def _check_text(text: Any, what: str) -> None:

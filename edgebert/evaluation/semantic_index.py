@@ -1,7 +1,8 @@
 """Semantic search: finds the texts whose vectors are nearest to a query's vector.
 
 The search is exact: it computes all cosines, which takes a few hundredths of a second for a hundred
-thousand texts. Computing the vectors takes longer, so they can be cached in a file.
+thousand texts. Computing the vectors takes longer, so they can be cached in a file. Of changed
+texts, only the new ones are computed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from edgebert.tasks.embeddings import Embeddings
 from edgebert.tasks.examples import task_with_answers
 from edgebert.tasks.sentence_pairs import unit_vectors
 
-_FORMAT = 1
+_FORMAT = 2
+_OLD_FORMATS = (1,)
+_HASH_BYTES = 32
 _EMBEDDED_AT_ONCE = 512
 _INVALID_CACHE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
@@ -51,12 +54,12 @@ class SemanticIndex:
     Attributes:
         texts: The texts in the order of the file.
         vectors: Unit vectors, float32 `[texts, size]`.
-        key: Hash of the texts and the model.
+        num_computed: Number of texts whose vectors were computed; the others are from the cache.
     """
 
     texts: tuple[str, ...]
     vectors: npt.NDArray[np.float32]
-    key: str
+    num_computed: int
 
     def search(self, vectors: npt.NDArray[np.float32], top: int) -> list[list[Hit]]:
         """The texts nearest to each query, the nearest first. Ties keep the order of the file.
@@ -104,12 +107,12 @@ def open_index(
     cache: Path | str | None = None,
     progress: Progress = silent,
 ) -> SemanticIndex:
-    """The index of texts, read from the cache if it has these texts of this model.
+    """The index of texts. Texts that the cache has, from the same model, are not computed again.
 
     Args:
         predictor: An embedding model.
         texts: At least one text.
-        cache: A file for the vectors. An index of other texts or of another model is replaced.
+        cache: A file for the vectors of exactly these texts. Those of another model are replaced.
         progress: Called after every few hundred texts.
 
     Raises:
@@ -118,27 +121,47 @@ def open_index(
     """
     if not texts:
         raise UsageError("Expected at least one text to search. Received: none.")
-    key = _key(predictor, texts)
     path = None if cache is None else Path(cache)
-    if path is not None and path.exists():
-        known, vectors = _read(path)
-        if known == key:
-            return SemanticIndex(tuple(texts), vectors, key)
-    vectors = embed(predictor, texts, progress)
-    if path is not None:
+    if path is None:
+        return SemanticIndex(tuple(texts), embed(predictor, texts, progress), len(texts))
+    model = _model_key(predictor)
+    hashes = [_hash(text) for text in texts]
+    known = _read(path, model) if path.exists() else {}
+    new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
+    if new:
+        computed = embed(predictor, list(new.values()), progress)
+        known |= dict(zip(new, computed, strict=True))
+    vectors = np.stack([known[key] for key in hashes])
+    wanted = set(hashes)
+    if new or len(known) > len(wanted):
         stream = io.BytesIO()
-        np.savez(stream, format=_FORMAT, key=key, vectors=vectors)
+        kept = [key for key in known if key in wanted]
+        np.savez(
+            stream,
+            format=_FORMAT,
+            model=model,
+            hashes=np.frombuffer(b"".join(kept), np.uint8).reshape(-1, _HASH_BYTES),
+            vectors=np.stack([known[key] for key in kept]),
+        )
         atomic_write(path, stream.getvalue())
-    return SemanticIndex(tuple(texts), vectors, key)
+    return SemanticIndex(tuple(texts), vectors, len(new))
 
 
-def _read(path: Path) -> tuple[str, npt.NDArray[np.float32]]:
-    """The key and the vectors of a cache; an empty key if the cache has another version."""
+def _read(path: Path, model: str) -> dict[bytes, npt.NDArray[np.float32]]:
+    """The vectors of a cache by the hash of their text; none of another model or version."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            if int(arrays["format"]) != _FORMAT:
-                return "", np.zeros((0, 0), np.float32)
-            return str(arrays["key"]), np.asarray(arrays["vectors"], np.float32)
+            version = int(arrays["format"])
+            if version in _OLD_FORMATS:
+                return {}
+            if version != _FORMAT:
+                raise ValueError(f"version {version}")
+            if str(arrays["model"]) != model:
+                return {}
+            hashes, vectors = arrays["hashes"], np.asarray(arrays["vectors"], np.float32)
+            if not np.isfinite(vectors).all():
+                raise ValueError("vectors with NaN or infinity")
+            return {key.tobytes(): row for key, row in zip(hashes, vectors, strict=True)}
     except _INVALID_CACHE as error:
         raise UsageError(
             f"{path} is not an index of edgebert ({type(error).__name__}), so it is not "
@@ -146,9 +169,13 @@ def _read(path: Path) -> tuple[str, npt.NDArray[np.float32]]:
         ) from error
 
 
-def _key(predictor: Predictor, texts: Sequence[str]) -> str:
-    """A hash of the texts and of everything in the model that the vectors depend on."""
-    content = json.dumps([_FORMAT, _model_facts(predictor), list(texts)])
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _model_key(predictor: Predictor) -> str:
+    """A hash of everything in the model that the vectors depend on."""
+    content = json.dumps([_FORMAT, _model_facts(predictor)])
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -187,7 +187,7 @@ def open_model(
     except ConversionError as error:
         raise ModelError(str(error)) from error
     checkpoint = _with_vocabulary(read.checkpoint, read.vocabulary, folder)
-    sidecar = _read_sidecar(folder)
+    sidecar = read_sidecar(folder)
     decoding = sidecar.get("decoding", read.prompts)
     found = find_task(checkpoint, decoding, str(sidecar.get("task", "")), read.is_pair, request)
     checkpoint = found.checkpoint
@@ -255,7 +255,7 @@ def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:
     return hub.fetch(name) or (path, {})
 
 
-def _read_sidecar(folder: Path) -> dict[str, Any]:
+def read_sidecar(folder: Path) -> dict[str, Any]:
     """The fields of edgebert.json; empty if there is no such file."""
     path = folder / SIDECAR
     if not path.is_file():

@@ -136,6 +136,8 @@ def run(
         config = read_config(config)
     session = Session(config, progress)
     session.check()
+    for note in session.notes:
+        notice(note)
     for folder in (config.out, *(config.out / stage.folder for stage in STAGES)):
         remove_leftovers(folder)
     wanted = [stage for stage in STAGES if stage.wanted(config)]

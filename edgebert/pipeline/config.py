@@ -21,6 +21,7 @@ from edgebert.settings import (
     TaskSettings,
     VocabularySettings,
 )
+from edgebert.tasks.foreign import TaskRequest
 
 BASE, FINETUNED, PRUNED, DISTILLED = "base", "finetuned", "pruned", "distilled"
 """Names of the models of a run, in the order of the stages."""
@@ -76,6 +77,7 @@ class PipelineConfig:
         base: The base model as written in the file. `base_folder` resolves it.
         out: Folder of all results.
         task: Task of the models and its settings.
+        request: What the file says about a base that is not fine-tuned: task, pairs, prompt.
         data: The data files.
         finetune: Fine-tuning. None skips a stage; the same holds for the next five.
         structure: Structured pruning without training: layers, heads and neurons.
@@ -91,6 +93,7 @@ class PipelineConfig:
     base: str
     out: Path
     task: TaskSettings
+    request: TaskRequest
     data: DataPaths
     finetune: FinetuneSettings | None
     structure: StructureSettings | None

@@ -40,6 +40,7 @@ from edgebert.settings import (
     VocabularySettings,
     from_table,
 )
+from edgebert.tasks.foreign import TaskRequest
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ SAMPLE_NAME = "assistant-intents"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TRAINED = ("finetune", "structure", "vocabulary", "prune", "distill")
-TOP_LEVEL_KEYS = ("name", "base", "out", "task", "data", *_TRAINED, "export", "profile")
+_REQUEST = ("pairs", "prompt")
+TOP_LEVEL_KEYS = ("name", "base", "out", "task", *_REQUEST, "data", *_TRAINED, "export", "profile")
 
 _MAX_BYTES = 2**20
 """The largest TOML file that is read."""
@@ -110,6 +112,7 @@ class _Reader:
         base = self._expanded(self._text(self._table, "base"), "base")
         folder = out or self._path(self._text(self._table, "out"), "out")
         task = self._task()
+        request = self._request(task)
         data = self._data(self._section("data") or {})
         finetune = self._settings(FinetuneSettings, "finetune")
         structure = self._settings(StructureSettings, "structure")
@@ -126,6 +129,7 @@ class _Reader:
             base=base,
             out=folder,
             task=task,
+            request=request,
             data=data,
             finetune=finetune,
             structure=structure,
@@ -144,6 +148,21 @@ class _Reader:
             return None
         table = {"task": value} if isinstance(value, str) else value
         return self._attempt(lambda: from_table(TaskSettings, table, "[task]"))
+
+    def _request(self, task: TaskSettings | None) -> TaskRequest:
+        """What the file says about a base with a task: `task`, `pairs` and `prompt`."""
+        pairs, prompt = self._table.get("pairs", False), self._text(self._table, "prompt", "")
+        if not isinstance(pairs, bool):
+            self.problems.append(f"'pairs' must be true or false. Received: {pairs!r}")
+        given = [key for key in _REQUEST if key in self._table]
+        if "finetune" in self._table:
+            if given:
+                self.problems.append(
+                    f"'{given[0]}' is a setting of a base that is not fine-tuned: with [finetune] "
+                    "the data and 'task' decide. Next: remove it"
+                )
+            return TaskRequest()
+        return TaskRequest("" if task is None else task.task, pairs is True, prompt)
 
     def _models(self) -> list[str]:
         """Names of the models that the sections produce."""

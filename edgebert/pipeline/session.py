@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.data.datasets import Dataset, split_dataset
+from edgebert.data.label_numbers import with_label_names
+from edgebert.data.left_out import left_out_text
 from edgebert.errors import DataError, UsageError
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pipeline.config import (
@@ -22,6 +24,7 @@ from edgebert.pipeline.config import (
 from edgebert.settings import FinetuneSettings, TaskSettings
 from edgebert.system.progress import Progress
 from edgebert.tasks import task_named, task_of_file
+from edgebert.tasks.foreign import TaskRequest
 from edgebert.tasks.task import Task
 
 FINETUNED_FOLDER = "1-finetuned"
@@ -59,11 +62,6 @@ class Session:
                     "Without [finetune] the base must be a model with a task. Received: a bare "
                     "encoder. Next: add a [finetune] section."
                 )
-            if requested not in (AUTO, base.name):
-                raise UsageError(
-                    f"task: without [finetune] it must be the task of the base, {base.name}. "
-                    f"Received: {requested}. Next: remove task, or add a [finetune] section."
-                )
             return base
         data = self.config.data
         if requested != AUTO:
@@ -79,11 +77,15 @@ class Session:
     def _read(self) -> dict[str, Dataset]:
         data = self.config.data
         paths = {"train": data.train, "dev": data.dev, "test": data.test}
-        return {
+        read = {
             part: self.task.read(path, data.columns, "required")
             for part, path in paths.items()
             if path is not None
         }
+        if self.config.finetune is not None:
+            return read
+        labels = self.model(BASE).labels
+        return {part: with_label_names(each, labels) for part, each in read.items()}
 
     @cached_property
     def parts(self) -> dict[str, Dataset]:
@@ -95,6 +97,12 @@ class Session:
                 read["train"], settings.dev_fraction, settings.seed
             )
         return read
+
+    @property
+    def notes(self) -> list[str]:
+        """What was assumed about the base, and the rows that were left out of the data."""
+        left_out = [left_out_text(each) for each in self._read.values() if each.left_out]
+        return [*self.model(BASE).checkpoint.notes, *left_out]
 
     @property
     def train(self) -> Dataset:
@@ -124,7 +132,8 @@ class Session:
             else:
                 folder = self.config.out / folders[name]
             as_base = name == BASE and self.config.finetune is not None
-            self._models[name] = open_model(folder, as_base)
+            request = self.config.request if name == BASE else TaskRequest()
+            self._models[name] = open_model(folder, as_base, request)
         return self._models[name]
 
     def forget(self, name: str) -> None:

@@ -51,7 +51,7 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
         session.train,
         session.dev,
         session.finetune_settings,
-        StageRun(folder, resume=resume, progress=session.progress),
+        _stage_run(session, folder, resume),
         task=session.task_settings,
     )
     session.forget(FINETUNED)
@@ -99,7 +99,7 @@ def _prune_weights(session: Session, folder: Path, resume: bool) -> dict[str, An
         session.train,
         session.dev,
         session.config.prune,
-        StageRun(folder, resume=resume, progress=session.progress),
+        _stage_run(session, folder, resume),
     )
     return {
         "zeros": share_text(result.sparsity),
@@ -124,7 +124,7 @@ def _prune_structure(session: Session, folder: Path, resume: bool) -> dict[str, 
             corpus=None if vocabulary is None else session.train,
             vocabulary=vocabulary or VocabularySettings(),
         ),
-        StageRun(folder, resume=resume, progress=session.progress),
+        _stage_run(session, folder, resume),
     )
     facts = {
         "operations left": share_text(result.structure["operations_left"]),
@@ -164,7 +164,7 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
         session.train,
         session.dev,
         plan.settings,
-        StageRun(folder, resume=resume, progress=session.progress),
+        _stage_run(session, folder, resume),
     )
     session.forget(DISTILLED)
     return {
@@ -172,6 +172,11 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
         **_dev_fact(session, result.metrics),
         "teacher": metric_text(session.task.metric, result.teacher_metrics[session.task.metric]),
     }
+
+
+def _stage_run(session: Session, folder: Path, resume: bool) -> StageRun:
+    """A stage of this run; its record decided that the model in the folder is replaced."""
+    return StageRun(folder, resume=resume, overwrite=True, progress=session.progress)
 
 
 def _dev_fact(session: Session, metrics: Mapping[str, float]) -> dict[str, str]:

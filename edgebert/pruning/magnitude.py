@@ -14,6 +14,7 @@ import numpy as np
 from converters.checkpoint import Checkpoint
 from converters.tflite.inference_graph import quantize_rows
 from edgebert.data.datasets import Dataset
+from edgebert.data.label_numbers import with_label_names
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.pruning import schedules
@@ -35,6 +36,7 @@ from edgebert.training.record import (
     TrainingResult,
     finished_run,
     history_entry,
+    refuse_other_model,
     result_fields,
     write_timings,
 )
@@ -111,6 +113,8 @@ def prune(
     """
     run.require_one_device()
     model = as_model(model)
+    train = with_label_names(train, model.labels)
+    dev = None if dev is None else with_label_names(dev, model.labels)
     recipe = recovery_settings(model, settings)
     _check(model, settings, recipe, dev_is_given=dev is not None)
     identity = {
@@ -120,6 +124,7 @@ def prune(
         "train": describe_data(train),
         "dev": describe_data(dev),
     }
+    refuse_other_model(run, identity)
     folder = TrainingFolder(run.out, identity)
     if run.resume:
         finished = finished_run(run.out, folder)

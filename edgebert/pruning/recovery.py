@@ -13,6 +13,7 @@ from typing import Any
 
 from converters.json_files import json_value
 from edgebert.data.datasets import Dataset, split_dataset
+from edgebert.data.label_numbers import with_label_names
 from edgebert.distillation import check_students, distill
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
@@ -31,7 +32,12 @@ from edgebert.settings import (
     VocabularySettings,
 )
 from edgebert.tasks.examples import all_input_texts
-from edgebert.training.record import TrainingResult, result_fields, training_facts
+from edgebert.training.record import (
+    TrainingResult,
+    refuse_other_model,
+    result_fields,
+    training_facts,
+)
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model, require_same_run
 
@@ -48,14 +54,14 @@ class StructuredPruning:
         structure: Layers, heads and neurons to remove.
         recovery: Epochs (0 trains nothing), batch size, learning rate, rows and seed of the
             recovery training.
-        teacher: Teacher of the recovery; None recovers by fine-tuning.
+        teacher: Teacher of the recovery, or its path; None recovers by fine-tuning.
         corpus: Text whose tokens stay in the vocabulary; None trims nothing.
         vocabulary: How the vocabulary is trimmed.
     """
 
     structure: StructureSettings = field(default_factory=StructureSettings)
     recovery: PruneSettings = field(default_factory=PruneSettings)
-    teacher: TaskModel | None = None
+    teacher: TaskModel | Path | str | None = None
     corpus: Dataset | None = None
     vocabulary: VocabularySettings = field(default_factory=VocabularySettings)
 
@@ -97,7 +103,11 @@ def prune_with_recovery(
     """
     run.require_one_device()
     model = as_model(model)
-    structure, recovery, teacher = pruning.structure, pruning.recovery, pruning.teacher
+    teacher = None if pruning.teacher is None else as_model(pruning.teacher)
+    pruning = replace(pruning, teacher=teacher)
+    train = with_label_names(train, model.labels)
+    dev = None if dev is None else with_label_names(dev, model.labels)
+    structure, recovery = pruning.structure, pruning.recovery
     out = Path(run.out)
     check_model(model, structure)
     if teacher is not None:
@@ -116,6 +126,8 @@ def prune_with_recovery(
         "vocabulary": asdict(pruning.vocabulary),
         "recovery": asdict(recovery),
     }
+    refuse_other_model(run, identity)
+    run = replace(run, overwrite=True)
     pruned = _finished_model(out / UNTRAINED, identity) if run.resume else None
     finished = _finished_model(out, identity) if run.resume and pruned is None else None
     if finished is not None:

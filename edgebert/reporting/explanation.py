@@ -26,6 +26,7 @@ from edgebert.reporting.units import counted, share_text
 from edgebert.reporting.writing import encodable
 from edgebert.system.storage import atomic_write
 from edgebert.tasks.examples import features_of
+from edgebert.tasks.foreign import TaskRequest
 
 SHOWN_TOKENS = 128
 """Tokens of a picture. More would make a page of many megabytes."""
@@ -83,13 +84,16 @@ class Explanation:
     windows: int = 1
 
 
-def write_explanation(folder: Path, texts: Sequence[str], out: Path) -> Explanation:
+def write_explanation(
+    folder: Path, texts: Sequence[str], out: Path, request: TaskRequest = TaskRequest()
+) -> Explanation:
     """Explains one input of a model folder, and writes the page.
 
     Args:
         folder: The model folder.
         texts: One text, or two if the model reads pairs or answers questions.
         out: The HTML file.
+        request: The task of the model, where its files don't tell it.
 
     Raises:
         UsageError: `folder` is no folder, or the number of texts is not the task's.
@@ -100,7 +104,7 @@ def write_explanation(folder: Path, texts: Sequence[str], out: Path) -> Explanat
             f"Expected a model folder, whose attention Keras can compute. Received: {folder}, "
             f"{what}. Next: give the folder that the .tflite was exported from."
         )
-    found = explain(open_model(folder), texts, folder.resolve().name)
+    found = explain(open_model(folder, request=request), texts, folder.resolve().name)
     atomic_write(out, encodable(explanation_html(found)))
     return found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.data.datasets import Dataset
+from edgebert.data.label_numbers import with_label_names
 from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
@@ -71,9 +72,10 @@ def search(
     model = as_model(model)
     plan = read_plan(settings)
     refuse_head(model)
+    train, dev = (with_label_names(data, model.labels) for data in (train, dev))
     for split in (dev, test):
         if split is not None:
-            model.task.require_known(split, model.labels)
+            model.task.require_known(with_label_names(split, model.labels), model.labels)
     identity = {
         "model": describe_model(model),
         "train": describe_data(train),

@@ -138,7 +138,7 @@ class TrialRunner:
                 self.train,
                 self.dev,
                 self.settings_of_round(rounds),
-                StageRun(out, resume=True, progress=self._prefixed(name)),
+                StageRun(out, resume=True, overwrite=True, progress=self._prefixed(name)),
             ).model
         if speedup == 1:
             return self.model

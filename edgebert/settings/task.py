@@ -31,6 +31,14 @@ class DataSettings:
         "Encoding of the data files, such as windows-1252; empty is UTF-8, or UTF-16 with a "
         "byte-order mark.",
     )
+    label_map: str = setting(
+        "",
+        "Names of the labels in the data, such as 0=negative,1=positive, or a .json file with an "
+        "object of them. Other labels stay as they are.",
+    )
+    skip_bad_rows: bool = setting(
+        False, "Leave out rows with problems, and list them. Otherwise a bad row is an error."
+    )
 
 
 TASKS = (

@@ -89,15 +89,15 @@ class MaskedLM(Task[MaskedFeatures]):
         skipped.
         """
         is_running_text = Path(path).name.lower().removesuffix(".gz").endswith(".txt")
-        if columns.encoding and (is_running_text or labels != "none"):
+        if columns.label_map:
             raise UsageError(
-                f"--encoding: expected no encoding, since running text must be UTF-8. Received: "
-                f"{columns.encoding!r}. Next: save {path} as UTF-8 and leave --encoding out."
+                "--label-map: expected data with labels. Received: running text. Next: leave "
+                "--label-map out."
             )
         if labels != "none":
-            return read_corpus(path, self.name)
+            return read_corpus(path, self.name, columns)
         if is_running_text:
-            corpus = read_corpus(path, self.name)
+            corpus = read_corpus(path, self.name, columns)
             sentences = (text for document in corpus.examples for text in document.sentences)
             return replace(corpus, examples=tuple(map(Example, sentences)))
         texts = read_labelled(path, columns, "none")

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgebert.data.datasets import Dataset
 from edgebert.data.tagging_schemes import OUTSIDE, as_iob2, inside, spans, split_tag
+from edgebert.errors import DataError
 from edgebert.settings import TaskSettings
 from edgebert.tasks.recognition import entity_labels
 from edgebert.tasks.task import ModelFacts
@@ -29,7 +30,14 @@ class NamedEntities(TokenTask):
     entities = True
 
     def label_names(self, train: Dataset) -> tuple[str, ...]:
-        types = sorted({split_tag(tag)[1] for tag in tags_of(train)} - {""})
+        tags = tags_of(train)
+        numbers = sorted(tag for tag in tags if tag != OUTSIDE and not split_tag(tag)[1])
+        if numbers:
+            raise DataError(
+                f"{train.name}: expected tags of entities, such as B-PER. Received: "
+                f"{', '.join(numbers[:8])}. Next: name them, such as --label-map 0=O,1=B-PER."
+            )
+        types = sorted({split_tag(tag)[1] for tag in tags} - {""})
         return (OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in "BI"))
 
     def required_label(self, tag: str) -> str:

@@ -7,6 +7,7 @@ and the end of the answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from converters.checkpoint import Checkpoint
 from converters.tflite.output_names import LOGITS
 from edgebert.data.columns import named_columns
 from edgebert.data.datasets import Dataset
-from edgebert.data.files import STANDARD_INPUT
 from edgebert.data.labels import LabelUse
 from edgebert.data.squad_files import Keys, Question, read_questions
 from edgebert.encoding.encoded_rows import rows_of
@@ -68,9 +68,13 @@ class QuestionAnswering(Task[SpanFeatures]):
         given = named_columns(columns)
         names = ("question", "context", "answers")
         keys = Keys(*(named or name for named, name in zip(given, names, strict=True)))
-        questions, sha256 = read_questions(path, labels, keys, columns.encoding)
-        name = "stdin" if path == STANDARD_INPUT else path.name.split(".")[0] or path.name
-        return Dataset(name, tuple(questions), path, sha256, self.name)
+        if columns.label_map:
+            raise UsageError(
+                "--label-map: expected data with labels. Received: questions and answers. Next: "
+                "leave --label-map out."
+            )
+        read = read_questions(path, labels, keys, columns.encoding, columns.skip_bad_rows)
+        return replace(read, task=self.name)
 
     def decoding(self, settings: TaskSettings) -> dict[str, Any]:
         """Keys: stride, max_answer_tokens, max_question_tokens, n_best, null_threshold."""

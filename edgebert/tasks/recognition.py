@@ -47,7 +47,7 @@ NO_ENTITY = ("X", "[CLS]", "[SEP]", "[PAD]", "PAD", "<pad>", "[UNK]", "<s>", "</
 """Labels of later word pieces and of special tokens, in older training scripts."""
 
 LABEL = ("classification",)
-PAIR = ("pairs", "classification")
+PAIR = ("pairs",)
 LABELS = ("multi-label",)
 SCORES = ("regression",)
 PAIR_SCORES = ("regression", "embeddings")

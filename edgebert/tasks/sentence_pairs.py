@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from converters.json_files import InvalidJsonError, parse_json
-from edgebert.data.columns import RowSpec, csv_delimiter
+from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, read_table
-from edgebert.data.files import STANDARD_INPUT, ending_of, first_lines
-from edgebert.data.json_arrays import first_items
 from edgebert.data.labels import SCORE, LabelUse
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs
 from edgebert.errors import DataError
@@ -60,45 +56,19 @@ def read_sentences(path: Path | str, columns: DataSettings, labels: LabelUse, ta
     Raises:
         DataError: The file is not valid, or only some rows have a score.
     """
-    spec = RowSpec(SCORE, "none" if labels == "none" else "optional", labels == "required")
+    negative = "" if labels == "none" else NEGATIVE_COLUMN
+    use: LabelUse = "none" if labels == "none" else "optional"
+    spec = RowSpec(SCORE, use, labels == "required", negative)
     data = read_table(path, columns, spec, _example, task)
-    if labels != "none" and NEGATIVE_COLUMN in _column_names(Path(path), columns.encoding):
-        named = replace(columns, pair_column=NEGATIVE_COLUMN)
-        negatives = read_table(path, named, replace(spec, labels="none"), _example, task)
-        examples = tuple(
-            replace(example, negative=other.pair)
-            for example, other in zip(data.examples, negatives.examples, strict=True)
-        )
-        data = replace(data, examples=examples)
     if labels == "required":
         check_pairs(data)
     return data
 
 
-def _example(text: str, score: Any, pair: str | None) -> SentenceExample:
-    return SentenceExample(text, pair, score)
-
-
-def _column_names(path: Path, encoding: str) -> list[str]:
-    """The names of a table's columns, from its first line."""
-    if path == STANDARD_INPUT:
-        return []
-    if ending_of(path) == ".json":
-        items = first_items(path, 1, encoding) or [None]
-        return list(items[0]) if isinstance(items[0], dict) else []
-    line = "".join(first_lines(path, 1, encoding))
-    ending = ending_of(path)
-    if ending == ".jsonl":
-        try:
-            row = parse_json(line)
-        except InvalidJsonError:
-            return []
-        return list(row) if isinstance(row, dict) else []
-    if ending == ".csv":
-        fields = next(csv.reader([line], delimiter=csv_delimiter(line)), [])
-    else:
-        fields = line.split("\t")
-    return [field.strip() for field in fields]
+def _example(
+    text: str, score: Any, pair: str | None, negative: str | None = None
+) -> SentenceExample:
+    return SentenceExample(text, pair, score, negative)
 
 
 def check_pairs(data: Dataset) -> None:

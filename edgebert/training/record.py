@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.json_fields import Fields
-from converters.json_files import JsonFormat
+from converters.json_files import JsonFormat, json_value
 from edgebert.data.datasets import Dataset
-from edgebert.errors import DataError
-from edgebert.models.task_model import SIDECAR, TaskModel, open_model
+from edgebert.errors import DataError, UsageError
+from edgebert.models.task_model import SIDECAR, TaskModel, open_model, read_sidecar
 from edgebert.system.json_text import json_text
 from edgebert.system.storage import atomic_write
-from edgebert.training.state import TrainingFolder, require_same_run
+from edgebert.training.stage_run import StageRun
+from edgebert.training.state import TrainingFolder, differences_of, require_same_run
 
 if TYPE_CHECKING:
     from edgebert.training.devices import Devices
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _SPEED = "sentences_per_second"
 _TIMINGS = JsonFormat("the timings of a training run", "train again", DataError)
+_MODEL_FILES = ("config.json", "model.safetensors", "modules.json", "bert_config.json")
 _STARTED_FROM = ("task", "model", "train", "dev", "teacher")
 
 
@@ -164,8 +166,44 @@ def finished_run(out: Path | str, folder: TrainingFolder) -> TaskModel | None:
         return None
     model = open_model(out)
     entry = model.history[-1] if model.history else {}
-    if entry.get("stage") != folder.identity["stage"] or "started_from" not in entry:
+    saved = _identity_of(entry)
+    if saved is None or saved["stage"] != folder.identity["stage"]:
         return None
-    saved = {"stage": entry["stage"], "settings": entry["settings"], **entry["started_from"]}
     require_same_run(saved, folder.identity, str(out))
     return model
+
+
+def _identity_of(entry: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The identity of the run that wrote an entry of a history; None for another entry."""
+    if "started_from" not in entry:
+        return None
+    return {"stage": entry["stage"], "settings": entry["settings"], **entry["started_from"]}
+
+
+def refuse_other_model(run: StageRun, identity: Mapping[str, Any]) -> None:
+    """Checks that a stage replaces no model of another run. The same run may be repeated.
+
+    Args:
+        run: The output folder, and whether a model in it is replaced or a run resumed.
+        identity: Stage, settings, data and model of the requested run.
+
+    Raises:
+        UsageError: The folder has another model.
+    """
+    out = Path(run.out)
+    found = next((name for name in (SIDECAR, *_MODEL_FILES) if (out / name).is_file()), None)
+    if run.overwrite or run.resume or found is None:
+        return
+    received = f"a folder with {found}"
+    if found == SIDECAR:
+        history: tuple[dict[str, Any], ...] = read_sidecar(out).get("history") or ({},)
+        asked = (each.get("asked") for each in history)
+        saved = [each for each in (_identity_of(history[-1]), *asked) if each is not None]
+        differences = [differences_of(each, json_value(identity)) for each in saved]
+        if "" in differences:
+            return
+        received = "a model of another run" + (f": {differences[0]}" if differences else "")
+    raise UsageError(
+        f"{out}: expected a folder without a model, since this run would replace it. Received: "
+        f"{received}. Next: choose another folder, or add --overwrite to replace the model."
+    )

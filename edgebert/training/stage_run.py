@@ -18,6 +18,8 @@ class StageRun:
         out: Output folder. A training stage keeps the state of an unfinished run in `.training/`
             inside it.
         resume: Continues an interrupted run. A finished run returns its result at once.
+        overwrite: Replaces a model of another run in the output folder, which is an error
+            otherwise. A search never replaces another one.
         progress: Called after every step.
         where: Devices and hosts of the training. With several hosts, every host makes the same
             call and gets the same result; only the coordinator (worker 0) writes files.
@@ -26,6 +28,7 @@ class StageRun:
     out: Path | str
     _: KW_ONLY
     resume: bool = False
+    overwrite: bool = False
     progress: Progress = silent
     where: DeviceSettings = field(default_factory=DeviceSettings)
 

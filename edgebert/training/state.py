@@ -125,15 +125,20 @@ def require_same_run(saved: Mapping[str, Any], wanted: Mapping[str, Any], where:
     Raises:
         UsageError: They differ; every difference is listed.
     """
-    differences = list(_differences(saved, wanted, ""))
+    differences = differences_of(saved, wanted)
     if differences:
-        more = len(differences) - _SHOWN_DIFFERENCES
-        shown = differences[:_SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else [])
         raise UsageError(
             f"{where}: this folder holds a different run. Expected the same settings, data and "
-            f"model to resume it. Received: {'; '.join(shown)}. "
-            "Next: resume with the settings of the first start, or start again without resuming."
+            f"model to resume it. Received: {differences}. Next: resume with the settings of the "
+            "first start, or start again without resuming."
         )
+
+
+def differences_of(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The differences of two identities in words, the first twelve; empty if there are none."""
+    differences = list(_differences(saved, wanted, ""))
+    more = len(differences) - _SHOWN_DIFFERENCES
+    return "; ".join(differences[:_SHOWN_DIFFERENCES] + ([f"and {more} more"] if more > 0 else []))
 
 
 def _differences(saved: Any, wanted: Any, path: str) -> Iterator[str]:

@@ -186,7 +186,7 @@ def test_jsonl(file: Any) -> None:
 def test_problems_of_jsonl(file: Any) -> None:
     lines = [
         '{"tokens": ["a", "b", "c"], "tags": ["O", "O"]}',
-        '{"tokens": ["a"], "tags": [0]}',
+        '{"tokens": ["a"], "tags": [0.5]}',
         '{"tokens": "a", "tags": ["O"]}',
         '{"tokens": ["a", ""], "tags": ["O", "O"]}',
         '{"tokens": ["a"]}',

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from edgebert.data.conll_files import read_tagged
 from edgebert.data.datasets import Example, read_labelled
-from edgebert.data.labels import LabelUse
 from edgebert.data.squad_files import read_questions
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings
@@ -84,12 +83,17 @@ def test_tagged_words_and_questions(tmp_path: Path) -> None:
     questions.write_bytes(json.dumps(row, ensure_ascii=False).encode("latin-1"))
     with pytest.raises(DataError, match="--encoding windows-1252"):
         read_questions(questions)
-    assert read_questions(questions, encoding="latin-1")[0][0].question == "où?"
+    assert read_questions(questions, encoding="latin-1").examples[0].question == "où?"
 
 
-@pytest.mark.parametrize("labels", ["none", "required"])
-def test_running_text_must_be_utf8(tmp_path: Path, labels: LabelUse) -> None:
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", ""])
+def test_running_text_in_any_encoding(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "a.txt"
-    path.write_text("One.\n")
-    with pytest.raises(UsageError, match="running text must be UTF-8"):
-        task_named("masked-lm").read(path, DataSettings(encoding="latin-1"), labels)
+    text = "Où?\nLà.\n\nCafé.\n"
+    path.write_bytes(text.encode(encoding or "utf-8-sig"))
+    columns = DataSettings(encoding="" if encoding == "utf-16" else encoding)
+    read = task_named("masked-lm").read(path, columns, "required").examples
+    expected = [("Où?", "Là."), ("Café.",)]
+    assert [document.sentences for document in read] == expected
+    assert [document.sentences for document in read[:1]] == expected[:1]
+    assert read[1].sentences == expected[1]

@@ -48,7 +48,8 @@ def refusal(path: Path, **options: Any) -> str:
 
 @pytest.mark.parametrize("name", ["data.json", "data.json.gz", "DATA.JSON"])
 def test_squad_1(name: str, tmp_path: Path) -> None:
-    questions, sha256 = read_questions(write(tmp_path, squad(asked()), name))
+    read = read_questions(write(tmp_path, squad(asked()), name))
+    questions, sha256 = list(read.examples), read.sha256
     assert questions == [Question("q", "Who was late?", CONTEXT, (Answer("Ben", 22),))]
     assert len(sha256) == 64
 
@@ -60,7 +61,7 @@ def test_squad_2_marks_questions_without_answers(tmp_path: Path) -> None:
         asked("Who left?", answers=[], is_impossible=True, plausible_answers=plausible),
         version="v2.0",
     )
-    first, second = read_questions(write(tmp_path, content))[0]
+    first, second = read_questions(write(tmp_path, content)).examples
     assert (first.is_impossible, second.is_impossible, second.answers) == (False, True, ())
 
 
@@ -76,21 +77,21 @@ def test_squad_2_marks_questions_without_answers(tmp_path: Path) -> None:
 def test_formats_of_answers(answers: Any, tmp_path: Path) -> None:
     row = {"question": "Where?", "context": CONTEXT, "answers": answers}
     path = write(tmp_path, "\n" + json.dumps(row) + "\n\n", "own.jsonl")
-    (question,) = read_questions(path)[0]
+    (question,) = read_questions(path).examples
     assert question == Question("2", "Where?", CONTEXT, (Answer("Rome", 16),))
 
 
 def test_keys_of_a_jsonl_have_other_names(tmp_path: Path) -> None:
     row = {"id": 7, "q": "Where?", "passage": CONTEXT, "gold": ["Rome"]}
     path = write(tmp_path, json.dumps(row), "own.jsonl.gz")
-    (question,) = read_questions(path, keys=Keys("q", "passage", "gold"))[0]
+    (question,) = read_questions(path, keys=Keys("q", "passage", "gold")).examples
     assert (question.id, question.answers) == ("7", (Answer("Rome", 16),))
 
 
 def test_answers_are_ignored(tmp_path: Path) -> None:
     rows = [{"question": "Where?", "context": CONTEXT}, asked(context=CONTEXT, answers="wrong")]
     path = write(tmp_path, "\n".join(map(json.dumps, rows)), "own.jsonl")
-    questions, _ = read_questions(path, "none")
+    questions = list(read_questions(path, "none").examples)
     assert [question.answers for question in questions] == [(), ()]
     assert not any(question.is_impossible for question in questions)
 
@@ -98,21 +99,21 @@ def test_answers_are_ignored(tmp_path: Path) -> None:
 def test_answers_may_be_missing(tmp_path: Path) -> None:
     rows = [{"question": "Where?", "context": CONTEXT}, asked(context=CONTEXT)]
     path = write(tmp_path, "\n".join(map(json.dumps, rows)), "own.jsonl")
-    first, second = read_questions(path, "optional")[0]
+    first, second = read_questions(path, "optional").examples
     assert (first.answers, first.is_impossible) == ((), False)
     assert second.answers
 
 
 def test_an_inexact_start_is_searched(tmp_path: Path) -> None:
     answers = [{"text": "Ben", "answer_start": 3, "exact": False}]
-    (question,) = read_questions(write(tmp_path, squad(asked(answers=answers))))[0]
+    (question,) = read_questions(write(tmp_path, squad(asked(answers=answers)))).examples
     assert question.answers == (Answer("Ben", 9),)
 
 
 @pytest.mark.parametrize("content", [squad(asked()), json.dumps(asked(context=CONTEXT))])
 def test_standard_input_has_either_format(content: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
-    (question,) = read_questions(Path("-"))[0]
+    (question,) = read_questions(Path("-")).examples
     assert question == Question("q", "Who was late?", CONTEXT, (Answer("Ben", 22),))
 
 
@@ -153,14 +154,14 @@ def test_any_texts_are_read_back(rows: list[tuple[str, int, int]]) -> None:
     ]
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), json.dumps({"data": [{"paragraphs": paragraphs}]}))
-        assert read_questions(path)[0] == written
+        assert list(read_questions(path).examples) == written
 
 
 def test_lone_surrogates_do_not_move_answers(tmp_path: Path) -> None:
     context = "\ud83d is half. Rome"
     answers = [{"text": "Rome", "answer_start": context.index("Rome")}]
     path = write(tmp_path, squad(asked(answers=answers), context=context))
-    (question,) = read_questions(path)[0]
+    (question,) = read_questions(path).examples
     assert question.context == "\ufffd is half. Rome"
     assert question.context[question.answers[0].start :] == "Rome"
 
@@ -168,7 +169,7 @@ def test_lone_surrogates_do_not_move_answers(tmp_path: Path) -> None:
 def test_real_data(data_dir: Path) -> None:
     counts = {}
     for part in ("train", "test"):
-        questions, _ = read_questions(data_dir / "squad" / f"{part}.json.gz")
+        questions = read_questions(data_dir / "squad" / f"{part}.json.gz").examples
         counts[part] = len(questions)
         for question in questions:
             for answer in question.answers:
@@ -275,12 +276,12 @@ def test_an_array_of_questions_is_read_as_the_same_lines_are(tmp_path: Path) -> 
     keys = Keys(question="q")
     array = write(tmp_path, json.dumps(rows, indent=1))
     lines = write(tmp_path, "\n".join(map(json.dumps, rows)), "data.jsonl")
-    assert read_questions(array, keys=keys)[0] == read_questions(lines, keys=keys)[0]
+    assert read_questions(array, keys=keys).examples == read_questions(lines, keys=keys).examples
     assert "item 2: a JSON null" in refusal(write(tmp_path, json.dumps([rows[0], None])), keys=keys)
 
 
 def test_keys_of_questions_are_named_by_path(tmp_path: Path) -> None:
     row = {"in": {"q": "Who?", "c": "It is Ben."}, "out": [{"a": ["Ben"]}]}
     path = write(tmp_path, json.dumps([row]))
-    (question,) = read_questions(path, keys=Keys("in.q", "in.c", "out.0.a"))[0]
+    (question,) = read_questions(path, keys=Keys("in.q", "in.c", "out.0.a")).examples
     assert question.question == "Who?" and question.answers == (Answer("Ben", 6),)

@@ -405,7 +405,7 @@ def test_a_csv_with_semicolons(rows: Rows) -> None:
 
 def test_scores_in_a_csv_with_semicolons_may_have_decimal_commas(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", '\ntext;score\n1,5 stars;4,5\n"a;b";-3\n')
-    rows, _ = read_rows(path, DataSettings(), RowSpec(SCORE))
+    rows = read_rows(path, DataSettings(), RowSpec(SCORE)).rows
     assert list(rows) == [("1,5 stars", None, 4.5), ("a;b", None, -3.0)]
     assert tasks_of_file(path, DataSettings()) == SCORES
 

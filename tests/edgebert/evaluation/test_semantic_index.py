@@ -61,19 +61,31 @@ def test_results_are_sorted_and_ties_keep_their_order(predictor: Counted) -> Non
 def test_a_cache_saves_the_embedding(predictor: Counted, tmp_path: Path) -> None:
     cache = tmp_path / "index.npz"
     made = open_index(predictor, TEXTS, cache)
-    assert predictor.embedded == len(TEXTS)
+    assert predictor.embedded == made.num_computed == len(set(TEXTS))
     kept = open_index(predictor, TEXTS, cache)
-    assert predictor.embedded == len(TEXTS)
+    assert predictor.embedded == len(set(TEXTS))
     np.testing.assert_array_equal(made.vectors, kept.vectors)
 
 
-def test_a_cache_of_other_texts_or_another_model_is_replaced(
+def test_only_new_texts_are_computed(predictor: Counted, tmp_path: Path) -> None:
+    cache = tmp_path / "index.npz"
+    open_index(predictor, TEXTS, cache)
+    before = predictor.embedded
+    changed = ["a new line", *reversed(TEXTS[1:])]
+    index = open_index(predictor, changed, cache)
+    assert predictor.embedded - before == index.num_computed == 1
+    np.testing.assert_allclose(index.vectors, embed(predictor, changed), atol=1e-6)
+    again = open_index(predictor, TEXTS, cache)
+    assert again.num_computed == 1, "texts that are gone are not kept"
+
+
+def test_a_cache_of_an_older_version_or_another_model_is_replaced(
     predictor: Counted, tmp_path: Path
 ) -> None:
     cache = tmp_path / "index.npz"
-    open_index(predictor, TEXTS, cache)
-    other = open_index(predictor, TEXTS[:2], cache)
-    assert (predictor.embedded, other.vectors.shape[0]) == (7, 2)
+    np.savez(cache, format=1, key="x", vectors=np.zeros((2, 4), np.float32))
+    open_index(predictor, TEXTS[:2], cache)
+    assert predictor.embedded == 2
     shorter = Counted(replace(predictor.model, max_length=4))
     open_index(shorter, TEXTS[:2], cache)
     assert shorter.embedded == 2
