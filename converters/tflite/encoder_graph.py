@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from converters.channel_scales import input_scales
 from converters.checkpoint import Checkpoint
 from converters.tflite.graph_activations import activate
 from converters.tflite.graph_builder import GraphBuilder
@@ -81,6 +82,7 @@ class EncoderGraph:
         self.weights = checkpoint.weights
         self.file, self.storage = file, storage
         self.lengths, self.masked_score = tuple(lengths), masked_score
+        self.input_scales = input_scales(checkpoint) if storage.has_int8_inputs else {}
 
     def token_table(self) -> Constant:
         """The token embeddings, `[vocab_size, embedding_width]`."""
@@ -113,7 +115,7 @@ class EncoderGraph:
     def dense_weights(self, neutral: str, factor: float = 1.0) -> Dense:
         """A dense layer of the checkpoint, multiplied by a factor."""
         kernel, bias = self.weights[f"{neutral}.kernel"], self.weights[f"{neutral}.bias"]
-        return Dense(neutral, kernel, bias, factor)
+        return Dense(neutral, kernel, bias, factor, self.input_scales.get(neutral))
 
     def vector(self, name: str, neutral: str) -> Constant:
         """An array of rank 1 of the checkpoint, float32."""

@@ -46,12 +46,17 @@ class Precision:
 
 
 class Dense(NamedTuple):
-    """A dense layer of a checkpoint: `factor * (kernel @ x + bias)`."""
+    """A dense layer of a checkpoint: `factor * (kernel @ x + bias)`.
+
+    Where there are `input_scales`, float32 `[inputs]`, the graph divides `x` by them and the stored
+    kernel is multiplied by them, so that int8 has no outliers (`converters.channel_scales`).
+    """
 
     name: str
     kernel: np.ndarray
     bias: np.ndarray
     factor: float = 1.0
+    input_scales: np.ndarray | None = None
 
 
 class WeightStorage:
@@ -59,6 +64,11 @@ class WeightStorage:
 
     def __init__(self, tables: ModelTables, precision: Precision) -> None:
         self._tables, self._precision = tables, precision
+
+    @property
+    def has_int8_inputs(self) -> bool:
+        """Whether the runtime quantizes the inputs of kernels to int8."""
+        return self._precision.kernels == "dynamic-int8"
 
     def vector(self, name: str, value: np.ndarray | float) -> Constant:
         """float32 `[n]`."""
@@ -96,6 +106,10 @@ class WeightStorage:
             f"{name}/bias", np.concatenate([layer.bias * layer.factor for layer in layers])
         )
         in_float = layers[0].name not in self._precision.by_kernel
+        scales = layers[0].input_scales
+        if scales is not None and in_float:
+            inverse = self.vector(f"{name}/input_scales", 1 / scales)
+            x = sub.mul(x, inverse, f"{name}/scaled_input")
         if in_float and self._precision.kernels in _FLOAT_ARITHMETIC:
             return sub.fully_connected(
                 x, sub.dequantize(kernel, f"{kernel_name}/float"), bias, name
@@ -138,6 +152,8 @@ class WeightStorage:
                 )
             return self._tables.quantized(name, _joined(ready, layers))
         value = np.concatenate([layer.kernel * layer.factor for layer in layers])
+        if layers[0].input_scales is not None:
+            value = value * layers[0].input_scales
         kind = self._precision.kernels
         if kind in ("float32", "float16"):
             return self._tables.constant(name, value.astype(np.dtype(kind)))

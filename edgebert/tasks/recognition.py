@@ -188,7 +188,7 @@ def _of_table(start: _Start, named: DataSettings) -> tuple[str, ...]:
         if has_score:
             return PAIR_SCORES if is_pair else SCORES
         return PAIR_ALONE if is_pair else LABEL
-    kinds = PAIR if is_pair else LABEL
+    kinds: tuple[str, ...] = PAIR if is_pair else LABEL
     if label.strip().lower() in SCORE_COLUMNS:
         return PAIR_SCORES if is_pair else SCORES
     values = [str(value).strip() for value in start.values(label)]

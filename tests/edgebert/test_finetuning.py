@@ -19,7 +19,7 @@ from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import FinetuneResult, finetune
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import FinetuneSettings
-from edgebert.training.record import timings_path
+from edgebert.training.record import refuse_other_model, timings_path
 from edgebert.training.stage_run import StageRun
 from tests.edgebert.separable import separable
 
@@ -116,6 +116,27 @@ def test_a_finished_run_returns_at_once(
     with pytest.raises(UsageError, match=r"settings\.seed was 1, now 2"):
         other = replace(SETTINGS, seed=2)
         finetune(one_layer_encoder, TRAIN, DEV, other, StageRun(learnt.out, resume=True))
+
+
+def test_a_model_of_another_run_is_kept(
+    learnt: FinetuneResult, one_layer_encoder: TaskModel, tmp_path: Path
+) -> None:
+    before = (learnt.out / "model.safetensors").read_bytes()
+    other = replace(SETTINGS, seed=2)
+    with pytest.raises(UsageError, match=r"settings\.seed was 1, now 2.*--overwrite"):
+        finetune(one_layer_encoder, TRAIN, DEV, other, StageRun(learnt.out))
+    assert (learnt.out / "model.safetensors").read_bytes() == before
+    entry = learnt.model.history[-1]
+    same = {"stage": entry["stage"], "settings": entry["settings"], **entry["started_from"]}
+    refuse_other_model(StageRun(learnt.out), same)
+    refuse_other_model(StageRun(learnt.out, overwrite=True), {**same, "settings": {}})
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "notes.txt").write_text("mine")
+    refuse_other_model(StageRun(foreign), same)
+    (foreign / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"Received: a folder with config\.json"):
+        refuse_other_model(StageRun(foreign), same)
 
 
 def test_an_interrupted_run_ends_with_the_same_result(

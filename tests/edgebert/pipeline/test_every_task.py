@@ -129,5 +129,7 @@ def test_without_training_the_task_is_the_bases_own(
     path.write_text(without)
     assert Session(read_config(path), silent).task.name == "ner"
     path.write_text(without.replace('task = "ner"', 'task = "pos"'))
-    with pytest.raises(UsageError, match="it must be the task of the base, ner"):
+    assert Session(read_config(path), silent).task.name == "pos"
+    path.write_text(without.replace('task = "ner"', 'task = "qa"'))
+    with pytest.raises(UsageError, match=r"expected a task of the model's head \(ner, pos\)"):
         Session(read_config(path), silent).check()

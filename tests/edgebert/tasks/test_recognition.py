@@ -71,7 +71,7 @@ def test_the_task_of_a_file(tmp_path: Path, name: str, content: str, task: str) 
         ("text\tlabel\none\t1\n", "multi-label", "classification"),
         ("text\tlabel\none\t1\n", "regression", "regression"),
         ("text\tlabel\none\tgood\n", "regression", "classification"),
-        ("sentence1\tsentence2\tlabel\na\tb\t1\n", "classification", "classification"),
+        ("sentence1\tsentence2\tlabel\na\tb\t1\n", "classification", "pairs"),
         ("sentence1\tsentence2\tlabel\na\tb\t1\n", "pairs", "pairs"),
         ("sentence1\tsentence2\tscore\na\tb\t1\n", "embeddings", "embeddings"),
         ("sentence1\tsentence2\tscore\na\tb\t1\n", "pairs", "regression"),
