@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from converters.errors import ConversionError
+from converters.library_wordpiece import LibraryWordPiece
 from converters.subwords import VOCABULARY_FILE, SubwordVocabulary
 from converters.unigram import CHARSMAP_FILE, PRECOMPILED, SCORES_FILE, UnigramVocabulary
 from converters.unigram_files import charsmap_problem
 from converters.wordpiece import Vocabulary
 
-KINDS = (Vocabulary.kind, UnigramVocabulary.kind)
+KINDS = (Vocabulary.kind, UnigramVocabulary.kind, LibraryWordPiece.kind)
 
 
 def unpack_vocabulary(settings: Mapping[str, Any], files: Mapping[str, bytes]) -> SubwordVocabulary:
@@ -37,9 +38,10 @@ def unpack_vocabulary(settings: Mapping[str, Any], files: Mapping[str, bytes]) -
     except UnicodeDecodeError as error:
         raise ConversionError(f"{VOCABULARY_FILE} is not UTF-8: {error}") from error
     tokens = tuple(text.removesuffix("\n").split("\n"))
-    if kind == Vocabulary.kind:
+    if kind != UnigramVocabulary.kind:
         rules = {key: value for key, value in settings.items() if key != "kind"}
-        return Vocabulary.from_settings(rules, tokens)
+        made = LibraryWordPiece if kind == LibraryWordPiece.kind else Vocabulary
+        return made.from_settings(rules, tokens)
     data = _file(files, SCORES_FILE)
     if len(data) % 8:
         raise ConversionError(

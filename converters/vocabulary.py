@@ -7,6 +7,7 @@ added_tokens.json. Some facts are in several files; files that contradict each o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from converters.errors import ConversionError
 from converters.json_files import MAX_BYTES, JsonFormat
+from converters.library_wordpiece import LibraryWordPiece
 from converters.limited_files import read_limited
 from converters.packed_vocabulary import unpack_vocabulary
 from converters.subwords import AddedToken, SubwordVocabulary, first_few, tokenizer_error
@@ -24,6 +26,7 @@ from converters.wordpiece import SPECIAL_TOKENS, TEXT_RULES, Vocabulary, wordpie
 
 __all__ = [
     "AddedToken",
+    "LibraryWordPiece",
     "SubwordVocabulary",
     "UnigramVocabulary",
     "Vocabulary",
@@ -61,9 +64,10 @@ def read_vocabulary(folder: Path | str) -> SubwordVocabulary:
     For WordPiece, the tokens are read from vocab.txt (the line number from 0 is the id, lines end
     in `\n` or `\r\n`), or from tokenizer.json if there is no vocab.txt; if both exist they must
     agree. The rules are read from tokenizer_config.json, special_tokens_map.json and
-    tokenizer.json. If no file says whether text is lowercased (as in the BERT release), it is
-    lowercased if no word piece has an upper-case ASCII letter. A vocabulary without a mask token is
-    valid: only masked language models need one.
+    tokenizer.json, whose normalizer and pre-tokenizer may be any of the library `tokenizers`. If no
+    file says whether text is lowercased (as in the BERT release), it is lowercased if no word piece
+    has an upper-case ASCII letter. A vocabulary without a mask token is valid: only masked language
+    models need one.
 
     Raises:
         ConversionError: Files are missing, contradict each other, or describe another kind of
@@ -89,7 +93,9 @@ def read_vocabulary(folder: Path | str) -> SubwordVocabulary:
     if from_txt is not None and from_json:
         _append_added_tokens(from_json, added, [])
         problems += _differences(tokens, from_json)
-    rules = _read_text_rules(config, fast.get("normalizer", {}), problems)
+    library_rules = _library_rules(fast)
+    normalizer = {} if library_rules else _single(fast.get("normalizer")) or {}
+    rules = _read_text_rules({} if library_rules else config, normalizer, problems)
     special = _read_special_tokens(config, special_map, fast, problems)
     known = {*tokens, *(token.content for token, _ in added)}
     if special["mask_token"] not in known and special["unknown_token"] in known:
@@ -99,8 +105,11 @@ def read_vocabulary(folder: Path | str) -> SubwordVocabulary:
     if problems:
         raise tokenizer_error(f"the files of {folder}", problems)
     defaults = {AddedToken(token) for token in special.values()}
+    if library_rules:
+        rules |= {"lowercase": False, **library_rules}
+    made = LibraryWordPiece if library_rules else Vocabulary
     try:
-        return Vocabulary(
+        return made(
             tuple(tokens),
             **rules,
             **special,
@@ -157,13 +166,29 @@ def _unsupported_parts(config: Json, fast: Json) -> list[str]:
                 problems.append("tokenizer.json: model.continuing_subword_prefix is not a text")
         case model:
             problems.append(f"tokenizer.json: model is {_kind(model)}, expected WordPiece")
-    for key, expected in (("normalizer", "BertNormalizer"), ("pre_tokenizer", "BertPreTokenizer")):
-        part = fast.get(key)
-        if _kind(part) != expected:
-            problems.append(f"tokenizer.json: {key} is {_kind(part)}, expected {expected}")
-        elif isinstance(part, dict) and part.get("clean_text") is False:
-            problems.append(f"tokenizer.json: {key}.clean_text is false, expected true")
+    for key in ("normalizer", "pre_tokenizer"):
+        if not isinstance(fast.get(key), dict | None):
+            problems.append(f"tokenizer.json: {key} is {fast[key]!r}, expected an object")
     return problems
+
+
+def _library_rules(fast: Json) -> Json:
+    """The normalizer and the pre-tokenizer as fields of `LibraryWordPiece`; empty if BERT's."""
+    parts = {name: _single(fast.get(name)) for name in ("normalizer", "pre_tokenizer")}
+    normalizer = parts["normalizer"] or {}
+    are_berts = [_kind(part) for part in parts.values()] == ["BertNormalizer", "BertPreTokenizer"]
+    if not fast or (are_berts and normalizer.get("clean_text") is not False):
+        return {}
+    return {name: json.dumps(part, sort_keys=True) for name, part in parts.items()}
+
+
+def _single(part: Json | None) -> Json | None:
+    """The member of a sequence of one; any other part unchanged."""
+    for key in ("normalizers", "pretokenizers"):
+        members = (part or {}).get(key)
+        if isinstance(members, list) and len(members) == 1 and isinstance(members[0], dict):
+            return _single(members[0])
+    return part
 
 
 def _untyped(model: Json) -> str | None:

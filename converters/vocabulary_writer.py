@@ -52,10 +52,12 @@ def _wordpiece_config(vocabulary: Vocabulary, model_max_length: int) -> tuple[Js
     ]
     if more:
         special["additional_special_tokens"] = more
+    rules: Json = {key: getattr(vocabulary, name) for name, key, _ in TEXT_RULES}
+    is_berts = vocabulary.kind == Vocabulary.kind
     config = {
-        "tokenizer_class": "BertTokenizer",
+        "tokenizer_class": "BertTokenizer" if is_berts else "PreTrainedTokenizerFast",
         "model_max_length": model_max_length,
-        **{key: getattr(vocabulary, name) for name, key, _ in TEXT_RULES},
+        **(rules if is_berts else {}),
         **special,
         "added_tokens_decoder": {
             str(vocabulary.id_of(token.content)): dataclasses.asdict(token)

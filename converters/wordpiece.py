@@ -121,6 +121,10 @@ class Vocabulary(SubwordVocabulary):
         strip_accents = self.lowercase if self.strip_accents is None else self.strip_accents
         return TextRules(self.lowercase, strip_accents, self.split_chinese_characters)
 
+    def normalized(self, text: str) -> str:
+        """A text after the text rules."""
+        return normalize(text, self.text_rules).text
+
     def to_settings(self) -> dict[str, Any]:
         """Returns all fields except the tokens as JSON types."""
         settings = {
@@ -231,7 +235,7 @@ def _unmatchable_tokens(vocabulary: Vocabulary) -> list[str]:
             problems.append(f"the added token {token.content!r} is white space and has lstrip")
         if not token.normalized:
             continue
-        normal = normalize(token.content, vocabulary.text_rules).text
+        normal = vocabulary.normalized(token.content)
         if not normal:
             problems.append(f"the text rules remove the added token {token.content!r}")
         elif normal in contents:

@@ -13,6 +13,7 @@ from converters.errors import ConversionError
 from converters.formats import cross_encoder, huggingface, keras_hub_preset, tf1
 from converters.formats import sentence_transformers as sentences
 from converters.heads import CLASSIFIER, REGRESSION
+from converters.library_wordpiece import LibraryWordPiece
 from converters.vocabulary import SubwordVocabulary, Vocabulary, read_vocabulary
 
 HUGGING_FACE = "Hugging Face folder"
@@ -98,8 +99,7 @@ def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
     if is_pair and checkpoint.problem == REGRESSION and cross_encoder.has_sigmoid(folder):
         checkpoint = replace(checkpoint, sigmoid_score=True)
     vocabulary = read_vocabulary(folder)
-    if isinstance(vocabulary, Vocabulary) and not vocabulary.lowercase:
-        checkpoint = _with_case_note(checkpoint, vocabulary, folder)
+    checkpoint = _with_tokenizer_notes(checkpoint, vocabulary, folder)
     return ModelFolder(HUGGING_FACE, checkpoint, vocabulary, is_pair=is_pair)
 
 
@@ -109,11 +109,12 @@ def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
     checkpoint = modules.attach(encoder if modules.head is None else without_head(encoder))
     vocabulary = read_vocabulary(modules.encoder)
     if isinstance(vocabulary, Vocabulary):
-        if modules.lowercase and not vocabulary.lowercase:
+        if modules.lowercase and isinstance(vocabulary, LibraryWordPiece):
+            vocabulary = vocabulary.lower_cased()
+        elif modules.lowercase and not vocabulary.lowercase:
             accents = vocabulary.strip_accents or False
             vocabulary = replace(vocabulary, lowercase=True, strip_accents=accents)
-        if not vocabulary.lowercase:
-            checkpoint = _with_case_note(checkpoint, vocabulary, modules.encoder)
+        checkpoint = _with_tokenizer_notes(checkpoint, vocabulary, modules.encoder)
     elif modules.lowercase:
         raise ConversionError(
             f"{folder}: expected do_lower_case false, since its vocabulary is SentencePiece's. "
@@ -143,6 +144,21 @@ def _read_tf1(folder: Path, as_base: bool) -> ModelFolder:
     if isinstance(vocabulary, Vocabulary):
         checkpoint = _with_case_note(checkpoint, vocabulary, folder)
     return ModelFolder("Google TF1 checkpoint", checkpoint, vocabulary)
+
+
+def _with_tokenizer_notes(
+    checkpoint: Checkpoint, vocabulary: SubwordVocabulary, folder: Path
+) -> Checkpoint:
+    """Adds what was assumed about the tokenizer, or what only Python can run of it."""
+    if isinstance(vocabulary, LibraryWordPiece):
+        note = (
+            f"{folder} has another tokenizer than BERT's ({vocabulary.parts}): Python runs it, "
+            "JavaScript and Kotlin can't."
+        )
+        return replace(checkpoint, notes=(*checkpoint.notes, note))
+    if isinstance(vocabulary, Vocabulary) and not vocabulary.lowercase:
+        return _with_case_note(checkpoint, vocabulary, folder)
+    return checkpoint
 
 
 def _with_case_note(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path) -> Checkpoint:

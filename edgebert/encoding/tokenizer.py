@@ -246,8 +246,10 @@ def tokenizers_version() -> str:
 
 
 def _backend_of(vocabulary: SubwordVocabulary) -> tokenizers.Tokenizer | PythonTokenizer:
-    if tokenizers_version() or not isinstance(vocabulary, Vocabulary):
+    is_berts = isinstance(vocabulary, Vocabulary) and vocabulary.kind == Vocabulary.kind
+    if tokenizers_version() or not is_berts:
         return vocabulary.backend()
+    assert isinstance(vocabulary, Vocabulary)
     from edgebert.encoding.python_tokenizer import PythonTokenizer
 
     return PythonTokenizer(vocabulary)

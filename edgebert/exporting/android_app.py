@@ -16,6 +16,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
+from edgebert.exporting.app_readers import require_app_tokenizer
 from edgebert.models.manifest import read_manifest
 from edgebert.system.storage import atomic_folder
 from edgebert.tasks import task_named
@@ -212,6 +213,7 @@ def _describe(path: Path) -> AppModel:
             f"{path} is a folder. Expected a .tflite. Next: export it with `edgebert export`."
         )
     manifest = read_manifest(path)
+    require_app_tokenizer(path, manifest)
     task = task_named(manifest.task)
     if not task.has_answers:
         raise ModelError(

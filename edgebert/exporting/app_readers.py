@@ -6,7 +6,11 @@ vocabulary and the manifest in the file.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from converters.library_wordpiece import parts_in_words
 from converters.vocabulary import UnigramVocabulary
+from edgebert.errors import ModelError
 from edgebert.models.manifest import Manifest
 from edgebert.tasks import task_named
 from edgebert.tasks.app_readers import AppReaders
@@ -25,6 +29,8 @@ TASK_LIBRARY_PRECISIONS = (
 def readers_of(manifest: Manifest) -> str:
     """The readers of the file's task, and the length that they need if the file has another."""
     readers = task_named(manifest.task).app_readers
+    if parts_in_words(manifest.tokenizer):
+        return "no reader: only Python has its tokenizer"
     if not readers.names or _is_unigram(manifest):
         return NONE
     if not _has_length(manifest, readers):
@@ -46,9 +52,31 @@ def _is_unigram(manifest: Manifest) -> bool:
     return bool(manifest.tokenizer.get("kind") == UnigramVocabulary.kind)
 
 
+def require_app_tokenizer(path: Path, manifest: Manifest) -> None:
+    """Checks that JavaScript and Kotlin have the tokenizer of a file.
+
+    Raises:
+        ModelError: They have not; its parts are named.
+    """
+    parts = parts_in_words(manifest.tokenizer)
+    if parts:
+        raise ModelError(
+            f"{path}: expected a tokenizer with BERT's normalizer and pre-tokenizer, since apps "
+            f"run no other. Received: {parts}. Next: train the model with BERT's tokenizer, or run "
+            "the file from Python."
+        )
+
+
 def notes_of(manifest: Manifest) -> tuple[str, ...]:
     """Notes for users of these readers about a file."""
     readers = task_named(manifest.task).app_readers
+    parts = parts_in_words(manifest.tokenizer)
+    if parts:
+        return (
+            f"JavaScript, Kotlin and ready-made readers can't tokenize for this file ({parts}): "
+            "they know BERT's normalizer and pre-tokenizer. Pass token ids of the library "
+            "tokenizers.",
+        )
     if readers.names and _is_unigram(manifest):
         return (
             f"{readers.names} can't read this file, whose vocabulary is SentencePiece's (Unigram): "

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebert.errors import ModelError, UsageError
+from edgebert.exporting.app_readers import require_app_tokenizer
 from edgebert.exporting.icon import icon_png
 from edgebert.models.manifest import read_manifest
 from edgebert.system.litertjs import find_litertjs
@@ -181,6 +182,7 @@ def _describe(path: Path) -> dict[str, Any]:
             f"{path} is a folder. Expected a .tflite. Next: export it with `edgebert export`."
         )
     manifest = read_manifest(path)
+    require_app_tokenizer(path, manifest)
     if not task_named(manifest.task).has_answers:
         raise ModelError(
             f"{path}: expected a model with a task. Received: a bare encoder, which has no "

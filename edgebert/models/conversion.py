@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.errors import ConversionError
+from converters.library_wordpiece import parts_in_words
 from converters.vocabulary import Vocabulary
 from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.models.task_model import TaskModel, open_model
@@ -90,10 +91,12 @@ def _write(model: TaskModel, folder: Path, to: str) -> tuple[list[str], list[str
     from converters.formats import keras_hub_preset
 
     checkpoint, vocabulary = model.checkpoint, model.tokenizer.vocabulary
-    if not isinstance(vocabulary, Vocabulary):
+    parts = parts_in_words(vocabulary.to_settings())
+    if not isinstance(vocabulary, Vocabulary) or vocabulary.kind != Vocabulary.kind:
         raise ConversionError(
-            "Expected a WordPiece vocabulary, since keras-hub's BertTokenizer has no other. "
-            "Received: SentencePiece (Unigram). Next: convert to huggingface."
+            "Expected a WordPiece vocabulary with BERT's text rules, since keras-hub's "
+            f"BertTokenizer has no other. Received: {parts or 'SentencePiece (Unigram)'}. Next: "
+            "convert to hugging-face."
         )
     keras_hub_preset.write_folder(checkpoint, vocabulary, folder, model.max_length)
     notes = []
