@@ -36,6 +36,10 @@ class LibraryWordPiece(Vocabulary):
 
     kind: ClassVar[str] = "wordpiece-library"
 
+    def __post_init__(self) -> None:
+        self._text_rules_of_library  # noqa: B018 (raises an error for unknown parts)
+        super().__post_init__()
+
     @property
     def parts(self) -> str:
         """The normalizer and the pre-tokenizer in words."""

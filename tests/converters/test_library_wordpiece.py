@@ -117,7 +117,7 @@ def test_unknown_parts_and_lower_case(tmp_path: Path) -> None:
     assert Tokenizer(vocabulary).encode("PLAYing").token_ids == (2, 1, 3)
     for wrong in ({"type": "Nothing"}, {"type": "Replace"}, {}):
         with pytest.raises(ConversionError, match="can't build normalizer"):
-            replace(vocabulary, normalizer=json.dumps(wrong)).backend()
+            replace(vocabulary, normalizer=json.dumps(wrong))
 
 
 def test_a_model_runs_in_python_and_is_refused_for_apps(

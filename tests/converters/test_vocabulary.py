@@ -210,10 +210,8 @@ def test_special_tokens_of_files_disagree(tmp_path: Path) -> None:
     [
         ({"model": {"type": "BPE"}}, "model is BPE"),
         ({"model": None}, "model is None"),
-        ({"normalizer": {"type": "Sequence"}}, "normalizer is Sequence"),
-        ({"normalizer": None}, "normalizer is None"),
-        ({"normalizer": {"clean_text": False}}, "normalizer.clean_text is false"),
-        ({"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer is Whitespace"),
+        ({"normalizer": {"type": "Sequence"}}, "can't build normalizer Sequence"),
+        ({"pre_tokenizer": {"type": "Nothing"}}, "pre_tokenizer Nothing"),
         ({"post_processor": {"single": []}}, "post_processor TemplateProcessing is not"),
         ({"post_processor": {"type": "RobertaProcessing"}}, "post_processor RobertaProcessing"),
         ({"model": {"vocab": {}}}, "model.vocab is not an object"),
