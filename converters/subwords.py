@@ -127,6 +127,11 @@ class SubwordVocabulary(ABC):
         return ""
 
     @property
+    def space_id(self) -> int:
+        """The id of the token that is `space` alone; -1 if there is none."""
+        return self._ids.get(self.space, -1) if self.space else -1
+
+    @property
     def pair_separators(self) -> int:
         """The number of `sep_token` between the two texts of a pair: 1 or 2."""
         return 1

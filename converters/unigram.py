@@ -276,8 +276,14 @@ class UnigramVocabulary(SubwordVocabulary):
         """Whether each token continues the word before it, bool `[size]`."""
         mark = self.metaspace.replacement
         found = np.array([not token.startswith(mark) for token in self.tokens], bool)
-        found[[self.id_of(token.content) for token in self.whole_tokens]] = False
+        found[self._whole_ids] = False
         return found
+
+    @cached_property
+    def _whole_ids(self) -> list[int]:
+        """The tokens that are matched as a whole, without the unknown one: it is found in words."""
+        contents = {token.content for token in self.whole_tokens} - {self.unknown_token}
+        return sorted(map(self.id_of, contents))
 
     def text_of(self, token_id: int) -> str:
         """The token without the metaspace in front."""
@@ -288,20 +294,18 @@ class UnigramVocabulary(SubwordVocabulary):
     ) -> list[int]:
         """The places of the tokens that start a part: see `SubwordVocabulary.part_starts`.
 
-        A token starts a part if it begins with the metaspace and has more characters, if it is
-        matched as a whole, if its first character is a punctuation mark or a Chinese character, or
-        if the last character of the token before it is one of these or the metaspace.
+        A token starts a part if its offsets are not empty, and if it begins with the metaspace, is
+        matched as a whole, or has a punctuation mark or a Chinese character first; or if the token
+        before it is matched as a whole or ends in such a character or the metaspace. The unknown
+        token has no characters here.
         """
         begins, ends = self._edges
         starts, after = [], True
         for place, (token_id, (start, end)) in enumerate(zip(token_ids, offsets, strict=True)):
-            if start < end and (begins[token_id] or after) and not self._is_space(token_id):
+            if start < end and (begins[token_id] or after):
                 starts.append(place)
             after = bool(ends[token_id])
         return starts
-
-    def _is_space(self, token_id: int) -> bool:
-        return self.tokens[token_id] == self.metaspace.replacement
 
     @cached_property
     def _edges(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -312,7 +316,9 @@ class UnigramVocabulary(SubwordVocabulary):
         begins = ~self.continuing
         begins |= np.array([body[:1] in single for body in bodies], bool)
         ends = np.array([token[-1] == mark or token[-1] in single for token in self.tokens], bool)
-        ends[[self.id_of(token.content) for token in self.whole_tokens]] = True
+        ends[self._whole_ids] = True
+        unknown_id = self.id_of(self.unknown_token)
+        begins[unknown_id] = ends[unknown_id] = False
         return begins, ends
 
     def respell(self, token_id: int) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ class Encoding:
             vocabularies (`second_segment`).
         offsets: start and end of each token in its text, in Unicode code points; (0, 0) for [CLS]
             and [SEP]. Pieces of Unigram are without the white space around them, unless they are
-            white space only.
+            white space only; the piece that is a space alone has an empty span.
     """
 
     token_ids: tuple[int, ...]
@@ -92,7 +92,8 @@ class Tokenizer:
         self._vocabulary = vocabulary
         self._segments = segments
         self._separators = vocabulary.pair_separators
-        self._has_spaces = vocabulary.kind == "unigram"
+        self._space_id = vocabulary.space_id
+        self._has_spaces = bool(vocabulary.space)
         self._backend = _backend_of(vocabulary)
 
     @property
@@ -198,9 +199,12 @@ class Tokenizer:
     ) -> tuple[tuple[int, int], ...]:
         if not self._has_spaces:
             return tuple(encoded.offsets)
+        tokens = zip(encoded.ids, encoded.offsets, encoded.sequence_ids, strict=True)
         return tuple(
-            offsets if index is None else _without_spaces(texts[index], offsets)
-            for offsets, index in zip(encoded.offsets, encoded.sequence_ids, strict=True)
+            offsets
+            if index is None
+            else _without_spaces(texts[index], offsets, token_id == self._space_id)
+            for token_id, offsets, index in tokens
         )
 
     def _segment_ids(self, type_ids: Sequence[int]) -> tuple[int, ...]:
@@ -290,11 +294,16 @@ def pad(
     return {"token_ids": token_ids, "padding_mask": padding_mask, "segment_ids": segment_ids}
 
 
-def _without_spaces(text: str, offsets: tuple[int, int]) -> tuple[int, int]:
-    """The span without white space at its ends; the same span if it has nothing else."""
+def _without_spaces(text: str, offsets: tuple[int, int], is_space: bool) -> tuple[int, int]:
+    """The span without white space at its ends; the same span if it has nothing else.
+
+    The span of a token that is only a space is empty, and lies behind the white space.
+    """
     start, end = offsets
     span = text[start:end]
     left = len(span) - len(span.lstrip(WHITE_SPACE))
+    if is_space:
+        return start + left, start + left
     if left == len(span):
         return offsets
     return start + left, end - len(span) + len(span.rstrip(WHITE_SPACE))

@@ -182,6 +182,8 @@ def best_spans(
         null_score = min(null_score, float(logits[0].sum()))
         begin = int(features.context_columns[window])
         offsets = features.encodings[window].offsets[begin:-1]
+        is_empty = [start == end for start, end in offsets]
+        logits[begin:-1][is_empty, 1] = -np.inf  # no answer ends in a token without characters
         for first, last, score in _best_pairs(logits[begin:-1], max_answer_tokens, n_best):
             part = offsets[first][0], offsets[last][1]
             found[part] = max(score, found.get(part, -np.inf))

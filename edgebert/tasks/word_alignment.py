@@ -134,7 +134,10 @@ def align(
 def _found_places(text: str, encoding: Encoding, starts: Sequence[int]) -> list[tuple[int, int]]:
     places = []
     for start, next_start in itertools.pairwise([*starts, len(encoding) - 1]):
-        end = encoding.offsets[next_start - 1][1]
+        last = next_start - 1
+        while encoding.offsets[last][0] == encoding.offsets[last][1]:  # a space alone
+            last -= 1
+        end = encoding.offsets[last][1]
         while end < len(text) and unicodedata.category(text[end]) == "Mn":
             end += 1
         places.append((encoding.offsets[start][0], end))

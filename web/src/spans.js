@@ -84,7 +84,7 @@ function bestSpans({ windows, contextColumn }, outputs, rules) {
   windows.forEach(({ offsets }, window) => {
     const { values } = outputs[window];
     noAnswer = Math.min(noAnswer, values[0] + values[1]);
-    for (const [first, last, score] of bestPairs(values, contextColumn, offsets.length - 1, rules)) {
+    for (const [first, last, score] of bestPairs(values, contextColumn, offsets, rules)) {
       const [start, end] = [offsets[first][0], offsets[last][1]];
       const key = `${start} ${end}`;
       const known = found.get(key);
@@ -102,17 +102,19 @@ function bestSpans({ windows, contextColumn }, outputs, rules) {
  *
  * @param {ArrayLike<number>} values - Start and end logits in turn.
  * @param {number} begin - Where the context begins.
- * @param {number} stop - Where it ends.
+ * @param {[number, number][]} offsets - Of the tokens; the context ends before the last one.
  * @param {typeof DEFAULTS} rules
  * @returns {[number, number, number][]}
  */
-function bestPairs(values, begin, stop, { max_answer_tokens: most, n_best: count }) {
+function bestPairs(values, begin, offsets, { max_answer_tokens: most, n_best: count }) {
+  const stop = offsets.length - 1;
   const width = Math.min(most, stop - begin);
   const scores = new Float64Array(Math.max(0, (stop - begin) * width)).fill(-Infinity);
   for (let first = begin; first < stop; first++) {
     const ends = Math.min(first + width, stop);
     const at = (first - begin) * width - first;
     for (let last = first; last < ends; last++) {
+      if (offsets[last][0] === offsets[last][1]) continue; // no answer ends in a space
       scores[at + last] = values[2 * first] + values[2 * last + 1];
     }
   }

@@ -74,11 +74,13 @@ export class Unigram {
   split(text) {
     const codes = codePoints(text);
     const found = this.wholeTokens.split(codes);
-    for (const place of found.offsets) {
+    for (let token = 0; token < found.length; token++) {
+      const place = found.offsets[token];
       let [start, end] = place;
       while (start < end && flags[codes[start]] & SPACE) start++;
-      if (start === end) continue; // white space only
-      while (flags[codes[end - 1]] & SPACE) end--;
+      if (this.tokens[found.ids[token]] === this.space) end = start; // nothing of the text
+      else if (start === end) continue; // white space only
+      while (end > start && flags[codes[end - 1]] & SPACE) end--;
       place[0] = start;
       place[1] = end;
     }
@@ -96,16 +98,17 @@ export class Unigram {
     let isBehindEnd = true;
     for (let place = 0; place < offsets.length; place++) {
       const [start, end] = offsets[place];
-      const { begins, ends, isMark } = this.edges(tokenIds[place]);
-      if (start < end && (begins || isBehindEnd) && !isMark) starts.push(place);
+      const { begins, ends } = this.edges(tokenIds[place]);
+      if (start < end && (begins || isBehindEnd)) starts.push(place);
       isBehindEnd = ends;
     }
     return starts;
   }
 
-  /** Whether a part starts at a token, whether one starts behind it, whether it is a bare metaspace. */
+  /** Whether a part starts at a token, and whether one starts behind it. */
   /** @param {number} id */
   edges(id) {
+    if (id === this.unknownId) return { begins: false, ends: false };
     const { replacement } = this.metaspace;
     const token = this.tokens[id];
     const isWhole = this.wholeTokens.byId.has(id);
@@ -116,7 +119,6 @@ export class Unigram {
     return {
       begins: isMarked || isWhole || (body !== undefined && isSingle(body)),
       ends: isWhole || last === this.mark || isSingle(last),
-      isMark: token === replacement,
     };
   }
 

@@ -111,7 +111,9 @@ function wordPlaces(text, { tokenIds, offsets }, starts) {
   const codes = codePoints(text);
   return starts.map((place, number) => {
     const next = number + 1 < starts.length ? starts[number + 1] : tokenIds.length - 1;
-    let end = offsets[next - 1][1];
+    let last = next - 1;
+    while (offsets[last][0] === offsets[last][1]) last--; // a space alone
+    let end = offsets[last][1];
     while (end < codes.length && flags[codes[end]] & MARK) end++;
     return [offsets[place][0], end];
   });

@@ -43,6 +43,10 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
             nullScore = min(nullScore, starts[0].toDouble() + ends[0])
             val tokens = window.to - window.from
             val best = BestSpans(min(count, tokens * longestAnswer), longestAnswer)
+            for (token in 0 until tokens) { // no answer ends in a space
+                val place = window.from + token
+                if (second.starts[place] == second.ends[place]) ends[first.size + framing - 1 + token] = NOWHERE
+            }
             best.read(starts, ends, first.size + framing - 1, tokens)
             for (rank in 0 until best.size) {
                 val start = second.starts[window.from + best.firstOf(rank)]
@@ -84,6 +88,7 @@ public class QuestionAnswerer private constructor(file: ModelFile) : TextModel(f
 
         /** One of the question and one of the context. */
         private const val FEWEST_TOKENS = 2
+        private const val NOWHERE = Float.NEGATIVE_INFINITY
         internal val TASKS = listOf("qa")
 
         /**

@@ -60,7 +60,8 @@ public class TokenTagger private constructor(file: ModelFile) : TextModel(file) 
 
     /** Start and end of the words of a typed text: each part is one. */
     private fun wordsOf(text: String, parts: IntArray): List<Place> = parts.indices.map { part ->
-        val last = (if (part + 1 < parts.size) parts[part + 1] else first.size) - 1
+        var last = (if (part + 1 < parts.size) parts[part + 1] else first.size) - 1
+        while (first.starts[last] == first.ends[last]) last-- // a space alone
         var end = first.ends[last]
         while (end < text.length) {
             val units = unitsAt(text, end)

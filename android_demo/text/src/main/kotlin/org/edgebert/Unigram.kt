@@ -91,7 +91,7 @@ internal class UnigramTables(
         return tokens.placesWhere { place ->
             val id = tokens.ids[place]
             val isEmpty = tokens.starts[place] >= tokens.ends[place]
-            val isStart = !isEmpty && (isBehindEnd || begins(id)) && !isBareMark(id)
+            val isStart = !isEmpty && (isBehindEnd || begins(id))
             isBehindEnd = isEnd(id)
             isStart
         }
@@ -99,15 +99,18 @@ internal class UnigramTables(
 
     /** Whether a part of a text starts at a token, whatever is before it. */
     private fun begins(id: Int): Boolean {
+        if (id == unknownId) return false
         val start = vocabulary.startOf(id)
         return isWhole[id] || vocabulary.startsWith(id, space) || isSingle(vocabulary.codeAt(start))
     }
 
-    private fun isBareMark(id: Int): Boolean =
+    /** Whether a token is a space alone. */
+    fun isBareMark(id: Int): Boolean =
         vocabulary.startsWith(id, space) && vocabulary.endOf(id) - vocabulary.startOf(id) == space.length
 
     /** Whether a part starts behind a token, whatever that is. */
     private fun isEnd(id: Int): Boolean {
+        if (id == unknownId) return false
         val last = vocabulary.lastCode(id)
         return isWhole[id] || last == mark || isSingle(last)
     }
@@ -138,8 +141,12 @@ internal class UnigramSplitter(private val tables: UnigramTables) : Splitter(tab
             var start = into.starts[token]
             var end = into.ends[token]
             while (start < end && isSpace(text[start])) start++
-            if (start == end) continue // white space only
-            while (isSpace(text[end - 1])) end--
+            if (tables.isBareMark(into.ids[token])) {
+                end = start // nothing of the text
+            } else if (start == end) {
+                continue // white space only
+            }
+            while (end > start && isSpace(text[end - 1])) end--
             into.starts[token] = start
             into.ends[token] = end
         }
