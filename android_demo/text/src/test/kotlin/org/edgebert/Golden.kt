@@ -24,12 +24,12 @@ internal object Golden {
         )
     }
 
-    /** Start and end of tokens in UTF-16 code units, out of code points. */
-    fun inUnits(offsets: List<List<Int>>, text: String, pair: String?): List<List<Int>> {
+    /** Start and end of tokens in UTF-16 code units, out of code points. The last token ends each text. */
+    fun inUnits(ids: List<Int>, offsets: List<List<Int>>, text: String, pair: String?): List<List<Int>> {
         val units = listOf(unitsOf(text), unitsOf(pair.orEmpty()))
         var isSecond = 0
         return offsets.mapIndexed { index, (start, end) ->
-            if (index > 0 && end == 0) isSecond = 1
+            if (index > 0 && end == 0 && ids[index] == ids.last()) isSecond = 1
             if (end == 0) listOf(0, 0) else listOf(units[isSecond][start], units[isSecond][end])
         }
     }

@@ -32,7 +32,8 @@ class TokenizerCasesTest {
         val encoding = tokenizer.encode(text, pair, (case["max_length"] as Long?)?.toInt() ?: Int.MAX_VALUE)
         assertEquals(Golden.ints(case["token_ids"]), encoding.tokenIds.toList())
         assertEquals(Golden.ints(case["segment_ids"]), encoding.segmentIds.toList())
-        val expected = Golden.inUnits((case["offsets"] as List<*>).map(Golden::ints), text, pair)
+        val offsets = (case["offsets"] as List<*>).map(Golden::ints)
+        val expected = Golden.inUnits(Golden.ints(case["token_ids"]), offsets, text, pair)
         assertEquals(expected, encoding.starts.zip(encoding.ends) { start, end -> listOf(start, end) })
     }
 

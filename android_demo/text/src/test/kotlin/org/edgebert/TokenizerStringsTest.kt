@@ -34,7 +34,7 @@ class TokenizerStringsTest {
         val encoding = tokenizers.getValue(name)
             .encode(text as String, pair as String?, (length as Long?)?.toInt() ?: Int.MAX_VALUE)
         val tokens = Golden.ints(row[4]).chunked(4)
-        val places = Golden.inUnits(tokens.map { it.drop(2) }, text, pair)
+        val places = Golden.inUnits(tokens.map { it[0] }, tokens.map { it.drop(2) }, text, pair)
         val expected = tokens.mapIndexed { index, token -> token.take(2) + places[index] }
         val received = List(encoding.size) {
             listOf(encoding.tokenIds[it], encoding.segmentIds[it], encoding.starts[it], encoding.ends[it])
