@@ -164,7 +164,8 @@ class EncoderSignature:
         name, table = "embeddings/token", self.graph.token_table()
         if table.dtype != np.float16:
             return self.sub.embedding_lookup(ids, table, name)
-        return self.sub.dequantize(self.sub.gather(ids, table, f"{name}/rows"), name)
+        # LiteRT's GPU delegate takes DEQUANTIZE of constants alone.
+        return self.sub.cast(self.sub.gather(ids, table, f"{name}/rows"), np.float32, name)
 
     def _add_positions(self, x: Tensor, ids: Tensor) -> Tensor:
         """Adds the position embeddings to the token rows, `[length, width]`."""
@@ -175,7 +176,7 @@ class EncoderSignature:
         # The positions 0, 1, 2, ... of a free length: a running sum of ones.
         zeros = sub.mul(ids, file.constant("zero", np.zeros(1, np.int32)), "embeddings/zeros")
         ones = sub.add(zeros, file.constant("one", np.ones(1, np.int32)), "embeddings/ones")
-        positions = sub.cumsum(ones, "embeddings/position_ids")
+        positions = sub.cumsum(ones, 0, "embeddings/position_ids")
         rows = sub.embedding_lookup(positions, self.graph.position_table(), "embeddings/position")
         return sub.add(x, rows, name)
 

@@ -1,9 +1,9 @@
 """The masked language model's head of the inference graph: logits of a text's first [MASK] tokens.
 
-A matrix that is 1 where the k-th [MASK] stands selects their rows. It is computed from the token
-ids before the body starts, next to the embedding lookups. In the body it is one matmul, so the last
-layer's queries, output projection and feed-forward run for the selected rows alone, and the body
-stays one partition. The kernel of the output is the embedding table: both use the same bytes of the
+A matrix that is 1 where the k-th [MASK] stands selects their rows. The running sum of the masks is
+computed before the body starts, next to the embedding lookups. In the body the selection is one
+matmul, so the last layer's queries, output projection and feed-forward run for the selected rows
+alone, and the body stays one partition. The kernel of the output is the embedding table: both use the same bytes of the
 file.
 """
 
@@ -22,8 +22,9 @@ def selection(signature: EncoderSignature) -> Tensor:
     """1 where the k-th [MASK] of the text stands, else 0; float32 `[1, masks, length]`.
 
     For example, with two masks and the token ids `[CLS] [MASK] a [MASK] [SEP]`: `is_mask` is
-    `0 1 0 1 0`, its running sum `0 1 1 2 2`, their product `0 1 0 2 0`. Compared with 1 and with 2,
-    that gives the rows `0 1 0 0 0` and `0 0 0 1 0`.
+    `0 1 0 1 0`, its running sum `0 1 1 2 2`, their product `0 1 0 2 0`. One minus the squared
+    difference from 1, and from 2, is 1 where the numbers are equal and 0 or less elsewhere: RELU
+    gives the rows `0 1 0 0 0` and `0 0 0 1 0`.
 
     Raises:
         ConversionError: the checkpoint does not have the id of [MASK].
@@ -35,15 +36,17 @@ def selection(signature: EncoderSignature) -> Tensor:
             "a masked language model's graph must know the id of [MASK]. Received: a checkpoint "
             "without it."
         )
-    ids = sub.reshape(signature.token_ids, [-1], [length], "masks/token_ids")
+    ids = sub.reshape(signature.token_ids, [1, 1, -1], [1, 1, length], "masks/token_ids")
     mask_id = graph.file.constant("masks/mask_id", np.array([masked.mask_id], np.int32))
-    is_mask = sub.cast(sub.equal(ids, mask_id, "masks/is_mask"), np.int32, "masks/ones")
-    running_sum = sub.cumsum(is_mask, "masks/counted", exclusive=False)
+    is_mask = sub.cast(sub.equal(ids, mask_id, "masks/is_mask"), np.float32, "masks/ones")
+    # LiteRT's GPU delegate takes CUMSUM of floats alone, and gives wrong sums over the axis 0.
+    running_sum = sub.cumsum(is_mask, 2, "masks/counted", exclusive=False)
     numbered = sub.mul(running_sum, is_mask, "masks/numbered")
-    row = sub.reshape(numbered, [1, 1, -1], [1, 1, length], "masks/row")
-    numbers = np.arange(1, masked.count + 1, dtype=np.int32)[None, :, None]
-    chosen = sub.equal(row, graph.file.constant("masks/numbers", numbers), "masks/chosen")
-    return sub.cast(chosen, np.float32, "masks/selection")
+    numbers = np.arange(1, masked.count + 1, dtype=np.float32)[None, :, None]
+    constant = graph.file.constant("masks/numbers", numbers)
+    squares = sub.squared_difference(numbered, constant, "masks/squares")
+    one = graph.storage.vector("mask/one", 1.0)
+    return sub.relu(sub.sub(one, squares, "masks/one_minus_squares"), "masks/selection")
 
 
 def selected_rows(sub: SubgraphBuilder, selected: Tensor, x: Tensor, name: str) -> Tensor:

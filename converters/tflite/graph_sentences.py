@@ -135,7 +135,7 @@ class _Pooling:
             numbers = np.arange(1, self.length + 1, dtype=np.float32)[None, None]
             return self.signature.graph.file.constant(f"sentence/numbers_{self.length}", numbers)
         flat = self.sub.reshape(self.mask.tokens, [-1], [self.length], "sentence/mask")
-        before = self.sub.cumsum(flat, "sentence/tokens_before")
+        before = self.sub.cumsum(flat, 0, "sentence/tokens_before")
         row = self.sub.reshape(before, [1, 1, -1], [1, 1, self.length], "sentence/before_row")
         one = self._number("mask/one", 1.0)
         return self.sub.add(

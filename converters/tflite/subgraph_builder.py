@@ -154,8 +154,8 @@ class SubgraphBuilder:
     def cast(self, x: Tensor, dtype: type, name: str) -> Tensor:
         """CAST to another type."""
         source, target = _TENSOR_TYPES[x.dtype], _TENSOR_TYPES[np.dtype(dtype)]
-        output = Output(name, x.shape, dtype)
-        return self._add("CAST", [x], output, inDataType=source, outDataType=target)
+        output, version = Output(name, x.shape, dtype), 5 if x.dtype == np.float16 else 1
+        return self._add("CAST", [x], output, version, inDataType=source, outDataType=target)
 
     def dequantize(self, x: Value, name: str) -> Tensor:
         """DEQUANTIZE of float16, or of int8 with scales, to float32."""
@@ -172,10 +172,10 @@ class SubgraphBuilder:
         output = Output(name, (*indices.shape, table.shape[1]), table.dtype)
         return self._add("GATHER", [table, indices], output)
 
-    def cumsum(self, x: Tensor, name: str, exclusive: bool = True) -> Tensor:
-        """CUMSUM over axis 0: ones `[n]` become 0, 1, 2, ... where `exclusive`, else 1, 2, 3."""
+    def cumsum(self, x: Tensor, axis: int, name: str, exclusive: bool = True) -> Tensor:
+        """CUMSUM over one axis: ones become 0, 1, 2, ... where `exclusive`, else 1, 2, 3."""
         output = Output(name, x.shape, x.dtype)
-        return self._add("CUMSUM", [x, self._indices([0])], output, exclusive=exclusive)
+        return self._add("CUMSUM", [x, self._indices([axis])], output, exclusive=exclusive)
 
     # Products
 
@@ -240,7 +240,7 @@ class SubgraphBuilder:
         """ADD."""
         return self._broadcast("ADD", x, y, name)
 
-    def sub(self, x: Tensor, y: Value, name: str) -> Tensor:
+    def sub(self, x: Value, y: Value, name: str) -> Tensor:
         """SUB: x - y."""
         return self._broadcast("SUB", x, y, name)
 
@@ -268,7 +268,7 @@ class SubgraphBuilder:
         return self._add(kind, [x, self._indices([axis])], Output(name, shape), keepDims=True)
 
     def _broadcast(
-        self, kind: str, x: Tensor, y: Value, name: str, dtype: type | None = None
+        self, kind: str, x: Value, y: Value, name: str, dtype: type | None = None
     ) -> Tensor:
         output = Output(name, _broadcast_shape(x.shape, y.shape), dtype or x.dtype)
         return self._add(kind, [x, y], output)
