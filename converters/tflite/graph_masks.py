@@ -3,8 +3,8 @@
 A matrix that is 1 where the k-th [MASK] stands selects their rows. The running sum of the masks is
 computed before the body starts, next to the embedding lookups. In the body the selection is one
 matmul, so the last layer's queries, output projection and feed-forward run for the selected rows
-alone, and the body stays one partition. The kernel of the output is the embedding table: both use the same bytes of the
-file.
+alone, and the body stays one partition. The kernel of the output is the embedding table: both use
+the same bytes of the file.
 """
 
 from __future__ import annotations

@@ -26,13 +26,23 @@ _TYPES = _names(schema.TensorType)
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A tensor of a subgraph; `size_bytes` is 0 for an activation."""
+    """A tensor of a subgraph.
+
+    Attributes:
+        name: its name.
+        dtype: the schema's name of its type, such as FLOAT32.
+        shape: -1 where a size is free.
+        size_bytes: of a constant; 0 for an activation.
+        buffer: index of its buffer.
+        block_size: number of values that share a scale, where blocks have scales; else 0.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     size_bytes: int
     buffer: int
+    block_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,7 +179,17 @@ def _tensor(tensor: Any, buffers: list[int]) -> TensorInfo:
         shape=tuple(int(n) for n in np.atleast_1d(shape)) if tensor.ShapeLength() else (),
         size_bytes=buffers[tensor.Buffer()],
         buffer=tensor.Buffer(),
+        block_size=_block_size(tensor.Quantization()),
     )
+
+
+def _block_size(quantization: Any) -> int:
+    blockwise = schema.QuantizationDetails.BlockwiseQuantization
+    if quantization is None or quantization.DetailsType() != blockwise:
+        return 0
+    details, table = schema.BlockwiseQuantization(), quantization.Details()
+    details.Init(table.Bytes, table.Pos)
+    return int(details.BlockSize())
 
 
 def _operator(model: Any, operator: Any) -> OperatorInfo:

@@ -1,4 +1,4 @@
-"""What LiteRT's GPU delegate does not take of an exported file: see docs/on-device.md.
+"""What LiteRT's GPU delegate does not take of a file: see docs/on-device.md.
 
 Measured with LiteRT.js 2.5.3 on WebGPU, with a software adapter.
 """
@@ -6,17 +6,53 @@ Measured with LiteRT.js 2.5.3 on WebGPU, with a software adapter.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from converters.tflite.tflite_file import read_model
+from converters.tflite.tflite_file import OperatorInfo, SubgraphInfo, TensorInfo, read_model
 from edgebert.models.manifest import Manifest
 
-ON_CPU = ("CUMSUM", "DEQUANTIZE")
-"""Operators that the delegate leaves on the CPU."""
+_EMBEDDING_TABLES = "EMBEDDING_LOOKUP of a table with a scale per block, such as int4"
+_KERNELS = "FULLY_CONNECTED with a scale per block of its weights"
+_BIAS = "FULLY_CONNECTED with a bias and weights that DEQUANTIZE computes, as in weight-int8"
+_NEXT = {
+    _EMBEDDING_TABLES: "--embedding int8",
+    _KERNELS: "--int4-block 0",
+    _BIAS: "--recipe dynamic-int8, whose weights a GPU dequantizes itself",
+}
+
+
+@dataclass(frozen=True)
+class GpuSupport:
+    """What a GPU does with the operators of a file.
+
+    Attributes:
+        faults: operators at which LiteRT.js ends while it compiles, or that give wrong answers,
+            each with the options of `edgebert export` that avoid it.
+        on_cpu: operators that the GPU leaves to the CPU, with their number in a signature.
+    """
+
+    faults: dict[str, str]
+    on_cpu: dict[str, int]
+
+
+def gpu_support_of(path: Path) -> GpuSupport:
+    """Reads the operators of the first signature of any `.tflite`.
+
+    Raises:
+        ConversionError: it is no `.tflite`, or cut short.
+    """
+    graph = read_model(path.read_bytes()).subgraphs[0]
+    faults = dict.fromkeys(_faults(graph))
+    on_cpu = Counter(
+        operator.name for operator in graph.operators if _is_on_cpu(operator, graph.tensors)
+    )
+    return GpuSupport({fault: _NEXT[fault] for fault in faults}, dict(on_cpu))
 
 
 def gpu_notes_of(path: Path, manifest: Manifest) -> tuple[str, ...]:
-    """Notes on the parts of a file that a GPU does not take; empty if it takes the whole graph.
+    """Notes on the parts of an exported file that a GPU does not take; empty if it takes all.
 
     Args:
         path: the file.
@@ -26,18 +62,41 @@ def gpu_notes_of(path: Path, manifest: Manifest) -> tuple[str, ...]:
         return (
             "A GPU does not take this file: its length is free. For a GPU, export with --lengths.",
         )
-    if manifest.precision["embeddings"] == "int4":
-        return (
-            "LiteRT.js on a GPU does not compile int4 embedding tables. For a GPU, export with "
-            "--embedding int8.",
+    support = gpu_support_of(path)
+    notes = [
+        f"LiteRT.js does not run this file on a GPU: {fault}. For a GPU, export with {options}."
+        for fault, options in support.faults.items()
+    ]
+    if support.on_cpu and not support.faults:
+        named = ", ".join(f"{count} {name}" for name, count in support.on_cpu.items())
+        notes.append(
+            f"A GPU leaves these operators of each signature to the CPU: {named}. For the whole "
+            "graph on a GPU, export with --recipe float32, float16 or dynamic-int8."
         )
-    (first, *_) = read_model(path.read_bytes()).subgraphs
-    counts = Counter(operator.name for operator in first.operators)
-    found = [f"{counts[name]} {name}" for name in ON_CPU if counts[name]]
-    if not found:
-        return ()
-    dequantizes = "For the whole graph on a GPU, export with --recipe float32 or dynamic-int8."
-    return (
-        f"A GPU leaves these operators of each signature to the CPU: {', '.join(found)}."
-        + (f" {dequantizes}" if counts["DEQUANTIZE"] else ""),
-    )
+    return tuple(notes)
+
+
+def _faults(graph: SubgraphInfo) -> Iterator[str]:
+    computed = {index: operator for operator in graph.operators for index in operator.outputs}
+    for operator in graph.operators:
+        if operator.name not in ("EMBEDDING_LOOKUP", "FULLY_CONNECTED"):
+            continue
+        weights = operator.inputs[1]
+        if graph.tensors[weights].block_size:
+            yield _EMBEDDING_TABLES if operator.name == "EMBEDDING_LOOKUP" else _KERNELS
+        source = computed.get(weights)
+        has_bias = len(operator.inputs) > 2 and operator.inputs[2] >= 0
+        if source is not None and has_bias and _is_on_cpu(source, graph.tensors):
+            yield _BIAS
+
+
+def _is_on_cpu(operator: OperatorInfo, tensors: tuple[TensorInfo, ...]) -> bool:
+    """Whether the delegate leaves an operator to the CPU."""
+    used = [tensors[index] for index in (*operator.inputs, *operator.outputs) if index >= 0]
+    if any(tensor.dtype == "INT16" for tensor in used):
+        return True
+    if operator.name == "CUMSUM":
+        return used[0].dtype != "FLOAT32"
+    if operator.name == "DEQUANTIZE":  # the delegate folds float16 constants
+        return used[0].dtype == "INT8" or not used[0].size_bytes
+    return False

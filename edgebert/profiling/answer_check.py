@@ -20,10 +20,19 @@ from edgebert.encoding.tokenizer import pad
 from edgebert.errors import EdgebertError
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.profiling import runner
-from edgebert.profiling.device_check import LARGEST_ROUNDINGS, LARGEST_SCORE_ERROR
+from edgebert.profiling.device_check import (
+    LARGEST_ROUNDINGS,
+    LARGEST_SCORE_ERROR,
+    HostOutputs,
+)
 from edgebert.profiling.machine import RunnerMachine
 from edgebert.profiling.plan import Configuration, ModelFile
-from edgebert.profiling.rounding import difference_of, perturb_vectors
+from edgebert.profiling.rounding import (
+    compared_numbers,
+    difference_of,
+    number_error,
+    perturb_vectors,
+)
 from edgebert.profiling.target import TextInput
 from edgebert.system.progress import Progress
 from edgebert.tasks.examples import encodings_of
@@ -166,22 +175,66 @@ def _compare(
             f"{file.name} on {target}: expected outputs of {sizes[1]} numbers. Received: "
             f"{sizes[0]}. Next: export the model again."
         )
-    if all(
-        (np.abs(difference_of(a, b)) <= LARGEST_SCORE_ERROR * np.maximum(1, np.abs(a))).all()
-        for a, b in _pairs(ours, theirs)
-    ):
+    if all(_is_close(a, b) for a, b in _pairs(ours, theirs)):
         return []
     error, share = _root_mean_square(ours, theirs), _share_of_signal(ours, theirs)
-    rounding = _rounding(file.path, calls, ours)
+    return _verdict(target, file.name, error, share, _rounding(file.path, calls, ours))
+
+
+def compare_texts(
+    target: str, name: str, host: HostOutputs, outputs: Sequence[npt.ArrayLike]
+) -> list[str]:
+    """Compares a device's outputs for built-in texts with those of this machine.
+
+    Args:
+        target: Name of the target.
+        name: Name of the file.
+        host: The outputs of this machine.
+        outputs: The file's output for each encoding, without padding: see `HostReference.compare`.
+
+    Returns:
+        A warning if the outputs differ only as rounding makes them differ; else nothing.
+
+    Raises:
+        EdgebertError: Outputs differ by more than that.
+    """
+    theirs = [compared_numbers(host.task, output) for output in host.read(outputs)]
+    shapes = [[each.shape for each in side] for side in (host.numbers, theirs)]
+    if shapes[0] != shapes[1]:
+        raise EdgebertError(
+            f"{name} on {target}: expected outputs of shapes such as {shapes[0][:1]} for built-in "
+            f"texts. Received: {shapes[1][:1]}. Next: use the same version of edgebert there."
+        )
+    if all(map(_is_close, host.numbers, theirs)):
+        return []
+    error = number_error(host.numbers, theirs, host.distributions)
+    share = error / _signal(host.numbers) if _signal(host.numbers) else float("inf")
+    return _verdict(target, name, error, share, host.rounding_error)
+
+
+def _signal(numbers: Sequence[Numbers]) -> float:
+    """What the texts change in the numbers; where they have no common shape, their spread."""
+    if len({each.shape for each in numbers}) == 1:
+        return float(np.stack(numbers).std(0).mean())
+    return float(np.mean([each.std(-1).mean() for each in numbers]))
+
+
+def _is_close(ours: Numbers, theirs: Numbers) -> bool:
+    error = np.abs(difference_of(ours, theirs))
+    return bool((error <= LARGEST_SCORE_ERROR * np.maximum(1, np.abs(ours))).all())
+
+
+def _verdict(target: str, name: str, error: float, share: float, rounding: float) -> list[str]:
+    """A warning for a difference of rounding, an error for a greater one."""
     facts = (
         f"its outputs for built-in texts differ from this machine's by {error:.2g} (root mean "
         f"square, {share:.0%} of what the texts change in them); rounding alone changes them by "
         f"{rounding:.2g}"
     )
     if error <= LARGEST_ROUNDINGS * rounding or share <= LARGEST_SHARE:
-        return [f"{file.name} on {target}: {facts}. Next: compare the metric by --check."]
+        return [f"{name} on {target}: {facts}. Next: compare the metric by --check."]
     raise EdgebertError(
-        f"{file.name} gives wrong answers on {target}, so its latency was not measured. Expected: "
+        f"{name} gives wrong answers on {target}, so its latency was not measured. Expected: "
         f"this machine's outputs. Received: {facts}. Next: update the runtime of the target, use "
         "another accelerator, or export the model with another --recipe."
     )

@@ -44,6 +44,10 @@ PROGRAM = "litert"
 PROJECT = "LITERT_GCP_PROJECT"
 PLATFORM, PORTAL = "ddp", "gcp"
 LONGEST_SESSION_SECONDS = 3600.0
+NOT_CHECKED = (
+    "The answers on the phone were not checked: the clouds return no outputs. Next: check on a "
+    "phone of yours with --target adb --app --check FILE."
+)
 SIGN_IN = "Next: gcloud auth login and gcloud auth application-default login."
 LIST_DEVICES = "gcloud beta device-run devices list --project PROJECT"
 
@@ -188,6 +192,7 @@ class CloudTarget:
     ) -> Measurement:
         file = configuration.file
         warnings = [
+            NOT_CHECKED,
             *delegate_notes(report, self._delegate),
             *latency_notes([report], settings, each_call="a phone of yours (adb with --app)"),
         ]

@@ -135,29 +135,27 @@ class DeviceCheck:
             raise DataError(f"A device check lacks fields: {error}. Next: check again.") from error
 
 
-class HostReference:
-    """The outputs of one file on this machine for labelled data: the reference of device checks.
+class HostOutputs:
+    """The outputs of one file on this machine for examples of its task.
 
     Args:
         path: An edgebert file with a task.
-        data: Labelled data from the reader of its task.
+        examples: Texts, tuples of texts, or examples of the task's reader.
 
     Raises:
         ModelError: edgebert did not export the file.
         UsageError: The file is a bare encoder.
-        DataError: The data has labels that the model does not know.
     """
 
-    def __init__(self, path: Path, data: Dataset) -> None:
+    def __init__(self, path: Path, examples: Sequence[Any]) -> None:
         self.model = LiteRtModel.open(path)
-        if not self.model.task.has_answers:
+        self.task = self.model.task
+        if not self.task.has_answers:
             raise UsageError(
                 f"--check expects models with a task. Received: {path}, a bare encoder. "
                 "Next: leave --check out, or export a fine-tuned model."
             )
-        self.data, self.task = data, self.model.task
-        self.task.require_known(data, self.model.labels)
-        self.features = features_of(self.model, data.examples, self.model.max_length)
+        self.features = features_of(self.model, examples, self.model.max_length)
         self.encodings = self.features.encodings
         self.outputs = self.model.outputs(self.encodings)
         self.numbers = [compared_numbers(self.task, output) for output in self.outputs]
@@ -171,6 +169,45 @@ class HostReference:
         """The head's output for each encoding, from a runtime's outputs by name."""
         pairs = zip(named, self.encodings, strict=True)
         return [self.model.output_of(each, len(encoding)) for each, encoding in pairs]
+
+    def answers_of(self, outputs: Sequence[npt.ArrayLike]) -> list[dict[str, Any]]:
+        """The task's answers that a device's outputs give: see `Task.answers`."""
+        return self._answers(self.read(outputs))
+
+    def read(self, outputs: Sequence[npt.ArrayLike]) -> list[np.ndarray]:
+        """What the head gives, of a device's outputs; as they are where there are too many."""
+        given = [np.asarray(output, np.float64) for output in outputs]
+        if len(given) != len(self.encodings):
+            return given
+        pairs = zip(given, self.encodings, strict=True)
+        return [self.model.read(output, encoding) for output, encoding in pairs]
+
+    @cached_property
+    def rounding_error(self) -> float:
+        """The effect of rounding on the outputs of this machine."""
+        return rounding_error(self.model, self.encodings)
+
+    def _answers(self, outputs: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+        return self.task.answers(outputs, self.features, self.model.facts)
+
+
+class HostReference(HostOutputs):
+    """The outputs of one file on this machine for labelled data: the reference of device checks.
+
+    Args:
+        path: An edgebert file with a task.
+        data: Labelled data from the reader of its task.
+
+    Raises:
+        ModelError: edgebert did not export the file.
+        UsageError: The file is a bare encoder.
+        DataError: The data has labels that the model does not know.
+    """
+
+    def __init__(self, path: Path, data: Dataset) -> None:
+        super().__init__(path, data.examples)
+        self.data = data
+        self.task.require_known(data, self.model.labels)
 
     def compare(
         self,
@@ -190,7 +227,7 @@ class HostReference:
         Raises:
             DataError: The number or the shapes of the outputs are wrong.
         """
-        theirs = self._read(outputs)
+        theirs = self.read(outputs)
         received, expected = ([np.shape(x) for x in each] for each in (theirs, self.outputs))
         if received != expected:
             raise DataError(
@@ -215,18 +252,6 @@ class HostReference:
             logit_error=number_error(self.numbers, numbers, self.distributions),
         )
         return found if found.same_scores else self._with_rounding_error(found)
-
-    def answers_of(self, outputs: Sequence[npt.ArrayLike]) -> list[dict[str, Any]]:
-        """The task's answers that a device's outputs give: see `compare` and `Task.answers`."""
-        return self._answers(self._read(outputs))
-
-    def _read(self, outputs: Sequence[npt.ArrayLike]) -> list[np.ndarray]:
-        """What the head gives, of a device's outputs; as they are where there are too many."""
-        given = [np.asarray(output, np.float64) for output in outputs]
-        if len(given) != len(self.encodings):
-            return given
-        pairs = zip(given, self.encodings, strict=True)
-        return [self.model.read(output, encoding) for output, encoding in pairs]
 
     def _differences(
         self, numbers: Sequence[np.ndarray], theirs: Sequence[np.ndarray]
@@ -265,9 +290,6 @@ class HostReference:
     def _answer_text(self, answer: Mapping[str, Any]) -> str:
         return str(answer["label"]) if "label" in answer else self.task.format_answer(answer, 1)
 
-    def _answers(self, outputs: Sequence[np.ndarray]) -> list[dict[str, Any]]:
-        return self.task.answers(outputs, self.features, self.model.facts)
-
     def _metric(self, outputs: Sequence[np.ndarray]) -> float:
         metrics = self.task.metrics(outputs, self.features, self.model.facts)
         return float(metrics[self.task.metric])
@@ -281,8 +303,3 @@ class HostReference:
             f"{LARGEST_ROUNDINGS:g} times that is accepted."
         )
         return replace(found, rounding_error=here, notes=(*found.notes, note))
-
-    @cached_property
-    def rounding_error(self) -> float:
-        """The effect of rounding on the outputs of this machine."""
-        return rounding_error(self.model, self.encodings)

@@ -2,7 +2,8 @@
 
 It implements the contract of edgebert.profiling.adb.app with this machine's tokenizer and runtime,
 so ids, outputs and labels are real, and times are those of this machine. The file $PHONE/app_mode
-selects an error: "crash", "stall", "old", "other-answer", "other-ids", "failed".
+selects an error: "crash", "stall", "old", "other-answer", "other-ids", "constant-outputs",
+"rounded-outputs", "failed".
 
     python phone_app.py REQUEST.json RESULT.json
 """
@@ -105,6 +106,10 @@ def row(model: LiteRtModel, given: dict[str, Any], mode: str) -> dict[str, Any]:
 
 def call(model: LiteRtModel, encoding: Encoding, mode: str) -> tuple[dict[str, Any], np.ndarray]:
     named = model._slot(len(encoding))(encoding)
+    if mode == "constant-outputs":
+        named = {name: np.arange(output.size) + 0 * output for name, output in named.items()}
+    elif mode == "rounded-outputs":
+        named = {name: np.round(output, 2) for name, output in named.items()}
     ids = list(encoding.token_ids)
     if mode == "other-ids":
         ids[1:-1] = [1] * (len(ids) - 2)

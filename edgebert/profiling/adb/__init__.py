@@ -14,7 +14,7 @@ from edgebert.profiling.adb.client import Adb, Attached, PhoneFolder, attached_d
 from edgebert.profiling.adb.device import read_phone
 from edgebert.profiling.adb.session import Phone, ToolSession, place_tool
 from edgebert.profiling.adb.tool import GraphInput, describe_graphs, read_graphs
-from edgebert.profiling.device_check import HostReference
+from edgebert.profiling.device_check import HostOutputs, HostReference
 from edgebert.profiling.plan import (
     Configuration,
     ModelFile,
@@ -27,6 +27,8 @@ from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress, silent
 
 READY = "device"
+CHECKED_TEXTS = 8
+"""Built-in texts that the app answers before it is timed."""
 FIXES = {
     "unauthorized": "unlock the phone and allow USB debugging for this computer",
     "authorizing": "unlock the phone and allow USB debugging for this computer",
@@ -70,6 +72,7 @@ class _PreparedJob:
     plan: tuple[Configuration, ...]
     inputs: dict[str, dict[str, tuple[GraphInput, ...]]]
     texts: Mapping[str, tuple[TextInput, ...]]
+    built_in: tuple[HostOutputs, ...]
     references: tuple[HostReference, ...]
 
 
@@ -137,14 +140,17 @@ class AdbTarget:
                 file.name: tuple(sample_texts(file.task) if job.texts is None else job.texts)
                 for file in files
             }
-            return _PreparedJob(job, files, (), {}, texts, tuple(checked))
+            built_in = tuple(
+                HostOutputs(file.path, sample_texts(file.task)[:CHECKED_TEXTS]) for file in files
+            )
+            return _PreparedJob(job, files, (), {}, texts, built_in, tuple(checked))
         graphs = {file.name: read_graphs(file.path) for file in files}
         described: dict[str, Any] = {name: describe_graphs(own) for name, own in graphs.items()}
         plan = configurations(files, described, job.settings)
         inputs = {
             name: {key: graph.inputs for key, graph in own.items()} for name, own in graphs.items()
         }
-        return _PreparedJob(job, files, plan, inputs, {}, ())
+        return _PreparedJob(job, files, plan, inputs, {}, (), ())
 
     def _phones(self) -> list[tuple[Adb, str]]:
         """The phones to measure, each with the name of its target."""
@@ -179,9 +185,14 @@ class AdbTarget:
             phone = Phone(target, adb, folder, state)
             if settings.app:
                 app = AppSession(phone, job.settings, settings.delegate, progress)
-                measured = app.measure(prepared.files, prepared.texts)
-                pairs = zip(prepared.files, prepared.references, strict=False)
-                return Outcome(tuple(measured), tuple(app.check(*pair) for pair in pairs))
+                pairs = zip(prepared.files, prepared.built_in, strict=True)
+                doubts = {file.name: app.check_answers(file, texts) for file, texts in pairs}
+                measured = tuple(
+                    replace(m, warnings=(*m.warnings, *doubts[m.name]))
+                    for m in app.measure(prepared.files, prepared.texts)
+                )
+                checks = zip(prepared.files, prepared.references, strict=False)
+                return Outcome(measured, tuple(app.check(*pair) for pair in checks))
             tool = place_tool(phone, settings)
             session = ToolSession(phone, tool, job.settings, settings, prepared.inputs, progress)
             return Outcome(tuple(session.measure(prepared.plan)))

@@ -61,27 +61,24 @@ from statistics import median
 from typing import Any
 
 from edgebert.errors import EdgebertError, UsageError
-from edgebert.profiling.adb.app_inputs import (
-    AppInput,
-    check_inputs,
-    chunk_size,
-    timed_inputs,
-)
-from edgebert.profiling.adb.app_results import (
-    VERSION,
-    checked_result,
-    parse_result,
-    read_rows,
-    refuse_contradictions,
-)
+from edgebert.profiling.adb.app_inputs import chunk_size, timed_inputs
+from edgebert.profiling.adb.app_results import VERSION, checked_result, parse_result
 from edgebert.profiling.adb.device import Thermal, heat_notes, read_thermal
 from edgebert.profiling.adb.output import last_lines
 from edgebert.profiling.adb.session import Phone
-from edgebert.profiling.device_check import DeviceCheck, HostReference
+from edgebert.profiling.answer_check import compare_texts
+from edgebert.profiling.device_check import DeviceCheck, HostOutputs, HostReference
 from edgebert.profiling.interleaving import unstable_warning
 from edgebert.profiling.measurement import Measurement, summarize
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.target import TextInput
+from edgebert.profiling.text_check import (
+    CheckInput,
+    TextRun,
+    check_inputs,
+    read_rows,
+    refuse_contradictions,
+)
 from edgebert.settings import ProfileSettings
 from edgebert.system.plurals import counted
 from edgebert.system.progress import Progress
@@ -153,13 +150,35 @@ class AppSession:
             ]
         return measurements
 
+    def check_answers(self, file: ModelFile, built_in: HostOutputs) -> list[str]:
+        """Runs built-in texts on the phone before anything is timed: see `compare_texts`.
+
+        Raises:
+            EdgebertError: The app failed, or its outputs differ by more than rounding.
+        """
+        stage = f"{self._phone.target}: check answers of {file.name}"
+        run, _ = self._run(file, built_in, stage)
+        return compare_texts(self._phone.target, file.name, built_in, run.outputs)
+
     def check(self, file: ModelFile, reference: HostReference) -> DeviceCheck:
         """Runs labelled data on the phone, from text to answer, and compares with this machine.
 
         Raises:
             EdgebertError: The app failed, or its answers contradict its outputs.
         """
-        stage = f"{self._phone.target}: check {file.name}"
+        run, runtime = self._run(file, reference, f"{self._phone.target}: check {file.name}")
+        facts = {
+            "model": str(file.path),
+            "name": file.name,
+            "sha256": file.sha256,
+            "target": self._phone.target,
+            "device": self._phone.state.device.name,
+            "runtime": runtime,
+        }
+        return reference.compare(run.outputs, facts, run.token_ids)
+
+    def _run(self, file: ModelFile, reference: HostOutputs, stage: str) -> tuple[TextRun, str]:
+        """The outputs on the phone for the examples of a reference, and its runtime."""
         inputs_and_counts = check_inputs(reference)
         size = chunk_size(reference.task)
         rows: list[dict[str, Any]] = []
@@ -170,15 +189,7 @@ class AppSession:
         run = read_rows(rows, [count for _, count in inputs_and_counts], reference, stage)
         if not reference.task.evaluates_token_ids:
             refuse_contradictions(rows, run, reference, stage)
-        facts = {
-            "model": str(file.path),
-            "name": file.name,
-            "sha256": file.sha256,
-            "target": self._phone.target,
-            "device": self._phone.state.device.name,
-            "runtime": _runtime(result),
-        }
-        return reference.compare(run.outputs, facts, run.token_ids)
+        return run, _runtime(result)
 
     def _timed(
         self, file: ModelFile, threads: int, texts: Sequence[TextInput], turn: int
@@ -259,7 +270,7 @@ class AppSession:
         threads: int,
         label: str,
         time: dict[str, Any] | None = None,
-        check: list[AppInput] | None = None,
+        check: list[CheckInput] | None = None,
     ) -> dict[str, Any]:
         """Sends one request, returns its result, and removes its files from the phone."""
         adb, folder, key = self._phone.adb, self._phone.folder, secrets.token_hex(8)

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
+from edgebert.exporting.gpu_notes import gpu_support_of
 from edgebert.profiling.browser.certificate import find_certificate
 from edgebert.profiling.browser.device import browser_name, device_name, system_name
 from edgebert.profiling.browser.device_run import BrowserJob, DeviceRun
@@ -87,6 +88,8 @@ class BrowserTarget:
         refuse_bad_settings(job.settings, job.texts)
         files = read_model_files(job.models)
         signatures = _inspect(files)
+        if self._settings.accelerator == "webgpu":
+            _refuse_gpu_faults(files)
         plan = configurations(files, {f.name: signatures[f.sha256] for f in files}, job.settings)
         references = [] if job.check is None else [HostReference(f.path, job.check) for f in files]
         litertjs = find_litertjs(self._settings.litertjs)
@@ -284,6 +287,25 @@ def _inspect(files: Sequence[ModelFile]) -> dict[str, dict[str, Any]]:
             "Next: edgebert export FOLDER -o model.tflite --lengths 16,32,64,128"
         )
     return found
+
+
+def _refuse_gpu_faults(files: Sequence[ModelFile]) -> None:
+    """Checks that LiteRT.js compiles the files for a GPU: it ends at some, without an error.
+
+    Raises:
+        ModelError: It does not, or gives wrong answers there.
+    """
+    found = [
+        f"{file.name}: {fault} (export with {options})"
+        for file in files
+        for fault, options in gpu_support_of(file.path).faults.items()
+    ]
+    if found:
+        raise ModelError(
+            "--accelerator webgpu expects files that LiteRT.js runs on a GPU. Received: "
+            f"{'; '.join(found)}. Next: export for a GPU (docs/on-device.md), or leave "
+            "--accelerator out."
+        )
 
 
 def _resources(files: Sequence[ModelFile], litertjs: LiteRtJs) -> dict[str, Resource]:

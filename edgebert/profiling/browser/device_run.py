@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgebert.errors import EdgebertError, ModelError
-from edgebert.profiling.adb.app_inputs import check_inputs
-from edgebert.profiling.adb.app_results import read_rows, refuse_contradictions
 from edgebert.profiling.browser.answers import Facts
 from edgebert.profiling.browser.device import browser_name, make_device
 from edgebert.profiling.browser.page_session import LAST_REQUEST, PageSession
@@ -18,6 +16,7 @@ from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.session import measure
 from edgebert.profiling.target import Job, Outcome
+from edgebert.profiling.text_check import check_inputs, read_rows, refuse_contradictions
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress
 

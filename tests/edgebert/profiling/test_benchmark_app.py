@@ -97,7 +97,7 @@ def test_text_to_label_is_timed_for_each_call(phone: PhoneServer, with_text: Pat
     assert measured.device.details["app_version"] == "0.1"
     assert any("does not measure --operations" in warning for warning in measured.warnings)
     starts = (phone.root / "am.log").read_text().splitlines()
-    assert len(starts) == 2
+    assert len(starts) == 1 + 2  # the answers to built-in texts are checked first
     assert f"-S -n {PACKAGE}/.BenchmarkActivity -a {PACKAGE}.action.BENCHMARK" in starts[0]
 
 
@@ -171,8 +171,23 @@ def test_a_failing_app_is_an_error(
 
 def test_an_app_with_contradicting_results_is_an_error(phone: PhoneServer, with_text: Path) -> None:
     (phone.root / "app_mode").write_text("other-answer")
-    with pytest.raises(EdgebertError, match="contradicts its own outputs"):
+    with pytest.raises(EdgebertError, match="contradicts the device's own outputs"):
         run(phone, with_text, DATA)
+
+
+def test_an_app_with_wrong_outputs_is_not_timed(phone: PhoneServer, with_text: Path) -> None:
+    (phone.root / "app_mode").write_text("constant-outputs")
+    with pytest.raises(EdgebertError, match="with_text gives wrong answers on adb"):
+        run(phone, with_text)
+    assert len((phone.root / "am.log").read_text().splitlines()) == 1
+
+
+def test_a_small_difference_of_the_apps_outputs_is_a_warning(
+    phone: PhoneServer, with_text: Path
+) -> None:
+    (phone.root / "app_mode").write_text("rounded-outputs")
+    (measured,) = run(phone, with_text).measurements
+    assert any("differ from this machine's by" in warning for warning in measured.warnings)
 
 
 def test_a_stalled_app_is_an_error(
