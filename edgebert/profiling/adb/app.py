@@ -72,7 +72,7 @@ from edgebert.profiling.interleaving import unstable_warning
 from edgebert.profiling.measurement import Measurement, summarize
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.target import TextInput
-from edgebert.profiling.text_check import (
+from edgebert.profiling.text_rows import (
     CheckInput,
     TextRun,
     check_inputs,

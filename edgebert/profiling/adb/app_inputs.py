@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgebert.profiling.target import TextInput
-from edgebert.profiling.text_check import CheckInput
+from edgebert.profiling.text_rows import CheckInput
 from edgebert.tasks.task import Task
 
 INPUTS_OF_CHECK = 256

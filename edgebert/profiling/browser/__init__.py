@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from edgebert.errors import EdgebertError, ModelError, UsageError
-from edgebert.exporting.gpu_notes import gpu_support_of
+from edgebert.models.gpu_support import gpu_support_of
 from edgebert.profiling.browser.certificate import find_certificate
 from edgebert.profiling.browser.device import browser_name, device_name, system_name
 from edgebert.profiling.browser.device_run import BrowserJob, DeviceRun

@@ -16,7 +16,7 @@ from edgebert.profiling.measurement import Measurement
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.session import measure
 from edgebert.profiling.target import Job, Outcome
-from edgebert.profiling.text_check import check_inputs, read_rows, refuse_contradictions
+from edgebert.profiling.text_rows import check_inputs, read_rows, refuse_contradictions
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from edgebert.errors import EdgebertError
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.profiling.adb.app_inputs import check_inputs
 from edgebert.profiling.device_check import DeviceCheck, HostReference
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.process import Runner
 from edgebert.profiling.session import CHECK_BATCH_SIZE, sample_texts
+from edgebert.profiling.text_rows import check_inputs
 from edgebert.system.progress import Progress
 from edgebert.tasks.examples import as_examples
 

@@ -10,7 +10,8 @@ import pytest
 
 from converters.tflite.graph_builder import GraphBuilder
 from edgebert.exporting.artifact import export
-from edgebert.exporting.gpu_notes import gpu_notes_of, gpu_support_of
+from edgebert.exporting.gpu_notes import gpu_notes_of
+from edgebert.models.gpu_support import gpu_support_of
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import ExportSettings
 

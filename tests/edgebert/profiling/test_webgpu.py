@@ -19,7 +19,7 @@ from ai_edge_litert.interpreter import Interpreter
 from edgebert.encoding.tokenizer import pad
 from edgebert.errors import ModelError
 from edgebert.exporting.artifact import ExportTexts, export
-from edgebert.exporting.gpu_notes import gpu_support_of
+from edgebert.models.gpu_support import gpu_support_of
 from edgebert.models.task_model import TaskModel
 from edgebert.profiling.browser import BrowserTarget
 from edgebert.profiling.browser.server import PageServer
