@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert.data.characters import replace_lone_surrogates
-from edgebert.errors import UsageError
+from edgebert.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     import tokenizers
@@ -250,10 +250,13 @@ def tokenizers_version() -> str:
 
 
 def _backend_of(vocabulary: SubwordVocabulary) -> tokenizers.Tokenizer | PythonTokenizer:
-    is_berts = isinstance(vocabulary, Vocabulary) and vocabulary.kind == Vocabulary.kind
-    if tokenizers_version() or not is_berts:
+    if tokenizers_version():
         return vocabulary.backend()
-    assert isinstance(vocabulary, Vocabulary)
+    if not isinstance(vocabulary, Vocabulary) or vocabulary.kind != Vocabulary.kind:
+        raise MissingExtraError(
+            f"Texts for a vocabulary of the kind {vocabulary.kind} need the library `tokenizers`. "
+            "Received: it is not installed. Next: pip install tokenizers"
+        )
     from edgebert.encoding.python_tokenizer import PythonTokenizer
 
     return PythonTokenizer(vocabulary)

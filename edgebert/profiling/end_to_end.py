@@ -1,7 +1,7 @@
 """Text in, answer out: the counterpart of `runner` that times edgebert's own inference path.
 
 `python -m edgebert.profiling.end_to_end` implements the runner's protocol, so that its blocks can
-be interleaved with others. It runs here, and on boards, where `ssh.text_program` copies it. Further
+be interleaved with others. It runs here, and on boards, where `text_program` copies it. Further
 requests, and those that differ (fields in brackets may be left out):
 
     {"op": "ready"}                     loads all modules; version of `tokenizers`, "" without it

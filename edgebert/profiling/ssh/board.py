@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from edgebert.errors import EdgebertError
-from edgebert.profiling import runner
+from edgebert.profiling import runner, text_program
 from edgebert.profiling.machine import TextSupport
 from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.process import RunnerProcess
-from edgebert.profiling.ssh import text_program
 from edgebert.profiling.ssh.board_python import BoardPython, find_python
 from edgebert.profiling.ssh.connection import Connection
 from edgebert.profiling.ssh.text_check import check_built_in_texts
@@ -143,9 +142,8 @@ class Board:
             loaded = process.exchange("load", model=self.place(file), texts=[])
             if "error" in loaded:
                 return TextSupport(
-                    f"{file.name} was expected to open in {self._prepared().runtime} on "
-                    f"{self.target}. Received: {loaded['error']} Next: update the runtime there, "
-                    "or give --no-end-to-end."
+                    f"{file.name} was expected to answer texts on {self.target}. "
+                    f"Received: {_with_next_step(loaded['error'])}"
                 )
             check_built_in_texts(self.target, file, process)
         self._progress(stage, 1, 1)
@@ -191,8 +189,7 @@ class Board:
         if "error" in ready:
             return _TextProgram(
                 obstacle=f"expected that {python.path} on {self.target} loads edgebert's program "
-                f"for texts. Received: {ready['error']}. Next: update its packages, or give "
-                "--no-end-to-end."
+                f"for texts. Received: {_with_next_step(ready['error'])}"
             )
         return _TextProgram(unpacked, tokenizers=ready["tokenizers"])
 
@@ -243,3 +240,9 @@ class Board:
             yield chunk
             sent += len(chunk)
             self._progress(stage, min(-(-sent // 1000), total_kb), total_kb)
+
+
+def _with_next_step(error: str) -> str:
+    if "Next:" in error:
+        return error
+    return f"{error.rstrip('.')}. Next: update the packages there, or give --no-end-to-end."

@@ -20,8 +20,8 @@ from converters.vocabulary import AddedToken, Vocabulary, wordpiece_tokenizer
 from edgebert.encoding import tokenizer as tokenizer_module
 from edgebert.encoding.python_tokenizer import PythonTokenizer
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
-from edgebert.errors import UsageError
-from tests.golden import make_wordpiece_cases
+from edgebert.errors import MissingExtraError, UsageError
+from tests.golden import make_unigram_cases, make_wordpiece_cases
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 SPECIAL = make_wordpiece_cases.SPECIAL
@@ -85,6 +85,13 @@ def test_the_library_is_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not isinstance(THEIRS["uncased"]._backend, PythonTokenizer)
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     assert tokenizer_module.tokenizers_version() == ""
+
+
+def test_unigram_needs_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary = next(iter(make_unigram_cases.make_vocabularies().values()))
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(MissingExtraError, match=r"of the kind \w+ need the library.* Next: pip install"):
+        Tokenizer(vocabulary)
 
 
 # Every kind of character

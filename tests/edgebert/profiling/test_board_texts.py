@@ -22,12 +22,12 @@ from edgebert.exporting.graph import build_quantized_graph
 from edgebert.exporting.signatures import choose_signatures
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel
+from edgebert.profiling import text_program
 from edgebert.profiling.device_check import HostReference
 from edgebert.profiling.end_to_end import TextService
 from edgebert.profiling.machine import TextSupport
 from edgebert.profiling.plan import ModelFile, read_model_files
 from edgebert.profiling.session import facts_of_check, sample_texts
-from edgebert.profiling.ssh import text_program
 from edgebert.profiling.ssh.board import Board
 from edgebert.profiling.ssh.text_check import check_built_in_texts, check_texts, first_difference
 from edgebert.profiling.target import Job
@@ -161,7 +161,7 @@ def test_a_board_whose_python_lacks_a_part(
     start_python_with(board, tmp_path, "import sys; sys.modules['unicodedata'] = None\n")
     obstacle = support_of(board, task_files["pos"]).obstacle
     assert "loads edgebert's program for texts. Received: import of unicodedata halted" in obstacle
-    assert "Next: update its packages, or give --no-end-to-end." in obstacle
+    assert "Next: update the packages there, or give --no-end-to-end." in obstacle
     start_python_with(board, tmp_path, "import sys; sys.modules['zipfile'] = None\n")
     with pytest.raises(EdgebertError, match=r"expected to unpack .*zipfile.* Next: check that"):
         support_of(board, task_files["pos"])
@@ -277,4 +277,30 @@ def test_the_archive_is_small_and_always_the_same(tmp_path: Path) -> None:
     with zipfile.ZipFile(one) as archive:
         assert archive.namelist() == ["__main__.py", *text_program.source_files()]
         for name in archive.namelist():
-            ast.parse(archive.read(name), feature_version=text_program.OLDEST_PYTHON)
+            tree = ast.parse(archive.read(name), feature_version=text_program.OLDEST_PYTHON)
+            assert not imported_names(tree) & SINCE_PYTHON_3_11, name
+
+
+SINCE_PYTHON_3_11 = {
+    *(
+        "datetime.UTC",
+        "enum.StrEnum",
+        "enum.verify",
+        "hashlib.file_digest",
+        "tomllib",
+        "typing.Self",
+    ),
+    *("typing.Never", "typing.LiteralString", "typing.assert_never", "typing.assert_type"),
+    *("typing.NotRequired", "typing.Required", "typing.Unpack", "typing.override"),
+}
+
+
+def imported_names(tree: ast.Module) -> set[str]:
+    """Modules, and names of modules, that a source imports when it is loaded."""
+    names = set()
+    for statement in tree.body:
+        if isinstance(statement, ast.Import):
+            names |= {alias.name for alias in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            names |= {f"{statement.module}.{alias.name}" for alias in statement.names}
+    return names

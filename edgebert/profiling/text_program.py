@@ -1,7 +1,7 @@
 """The part of edgebert that answers texts on a board, as an archive of Python sources.
 
 The archive has `edgebert.profiling.end_to_end`, the tasks, and every module that they import when
-they are loaded, and nothing else: `python -m edgebert.profiling.ssh.text_program` lists all files.
+they are loaded, and nothing else: `python -m edgebert.profiling.text_program` lists all files.
 On the board they need numpy and a TFLite runtime. The `tokenizers` library is used if it is there.
 """
 
