@@ -47,7 +47,7 @@ def start_python_with(board: LoopbackBoard, folder: Path, start: str) -> None:
 
 def write_file(model: TaskModel, path: Path) -> None:
     """Exports a model without the comparison with Keras, which takes seconds."""
-    settings = ExportSettings(lengths="16,40", recipe="float32")
+    settings = ExportSettings(lengths="40", recipe="float32")
     model = artifact._with_masks(model, settings)
     signatures = choose_signatures(model, settings, ())
     graph = build_quantized_graph(model, signatures, settings)
@@ -143,7 +143,7 @@ def test_a_board_with_an_old_python_times_the_model_alone(
     monkeypatch.setattr(text_program, "OLDEST_PYTHON", (9, 1))
     file = task_files["ner"]
     data = file.task.read(tiny_task_file("ner"), DataSettings(), "required")
-    settings = replace(quick, lengths=(16,), max_seconds=0.1, end_to_end=True)
+    settings = replace(quick, lengths=(40,), max_seconds=0.1, end_to_end=True)
     outcome = board.profile(Job((file.path,), settings, check=data))
     (measured,), (check,) = outcome.measurements, outcome.checks
     assert measured.kind == "model"
