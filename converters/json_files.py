@@ -145,7 +145,7 @@ class JsonFormat:
         if self.format:
             expected += f" ({self.format}, version {self.versions[-1]})"
         elif self.versions:
-            expected += f" of format {self.versions[-1]}"
+            expected += f" of format {' or '.join(map(str, self.versions))}"
         expected = f"{where}: {expected}" if str(where) else f"E{expected[1:]}"
         return self.error(f"{expected}. Received: {received}. Next: {self.next_step}.")
 

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from converters.tflite.inference_graph import INPUTS
+from converters.unigram import CHARSMAP_FILE
+from converters.unigram import SCORES_FILE as UNIGRAM_SCORES
 from edgebert.exporting.artifact import export
 from edgebert.models.manifest import MANIFEST_NAME, OUTPUTS, Manifest
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import ExportSettings
 from edgebert.settings.task import TASKS
 from edgebert.tasks import task_named
+from tests.golden.make_unigram_cases import make_vocabularies
 
 PAGE = (Path(__file__).parents[3] / "docs" / "file-format.md").read_text(encoding="utf-8")
 
@@ -50,6 +53,17 @@ def test_the_example_is_a_manifest() -> None:
     assert list(content) == [key for key in order if key in content]
 
 
+def test_the_page_has_the_keys_of_unigram() -> None:
+    settings = make_vocabularies()["spaces kept"].to_settings()
+    table = section("Unigram").split("A step of")[0]
+    assert set(settings) <= set(re.findall(r"`(\w+)`", table))
+    rules = re.findall(r"^\| `(\w+)` \|", section("Unigram").split("A step of")[1], re.MULTILINE)
+    assert {rule["type"] for rule in settings["normalizers"]} == set(
+        rules[1:]
+    )  # the first is the head of the table
+    assert {UNIGRAM_SCORES, CHARSMAP_FILE} <= set(re.findall(r"`([\w.]+)`", section("The archive")))
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_an_exported_file_has_only_keys_of_the_page(
     task: str, tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
@@ -58,7 +72,7 @@ def test_an_exported_file_has_only_keys_of_the_page(
     manifest = artifact.manifest
     documented = set(re.findall(r"`(\w+)`", section("`decoding`")))
     assert set(manifest.decoding) | set(task_named(task).complete_decoding({})) <= documented
-    for key, title in (("tokenizer", "`tokenizer`"), ("config", "`config`")):
+    for key, title in (("tokenizer", "WordPiece"), ("config", "`config`")):
         assert set(getattr(manifest, key)) <= set(re.findall(r"`(\w+)`", section(title)))
     outputs = {name for name in OUTPUTS if f"| `{name}` |" in section("Signatures")}
     assert manifest.output in outputs

@@ -86,9 +86,9 @@ def test_all_problems_are_listed() -> None:
     assert "output: one of" in message and "received nothing" in message
 
 
-@pytest.mark.parametrize("version", [None, 0, 2, "1", True])
+@pytest.mark.parametrize("version", [None, 0, 3, "1", True])
 def test_other_formats_are_refused(version: object) -> None:
-    with pytest.raises(ModelError, match=r"manifest of format 1\. Received: .*Next: export"):
+    with pytest.raises(ModelError, match=r"manifest of format 1 or 2\. Received: .*Next: export"):
         Manifest.from_dict({**MANIFEST.to_dict(), "format": version}, "m.tflite")
 
 
