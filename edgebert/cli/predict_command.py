@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgebert.cli.data_reading import read_data
 from edgebert.cli.options import print_notes, request_options, settings_options
 from edgebert.cli.shown_output import echo
-from edgebert.settings import DataSettings
+from edgebert.settings import DataSettings, TargetSettings
 from edgebert.system.json_text import json_text
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from edgebert.tasks.foreign import TaskRequest
 
 _SHOWN_HITS = 5
+_OF_BOARDS = ("bootstrap", "remote_python", "ssh_config", "cpu_mask")
+_NOT_OF_BOARDS = tuple(
+    field.name for field in fields(TargetSettings) if field.name not in _OF_BOARDS
+)
 
 
 @click.command()
@@ -61,6 +66,12 @@ _SHOWN_HITS = 5
     help="Labels separated by commas. A model of entailment (NLI) chooses one for each text, "
     "without any training on these labels.",
 )
+@click.option(
+    "--target",
+    default="",
+    help="ssh:HOST: answer on a board, with a .tflite. Default: this machine.",
+)
+@settings_options(TargetSettings, "target_settings", without=_NOT_OF_BOARDS)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line on stdout.")
 def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     model: Path,
@@ -72,6 +83,8 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     cache_path: Path | None,
     columns: DataSettings,
     candidates: str,
+    target: str,
+    target_settings: TargetSettings,
     as_json: bool,
     request: TaskRequest,
 ) -> None:
@@ -85,6 +98,7 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     edgebert predict pairs.tflite "the cat sleeps" "a cat is asleep"
     cat texts.txt | edgebert predict model.tflite --json
     edgebert predict minilm/ --index notes.txt --index-cache notes.npz "when is the party?"
+    edgebert predict model.tflite --target ssh:pi@raspberrypi "turn on the lights"
     """
     from edgebert.errors import UsageError
     from edgebert.evaluation.predictors import KerasPredictor, open_predictor
@@ -93,6 +107,11 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     if cache_path is not None and index_path is None:
         raise UsageError("--index-cache needs --index. Next: add --index FILE.")
+    if target and (index_path is not None or candidates or request.prompt):
+        raise UsageError(
+            "--target answers on a board, with the file as it is. Received also --index, "
+            "--candidates or --prompt. Next: leave one of them out."
+        )
     predictor = open_predictor(model, threads, request)
     if isinstance(predictor, KerasPredictor):
         print_notes(predictor.model)
@@ -126,11 +145,39 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     examples = [task.example(*texts)] if several and texts else list(texts)
     if data_path is not None or not texts:
         examples.extend(read_data(task, data_path or Path("-"), columns, "none").examples)
-    for answer in run_predict(predictor, examples):
+    if target:
+        answers = _answers_of_board(target, target_settings, predictor, examples, threads)
+    else:
+        answers = run_predict(predictor, examples)
+    for answer in answers:
         if as_json:
             click.echo(json_text(answer))
         else:
             echo(task.format_answer(answer, top or 1))
+
+
+def _answers_of_board(
+    target: str,
+    settings: TargetSettings,
+    predictor: Predictor,
+    examples: Sequence[Any],
+    threads: int,
+) -> list[dict[str, Any]]:
+    """The answers of a board behind ssh."""
+    from edgebert.errors import UsageError
+    from edgebert.models.litert_model import LiteRtModel
+    from edgebert.profiling.ssh import open_target
+    from edgebert.system.progress import terminal_progress
+
+    kind, _, address = target.partition(":")
+    if kind != "ssh":
+        raise UsageError(f"--target of predict expects ssh:HOST. Received: {target!r}.")
+    if not isinstance(predictor, LiteRtModel):
+        raise UsageError(
+            "--target ssh expects a .tflite. Received: a model folder. Next: `edgebert export` it."
+        )
+    with terminal_progress() as progress:
+        return open_target(address, settings).answer(predictor.path, examples, threads, progress)
 
 
 def _search(

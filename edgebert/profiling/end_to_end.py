@@ -10,12 +10,12 @@ requests, and those that differ (fields in brackets may be left out):
     {"op": "run", ...}                  all texts once per run: tokenize, run the model, decode
     {"op": "operations", ...}           the tokenizer's share of the time
     {"op": "predict"}                   answers for the loaded texts; labels of a classifier
-    {"op": "answer", "inputs"}          rows: {"calls": [{"token_ids", "outputs"}, ...], "answer"}
+    {"op": "answer", "inputs", ["calls": true]}
+                                        rows: {"calls": [{"token_ids", "outputs"}, ...], "answer"}
 
 A text is a string, or a list of strings for tasks that read several. An input of `answer` has
-`texts`, or `words`, or `token_ids` and `segment_ids`, as an input of the demo app (`adb.app`). Its
-outputs by name are {"shape", "float32": base64}, with padding. Its answer is that of the task, or
-None for token ids.
+`texts`, or `words`, or `token_ids` and `segment_ids`. The rows are those of `text_rows`; the answer
+is the whole answer of the task, and None for token ids.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class TextService(runner.Service):
         }
 
     def _op_answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"rows": [self._row(given) for given in request["inputs"]]}
+        has_calls = bool(request.get("calls", True))
+        rows = [self._row(given) for given in request["inputs"]]
+        return {"rows": rows if has_calls else [{"answer": row["answer"]} for row in rows]}
 
     def _row(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Token ids and outputs of each call for one input, and the answer."""
@@ -141,10 +143,7 @@ def _example(model: LiteRtModel, given: Mapping[str, Any]) -> Any:
 
 def _call(encoding: Encoding, named: Mapping[str, Any]) -> dict[str, Any]:
     outputs = {
-        name: {
-            "shape": output.shape,
-            "float32": base64.b64encode(output.astype("<f4").tobytes()).decode("ascii"),
-        }
+        name: base64.b64encode(output.astype("<f4").tobytes()).decode("ascii")
         for name, output in named.items()
     }
     return {"token_ids": encoding.token_ids, "outputs": outputs}

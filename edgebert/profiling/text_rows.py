@@ -1,8 +1,8 @@
 """The check of a device that answers texts itself: its inputs, and the rows that it returns.
 
-The demo app and the browser's page tokenize, run and decode a text. For each input of a check they
-return a row: `calls` of the runtime, each with its `token_ids` and its `outputs` in base64, and the
-`answer`. The contract in `adb.app` has the details.
+The demo app, the browser's page and the board's program tokenize, run and decode a text. For each
+input of a check they return a row: `calls` of the runtime, each with its `token_ids` and its
+`outputs` in base64, and the `answer`. The contract in `adb.app` has the details.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from converters import heads
 from edgebert.data.conll_files import TaggedSentence
 from edgebert.errors import EdgebertError
 from edgebert.profiling.device_check import HostOutputs
+from edgebert.tasks.task import Task
 
 CheckInput = dict[str, Any]
 """`texts`, `words`, or `token_ids` with `segment_ids`."""
@@ -29,7 +30,9 @@ LARGEST_OUTPUT = 1e12
 LARGEST_DIFFERENCE = 1e-4
 """Tolerance between a number in the device's answer and the number computed from its outputs."""
 FLOAT32 = np.dtype("<f4")
-SAME_VERSION = "Next: use an app, or a page, of the same version as edgebert."
+SAME_VERSION = (
+    "Next: use an app or a page of the same version as edgebert; on a board, measure again."
+)
 
 
 def check_inputs(reference: HostOutputs) -> list[tuple[CheckInput, int]]:
@@ -51,14 +54,15 @@ def check_inputs(reference: HostOutputs) -> list[tuple[CheckInput, int]]:
     counts = [0] * len(reference.features.examples)
     for owner in reference.features.owners:
         counts[owner] += 1
-    inputs = [_input_of(reference, example) for example in reference.features.examples]
+    inputs = [input_of(reference.task, example) for example in reference.features.examples]
     return list(zip(inputs, counts, strict=True))
 
 
-def _input_of(reference: HostOutputs, example: Any) -> CheckInput:
+def input_of(task: Task[Any], example: Any) -> CheckInput:
+    """The input of an example of a task: its words, or its texts."""
     if isinstance(example, TaggedSentence):
         return {"words": list(example.words)}
-    return {"texts": list(reference.task.encoded_texts(example))}
+    return {"texts": list(task.encoded_texts(example))}
 
 
 @dataclass(frozen=True)

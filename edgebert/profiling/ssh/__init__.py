@@ -8,8 +8,11 @@ it answers texts, too: `text_program` copies the part of edgebert that does.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgebert.errors import EdgebertError, UsageError
 from edgebert.profiling.device_check import DeviceCheck, HostReference
@@ -23,7 +26,7 @@ from edgebert.profiling.session import (
 )
 from edgebert.profiling.ssh.board import Board
 from edgebert.profiling.ssh.connection import Connection
-from edgebert.profiling.ssh.text_check import check_texts
+from edgebert.profiling.ssh.text_check import ask, check_texts
 from edgebert.profiling.target import Job, Outcome, parse_cpu_mask
 from edgebert.settings import TargetSettings
 from edgebert.system.progress import Progress, silent
@@ -128,23 +131,56 @@ class SshTarget:
 
     def profile(self, job: Job, progress: Progress = silent) -> Outcome:
         """Implements `Target.profile`."""
+        with self._board(job.models, progress) as board:
+            outcome = _profile(board, job, progress)
+        mask = self._settings.cpu_mask
+        if not mask:
+            return outcome
+        pinned = tuple(m.with_details(cpu_mask=mask) for m in outcome.measurements)
+        return replace(outcome, measurements=pinned)
+
+    def answer(
+        self, model: Path, examples: Sequence[Any], threads: int = 1, progress: Progress = silent
+    ) -> list[dict[str, Any]]:
+        """Answers texts on the board.
+
+        Args:
+            model: A `.tflite` that edgebert exported, with a task.
+            examples: Texts, tuples of texts, or examples of the task.
+            threads: Number of threads of the runtime.
+            progress: Receives the progress.
+
+        Returns:
+            The answers of the task in plain JSON types, in the order of the examples.
+
+        Raises:
+            ModelError: The file is missing or damaged.
+            EdgebertError: The board failed, or it can't answer texts. The message has the next
+                step.
+        """
+        (file,) = read_model_files((model,))
+        with self._board((model,), progress) as board:
+            obstacle = board.text_support(file).obstacle
+            if obstacle:
+                raise EdgebertError(obstacle)
+            with board.start_end_to_end(f"answer {file.name}") as process:
+                process.request("load", model=board.place(file), threads=threads, texts=[])
+                return ask(file, examples, process, progress)
+
+    @contextmanager
+    def _board(self, models: Sequence[Path], progress: Progress) -> Iterator[Board]:
+        """The board with room for the models. A lost connection becomes the error that says so."""
         address, settings = self._address, self._settings
-        models = {path.resolve() for path in job.models if path.is_file()}
-        needed_bytes = sum(path.stat().st_size for path in models)
+        files = {path.resolve() for path in models if path.is_file()}
+        needed_bytes = sum(path.stat().st_size for path in files)
         with Connection(address.destination, address.port, settings.ssh_config) as connection:
-            board = Board(self.target, connection, settings, needed_bytes, progress)
             try:
-                outcome = _profile(board, job, progress)
+                yield Board(self.target, connection, settings, needed_bytes, progress)
             except EdgebertError as error:
                 lost = connection.lost()
                 if lost is not None:
                     raise lost from error
                 raise
-        mask = settings.cpu_mask
-        if not mask:
-            return outcome
-        pinned = tuple(m.with_details(cpu_mask=mask) for m in outcome.measurements)
-        return replace(outcome, measurements=pinned)
 
 
 def _profile(board: Board, job: Job, progress: Progress) -> Outcome:

@@ -1,4 +1,4 @@
-"""Checks of a board that answers texts: its token ids, its outputs, and its decoding.
+"""Questions to a board that answers texts, and checks of its token ids, outputs and decoding.
 
 Token ids must equal those of this machine. The answer must be the one that this machine decodes
 from the board's own outputs. The outputs may differ by rounding only: `answer_check` and
@@ -7,21 +7,19 @@ from the board's own outputs. The outputs may differ by rounding only: `answer_c
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from edgebert.errors import EdgebertError
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.profiling.device_check import DeviceCheck, HostReference
+from edgebert.profiling.device_check import DeviceCheck, HostOutputs, HostReference
 from edgebert.profiling.plan import ModelFile
 from edgebert.profiling.process import Runner
 from edgebert.profiling.session import CHECK_BATCH_SIZE, sample_texts
-from edgebert.profiling.text_rows import check_inputs
+from edgebert.profiling.text_rows import LARGEST_DIFFERENCE, check_inputs, input_of, read_rows
 from edgebert.system.progress import Progress
 from edgebert.tasks.examples import as_examples
 
@@ -30,27 +28,34 @@ HARD_TEXT = "Ünïcödé\u3000 naïve don't 你好 🎉 e\u0323\u0301 [MASK] Ａ
 """Accents, scripts without spaces, signs and a control character: the rules of a tokenizer."""
 MASKED_BATCH_SIZE = 2
 """Texts in a request of a masked language model, whose outputs are as long as the vocabulary."""
-LARGEST_DIFFERENCE = 1e-4
-"""Tolerance between numbers of an answer and the ones that its own outputs give, as a share."""
 ROW_ID = "id"
 """The key of an answer that comes from the row of the data, not from the texts."""
 SHOWN_CHARACTERS = 120
 _AGAIN = "measure again; if this stays, give --no-end-to-end and report it with this message"
 
 
-@dataclass(frozen=True)
-class TextRun:
-    """What a board made of texts.
+def ask(
+    file: ModelFile, examples: Sequence[Any], process: Runner, progress: Progress
+) -> list[dict[str, Any]]:
+    """The board's answers to examples of the file's task, in their order.
 
-    Attributes:
-        outputs: The file's output for each encoding, without padding.
-        token_ids: The token ids of each encoding.
-        answers: The answer to each input; None for an input of token ids.
+    Args:
+        file: A file that answers texts.
+        examples: Examples of the task, texts, or tuples of texts.
+        process: The program for texts, which has loaded the file.
+        progress: Receives the progress after every request.
     """
-
-    outputs: list[np.ndarray]
-    token_ids: list[list[int]]
-    answers: list[dict[str, Any] | None]
+    asked = as_examples(file.task, examples)
+    answers: list[dict[str, Any]] = []
+    for start in range(0, len(asked), CHECK_BATCH_SIZE):
+        part = asked[start : start + CHECK_BATCH_SIZE]
+        inputs = [input_of(file.task, example) for example in part]
+        rows = process.request("answer", inputs=inputs, calls=False)["rows"]
+        for example, row in zip(part, rows, strict=True):
+            own = {ROW_ID: getattr(example, ROW_ID)} if ROW_ID in row["answer"] else {}
+            answers.append({**row["answer"], **own})
+        progress(f"answer {file.name}", len(answers), len(asked))
+    return answers
 
 
 def check_built_in_texts(target: str, file: ModelFile, process: Runner) -> None:
@@ -64,30 +69,23 @@ def check_built_in_texts(target: str, file: ModelFile, process: Runner) -> None:
     Raises:
         EdgebertError: The board's token ids or answers are wrong.
     """
-    model = LiteRtModel.open(file.path)
-    task, label = model.task, f"{file.name} on {target}"
-    samples = as_examples(task, sample_texts(task)[:BUILT_IN_TEXTS])
-    for example in [*samples, *task.check_examples([HARD_TEXT])]:
-        try:
-            features = model.encode(example)
-        except EdgebertError:  # such as a question that leaves no room for its context
-            continue
-        inputs = [{"texts": list(task.encoded_texts(example))}]
-        rows = process.request("answer", inputs=inputs)["rows"]
-        run = read_rows(model, rows, [len(features.encodings)], label)
-        expected = [encoding.token_ids for encoding in features.encodings]
-        difference = first_difference(expected, run.token_ids, "token_ids")
+    label = f"{file.name} on {target}"
+    host = HostOutputs(file.path, _examples(file))
+    inputs = [input_of(host.task, example) for example in host.features.examples]
+    counts = np.bincount(host.features.owners, minlength=len(inputs)).tolist()
+    rows = process.request("answer", inputs=inputs)["rows"]
+    run = read_rows(rows, counts, host, label)
+    for owner, ours, theirs in zip(
+        host.features.owners, host.encodings, run.token_ids, strict=True
+    ):
+        difference = first_difference(ours.token_ids, theirs, "token_ids")
         if difference:
             raise EdgebertError(
-                f"{label}: the board's token ids are wrong for {_shown(inputs[0]['texts'])}. "
+                f"{label}: the board's token ids are wrong for {_shown(inputs[owner])}. "
                 f"{difference}. Next: install the version of `tokenizers` there that this machine "
                 "has, or give --no-end-to-end."
             )
-        outputs = [
-            model.read(output, encoding)
-            for output, encoding in zip(run.outputs, features.encodings, strict=True)
-        ]
-        _refuse_contradictions(task.answers(outputs, features, model.facts), run.answers, label)
+    _refuse_contradictions(host.answers_of(run.outputs), rows, label)
 
 
 def check_texts(
@@ -117,56 +115,33 @@ def check_texts(
         inputs = [given for given, _ in asked[start : start + size]]
         rows += process.request("answer", inputs=inputs)["rows"]
         progress(stage, len(rows), len(asked))
-    run = read_rows(reference.model, rows, [count for _, count in asked], stage)
+    run = read_rows(rows, [count for _, count in asked], reference, stage)
     if not is_masked:
-        _refuse_contradictions(reference.answers_of(run.outputs), run.answers, stage)
+        _refuse_contradictions(reference.answers_of(run.outputs), rows, stage)
     return reference.compare(run.outputs, facts, None if is_masked else run.token_ids)
 
 
-def read_rows(
-    model: LiteRtModel, rows: Sequence[Mapping[str, Any]], counts: Sequence[int], label: str
-) -> TextRun:
-    """Converts the rows of an `answer`.
-
-    Args:
-        model: The file on this machine.
-        rows: One row for each input.
-        counts: Number of encodings of each input on this machine.
-        label: Name of the current step in messages.
-
-    Raises:
-        EdgebertError: The number of rows or of their calls differs.
-    """
-    received = [len(row["calls"]) for row in rows]
-    if received != list(counts):
-        wrong = next((i for i, (a, b) in enumerate(zip(received, counts)) if a != b), len(received))  # noqa: B905
-        raise EdgebertError(
-            f"{label}: expected {len(counts)} rows with {sum(counts)} calls of the runtime. "
-            f"Received: {len(received)} rows with {sum(received)} calls; row {wrong + 1} is the "
-            f"first that differs. Next: {_AGAIN}."
-        )
-    calls = [call for row in rows for call in row["calls"]]
-    return TextRun(
-        [model.output_of(_arrays(call["outputs"]), len(call["token_ids"])) for call in calls],
-        [call["token_ids"] for call in calls],
-        [row["answer"] for row in rows],
-    )
-
-
-def _arrays(outputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {
-        name: np.frombuffer(base64.b64decode(output["float32"]), "<f4").reshape(output["shape"])
-        for name, output in outputs.items()
-    }
+def _examples(file: ModelFile) -> list[Any]:
+    """Built-in examples of the file's task that its length can hold."""
+    model, task = LiteRtModel.open(file.path), file.task
+    samples = as_examples(task, sample_texts(task)[:BUILT_IN_TEXTS])
+    found = []
+    for example in [*samples, *task.check_examples([HARD_TEXT])]:
+        try:
+            model.encode(example)
+        except EdgebertError:  # such as a question that leaves no room for its context
+            continue
+        found.append(example)
+    return found
 
 
 def _refuse_contradictions(
-    expected: Sequence[Mapping[str, Any]], given: Sequence[Any], label: str
+    expected: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], label: str
 ) -> None:
     """Raises an `EdgebertError` if an answer is not the one that the board's outputs give."""
-    for ours, theirs in zip(expected, given, strict=True):
+    for ours, row in zip(expected, rows, strict=True):
         named = {name: value for name, value in ours.items() if name != ROW_ID}
-        difference = first_difference(named, {name: theirs.get(name) for name in named})
+        difference = first_difference(named, {name: row["answer"].get(name) for name in named})
         if difference:
             raise EdgebertError(
                 f"{label}: the board's answer to {_shown(ours['text'])} contradicts its own "
@@ -185,9 +160,10 @@ def first_difference(ours: Any, theirs: Any, place: str = "answer") -> str:
     ):
         return ""
     pairs: list[tuple[str, Any, Any]] = []
+    lists = (list, tuple)
     if isinstance(ours, Mapping) and isinstance(theirs, Mapping) and ours.keys() == theirs.keys():
         pairs = [(f"{place}.{name}", ours[name], theirs[name]) for name in ours]
-    elif isinstance(ours, (list, tuple)) and isinstance(theirs, list) and len(ours) == len(theirs):
+    elif isinstance(ours, lists) and isinstance(theirs, lists) and len(ours) == len(theirs):
         pairs = [(f"{place}[{i}]", a, b) for i, (a, b) in enumerate(zip(ours, theirs, strict=True))]
     elif ours != theirs:
         return f"Expected as {place}: {_shown(ours)}. Received: {_shown(theirs)}"
