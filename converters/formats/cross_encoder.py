@@ -1,6 +1,7 @@
 """The marks of a CrossEncoder of sentence-transformers: a classifier of pairs of texts.
 
-A CrossEncoder is a Hugging Face folder. Its releases keep their settings in different places.
+A CrossEncoder is a Hugging Face folder. Its releases keep their settings in different places; since
+6.0 the folder has a modules.json, too.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ def is_cross_encoder(folder: Path) -> bool:
     )
 
 
-def has_sigmoid(folder: Path) -> bool:
-    """Whether the score of a CrossEncoder with one output goes through a sigmoid.
+def activation(folder: Path) -> str:
+    """The class that the score of a CrossEncoder with one output goes through, such as `Sigmoid`.
 
-    This is the default of its library where the folder names no activation.
+    Sigmoid is the default of its library where the folder names none; `Identity` changes nothing.
     """
     config, own = _read(folder / "config.json"), _read(folder / _OWN_FILE)
     settings = config.get(SETTINGS)
@@ -38,7 +39,7 @@ def has_sigmoid(folder: Path) -> bool:
     if isinstance(settings, dict):
         named.insert(0, settings.get("activation_fn"))
     first = next((name for name in named if isinstance(name, str) and name), SIGMOID)
-    return first.rpartition(".")[2] == "Sigmoid"
+    return first.rpartition(".")[2]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -96,11 +96,24 @@ def _expected() -> str:
 def _read_huggingface(folder: Path, as_base: bool) -> ModelFolder:
     checkpoint = huggingface.read_folder(folder, as_base)
     is_pair = checkpoint.head == CLASSIFIER and cross_encoder.is_cross_encoder(folder)
-    if is_pair and checkpoint.problem == REGRESSION and cross_encoder.has_sigmoid(folder):
-        checkpoint = replace(checkpoint, sigmoid_score=True)
+    if is_pair and checkpoint.problem == REGRESSION:
+        checkpoint = _with_activation(checkpoint, cross_encoder.activation(folder))
     vocabulary = read_vocabulary(folder)
     checkpoint = _with_tokenizer_notes(checkpoint, vocabulary, folder)
     return ModelFolder(HUGGING_FACE, checkpoint, vocabulary, is_pair=is_pair)
+
+
+def _with_activation(checkpoint: Checkpoint, activation: str) -> Checkpoint:
+    """The checkpoint with the activation of a CrossEncoder's score."""
+    if activation == "Sigmoid":
+        return replace(checkpoint, sigmoid_score=True)
+    if activation == "Identity":
+        return checkpoint
+    note = (
+        f"The CrossEncoder's score goes through {activation}, which is left out: scores are those "
+        "before it."
+    )
+    return replace(checkpoint, notes=(*checkpoint.notes, note))
 
 
 def _read_sentence_transformers(folder: Path, as_base: bool) -> ModelFolder:
@@ -188,7 +201,10 @@ FORMATS = (
     Format(
         SENTENCE_TRANSFORMERS,
         "modules.json",
-        lambda folder: (folder / sentences.MODULES_FILE).is_file(),
+        lambda folder: (
+            (folder / sentences.MODULES_FILE).is_file()
+            and not cross_encoder.is_cross_encoder(folder)
+        ),
         _read_sentence_transformers,
     ),
     Format(

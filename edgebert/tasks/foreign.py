@@ -15,7 +15,7 @@ from converters.checkpoint import Checkpoint
 from edgebert.errors import UsageError
 from edgebert.settings import TASKS
 from edgebert.tasks import task_named, task_of_checkpoint
-from edgebert.tasks.recognition import entity_labels
+from edgebert.tasks.recognition import are_parts_of_speech, entity_labels
 from edgebert.tasks.task import Decoding, Task
 
 _PAIR_LABELS = (
@@ -30,6 +30,8 @@ _PAIR_LABELS = (
     "not_equivalent",
 )
 """Starts of label names that only a comparison of two texts has."""
+
+_WORD_TAGS = "The labels are taken as tags of words; --task ner takes them as types of entities."
 
 NO_PROMPT = "none"
 """Value of --prompt for texts as they are."""
@@ -92,6 +94,8 @@ def find_task(
         notes += [] if request.pairs else _notes(checkpoint, wants_pairs, is_pair)
     if wants_pairs:
         task, decoding = _of_pairs(task, decoding)
+    elif task.name == "pos" and not saved and not request.name:
+        notes += [] if are_parts_of_speech(checkpoint.labels) else [_WORD_TAGS]
     if task.name == "ner":
         checkpoint, found = _with_entity_labels(checkpoint)
         notes += found

@@ -92,6 +92,11 @@ _UNIVERSAL_TAGS = frozenset(
 """The parts of speech of Universal Dependencies (de Marneffe et al. 2021)."""
 
 
+_ENTITY_TYPES = frozenset(
+    ["PER", "PERSON", "LOC", "LOCATION", "ORG", "ORGANIZATION", "ORGANISATION", "GPE"]
+)
+
+
 def task_of_head(checkpoint: Checkpoint) -> str:
     """The name of the task of a checkpoint, by its head and its labels."""
     if checkpoint.head == heads.CLASSIFIER:
@@ -104,18 +109,25 @@ def task_of_head(checkpoint: Checkpoint) -> str:
 def _are_entities(labels: Sequence[str]) -> bool:
     """Whether the labels of a token classifier are those of entities.
 
-    They are if all have a prefix of a tagging scheme, or if there is an `O` among names of types:
-    tags of words have no `O`, except in sets of single letters and beside tags of Universal
-    Dependencies.
+    They are if all have a prefix of a tagging scheme, if a usual type of entities is among them, or
+    if there is an `O` among names of types: tags of words have no `O`, except in sets of single
+    letters and beside tags of Universal Dependencies.
     """
     tags = [label for label in labels if label not in NO_ENTITY]
     types = [tag for tag in tags if tag != OUTSIDE]
     prefixed = [tag for tag in types if as_iob2(tag)[:2] in ("B-", "I-")]
     if len(prefixed) == len(types):
         return True
-    if set(types) <= _UNIVERSAL_TAGS:
+    if are_parts_of_speech(types):
         return False
+    if _ENTITY_TYPES & {tag.upper() for tag in types}:
+        return True
     return OUTSIDE in tags and (bool(prefixed) or all(len(tag) > 1 for tag in types))
+
+
+def are_parts_of_speech(labels: Sequence[str]) -> bool:
+    """Whether labels are parts of speech of Universal Dependencies."""
+    return set(labels) <= {*_UNIVERSAL_TAGS, OUTSIDE}
 
 
 def entity_labels(labels: Sequence[str]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from edgebert.tasks import task_named
 from edgebert.tasks.embeddings import Embeddings
 from edgebert.tasks.sentence_pairs import SentenceExample
 from edgebert.tasks.task import ModelFacts
+from edgebert.training.inputs import encode_split
 from edgebert.training.stage_run import StageRun
 from tests.golden.sentence_models import (
     FOLDER,
@@ -338,15 +339,23 @@ def test_training_on_pairs_without_scores_and_evaluation_on_scores(
     assert result.epochs[1]["loss"] < result.epochs[0]["loss"]
 
 
-def test_dense_layers_are_trained_and_kept(
+def test_dense_layers_are_trained_and_kept_with_the_prompts(
     tiny_task_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    base = sentence_model("all")
+    prompts = {"prompt": "query: ", "prompts": {"query": "query: ", "passage": "passage: "}}
+    plain = sentence_model("all")
+    base = replace(plain, decoding={**plain.decoding, **prompts})
     data = read(tiny_task_file("embeddings"))
     settings = replace(TINY_TRAINING, epochs=1, max_length=14)
     finetune(
         base, data, data, settings, StageRun(tmp_path / "out"), task=TaskSettings(task="embeddings")
     )
+    lengths = [encode_split(model, data, settings).rows.lengths for model in (plain, base)]
+    assert lengths[1].sum() > lengths[0].sum(), "the training rows have the prompt"
+    for sidecar in ("as edgebert wrote it", "as sentence-transformers has it"):
+        decoding = open_model(tmp_path / "out").decoding
+        assert {name: decoding[name] for name in prompts} == prompts, sidecar
+        (tmp_path / "out" / "edgebert.json").unlink(missing_ok=True)
     opened = open_model(tmp_path / "out").checkpoint
     assert opened.sentence == base.checkpoint.sentence
     for i in range(3):

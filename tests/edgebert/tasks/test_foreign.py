@@ -66,6 +66,23 @@ def test_a_cross_encoder_gives_one_score_of_a_pair_through_its_sigmoid(
     assert score(again) == pytest.approx(score(opened), abs=1e-6)
 
 
+def test_a_cross_encoder_with_a_file_of_modules(reranker: TaskModel, tmp_path: Path) -> None:
+    folder = foreign(reranker, tmp_path / "model")
+    transformer = "sentence_transformers.base.modules.transformer.Transformer"
+    modules = [{"idx": 0, "name": "0", "path": "", "type": transformer}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    logit = score(replace(reranker, decoding={"texts": 2}))
+    shares = {"Sigmoid": 1 / (1 + np.exp(-logit)), "Identity": logit, "Tanh": logit}
+    for name, expected in shares.items():
+        settings = {"model_type": "CrossEncoder", "activation_fn": f"torch.nn.modules.{name}"}
+        (folder / "config_sentence_transformers.json").write_text(json.dumps(settings))
+        opened = open_model(folder)
+        assert opened.task.texts_of(opened.decoding) == 2
+        assert score(opened) == pytest.approx(expected, abs=1e-6)
+        has_note = any("through Tanh, which is left out" in n for n in opened.checkpoint.notes)
+        assert has_note == (name == "Tanh")
+
+
 def test_a_cross_encoder_without_an_activation(reranker: TaskModel, tmp_path: Path) -> None:
     identity = {"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}
     opened = open_model(foreign(reranker, tmp_path / "model", **identity))
@@ -127,7 +144,10 @@ def test_a_task_that_does_not_fit_the_head(tiny_folder: Path) -> None:
         (("O", "B-PER", "I-PER", "MISC"), "ner"),
         (("S-PER", "B-PER", "I-PER", "E-PER", "O"), "ner"),
         (("NOUN", "VERB", "X", "PUNCT"), "pos"),
+        (("PER", "LOC", "MISC"), "ner"),
+        (("organization", "product"), "ner"),
         (("N", "O", "V", "S", "Z"), "pos"),
+        (("NN", "VBZ", "DT"), "pos"),
     ],
 )
 def test_labels_of_entities(tiny_model: TaskModel, labels: tuple[str, ...], task: str) -> None:
@@ -140,6 +160,15 @@ def test_labels_of_entities(tiny_model: TaskModel, labels: tuple[str, ...], task
     weights["token_classifier.kernel"] = np.zeros((len(labels), size), np.float32)
     checkpoint = Checkpoint(tiny_model.checkpoint.config, weights, labels)
     assert task_of_head(checkpoint) == task
+
+
+def test_tags_of_words_are_told_in_a_line(tiny_model: TaskModel, tmp_path: Path) -> None:
+    tagger = random_task_model(tiny_model.checkpoint.config, tiny_model.tokenizer, "pos")
+    for labels, is_said in ((("NN", "VB", "DT", "JJ"), True), (tagger.labels, False)):
+        model = replace(tagger, checkpoint=replace(tagger.checkpoint, labels=labels))
+        opened = open_model(foreign(model, tmp_path / labels[0]))
+        assert opened.task.name == "pos"
+        assert any("--task ner takes them" in n for n in opened.checkpoint.notes) == is_said
 
 
 def test_types_without_a_prefix_and_special_labels(tiny_model: TaskModel, tmp_path: Path) -> None:
