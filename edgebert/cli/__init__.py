@@ -18,6 +18,7 @@ from edgebert import __version__
 from edgebert.errors import EdgebertError
 from edgebert.system.missing_packages import missing_package
 from edgebert.system.shown_text import shown
+from edgebert.system.terminal_encoding import escape_what_the_terminal_lacks
 
 # name: one line of help. The command is the function of that name in edgebert.cli.<name>_command.
 COMMANDS = {
@@ -99,6 +100,7 @@ def cli() -> None:
 def main() -> None:
     """The entry point of the `edgebert` command."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    escape_what_the_terminal_lacks()
     try:
         cli.main(standalone_mode=False, prog_name="edgebert")
     except click.ClickException as error:
