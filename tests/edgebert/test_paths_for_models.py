@@ -12,7 +12,7 @@ import pytest
 
 import edgebert
 from edgebert.data.datasets import Dataset, Example
-from edgebert.errors import UsageError
+from edgebert.errors import ModelError, UsageError
 from edgebert.exporting.parity import FloatReference
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.profiling.target import Job, Outcome
@@ -42,6 +42,12 @@ def test_every_stage_declares_that_it_takes_paths(name: str) -> None:
     hints = get_type_hints(stage)
     assert models
     assert all(hints[model] == TaskModel | Path | str for model in models)
+
+
+def test_a_teacher_of_the_recovery_is_a_path_too(tiny_folder: Path, rows: Dataset) -> None:
+    pruning = edgebert.StructuredPruning(teacher=tiny_folder / "nothing here")
+    with pytest.raises(ModelError, match="nothing here"):
+        edgebert.prune_with_recovery(tiny_folder, rows, rows, pruning, StageRun(tiny_folder / "x"))
 
 
 def test_a_folder_is_exported_evaluated_and_quantized(
