@@ -18,11 +18,13 @@ import numpy as np
 
 from converters import heads
 from converters.tflite.inference_graph import LOGITS, PROBABILITIES, SPAN_OUTPUTS
-from converters.vocabulary import Vocabulary
+from converters.vocabulary import AddedToken, SubwordVocabulary, UnigramVocabulary, Vocabulary
 from edgebert.evaluation import semantic_index
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.models.manifest import MANIFEST_FORMAT, Manifest
+from edgebert.models.manifest import Manifest, format_for
 from edgebert.tasks import task_named
+from tests.golden.make_unigram_cases import SPACE, entry_of
+from tests.golden.make_unigram_cases import SPECIAL as UNIGRAM_SPECIAL
 
 OUTPUT = Path(__file__).with_name("decoding_cases.json")
 DIGITS = 9
@@ -134,10 +136,37 @@ MODELS: dict[str, dict[str, Any]] = {
         "decoding": {"masks": 3, "next_sentence": True},
         "vocabulary": "cased, other signs",
     },
+    "ner with Unigram": {
+        "task": "ner",
+        "labels": NER_TAGS,
+        "output": PROBABILITIES,
+        "decoding": {**WORD_RULES, "scheme": "IOB2"},
+        "vocabulary": "unigram",
+        "max_length": 14,
+    },
+    "pairs with Unigram": {
+        "task": "pairs",
+        "labels": ["different", "same"],
+        "output": PROBABILITIES,
+        "vocabulary": "unigram",
+    },
+    "qa with Unigram": {
+        "task": "qa",
+        "output": LOGITS,
+        "decoding": {**SPAN_RULES, "null_threshold": 0.0},
+        "vocabulary": "unigram",
+        "max_length": 24,
+    },
+    "masked-lm with Unigram": {
+        "task": "masked-lm",
+        "output": LOGITS,
+        "decoding": {"masks": 2},
+        "vocabulary": "unigram, few pieces",
+    },
 }
 
 
-def make_vocabularies() -> dict[str, Vocabulary]:
+def make_vocabularies() -> dict[str, SubwordVocabulary]:
     """The vocabularies, by name."""
     letters = (*LETTERS, *(f"##{letter}" for letter in LETTERS))
     return {
@@ -154,15 +183,33 @@ def make_vocabularies() -> dict[str, Vocabulary]:
             pad_token="<none>",
             mask_token="<m>",
         ),
+        "unigram": make_unigram(WORDS, LETTERS + "."),
+        "unigram, few pieces": make_unigram(FEW_WORDS, "", pair_separators=1, second_segment=1),
     }
 
 
-def make_manifest(name: str, vocabulary: Vocabulary) -> dict[str, Any]:
+def make_unigram(words: str, letters: str, **rules: Any) -> UnigramVocabulary:
+    """Pieces of words, which are likelier than letters."""
+    pieces = [SPACE + word for word in words.split() if not word.startswith("##")]
+    pieces += [word[2:] for word in words.split() if word.startswith("##")]
+    scores = {**dict.fromkeys(UNIGRAM_SPECIAL, 0.0), SPACE: -3.0, **dict.fromkeys(letters, -9.0)}
+    scores |= {piece: -4.0 - place / 8 for place, piece in enumerate(dict.fromkeys(pieces))}
+    scores["<mask>"] = 0.0
+    return UnigramVocabulary(
+        tuple(scores),
+        tuple(scores.values()),
+        whitespace_split=True,
+        added_tokens=(AddedToken("<mask>", lstrip=True),),
+        **rules,
+    )
+
+
+def make_manifest(name: str, vocabulary: SubwordVocabulary) -> dict[str, Any]:
     """What a file's manifest says of a model, as far as decoding asks."""
     facts = MODELS[name]
     max_length = facts.get("max_length", 16)
     return {
-        "format": MANIFEST_FORMAT,
+        "format": format_for(vocabulary),
         "task": facts.get("task", name),
         "labels": list(facts.get("labels", ())),
         "output": facts["output"],
@@ -356,7 +403,9 @@ def make_cases() -> dict[str, Any]:
     for each in facts.values():
         del each["tokenizer"]
     tables = {
-        name: {"settings": each.to_settings(), "tokens": list(each.tokens)}
+        name: entry_of(each)
+        if isinstance(each, UnigramVocabulary)
+        else {"settings": each.to_settings(), "tokens": list(each.tokens)}
         for name, each in vocabularies.items()
     }
     searches = [
@@ -368,7 +417,7 @@ def make_cases() -> dict[str, Any]:
 def make_case(
     runtime: GivenOutputs,
     manifest: dict[str, Any],
-    vocabulary: Vocabulary,
+    vocabulary: SubwordVocabulary,
     about: str,
     texts: Sequence[str],
 ) -> dict[str, Any]:
@@ -382,7 +431,7 @@ def make_case(
 
 
 def open_with(
-    runtime: GivenOutputs, manifest: dict[str, Any], vocabulary: Vocabulary
+    runtime: GivenOutputs, manifest: dict[str, Any], vocabulary: SubwordVocabulary
 ) -> LiteRtModel:
     """A model whose outputs are made up."""
     content = {**manifest, "vocabulary_sha256": vocabulary.sha256}
@@ -391,7 +440,7 @@ def open_with(
 
 def make_search(
     manifest: dict[str, Any],
-    vocabulary: Vocabulary,
+    vocabulary: SubwordVocabulary,
     name: str,
     query: str,
     lines: Sequence[str],

@@ -13,8 +13,9 @@ const GOLDEN = new URL("../../tests/golden/decoding_cases.json", import.meta.url
 const golden = JSON.parse(readFileSync(process.env.EDGEBERT_CASES ?? GOLDEN, "utf-8"));
 const models = Object.fromEntries(
   Object.entries(golden.models).map(([name, model]) => {
-    const { settings, tokens } = golden.vocabularies[model.vocabulary];
-    return [name, factsOf({ manifest: { ...model, tokenizer: settings }, tokens })];
+    const { settings, tokens, scores, charsmap } = golden.vocabularies[model.vocabulary];
+    const pieces = scores && { scores: Float64Array.from(scores), charsmap: charsmap || null };
+    return [name, factsOf({ manifest: { ...model, tokenizer: settings }, tokens, model: pieces })];
   }),
 );
 

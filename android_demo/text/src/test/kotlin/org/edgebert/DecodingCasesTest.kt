@@ -116,7 +116,8 @@ class DecodingCasesTest {
             "tokenizer" to vocabulary["settings"],
             "vocabulary_sha256" to ModelBytes.sha256(tokens),
         )
-        val file = ModelFile.of(ByteBuffer.wrap(ModelBytes.file(manifest, tokens)), "cases.tflite")
+        val bytes = ModelBytes.file(manifest, tokens, Golden.files(vocabulary))
+        val file = ModelFile.of(ByteBuffer.wrap(bytes), "cases.tflite")
         val left = windows.iterator()
         return TextModel.open(file) {
             FakeEngine { signature, inputs ->

@@ -10,18 +10,19 @@ internal object Golden {
     /** A vocabulary of the cases, as a tokenizer. */
     fun tokenizer(vocabulary: Map<*, *>, hasSegments: Boolean = true): Tokenizer {
         val tokens = (vocabulary["tokens"] as List<*>).joinToString("") { "$it\n" }
+        val files = files(vocabulary)
+        val pieces = files["piece_scores.bin"]?.let { UnigramPieces.read(it, files["charsmap.bin"]) }
         val settings = TokenizerSettings(Fields(vocabulary["settings"] as Map<*, *>, ""))
-        return Tokenizer(Vocabulary.read(tokens.toByteArray())!!, settings, hasSegments, pieces(vocabulary))
+        return Tokenizer(Vocabulary.read(tokens.toByteArray())!!, settings, hasSegments, pieces)
     }
 
-    /** The scores and the character map of a Unigram vocabulary; null of others. */
-    private fun pieces(vocabulary: Map<*, *>): UnigramPieces? {
-        val scores = vocabulary["scores"] as List<*>? ?: return null
+    /** The files of a Unigram vocabulary beside its tokens; none of others. */
+    fun files(vocabulary: Map<*, *>): Map<String, ByteArray> {
+        val scores = vocabulary["scores"] as List<*>? ?: return emptyMap()
+        val numbers = DoubleArray(scores.size) { (scores[it] as Number).toDouble() }
         val charsmap = Base64.getDecoder().decode(vocabulary["charsmap"] as String)
-        return UnigramPieces(
-            DoubleArray(scores.size) { (scores[it] as Number).toDouble() },
-            charsmap.takeIf { it.isNotEmpty() }?.let(::CharacterMap),
-        )
+        return mapOf("piece_scores.bin" to ModelBytes.scores(*numbers), "charsmap.bin" to charsmap)
+            .filterValues { it.isNotEmpty() }
     }
 
     /** Start and end of tokens in UTF-16 code units, out of code points. The last token ends each text. */

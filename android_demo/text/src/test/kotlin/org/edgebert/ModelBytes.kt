@@ -8,10 +8,22 @@ import java.util.zip.CRC32
 
 /** Files as `edgebert export` lays them out, without a graph in them. */
 internal object ModelBytes {
-    /** A file with a manifest and a vocabulary. */
-    fun file(manifest: Map<String, Any?>, vocabulary: String): ByteArray {
+    /** A file with a manifest and a vocabulary, and more files in its archive. */
+    fun file(
+        manifest: Map<String, Any?>,
+        vocabulary: String,
+        more: Map<String, ByteArray> = emptyMap(),
+    ): ByteArray {
         val graph = flatbuffer(linkedMapOf("min_runtime_version" to "1.5.0", "EDGEBERT_MANIFEST" to json(manifest)))
-        return withArchive(graph, linkedMapOf("labels.txt" to "a\nb\n", "vocab.txt" to vocabulary))
+        val texts = linkedMapOf("labels.txt" to "a\nb\n", "vocab.txt" to vocabulary)
+        return withFiles(graph, texts.mapValues { it.value.toByteArray() } + more)
+    }
+
+    /** Scores as piece_scores.bin has them. */
+    fun scores(vararg scores: Double): ByteArray {
+        val bytes = little(Double.SIZE_BYTES * scores.size)
+        bytes.asDoubleBuffer().put(scores)
+        return bytes.array()
     }
 
     /** A manifest of format 1 with what a reader needs. */
@@ -129,11 +141,13 @@ internal object ModelBytes {
     }
 
     /** The graph with a ZIP archive behind it, whose files are stored. */
-    fun withArchive(graph: ByteArray, files: Map<String, String>, method: Int = 0): ByteArray {
+    fun withArchive(graph: ByteArray, files: Map<String, String>, method: Int = 0): ByteArray =
+        withFiles(graph, files.mapValues { it.value.toByteArray() }, method)
+
+    private fun withFiles(graph: ByteArray, files: Map<String, ByteArray>, method: Int = 0): ByteArray {
         val out = ByteArrayOutputStream().apply { write(graph) }
         val directory = ByteArrayOutputStream()
-        for ((name, text) in files) {
-            val content = text.toByteArray()
+        for ((name, content) in files) {
             val start = out.size()
             val common = little(22).short(20).short(0).short(method).int(0)
                 .int(CRC32().apply { update(content) }.value.toInt()).int(content.size).int(content.size)
