@@ -20,6 +20,7 @@ from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import TASKS, DataSettings, ExportSettings
 from edgebert.tasks import task_named
+from tests.golden.make_unigram_cases import make_vocabularies
 from tests.tiny_tasks import random_task_model
 
 TOLERANCE = 1e-6
@@ -84,6 +85,15 @@ def test_other_recipes(recipe: str, tiny_model: TaskModel, tmp_path: Path, ask: 
     settings = ExportSettings(lengths="16", recipe=recipe, output="logits")
     path = export(tiny_model, tmp_path / "model.tflite", settings).path
     _check_same(path, _texts("classification"), ask)
+
+
+@pytest.mark.parametrize("task", ["ner", "qa", "masked-lm"])
+def test_unigram_vocabularies(task: str, tmp_path: Path, ask: Ask) -> None:
+    tokenizer = Tokenizer(make_vocabularies()["xlm-roberta"])
+    config = BertConfig(tokenizer.vocabulary.size, 8, 1, 2, 8, max_positions=40)
+    model = random_task_model(config, tokenizer, task)
+    path = export(model, tmp_path / "model.tflite", ExportSettings(lengths="16,40")).path
+    _check_same(path, _texts(task), ask)
 
 
 def test_sentence_vectors_of_minilm(

@@ -21,12 +21,14 @@ const LEADS = [0, 0xc0, 0xe0, 0xf0];
 export class CharacterMap {
   /**
    * @param {Uint8Array} bytes
-   * @throws {RangeError} It is cut short or damaged.
+   * @throws {Error} It is cut short or damaged.
    */
   constructor(bytes) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const size = view.getUint32(0, true);
-    if (size < 4 || size % 4 !== 0) throw new RangeError("no trie in the character map");
+    const size = bytes.length < 4 ? 0 : view.getUint32(0, true);
+    if (size < 4 || size % 4 !== 0 || size > bytes.length - 4) {
+      throw new Error(`Expected a whole character map. Received: ${bytes.length} bytes.`);
+    }
     this.units = new Uint32Array(size / 4);
     this.units.forEach((_, unit) => {
       this.units[unit] = view.getUint32(4 + 4 * unit, true);

@@ -1,6 +1,6 @@
 /** What differs from task to task: how texts become encodings, and outputs answers. */
 
-import { UsageError } from "./errors.js";
+import { ModelError, UsageError } from "./errors.js";
 import { encodeMasks, fillMasks } from "./masks.js";
 import { answerQuestion, encodeQuestion } from "./spans.js";
 import { classify, encodeTexts, giveLabels, giveScore } from "./text_tasks.js";
@@ -87,6 +87,7 @@ const TASKS = {
  *
  * @param {import("./model_file.js").ModelFile} file
  * @returns {ModelFacts}
+ * @throws {ModelError} Its vocabulary and its rules don't agree, or a rule is not known.
  */
 export function factsOf({ manifest, tokens, model = null }) {
   const segments = manifest.config.num_segments > 1;
@@ -99,8 +100,21 @@ export function factsOf({ manifest, tokens, model = null }) {
     maxLength: manifest.max_length,
     tokens,
     maskToken: settings.mask_token,
-    tokenizer: createTokenizer(settings, tokens, segments, model),
+    tokenizer: tokenizerOf(settings, tokens, segments, model),
   };
+}
+
+/** @param {Parameters<typeof createTokenizer>} parts */
+function tokenizerOf(...parts) {
+  try {
+    return createTokenizer(...parts);
+  } catch (error) {
+    throw new ModelError(
+      `Expected a vocabulary with its rules. ${error instanceof Error ? error.message : error} Next: ` +
+        "use a newer version of this library, or export the model again.",
+      { cause: error },
+    );
+  }
 }
 
 /**

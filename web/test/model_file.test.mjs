@@ -32,7 +32,7 @@ function numbers(kind, ...values) {
 }
 
 /** The smallest .tflite with one metadata buffer, and a vocabulary in the archive behind it. */
-function tflite(manifest, tokens, { name = "EDGEBERT_MANIFEST", method = 0 } = {}) {
+function tflite(manifest, tokens, { name = "EDGEBERT_MANIFEST", method = 0, more = {} } = {}) {
   const text = new TextEncoder();
   const json = text.encode(typeof manifest === "string" ? manifest : JSON.stringify(manifest));
   const key = text.encode(name);
@@ -59,17 +59,21 @@ function tflite(manifest, tokens, { name = "EDGEBERT_MANIFEST", method = 0 } = {
   graph.push(pad(table(4, 8)), numbers("u32", 8, keyAt - (entryTable + 4), 0));
   graph.push(numbers("u32", key.length), pad(key), numbers("u32", json.length), pad(json));
   const body = bytesOf(...graph);
-  const file = text.encode("vocab.txt");
-  const vocabulary = text.encode(`${tokens.join("\n")}\n`);
-  const sizes = numbers("u32", 0, vocabulary.length, vocabulary.length);
-  const entry = bytesOf(numbers("u16", 20, 0, method, 0, 0), sizes, numbers("u16", file.length, 0));
-  const local = bytesOf(numbers("u32", 0x04034b50), entry, file, vocabulary);
-  const directory = bytesOf(
-    numbers("u32", 0x02014b50), numbers("u16", 20), entry, numbers("u16", 0, 0, 0),
-    numbers("u32", 0, body.length), file,
-  );
+  const files = { "vocab.txt": text.encode(`${tokens.join("\n")}\n`), ...more };
+  let local = new Uint8Array(0);
+  let directory = new Uint8Array(0);
+  for (const [file, content] of Object.entries(files)) {
+    const sizes = numbers("u32", 0, content.length, content.length);
+    const entry = bytesOf(numbers("u16", 20, 0, method, 0, 0), sizes, numbers("u16", file.length, 0));
+    directory = bytesOf(
+      directory, numbers("u32", 0x02014b50), numbers("u16", 20), entry, numbers("u16", 0, 0, 0),
+      numbers("u32", 0, body.length + local.length), text.encode(file),
+    );
+    local = bytesOf(local, numbers("u32", 0x04034b50), entry, text.encode(file), content);
+  }
+  const count = Object.keys(files).length;
   const end = bytesOf(
-    numbers("u32", 0x06054b50), numbers("u16", 0, 0, 1, 1),
+    numbers("u32", 0x06054b50), numbers("u16", 0, 0, count, count),
     numbers("u32", directory.length, body.length + local.length), numbers("u16", 0),
   );
   return bytesOf(body, local, directory, end);
@@ -126,6 +130,61 @@ for (const [name, [bytes, message]] of Object.entries(refused)) {
     assert.throws(() => readModelFile(bytes), { name: "ModelError", message });
   });
 }
+
+// A Unigram vocabulary has its scores and its character map in files of the archive.
+
+const unigram = JSON.parse(
+  readFileSync(new URL("../../tests/golden/unigram_cases.json", import.meta.url), "utf-8"),
+).vocabularies["xlm-roberta"];
+const SCORES = new Uint8Array(Float64Array.from(unigram.scores).buffer);
+const MAP = new Uint8Array(Buffer.from(unigram.charsmap, "base64"));
+
+function unigramFile({ scores = SCORES, map = MAP, settings = {} } = {}) {
+  const tokenizer = { ...unigram.settings, ...settings };
+  const more = { ...(scores && { "piece_scores.bin": scores }), ...(map && { "charsmap.bin": map }) };
+  return tflite(manifestOf("ner", { format: 2, tokenizer }), unigram.tokens, { more });
+}
+
+test("a whole file with a Unigram vocabulary is read", () => {
+  const { model, ...file } = readModelFile(unigramFile());
+  assert.deepEqual([...model.scores], unigram.scores);
+  assert.deepEqual(model.charsmap, MAP);
+  const { windows } = encode(factsOf({ model, ...file }), ["the music"]);
+  assert.deepEqual([...windows[0].tokenIds].map((id) => unigram.tokens[id]), ["<s>", "\u2581the", "\u2581music", "</s>"]);
+});
+
+const broken = {
+  "no scores": [{ scores: null }, /piece_scores\.bin with 8 bytes.*Received: none/],
+  "scores that are cut short": [{ scores: SCORES.slice(0, -1) }, /piece_scores\.bin with 8 bytes/],
+  "more scores than tokens": [{ scores: new Uint8Array(2 * SCORES.length) }, /at most \d+ pieces/],
+  "no character map": [{ map: null }, /a character map for the rule precompiled/],
+  "a character map that is cut short": [{ map: MAP.slice(0, 2000) }, /whole character map/],
+  "another kind": [{ settings: { kind: "bpe" } }, /wordpiece or unigram\. Received: "bpe"/],
+  "an unknown rule": [{ settings: { normalizers: [{ type: "nfkc" }] } }, /a text rule that is known.*nfkc/],
+  "another unknown token": [{ settings: { unknown_token: "<none>" } }, /"<none>" among the tokens/],
+};
+for (const [name, [parts, message]] of Object.entries(broken)) {
+  test(`refused with Unigram: ${name}`, () => {
+    assert.throws(() => factsOf(readModelFile(unigramFile(parts))), { name: "ModelError", message });
+  });
+}
+
+test("damaged character maps and scores give an error of ours or a tokenizer", () => {
+  let seed = 7;
+  const random = (limit) => (seed = (seed * 48271) % 2147483647) % limit;
+  for (let round = 0; round < 300; round++) {
+    const [map, scores] = [MAP.slice(), SCORES.slice()];
+    for (let count = 20; count > 0; count--) map[random(map.length)] = random(256);
+    scores[random(scores.length)] = random(256);
+    try {
+      const model = { scores: new Float64Array(scores.buffer), charsmap: map };
+      const manifest = manifestOf("ner", { tokenizer: unigram.settings });
+      encode(factsOf({ manifest, tokens: unigram.tokens, model }), ["the caf\u00e9 \u2460\u0301 \ufb01\ud800"]);
+    } catch (error) {
+      assert.ok(error instanceof ModelError, error.stack);
+    }
+  }
+});
 
 test("what is asked of the wrong model", () => {
   const facts = (name) => {

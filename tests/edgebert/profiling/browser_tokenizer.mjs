@@ -1,6 +1,7 @@
 // Answers test_browser_tokenizer.py: a line of JSON in, a line of JSON out.
 //
-//   {"settings", "tokens"}            makes the tokenizer that the next requests are for
+//   {"settings", "tokens"}            makes the tokenizer that the next requests are for; one of Unigram
+//                                     has "scores" and "charsmap" (Base64), too
 //   {"inputs": [[text, max, pair]]}   -> {"encodings": [...]}
 //   {"texts", "rules"}                -> {"digests": [...]}, of what the text rules make of each
 //   {"texts"}                         -> {"digests": [...]}, of each encoding
@@ -35,8 +36,14 @@ function normalDigest(text, rules) {
   return digest(normal.map((code) => String.fromCodePoint(code)).join(""));
 }
 
-function answer({ settings, tokens, inputs, texts, rules }) {
-  if (settings) tokenizer = createTokenizer(settings, tokens);
+function modelOf({ scores, charsmap }) {
+  if (!scores) return null;
+  const map = charsmap ? new Uint8Array(Buffer.from(charsmap, "base64")) : null;
+  return { scores: Float64Array.from(scores), charsmap: map };
+}
+
+function answer({ settings, tokens, inputs, texts, rules, ...pieces }) {
+  if (settings) tokenizer = createTokenizer(settings, tokens, true, modelOf(pieces));
   if (inputs) return { encodings: inputs.map(encoding) };
   if (rules) return { digests: texts.map((text) => normalDigest(text, rules)) };
   if (texts) return { digests: texts.map(encodingDigest) };

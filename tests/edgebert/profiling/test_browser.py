@@ -15,8 +15,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from PIL import Image
 
+from converters.checkpoint import BertConfig
 from converters.tflite.graph_builder import FILE_IDENTIFIER, GraphBuilder
 from edgebert.data.datasets import Dataset, Example
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import EdgebertError, ModelError
 from edgebert.exporting.artifact import export
 from edgebert.models.litert_model import LiteRtModel
@@ -29,7 +31,9 @@ from edgebert.profiling.target import Job, Outcome
 from edgebert.settings import TASKS, DataSettings, ExportSettings, ProfileSettings, TargetSettings
 from edgebert.tasks import task_named
 from tests.edgebert.profiling.conftest import TinyClassifier
+from tests.golden.make_unigram_cases import make_vocabularies
 from tests.judges.chromium import Chromium, Page, Viewport
+from tests.tiny_tasks import random_task_model
 
 TEXTS = ("wind", "rain. sunny rain", "sun . sun . sun . sun . sun . sun . sun . sun")
 PHONE = Viewport(390, 844, mobile=True)
@@ -222,6 +226,25 @@ def test_every_task_is_timed_checked_and_answered_live(
     assert page.evaluate("document.querySelector('.said').textContent") != ""
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE.width
     assert problems_of(page) == []
+
+
+def test_a_unigram_vocabulary_is_checked_and_answers(
+    serve: Callable[..., Session],
+    open_page: Callable[..., Page],
+    short: ProfileSettings,
+    tiny_task_file: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    tokenizer = Tokenizer(make_vocabularies()["xlm-roberta"])
+    config = BertConfig(tokenizer.vocabulary.size, 8, 1, 2, 8, max_positions=16)
+    path = tmp_path / "ner.tflite"
+    settings = ExportSettings(recipe="float32", lengths="16")
+    export(random_task_model(config, tokenizer, "ner"), path, settings)
+    data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
+    session = serve(path, settings=short, check=data, texts=None)
+    open_page(session.url).wait_for(DONE)
+    (check,) = session.outcome().checks
+    assert check.passed and check.token_ids_equal and check.label_agreement == 1.0
 
 
 def test_a_session_for_two_phones_refuses_a_third(
