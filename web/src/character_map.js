@@ -12,6 +12,8 @@ import { clusterEnd } from "./graphemes.js";
 
 /** A cluster with as many bytes is replaced character by character. */
 const LONG = 6;
+const ASCII = 0x80;
+const BLANK = 0x20;
 const HAS_LEAF = 1 << 8;
 const FAR = 1 << 9;
 const LABEL = 0x800000ff;
@@ -37,6 +39,8 @@ export class CharacterMap {
     /** @type {Map<number, number[]>} */
     this.known = new Map(); // the code points of texts by their offsets
     this.bytes = new Uint8Array(LONG);
+    /** Whether each ASCII character stays as it is. */
+    this.isKept = Array.from({ length: ASCII }, (_, code) => this.find([code], 0, 1) === null);
   }
 
   /**
@@ -61,6 +65,14 @@ export class CharacterMap {
       }
     };
     for (let start = 0; start < codes.length; ) {
+      const code = codes[start];
+      const next = start + 1 < codes.length ? codes[start + 1] : BLANK;
+      if (code < ASCII && this.isKept[code] && next >= BLANK && next < ASCII) {
+        found.push(code);
+        changes.push(0);
+        start++;
+        continue;
+      }
       const end = clusterEnd(codes, start, codes.length);
       const whole = end - start > 1 ? this.find(codes, start, end) : null;
       if (whole) {

@@ -22,6 +22,9 @@ export class PieceTable {
     this.mask = 2 ** bits - 1;
     this.slots = new Int32Array(2 ** bits); // id + 1; 0 is free
     this.hashes = new Int32Array(count);
+    /** A bit for each hash of what pieces begin with. */
+    this.beginnings = new Uint32Array(2 ** (bits - 2));
+    this.bitShift = 29 - bits;
     /** Code points of the longest piece. */
     this.longest = 0;
     for (let id = 0; id < count; id++) this.add(id);
@@ -35,6 +38,13 @@ export class PieceTable {
    */
   static hash(hash, code) {
     return (Math.imul(hash, 31) + code) | 0;
+  }
+
+  /** Whether a piece may begin with some code points, by their hash: false where none does. */
+  /** @param {number} hash */
+  mayBegin(hash) {
+    const bit = Math.imul(hash, MIXER) >>> this.bitShift;
+    return ((this.beginnings[bit >>> 5] >>> (bit & 31)) & 1) !== 0;
   }
 
   /**
@@ -76,6 +86,8 @@ export class PieceTable {
       if (code > 0xffff) unit++;
       hash = PieceTable.hash(hash, code);
       length++;
+      const bit = Math.imul(hash, MIXER) >>> this.bitShift;
+      this.beginnings[bit >>> 5] |= 1 << (bit & 31);
     }
     let slot = Math.imul(hash, MIXER) >>> this.shift;
     for (let entry = this.slots[slot]; entry !== 0; entry = this.slots[slot]) {

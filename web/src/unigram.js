@@ -209,6 +209,7 @@ export class Unigram {
       let isKnown = false;
       for (let next = place; next < stop; next++) {
         hash = PieceTable.hash(hash, codes[next]);
+        if (!pieces.mayBegin(hash)) break;
         const id = pieces.find(hash, codes, place, next + 1);
         if (id === NO_PIECE) continue;
         path.offer(place - start, next + 1 - start, id, scores[id] + before);

@@ -238,7 +238,7 @@ def test_a_unigram_vocabulary_is_checked_and_answers(
     tokenizer = Tokenizer(make_vocabularies()["xlm-roberta"])
     config = BertConfig(tokenizer.vocabulary.size, 8, 1, 2, 8, max_positions=16)
     path = tmp_path / "ner.tflite"
-    settings = ExportSettings(recipe="float32", lengths="16")
+    settings = ExportSettings(recipe="float32", lengths="8,16")
     export(random_task_model(config, tokenizer, "ner"), path, settings)
     data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
     session = serve(path, settings=short, check=data, texts=None)

@@ -43,6 +43,7 @@ internal class UnigramTables(
     val scores: DoubleArray = pieces.scores
     val unknownId: Int = vocabulary.idOf(settings.special.unknownToken)
     val unknownScore: Double
+    val prefixes = PrefixFilter(scores.size)
     val table: PieceTable
     val rules = UnigramRules(settings.steps, pieces.map)
     val splitsAtSpace: Boolean = settings.splitsAtSpace
@@ -74,7 +75,7 @@ internal class UnigramTables(
         }
         mark = codes[0]
         unknownScore = scores.min() - UNKNOWN_PENALTY
-        table = PieceTable.of(vocabulary, scores.size, "", skipsPrefix = false)
+        table = PieceTable.of(vocabulary, scores.size, prefixes = prefixes)
         val whole = settings.special.wholeTokens(vocabulary)
         for (token in whole) isWhole.set(token.id)
         rawTokens = WholeTokens(whole.filter { !it.normalized }, ::decoded)
@@ -223,6 +224,7 @@ internal class UnigramSplitter(private val tables: UnigramTables) : Splitter(tab
         val path = path
         val codes = marked.codes
         val table = tables.table
+        val prefixes = tables.prefixes
         val scores = tables.scores
         path.clear(end - start)
         for (place in start until end) {
@@ -233,6 +235,7 @@ internal class UnigramSplitter(private val tables: UnigramTables) : Splitter(tab
             var isKnown = false
             for (next in place until stop) {
                 hash = PieceTable.hash(hash, codes[next])
+                if (!prefixes.mayHave(hash)) break
                 val id = table.find(hash, codes, place, next + 1)
                 if (id < 0) continue
                 path.offer(at, next + 1 - start, id, scores[id] + before)

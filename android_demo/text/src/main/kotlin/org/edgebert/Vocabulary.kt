@@ -87,6 +87,7 @@ internal class PieceTable private constructor(
     private val vocabulary: Vocabulary,
     private val skipped: Int,
     pieces: Int,
+    private val prefixes: PrefixFilter?,
 ) {
     private val shift: Int
     private val slots: LongArray // hash in the upper half, id + 1 in the lower; 0 is free
@@ -132,7 +133,10 @@ internal class PieceTable private constructor(
     /** Adds a piece, or gives the id that has the same code points. */
     private fun add(id: Int, codes: IntArray, length: Int): Int {
         var hash = 0
-        for (index in 0 until length) hash = hash(hash, codes[index])
+        for (index in 0 until length) {
+            hash = hash(hash, codes[index])
+            prefixes?.add(hash)
+        }
         val same = find(hash, codes, 0, length)
         if (same >= 0) return same
         var slot = slotOf(hash)
@@ -152,15 +156,22 @@ internal class PieceTable private constructor(
          * The table of those of the first [count] tokens that begin with a prefix.
          *
          * @param skipsPrefix whether the prefix is no part of a piece; what has nothing else is none.
+         * @param prefixes takes what the pieces begin with; null: nobody asks for that.
          * @throws ModelException a token is empty or twice there.
          */
-        fun of(vocabulary: Vocabulary, count: Int, prefix: String, skipsPrefix: Boolean): PieceTable {
+        fun of(
+            vocabulary: Vocabulary,
+            count: Int,
+            prefix: String = "",
+            skipsPrefix: Boolean = false,
+            prefixes: PrefixFilter? = null,
+        ): PieceTable {
             val skipped = if (skipsPrefix) prefix.length else 0
             val isPiece = { id: Int ->
                 val isLonger = !skipsPrefix || vocabulary.endOf(id) - vocabulary.startOf(id) > skipped
                 isLonger && vocabulary.startsWith(id, prefix)
             }
-            val table = PieceTable(vocabulary, skipped, (0 until count).count(isPiece))
+            val table = PieceTable(vocabulary, skipped, (0 until count).count(isPiece), prefixes)
             var codes = IntArray(64)
             for (id in 0 until count) {
                 if (!isPiece(id)) continue
@@ -178,6 +189,42 @@ internal class PieceTable private constructor(
             }
             return table
         }
+    }
+}
+
+/**
+ * Whether a piece may begin with some code points: a bit for each hash of what pieces begin with.
+ *
+ * @param pieces how many there are.
+ */
+internal class PrefixFilter(pieces: Int) {
+    private val shift: Int
+    private val bits: LongArray
+
+    init {
+        var size = 6
+        while (size < 28 && 1 shl size < BITS_A_PIECE * pieces) size++
+        shift = 32 - size
+        bits = LongArray(1 shl (size - 6))
+    }
+
+    /** Adds what a piece begins with, by its [PieceTable.hash]. */
+    fun add(hash: Int) {
+        val bit = bitOf(hash)
+        bits[bit ushr 6] = bits[bit ushr 6] or (1L shl bit)
+    }
+
+    /** False where no piece begins with what has the hash. */
+    fun mayHave(hash: Int): Boolean {
+        val bit = bitOf(hash)
+        return bits[bit ushr 6] ushr bit and 1L != 0L
+    }
+
+    private fun bitOf(hash: Int): Int = (hash * MIXER) ushr shift
+
+    private companion object {
+        const val BITS_A_PIECE = 16
+        const val MIXER = -1640531527 // 2^32 over the golden ratio
     }
 }
 

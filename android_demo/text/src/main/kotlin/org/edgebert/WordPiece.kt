@@ -25,7 +25,7 @@ internal class WordPieceTables(private val vocabulary: Vocabulary, settings: Wor
         rawTokens = WholeTokens(whole.filter { !it.normalized }, ::decoded)
         normalTokens = WholeTokens(whole.filter { it.normalized }, ::normalized)
         val count = pieceCount(whole, settings.special.names)
-        starts = PieceTable.of(vocabulary, count, "", skipsPrefix = false)
+        starts = PieceTable.of(vocabulary, count)
         rests = PieceTable.of(vocabulary, count, settings.continuingPrefix, skipsPrefix = true)
     }
 
