@@ -8,6 +8,9 @@ TASK_LIBRARY := tflite-support==0.4.4
 INSTALLED := $(VENV)/.installed
 STRINGS ?= 5000
 JUDGE := $(VENV)/judges/mediapipe
+PEERS := $(VENV)/peers
+PEER_PACKAGES := torch transformers onnx onnxscript onnxruntime openvino nncf tokenizers
+BENCH ?= build/bench
 ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
@@ -67,9 +70,17 @@ apk: ## Build the app's APK without an Android SDK (AAR=litert.aar, MODELS="a.tf
 
 check: static docs android test ## All that CI runs: static, docs, android and test
 
-bench: $(INSTALLED) ## Measure against ONNX Runtime, OpenVINO and keras-hub's own export
+$(PEERS)/.installed:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet $(PEER_PACKAGES)
+	-$(PEERS)/bin/pip install --quiet executorch torchao
+	touch $@
+
+bench: $(INSTALLED) $(PEERS)/.installed ## Measure against ONNX Runtime, OpenVINO, ExecuTorch and keras-hub's own export
 	$(BIN)/pip install --quiet --editable '.[bench]'
-	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.prepare $(BENCH) --peers-python $(abspath $(PEERS)/bin/python)
+	$(BIN)/python -m benchmarks.peers $(BENCH) --peers-python $(abspath $(PEERS)/bin/python) --write
+	$(BIN)/python -m benchmarks.growth --write
 
 docs: $(INSTALLED) ## Build the site of docs/ in build/site, strictly: a broken link is an error
 	$(BIN)/pip install --quiet --editable '.[docs]'

@@ -1,5 +1,5 @@
 """Our figures beside our peers', both sides in turn in one run.
 
-`python -m benchmarks.peers` is what `make bench` runs; `int8_accuracy`, `finetune_sst2`,
-`finetune_throughput` and `runner_overhead` are run by name, and say what they need.
+`make bench` runs `prepare`, `peers` and `growth`. The others are run by name, and say what they
+need.
 """

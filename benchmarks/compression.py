@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import models
-from benchmarks.peers import peer_classifier
 from benchmarks.timing import in_turn
 from edgebert.data.datasets import read_dataset
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
@@ -59,7 +58,7 @@ def main() -> None:
             encoded = opened.tokenizer.encode_batch(texts, opened.max_length)
             cores[name] = lambda i, opened=opened, encoded=encoded: opened.run(encoded[i])
         head = teacher.checkpoint.weights["classifier.kernel"].T
-        sides["ONNX Runtime"] = peer_classifier(
+        sides["ONNX Runtime"] = models.peer_classifier(
             models.onnx_runtime(1), teacher.tokenizer, texts, head
         )
         timings = {t.name: t for t in in_turn(sides, TEXTS, PASSES)}

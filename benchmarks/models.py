@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.models.task_model import TaskModel, open_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -91,6 +92,19 @@ def openvino(threads: int) -> Run:
         return np.asarray(request.infer(_feeds(token_ids))[0])
 
     return run
+
+
+def peer_classifier(
+    run: Run, tokenizer: Tokenizer, texts: Sequence[str], head: np.ndarray
+) -> Callable[[int], int]:
+    """A peer with the same tokenizer, and the smallest possible head in numpy."""
+
+    def classify(i: int) -> int:
+        encoding = tokenizer.encode(texts[i], max_length=128)
+        hidden = run(np.array([encoding.token_ids], np.int64))
+        return int((hidden[0, 0] @ head).argmax())
+
+    return classify
 
 
 def keras_hub_litert(model: TaskModel, length: int, out: Path) -> Path:

@@ -56,7 +56,6 @@ def check_whole(environment: Environment, uv: str, folder: Path, tests: Sequence
     program, *arguments = readme_command()
     run([environment.program(program), *arguments], folder)
     run([environment.program("edgebert"), "predict", "model.tflite", TEXT, "--json"], folder)
-    run([environment.program("edgebert"), "doctor"], folder)
     if tests:
         run([uv, "pip", "install", *into, *TEST_TOOLS], folder)
         run([environment.program("python"), "-m", "pytest", "-q", *tests], ROOT)
