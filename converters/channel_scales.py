@@ -38,6 +38,8 @@ def balance_channels(checkpoint: Checkpoint) -> Checkpoint:
     Args:
         checkpoint: a checkpoint, compacted or not.
     """
+    if checkpoint.config.is_mobile:
+        return checkpoint  # without LayerNorm, the weights do not tell the size of activations
     weights: Weights = dict(checkpoint.weights)
     changed = False
     for i in range(checkpoint.config.num_layers):
@@ -68,6 +70,8 @@ def input_scales(checkpoint: Checkpoint) -> Scales:
         By the neutral name of a dense layer without `.kernel`, float32 `[inputs]`; only layers with
         outliers. Queries, keys and values of a layer have the same factors.
     """
+    if checkpoint.config.is_mobile:
+        return {}
     weights: Weights = dict(checkpoint.weights)
     found: Scales = {}
 

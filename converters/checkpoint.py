@@ -13,6 +13,7 @@ from converters.bert_config import GELU_EXACT as GELU_EXACT
 from converters.bert_config import GELU_TANH as GELU_TANH
 from converters.bert_config import LARGEST_SIZES as LARGEST_SIZES
 from converters.bert_config import MAX_PARAMETERS as MAX_PARAMETERS
+from converters.bert_config import NO_POOLER as NO_POOLER
 from converters.bert_config import POOLER_ACTIVATIONS as POOLER_ACTIVATIONS
 from converters.bert_config import RELU as RELU
 from converters.bert_config import TANH as TANH
@@ -118,6 +119,10 @@ def without_head(checkpoint: Checkpoint) -> Checkpoint:
     )
 
 
+VOCABULARY_AXES = {"embeddings.token": 0, "masked_lm.bias": 0, "masked_lm.extra": 1}
+"""The arrays with an entry for each token, and its axis."""
+
+
 def cut_vocabulary(checkpoint: Checkpoint, size: int) -> Checkpoint:
     """Removes the rows of the embedding table behind the tokens of the vocabulary, with a note.
 
@@ -130,9 +135,9 @@ def cut_vocabulary(checkpoint: Checkpoint, size: int) -> Checkpoint:
     """
     rows = checkpoint.config.vocab_size
     weights = dict(checkpoint.weights)
-    for name in ("embeddings.token", "masked_lm.bias"):
+    for name, axis in VOCABULARY_AXES.items():
         if name in weights:
-            weights[name] = np.ascontiguousarray(weights[name][:size])
+            weights[name] = np.take(weights[name], range(size), axis)
     note = (
         f"The embedding table has {rows} rows for {size} tokens: the last {rows - size} rows "
         "have no token and are left out."
@@ -149,8 +154,11 @@ def config_to_train(config: BertConfig, head: str) -> BertConfig:
     """The configuration of a model whose head will be trained, such that all formats can store it.
 
     A classifier keeps its pooler activation. A masked LM's head gets the activation and epsilon of
-    the encoder. Only ELECTRA has an embedding projection; its heads always have the exact GELU.
+    the encoder. ELECTRA-small's heads always have the exact GELU. A MobileBERT keeps its pooler, or
+    still has none.
     """
+    if config.is_mobile:
+        return replace(config, masked_lm_activation="", masked_lm_epsilon=0.0)
     if config.embedding_size:
         masked = "" if config.activation == GELU_EXACT else GELU_EXACT
         return replace(
@@ -182,7 +190,8 @@ def check_weights(checkpoint: Checkpoint, names: Mapping[str, str] | None = None
     if checkpoint.has_next_sentence:
         hidden = checkpoint.config.hidden_size
         shapes |= {"next_sentence.kernel": (2, hidden), "next_sentence.bias": (2,)}
-        shapes |= {"pooler.kernel": (hidden, hidden), "pooler.bias": (hidden,)}
+        if checkpoint.config.has_pooler:
+            shapes |= {"pooler.kernel": (hidden, hidden), "pooler.bias": (hidden,)}
     missing = [name for name in shapes if name not in weights]
     wrong = [
         f"{name}: expected {shape}. Received: {weights[name].shape}"

@@ -21,35 +21,38 @@ def expected_shapes(config: BertConfig, num_labels: int, pooler: bool, head: str
     hidden = config.hidden_size
     shapes = _embeddings(config)
     for i in range(config.num_layers):
-        shapes |= _layer(config, f"layers.{i}")
+        make = _mobile_layer if config.is_mobile else _layer
+        shapes |= make(config, f"layers.{i}")
     head = head or (CLASSIFIER if num_labels else "")
-    if pooler or head == CLASSIFIER:
+    if config.has_pooler and (pooler or head == CLASSIFIER):
         shapes |= _dense("pooler", hidden, hidden)
     outputs = {
         CLASSIFIER: ("classifier", num_labels),
         TOKEN_CLASSIFIER: ("token_classifier", num_labels),
         SPANS: ("spans", 2),
-        MASKED_LM: ("masked_lm.dense", config.embedding_width),
+        MASKED_LM: ("masked_lm.dense", config.masked_lm_width),
     }
     if head in outputs:
         name, size = outputs[head]
         shapes |= _dense(name, size, hidden)
     if head == MASKED_LM:
-        shapes |= _norm("masked_lm.norm", config.embedding_width)
+        shapes |= _norm("masked_lm.norm", config.masked_lm_width)
         shapes["masked_lm.bias"] = (config.vocab_size,)
+        if config.is_mobile:
+            shapes["masked_lm.extra"] = (hidden - config.embedding_size, config.vocab_size)
     return shapes
 
 
 def _embeddings(config: BertConfig) -> Shapes:
-    width = config.embedding_width
+    width = config.position_width
     shapes: Shapes = {
-        "embeddings.token": (config.vocab_size, width),
+        "embeddings.token": (config.vocab_size, config.embedding_width),
         "embeddings.position": (config.max_positions, width),
         "embeddings.segment": (config.num_segments, width),
         **_norm("embeddings.norm", width),
     }
     if config.embedding_size:
-        shapes |= _dense("embeddings.projection", config.hidden_size, width)
+        shapes |= _dense("embeddings.projection", config.hidden_size, config.projected_size)
     return shapes
 
 
@@ -63,6 +66,35 @@ def _layer(config: BertConfig, layer: str) -> Shapes:
     for name in ("attention", "feed_forward"):
         shapes |= _norm(f"{layer}.{name}.norm", hidden)
     return shapes
+
+
+def _mobile_layer(config: BertConfig, layer: str) -> Shapes:
+    hidden, inner, narrow = config.hidden_size, config.intermediate_size, config.bottleneck_size
+    shapes: Shapes = {}
+    for name, outputs, inputs in (
+        ("bottleneck.input", narrow, hidden),
+        ("bottleneck.attention", narrow, hidden),
+        ("bottleneck.output", hidden, narrow),
+    ):
+        shapes |= _dense(f"{layer}.{name}", outputs, inputs)
+        shapes |= _norm(f"{layer}.{name}.norm", outputs)
+    for name in ("query", "key", "value", "output"):
+        shapes |= _dense(f"{layer}.attention.{name}", narrow, hidden if name == "value" else narrow)
+    shapes |= _norm(f"{layer}.attention.norm", narrow)
+    for feed_forward in feed_forwards(config, layer):
+        shapes |= _dense(f"{feed_forward}.inner", inner, narrow)
+        shapes |= _dense(f"{feed_forward}.output", narrow, inner)
+        shapes |= _norm(f"{feed_forward}.norm", narrow)
+    return shapes
+
+
+def feed_forwards(config: BertConfig, layer: str) -> tuple[str, ...]:
+    """The names of a layer's feed-forward networks in the order of the data flow.
+
+    The last one is `feed_forward` in all models; a MobileBERT has `feed_forwards.N` before it.
+    """
+    first = (f"{layer}.feed_forwards.{j}" for j in range(config.num_feed_forwards - 1))
+    return (*first, f"{layer}.feed_forward")
 
 
 def _dense(name: str, outputs: int, inputs: int) -> Shapes:

@@ -16,8 +16,6 @@ from converters.checkpoint import TANH, Checkpoint, check_weights, without_unrea
 from converters.contained_paths import path_inside
 from converters.errors import ConversionError, HeadError
 from converters.formats.huggingface_families import (
-    BERT,
-    Family,
     config_of_head,
     family_for,
     family_of,
@@ -32,6 +30,7 @@ from converters.formats.huggingface_heads import (
     name_of,
     read_head,
 )
+from converters.formats.huggingface_table import BERT, Family
 from converters.formats.weight_names import LAYER
 from converters.json_files import JsonFormat
 

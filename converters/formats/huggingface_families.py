@@ -1,20 +1,15 @@
-"""The BERT variants of Hugging Face, one table row per `model_type`.
-
-All variants have the same encoder. They differ in the names of config.json and of the arrays, and
-in the activations of the pooler and of a masked LM's head.
-"""
+"""Reads and writes the config.json of Hugging Face, for every family of `huggingface_table`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from converters import heads
 from converters.checkpoint import (
     GELU_EXACT,
-    GELU_TANH,
-    RELU,
+    NO_POOLER,
     TANH,
     BertConfig,
     Checkpoint,
@@ -22,155 +17,25 @@ from converters.checkpoint import (
 )
 from converters.errors import ConversionError
 from converters.formats.cross_encoder import SIGMOID
+from converters.formats.huggingface_table import (
+    ACTIVATIONS,
+    ACTIVATIONS_OUT,
+    BERT,
+    DISTILBERT,
+    ELECTRA,
+    EPSILON,
+    FAMILIES,
+    MOBILEBERT,
+    MODEL,
+    NO_LABEL,
+    POOLER_SWITCH,
+    Family,
+)
+from converters.formats.other_models import OTHER_MODELS
 from converters.json_fields import Fields
+from converters.json_files import short_repr
 
-ACTIVATIONS = {
-    "gelu": GELU_EXACT,
-    "gelu_python": GELU_EXACT,
-    "gelu_new": GELU_TANH,
-    "gelu_accurate": GELU_TANH,
-    "gelu_python_tanh": GELU_TANH,
-    "gelu_pytorch_tanh": GELU_TANH,
-    "gelu_fast": GELU_TANH,
-    "relu": RELU,
-}
-_ACTIVATIONS_OUT = {GELU_EXACT: "gelu", GELU_TANH: "gelu_new", RELU: "relu"}
-_EPSILON = 1e-12
-NO_LABEL = "LABEL_0"
-"""The name in `transformers` of the single output of a regression."""
-MODEL, PRETRAINING = "Model", "ForPreTraining"
-_CLASSES = {
-    MODEL: heads.ENCODER,
-    "ForSequenceClassification": heads.CLASSIFIER,
-    "ForTokenClassification": heads.TOKEN_CLASSIFIER,
-    "ForQuestionAnswering": heads.SPANS,
-    "ForMaskedLM": heads.MASKED_LM,
-}
-"""Heads by the ending of the class name."""
-
-
-@dataclass(frozen=True)
-class Family:
-    """The names and properties of one `model_type`.
-
-    Attributes:
-        model_type: value in config.json.
-        stem: start of the class names, such as `Bert` in `BertModel`.
-        pooler_activation: activation of the pooler of its sequence classifier.
-        sizes: field of `BertConfig` -> key in config.json.
-        activation: key of the activation in config.json.
-        dropouts: keys of dropout rates in config.json; the first is read, all are written.
-        has_segments: whether it has segment embeddings.
-        fixed_epsilon: whether the LayerNorm epsilon is always 1e-12 and not in config.json.
-        constants: keys and values that config.json has for all models of the family.
-        decoder: output layer of a masked LM; its weight is the embedding table.
-        pretraining: head of the class that ends in `ForPreTraining`. The head of ELECTRA, which
-            detects replaced tokens, only serves pre-training and is not read.
-        masked_lm_activation: activation of a masked LM's head; empty means that of the encoder.
-    """
-
-    model_type: str
-    stem: str
-    pooler_activation: str
-    sizes: Mapping[str, str]
-    activation: str = "hidden_act"
-    dropouts: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-    has_segments: bool = True
-    fixed_epsilon: bool = False
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    decoder: str = "cls.predictions.decoder"
-    pretraining: str = heads.MASKED_LM
-    masked_lm_activation: str = ""
-
-    @property
-    def column(self) -> str:
-        """Its column in the table of weight names."""
-        return "huggingface" if self.model_type == "bert" else self.model_type
-
-    @property
-    def prefix(self) -> str:
-        """Prefix of the encoder's array names in a model with a head."""
-        return f"{self.model_type}."
-
-    @property
-    def classes(self) -> dict[str, str]:
-        """The supported classes and their heads."""
-        table = _CLASSES | {PRETRAINING: self.pretraining}
-        return {f"{self.stem}{ending}": head for ending, head in table.items()}
-
-    def class_of(self, checkpoint: Checkpoint) -> str:
-        """The class of a checkpoint; a sentence encoder has the class of the bare encoder."""
-        ending = PRETRAINING if checkpoint.has_next_sentence else MODEL
-        for candidate, head in _CLASSES.items():
-            if head == checkpoint.head and ending != PRETRAINING:
-                ending = candidate
-        return f"{self.stem}{ending}"
-
-
-_BERT_SIZES = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "num_layers": "num_hidden_layers",
-    "num_heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-    "max_positions": "max_position_embeddings",
-}
-_DISTILBERT_SIZES = {
-    "vocab_size": "vocab_size",
-    "hidden_size": "dim",
-    "num_layers": "n_layers",
-    "num_heads": "n_heads",
-    "intermediate_size": "hidden_dim",
-    "max_positions": "max_position_embeddings",
-}
-BERT = Family("bert", "Bert", TANH, _BERT_SIZES, constants={"position_embedding_type": "absolute"})
-DISTILBERT = Family(
-    "distilbert",
-    "DistilBert",
-    RELU,
-    _DISTILBERT_SIZES,
-    activation="activation",
-    dropouts=("dropout", "attention_dropout", "seq_classif_dropout"),
-    has_segments=False,
-    fixed_epsilon=True,
-    constants={"sinusoidal_pos_embds": False},
-    decoder="vocab_projector",
-    pretraining=heads.ENCODER,
-)
-ELECTRA = Family(
-    "electra",
-    "Electra",
-    GELU_EXACT,
-    {**_BERT_SIZES, "embedding_size": "embedding_size"},
-    decoder="generator_lm_head",
-    pretraining=heads.ENCODER,
-    masked_lm_activation=GELU_EXACT,
-)
-FAMILIES = {family.model_type: family for family in (BERT, DISTILBERT, ELECTRA)}
-_DISTILLED = "Next: use distilbert-base-uncased or a MiniLM with BERT's vocabulary"
-OTHER_MODELS = {
-    "roberta": "RoBERTa is no BERT: it splits text by byte pairs, and positions start at 2. "
-    f"{_DISTILLED}",
-    "xlm-roberta": "XLM-RoBERTa is no BERT: it splits text by SentencePiece, and positions start "
-    "at 2. Next: use bert-base-multilingual-cased or distilbert-base-multilingual-cased",
-    "camembert": "CamemBERT is a RoBERTa with SentencePiece, no BERT. Next: use a BERT of the "
-    "language, or bert-base-multilingual-cased",
-    "mpnet": "MPNet is no BERT: it adds relative positions in attention. Next: use "
-    "sentence-transformers/all-MiniLM-L12-v2, a BERT for the same purpose",
-    "albert": "ALBERT is no BERT: its layers share weights, and it splits text by SentencePiece. "
-    f"{_DISTILLED}",
-    "mobilebert": "MobileBERT is no BERT: its layers have bottlenecks and no LayerNorm. Next: use "
-    "google/bert_uncased_L-4_H-512_A-8 or a MiniLM, which are as small",
-    "modernbert": "ModernBERT is no BERT: it has rotary positions and splits text by byte pairs. "
-    f"{_DISTILLED}",
-    "deberta": f"DeBERTa is no BERT: its attention reads relative positions. {_DISTILLED}",
-    "deberta-v2": f"DeBERTa is no BERT: its attention reads relative positions. {_DISTILLED}",
-    "nomic_bert": f"Nomic BERT is no BERT: it has rotary positions. {_DISTILLED}",
-    "new": f"This model has rotary positions, as no BERT. {_DISTILLED}",
-    "t5": f"T5 is no BERT: it is an encoder and a decoder. {_DISTILLED}",
-}
-"""For a `model_type` that is often taken for a BERT: what it is, and what serves instead."""
-_BY_POOLER = {family.pooler_activation: family for family in FAMILIES.values()}
+_BY_POOLER = {family.pooler_activation: family for family in (BERT, DISTILBERT, ELECTRA)}
 
 
 def family_of(raw: Mapping[str, Any]) -> Family:
@@ -204,7 +69,8 @@ def family_for(checkpoint: Checkpoint) -> Family:
     family = _simplest_family(checkpoint)
     if checkpoint.head == heads.MASKED_LM:
         problems += _masked_lm_problems(checkpoint, family)
-    if checkpoint.head == heads.CLASSIFIER and family.pooler_activation != config.pooler_activation:
+    pooler = config.pooler_activation if config.has_pooler else family.pooler_activation
+    if checkpoint.head == heads.CLASSIFIER and family.pooler_activation != pooler:
         problems.append(
             f"a pooler with {config.pooler_activation}, whereas {family.stem} has "
             f"{family.pooler_activation}"
@@ -213,8 +79,8 @@ def family_for(checkpoint: Checkpoint) -> Family:
         problems.append(f"a pooler with {config.pooler_activation}, whereas BERT has {TANH}")
     if not family.has_segments and config.num_segments > 1:
         problems.append(f"{config.num_segments} segments, whereas {family.stem} has none")
-    if family.fixed_epsilon and config.layer_norm_epsilon != _EPSILON:
-        problems.append(f"a LayerNorm epsilon other than {_EPSILON}: {config.layer_norm_epsilon}")
+    if family.fixed_epsilon and config.layer_norm_epsilon != EPSILON:
+        problems.append(f"a LayerNorm epsilon other than {EPSILON}: {config.layer_norm_epsilon}")
     if problems:
         raise ConversionError(
             f"Hugging Face's {family.stem} can't hold this checkpoint. Received: "
@@ -225,6 +91,8 @@ def family_for(checkpoint: Checkpoint) -> Family:
 
 def _simplest_family(checkpoint: Checkpoint) -> Family:
     config = checkpoint.config
+    if config.is_mobile:
+        return MOBILEBERT
     if config.embedding_size:
         return ELECTRA
     if checkpoint.head == heads.CLASSIFIER:
@@ -271,13 +139,19 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
     problems = _other_parts(raw)
     classes = fields.texts("architectures", (f"{family.stem}{MODEL}",))
     problems += _unread_classes(classes, family, as_base)
-    activation = fields.text(family.activation, "gelu", choices=ACTIVATIONS)
-    values: dict[str, Any] = {name: fields.whole(key) for name, key in family.sizes.items()}
-    if values.get("embedding_size") == values["hidden_size"]:
+    activation = fields.text(family.activation, family.default_activation, choices=ACTIVATIONS)
+    values: dict[str, Any] = {
+        name: fields.whole(key, family.defaults.get(name)) for name, key in family.sizes.items()
+    }
+    if family is ELECTRA and values["embedding_size"] == values["hidden_size"]:
         values["embedding_size"] = 0
+    if family is MOBILEBERT:
+        problems += _mobile_problems(raw)
+        has_pooler = fields.flag(POOLER_SWITCH, True)
+        values["pooler_activation"] = TANH if has_pooler else NO_POOLER
     # Zero rows change nothing: an encoder without segments is stored as a BERT with two of them.
     num_segments = fields.whole("type_vocab_size", 2) if family.has_segments else 2
-    epsilon = _EPSILON if family.fixed_epsilon else fields.number("layer_norm_eps", _EPSILON)
+    epsilon = EPSILON if family.fixed_epsilon else fields.number("layer_norm_eps", EPSILON)
     dropout = fields.number(family.dropouts[0], 0.1)
     problems += fields.problems
     if problems:
@@ -295,7 +169,7 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
 
 def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
     """Completes the configuration of the encoder with the activations of the family's head."""
-    if config.embedding_size:
+    if config.embedding_size:  # ELECTRA-small and MobileBERT
         return config_to_train(config, head)
     if head == heads.CLASSIFIER:
         segments = config.num_segments if family.has_segments else 1
@@ -303,6 +177,16 @@ def config_of_head(config: BertConfig, family: Family, head: str) -> BertConfig:
     if head == heads.MASKED_LM and family.masked_lm_activation != config.activation:
         return replace(config, masked_lm_activation=family.masked_lm_activation)
     return config
+
+
+def _mobile_problems(raw: Mapping[str, Any]) -> list[str]:
+    """Lists the properties of a MobileBERT that differ from those of the published one."""
+    return [
+        f"{key} must be {str(expected).lower()}, as in google/mobilebert-uncased. Received: "
+        f"{short_repr(raw[key])}"
+        for key, expected in MOBILEBERT.constants.items()
+        if raw.get(key, expected) != expected
+    ]
 
 
 def _unread_classes(classes: Sequence[str], family: Family, as_base: bool) -> list[str]:
@@ -349,13 +233,15 @@ def write_config(checkpoint: Checkpoint, family: Family, pad_token_id: int) -> d
         "architectures": [family.class_of(checkpoint)],
         "model_type": family.model_type,
         **sizes,
-        family.activation: _ACTIVATIONS_OUT[config.activation],
+        family.activation: ACTIVATIONS_OUT[config.activation],
         **dict.fromkeys(family.dropouts, config.dropout),
         **family.constants,
         "pad_token_id": pad_token_id,
     }
     if family.has_segments:
         content["type_vocab_size"] = config.num_segments
+    if family is MOBILEBERT:
+        content[POOLER_SWITCH] = config.has_pooler
     if not family.fixed_epsilon:
         content["layer_norm_eps"] = config.layer_norm_epsilon
     if checkpoint.head in (heads.CLASSIFIER, heads.TOKEN_CLASSIFIER):

@@ -15,8 +15,8 @@ import numpy as np
 from converters import heads
 from converters.bert_config import BertConfig
 from converters.errors import HeadError
-from converters.formats.huggingface_families import BERT, PRETRAINING, Family
-from converters.formats.weight_names import HEADS, POOLER, Row, rows
+from converters.formats.huggingface_table import MOBILEBERT, POOLER_SWITCH, PRETRAINING, Family
+from converters.formats.weight_names import HEADS, MASKED_LM_EXTRA, POOLER, Row, rows
 from converters.json_files import short_repr
 
 Arrays = Mapping[str, np.ndarray]
@@ -41,16 +41,19 @@ class FoundHead:
 
 
 def encoder_rows(family: Family, config: BertConfig) -> Iterator[Row]:
-    """The rows of the family's encoder; BERT's encoder includes the pooler."""
+    """The rows of the family's encoder; that of BERT and MobileBERT includes the pooler."""
     for row in rows(config, heads.ENCODER):
-        if family is BERT or row not in POOLER:
+        if family.encoder_has_pooler or row not in POOLER:
             yield row
 
 
 def head_rows(family: Family, head: str) -> tuple[Row, ...]:
-    """The rows of the family's head; it includes the pooler of a classifier that is no BERT."""
-    pooler = POOLER if family is not BERT and head == heads.CLASSIFIER else ()
-    return (*pooler, *HEADS.get(head, ()))
+    """The rows of the family's head; it includes the pooler if the encoder does not."""
+    pooler = POOLER if not family.encoder_has_pooler and head == heads.CLASSIFIER else ()
+    of_head = HEADS.get(head, ())
+    if family is not MOBILEBERT:
+        of_head = tuple(row for row in of_head if row != MASKED_LM_EXTRA)
+    return (*pooler, *of_head)
 
 
 def name_of(row: Row, family: Family) -> str:
@@ -75,6 +78,12 @@ def read_head(raw: Mapping[str, Any], arrays: Arrays, family: Family) -> FoundHe
     if unread:
         raise HeadError(f"it is a {unread[0]}, whose head is not supported.")
     named = next((name for name in classes if name in family.classes), "")
+    if not named and family is MOBILEBERT and raw.get(POOLER_SWITCH) is False:
+        raise HeadError(
+            "a MobileBERT without a pooler has the same arrays for labels of texts and of tokens: "
+            "expected its class in config.json. Received: none. Next: add "
+            '"architectures": ["MobileBertForSequenceClassification"], or what it is.'
+        )
     head = family.classes[named] if named else _head_in(arrays, family)
     weights = _arrays_of(head, arrays, family)
     first = HEADS[head][0] if head in HEADS else None

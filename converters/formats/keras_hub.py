@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, BertConfig
+from converters.bert_config import BertConfig
+from converters.formats.keras_activations import activation
 from converters.formats.weight_names import (
     EMBEDDINGS,
     HEADS,
@@ -25,19 +26,23 @@ if TYPE_CHECKING:
 
 
 def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
-    """Builds a keras-hub backbone of this configuration with initial weights.
+    """Builds a backbone of this configuration with initial weights, with the API of keras-hub.
 
     It is a `BertBackbone`, or an `ElectraBackbone` where the embeddings are projected: they have
     the same layers otherwise. keras-hub always uses the approximate (tanh) GELU, one LayerNorm
-    epsilon and a tanh pooler. The backbone gets the values of the configuration instead.
+    epsilon and a tanh pooler. The backbone gets the values of the configuration instead. A
+    MobileBERT, which keras-hub does not have, is a `keras_mobilebert`.
 
     Args:
         config: sizes and activations.
         dropout: dropout rate; None uses that of `config`.
     """
-    import keras
     import keras_hub
 
+    if config.is_mobile:
+        from converters.formats import keras_mobilebert
+
+        return keras_mobilebert.build_backbone(config, dropout)
     settings: dict[str, Any] = {"vocabulary_size": config.vocab_size}
     make = keras_hub.models.BertBackbone
     if config.embedding_size:
@@ -54,29 +59,13 @@ def build_backbone(config: BertConfig, dropout: float | None = None) -> Any:
         num_segments=config.num_segments,
     )
     backbone.get_layer("embeddings_layer_norm").epsilon = config.layer_norm_epsilon
-    inner = activation(config.activation, keras)
+    inner = activation(config.activation)
     for layer in backbone.transformer_layers:
         layer._feedforward_intermediate_dense.activation = inner
         layer._self_attention_layer_norm.epsilon = config.layer_norm_epsilon
         layer._feedforward_layer_norm.epsilon = config.layer_norm_epsilon
-    backbone.pooled_dense.activation = activation(config.pooler_activation, keras)
+    backbone.pooled_dense.activation = activation(config.pooler_activation)
     return backbone
-
-
-def activation(name: str, keras: Any) -> Any:
-    """The Keras function of an activation of `converters.checkpoint`."""
-    return {
-        GELU_EXACT: _gelu_exact,
-        GELU_TANH: lambda x: keras.ops.gelu(x, approximate=True),
-        RELU: keras.activations.relu,
-        TANH: keras.activations.tanh,
-    }[name]
-
-
-def _gelu_exact(x: Any) -> Any:
-    import keras
-
-    return keras.ops.gelu(x, approximate=False)
 
 
 def variables(model: keras.Model, config: BertConfig) -> dict[str, tuple[Row, Any]]:

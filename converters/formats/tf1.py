@@ -22,7 +22,7 @@ from converters.checkpoint import (
     without_unread_pooler,
 )
 from converters.errors import ConversionError
-from converters.formats.huggingface_families import BERT
+from converters.formats.huggingface_table import BERT
 from converters.formats.label_file import read_labels
 from converters.formats.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
 from converters.json_fields import Fields

@@ -191,6 +191,41 @@ LAYER: tuple[Row, ...] = (
         )
     ),
 )
+
+
+def _mobile(neutral: str, huggingface: str, keras_hub: str) -> list[Row]:
+    """The kernel and the bias of a MobileBERT's dense layer, and its norm's scale and bias."""
+    dense, norm = f"{_HF}.{huggingface}.dense", f"{_HF}.{huggingface}.LayerNorm"
+    name, path = f"{_LAYER}.{neutral}", f"{_KERAS}/{keras_hub}"
+    return [
+        *_dense(_layer(name, "", dense, "", f"{path}_dense")),
+        *_norm(_layer(f"{name}.norm", "", norm, "", f"{path}_norm")),
+    ]
+
+
+BOTTLENECKS: tuple[Row, ...] = (
+    *_mobile("bottleneck.input", "bottleneck.input", "bottleneck_input"),
+    *_mobile("bottleneck.attention", "bottleneck.attention", "bottleneck_attention"),
+    *_mobile("bottleneck.output", "output.bottleneck", "bottleneck_output"),
+)
+
+
+def _more_feed_forwards(count: int) -> Iterator[Row]:
+    """The feed-forward networks of a MobileBERT's layer before the last one."""
+    for j in range(count):
+        name, path = f"{_LAYER}.feed_forwards.{j}", f"{_KERAS}/feedforward_{j}"
+        ffn = f"{_HF}.ffn.{j}"
+        yield from _dense(
+            _layer(f"{name}.inner", "", f"{ffn}.intermediate.dense", "", f"{path}_inner_dense")
+        )
+        yield from _dense(
+            _layer(f"{name}.output", "", f"{ffn}.output.dense", "", f"{path}_output_dense")
+        )
+        yield from _norm(
+            _layer(f"{name}.norm", "", f"{ffn}.output.LayerNorm", "", f"{path}_layer_norm")
+        )
+
+
 POOLER: tuple[Row, ...] = tuple(
     _dense(
         _layer(
@@ -243,6 +278,10 @@ def _output(neutral: str, tf1: str, huggingface: str) -> list[Row]:
     ]
 
 
+MASKED_LM_EXTRA = Row(
+    "masked_lm.extra", "", "cls.predictions.dense.weight", "", "", "masked_lm/extra"
+)
+"""Columns of a MobileBERT's output kernel behind those of the token table: `[columns, tokens]`."""
 HEADS: dict[str, tuple[Row, ...]] = {
     heads.CLASSIFIER: CLASSIFIER,
     heads.TOKEN_CLASSIFIER: tuple(_output("token_classifier", "", "classifier")),
@@ -276,6 +315,7 @@ HEADS: dict[str, tuple[Row, ...]] = {
             "generator_lm_head.bias",
             "masked_lm/bias",
         ),
+        MASKED_LM_EXTRA,
         *_output("next_sentence", "cls/seq_relationship", "cls.seq_relationship"),
     ),
 }
@@ -305,12 +345,14 @@ def rows(config: BertConfig, head: str = "") -> Iterator[Row]:
     if config.embedding_size:
         yield from PROJECTION
     for i in range(config.num_layers):
-        for row in LAYER:
+        variant = (*BOTTLENECKS, *_more_feed_forwards(config.num_feed_forwards - 1))
+        for row in (*LAYER, *(variant if config.is_mobile else ())):
             yield row.of_layer(i)
-    yield from POOLER
+    if config.has_pooler:
+        yield from POOLER
     for name, its_rows in HEADS.items():
         if head in ("", name):
-            yield from its_rows
+            yield from (row for row in its_rows if config.is_mobile or row != MASKED_LM_EXTRA)
 
 
 def turn_tf1(array: np.ndarray, row: Row) -> np.ndarray:

@@ -146,39 +146,50 @@ class EncoderSignature:
         self.token_ids, self.padding_mask, self.segment_ids = (
             self.sub.input(name, [1, length]) for name in INPUTS
         )
+        self._positions: list[Tensor] = []
 
     def embeddings(self) -> Tensor:
         """The sum of the token, position and segment embeddings, normalized and projected."""
-        sub, segment = self.sub, self.graph.weights["embeddings.segment"]
-        ids = sub.reshape(self.token_ids, [-1], [self.length], "embeddings/token_ids")
-        x = self._token_rows(ids)
-        x = self._add_positions(x, ids)
-        if len(segment) > 1:
-            x = sub.add(x, self._segment_rows(segment), "embeddings/add_segment")
+        ids = self.sub.reshape(self.token_ids, [-1], [self.length], "embeddings/token_ids")
+        x = self.token_rows(ids, "embeddings/token")
+        x = self.add_places(x, ids)
         x = self.layer_norm(x, "embeddings.norm", "embeddings/norm")
         if self.graph.config.embedding_size:
             x = self.dense(x, "embeddings.projection", "embeddings/projection")
         return x
 
-    def _token_rows(self, ids: Tensor) -> Tensor:
-        name, table = "embeddings/token", self.graph.token_table()
+    def token_rows(self, ids: Tensor, name: str) -> Tensor:
+        """The rows of the token table, float32 `[length, embedding_width]`."""
+        table = self.graph.token_table()
         if table.dtype != np.float16:
             return self.sub.embedding_lookup(ids, table, name)
         # LiteRT's GPU delegate takes DEQUANTIZE of constants alone.
-        return self.sub.cast(self.sub.gather(ids, table, f"{name}/rows"), np.float32, name)
+        return self.sub.cast(self.sub.gather(table, ids, f"{name}/rows"), np.float32, name)
+
+    def add_places(self, x: Tensor, ids: Tensor) -> Tensor:
+        """Adds the position and segment embeddings to the token rows, `[length, width]`."""
+        segment = self.graph.weights["embeddings.segment"]
+        x = self._add_positions(x, ids)
+        if len(segment) > 1:
+            x = self.sub.add(x, self._segment_rows(segment), "embeddings/add_segment")
+        return x
 
     def _add_positions(self, x: Tensor, ids: Tensor) -> Tensor:
         """Adds the position embeddings to the token rows, `[length, width]`."""
-        sub, file = self.sub, self.graph.file
-        name, length = "embeddings/add_position", self.length
-        if length != DYNAMIC:
+        if self.length != DYNAMIC:
             return self._add_position_parts(x)
-        # The positions 0, 1, 2, ... of a free length: a running sum of ones.
-        zeros = sub.mul(ids, file.constant("zero", np.zeros(1, np.int32)), "embeddings/zeros")
-        ones = sub.add(zeros, file.constant("one", np.ones(1, np.int32)), "embeddings/ones")
-        positions = sub.cumsum(ones, 0, "embeddings/position_ids")
-        rows = sub.embedding_lookup(positions, self.graph.position_table(), "embeddings/position")
-        return sub.add(x, rows, name)
+        positions, table = self.positions(ids), self.graph.position_table()
+        rows = self.sub.embedding_lookup(positions, table, "embeddings/position")
+        return self.sub.add(x, rows, "embeddings/add_position")
+
+    def positions(self, ids: Tensor) -> Tensor:
+        """The positions 0, 1, 2, ... of all tokens, int32 `[length]`."""
+        if not self._positions:
+            sub, file = self.sub, self.graph.file
+            zeros = sub.mul(ids, file.constant("zero", np.zeros(1, np.int32)), "embeddings/zeros")
+            ones = sub.add(zeros, file.constant("one", np.ones(1, np.int32)), "embeddings/ones")
+            self._positions.append(sub.cumsum(ones, 0, "embeddings/position_ids"))
+        return self._positions[0]
 
     def _add_position_parts(self, x: Tensor) -> Tensor:
         """Adds the position embeddings of a fixed length, part by part.
@@ -257,24 +268,12 @@ class EncoderSignature:
     ) -> Tensor:
         """Softmax attention (Vaswani et al. 2017, 3.2): `[rows, heads * head_size]`.
 
-        The factor 1/sqrt(head_size) is part of the query's weights. Queries, keys and values are
-        one matmul; where only some rows are read, queries are a matmul of their own.
+        The factor 1/sqrt(head_size) is part of the query's weights.
         """
-        sub, config, name = self.sub, self.graph.config, f"layer_{i}/attention"
-        heads, size = self.graph.heads_of_layer(i), config.head_size
-        neutral = f"layers.{i}.attention"
-        q = self.graph.dense_weights(f"{neutral}.query", size**-0.5)
-        k, v = (self.graph.dense_weights(f"{neutral}.{part}") for part in ("key", "value"))
-        storage, length = self.graph.storage, self.length
-        if rows is None:
-            count, part = length, f"{name}/query_key_value"
-            joined = storage.dense(sub, x, [q, k, v], part)
-            query, key, value = self._split_heads(joined, 3, heads, part)
-        else:
-            count, part = rows.count, f"{name}/key_value"
-            query = storage.dense(sub, queries_from, [q], f"{name}/query")
-            (query,) = self._split_heads(query, 1, heads, f"{name}/query")
-            key, value = self._split_heads(storage.dense(sub, x, [k, v], part), 2, heads, part)
+        sub, name, length = self.sub, f"layer_{i}/attention", self.length
+        heads, size = self.graph.heads_of_layer(i), self.graph.config.head_size
+        count = length if rows is None else rows.count
+        query, key, value = self._query_key_value(x, queries_from, i, rows)
         scores = sub.batch_matmul(query, key, [heads, count, length], f"{name}/scores", adj_y=True)
         scores = sub.add(scores, bias, f"{name}/masked_scores")
         weights = sub.softmax(scores, f"{name}/probabilities")
@@ -283,6 +282,33 @@ class EncoderSignature:
             context = sub.transpose(context, [1, 0, 2], f"{name}/context_rows")
         width = heads * size
         return sub.reshape(context, [-1, width], [count, width], f"{name}/context_flat")
+
+    def _query_key_value(
+        self, x: Tensor, queries_from: Tensor, i: int, rows: Rows | None
+    ) -> Sequence[Tensor]:
+        """Queries, keys and values, each `[heads, rows, head_size]`.
+
+        They are one matmul; where only some rows are read, queries are a matmul of their own.
+        """
+        sub, storage, name = self.sub, self.graph.storage, f"layer_{i}/attention"
+        heads = self.graph.heads_of_layer(i)
+        q, k, v = self._attention_weights(i)
+        if rows is None:
+            part = f"{name}/query_key_value"
+            return self._split_heads(storage.dense(sub, x, [q, k, v], part), 3, heads, part)
+        part = f"{name}/key_value"
+        query = storage.dense(sub, queries_from, [q], f"{name}/query")
+        joined = storage.dense(sub, x, [k, v], part)
+        return (
+            *self._split_heads(query, 1, heads, f"{name}/query"),
+            *self._split_heads(joined, 2, heads, part),
+        )
+
+    def _attention_weights(self, i: int) -> Sequence[Dense]:
+        """The projections to queries, scaled by 1/sqrt(head_size), to keys and to values."""
+        neutral, factor = f"layers.{i}.attention", self.graph.config.head_size**-0.5
+        factors = {"query": factor, "key": 1.0, "value": 1.0}
+        return [self.graph.dense_weights(f"{neutral}.{part}", own) for part, own in factors.items()]
 
     def _split_heads(self, x: Tensor, parts: int, heads: int, name: str) -> list[Tensor]:
         """`[rows, parts * heads * head_size]` -> `parts` times `[heads, rows, head_size]`.
@@ -314,7 +340,9 @@ class EncoderSignature:
         return self.graph.storage.dense(self.sub, x, [self.graph.dense_weights(neutral)], name)
 
     def pool(self, x: Tensor) -> Tensor:
-        """BERT's pooler on the row of [CLS]: `[1, hidden_size]`."""
+        """BERT's pooler on the row of [CLS], if there is one: `[1, hidden_size]`."""
+        if not self.graph.config.has_pooler:
+            return x
         x = self.dense(x, "pooler", "pooler/dense")
         return activate(self.sub, x, self.graph.config.pooler_activation, "pooler/activation")
 

@@ -71,8 +71,26 @@ def masked_logits(signature: EncoderSignature, x: Tensor, name: str) -> Tensor:
     x = activate(sub, x, graph.config.transform_activation, "masked_lm/activation")
     epsilon = graph.config.transform_epsilon
     x = signature.layer_norm(x, "masked_lm.norm", "masked_lm/norm", epsilon)
-    weights = graph.weights
-    tokens = Dense("masked_lm.tokens", weights["embeddings.token"], weights["masked_lm.bias"])
-    logits = graph.storage.tied(sub, x, graph.token_table(), tokens, "masked_lm/tokens")
+    logits = _token_logits(signature, x)
     shape = [1, *logits.shape]
     return sub.reshape(logits, shape, shape, name)
+
+
+def _token_logits(signature: EncoderSignature, x: Tensor) -> Tensor:
+    """The product with the embedding table, and in a MobileBERT with further columns."""
+    sub, graph = signature.sub, signature.graph
+    weights, width = graph.weights, graph.config.embedding_width
+    tokens = Dense("masked_lm.tokens", weights["embeddings.token"], weights["masked_lm.bias"])
+    extra = weights.get("masked_lm.extra")
+    if extra is None:
+        return graph.storage.tied(sub, x, graph.token_table(), tokens, "masked_lm/tokens")
+    rows, hidden = x.shape
+    first, rest = (
+        sub.slice(x, [0, start], [rows, size], [rows, size], f"masked_lm/{name}")
+        for name, start, size in (("first", 0, width), ("rest", width, hidden - width))
+    )
+    logits = graph.storage.tied(sub, first, graph.token_table(), tokens, "masked_lm/tokens")
+    no_bias = np.zeros(len(weights["masked_lm.bias"]), np.float32)
+    columns = Dense("masked_lm.extra", extra.T, no_bias)
+    more = graph.storage.dense(sub, rest, [columns], "masked_lm/extra")
+    return sub.add(logits, more, "masked_lm/sum")

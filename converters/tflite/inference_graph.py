@@ -31,6 +31,7 @@ from converters.tflite.encoder_graph import signature_key as signature_key
 from converters.tflite.graph_builder import GraphBuilder
 from converters.tflite.graph_heads import add_head, check_output, reads_first_row_only
 from converters.tflite.graph_masks import selected_rows, selection
+from converters.tflite.mobilebert_graph import MobileBertSignature
 from converters.tflite.output_names import EMBEDDING as EMBEDDING
 from converters.tflite.output_names import HIDDEN_STATES as HIDDEN_STATES
 from converters.tflite.output_names import LOGITS as LOGITS
@@ -111,7 +112,8 @@ def _check(checkpoint: Checkpoint, lengths: Sequence[int], output: str) -> None:
 
 
 def _add_signature(graph: EncoderGraph, length: int, output: str) -> None:
-    signature = EncoderSignature(graph, length)
+    make = MobileBertSignature if graph.config.is_mobile else EncoderSignature
+    signature = make(graph, length)
     x = signature.embeddings()
     mask = signature.mask()
     x = signature.encode(x, mask, _rows_read(signature, output))

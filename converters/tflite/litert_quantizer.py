@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters import heads
+from converters.bert_config import BertConfig
 from converters.errors import ConversionError
 from converters.tflite.model_tables import AlignedBuffer, SharedQuantization
 from converters.tflite.tflite_file import model_bytes, model_object
@@ -36,6 +37,13 @@ _LAYER_GROUPS = (
     ("feed_forward.output", _FC, "feed_forward/output"),
     ("residuals", ("ADD",), "(?:attention|feed_forward)/residual"),
     ("norms", _NORM, "(?:attention|feed_forward)/norm(?:/.*)?"),
+)
+_MOBILEBERT_GROUPS = (
+    ("bottleneck", _FC, "bottleneck/(?:input|attention|output)"),
+    ("attention", _FC, "attention/(?:query|key|query_key|value|output)"),
+    ("feed_forwards", _FC, r"feed_forwards?/(?:\d+/)?(?:inner|output)"),
+    ("residuals", ("ADD",), ".*/residual"),
+    ("norms", ("ADD", "MUL"), ".*/norm(?:/scaled)?"),
 )
 _HEAD_GROUPS: dict[str, tuple[tuple[str, str], ...]] = {
     heads.CLASSIFIER: (("pooler", "pooler/dense"), ("classifier", "logits")),
@@ -184,20 +192,20 @@ def _with_shared_scales(body: bytes) -> bytes:
     return model_bytes(model)
 
 
-def bert_groups(num_layers: int, head: str) -> tuple[OperatorGroup, ...]:
+def bert_groups(config: BertConfig, head: str) -> tuple[OperatorGroup, ...]:
     """The groups of a graph of `build_inference_graph`, in the order of the model.
 
     The sum of the embeddings and the mask are in no group: they read token ids.
 
     Args:
-        num_layers: of the encoder.
+        config: of the encoder.
         head: of `converters.heads`.
     """
     groups = [OperatorGroup("embeddings.projection", _FC, "embeddings/projection")]
     groups += [
         OperatorGroup(f"layers.{i}.{name}", operators, f"layer_{i}/{outputs}")
-        for i in range(num_layers)
-        for name, operators, outputs in _LAYER_GROUPS
+        for i in range(config.num_layers)
+        for name, operators, outputs in (_MOBILEBERT_GROUPS if config.is_mobile else _LAYER_GROUPS)
     ]
     groups += [OperatorGroup(name, _FC, outputs) for name, outputs in _HEAD_GROUPS.get(head, ())]
     return (

@@ -41,6 +41,7 @@ _OPTIONS = {
     "LOGISTIC": "",
     "MEAN": "ReducerOptions",
     "MUL": "MulOptions",
+    "PAD": "PadOptions",
     "REDUCE_MAX": "ReducerOptions",
     "RELU": "",
     "RESHAPE": "ReshapeOptions",
@@ -136,6 +137,15 @@ class SubgraphBuilder:
         inputs: list[Value] = [x, self._indices(begin), self._indices(size)]
         return self._add("SLICE", inputs, Output(name, shape, x.dtype))
 
+    def pad(
+        self, x: Tensor, widths: Sequence[tuple[int, int]], shape: Sequence[int], name: str
+    ) -> Tensor:
+        """PAD with zeros: for each axis, how many before and behind; `shape` is the result's."""
+        flat = "_".join(str(width) for pair in widths for width in pair)
+        array = np.asarray(widths, np.int32)
+        constant = self._tables.constant(f"padding/{flat}", array)
+        return self._add("PAD", [x, constant], Output(name, shape, x.dtype))
+
     def split(self, x: Tensor, axis: int, parts: int, name: str) -> list[Tensor]:
         """SPLIT into equal parts along an axis."""
         shape = list(x.shape)
@@ -167,9 +177,9 @@ class SubgraphBuilder:
         output = Output(name, (*ids.shape, table.shape[1]))
         return self._add("EMBEDDING_LOOKUP", [ids, table], output, 4 if table.quantized else 1)
 
-    def gather(self, indices: Tensor, table: Constant, name: str) -> Tensor:
-        """GATHER of rows: indices `[n]` int32, table `[rows, width]` -> `[n, width]`."""
-        output = Output(name, (*indices.shape, table.shape[1]), table.dtype)
+    def gather(self, table: Value, indices: Tensor, name: str) -> Tensor:
+        """GATHER of entries: table `[entries, ...]`, indices `[n]` int32 -> `[n, ...]`."""
+        output = Output(name, (*indices.shape, *table.shape[1:]), table.dtype)
         return self._add("GATHER", [table, indices], output)
 
     def cumsum(self, x: Tensor, axis: int, name: str, exclusive: bool = True) -> Tensor:

@@ -131,25 +131,44 @@ class KerasPredictor:
     def facts(self) -> ModelFacts:
         return self.model.facts
 
-    def outputs(self, encodings: Sequence[Encoding], batch_size: int = 32) -> list[np.ndarray]:
-        """The head's output for each encoding, in the order of the encodings."""
+    def outputs(
+        self, encodings: Sequence[Encoding], batch_size: int = 32, lengths: Sequence[int] = ()
+    ) -> list[np.ndarray]:
+        """The head's output for each encoding, in the order of the encodings.
+
+        Args:
+            encodings: The inputs.
+            batch_size: Number of encodings in a batch.
+            lengths: Ascending token lengths. Each encoding is padded to the first one that fits, as
+                for a `.tflite` with these lengths. A MobileBERT's output depends on whether there
+                is padding. Empty pads to the longest encoding of a batch, about.
+        """
         order = np.argsort([len(encoding) for encoding in encodings], kind="stable")
         found: list[np.ndarray] = [np.zeros(0, np.float32)] * len(encodings)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            batch = [encodings[i] for i in chosen]
-            length = -(-max(map(len, batch)) // PAD_MULTIPLE) * PAD_MULTIPLE
-            inputs = pad(
-                batch,
-                min(length, self.model.checkpoint.config.max_positions),
-                self.tokenizer.pad_id,
-            )
-            for i, part in zip(chosen, self._outputs(inputs, batch), strict=True):
-                found[i] = part
+        padded_to = np.array([_first_that_fits(len(each), lengths) for each in encodings], int)
+        for length in sorted(set(padded_to.tolist())):
+            group = order[padded_to[order] == length]
+            for start in range(0, len(group), batch_size):
+                chosen = group[start : start + batch_size]
+                batch = [encodings[i] for i in chosen]
+                inputs = self._padded(batch, length)
+                for i, part in zip(chosen, self._outputs(inputs, batch), strict=True):
+                    found[i] = part
         return found
+
+    def _padded(self, batch: Sequence[Encoding], length: int) -> Inputs:
+        if not length:
+            rounded = -(-max(map(len, batch)) // PAD_MULTIPLE) * PAD_MULTIPLE
+            length = min(rounded, self.model.checkpoint.config.max_positions)
+        return pad(batch, length, self.tokenizer.pad_id)
 
     def _outputs(self, inputs: Inputs, batch: Sequence[Encoding]) -> list[np.ndarray]:
         return self.task.split_outputs(self._run(self.task.inputs(inputs, batch)), batch)
+
+
+def _first_that_fits(tokens: int, lengths: Sequence[int]) -> int:
+    """The first length of at least `tokens`; 0 if there is none."""
+    return next((length for length in lengths if length >= tokens), 0)
 
 
 def open_predictor(

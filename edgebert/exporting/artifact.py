@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from converters.channel_scales import balance_channels
+from converters.checkpoint import Checkpoint
 from converters.compaction import compact, layer_widths
 from converters.heads import MASKED_LM, MaskedTokens
+from converters.norm_folding import fold_norms
 from edgebert import __version__
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.exporting.app_readers import notes_of, readers_of
@@ -137,7 +139,7 @@ def export(
     model = _with_masks(model, settings)
     signatures = choose_signatures(model, settings, texts.lengths)
     progress("build", 0, 3)
-    compacted = replace(model, checkpoint=balance_channels(compact(model.checkpoint)))
+    compacted = replace(model, checkpoint=simplified(model.checkpoint))
     graph = build_quantized_graph(
         compacted,
         signatures,
@@ -176,6 +178,11 @@ def export(
     artifact = _write(Path(out), graph.body, manifest, model)
     progress("write", 3, 3)
     return replace(artifact, warning=warning, length_note=length_note(model, signatures))
+
+
+def simplified(checkpoint: Checkpoint) -> Checkpoint:
+    """The same function as it is exported: without pruned parts, easier to quantize."""
+    return fold_norms(balance_channels(compact(checkpoint)))
 
 
 def manifest_path(path: Path) -> Path:

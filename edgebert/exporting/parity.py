@@ -186,9 +186,14 @@ def certify(
     given: Sequence[Any] = list(examples) or keras.task.check_examples(default_texts())
     in_folder, encodings = (encodings_of(each, given, final.max_length) for each in (keras, final))
     same_ids = all(a.token_ids == b.token_ids for a, b in zip(in_folder, encodings, strict=True))
+    lengths = final.manifest.lengths or sorted({len(encoding) for encoding in encodings})
     reference, in_float, in_final = (
-        [output.astype(np.float64) for output in each.outputs(encodings)]
-        for each in (keras, float_graph, final)
+        [output.astype(np.float64) for output in outputs]
+        for outputs in (
+            keras.outputs(encodings, lengths=lengths),
+            float_graph.outputs(encodings),
+            final.outputs(encodings),
+        )
     )
     task = keras.task
     float_agreement = _agreement(task, reference, in_float)

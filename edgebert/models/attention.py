@@ -33,12 +33,13 @@ def attention_weights(model: TaskModel, encoding: Encoding) -> npt.NDArray[np.fl
         "segment_ids": np.asarray([encoding.segment_ids], np.int32),
         "padding_mask": np.ones((1, len(encoding)), np.int32),
     }
-    last = "embeddings_projection" if config.embedding_size else "embeddings_dropout"
+    projects_last = config.embedding_size and not config.is_mobile
+    last = "embeddings_projection" if projects_last else "embeddings_dropout"
     embeddings = keras.Model(backbone.input, backbone.get_layer(last).output)
     hidden_states = embeddings(inputs, training=False)
     found = []
-    for layer in backbone.transformer_layers:
-        hidden_states, weights = layer(
+    for i in range(config.num_layers):
+        hidden_states, weights = backbone.get_layer(f"transformer_layer_{i}")(
             hidden_states,
             padding_mask=inputs["padding_mask"],
             training=False,

@@ -63,7 +63,14 @@ def student_config(teacher: BertConfig, shape: str) -> BertConfig:
             problems.append(f"{key}: expected from 1 to the teacher's {whole}. Received: {value}")
         values[_KEYS[key]] = value
     hidden = values.get("hidden_size", teacher.hidden_size)
-    if hidden % teacher.head_size:
+    if teacher.is_mobile:
+        problems += [
+            f"{key}: a student of a MobileBERT has fewer layers alone, such as layers=1/2; its "
+            f"layers are narrow already. Received: {values[name]}"
+            for key, name in _KEYS.items()
+            if name != "num_layers" and values.get(name, 0) not in (0, getattr(teacher, name))
+        ]
+    elif hidden % teacher.head_size:
         problems.append(
             f"hidden: expected a multiple of {teacher.head_size}, the size of a head. "
             f"Received: {hidden}"
@@ -73,7 +80,8 @@ def student_config(teacher: BertConfig, shape: str) -> BertConfig:
             f"--student takes a model folder, one of {', '.join(PRESETS)}, or a shape such as "
             f"layers=3,hidden=192,neurons=768. " + "; ".join(problems) + "."
         )
-    return replace(teacher, **values, num_heads=hidden // teacher.head_size)
+    heads = teacher.num_heads if teacher.is_mobile else hidden // teacher.head_size
+    return replace(teacher, **values, num_heads=heads)
 
 
 def make_student(teacher: TaskModel | Path | str, shape: str) -> TaskModel:
@@ -95,14 +103,19 @@ def make_student(teacher: TaskModel | Path | str, shape: str) -> TaskModel:
         )
     kept_layers = spread_layers(teacher.checkpoint.config.num_layers, config.num_layers)
     checkpoint = drop_layers(teacher.checkpoint, kept_layers)
+    student = checkpoint if config.is_mobile else _narrow(checkpoint, config)
+    entry = {"stage": "student", "shape": shape}
+    return replace(teacher, checkpoint=student, history=(*teacher.history, entry))
+
+
+def _narrow(checkpoint: Checkpoint, config: BertConfig) -> Checkpoint:
+    """The checkpoint with the hidden size, heads and neurons of a configuration."""
     kept = _largest(_dimension_weights(checkpoint), config.hidden_size)
     scale = np.float32(np.sqrt(checkpoint.config.hidden_size / config.hidden_size))
     weights = {}
     for name, array in checkpoint.weights.items():
         weights[name] = _narrowed(name, array, checkpoint, config, kept, scale)
-    student = replace(checkpoint, config=config, weights=weights)
-    entry = {"stage": "student", "shape": shape}
-    return replace(teacher, checkpoint=student, history=(*teacher.history, entry))
+    return replace(checkpoint, config=config, weights=weights)
 
 
 def _hidden_size(model: TaskModel) -> int:

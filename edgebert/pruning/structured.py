@@ -30,6 +30,8 @@ from edgebert.pruning.latency_table import (
     read_latency_table,
 )
 from edgebert.pruning.layers import choose_layers
+from edgebert.pruning.operations import operations as operations
+from edgebert.pruning.refusals import refuse_head, refuse_narrow_layers
 from edgebert.pruning.surgeon import (
     ATTENTION,
     FEED_FORWARD,
@@ -137,26 +139,15 @@ def check_model(model: TaskModel, settings: StructureSettings) -> None:
     check_settings(model.checkpoint.config, settings)
 
 
-def refuse_head(model: TaskModel) -> None:
-    """Refuses a model without outputs that show the effect of a removal.
-
-    Raises:
-        UsageError: The model is a bare encoder or a masked LM.
-    """
-    if not model.task.comparable:
-        raise UsageError(
-            "Expected a model with labels, tags, spans, scores or vectors as outputs, which show "
-            f"the effect of a removal. Received: {model.task.model_title()}. Next: fine-tune "
-            "it for such a task with `edgebert finetune`, and prune the result."
-        )
-
-
 def check_settings(config: BertConfig, settings: StructureSettings) -> None:
     """Checks the settings of structured pruning against the shape of a model.
 
     Raises:
         UsageError: Settings are invalid; the message lists every problem.
     """
+    names = ("target_speedup", "heads", "neurons")
+    given = [f"{name} {getattr(settings, name)}" for name in names if getattr(settings, name)]
+    refuse_narrow_layers(config, given, "remove whole layers with --layers")
     speedup, by_count = settings.target_speedup, settings.heads or settings.neurons
     rules = [
         ("target_speedup", speedup == 0 or speedup > 1, "above 1, such as 2.5"),
@@ -198,16 +189,6 @@ def calibration_rows(
     taken = take(calibration, settings.calibration_rows, settings.seed)
     encodings = encodings_of(model, taken.examples, model.max_length)
     return rows_of(encodings, model.tokenizer.pad_id)
-
-
-def operations(checkpoint: Checkpoint, tokens: int) -> int:
-    """The number of multiplications in the encoder's layers for a text of `tokens` tokens."""
-    hidden, size = checkpoint.config.hidden_size, checkpoint.config.head_size
-    return sum(
-        tokens * (4 * hidden * width.heads * size + 2 * hidden * width.neurons)
-        + 2 * tokens * tokens * width.heads * size
-        for width in layer_widths(checkpoint)
-    )
 
 
 def _table(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.checkpoint import VOCABULARY_AXES
 from converters.vocabulary import SubwordVocabulary
 from edgebert.encoding.encoded_rows import EncodedRows, encode_rows
 from edgebert.encoding.tokenizer import Tokenizer
@@ -163,7 +164,10 @@ def with_rows(model: TaskModel, kept_ids: Ids) -> TaskModel:
     """The model with these rows of the token table and their tokens only, in this order."""
     vocabulary, checkpoint = model.tokenizer.vocabulary, model.checkpoint
     selected = vocabulary.select(kept_ids.tolist())
-    weights = {**checkpoint.weights, TOKEN_TABLE: checkpoint.weights[TOKEN_TABLE][kept_ids]}
+    weights = dict(checkpoint.weights)
+    for name, axis in VOCABULARY_AXES.items():
+        if name in weights:
+            weights[name] = np.take(weights[name], kept_ids, axis)
     config = replace(checkpoint.config, vocab_size=selected.size)
     return replace(
         model,

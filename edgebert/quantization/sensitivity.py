@@ -12,6 +12,7 @@ from typing import Any
 
 from converters import heads
 from converters.checkpoint import Checkpoint
+from converters.expected_shapes import feed_forwards
 
 SENSITIVITY_TEXTS = 64
 """Texts that each part's sensitivity is measured on; the final choice is measured on all texts."""
@@ -22,6 +23,8 @@ _LAYER_PARTS: dict[str, tuple[str, ...]] = {
     "feed_forward.inner": ("feed_forward.inner",),
     "feed_forward.output": ("feed_forward.output",),
 }
+_BOTTLENECKS = ("bottleneck.input", "bottleneck.attention", "bottleneck.output")
+_ATTENTION = ("attention.query", "attention.key", "attention.value", "attention.output")
 _HEAD_PARTS: dict[str, tuple[str, ...]] = {
     heads.CLASSIFIER: ("pooler", "classifier"),
     heads.TOKEN_CLASSIFIER: ("token_classifier",),
@@ -67,9 +70,7 @@ class PartSensitivity:
 def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
     """The parts that pruning has left weights in, in the order of the model."""
     named = [
-        Part(f"layers.{i}.{name}", tuple(f"layers.{i}.{kernel}" for kernel in kernels))
-        for i in range(checkpoint.config.num_layers)
-        for name, kernels in _LAYER_PARTS.items()
+        part for i in range(checkpoint.config.num_layers) for part in _parts_of_layer(checkpoint, i)
     ]
     if checkpoint.config.embedding_size:
         named.insert(0, Part("embeddings.projection", ("embeddings.projection",)))
@@ -79,6 +80,23 @@ def parts_of(checkpoint: Checkpoint) -> tuple[Part, ...]:
     for prefix in _HEAD_PARTS.get(checkpoint.head, ()):
         named += [Part(name, (name,)) for name in kernels if name.startswith(prefix)]
     return tuple(part for part in named if part.weights(checkpoint))
+
+
+def _parts_of_layer(checkpoint: Checkpoint, i: int) -> list[Part]:
+    """A BERT's layer has four parts. The many small kernels of a MobileBERT's are three."""
+    layer, config = f"layers.{i}", checkpoint.config
+    parts = _LAYER_PARTS
+    if config.is_mobile:
+        kernels = [
+            f"{name.removeprefix(f'{layer}.')}.{part}"
+            for name in feed_forwards(config, layer)
+            for part in ("inner", "output")
+        ]
+        parts = {"bottleneck": _BOTTLENECKS, "attention": _ATTENTION, "feed_forwards": (*kernels,)}
+    return [
+        Part(f"{layer}.{name}", tuple(f"{layer}.{kernel}" for kernel in kernels))
+        for name, kernels in parts.items()
+    ]
 
 
 def largest_count_within(

@@ -181,7 +181,7 @@ def _groups_in(body: bytes, calibration: Calibration) -> tuple[OperatorGroup, ..
         (operator.name, subgraph.tensors[operator.outputs[0]].name)
         for operator in subgraph.operators
     ]
-    groups = bert_groups(config.num_layers, calibration.checkpoint.head)
+    groups = bert_groups(config, calibration.checkpoint.head)
     return tuple(group for group in groups if any(group.takes(*operator) for operator in operators))
 
 

@@ -12,7 +12,7 @@ from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
-from edgebert.pruning.structured import refuse_head
+from edgebert.pruning.refusals import refuse_head, refuse_narrow_layers
 from edgebert.search import timing
 from edgebert.search.choosing import (
     HOPELESS_POINTS,
@@ -73,6 +73,9 @@ def search(
     plan = read_plan(settings)
     refuse_head(model)
     train, dev = (with_label_names(data, model.labels) for data in (train, dev))
+    given = [f"speedups {settings.speedups}"] if plan.speedups else []
+    search_without = "add --speedups '' to search without them"
+    refuse_narrow_layers(model.checkpoint.config, given, search_without)
     for split in (dev, test):
         if split is not None:
             model.task.require_known(with_label_names(split, model.labels), model.labels)

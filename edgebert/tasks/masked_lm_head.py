@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from converters.checkpoint import Checkpoint
 from converters.formats import keras_hub
+from converters.formats.keras_activations import activation
 from converters.tflite.output_names import LOGITS
 from edgebert.tasks.masked_rows import NEXT_SENTENCE, PLACES
 
@@ -36,8 +37,8 @@ def build(backbone: Any, checkpoint: Checkpoint, dropout: float, seed: int) -> k
     places = keras.Input((None,), dtype="int32", name=PLACES)
     rows = layers["rows"](name="masked_rows")(backbone.output["sequence_output"], places)
     rows = keras.layers.Dense(
-        config.embedding_width,
-        activation=keras_hub.activation(config.transform_activation, keras),
+        config.masked_lm_width,
+        activation=activation(config.transform_activation),
         kernel_initializer=keras.initializers.Identity(),
         dtype="float32",
         name="masked_lm_dense",
@@ -46,7 +47,8 @@ def build(backbone: Any, checkpoint: Checkpoint, dropout: float, seed: int) -> k
         epsilon=config.transform_epsilon, dtype="float32", name="masked_lm_norm"
     )(rows)
     _, table = keras_hub.variables(backbone, config)["embeddings.token"]
-    outputs = {LOGITS: layers["tokens"](table, name="masked_lm")(rows)}
+    extra = config.masked_lm_width - config.embedding_width
+    outputs = {LOGITS: layers["tokens"](table, extra, name="masked_lm")(rows)}
     if f"{NEXT_SENTENCE}.kernel" in checkpoint.weights:
         pooled = keras.layers.Dropout(dropout, seed=seed, name="next_sentence_dropout")(
             backbone.output["pooled_output"]
@@ -78,16 +80,22 @@ def _layers() -> dict[str, Any]:
     class TiedTokens(keras.layers.Layer):
         """Logits, from `[batch, positions, width]` to `[batch, positions, vocab_size]`."""
 
-        def __init__(self, table: Any, name: str) -> None:
+        def __init__(self, table: Any, extra: int, name: str) -> None:
             super().__init__(name=name, dtype="float32")
-            self._table = [table]
-            self.bias = self.add_weight(shape=(table.shape[0],), initializer="zeros", name="bias")
+            self._table, size = [table], table.shape[0]
+            self.bias = self.add_weight(shape=(size,), initializer="zeros", name="bias")
+            # The columns of a MobileBERT's kernel behind those of the table.
+            self.extra = None
+            if extra:
+                self.extra = self.add_weight((extra, size), initializer="zeros", name="extra")
             self.built = True
 
         def call(self, rows: Any) -> Any:
-            size, width = self._table[0].shape
-            flat = keras.ops.reshape(rows, [-1, width])
+            size = self._table[0].shape[0]
+            flat = keras.ops.reshape(rows, [-1, rows.shape[-1]])
             kernel = keras.ops.transpose(keras.ops.convert_to_tensor(self._table[0].value))
+            if self.extra is not None:
+                kernel = keras.ops.concatenate([kernel, self.extra.value], 0)
             logits = keras.ops.matmul(flat, kernel) + self.bias
             return keras.ops.reshape(logits, [-1, keras.ops.shape(rows)[1], size])
 

@@ -23,7 +23,8 @@ from edgebert.training.evaluator import RunModel
 from edgebert.training.loop import EpochScore, Training, TrainingLoop
 from edgebert.training.narrow_backbone import NarrowBackbone
 from edgebert.training.optimizer import SparseAdamW, WarmupLinear
-from edgebert.training.packed_encoder import EncoderOptions, pack_backbone
+from edgebert.training.packed_backbone import pack_backbone
+from edgebert.training.packed_encoder import EncoderOptions
 
 __all__ = ["Outcome", "Training", "build_frozen", "build_model", "compile_model", "train"]
 

@@ -207,23 +207,28 @@ class PackedEncoder(keras.layers.Layer):
             x = tf.gather(x, packing.row[:, 0, 0])
         else:
             x = self._last_layer(x, packing, drop, taps)
+        if not self._config.has_pooler:
+            return x
         return ACTIVATIONS[self._config.pooler_activation](self._dense(x, "pooler"))
 
     def _embed(self, inputs: dict[str, Any], packing: Packing, drop: Dropout) -> Any:
-        def packed(name: str) -> Any:
-            return tf.gather(tf.reshape(inputs[name], [-1]), packing.position)
-
-        # The gradient of this gather is sparse; see `SparseAdamW`.
-        tokens = tf.gather(self._named["embeddings.token"].value, packed("token_ids"))
-        if self._bits.embeddings:
-            tokens = fake_quantize(tokens, self._bits.embeddings, -1)
-        positions = small_table_rows(
-            self._read("embeddings.position"), packing.position % packing.length
-        )
-        segments = small_table_rows(self._read("embeddings.segment"), packed("segment_ids"))
-        x = drop(self._norm(tokens + positions + segments, "embeddings.norm"))
+        tokens = self._token_rows(packed(inputs["token_ids"], packing))
+        x = drop(self._norm(tokens + self._placed(inputs, packing), "embeddings.norm"))
         projection = "embeddings.projection"
         return self._dense(x, projection) if f"{projection}.bias" in self._named else x
+
+    def _token_rows(self, ids: Any) -> Any:
+        # The gradient of this gather is sparse; see `SparseAdamW`.
+        rows = tf.gather(self._named["embeddings.token"].value, ids)
+        return fake_quantize(rows, self._bits.embeddings, -1) if self._bits.embeddings else rows
+
+    def _placed(self, inputs: dict[str, Any], packing: Packing) -> Any:
+        """The sum of the position and segment embeddings, `[packed, width]`."""
+        position = packing.position % packing.length
+        segment = packed(inputs["segment_ids"], packing)
+        return small_table_rows(self._read("embeddings.position"), position) + small_table_rows(
+            self._read("embeddings.segment"), segment
+        )
 
     def _layer(self, x: Any, packing: Packing, layer: int, drop: Dropout, taps: Taps) -> Any:
         at = f"layers.{layer}."
@@ -308,8 +313,6 @@ class PackedEncoder(keras.layers.Layer):
         )
 
 
-def pack_backbone(backbone: Any, config: BertConfig, options: EncoderOptions) -> keras.Model:
-    """A Keras model with a backbone's inputs and outputs that computes with a `PackedEncoder`."""
-    encoder = PackedEncoder(backbone, config, options)
-    inputs = {name: keras.Input((None,), dtype="int32", name=name) for name in INPUTS}
-    return keras.Model(inputs, encoder(inputs), name="packed")
+def packed(ids: Any, packing: Packing) -> Any:
+    """The numbers of the packed tokens: `[batch, length]` to `[packed]`."""
+    return tf.gather(tf.reshape(ids, [-1]), packing.position)

@@ -9,7 +9,11 @@ import pytest
 
 from edgebert.models.task_model import open_model
 from edgebert.tasks.probabilities import log_softmax
-from tests.converters.formats.test_huggingface_families import FOLDERS, assert_same_outputs
+from tests.converters.formats.test_huggingface_families import (
+    FOLDERS,
+    PRETRAINED,
+    assert_same_outputs,
+)
 from tests.golden.checkpoints import (
     CHECKPOINTS,
     checkpoint_inputs,
@@ -42,8 +46,8 @@ def test_outputs_are_those_before_the_trip(name: str, outputs: dict[str, np.ndar
     assert_same_outputs(outputs[name], checkpoint_output(name))
 
 
-def test_the_next_sentence_too(outputs: dict[str, np.ndarray]) -> None:
-    name = "BertForPreTraining"
+@pytest.mark.parametrize("name", PRETRAINED)
+def test_the_next_sentence_too(name: str, outputs: dict[str, np.ndarray]) -> None:
     told = outputs[name + transformers_outputs.NEXT_SENTENCE]
     assert_same_outputs(told, next_sentence_output(name))
 

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from converters import heads
-from converters.checkpoint import GELU_EXACT, GELU_TANH, RELU, TANH, Checkpoint
+from converters.checkpoint import GELU_EXACT, GELU_TANH, NO_POOLER, RELU, TANH, Checkpoint
 from converters.errors import ConversionError
 from converters.formats.huggingface import read_folder, write_folder
 from converters.tflite.graph_heads import outputs_of
@@ -64,15 +64,25 @@ FOLDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ElectraSmallForTokenClassification": ("ner", TAGS),
     "ElectraSmallForQuestionAnswering": ("qa", ()),
     "ElectraSmallForMaskedLM": ("masked-lm", ()),
+    "MobileBertModel": ("encoder", ()),
+    "MobileBertForSequenceClassification": ("classification", LABELS),
+    "MobileBertWithPooler": ("classification", LABELS),
+    "MobileBertForTokenClassification": ("ner", TAGS),
+    "MobileBertForQuestionAnswering": ("qa", ()),
+    "MobileBertForMaskedLM": ("masked-lm", ()),
+    "MobileBertForPreTraining": ("masked-lm", ()),
 }
 """Every golden folder with its detected task and labels."""
 MASKED_LMS = tuple(name for name, (task, _) in FOLDERS.items() if task == "masked-lm")
+PRETRAINED = ("BertForPreTraining", "MobileBertForPreTraining")
 OTHERS = tuple(name for name in FOLDERS if name not in MASKED_LMS)
 CLASSIFIERS = {
     "BertForSequenceClassification": TANH,
     "DistilBertForSequenceClassification": RELU,
     "ElectraForSequenceClassification": GELU_EXACT,
     "ElectraSmallForSequenceClassification": GELU_EXACT,
+    "MobileBertForSequenceClassification": NO_POOLER,
+    "MobileBertWithPooler": TANH,
 }
 WRITTEN_AS = {
     "ElectraModel": "BertModel",
@@ -142,7 +152,15 @@ def test_the_tflite_graph_gives_the_outputs_of_transformers(name: str, tmp_path:
     assert_same_outputs(graph_outputs(checkpoint, tmp_path), checkpoint_output(name))
 
 
-@pytest.mark.parametrize("name", [*CLASSIFIERS, "BertRegression", "BertForTokenClassification"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *CLASSIFIERS,
+        "BertRegression",
+        "BertForTokenClassification",
+        "MobileBertForTokenClassification",
+    ],
+)
 def test_the_training_graph_gives_the_outputs_of_transformers(name: str) -> None:
     from edgebert.training.fitting import build_frozen
 
@@ -159,7 +177,8 @@ def masked_lm_outputs(keras_model: Any) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("name", "trained"), [*((name, False) for name in MASKED_LMS), ("BertForPreTraining", True)]
+    ("name", "trained"),
+    [*((name, False) for name in MASKED_LMS), *((name, True) for name in PRETRAINED)],
 )
 def test_masked_tokens_are_predicted_as_by_transformers(name: str, trained: bool) -> None:
     from edgebert.training.fitting import build_frozen
@@ -167,7 +186,7 @@ def test_masked_tokens_are_predicted_as_by_transformers(name: str, trained: bool
     model = open_model(CHECKPOINTS / name)
     outputs = masked_lm_outputs(build_frozen(model) if trained else model.keras_model())
     assert_same_outputs(outputs["logits"], checkpoint_output(name))
-    assert ("next_sentence" in outputs) == (name == "BertForPreTraining")
+    assert ("next_sentence" in outputs) == name.endswith("ForPreTraining")
     if "next_sentence" in outputs:
         assert_same_outputs(outputs["next_sentence"], next_sentence_output(name))
 

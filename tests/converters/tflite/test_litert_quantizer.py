@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.bert_config import BertConfig
 from converters.errors import ConversionError
 from converters.heads import CLASSIFIER
 from converters.tflite.inference_graph import (
@@ -43,8 +44,11 @@ def kernels_of(info: ModelInfo) -> list[dict[str, tuple[int, str]]]:
     ]
 
 
+CONFIG = BertConfig(
+    vocab_size=8, hidden_size=16, num_layers=2, num_heads=2, intermediate_size=24, max_positions=40
+)
 FULLY_CONNECTED = tuple(
-    group for group in bert_groups(2, CLASSIFIER) if group.operators == ("FULLY_CONNECTED",)
+    group for group in bert_groups(CONFIG, CLASSIFIER) if group.operators == ("FULLY_CONNECTED",)
 )
 
 
@@ -106,7 +110,7 @@ def test_no_groups_is_dynamic_int8(tiny_model: TaskModel, tmp_path: Path) -> Non
 def test_groups_take_what_they_name(tiny_model: TaskModel) -> None:
     subgraph = read_model(float_body(tiny_model, [8])).subgraphs[0]
     made = [(o.name, subgraph.tensors[o.outputs[0]].name) for o in subgraph.operators]
-    groups = bert_groups(2, CLASSIFIER)
+    groups = bert_groups(CONFIG, CLASSIFIER)
     taken = [sum(group.takes(*operator) for group in groups) for operator in made]
     for (operator, output), times in zip(made, taken, strict=True):
         outside = output.startswith(("embeddings", "mask")) or output == "probabilities"
@@ -124,6 +128,6 @@ def test_nothing_is_printed(
     tiny_model: TaskModel, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     body = float_body(tiny_model, [8, 16])
-    quantize_statically(body, ranges_of(body), bert_groups(2, CLASSIFIER), 8)
+    quantize_statically(body, ranges_of(body), bert_groups(CONFIG, CLASSIFIER), 8)
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []

@@ -17,7 +17,8 @@ tf = pytest.importorskip("tensorflow")
 
 from edgebert.tasks import classification  # noqa: E402
 from edgebert.training import packing  # noqa: E402
-from edgebert.training.packed_encoder import EncoderOptions, pack_backbone  # noqa: E402
+from edgebert.training.packed_backbone import pack_backbone  # noqa: E402
+from edgebert.training.packed_encoder import EncoderOptions  # noqa: E402
 from edgebert.training.packing import PACK_MULTIPLE, pack, split_heads  # noqa: E402
 
 LABELS = ("no", "yes")

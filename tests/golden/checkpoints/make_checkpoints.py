@@ -53,10 +53,20 @@ DISTILBERT = {
 ELECTRA = {**BERT, "embedding_size": 8}
 SMALL = {"embedding_size": 6}
 """The embeddings of ELECTRA-small are narrower than its encoder."""
+MOBILEBERT = {
+    **BERT,
+    "hidden_size": 12,
+    "embedding_size": 6,
+    "intra_bottleneck_size": 8,
+    "num_feedforward_networks": 3,
+    "classifier_activation": False,
+}
+POOLER = {"classifier_activation": True}
 FAMILIES = {
     "Bert": (transformers.BertConfig, BERT, transformers.BertTokenizer),
     "DistilBert": (transformers.DistilBertConfig, DISTILBERT, transformers.DistilBertTokenizer),
     "Electra": (transformers.ElectraConfig, ELECTRA, transformers.ElectraTokenizer),
+    "MobileBert": (transformers.MobileBertConfig, MOBILEBERT, transformers.MobileBertTokenizer),
 }
 # Folder: class and configuration. The place in the table seeds the weights: add at its end.
 FOLDERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -92,6 +102,13 @@ FOLDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ElectraSmallForTokenClassification": ("ElectraForTokenClassification", {**SMALL, **TAGS}),
     "ElectraSmallForQuestionAnswering": ("ElectraForQuestionAnswering", SMALL),
     "ElectraSmallForMaskedLM": ("ElectraForMaskedLM", SMALL),
+    "MobileBertModel": ("MobileBertModel", {}),
+    "MobileBertForSequenceClassification": ("MobileBertForSequenceClassification", LABELS),
+    "MobileBertWithPooler": ("MobileBertForSequenceClassification", {**POOLER, **LABELS}),
+    "MobileBertForTokenClassification": ("MobileBertForTokenClassification", TAGS),
+    "MobileBertForQuestionAnswering": ("MobileBertForQuestionAnswering", {}),
+    "MobileBertForMaskedLM": ("MobileBertForMaskedLM", {}),
+    "MobileBertForPreTraining": ("MobileBertForPreTraining", POOLER),
 }
 NEXT_SENTENCE = ".next_sentence"
 
