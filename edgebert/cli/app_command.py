@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgebert.cli.options import json_option, print_json, size_text
+from edgebert.cli.options import folder_of_models_options, json_option, print_json, size_text
 from edgebert.cli.shown_output import echo
 
 if TYPE_CHECKING:
@@ -20,17 +20,9 @@ _NEXT = (
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="The folder of the project: a new one.",
-)
-@click.option(
-    "--name", default="edgebert", show_default=True, help="The app's name, as people see it."
+@folder_of_models_options(
+    "The folder of the project: a new one.",
+    "The app's name, as people see it.",
 )
 @click.option(
     "--id",

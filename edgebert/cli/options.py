@@ -157,6 +157,25 @@ overwrite_option = click.option(
 )
 
 
+def folder_of_models_options(folder_help: str, name_help: str) -> Callable[[F], F]:
+    """The models, the folder and the name of what is made of them: a page or an app's project."""
+
+    def add(command: F) -> F:
+        models = click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
+        folder = click.option(
+            "-o",
+            "--out",
+            "folder",
+            type=click.Path(path_type=Path, file_okay=False),
+            required=True,
+            help=folder_help,
+        )
+        name = click.option("--name", default="edgebert", show_default=True, help=name_help)
+        return models(folder(name(command)))
+
+    return add
+
+
 def request_options(command: F) -> F:
     """Adds --task, --pairs and --prompt; the command gets a `TaskRequest`."""
     from edgebert.settings import TASKS

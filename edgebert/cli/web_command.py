@@ -7,22 +7,14 @@ from pathlib import Path
 
 import click
 
-from edgebert.cli.options import json_option, print_json, size_text
+from edgebert.cli.options import folder_of_models_options, json_option, print_json, size_text
 from edgebert.cli.shown_output import echo
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--out",
-    "folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    required=True,
-    help="The folder of the page: a new one, or an earlier one of this command.",
-)
-@click.option(
-    "--name", default="edgebert", show_default=True, help="The page's name, as people see it."
+@folder_of_models_options(
+    "The folder of the page: a new one, or an earlier one of this command.",
+    "The page's name, as people see it.",
 )
 @click.option(
     "--litertjs",

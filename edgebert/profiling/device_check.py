@@ -36,6 +36,9 @@ _RENAMED = {"accuracy": "value", "host_accuracy": "host_value"}
 """Fields of version 1, which supported only classifiers."""
 LARGEST_SCORE_ERROR = 1e-3
 LARGEST_ROUNDINGS = 2.0
+"""Limit of a device's error as a multiple of `rounding_error`. Measured with MiniLM in six
+recipes and with tiny models of all tasks: at most 1.4 in LiteRT.js on
+the CPU, 0.9 in LiteRT 1.4 and 1.3 on a GPU, all against LiteRT 2.3 with XNNPACK."""
 SHOWN = 5
 
 

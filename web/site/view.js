@@ -42,6 +42,14 @@ function field(label, text, rows = 2) {
   return { label, text, rows };
 }
 
+const PARTS = `
+  <label class="choice" hidden>Model <select></select></label>
+  <div class="fields"></div>
+  <p class="said" role="status"></p>
+  <div class="answer"></div>
+  <p class="took"></p>
+  <details class="details" hidden><summary>Tokens</summary><p class="tokens"></p></details>`;
+
 /**
  * @typedef {object} Choice - A model that a person can choose.
  * @property {string} name
@@ -51,8 +59,7 @@ function field(label, text, rows = 2) {
 /**
  * Shows the fields of a model, and answers from then on.
  *
- * @param {HTMLElement} section - With elements of the classes `choice`, `fields`, `said`, `answer`,
- *   `details`, `tokens` and `took`.
+ * @param {HTMLElement} section - Hidden until the first answer is there.
  * @param {Choice[]} choices - The first is chosen.
  */
 export async function startView(section, choices) {
@@ -78,6 +85,7 @@ class View {
     this.isStale = false;
     /** @type {{lines: string, search: any} | null} */
     this.searched = null;
+    section.insertAdjacentHTML("beforeend", PARTS);
     const chooser = this.find("choice");
     const select = /** @type {HTMLSelectElement} */ (chooser.querySelector("select"));
     choices.forEach(({ name }, number) => select.append(new Option(name, String(number))));

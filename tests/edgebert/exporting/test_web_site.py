@@ -21,6 +21,7 @@ from edgebert.models.manifest import UNSEALED, read_manifest, seal
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import TASKS, ExportSettings
 from tests.judges.chromium import Chromium, Page, Viewport
+from tests.judges.page_checks import SHIFTS, SMALLEST_CONTRAST, least_contrast, names_of_controls
 
 OWN_BYTES = 60_000
 LARGE_BYTES = 160 << 20
@@ -28,11 +29,6 @@ PHONE = Viewport(width=360, height=740, mobile=True)
 READY = "!document.getElementById('live').hidden && document.getElementById('progress').hidden"
 OFFLINE = "document.getElementById('offline').textContent"
 SAID = "document.querySelector('.said').textContent"
-SHIFTS = """
-globalThis.shifts = [];
-new PerformanceObserver((list) => shifts.push(...list.getEntries().map((entry) => entry.value)))
-  .observe({ type: "layout-shift", buffered: true });
-"""
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -219,49 +215,10 @@ def test_what_a_checker_of_pages_looks_at(
     page.wait_for(f"{SAID} !== ''")
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.evaluate("document.title") == "Nine <tasks>"
-    tree = page.send_command("Accessibility.getFullAXTree")["nodes"]
-    controls = {"textbox", "combobox", "progressbar", "DisclosureTriangle", "button"}
-    named = [
-        (node["role"]["value"], node.get("name", {}).get("value", ""))
-        for node in tree
-        if not node.get("ignored") and node["role"]["value"] in controls
-    ]
-    assert len(named) >= 3
-    assert [role for role, name in named if not name] == []
+    assert len(names_of_controls(page)) >= 3 and all(names_of_controls(page))
     assert sum(page.evaluate("shifts")) < 0.1
-    assert page.evaluate(CONTRAST) >= 4.5
+    assert least_contrast(page) >= SMALLEST_CONTRAST
     page.close()
-
-
-# The least contrast (WCAG 2.2, 1.4.3) of an element that has text of its own and is shown.
-CONTRAST = """
-(() => {
-  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => {
-    const [r, g, b] = parts(colour).map((part) => {
-      const share = part / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = getComputedStyle(node).backgroundColor;
-      if (parts(colour)[3] !== 0) return colour;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  let least = Infinity;
-  for (const node of document.body.querySelectorAll("*")) {
-    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-    if (!own || !node.checkVisibility()) continue;
-    const [one, other] = [light(getComputedStyle(node).color), light(behind(node))];
-    const [low, high] = one < other ? [one, other] : [other, one];
-    least = Math.min(least, (high + 0.05) / (low + 0.05));
-  }
-  return least;
-})()
-"""
 
 
 def test_it_can_be_installed(chromium: Chromium, host: Host, site: WebSite) -> None:

@@ -33,6 +33,7 @@ from edgebert.tasks import task_named
 from tests.edgebert.profiling.conftest import TinyClassifier
 from tests.golden.make_unigram_cases import make_vocabularies
 from tests.judges.chromium import Chromium, Page, Viewport
+from tests.judges.page_checks import SMALLEST_CONTRAST, least_contrast, names_of_controls
 from tests.tiny_tasks import random_task_model
 
 TEXTS = ("wind", "rain. sunny rain", "sun . sun . sun . sun . sun . sun . sun . sun")
@@ -193,8 +194,10 @@ def assert_looks_right(page: Page, folder: Path) -> None:
         backgrounds.append(np.median(pixels))
         ink = np.abs(pixels - backgrounds[-1]) > 100
         assert ink.mean() > 0.01  # letters, at least
+        assert least_contrast(page) >= SMALLEST_CONTRAST
     light, dark = backgrounds
     assert light > 200 and dark < 60
+    assert names_of_controls(page) and all(names_of_controls(page))
 
 
 @pytest.mark.parametrize("task", TASKS)
