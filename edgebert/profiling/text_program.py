@@ -77,12 +77,16 @@ def _file_of(module: str) -> str | None:
 
 def _imported(source: str) -> Iterator[str]:
     """The modules that a source imports when it is loaded, and imported names that may be some."""
-    for statement in ast.parse(source).body:
+    waiting: list[ast.stmt] = list(ast.parse(source).body)
+    while waiting:
+        statement = waiting.pop()
         if isinstance(statement, ast.Import):
             yield from (alias.name for alias in statement.names)
         elif isinstance(statement, ast.ImportFrom) and statement.module:
             yield statement.module
             yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+        elif isinstance(statement, ast.Try):
+            waiting += statement.body + [each for h in statement.handlers for each in h.body]
 
 
 if __name__ == "__main__":

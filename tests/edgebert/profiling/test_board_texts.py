@@ -268,7 +268,7 @@ def test_wrong_answers_are_errors(
 
 
 def test_the_sent_files_are_those_that_answering_needs(tmp_path: Path) -> None:
-    """The modules that a fresh process imports for all tasks, no other, and none of TensorFlow."""
+    """The modules that a fresh process imports for all tasks, and none that need TensorFlow."""
     text_program.write_archive(tmp_path / "edgebert.zip")
     program = "; ".join(
         [
@@ -292,7 +292,10 @@ def test_the_sent_files_are_those_that_answering_needs(tmp_path: Path) -> None:
         for name, file in modules.items()
         if name.split(".")[0] in ("edgebert", "converters")
     }
-    assert sorted(files) == text_program.source_files()
+    sent = set(text_program.source_files())
+    assert files <= sent
+    others = {file.split("/")[1] for file in sent if file.startswith("edgebert/")}
+    assert not others & {"cli", "exporting", "pipeline", "pruning", "quantization", "training"}
     roots = {name.split(".")[0] for name in modules} - set(sys.stdlib_module_names)
     assert not roots & {"tensorflow", "keras", "click", "rich", "ai_edge_litert", "flatbuffers"}
 
