@@ -7,7 +7,8 @@ OTHER_MODELS = {
     "roberta": "RoBERTa is no BERT: it splits text by byte pairs, and positions start at 2. "
     f"{_DISTILLED}",
     "xlm-roberta": "XLM-RoBERTa is no BERT: it splits text by SentencePiece, and positions start "
-    "at 2. Next: use bert-base-multilingual-cased or distilbert-base-multilingual-cased",
+    "at 2. Next: use paraphrase-multilingual-MiniLM-L12-v2 or multilingual-e5-small, BERTs with "
+    "its vocabulary, or bert-base-multilingual-cased",
     "camembert": "CamemBERT is a RoBERTa with SentencePiece, no BERT. Next: use a BERT of the "
     "language, or bert-base-multilingual-cased",
     "mpnet": "MPNet is no BERT: it adds relative positions in attention. Next: use "

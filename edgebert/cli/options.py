@@ -117,7 +117,9 @@ def _option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
     return click.option(flag, field.name, type=type(field.default), **facts)
 
 
-def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
+def training_options(
+    train_help: str, test_help: str, train_required: bool = True
+) -> Callable[[F], F]:
     """Adds the options of a command that trains: output folder, three splits, --resume."""
     options = (
         click.option(
@@ -130,7 +132,7 @@ def training_options(train_help: str, test_help: str) -> Callable[[F], F]:
         click.option(
             "--train",
             "train_path",
-            required=True,
+            required=train_required,
             type=click.Path(path_type=Path),
             help=train_help,
         ),

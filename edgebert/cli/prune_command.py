@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from edgebert.training.stage_run import StageRun
 if TYPE_CHECKING:
     from edgebert.data.datasets import Dataset
     from edgebert.evaluation.predictors import Evaluation
+    from edgebert.models.task_model import TaskModel
     from edgebert.tasks.foreign import TaskRequest
     from edgebert.tasks.task import Task
     from edgebert.training.record import TrainingResult
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @training_options(
-    train_help="Labelled training data of the model, for calibration and recovery training.",
+    train_help="Labelled training data of the model, for calibration and recovery training. Only "
+    "--vocabulary-from alone needs none.",
     test_help="Labelled data for the score before and after pruning.",
+    train_required=False,
 )
 @settings_options(StructureSettings, "structure", without=("seed",))
 @click.option(
@@ -62,7 +65,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     context: click.Context,
     model: Path,
     out: Path,
-    train_path: Path,
+    train_path: Path | None,
     dev_path: Path | None,
     test_path: Path | None,
     resume: bool,
@@ -86,6 +89,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     edgebert prune tuned/ -o fast/ --train train.tsv --dev dev.tsv --target-speedup 2 --epochs 0
     edgebert prune tuned/ -o fast/ --train train.tsv --target-speedup 4 --teacher tuned/
     edgebert prune tuned/ -o small/ --train train.tsv --vocabulary-from train.tsv --layers 4
+    edgebert prune multilingual/ -o german/ --vocabulary-from texts.txt --characters scripts
     edgebert prune tuned/ -o zipped/ --train train.tsv --dev dev.tsv --sparsity 0.5
     """
     from edgebert.data.label_numbers import with_label_names
@@ -99,6 +103,16 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     _refuse_mixed_options(context, structured, teacher)
     opened = open_model(model, request=request)
     print_notes(opened)
+    if train_path is None:
+        others = (structure.target_speedup, structure.heads, structure.neurons, structure.layers)
+        if corpus_path is None or any((*others, teacher, dev_path, test_path, resume)):
+            raise click.UsageError(
+                "Missing option '--train'. Only --vocabulary-from alone needs no labelled data."
+            )
+        corpus = _read_corpus(corpus_path, opened.task, columns)
+        assert corpus is not None
+        _trim(opened, corpus, vocabulary, out, overwrite=overwrite, as_json=as_json)
+        return
     task = task_with_answers(opened)
     train, dev, test = read_splits(task, (train_path, dev_path, test_path), columns)
     assert train is not None
@@ -140,6 +154,31 @@ def _read_corpus(path: Path | None, task: Task[Any], columns: DataSettings) -> D
     if path.name.removesuffix(".gz").endswith(".txt"):
         return read_dataset(path, labels="none")
     return read_data(task, path, columns, "none")
+
+
+def _trim(
+    model: TaskModel,
+    corpus: Dataset,
+    settings: VocabularySettings,
+    out: Path,
+    *,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Trims the vocabulary only, and writes the folder."""
+    from edgebert.pruning.vocabulary import STAGE, trim_vocabulary
+    from edgebert.reporting.prune_result import corpus_text
+    from edgebert.tasks.examples import all_input_texts
+    from edgebert.training.record import refuse_other_model
+
+    run = StageRun(out, overwrite=overwrite)
+    refuse_other_model(run, {"stage": STAGE, "settings": asdict(settings)})
+    result = trim_vocabulary(model, all_input_texts(model, corpus), settings)
+    result.model.save(out)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        echo(f"{out}: {corpus_text(result.to_dict())}")
 
 
 def _refuse_mixed_options(context: click.Context, structured: bool, teacher: Path | None) -> None:

@@ -132,6 +132,16 @@ def _trimming_text(entry: dict[str, Any]) -> str:
     )
 
 
+def corpus_text(entry: dict[str, Any]) -> str:
+    """The effect of vocabulary trimming on the texts that chose the tokens."""
+    after = entry["corpus"]["after"]
+    return (
+        f"{entry['rows_after']} of {entry['rows_before']} tokens left; "
+        f"{share_text(entry['corpus']['same_texts'])} of the {entry['corpus']['texts']} texts have "
+        f"the same tokens as before; unknown words {share_text(after['unknown_rate'])}"
+    )
+
+
 def _weights_table(result: PruneResult) -> Table:
     """One row per pruned array, and the total."""
     rows = tuple(

@@ -55,6 +55,29 @@ def test_vocabulary_and_layers_go_and_a_teacher_recovers(folder: Path) -> None:
     assert opened.tokenizer.vocabulary.size == said["vocabulary"]["rows_after"]
 
 
+def test_the_vocabulary_is_trimmed_without_labelled_data(folder: Path) -> None:
+    line = (
+        "prune", folder / "tuned", "-o", folder / "trimmed", "--vocabulary-from",
+        folder / "corpus.txt", "--common-pieces", 0,
+    )  # fmt: skip
+    result = call(*line)
+    assert result.exit_code == 0, result.output
+    trimmed = open_model(folder / "trimmed")
+    assert f"{trimmed.tokenizer.vocabulary.size} of " in result.output
+    assert "100.0% of the 20 texts have the same tokens" in result.output
+    again = call(*line)
+    assert again.exit_code == 2 and "add --overwrite" in again.output
+    said = json.loads(call(*line, "--overwrite", "--json").stdout)
+    assert said["rows_after"] == trimmed.tokenizer.vocabulary.size
+
+
+@pytest.mark.parametrize("flags", [(), ("--heads", 1), ("--sparsity", 0.5)])
+def test_other_pruning_needs_labelled_data(folder: Path, flags: tuple[object, ...]) -> None:
+    result = call("prune", folder / "tuned", "-o", folder / "no", *flags)
+    assert result.exit_code == 2, result.output
+    assert "Missing option '--train'" in result.output
+
+
 def test_a_speedup_that_nothing_reaches_exits_with_3(folder: Path) -> None:
     result = call(
         "prune", folder / "tuned", "-o", folder / "no", *data(folder), "--target-speedup", 1000,
