@@ -107,11 +107,8 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     if cache_path is not None and index_path is None:
         raise UsageError("--index-cache needs --index. Next: add --index FILE.")
-    if target and (index_path is not None or candidates or request.prompt):
-        raise UsageError(
-            "--target answers on a board, with the file as it is. Received also --index, "
-            "--candidates or --prompt. Next: leave one of them out."
-        )
+    only_here = index_path is not None or bool(candidates) or bool(request.prompt)
+    _refuse_conflicts(target, target_settings, only_here)
     predictor = open_predictor(model, threads, request)
     if isinstance(predictor, KerasPredictor):
         print_notes(predictor.model)
@@ -154,6 +151,26 @@ def predict(  # noqa: PLR0913, PLR0917 (one parameter for each option)
             click.echo(json_text(answer))
         else:
             echo(task.format_answer(answer, top or 1))
+
+
+def _refuse_conflicts(target: str, settings: TargetSettings, only_here: bool) -> None:
+    """Checks the options of a board. `only_here`: whether there are options that need this machine.
+
+    Raises:
+        UsageError: Options exclude each other.
+    """
+    from edgebert.errors import UsageError
+
+    if not target and settings != TargetSettings():
+        raise UsageError(
+            "--bootstrap, --remote-python, --ssh-config and --cpu-mask are about a board. "
+            "Received: no --target. Next: add --target ssh:HOST."
+        )
+    if target and only_here:
+        raise UsageError(
+            "--target answers on a board, with the file as it is. Received also --index, "
+            "--candidates or --prompt. Next: leave one of them out."
+        )
 
 
 def _answers_of_board(

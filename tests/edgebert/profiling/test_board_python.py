@@ -132,4 +132,5 @@ def test_bootstrap_tries_the_second_requirement(
     assert runtime == f"ai-edge-litert {version('ai-edge-litert')}"
     assert stages[-1] == ("make ~/.cache/edgebert/venv", 3, 3, {"runtime": runtime})
     assert not (venv / ssh_connection.UNFINISHED).exists()
+    assert list(venv.glob("lib/python3*/site-packages/tokenizers"))
     assert found(board) == made

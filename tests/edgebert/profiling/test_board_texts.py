@@ -134,6 +134,7 @@ def test_predict_answers_on_the_board(
     [
         (["--target", "cpu"], "--target of predict expects ssh:HOST. Received: 'cpu'"),
         (["--target", "ssh:pi", "--candidates", "a,b"], "leave one of them out"),
+        (["--cpu-mask", "f0"], "no --target. Next: add --target ssh:HOST"),
         (["--target", "ssh:-x"], "--target ssh expects ssh:user@host"),
     ],
 )
