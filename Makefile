@@ -14,7 +14,7 @@ BENCH ?= build/bench
 ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test static android apk check bench docs matrix lock wheels clean
+.PHONY: help demo test static android apk check coverage bench docs matrix lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -49,6 +49,16 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 	npm --prefix web ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
+coverage: $(INSTALLED) $(JUDGE)/.installed $(ANSWERER)/.installed ## Line coverage of every test: 92 %, each file 80 %
+	$(BIN)/pip install --quiet 'coverage>=7.10,<8'
+	$(BIN)/coverage erase
+	EDGEBERT_MEDIAPIPE_PYTHON=$(abspath $(JUDGE)/bin/python) \
+	EDGEBERT_TASK_LIBRARY_PYTHON=$(abspath $(ANSWERER)/bin/python) $(BIN)/coverage run -m pytest \
+	-n 2 --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o build/coverage.json
+	$(BIN)/python -m tests.coverage_limits build/coverage.json
+
 static: $(INSTALLED) web/node_modules/.installed ## Lint, formatting, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -82,9 +92,10 @@ bench: $(INSTALLED) $(PEERS)/.installed ## Measure against ONNX Runtime, OpenVIN
 	$(BIN)/python -m benchmarks.peers $(BENCH) --peers-python $(abspath $(PEERS)/bin/python) --write
 	$(BIN)/python -m benchmarks.growth --write
 
-docs: $(INSTALLED) ## Build the site of docs/ in build/site, strictly: a broken link is an error
+docs: $(INSTALLED) ## Build the site of docs/ strictly in build/site, and run the commands of all pages
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python -m tests.docs_commands
 
 $(VENV)/matrix/bin/uv:
 	$(PYTHON) -m venv $(VENV)/matrix
@@ -105,5 +116,5 @@ wheels: ## Build both distributions: edgebert, and edgebert-runtime without Tens
 
 clean: ## Remove what was built here
 	rm -rf android_demo/*/target
-	rm -rf $(VENV) build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -17,6 +18,7 @@ from edgebert.exporting.artifact import export
 from edgebert.models.task_model import TaskModel
 from edgebert.pipeline.config_file import TOP_LEVEL_KEYS
 from edgebert.settings import ExportSettings
+from tests import docs_commands
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
@@ -70,6 +72,35 @@ def test_commands_parse(page: str, line: str) -> None:
         assert done.exit_code == 0
     except click.UsageError as error:
         pytest.fail(f"{page}: {line}\n{error.format_message()}")
+
+
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [(page, line) for page, line in COMMANDS if docs_commands.is_quick(page, line)],
+)
+def test_quick_commands_of_the_guides_run(page: str, line: str, tmp_path: Path) -> None:
+    docs_commands.run_command(page, line, tmp_path)
+
+
+def test_every_language_has_a_rule() -> None:
+    found = {
+        language
+        for text in PAGES.values()
+        for language in re.findall(r"^```(\w*)\n.*?^```", text, re.DOTALL | re.MULTILINE)
+    }
+    assert found == docs_commands.LANGUAGES.keys()
+
+
+def test_commands_are_left_out_by_rules_in_use() -> None:
+    for part in docs_commands.NOT_RUN:
+        assert any(re.search(part, line) for _, line in COMMANDS), part
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_json_is_valid(page: str) -> None:
+    for code in code_blocks(PAGES[page], "json"):
+        for line in [code] if code.lstrip().startswith("{\n") else code.splitlines():
+            json.loads(line)
 
 
 @pytest.mark.parametrize("page", PAGES)

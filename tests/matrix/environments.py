@@ -97,7 +97,8 @@ def build_wheels(uv: str, folder: Path) -> dict[str, Path]:
 def install(uv: str, environment: Environment, interpreter: str, wheel: Path) -> None:
     """Makes the environment and installs the wheel, then its dependencies.
 
-    The dependencies are given as the direct ones, as uv takes the lowest versions of these alone.
+    The dependencies are given as the direct ones, as uv takes the lowest versions of these alone:
+    the lowest that has a wheel for this Python.
     """
     into = ("--python", environment.program("python"))
     scratch = environment.folder.parent
@@ -110,7 +111,5 @@ def install(uv: str, environment: Environment, interpreter: str, wheel: Path) ->
     needed = run([environment.program("python"), "-c", code], scratch)
     listed = scratch / f"{environment.folder.name}.txt"
     listed.write_text(needed, encoding="utf-8")
-    run(
-        [uv, "pip", "install", "--resolution", environment.resolution, *into, "-r", str(listed)],
-        scratch,
-    )
+    resolved = ("--no-build", "--resolution", environment.resolution)
+    run([uv, "pip", "install", *resolved, *into, "-r", str(listed)], scratch)
