@@ -82,7 +82,7 @@ class EncoderGraph:
         self.weights = checkpoint.weights
         self.file, self.storage = file, storage
         self.lengths, self.masked_score = tuple(lengths), masked_score
-        self.input_scales = input_scales(checkpoint) if storage.has_int8_inputs else {}
+        self.input_scales = input_scales(checkpoint) if storage.has_int8_kernels else {}
 
     def token_table(self) -> Constant:
         """The token embeddings, `[vocab_size, embedding_width]`."""

@@ -66,9 +66,9 @@ class WeightStorage:
         self._tables, self._precision = tables, precision
 
     @property
-    def has_int8_inputs(self) -> bool:
-        """Whether the runtime quantizes the inputs of kernels to int8."""
-        return self._precision.kernels == "dynamic-int8"
+    def has_int8_kernels(self) -> bool:
+        """Whether rows of kernels are rounded to int8, so that outliers in them cost precision."""
+        return self._precision.kernels in ("dynamic-int8", "weight-int8")
 
     def vector(self, name: str, value: np.ndarray | float) -> Constant:
         """float32 `[n]`."""

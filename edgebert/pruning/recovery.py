@@ -33,6 +33,7 @@ from edgebert.settings import (
 )
 from edgebert.tasks.examples import all_input_texts
 from edgebert.training.record import (
+    UNTRAINED,
     TrainingResult,
     refuse_other_model,
     result_fields,
@@ -40,10 +41,6 @@ from edgebert.training.record import (
 )
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model, require_same_run
-
-UNTRAINED = ".untrained"
-"""Folder inside the output folder with the pruned model before its recovery. A resumed run
-continues from the same weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

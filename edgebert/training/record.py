@@ -16,7 +16,7 @@ from edgebert.models.task_model import SIDECAR, TaskModel, open_model, read_side
 from edgebert.system.json_text import json_text
 from edgebert.system.storage import atomic_write
 from edgebert.training.stage_run import StageRun
-from edgebert.training.state import TrainingFolder, differences_of, require_same_run
+from edgebert.training.state import FOLDER, TrainingFolder, differences_of, require_same_run
 
 if TYPE_CHECKING:
     from edgebert.training.devices import Devices
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _SPEED = "sentences_per_second"
 _TIMINGS = JsonFormat("the timings of a training run", "train again", DataError)
 _MODEL_FILES = ("config.json", "model.safetensors", "modules.json", "bert_config.json")
+UNTRAINED = ".untrained"
+"""Folder inside the output folder with the pruned model before its recovery. A resumed run
+continues from the same weights."""
 _STARTED_FROM = ("task", "model", "train", "dev", "teacher")
 
 
@@ -192,17 +195,19 @@ def refuse_other_model(run: StageRun, identity: Mapping[str, Any]) -> None:
     """
     out = Path(run.out)
     found = next((name for name in (SIDECAR, *_MODEL_FILES) if (out / name).is_file()), None)
-    if run.overwrite or run.resume or found is None:
+    is_resumed = run.resume and any((out / name).exists() for name in (FOLDER, UNTRAINED))
+    if run.overwrite or is_resumed or found is None:
         return
     received = f"a folder with {found}"
     if found == SIDECAR:
         history: tuple[dict[str, Any], ...] = read_sidecar(out).get("history") or ({},)
-        asked = (each.get("asked") for each in history)
-        saved = [each for each in (_identity_of(history[-1]), *asked) if each is not None]
+        # Structured pruning is not the last stage: its recovery is.
+        entries = [each.get("asked") for each in history] if "stage" not in identity else []
+        saved = [each for each in entries or [_identity_of(history[-1])] if each is not None]
         differences = [differences_of(each, json_value(identity)) for each in saved]
         if "" in differences:
             return
-        received = "a model of another run" + (f": {differences[0]}" if differences else "")
+        received = "a model of another run" + (f": {differences[-1]}" if differences else "")
     raise UsageError(
         f"{out}: expected a folder without a model, since this run would replace it. Received: "
         f"{received}. Next: choose another folder, or add --overwrite to replace the model."

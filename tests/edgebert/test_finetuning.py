@@ -130,6 +130,8 @@ def test_a_model_of_another_run_is_kept(
     same = {"stage": entry["stage"], "settings": entry["settings"], **entry["started_from"]}
     refuse_other_model(StageRun(learnt.out), same)
     refuse_other_model(StageRun(learnt.out, overwrite=True), {**same, "settings": {}})
+    with pytest.raises(UsageError, match="stage was 'finetune', now 'prune'"):
+        refuse_other_model(StageRun(learnt.out, resume=True), {**same, "stage": "prune"})
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "notes.txt").write_text("mine")
