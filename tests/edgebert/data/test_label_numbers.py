@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,9 @@ from click.testing import CliRunner
 from edgebert.cli import cli
 from edgebert.data.datasets import Dataset, Example
 from edgebert.data.label_numbers import with_label_names
+from edgebert.evaluation.predictors import evaluate
+from edgebert.models.task_model import TaskModel
+from edgebert.settings import DataSettings
 
 NAMES = ("negative", "neutral", "positive")
 
@@ -48,3 +53,37 @@ def test_evaluate_takes_numbers_and_says_so(tiny_folder: Path, tmp_path: Path) -
     said = "Labels of the data are taken as numbers of the model's labels"
     assert said not in results[0].output
     assert said in results[1].output
+
+
+@pytest.mark.parametrize(
+    ("task", "rows"),
+    [
+        (
+            "ner",
+            [
+                {"tokens": ["play", "music", "friday"], "tags": ["O", "B-THING", "B-DAY"]},
+                {"tokens": ["stop", "the", "alarm"], "tags": ["O", "B-THING", "I-THING"]},
+            ],
+        ),
+        (
+            "multi-label",
+            [{"text": "play", "labels": ["music", "timer"]}, {"text": "a", "labels": []}],
+        ),
+    ],
+)
+def test_tags_and_lists_of_labels_as_numbers_give_the_same_metrics(
+    tiny_task_model: Callable[[str], TaskModel],
+    tmp_path: Path,
+    task: str,
+    rows: list[dict[str, list[str]]],
+) -> None:
+    model = tiny_task_model(task)
+    key = "tags" if task == "ner" else "labels"
+    numbers = [{**row, key: [model.labels.index(name) for name in row[key]]} for row in rows]
+    found = []
+    for name, content in (("names", rows), ("numbers", numbers)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("\n".join(map(json.dumps, content)))
+        data = model.task.read(path, DataSettings(), "required")
+        found.append(evaluate(model, data).metrics)
+    assert found[0] == found[1]
