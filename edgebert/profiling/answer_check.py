@@ -44,10 +44,11 @@ SEEDS = 3
 LARGEST_SHARE = 0.2
 """Smaller differences, as a share of what the texts change in the outputs, are rounding, too: few
 texts estimate the effect of rounding in an int8 file only roughly. The limit is twice the largest
-right difference measured with MiniLM against LiteRT 2.3 with XNNPACK: dynamic-int8 differs
-by 2 % in LiteRT.js on the CPU, by 4 % on a GPU (float activations), and by 9 % in LiteRT's kernels
-without XNNPACK; int4 by 2 %; float32, float16 and weight-int8 by less than 0.01 %. Wrong answers
-differ more: by 94 % where a GPU leaves out biases."""
+right difference measured with MiniLM against LiteRT 2.3 with XNNPACK. dynamic-int8 differs by 2 %
+in LiteRT.js on the CPU, by 4 % on a GPU (float activations), by 9 % in LiteRT's kernels without
+XNNPACK; static-int8 by 0.3 % in LiteRT 1.4, by 5 % on a GPU, by 10 % without XNNPACK; int4 by 2 %;
+float32, float16 and weight-int8 by less than 0.01 %. Wrong answers differ more: by 94 % where a GPU
+leaves out biases."""
 LARGEST_NUMBER = 1e3
 """Larger outputs mark padding, such as the logits of answer spans."""
 
