@@ -42,7 +42,7 @@ def test_a_graph_that_xnnpack_runs_only_in_part(tmp_path: Path) -> None:
     sub = graph.subgraph("tokens_4")
     x = sub.input("x", [4], np.float32)
     two = graph.constant("two", np.full(4, 2, np.float32))
-    x = sub.cumsum(sub.mul(x, two, "first"), "sums")
+    x = sub.cumsum(sub.mul(x, two, "first"), 0, "sums")
     sub.output("y", sub.add(sub.mul(x, two, "second"), two, "third"))
     path = tmp_path / "split.tflite"
     path.write_bytes(graph.finish())
