@@ -27,17 +27,21 @@ SPARE_BYTES = (1 << 20) + text_program.SPARE_BYTES
 UPLOAD_SECONDS = 300.0
 """Time limit for the board to write a file and read it back."""
 
-# Reads a written file back and prints its size and SHA-256.
+# Reads a written file back and prints its size and SHA-256. As expected, it gets its final name.
 SEAL = """
-import hashlib, sys
+import hashlib, os, sys
+path, expected = sys.argv[1:]
 digest, size = hashlib.sha256(), 0
-with open(sys.argv[1], "rb") as file:
+with open(path + ".part", "rb") as file:
     for chunk in iter(lambda: file.read(1 << 20), b""):
         digest.update(chunk)
         size += len(chunk)
-print(size, digest.hexdigest())
+found = "%d %s" % (size, digest.hexdigest())
+if found == expected:
+    os.rename(path + ".part", path)
+print(found)
 """
-SEAL_SCRIPT = f'"$1" -c {shlex.quote(SEAL)} "$2" </dev/null'
+SEAL_SCRIPT = f'"$1" -c {shlex.quote(SEAL)} "$2" "$3" </dev/null'
 
 # Unpacks the archive with the text program, so that Python can store byte code beside its files.
 UNPACK = """
@@ -222,10 +226,12 @@ class Board:
         path = f"{connection.folder}/{file.sha256[:16]}{file.path.suffix}"
         with file.path.open("rb") as source:
             chunks = self._chunks(source, file)
-            reply = connection.run(["sh", "-c", 'cat >"$1"', "sh", path], chunks, UPLOAD_SECONDS)
-        if not reply.code:
-            reply = connection.run_script(SEAL_SCRIPT, python.path, path, seconds=UPLOAD_SECONDS)
+            write = ["sh", "-c", 'cat >"$1.part"', "sh", path]
+            reply = connection.run(write, chunks, UPLOAD_SECONDS)
         expected = f"{file.size_bytes} {file.sha256}"
+        if not reply.code:
+            seal = (SEAL_SCRIPT, python.path, path, expected)
+            reply = connection.run_script(*seal, seconds=UPLOAD_SECONDS)
         if reply.code or reply.stdout.strip() != expected:
             raise EdgebertError(
                 f"The board was expected to hold {file.path.name}, size and sha256 {expected}. "
