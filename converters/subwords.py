@@ -129,6 +129,11 @@ class SubwordVocabulary(ABC):
         return ""
 
     @property
+    @abstractmethod
+    def mark(self) -> str:
+        """What marks the pieces inside of words, or at their starts, as a sentence."""
+
+    @property
     def space_id(self) -> int:
         """The id of the token that is `space` alone; -1 if there is none."""
         return self._ids.get(self.space, -1) if self.space else -1

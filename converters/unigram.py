@@ -271,6 +271,11 @@ class UnigramVocabulary(SubwordVocabulary):
         """The metaspace."""
         return self.metaspace.replacement
 
+    @property
+    def mark(self) -> str:
+        """The sentence about the metaspace."""
+        return f"{self.space} stands for a space."
+
     @cached_property
     def continuing(self) -> npt.NDArray[np.bool_]:
         """Whether each token continues the word before it, bool `[size]`."""

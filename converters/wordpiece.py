@@ -164,6 +164,11 @@ class Vocabulary(SubwordVocabulary):
         prefix = self.continuing_prefix
         return np.array([bool(prefix) and token.startswith(prefix) for token in self.tokens], bool)
 
+    @property
+    def mark(self) -> str:
+        """The sentence about `continuing_prefix`."""
+        return f"{self.continuing_prefix} continues a word." if self.continuing_prefix else ""
+
     def text_of(self, token_id: int) -> str:
         """The token without `continuing_prefix`."""
         return self._parts(self.tokens[token_id])[1]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def explain(
     model: Path, texts: tuple[str, ...], out: Path, as_json: bool, request: TaskRequest
 ) -> None:
-    """Show WordPiece pieces, the answer and the attention of every head as one HTML page.
+    """Show the pieces of a text, the answer and the attention of every head as one HTML page.
 
     MODEL is a model folder. TEXTS is one text; a pair or question answering model takes two.
 

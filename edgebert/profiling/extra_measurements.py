@@ -99,7 +99,7 @@ class ExtraMeasurements:
             answer = process.request("operations", runs=TEXT_ROUNDS, max_seconds=TEXT_SECONDS)
         tokenizer_ms, whole_ms = answer["tokenizer_ms"], answer["whole_ms"]
         times = (
-            OperationTime("tokenizer", "WORDPIECE", tokenizer_ms),
+            OperationTime("tokenizer", "TOKENIZE", tokenizer_ms),
             OperationTime("model", "RUN", max(0.0, whole_ms - tokenizer_ms)),
         )
         return replace(measured, operations=times)

@@ -1,4 +1,4 @@
-"""One HTML page about one input: its WordPiece pieces, the answer, the attention of every head.
+"""One HTML page about one input: its pieces, the answer, the attention of every head.
 
 The page has no scripts and no external addresses. The picture of a head is a PNG inside the page.
 """
@@ -61,10 +61,11 @@ class Explanation:
         task: Title of its task.
         texts: The input texts.
         answer: The model's answer as text; empty for a bare encoder.
-        pieces: The WordPiece tokens, with the special tokens.
+        pieces: The tokens, with the special tokens.
         encoding: Their ids and segments.
         special: Pieces that are special tokens, such as `[SEP]`.
         unknown: The piece of unknown words.
+        mark: What marks pieces inside of words, or at their starts, as a sentence.
         attention: float32 `[layers, heads, tokens, tokens]`.
         kept: The heads that are not pruned, bool `[layers, heads]`.
         windows: Number of parts that the model reads: windows of a long text, or texts that are
@@ -79,6 +80,7 @@ class Explanation:
     encoding: Encoding
     special: frozenset[str]
     unknown: str
+    mark: str
     attention: npt.NDArray[np.float32]
     kept: npt.NDArray[np.bool_]
     windows: int = 1
@@ -132,6 +134,7 @@ def explain(model: TaskModel, texts: Sequence[str], name: str) -> Explanation:
         encoding=encoding,
         special=frozenset((vocabulary.cls_token, vocabulary.sep_token)),
         unknown=vocabulary.unknown_token,
+        mark=vocabulary.mark,
         attention=attention_weights(model, encoding),
         kept=kept_heads(model),
         windows=len(encodings),
@@ -154,7 +157,7 @@ def explanation_html(found: Explanation) -> str:
     ]
     if found.answer:
         parts += ["<h2>Answer</h2>", f"<pre>{escape(found.answer)}</pre>"]
-    parts += ["<h2>WordPiece pieces</h2>", _pieces(found), "<h2>Attention</h2>", _reading(found)]
+    parts += ["<h2>Pieces</h2>", _pieces(found), "<h2>Attention</h2>", _reading(found)]
     parts += [_layer(found, index) for index in range(layers)]
     return page_html(f"{found.model}: attention", "\n".join(parts), _STYLE)
 
@@ -168,7 +171,7 @@ def _pieces(found: Explanation) -> str:
         kind = "unknown" if piece == found.unknown else "second" if segment else ""
         items.append(f'<li class="{kind}">{escape(piece)}<small>{token_id}</small></li>')
     return (
-        '<p class="faint">Each piece with its token id. ## continues a word.</p>'
+        f'<p class="faint">Each piece with its token id. {escape(found.mark)}</p>'
         f'<ul class="pieces">{"".join(items)}</ul>'
     )
 

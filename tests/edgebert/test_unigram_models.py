@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from converters.bert_config import BertConfig
 from converters.tflite.metadata import METADATA_BUFFER, metadata_buffer_span, read_associated_files
 from converters.unigram import CHARSMAP_FILE, SCORES_FILE, UnigramVocabulary
+from edgebert.data.characters import replace_lone_surrogates
 from edgebert.data.datasets import Dataset
 from edgebert.encoding.augmentation import augment
 from edgebert.encoding.tokenizer import Tokenizer
@@ -30,6 +31,7 @@ from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.manifest import UNIGRAM_FORMAT
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.vocabulary import kept_ids_of, trim_vocabulary
+from edgebert.reporting.explanation import explain, explanation_html
 from edgebert.settings import (
     ExportSettings,
     FinetuneSettings,
@@ -45,7 +47,6 @@ from tests.tiny_tasks import random_task_model
 INPUTS: dict[str, Any] = {
     "pairs": ("the music, please!", "play my music in New York"),
     "ner": "Play the music, please, at noon (in New York).",
-    "qa": ("the music", "please remind my mother, at noon, of the music in New York"),
     "masked-lm": "play [MASK] music in New York.",
 }
 CORPUS = ("Play the music, please!", "remind my mother at noon", "Straße, café", "the alarm is set")
@@ -110,6 +111,11 @@ def test_words_are_those_between_spaces_and_punctuation(encoder: TaskModel) -> N
     starts = encoder.tokenizer.vocabulary.part_starts(encoding.token_ids, encoding.offsets)
     places = [encoding.offsets[start][0] for start in starts]
     assert [text[place] for place in places] == [*"Ptm,\u4e16r!3m,m."]
+
+
+def test_the_page_of_an_explanation_shows_the_pieces(encoder: TaskModel) -> None:
+    page = explanation_html(explain(encoder, ["Play the music!"], "tiny"))
+    assert f"{SPACE}music" in page and f"{SPACE} stands for a space." in page
 
 
 def test_a_token_without_the_space_joins_the_text_before() -> None:
@@ -239,7 +245,7 @@ def _pieces(tokenizer: Tokenizer, text: str) -> list[str]:
 
 def _normal(vocabulary: UnigramVocabulary, text: str) -> str:
     normalizer = vocabulary.backend().normalizer
-    return str(normalizer.normalize_str(text.encode("utf-8", "replace").decode()))
+    return str(normalizer.normalize_str(replace_lone_surrogates(text))).replace(" ", SPACE)
 
 
 def _texts_of(answer: Any) -> Any:

@@ -93,7 +93,7 @@ def test_texts_are_timed_and_checked_on_the_board(
     alone, measured = outcome.measurements
     assert [(m.kind, m.texts) for m in (alone, measured)] == [("model", 0), ("end_to_end", 4)]
     assert alone.operations
-    assert [each.operation for each in measured.operations] == ["WORDPIECE", "RUN"]
+    assert [each.operation for each in measured.operations] == ["TOKENIZE", "RUN"]
     assert (measured.target, measured.latency.runs % 4) == ("ssh:board", 0)
     assert not any(
         "tokenize" in w or "not timed" in w for m in outcome.measurements for w in m.warnings

@@ -65,7 +65,7 @@ def test_layers_are_rows_and_their_parts_columns() -> None:
 
 
 def test_share_of_the_tokenizer() -> None:
-    steps = (OperationTime("tokenizer", "WORDPIECE", 0.1), OperationTime("model", "RUN", 1.9))
+    steps = (OperationTime("tokenizer", "TOKENIZE", 0.1), OperationTime("model", "RUN", 1.9))
     table = tokenizer_table([measured("end_to_end", None, operations=steps)])
     assert table.columns == ("model", "timed", "all", "tokenizer", "model")
     assert table.rows == (
