@@ -88,6 +88,14 @@ class Fields:
         self._wrong(key, "a list of objects")
         return tuple(map(dict, default or ()))
 
+    def arrays(self, key: str, types: tuple[type, ...]) -> tuple[tuple[Any, ...], ...]:
+        """A list of lists of these types; for `float`, a finite number."""
+        value = self._value(key, None)
+        if isinstance(value, list) and all(_are_of(item, types) for item in value):
+            return tuple(map(tuple, value))
+        self._wrong(key, f"a list of [{', '.join(kind.__name__ for kind in types)}]")
+        return ()
+
     def _value(self, key: str, default: Any) -> Any:
         value = self._content.get(key)
         return default if value is None else value
@@ -95,6 +103,18 @@ class Fields:
     def _wrong(self, key: str, expected: str) -> None:
         received = short_repr(self._content.get(key))
         self.problems.append(f"{key} must be {expected}. Received: {received}")
+
+
+def _are_of(item: Any, types: tuple[type, ...]) -> bool:
+    """Whether a value is a list of values of these types."""
+    if not isinstance(item, list) or len(item) != len(types):
+        return False
+    return all(
+        type(each) in (int, float) and abs(each) <= _LARGEST and math.isfinite(each)
+        if kind is float
+        else type(each) is kind
+        for each, kind in zip(item, types, strict=True)
+    )
 
 
 _LARGEST = 1e300

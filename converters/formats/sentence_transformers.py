@@ -30,6 +30,8 @@ _MODULE = JsonFormat("a file of a sentence-transformers folder", "save or downlo
 _TRANSFORMER = "Transformer"
 _SETTINGS_FILE = "sentence_bert_config.json"
 _PROMPTS_FILE = "config_sentence_transformers.json"
+SETTINGS_FILES = (_SETTINGS_FILE, _PROMPTS_FILE)
+"""Files beside the encoder; the second one also marks a CrossEncoder."""
 _NO_LIMIT = 10**9
 _MODE = "pooling_mode"
 _FEATURE = "sentence_embedding"

@@ -128,7 +128,8 @@ def _open(folder: Path) -> Any:
 
     try:
         return tf.train.load_checkpoint(str(prefix))
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+    # TensorFlow raises IndexError (from its OutOfRange) for a truncated file.
+    except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
         raise _damaged(prefix, error) from error
 
 
@@ -137,7 +138,6 @@ def _read_tensor(reader: Any, row: Row, folder: Path) -> np.ndarray:
 
     try:
         return np.asarray(reader.get_tensor(row.tf1), np.float32)
-    # TensorFlow raises IndexError (from its OutOfRange) for a truncated data file.
     except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
         raise _damaged(folder / f"{checkpoint_prefixes(folder)[0]} ({row.tf1})", error) from error
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +33,11 @@ _FORMAT = 2
 _OLD_FORMATS = (1,)
 _HASH_BYTES = 32
 _EMBEDDED_AT_ONCE = 512
-_INVALID_CACHE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_INVALID_CACHE = (
+    *(OSError, ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, SyntaxError, struct.error),
+)
+"""What numpy and zipfile raise for damaged files."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,8 @@ def open_index(
     new = {key: text for key, text in zip(hashes, texts, strict=True) if key not in known}
     if new:
         computed = embed(predictor, list(new.values()), progress)
+        if any(row.shape != computed.shape[1:] for row in known.values()):
+            raise _no_index(path, "vectors of another size")
         known |= dict(zip(new, computed, strict=True))
     vectors = np.stack([known[key] for key in hashes])
     wanted = set(hashes)
@@ -150,6 +157,7 @@ def open_index(
 def _read(path: Path, model: str) -> dict[bytes, npt.NDArray[np.float32]]:
     """The vectors of a cache by the hash of their text; none of another model or version."""
     try:
+        _require_plain(path)
         with np.load(path, allow_pickle=False) as arrays:
             version = int(arrays["format"])
             if version in _OLD_FORMATS:
@@ -159,14 +167,27 @@ def _read(path: Path, model: str) -> dict[bytes, npt.NDArray[np.float32]]:
             if str(arrays["model"]) != model:
                 return {}
             hashes, vectors = arrays["hashes"], np.asarray(arrays["vectors"], np.float32)
+            if (hashes.dtype, hashes.shape[1:], vectors.ndim) != (np.uint8, (_HASH_BYTES,), 2):
+                raise ValueError("arrays of other shapes")
             if not np.isfinite(vectors).all():
                 raise ValueError("vectors with NaN or infinity")
             return {key.tobytes(): row for key, row in zip(hashes, vectors, strict=True)}
     except _INVALID_CACHE as error:
-        raise UsageError(
-            f"{path} is not an index of edgebert ({type(error).__name__}), so it is not "
-            "overwritten. Next: give another file for the vectors, or delete this one."
-        ) from error
+        raise _no_index(path, type(error).__name__) from error
+
+
+def _require_plain(path: Path) -> None:
+    """Refuses compressed arrays, which a few bytes can make as large as memory."""
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("compressed")
+
+
+def _no_index(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        f"{path} is not an index of edgebert ({reason}), so it is not overwritten. "
+        "Next: give another file for the vectors, or delete this one."
+    )
 
 
 def _hash(text: str) -> bytes:

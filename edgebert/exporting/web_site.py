@@ -90,7 +90,7 @@ def write_site(
     small = ["./", *page, *(path for path in runtime if path not in large)]
     sources = [*runtime.values(), *models]
     page[WORKER] = _worker(page, sources, small, large)
-    with atomic_folder(folder) as made:
+    with atomic_folder(folder, is_kept=lambda file: False) as made:
         for path, content in page.items():
             target = made / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,10 +99,6 @@ def write_site(
             target = made / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    written = {*page, *runtime, *large}
-    for old in folder.rglob("*"):  # of an earlier model
-        if old.is_file() and old.relative_to(folder).as_posix() not in written:
-            old.unlink()
     return WebSite(
         folder,
         name,

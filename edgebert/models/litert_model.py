@@ -89,6 +89,8 @@ class LiteRtModel:
         self.task = task_named(manifest.task)
         self.facts = ModelFacts(manifest.labels, dict(manifest.decoding))
         self._output = manifest.output
+        self._widths = {heads.MASKED_LM: vocabulary.size, heads.CLASSIFIER: 1, heads.SPANS: 2}
+        """Size of the last dimension of outputs without labels, by head."""
         self._runtime = runtime
         self._lengths = manifest.lengths
         self._slots: dict[str, _Slot] = {}
@@ -157,13 +159,30 @@ class LiteRtModel:
         return self._slot(len(encoding))(encoding)
 
     def output_of(self, named: Mapping[str, np.ndarray], tokens: int) -> np.ndarray:
-        """The output of the head for a text with `tokens` tokens, from named outputs."""
-        if self.task.head == heads.SPANS:
-            rows = np.stack([named[name][0] for name in SPAN_OUTPUTS], -1)
-        else:
-            (output,) = named.values()
-            rows = output[0]
-        return rows[:tokens] if self.task.outputs_per_token else rows
+        """The output of the head for a text with `tokens` tokens, from named outputs.
+
+        Raises:
+            ModelError: The outputs are not those of the manifest's task.
+        """
+        wanted = SPAN_OUTPUTS if self.task.head == heads.SPANS else tuple(named)[:1]
+        arrays = [named[name] for name in wanted if name in named and named[name].ndim]
+        if len(arrays) != len(named) or len({array.shape for array in arrays}) != 1:
+            raise self._contradiction(named)
+        rows = np.stack([array[0] for array in arrays], -1) if len(arrays) > 1 else arrays[0][0]
+        per_token = self.task.outputs_per_token
+        if rows.ndim != 1 + (per_token or self.task.head == heads.MASKED_LM):
+            raise self._contradiction(named)
+        width = len(self.labels) or self._widths.get(self.task.head, rows.shape[-1])
+        if rows.shape[-1] != width or (per_token and len(rows) < tokens):
+            raise self._contradiction(named)
+        return rows[:tokens] if per_token else rows
+
+    def _contradiction(self, named: Mapping[str, np.ndarray]) -> ModelError:
+        shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in named.items())
+        return ModelError(
+            f"{self.path}: expected the outputs of a {self.task.title} with {len(self.labels)} "
+            f"labels, as its manifest says. Received: {shapes or 'none'}. Next: export it again."
+        )
 
     def outputs(self, encodings: Sequence[Encoding], batch_size: int = 1) -> list[np.ndarray]:
         """The head's output for each encoding. The batch size is always 1."""

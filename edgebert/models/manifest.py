@@ -22,6 +22,7 @@ from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert.errors import ModelError
 from edgebert.system.json_text import json_text
 from edgebert.tasks import task_named
+from edgebert.tasks.decoding_checks import decoding_problems
 
 MANIFEST_NAME = "EDGEBERT_MANIFEST"
 """The name of the metadata buffer."""
@@ -129,6 +130,7 @@ class Manifest:
             if (key in complete or key in _REQUIRED)
             and not (key in complete and is_valid(complete[key]))
         ]
+        problems += decoding_problems(complete["decoding"]) if not problems else []
         if problems:
             raise ModelError(
                 f"{where}: expected a complete manifest. Received: {'; '.join(problems)}. "

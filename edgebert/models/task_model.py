@@ -19,7 +19,7 @@ from converters.compaction import expand
 from converters.errors import ConversionError
 from converters.formats import huggingface
 from converters.formats.model_folder import HUGGING_FACE, recognise
-from converters.formats.sentence_transformers import MODULES_FILE, write_modules
+from converters.formats.sentence_transformers import MODULES_FILE, SETTINGS_FILES, write_modules
 from converters.json_fields import Fields
 from converters.json_files import JsonFormat
 from converters.vocabulary import SubwordVocabulary, write_vocabulary
@@ -27,7 +27,8 @@ from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import ModelError, UsageError
 from edgebert.models import hub
 from edgebert.system import native_noise
-from edgebert.system.storage import atomic_folder
+from edgebert.system.storage import atomic_folder, restore_folder
+from edgebert.tasks.decoding_checks import decoding_problems
 from edgebert.tasks.foreign import TaskRequest, find_task
 from edgebert.tasks.task import Decoding, ModelFacts, Task
 
@@ -42,6 +43,7 @@ _SIDECAR_FORMAT = JsonFormat(
     ModelError,
     versions=(SIDECAR_FORMAT,),
 )
+_READ_FILES = (MODULES_FILE, *SETTINGS_FILES, "added_tokens.json")
 OPENED = "open"
 """The stage of the history entry for a model that edgebert did not save."""
 
@@ -139,7 +141,7 @@ class TaskModel:
             "decoding": dict(self.decoding),
             "history": list(self.history),
         }
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder, is_kept=_is_kept) as temporary:
             try:
                 huggingface.write_folder(self.checkpoint, temporary, self.tokenizer.pad_id)
             except ConversionError as error:
@@ -150,9 +152,6 @@ class TaskModel:
                 self.tokenizer.vocabulary, temporary, self.checkpoint.config.max_positions
             )
             (temporary / SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n")
-        if self.checkpoint.sentence is None:
-            # A previous model's file would mark this folder as a sentence-transformers model.
-            (folder / MODULES_FILE).unlink(missing_ok=True)
         return folder
 
 
@@ -250,9 +249,15 @@ def _with_vocabulary(
 def _local_folder(folder: Path | str) -> tuple[Path, dict[str, str]]:
     """The local folder, and the source of a downloaded model for the history."""
     path, name = Path(folder), str(folder)
+    restore_folder(path)
     if path.exists():
         return path, {}
     return hub.fetch(name) or (path, {})
+
+
+def _is_kept(file: Path) -> bool:
+    """Whether a file of a previous model stays in its folder: not one that is read with the new."""
+    return file.as_posix() not in _READ_FILES
 
 
 def read_sidecar(folder: Path) -> dict[str, Any]:
@@ -261,14 +266,13 @@ def read_sidecar(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     fields = Fields(_SIDECAR_FORMAT.read(path))
-    sidecar = {
+    sidecar: dict[str, Any] = {
         "task": fields.text("task", ""),
         "max_length": fields.whole("max_length", 0, least=0),
         "decoding": fields.table("decoding", {}),
         "history": fields.tables("history", ()),
     }
-    if fields.problems:
-        raise ModelError(
-            f"{path}: {'; '.join(fields.problems)}. Next: {_SIDECAR_FORMAT.next_step}."
-        )
+    problems = fields.problems + decoding_problems(sidecar["decoding"])
+    if problems:
+        raise ModelError(f"{path}: {'; '.join(problems)}. Next: {_SIDECAR_FORMAT.next_step}.")
     return sidecar

@@ -18,6 +18,8 @@ from edgebert.pipeline import stages
 from edgebert.pipeline.config import PRUNED, PipelineConfig
 from edgebert.pipeline.config_file import read_config
 from edgebert.pipeline.records import (
+    RECORD,
+    STARTED,
     Record,
     begin,
     files_in,
@@ -42,7 +44,7 @@ from edgebert.reporting.report import Report, StageFact
 from edgebert.reporting.units import moment_text, seconds_text
 from edgebert.reporting.writing import write_report
 from edgebert.system.progress import Progress, silent
-from edgebert.system.storage import remove_leftovers
+from edgebert.system.storage import atomic_folder, finish_interrupted
 
 Notice = Callable[[str], None]
 
@@ -58,6 +60,8 @@ class Stage:
         inputs: Everything that the result depends on, except the stages before it.
         work: Runs the stage. Takes the session, the folder and whether to resume; writes into the
             folder; returns facts for the report.
+        trains: Whether the folder is that of a model, which holds the state of the training, so
+            that the stage resumes. Other stages write a new folder, which replaces the old one.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Stage:
     wanted: Callable[[PipelineConfig], bool]
     inputs: Callable[[Session], Mapping[str, Any]]
     work: Callable[[Session, Path, bool], Mapping[str, Any]]
+    trains: bool = False
 
 
 STAGES = (
@@ -74,6 +79,7 @@ STAGES = (
         lambda c: c.finetune is not None,
         stages.finetune_inputs,
         stages.finetune_base,
+        trains=True,
     ),
     Stage(
         "prune",
@@ -81,6 +87,7 @@ STAGES = (
         lambda c: PRUNED in c.models,
         stages.prune_inputs,
         stages.prune_latest,
+        trains=True,
     ),
     Stage(
         "distill",
@@ -88,6 +95,7 @@ STAGES = (
         lambda c: c.distill is not None,
         stages.distill_inputs,
         stages.distill_student,
+        trains=True,
     ),
     Stage(
         "export",
@@ -139,7 +147,7 @@ def run(
     for note in session.notes:
         notice(note)
     for folder in (config.out, *(config.out / stage.folder for stage in STAGES)):
-        remove_leftovers(folder)
+        finish_interrupted(folder)
     wanted = [stage for stage in STAGES if stage.wanted(config)]
     facts, after = [], ""
     for stage in wanted:
@@ -164,8 +172,24 @@ def _ensure_done(
         done, took = moment_text(record.finished), seconds_text(record.seconds)
         notice(f"{stage.name}: kept (done {done} in {took})")
         return record, True
-    resume = begin(folder, inputs, force)
+    resume = begin(folder, inputs, force) if stage.trains else False
     notice(f"{stage.name}: {'resumes' if resume else reason}")
+    if stage.trains:
+        record = _work(stage, session, inputs, folder, resume)
+    else:
+        old = {RECORD, STARTED, *(record.outputs if record else ())}
+        with atomic_folder(folder, is_kept=lambda file: file.as_posix() not in old) as made:
+            record = _work(stage, session, inputs, made, resume)
+    session.has_worked = True
+    summary = ", ".join(f"{name} {value}" for name, value in record.facts.items())
+    notice(f"{stage.name}: done in {seconds_text(record.seconds)} ({summary})")
+    return record, False
+
+
+def _work(
+    stage: Stage, session: Session, inputs: dict[str, Any], folder: Path, resume: bool
+) -> Record:
+    """Runs a stage in a folder, and writes its record there last."""
     before, began = files_in(folder), time.monotonic()
     facts = stage.work(session, folder, resume)
     record = Record(
@@ -177,7 +201,4 @@ def _ensure_done(
         finished=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     write_record(folder, record)
-    session.has_worked = True
-    summary = ", ".join(f"{name} {value}" for name, value in record.facts.items())
-    notice(f"{stage.name}: done in {seconds_text(record.seconds)} ({summary})")
-    return record, False
+    return record

@@ -111,7 +111,7 @@ def begin(folder: Path, inputs: Mapping[str, Any], force: bool) -> bool:
     """
     folder.mkdir(parents=True, exist_ok=True)
     started, wanted = folder / STARTED, inputs_hash(inputs)
-    same = not force and started.is_file() and started.read_text() == wanted
+    same = not force and started.is_file() and started.read_bytes() == wanted.encode()
     atomic_write(started, wanted)
     return same and (folder / TRAINING).is_dir()
 

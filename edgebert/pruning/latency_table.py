@@ -22,6 +22,7 @@ import numpy.typing as npt
 from converters.checkpoint import BertConfig, Checkpoint, expected_shapes
 from converters.compaction import LayerWidth
 from converters.heads import CLASSIFIER, TOKEN_CLASSIFIER
+from converters.json_fields import Fields
 from converters.json_files import JsonFormat
 from converters.tflite.inference_graph import (
     LOGITS,
@@ -47,6 +48,7 @@ _TABLE = JsonFormat(
 _HEAD_SHARES = (0, 1 / 12, 1 / 6, 1 / 4, 1 / 2, 3 / 4, 1)
 _NEURON_SHARES = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 Curve = tuple[tuple[int, float], ...]
+_CURVES = ("attention", "feed_forward", "last_attention", "last_feed_forward")
 
 
 @dataclass(frozen=True)
@@ -112,20 +114,30 @@ def read_latency_table(path: Path | str) -> LatencyTable:
     Raises:
         ModelError: The file is not a latency table.
     """
-    try:
-        content = _TABLE.read(Path(path))
-        del content["format"]
-        curves = {
-            name: tuple((int(width), float(ms)) for width, ms in value)
-            for name, value in content.items()
-            if isinstance(value, list)
-        }
-        return LatencyTable(**{**content, **curves})
-    except (ValueError, TypeError) as error:
+    fields = Fields(_TABLE.read(Path(path)))
+    table = LatencyTable(
+        device=fields.text("device"),
+        recipe=fields.text("recipe"),
+        tokens=fields.whole("tokens", least=1),
+        base_ms=fields.number("base_ms"),
+        empty_layer_ms=fields.number("empty_layer_ms"),
+        **{name: _curve(fields, name) for name in _CURVES},
+    )
+    if fields.problems:
         raise ModelError(
-            f"{path}: expected {_TABLE.name}. Received: other fields ({error}). "
+            f"{path}: expected {_TABLE.name}. Received: {'; '.join(fields.problems)}. "
             f"Next: {_TABLE.next_step}."
-        ) from error
+        )
+    return table
+
+
+def _curve(fields: Fields, name: str) -> Curve:
+    """A list of pairs of an ascending width and milliseconds."""
+    points = fields.arrays(name, (int, float))
+    widths = [width for width, _ in points]
+    if not points or widths != sorted(set(widths)) or widths[0] < 0:
+        fields.problems.append(f"{name} must be pairs of an ascending width and milliseconds")
+    return tuple((int(width), float(ms)) for width, ms in points)
 
 
 def measure_latency_table(

@@ -6,7 +6,6 @@ of the model's remaining parts.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from edgebert.settings import (
     TaskSettings,
     VocabularySettings,
 )
+from edgebert.system.storage import remove_folder
 from edgebert.tasks.examples import all_input_texts
 from edgebert.training.record import (
     UNTRAINED,
@@ -139,7 +139,7 @@ def prune_with_recovery(
     else:
         final = pruned
         final.save(out)
-    shutil.rmtree(out / UNTRAINED, ignore_errors=True)
+    remove_folder(out / UNTRAINED)
     return _result(final, out)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from converters.json_fields import Fields
 from converters.json_files import JsonFormat, json_value
 from edgebert.errors import ModelError, UsageError
 from edgebert.system.json_text import json_text
@@ -67,22 +68,50 @@ class SearchFolder:
 
     def trial(self, key: str) -> dict[str, Any] | None:
         """The record of a finished trial; None if the trial or its file is missing."""
-        record = self._read(self._trial(key))
-        if record and not record["refused"] and not self.file(key).is_file():
+        path = self._trial(key)
+        record = self._read(path)
+        if record is None:
+            return None
+        fields = Fields(record)
+        fields.number("seconds", 0.0)
+        if not fields.text("refused", ""):
+            _require_numbers(fields.table("dev"), 1, f"{path}: dev")
+            fields.whole("size_bytes", least=1)
+            fields.whole("gzip_bytes", least=1)
+            fields.whole("vocabulary", least=1)
+            fields.tables("layers")
+        if fields.problems:
+            raise _damaged(path, "; ".join(fields.problems))
+        record = {"refused": "", "seconds": 0.0, **record}
+        if not record["refused"] and not self.file(key).is_file():
             return None
         return record
 
     def write_trial(self, key: str, record: Mapping[str, Any]) -> None:
         self._write(self._trial(key), record)
 
-    def once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The result of a step, read from `<name>.json`; without that file the step runs."""
+    def once(
+        self, name: str, make: Callable[[], dict[str, Any]], numbers: int = 0
+    ) -> dict[str, Any]:
+        """The result of a step, read from `<name>.json`; without that file the step runs.
+
+        Args:
+            name: name of the step.
+            make: runs the step.
+            numbers: levels of objects above numbers in the result: 1 for an object of numbers. 0
+                for a result of another form, which its reader checks.
+
+        Raises:
+            ModelError: The file has another form.
+        """
         path = self.path / f"{name}.json"
         content = self._read(path)
         if content is None:
             content = json_value(make())
             self._write(path, content)
         assert content is not None
+        if numbers:
+            _require_numbers(content, numbers, str(path))
         return content
 
     def write(self, name: str, content: Mapping[str, Any]) -> Path:
@@ -98,3 +127,26 @@ class SearchFolder:
     @staticmethod
     def _read(path: Path) -> dict[str, Any] | None:
         return _RECORD_FORMAT.read(path) if path.is_file() else None
+
+
+def _require_numbers(content: Mapping[str, Any], levels: int, where: str) -> None:
+    """Checks that an object holds finite numbers, below further objects.
+
+    Raises:
+        ModelError: It does not.
+    """
+    fields = Fields(content)
+    for key in content:
+        if levels > 1:
+            _require_numbers(fields.table(key), levels - 1, f"{where}: {key}")
+        else:
+            fields.number(key)
+    if fields.problems:
+        raise _damaged(where, "; ".join(fields.problems))
+
+
+def _damaged(where: Path | str, problems: str) -> ModelError:
+    return ModelError(
+        f"{where}: expected {_RECORD_FORMAT.name}. Received: {problems}. "
+        f"Next: {_RECORD_FORMAT.next_step}."
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgebert.data.datasets import Dataset
 from edgebert.data.label_numbers import with_label_names
+from edgebert.errors import ModelError
 from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
@@ -107,7 +108,7 @@ class _Search:
             self._settings.latency_texts,
             self._settings.seed,
         )
-        self._float_metrics = self._folder.once("float", self._evaluate_float)
+        self._float_metrics = self._folder.once("float", self._evaluate_float, numbers=1)
 
     def run(self, test: Dataset | None) -> SearchResult:
         self._try_all("cheap trials", self._plan.cheap())
@@ -243,7 +244,14 @@ class _Search:
             lambda: timing.measure(
                 self._trials.key(BASELINE), paths, self._texts, round_, self._progress
             ),
+            numbers=2,
         )
+        if lacking := files.keys() - latencies.keys():
+            raise ModelError(
+                f"{self._folder.path}/rounds/{name}.json: expected the latencies of every file. "
+                f"Received: none of {', '.join(sorted(lacking))}. Next: delete it; the files are "
+                "then measured again."
+            )
         return [self._candidate(key, moves, latencies[key]) for key, moves in files.items()]
 
     def _candidate(self, key: str, moves: Moves, latency: dict[str, float]) -> Candidate:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from converters.json_files import json_value, parse_json
 from edgebert.data.datasets import Dataset
 from edgebert.errors import ModelError, UsageError
 from edgebert.models.task_model import TaskModel
-from edgebert.system.storage import atomic_write
+from edgebert.system.storage import atomic_write, remove_folder
 
 FOLDER = ".training"
 _STATE = "state.safetensors"
@@ -108,7 +107,7 @@ class TrainingFolder:
 
     def remove(self) -> None:
         """Deletes the folder."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_folder(self.path)
 
     def _best_path(self, epoch: int | None) -> Path:
         return self.path / f"best-{epoch}.safetensors"

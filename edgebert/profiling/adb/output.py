@@ -326,11 +326,12 @@ def _operation(columns: Sequence[str], cells: Sequence[str]) -> OperationTime | 
     try:
         calls = int(cell["times called"])
         latency_ms = float(cell["avg ms"]) * calls
-    except (KeyError, ValueError):
+        operation = cell["node type"]
+    except (KeyError, ValueError, OverflowError):
         return None
     if not math.isfinite(latency_ms):
         return None
-    return OperationTime(_layer(cell.get("Name", "")), cell["node type"], latency_ms, calls)
+    return OperationTime(_layer(cell.get("Name", "")), operation, latency_ms, calls)
 
 
 def _layer(name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgebert.errors import OutputError
-from edgebert.system.storage import atomic_files, atomic_folder, atomic_write, remove_leftovers
+from edgebert.system.storage import atomic_files, atomic_folder, atomic_write, finish_interrupted
 
 
 def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
@@ -115,6 +115,6 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     (left,) = tmp_path.iterdir()
     with atomic_folder(tmp_path / "other"):
         assert left.exists()
-        remove_leftovers(tmp_path)
+        finish_interrupted(tmp_path)
         assert not left.exists()
     assert [p.name for p in tmp_path.iterdir()] == ["other"]

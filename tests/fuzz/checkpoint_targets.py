@@ -1,0 +1,254 @@
+"""Targets of model folders: configurations, weights and tokenizers of all checkpoint formats."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from safetensors.numpy import save
+
+from converters.checkpoint import BertConfig
+from converters.formats import huggingface, keras_hub_preset, model_folder, tf1
+from converters.formats.keras_hub import build_backbone
+from converters.vocabulary import Vocabulary, read_vocabulary
+from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.models.task_model import SIDECAR, TaskModel, open_model
+from edgebert.settings import TASKS
+from edgebert.system import native_noise
+from edgebert.tasks.examples import features_of
+from tests.conftest import TINY_TOKENS
+from tests.fuzz.mutations import Mutate, mutate_bytes, mutate_json
+from tests.fuzz.targets import Case, Target, written
+from tests.golden.checkpoints import CHECKPOINTS
+from tests.tiny_tasks import random_task_model
+
+TEXT = "The movie is good, today!"
+CONFIG = BertConfig(
+    vocab_size=len(TINY_TOKENS),
+    hidden_size=8,
+    num_layers=1,
+    num_heads=2,
+    intermediate_size=8,
+    max_positions=24,
+)
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def tiny(task: str) -> TaskModel:
+    """The tiny model of a task."""
+    vocabulary = Vocabulary(tokens=TINY_TOKENS, lowercase=True)
+    return random_task_model(CONFIG, Tokenizer(vocabulary), task)
+
+
+def _open(folder: Path) -> Callable[[Path], object]:
+    """Opens the folder of the written file, half of the time as a base."""
+
+    def read(path: Path) -> object:
+        return open_model(folder, as_base=bool(path.stat().st_size % 2))
+
+    return read
+
+
+def _file_case(folder: Path, name: str, mutate: Mutate, read: Any = None) -> Case:
+    """Damages one file of a folder and opens the folder."""
+    path = folder / name
+    seeds = [path.read_bytes()] if path.is_file() else [b"{}"]
+    return Case(f"{folder.name}/{name}", seeds, mutate, written(path, read or _open(folder)))
+
+
+def _reading_weights_once(cases: Sequence[Case]) -> list[Case]:
+    """The same cases; weights and vocabularies, which are other targets, are read once."""
+    read_arrays = functools.cache(huggingface._read_arrays)
+    read_words = functools.cache(read_vocabulary)
+    mock.patch.object(huggingface, "_read_arrays", lambda folder: dict(read_arrays(folder))).start()
+    mock.patch.object(model_folder, "read_vocabulary", read_words).start()
+    return list(cases)
+
+
+def _configs(folder: Path) -> list[Case]:
+    names = ("BertForSequenceClassification", "DistilBertForTokenClassification")
+    names += ("ElectraForMaskedLM", "BertForPreTraining", "BertRegression", "BertMultiLabel")
+    names += ("BertForQuestionAnswering", "ElectraForSequenceClassification", "BertModel")
+    copies = [Path(shutil.copytree(CHECKPOINTS / name, folder / name)) for name in names]
+    return _reading_weights_once([_file_case(copy, "config.json", mutate_json) for copy in copies])
+
+
+def _sidecars(folder: Path) -> list[Case]:
+    cases = []
+    for task in TASKS:
+        saved = tiny(task).save(folder / task)
+        cases.append(_file_case(saved, SIDECAR, mutate_json, _answering(saved)))
+    return _reading_weights_once(cases)
+
+
+def _answering(folder: Path) -> Callable[[Path], object]:
+    """Opens a folder and decodes an output of zeros, so that the settings of answers are used."""
+
+    def read(path: Path) -> object:
+        model = open_model(folder)
+        if not model.task.has_answers:
+            return None
+        examples = [model.task.example(*[TEXT] * model.task.texts_of(model.decoding))]
+        features = features_of(model, examples, model.max_length)
+        outputs = [_zeros(model, len(encoding)) for encoding in features.encodings]
+        return model.task.answers(outputs, features, model.facts)
+
+    return read
+
+
+def _zeros(model: TaskModel, tokens: int) -> np.ndarray:
+    checkpoint = model.checkpoint
+    shapes = {
+        "spans": (tokens, 2),
+        "sentence": (checkpoint.config.hidden_size,),
+        "token_classifier": (tokens, len(model.labels)),
+        "masked_lm": (tokens, checkpoint.config.vocab_size),
+    }
+    outputs = max(len(model.labels), 1)
+    return np.zeros(shapes.get(checkpoint.head.replace("-", "_"), (outputs,)), np.float32)
+
+
+def _sentence_modules(folder: Path) -> list[Case]:
+    copy = Path(shutil.copytree(CHECKPOINTS / "SentenceTransformer", folder / "sentences"))
+    names = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+    names += ("1_Pooling/config.json", "2_Dense/config.json", "config.json")
+    return _reading_weights_once([_each_alone(copy, name) for name in names])
+
+
+def _each_alone(folder: Path, name: str) -> Case:
+    """A case in a copy of the folder, so that the cases don't see each other's damage."""
+    copy = folder.with_name(f"{folder.name}-{name.replace('/', '-')}")
+    shutil.copytree(folder, copy)
+    return _file_case(copy, name, mutate_json)
+
+
+def _weight_index(folder: Path) -> list[Case]:
+    saved = tiny("classification").save(folder / "sharded")
+    arrays = huggingface.read_safetensors(saved / huggingface.WEIGHTS_FILE)
+    (saved / huggingface.WEIGHTS_FILE).rename(saved / "part.safetensors")
+    index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(arrays, "part.safetensors")}
+    (saved / huggingface.INDEX_FILE).write_text(json.dumps(index))
+    return [_file_case(saved, huggingface.INDEX_FILE, mutate_json)]
+
+
+def _safetensors(folder: Path) -> list[Case]:
+    rng = np.random.default_rng(0)
+    arrays = {"a": rng.normal(size=(2, 3)).astype(np.float32), "b": np.zeros(2, np.float16)}
+    seeds = [save(arrays), save({**arrays, "ids": np.arange(3)}), save({"one": np.ones(1)})]
+    path = folder / "model.safetensors"
+    alone = Case("arrays", seeds, mutate_bytes, written(path, huggingface.read_safetensors))
+    headers = [data[8 : 8 + int.from_bytes(data[:8], "little")] for data in seeds]
+
+    def with_header(data: bytes) -> object:
+        path.write_bytes(len(data).to_bytes(8, "little") + data + seeds[0][-28:])
+        return huggingface.read_safetensors(path)
+
+    saved = tiny("classification").save(folder / "whole")
+    whole = _file_case(saved, huggingface.WEIGHTS_FILE, mutate_bytes)
+    return [alone, alone, Case("header", headers, mutate_json, with_header), whole]
+
+
+def _tf1_weights(folder: Path) -> list[Case]:
+    native_noise.load_keras()
+    cases = []
+    for name in ("GoogleTF1", "GoogleTF1Squad"):
+        for ending in (".index", ".data-00000-of-00001"):
+            copy = Path(shutil.copytree(CHECKPOINTS / name, folder / f"{name}{ending}"))
+            (path,) = copy.glob(f"*{ending}")
+            cases.append(_file_case(copy, path.name, mutate_bytes, _read_tf1))
+    return cases
+
+
+def _tf1_config(folder: Path) -> list[Case]:
+    native_noise.load_keras()
+    copy = Path(shutil.copytree(CHECKPOINTS / "GoogleTF1", folder / "tf1"))
+    return [_file_case(copy, tf1.CONFIG_FILE, mutate_json, _read_tf1)]
+
+
+def _read_tf1(path: Path) -> object:
+    return tf1.read_folder(path.parent, as_base=bool(path.stat().st_size % 2))
+
+
+def _presets(folder: Path) -> list[tuple[Path, str]]:
+    """Saved presets, each with the file to damage."""
+    native_noise.load_keras()
+    found = []
+    for task in ("classification", "masked-lm", "embeddings"):
+        model = tiny(task)
+        saved = folder / task
+        saved.mkdir()
+        keras_hub_preset.write_folder(model.checkpoint, model.tokenizer.vocabulary, saved, 24)
+        found += [(saved, path.name) for path in sorted(saved.glob("*.json"))]
+    return found
+
+
+def _preset_json(folder: Path) -> list[Case]:
+    mock.patch.object(keras_hub_preset, "build_backbone", functools.cache(build_backbone)).start()
+    cases = []
+    for saved, name in _presets(folder):
+        copy = Path(shutil.copytree(saved, folder / f"{saved.name}-{name}"))
+        cases.append(_file_case(copy, name, mutate_json))
+    return cases
+
+
+def _preset_weights(folder: Path) -> list[Case]:
+    mock.patch.object(keras_hub_preset, "build_backbone", functools.cache(build_backbone)).start()
+    cases = []
+    for saved in {saved for saved, _ in _presets(folder)}:
+        for path in sorted(saved.glob("*.h5")):
+            copy = Path(shutil.copytree(saved, folder / f"{saved.name}-{path.name}"))
+            cases.append(_file_case(copy, path.name, mutate_bytes))
+    return sorted(cases, key=lambda case: case.name)
+
+
+def _tokenizers(folder: Path) -> list[Case]:
+    saved = tiny("classification").save(folder / "tokenizer")
+    (saved / "added_tokens.json").write_text(json.dumps({"[MASK]": 4}))
+    cases = []
+    for name in (*_TOKENIZER_FILES, "added_tokens.json"):
+        copy = Path(shutil.copytree(saved, folder / name))
+        cases.append(_file_case(copy, name, mutate_json, _tokenizing))
+    alone = Path(shutil.copytree(saved, folder / "tokenizer-alone"))
+    (alone / "vocab.txt").unlink()
+    return [*cases, _file_case(alone, "tokenizer.json", mutate_json, _tokenizing)]
+
+
+def _vocab_txt(folder: Path) -> list[Case]:
+    saved = tiny("classification").save(folder / "words")
+    (saved / "tokenizer.json").unlink()
+    return [_file_case(saved, "vocab.txt", mutate_bytes, _tokenizing)]
+
+
+def _tokenizing(path: Path) -> object:
+    tokenizer = Tokenizer(read_vocabulary(path.parent))
+    return tokenizer.encode(TEXT, "a\u0301b [MASK] \U0001f600", 12)
+
+
+def _labels(folder: Path) -> list[Case]:
+    from converters.formats.label_file import LABELS_FILE, read_labels
+
+    path = folder / LABELS_FILE
+    seeds = [b"no\nyes\nmaybe\n", "nein\nja\nzw\u00f6lf\n".encode()]
+    return [Case("labels", seeds, mutate_bytes, written(path, lambda p: read_labels(folder, 3)))]
+
+
+TARGETS = (
+    Target("config-json", _configs),
+    Target("edgebert-json", _sidecars),
+    Target("sentence-transformers", _sentence_modules),
+    Target("weight-index", _weight_index),
+    Target("safetensors", _safetensors),
+    Target("tf1-checkpoint", _tf1_weights),
+    Target("bert-config", _tf1_config),
+    Target("keras-hub-json", _preset_json),
+    Target("keras-hub-weights", _preset_weights),
+    Target("tokenizer-json", _tokenizers),
+    Target("vocab-txt", _vocab_txt),
+    Target("labels-txt", _labels),
+)
