@@ -73,12 +73,28 @@ class LazyGroup(click.Group):
             if isinstance(error, BrokenPipeError):
                 raise
             raise _failure(_os_error_text(error), 1) from error
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise _failure(OUT_OF_MEMORY, 1) from error
+
+
+OUT_OF_MEMORY = (
+    "Expected more memory. Received: a request that this machine, or a limit of this process, "
+    "refused. No incomplete file was left under its final name. Next: free memory, raise the "
+    "limit (ulimit -v), or make the batch or the model smaller."
+)
 
 
 def _failure(message: str, exit_code: int) -> click.ClickException:
     failure = click.ClickException(shown(message))
     vars(failure)["exit_code"] = exit_code
     return failure
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, here or in TensorFlow, which is not imported for this."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 def _os_error_text(error: OSError) -> str:

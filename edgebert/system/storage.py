@@ -47,6 +47,7 @@ def atomic_write(path: Path | str, data: bytes | str) -> Path:
     """
     target = output_file(Path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
+    finish_interrupted(target.parent, target.name)
     handle, name = tempfile.mkstemp(prefix=_prefix(target), suffix=_PART, dir=target.parent)
     with _in_use(Path(name)) as temporary:
         try:
