@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -115,10 +116,15 @@ def _latency_tables(folder: Path) -> list[Case]:
 
 
 def _indexes(folder: Path) -> list[Case]:
-    metadata = {"format": semantic_index._FORMAT, "key": "00"}
-    seed = save({"vectors": np.eye(3, dtype=np.float32)}, metadata)
-    path = folder / "index"
-    return [Case("index", [seed], mutate_bytes, written(path, semantic_index._read))]
+    stream = io.BytesIO()
+    hashes, vectors = np.arange(96, dtype=np.uint8).reshape(3, 32), np.eye(3, dtype=np.float32)
+    np.savez(stream, format=semantic_index._FORMAT, model="00", hashes=hashes, vectors=vectors)
+    path = folder / "index.npz"
+
+    def read(path: Path) -> object:
+        return semantic_index._read(path, "00")
+
+    return [Case("index", [stream.getvalue()], mutate_bytes, written(path, read))]
 
 
 def _states(folder: Path) -> list[Case]:
