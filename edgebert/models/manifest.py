@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from converters.checkpoint import LARGEST_SIZES
 from converters.errors import ConversionError
 from converters.json_files import JsonFormat
 from converters.limited_files import read_limited
@@ -40,6 +41,8 @@ UNSEALED = "0" * 64
 MAX_FILE_BYTES = 2**32
 """The largest `.tflite` that is read: a flatbuffer has at most 2 GB, and files with weights behind
 it are slightly larger."""
+MAX_LENGTH = LARGEST_SIZES["max_positions"]
+"""The longest input in tokens, which is checked before anything of that size is allocated."""
 OUTPUTS = (PROBABILITIES, LOGITS, SCORE, EMBEDDING, HIDDEN_STATES)
 _SHOWN_CHARACTERS = 60
 
@@ -231,6 +234,10 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+def _is_length(value: Any) -> bool:
+    return _is_whole(value) and value <= MAX_LENGTH
+
+
 def _is_object(value: Any) -> bool:
     return isinstance(value, Mapping)
 
@@ -255,7 +262,7 @@ def _is_list_of(is_item: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _are_lengths(value: Any) -> bool:
-    return _is_list_of(_is_whole)(value) and list(value) == sorted(set(value))
+    return _is_list_of(_is_length)(value) and list(value) == sorted(set(value))
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -263,8 +270,8 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "labels": (_is_list_of(_is_text), "a list of texts"),
     "decoding": (_is_object, "an object"),
     "output": (lambda value: value in OUTPUTS, f"one of {', '.join(OUTPUTS)}"),
-    "lengths": (_are_lengths, "ascending whole numbers"),
-    "max_length": (_is_whole, "a whole number, at least 1"),
+    "lengths": (_are_lengths, f"ascending whole numbers up to {MAX_LENGTH}"),
+    "max_length": (_is_length, f"a whole number from 1 to {MAX_LENGTH}"),
     "tokenizer": (_is_object, "an object"),
     "vocabulary_sha256": (_is_text, "a text"),
     "config": (

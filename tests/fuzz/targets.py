@@ -45,12 +45,14 @@ class Target:
         cases: makes the cases; it gets an empty folder for their files.
         count: number of inputs of a whole run.
         short: number of inputs in the tests.
+        is_slow: whether it is left to `make fuzz`: it needs TensorFlow, or a process per input.
     """
 
     name: str
     cases: Callable[[Path], list[Case]]
     count: int = 100_000
     short: int = 25
+    is_slow: bool = False
 
 
 def make_input(cases: Sequence[Case], name: str, seed: int, number: int) -> tuple[Case, bytes]:

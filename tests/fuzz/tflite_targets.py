@@ -214,5 +214,5 @@ TARGETS = (
     Target("tflite-manifest", _manifests),
     Target("tflite-metadata", _metadata),
     Target("tflite-structure", _structures),
-    Target("tflite-runtime", _native, count=10_000, short=20),
+    Target("tflite-runtime", _native, count=10_000, is_slow=True),
 )

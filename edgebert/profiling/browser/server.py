@@ -1,8 +1,9 @@
 """The web server of a session: the page, its resources, and the requests and answers of pages.
 
-All paths are below a random token of this session. A request without the token, or with another
-Host than that of the printed URL, gets 404 before its body is read; an invalid one gets 400. Only
-files that were registered when the server was created are read from the disk.
+All paths are below a random token of this session. A request without the token gets 404 before its
+headers are read, and one with another Host than that of the printed URL before its body is read; an
+invalid one gets 400. Only files that were registered when the server was created are read from the
+disk.
 """
 
 from __future__ import annotations
@@ -262,7 +263,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Logs nothing: stderr shows the progress."""
 
     def parse_request(self) -> bool:
-        """Reads the head of a request; without the token or the right Host it gets no further."""
+        """Reads the head of a request: its headers only after a first line with the token."""
+        words = self.raw_requestline.decode("latin-1").split()
+        self.path = "/" + words[1].lstrip("/") if len(words) > 1 else ""
+        if self._inner_path() is None:
+            self.command, self.requestline = words[0] if words else "", ""
+            self.request_version = self.protocol_version
+            self._refuse(HTTPStatus.NOT_FOUND, NOT_FOUND)
+            return False
         return super().parse_request() and self._admitted()
 
     def handle_expect_100(self) -> bool:

@@ -534,6 +534,50 @@ def test_slow_connections_do_not_shut_the_page_out(server: PageServer) -> None:
             each.close()
 
 
+HOSTILE_SERVER = """
+import sys
+from edgebert.profiling.browser.page_session import PageSessions
+from edgebert.profiling.browser.server import PageServer, Resource
+
+with PageServer({"": Resource(b"page")}, PageSessions(2, lambda page: None), lambda page: {}) as s:
+    print(s.url, flush=True)
+    sys.stdin.readline()
+    with open("/proc/self/status") as status:
+        print(next(line.split()[1] for line in status if line.startswith("VmHWM")), flush=True)
+"""
+HOSTILE = {
+    "slow": [b"G"],
+    "long first lines": [b"GET /" + b"a" * 60_000],
+    "many headers": [b"GET / HTTP/1.1\r\n", *[b"X: " + b"a" * 60_000 + b"\r\n"] * 90],
+    "bodies": [b"POST /x/join HTTP/1.1\r\nContent-Length: 16000000\r\n\r\n", b"x" * 500_000],
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the peak of the memory")
+def test_a_thousand_hostile_connections_take_little_memory() -> None:
+    command = [sys.executable, "-c", HOSTILE_SERVER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=with_package_path(os.environ)
+    ) as process:
+        url = urlsplit(process.stdout.readline().decode().strip())
+        opened = []
+        for number in range(1000):
+            connection = socket.create_connection((url.hostname, url.port), timeout=5)
+            opened.append(connection)
+            with suppress(OSError):
+                for part in list(HOSTILE.values())[number % len(HOSTILE)]:
+                    connection.sendall(part)
+        page = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
+        page.request("GET", url.path)
+        assert page.getresponse().read() == b"page"
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        peak_kib = int(process.stdout.readline())
+        for connection in (*opened, page):
+            connection.close()
+    assert peak_kib < 150_000_000 / 1024
+
+
 def test_a_connection_has_a_deadline(
     sessions: PageSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
