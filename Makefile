@@ -14,7 +14,7 @@ BENCH ?= build/bench
 ANSWERER := $(VENV)/judges/task-library
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test static android apk check coverage bench docs matrix lock wheels clean
+.PHONY: help demo test static android apk check coverage bench docs matrix fuzz torture lock wheels clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -113,6 +113,12 @@ wheels: ## Build both distributions: edgebert, and edgebert-runtime without Tens
 	rm -rf build/lib dist
 	$(VENV)/wheels/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 	EDGEBERT_RUNTIME=1 $(VENV)/wheels/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+
+fuzz: $(INSTALLED) ## Give damaged files to every reader (FORMAT=safetensors COUNT=1000 SEED=1)
+	$(BIN)/python -m tests.fuzz $(if $(FORMAT),--format $(FORMAT)) $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+torture: $(INSTALLED) ## Kill every stage 50 times and resume it; fill its disk (STAGE=finetune KILLS=5 SEED=1)
+	$(BIN)/python -m tests.torture $(if $(STAGE),--stage $(STAGE)) $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove what was built here
 	rm -rf android_demo/*/target

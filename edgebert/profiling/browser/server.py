@@ -255,6 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = SOCKET_SECONDS
     server: _Server
+    raw_requestline: bytes
 
     def version_string(self) -> str:
         return "edgebert"
