@@ -139,7 +139,7 @@ def test_missing_weights_config_and_folder(folder: Path) -> None:
     [
         (
             {"model_type": "funnel"},
-            "model_type must be one of bert, distilbert, electra. Received: 'funnel'",
+            "model_type must be one of bert, distilbert, electra, mobilebert. Received: 'funnel'",
         ),
         (
             {"model_type": "roberta"},
@@ -147,7 +147,7 @@ def test_missing_weights_config_and_folder(folder: Path) -> None:
         ),
         (
             {"model_type": None, "architectures": ["RobertaForSequenceClassification"]},
-            "model_type must be one of bert, distilbert, electra. Received: None",
+            "model_type must be one of bert, distilbert, electra, mobilebert. Received: None",
         ),
         ({"architectures": ["JointBERT"]}, "Received: JointBERT, whose head is not supported; it"),
         (
