@@ -141,7 +141,9 @@ def read_config(raw: Mapping[str, Any], as_base: bool, where: str) -> BertConfig
     problems += _unread_classes(classes, family, as_base)
     activation = fields.text(family.activation, family.default_activation, choices=ACTIVATIONS)
     values: dict[str, Any] = {
-        name: fields.whole(key, family.defaults.get(name)) for name, key in family.sizes.items()
+        name: fields.whole(key, default, least=None if default is None else 1)
+        for name, key in family.sizes.items()
+        for default in (family.defaults.get(name),)
     }
     if family is ELECTRA and values["embedding_size"] == values["hidden_size"]:
         values["embedding_size"] = 0

@@ -318,6 +318,27 @@ def test_a_wrong_embedding_size(size: Any, tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+@pytest.mark.parametrize("folder", ["MobileBertForSequenceClassification"], indirect=True)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"use_bottleneck_attention": True}, "use_bottleneck_attention must be false, as in"),
+        ({"normalization_type": "layer_norm"}, "normalization_type must be no_norm.*'layer_norm'"),
+        ({"trigram_input": False, "use_bottleneck": False}, "trigram_input.*use_bottleneck must"),
+        ({"embedding_size": 12}, "embedding_size must be below its hidden_size. Received: 12 and"),
+        ({"intra_bottleneck_size": 0}, "intra_bottleneck_size must be a whole number, at least 1"),
+        ({"intra_bottleneck_size": 9}, "bottleneck_size must be a multiple of num_heads"),
+        ({"num_feedforward_networks": 4}, "arrays are missing: .*layers.0.feed_forwards.2"),
+        ({"classifier_activation": "no"}, "classifier_activation must be true or false"),
+        ({"architectures": None}, "expected its class in config.json. Received: none"),
+    ],
+)
+def test_mobileberts_that_are_not_read(folder: Path, changes: dict[str, Any], message: str) -> None:
+    edit_config(folder, **changes)
+    with pytest.raises(ModelError, match=message):
+        open_model(folder)
+
+
 def test_a_saved_model_has_its_padding_id(tmp_path: Path) -> None:
     model = open_model(CHECKPOINTS / "BertModel")
     tokens = list(model.tokenizer.vocabulary.tokens)
