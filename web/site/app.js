@@ -22,12 +22,14 @@ async function main() {
   element("offline").textContent = await offlineState(isControlled, models[0].file);
 }
 
-/** A model is compiled once. */
+/** A model is compiled once; one that failed is tried again when it is chosen again. */
 function openOnce(opened, file, size) {
   if (!opened.has(file)) {
     const wasm = new URL("./litertjs/wasm/", location.href);
     const onBytes = (loaded) => show("Loading the model", loaded / size);
-    opened.set(file, open(file, { wasm, onBytes }));
+    const model = open(file, { wasm, onBytes });
+    model.catch(() => opened.delete(file));
+    opened.set(file, model);
   }
   return opened.get(file);
 }

@@ -76,10 +76,13 @@ export class Runtime {
       // The runtime throws numbers, too: addresses of its own exceptions.
       const received = typeof error === "number" ? "a failure without words" : String(error);
       const megabytes = (bytes.length / 1e6).toFixed(1);
+      // It aborts at weights that its GPU delegate does not take; docs/on-device.md lists them.
+      const isGpu = this.accelerator === "webgpu";
       throw new ModelError(
-        `LiteRT.js does not take the model of ${megabytes} MB. Received: ${received}. Next: the ` +
-          "device may have too little memory: close other tabs, or export a smaller model; else " +
-          "export it with another --recipe.",
+        `LiteRT.js does not take the model of ${megabytes} MB. Received: ${received}. Next: ` +
+          (isGpu ? 'load the page again and open the model with the accelerator "wasm"; or ' : "") +
+          "the device may have too little memory: close other tabs, or export a smaller model; " +
+          "else export it with another --recipe.",
         { cause: error },
       );
     }
