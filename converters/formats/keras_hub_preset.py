@@ -259,7 +259,9 @@ def differences(checkpoint: Checkpoint) -> list[str]:
 def _require_supported(checkpoint: Checkpoint, vocabulary: Vocabulary) -> None:
     config = checkpoint.config
     problems = head_problems(checkpoint)
-    if config.embedding_size:
+    if config.is_mobile:
+        problems.append("keras-hub has no MobileBERT")
+    elif config.embedding_size:
         problems.append("keras-hub's BERT has no projection of its embeddings, the model has one")
     if config.activation == RELU:
         problems.append("keras-hub's BERT has GELU, the model ReLU")
