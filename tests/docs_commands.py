@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import shlex
@@ -78,6 +79,7 @@ TASK_OF = {
     "task-library": "qa",
     "adapted": "masked-lm",
     "bert-base-uncased-folder": "masked-lm",
+    "classifier": "classification",
     "embedder": "embeddings",
     "my-embedder": "embeddings",
 }
@@ -91,14 +93,10 @@ TINY = {
     "profile": ("--min-runs", "2", "--max-seconds", "0.1", "--warmup-runs", "1"),
 }
 """Options that make a command quick. The last value of an option counts."""
-SMALL = {
-    "--target-speedup": "1.02",
-    "15261": "100",
-    "--max-drop": "100",
-    "--learning-rate": "1e-4",
-    "128": "40",
-    "384": "40",
-}
+VALUES = {"--target-speedup": "1.02", "--max-drop": "100", "--learning-rate": "1e-4"}
+"""Values of options for tiny models."""
+NUMBERS = {"15261": "100", "128": "40", "384": "40"}
+"""Numbers of tokens for tiny models."""
 OUTPUTS = ("-o", "--out", "--index-cache")
 CONFIG = BertConfig(
     vocab_size=len(TINY_TOKENS),
@@ -132,14 +130,9 @@ def run_command(page: str, line: str, folder: Path) -> None:
     for word, follows in zip(arguments[1:], arguments, strict=False):
         if follows not in OUTPUTS:
             _provide(word, task, folder)
-    small = [
-        SMALL.get(arguments[i - 1], word)
-        if word[0] != "-" and arguments[i - 1] in SMALL
-        else SMALL.get(word, word)
-        if word[:1].isdigit()
-        else word
-        for i, word in enumerate(arguments)
-    ]
+    small = [arguments[0]]
+    for option, word in itertools.pairwise(arguments):
+        small.append(VALUES.get(option, NUMBERS.get(word, word)))
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -158,7 +151,8 @@ def _words(line: str) -> list[str]:
 def _task(page: str, arguments: list[str]) -> str:
     if "--task" in arguments:
         return arguments[arguments.index("--task") + 1]
-    names = [Path(word).stem for word in arguments[1:]]
+    made = [word for option, word in itertools.pairwise(arguments) if option in OUTPUTS]
+    names = [Path(word).stem for word in (*made, *arguments[1:])]
     return next(
         (TASK_OF[name] for name in names if name in TASK_OF),
         PAGE_TASKS.get(page, "classification"),
