@@ -123,6 +123,7 @@ def test_the_platforms_results_are_measurements(cloud: Cloud, tiny: TinyClassifi
     assert measured.latency.p99_ms is None
     assert measured.device.os == "Android API 35"
     assert any("p50 is its median" in warning for warning in measured.warnings)
+    assert any("answers on the phone were not checked" in each for each in measured.warnings)
     (call,) = cloud.calls()
     assert call[:4] == ["benchmark", str(tiny.path), "--ddp", "--cpu"]
     assert {"--signature-key=tokens_8", "--num-runs=40", "--warmup-runs=3"} <= set(call)
