@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from converters.checkpoint import BertConfig
 from converters.formats import huggingface, keras_hub_preset, model_folder, tf1
 from converters.formats.keras_hub import build_backbone
-from converters.vocabulary import Vocabulary, read_vocabulary
+from converters.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.models.task_model import SIDECAR, TaskModel, open_model
 from edgebert.settings import TASKS
@@ -26,6 +26,7 @@ from tests.conftest import TINY_TOKENS
 from tests.fuzz.mutations import Mutate, mutate_bytes, mutate_json
 from tests.fuzz.targets import Case, Target, written
 from tests.golden.checkpoints import CHECKPOINTS
+from tests.golden.make_unigram_cases import make_vocabularies
 from tests.tiny_tasks import random_task_model
 
 TEXT = "The movie is good, today!"
@@ -219,6 +220,17 @@ def _tokenizers(folder: Path) -> list[Case]:
     return [*cases, _file_case(alone, "tokenizer.json", mutate_json, _tokenizing)]
 
 
+def _unigrams(folder: Path) -> list[Case]:
+    """Unigram tokenizers, as the files of XLM-RoBERTa and of sentence-transformers have them."""
+    cases = []
+    for name, vocabulary in make_vocabularies().items():
+        write_vocabulary(vocabulary, folder / name)
+        for path in sorted((folder / name).glob("*.json")):
+            copy = Path(shutil.copytree(folder / name, folder / f"{name}-{path.name}"))
+            cases.append(_file_case(copy, path.name, mutate_json, _tokenizing))
+    return cases
+
+
 def _vocab_txt(folder: Path) -> list[Case]:
     saved = tiny("classification").save(folder / "words")
     (saved / "tokenizer.json").unlink()
@@ -249,6 +261,7 @@ TARGETS = (
     Target("keras-hub-json", _preset_json, is_slow=True),
     Target("keras-hub-weights", _preset_weights, is_slow=True),
     Target("tokenizer-json", _tokenizers),
+    Target("unigram-json", _unigrams),
     Target("vocab-txt", _vocab_txt),
     Target("labels-txt", _labels),
 )
