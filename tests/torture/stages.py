@@ -130,7 +130,7 @@ def _prune(folder: Path, resume: bool) -> object:
 
 def _narrow(folder: Path, resume: bool) -> object:
     pruning = StructuredPruning(
-        structure=StructureSettings(heads=1, neurons=4, calibration_rows=8),
+        structure=StructureSettings(heads=1, neurons=4, calibration_rows=16),
         recovery=PruneSettings(epochs=1, batch_size=8),
         teacher=base(),
     )
