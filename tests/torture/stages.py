@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -22,6 +23,7 @@ from edgebert.exporting.artifact import export
 from edgebert.finetuning import finetune
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pipeline.records import RECORD
+from edgebert.pipeline.session import PROFILED_FOLDER
 from edgebert.pruning import prune
 from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
 from edgebert.search import search, timing, trials
@@ -40,8 +42,6 @@ from tests.edgebert.separable import separable
 from tests.fuzz.checkpoint_targets import tiny
 
 _TRAINED = FinetuneSettings(epochs=2, batch_size=8, learning_rate=1e-3, max_length=16)
-_FEW = 0.25
-"""Share of a step's text that a run of the tests has."""
 CONFIG = """
 name = "tiny run"
 base = "base"
@@ -49,7 +49,7 @@ out = "results"
 [data]
 train = "train.tsv"
 dev = "dev.tsv"
-test = "dev.tsv"
+test = "test.tsv"
 {stages}
 [[export]]
 recipe = "float32"
@@ -68,7 +68,6 @@ class Stage:
         name: its name.
         work: runs it in a folder; it takes whether to resume.
         ignored: names of files and keys of JSON objects that hold times.
-        is_repeated: whether the stage is run again without resuming after a kill.
     """
 
     name: str
@@ -87,6 +86,9 @@ def hashes(folder: Path, ignored: tuple[str, ...] = ()) -> dict[str, str]:
 
 def _hash(path: Path, ignored: tuple[str, ...]) -> str:
     data = path.read_bytes()
+    if path.parent.name == PROFILED_FOLDER:  # times differ; what was measured doesn't
+        measured = [(m["name"], m["length"], m["kind"]) for m in json.loads(data)]
+        return repr(measured)
     if path.suffix == ".json" and ignored:
         data = json.dumps(_without(json.loads(data), ignored), sort_keys=True).encode()
     return hashlib.sha256(data).hexdigest()
@@ -106,8 +108,6 @@ def base() -> TaskModel:
     weights = dict(model.checkpoint.weights)
     for part in ("kernel", "bias"):
         weights[f"classifier.{part}"] = weights[f"classifier.{part}"][:2]
-    import dataclasses
-
     checkpoint = dataclasses.replace(model.checkpoint, weights=weights, labels=labels)
     return dataclasses.replace(model, checkpoint=checkpoint)
 
@@ -153,7 +153,7 @@ def _search(folder: Path, resume: bool) -> object:
         mock.patch.object(timing, "measure", _made_up_latencies),
     ):
         run = StageRun(folder / "out", resume=resume)
-        return search(base(), rows(24, 1), rows(8, 2), settings, run)
+        return search(base(), rows(24, 1), rows(96, 2), settings, run)
 
 
 def _made_up_latencies(
@@ -187,7 +187,7 @@ def _pipeline(profile: bool) -> Callable[[Path, bool], object]:
         path = folder / "run.toml"
         if not path.exists():
             base().save(folder / "base")
-            for name, seed, count in (("train", 1, 24), ("dev", 2, 8)):
+            for name, seed, count in (("train", 1, 24), ("dev", 2, 8), ("test", 3, 8)):
                 _write_rows(folder / f"{name}.tsv", rows(count, seed))
             timed = "[profile]\nlengths = [16]\nwarmup_runs = 1\nmin_runs = 4\nmax_seconds = 0.1\n"
             path.write_text(CONFIG.format(stages="", profile=timed if profile else ""))
@@ -221,7 +221,7 @@ STAGES = {
         Stage(
             "profile",
             _pipeline(True),
-            (RECORD, "report.json", "report.md", "report.html", *(f"base-{r}.json" for r in ())),
+            (RECORD, "report.json", "report.md", "report.html"),
         ),
         Stage("search", _search, ("seconds", "out.timings.json")),
     )
