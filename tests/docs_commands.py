@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import itertools
 import os
 import re
@@ -175,12 +176,14 @@ def _provide(word: str, task: str, folder: Path) -> None:
         path.write_text(_evaluated())
     elif kind in (".tsv", ".jsonl", ".json", ".conll", ".txt"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if kind == ".txt" and task != "masked-lm":
+        if kind == ".jsonl" and task == "qa":
+            path.write_text('{"question": "what is on", "context": "The movie is on today."}\n')
+        elif kind == ".txt" and task != "masked-lm":
             path.write_text("turn the lights on today\nplay good music now\n")
         else:
             with tempfile.TemporaryDirectory() as scratch:
-                written = write_task_file(Path(scratch), task, 4)
-                path.write_bytes(written.read_bytes())
+                data = write_task_file(Path(scratch), task, 4).read_bytes()
+            path.write_bytes(gzip.compress(data) if word.endswith(".gz") else data)
 
 
 def _source_task(word: str, task: str) -> str:
