@@ -30,7 +30,7 @@ from edgebert.settings import (
     TaskSettings,
     VocabularySettings,
 )
-from edgebert.system.storage import remove_folder
+from edgebert.system.storage import finish_interrupted, remove_folder
 from edgebert.tasks.examples import all_input_texts
 from edgebert.training.record import (
     UNTRAINED,
@@ -149,6 +149,7 @@ def _finished_model(folder: Path, identity: dict[str, Any]) -> TaskModel | None:
     Raises:
         UsageError: It is from a different run of this stage; every difference is listed.
     """
+    finish_interrupted(folder)
     if not (folder / SIDECAR).is_file():
         return None
     model = open_model(folder)

@@ -14,7 +14,7 @@ from edgebert.data.datasets import Dataset
 from edgebert.errors import DataError, UsageError
 from edgebert.models.task_model import SIDECAR, TaskModel, open_model, read_sidecar
 from edgebert.system.json_text import json_text
-from edgebert.system.storage import atomic_write
+from edgebert.system.storage import atomic_write, finish_interrupted
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import FOLDER, TrainingFolder, differences_of, require_same_run
 
@@ -165,6 +165,7 @@ def finished_run(out: Path | str, folder: TrainingFolder) -> TaskModel | None:
     Raises:
         UsageError: The folder has a model of a different run of this stage.
     """
+    finish_interrupted(Path(out))
     if folder.path.exists() or not (Path(out) / SIDECAR).is_file():
         return None
     model = open_model(out)
