@@ -174,7 +174,10 @@ def _index(folder: Path, resume: bool) -> object:
 
 
 class _Vectors(KerasPredictor):
-    """An embedding model whose vectors cost nothing."""
+    """An embedding model whose vectors cost nothing: no Keras model is built."""
+
+    def __init__(self, model: TaskModel) -> None:
+        self.model = model
 
     def outputs(self, encodings: Any, batch_size: int = 32) -> list[np.ndarray]:
         return [np.full(8, 1.0 + len(encoding), np.float32) for encoding in encodings]
