@@ -25,16 +25,14 @@ from converters.json_fields import Fields
 from converters.json_files import JsonFormat, short_repr
 
 MODULES_FILE = "modules.json"
-_PACKAGE = "sentence_transformers"
+_PACKAGE, _TRANSFORMER = "sentence_transformers", "Transformer"
 _MODULE = JsonFormat("a file of a sentence-transformers folder", "save or download it again")
-_TRANSFORMER = "Transformer"
 _SETTINGS_FILE = "sentence_bert_config.json"
 _PROMPTS_FILE = "config_sentence_transformers.json"
 SETTINGS_FILES = (_SETTINGS_FILE, _PROMPTS_FILE)
 """Files beside the encoder; the second one also marks a CrossEncoder."""
 _NO_LIMIT = 10**9
-_MODE = "pooling_mode"
-_FEATURE = "sentence_embedding"
+_MODE, _FEATURE = "pooling_mode", "sentence_embedding"
 # By the names of flags, in the order in which their results are concatenated.
 _POOLINGS_BY_FLAG = {
     "cls_token": "cls",

@@ -238,7 +238,7 @@ def print_replaced_head(model: TaskModel, task: Task[Any]) -> None:
     """Prints on stderr that the head of a base is replaced, if the base has another task."""
     if model.task.has_answers and model.checkpoint.head != task.head:
         echo(
-            f"The base is a {model.task.name} model: its head is replaced by a new one for "
+            f"The base has a head for {model.task.title}: it is replaced by a new one for "
             f"{task.name}.",
             err=True,
         )
