@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -14,6 +16,13 @@ from tests.fuzz.running import Outcome, fuzz, read_inputs
 from tests.fuzz.targets import Target, make_input
 
 IN_PROCESS = tuple(name for name in TARGETS if not TARGETS[name].is_slow)
+
+
+@pytest.fixture(autouse=True)
+def targets_are_undone() -> Iterator[None]:
+    """Ends the replacements that targets start, so that they don't reach the tests after this."""
+    yield
+    mock.patch.stopall()
 
 
 @pytest.mark.parametrize("name", IN_PROCESS)
