@@ -30,7 +30,7 @@ _HOMES = {
     "predict": "edgebert.evaluation.predictors",
     "evaluate": "edgebert.evaluation.predictors",
     "profile": "edgebert.profiling.target",
-    "search": "edgebert.search",
+    "search": "edgebert.searching",
     "run": "edgebert.pipeline",
 }
 __all__ = ["__version__", *_HOMES]

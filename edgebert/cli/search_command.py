@@ -22,7 +22,7 @@ from edgebert.settings import DataSettings, FinetuneSettings, SearchSettings
 from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
-    from edgebert.search.result import Candidate, SearchResult
+    from edgebert.searching.result import Candidate, SearchResult
     from edgebert.tasks.foreign import TaskRequest
 
 
@@ -60,8 +60,8 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     """
     from edgebert.data.datasets import split_dataset
     from edgebert.models.task_model import open_model
-    from edgebert.search import search as run_search
-    from edgebert.search.moves import read_plan
+    from edgebert.searching import search as run_search
+    from edgebert.searching.moves import read_plan
     from edgebert.system.progress import terminal_progress
     from edgebert.tasks.examples import task_with_answers
 
@@ -143,7 +143,7 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
         ratio_text,
         size_text,
     )
-    from edgebert.search.sentences import describe_winner
+    from edgebert.searching.sentences import describe_winner
 
     def row(candidate: Candidate) -> tuple[str, ...]:
         won = result.winner is not None and candidate.key == result.winner.key

@@ -82,7 +82,9 @@ def test_files_over_the_size_limit_are_not_read(tmp_path):
 
 @pytest.mark.parametrize("version", [0, 3, "1", True, 1.0, None, [1]])
 def test_an_unknown_version_under_format(version):
-    with pytest.raises(ReaderError, match=r"^r\.json: expected a record of format 2\. Received: "):
+    with pytest.raises(
+        ReaderError, match=r"^r\.json: expected a record of format 1 or 2\. Received: "
+    ):
         NUMBERED.require({"format": version}, "r.json")
 
 

@@ -32,7 +32,7 @@ from edgebert.pruning.masks import sparsity_of
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.quantization.sensitivity import parts_of
-from edgebert.search.searching import search
+from edgebert.searching.searching import search
 from edgebert.settings import (
     DistillSettings,
     ExportSettings,

@@ -15,7 +15,7 @@ from edgebert.pipeline.config_file import read_config
 from edgebert.pruning.latency_table import LatencyTable, read_latency_table
 from edgebert.reporting.merging import merge
 from edgebert.reporting.sources import read_source
-from edgebert.search.records import SearchFolder
+from edgebert.searching.records import SearchFolder
 from edgebert.training.record import _read_speed, timings_path
 from edgebert.training.state import TrainingFolder
 from tests.edgebert.reporting.examples import check, everywhere, measured, parts

@@ -26,7 +26,7 @@ from edgebert.pipeline.records import RECORD
 from edgebert.pipeline.session import PROFILED_FOLDER
 from edgebert.pruning import prune
 from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
-from edgebert.search import search, timing, trials
+from edgebert.searching import search, timing, trials
 from edgebert.settings import (
     DistillSettings,
     ExportSettings,
@@ -37,7 +37,7 @@ from edgebert.settings import (
     TaskSettings,
 )
 from edgebert.training.stage_run import StageRun
-from tests.edgebert.search.test_search import TABLE
+from tests.edgebert.searching.test_search import TABLE
 from tests.edgebert.separable import separable
 from tests.fuzz.checkpoint_targets import tiny
 

@@ -125,7 +125,7 @@ def test_commands_that_need_keras_say_what_to_install(
         ["finetune", tiny_folder, "-o", out, *split],
         ["prune", tiny_folder, "-o", out, *split],
         ["distill", tiny_folder, "--student", "tiny", "-o", out, *split],
-        ["search", tiny_folder, "-o", out, *split, "--test", data],
+        ["search", tiny_folder, "-o", out, *split, "--confirm-fraction", "0"],
     ]
     for (code, _, error), arguments in zip(
         run_without_tensorflow(commands, tmp_path), commands, strict=True

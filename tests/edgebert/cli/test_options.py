@@ -34,7 +34,9 @@ def test_a_head_that_gives_way_to_another_is_said_on_stderr(
 ) -> None:
     base = open_model(CHECKPOINTS / "BertForTokenClassification", as_base=True)
     print_replaced_head(base, task_named("qa"))
-    expected = "The base has a head for part-of-speech tagging: it is replaced by a new one for qa.\n"
+    expected = (
+        "The base has a head for part-of-speech tagging: it is replaced by a new one for qa.\n"
+    )
     assert capsys.readouterr().err == expected
     print_replaced_head(base, task_named("ner"))
     print_replaced_head(tiny_model, task_named("classification"))

@@ -323,7 +323,7 @@ def test_a_finished_run_resumes_at_once_and_another_is_refused(
 
 
 @pytest.mark.parametrize(
-    "module", ["edgebert.pruning.recovery", "edgebert.distillation", "edgebert.search"]
+    "module", ["edgebert.pruning.recovery", "edgebert.distillation", "edgebert.searching"]
 )
 def test_stages_load_no_tensorflow_before_they_train(module: str) -> None:
     """So wrong flags are refused at once, and the noise of its loading is hidden."""

@@ -159,7 +159,7 @@ def test_single_texts_are_read_without_labels(table: Callable[..., Path]) -> Non
         (("sentence1\tsentence2\tscore", "a\tb\t1", "a\tb\t"), "Received: 1 of 2 rows with one"),
         (("sentence1\tsentence2\tscore", "a\tb\thigh"), 'the score is no number: "high"'),
         (("anchor\tpositive\tnegative\tscore", "a\tb\tn\t1"), "Received: both in 1 rows"),
-        (("anchor\tpositive\tnegative", "a\tb\t "), "empty second text"),
+        (("anchor\tpositive\tnegative", "a\tb\t "), "empty negative"),
     ],
 )
 def test_data_unfit_for_training_is_refused(

@@ -15,9 +15,9 @@ from edgebert.errors import DataError
 from edgebert.evaluation.paired_loss import GroupedMetric, grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, Predictor
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.search.moves import key_of
-from edgebert.search.result import Candidate
-from edgebert.search.trials import TrialRunner
+from edgebert.searching.moves import key_of
+from edgebert.searching.result import Candidate
+from edgebert.searching.trials import TrialRunner
 from edgebert.settings import SearchSettings
 from edgebert.training.state import describe_data
 

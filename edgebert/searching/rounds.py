@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from edgebert.search.choosing import HOPELESS_POINTS
+from edgebert.searching.choosing import HOPELESS_POINTS
 from edgebert.settings import DistillSettings, SearchSettings
 
 _LEARNING_RATES = (4e-4, 3e-4, 2e-4)

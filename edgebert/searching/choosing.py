@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edgebert.search.front import Budgets, Point, dominates, point_of
-from edgebert.search.result import Candidate
+from edgebert.searching.front import Budgets, Point, dominates, point_of
+from edgebert.searching.result import Candidate
 
 NEAR_POINTS = 1.0
 """A pruned model is near the front if this many more points of accuracy would bring it there."""

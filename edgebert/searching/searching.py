@@ -14,22 +14,22 @@ from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.pruning.refusals import refuse_head, refuse_narrow_layers
-from edgebert.search import timing
-from edgebert.search.choosing import (
+from edgebert.searching import timing
+from edgebert.searching.choosing import (
     HOPELESS_POINTS,
     aimed_speedup,
     speedup_between,
     worth_training,
 )
-from edgebert.search.confirming import Confirmation, divide
-from edgebert.search.front import best
-from edgebert.search.moves import BASELINE, Moves, Plan, key_of, read_plan
-from edgebert.search.records import SearchFolder
-from edgebert.search.result import Candidate, SearchResult, front_of
-from edgebert.search.rounds import cost, promoted
-from edgebert.search.sentences import describe_closest
-from edgebert.search.timing import Round
-from edgebert.search.trials import TrialRunner
+from edgebert.searching.confirming import Confirmation, divide
+from edgebert.searching.front import best
+from edgebert.searching.moves import BASELINE, Moves, Plan, key_of, read_plan
+from edgebert.searching.records import SearchFolder
+from edgebert.searching.result import Candidate, SearchResult, front_of
+from edgebert.searching.rounds import cost, promoted
+from edgebert.searching.sentences import describe_closest
+from edgebert.searching.timing import Round
+from edgebert.searching.trials import TrialRunner
 from edgebert.settings import SearchSettings
 from edgebert.system.storage import atomic_files
 from edgebert.training.stage_run import StageRun

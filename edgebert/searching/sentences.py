@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edgebert.search.front import Budgets, closest
-from edgebert.search.result import Candidate, SearchResult
+from edgebert.searching.front import Budgets, closest
+from edgebert.searching.result import Candidate, SearchResult
 
 _MOST_TIMES_MORE_ROWS = 100
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgebert.errors import refuse
-from edgebert.search.front import Budgets, read_budgets
+from edgebert.searching.front import Budgets, read_budgets
 from edgebert.settings import SearchSettings, broken_rules
 
 EMBEDDINGS = ("int8", "int4")

@@ -30,9 +30,9 @@ from edgebert.pruning.latency_table import (
 )
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
-from edgebert.search.moves import Moves, key_of
-from edgebert.search.records import SearchFolder
-from edgebert.search.rounds import settings_of_round
+from edgebert.searching.moves import Moves, key_of
+from edgebert.searching.records import SearchFolder
+from edgebert.searching.rounds import settings_of_round
 from edgebert.settings import (
     DistillSettings,
     ExportSettings,

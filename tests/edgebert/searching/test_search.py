@@ -23,9 +23,9 @@ from edgebert.finetuning import finetune
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.latency_table import LatencyTable
-from edgebert.search import search, timing, trials
-from edgebert.search.choosing import aimed_speedup, speedup_between, worth_training
-from edgebert.search.front import (
+from edgebert.searching import search, timing, trials
+from edgebert.searching.choosing import aimed_speedup, speedup_between, worth_training
+from edgebert.searching.front import (
     Budgets,
     Point,
     best,
@@ -34,10 +34,10 @@ from edgebert.search.front import (
     pareto_front,
     read_budgets,
 )
-from edgebert.search.moves import BASELINE, Moves, read_plan
-from edgebert.search.result import Candidate, front_of
-from edgebert.search.rounds import promoted, settings_of_round
-from edgebert.search.sentences import describe_closest, describe_winner, rows_needed
+from edgebert.searching.moves import BASELINE, Moves, read_plan
+from edgebert.searching.result import Candidate, front_of
+from edgebert.searching.rounds import promoted, settings_of_round
+from edgebert.searching.sentences import describe_closest, describe_winner, rows_needed
 from edgebert.settings import FinetuneSettings, SearchSettings
 from edgebert.tasks import task_named
 from edgebert.training.stage_run import StageRun

@@ -9,8 +9,8 @@ from typing import Any
 
 from edgebert.errors import QualityGateError
 from edgebert.evaluation.paired_loss import PairedLoss
-from edgebert.search.front import Budgets, pareto_front, point_of
-from edgebert.search.moves import Moves
+from edgebert.searching.front import Budgets, pareto_front, point_of
+from edgebert.searching.moves import Moves
 
 FORMAT = 1
 

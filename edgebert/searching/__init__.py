@@ -8,6 +8,6 @@ read once, for the winner. Every result is written to disk, so a killed search c
 
 from __future__ import annotations
 
-from edgebert.search.searching import search as search
+from edgebert.searching.searching import search as search
 
 __all__ = ["search"]
