@@ -46,6 +46,7 @@ from tests.edgebert.separable import separable
 
 SMALL = SearchSettings(
     speedups="1.3",
+    embeddings="int4",
     distill_epochs=1,
     rounds=1,
     tokens=16,
@@ -306,8 +307,8 @@ def whole(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_a_search_runs_cheap_and_distilled_trials(whole: Any) -> None:
-    assert len(whole.candidates) == 12
-    assert sum(one.moves.distilled for one in whole.candidates) == 4
+    assert len(whole.candidates) == 7
+    assert sum(one.moves.distilled for one in whole.candidates) == 2
     assert whole.baseline.moves == BASELINE
     assert all(one.path.is_file() for one in whole.candidates)
     assert whole.winner is None
@@ -320,7 +321,7 @@ def test_a_search_runs_cheap_and_distilled_trials(whole: Any) -> None:
     assert [one["key"] for one in written["front"]] == [one.key for one in whole.front]
 
 
-@pytest.mark.parametrize("kept", [3, 10])
+@pytest.mark.parametrize("kept", [3, 6])
 def test_a_killed_search_resumes_to_the_same_front(
     trained: Path, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
@@ -383,11 +384,11 @@ def test_a_second_round_starts_from_the_first(
     data = separable(160, 1), separable(40, 2)
     again = StageRun(whole.out, resume=True)
     result = search(open_model(trained), *data, replace(SMALL, rounds=2), again)
-    assert [one.moves.rounds for one in result.candidates[-4:]] == [2, 2, 2, 2]
+    assert [one.moves.rounds for one in result.candidates[-2:]] == [2, 2]
     assert "distilled in 2 rounds" in result.candidates[-1].moves.text
     first, second = (
         json.loads((whole.out / "trials" / f"{one.key}.json").read_text())["recipe"]
-        for one in result.candidates[-8::4]
+        for one in result.candidates[-4::2]
     )
     assert second[:1] == first
     assert len(second) == 2
@@ -408,7 +409,12 @@ def test_notes_name_the_trials_left_out(
 ) -> None:
     steady(monkeypatch)
     settings = replace(
-        SMALL, vocabulary="whole", speedups="500", distill_epochs=0, max_candidates=3
+        SMALL,
+        vocabulary="whole",
+        embeddings="int8,int4",
+        speedups="500",
+        distill_epochs=0,
+        max_candidates=3,
     )
     data = separable(160, 1), separable(40, 2)
     result = search(open_model(trained), *data, settings, StageRun(tmp_path))
