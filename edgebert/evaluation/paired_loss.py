@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
+from converters.json_fields import Fields
 from edgebert.data.datasets import Dataset
 from edgebert.data.label_numbers import with_label_names
+from edgebert.errors import ModelError
 from edgebert.evaluation.predictors import Predictor, checked_outputs
 from edgebert.tasks.examples import task_with_answers
 
@@ -37,18 +39,44 @@ class GroupedMetric:
         rows: Number of examples.
         whole: The metric on all examples, a share.
         without: The metric without each group, shares.
+        metrics: All metrics of the task on all examples.
     """
 
     rows: int
     whole: float
     without: tuple[float, ...]
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """The values that `paired_loss` needs."""
+        return {
+            "rows": self.rows,
+            "whole": self.whole,
+            "without": [[value] for value in self.without],
+        }
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> GroupedMetric:
-        return cls(content["rows"], content["whole"], tuple(content["without"]))
+    def from_dict(cls, content: Mapping[str, Any], where: str) -> GroupedMetric:
+        """Reads what `to_dict` made.
+
+        Args:
+            content: the values.
+            where: the file, for errors.
+
+        Raises:
+            ModelError: values are missing or have other types.
+        """
+        fields = Fields(content)
+        rows, whole = fields.whole("rows", least=2), fields.number("whole")
+        without = fields.arrays("without", (float,))
+        if not fields.problems and len(without) < 2:
+            fields.problems.append("without: expected two groups or more")
+        if fields.problems:
+            raise ModelError(
+                f"{where}: expected a metric of groups of examples. Received: "
+                f"{'; '.join(fields.problems)}. Next: delete it; its step then runs again."
+            )
+        return cls(rows, whole, tuple(value for (value,) in without))
 
 
 @dataclass(frozen=True)
@@ -114,8 +142,9 @@ def grouped_metric(predictor: Predictor, dataset: Dataset) -> GroupedMetric:
 
     order = np.random.default_rng(_SEED).permutation(len(dataset))
     groups = np.array_split(order, min(GROUPS, len(dataset)))
-    whole = float(task.metrics(outputs, features, facts)[task.metric])
-    return GroupedMetric(len(dataset), whole, tuple(map(metric_without, groups)))
+    metrics = task.metrics(outputs, features, facts)
+    without = tuple(map(metric_without, groups))
+    return GroupedMetric(len(dataset), float(metrics[task.metric]), without, metrics)
 
 
 def paired_loss(reference: GroupedMetric, other: GroupedMetric) -> PairedLoss:

@@ -7,8 +7,9 @@ the front. A file meets `--max-drop` if the upper bound of that loss does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from edgebert.data.datasets import Dataset, split_dataset
 from edgebert.errors import DataError
@@ -61,21 +62,17 @@ class Confirmation:
         progress, confidence = self._trials.progress, self._trials.settings.confidence
         total = len(front) + 1
 
-        def metric(key: str, open_one: type[KerasPredictor] | None = None) -> GroupedMetric:
-            def score() -> dict[str, object]:
-                predictor: Predictor = (
-                    open_one(self._trials.model) if open_one else LiteRtModel.open(folder.file(key))
-                )
-                return grouped_metric(predictor, data).to_dict()
+        def metric(key: str, open_one: Callable[[], Predictor]) -> GroupedMetric:
+            name = f"confirmations/{key_of([key, describe_data(data)])}"
+            found = folder.once(name, lambda: grouped_metric(open_one(), data).to_dict())
+            return GroupedMetric.from_dict(found, f"{folder.path}/{name}.json")
 
-            name = key_of([key, describe_data(data)])
-            return GroupedMetric.from_dict(folder.once(f"confirmations/{name}", score))
-
-        reference = metric("float", KerasPredictor)
+        reference = metric("float", lambda: KerasPredictor(self._trials.model))
         progress("confirmation", 1, total)
         found = []
         for number, candidate in enumerate(front):
-            loss = paired_loss(reference, metric(candidate.key))
+            opened = partial(LiteRtModel.open, candidate.path)
+            loss = paired_loss(reference, metric(candidate.key, opened))
             bound = loss.bound(confidence)
             found.append(replace(candidate, confirmed=loss, bound_points=bound))
             progress("confirmation", number + 2, total)

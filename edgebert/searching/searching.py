@@ -10,7 +10,7 @@ from edgebert.data.datasets import Dataset
 from edgebert.data.label_numbers import with_label_names
 from edgebert.errors import ModelError
 from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
-from edgebert.evaluation.predictors import KerasPredictor, Predictor, evaluate
+from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.pruning.refusals import refuse_head, refuse_narrow_layers
@@ -316,22 +316,23 @@ class _Search:
         """Scores on the test data, which is read once, after every choice is made."""
 
         def score() -> dict[str, Any]:
-            baseline = self._folder.file(self._trials.key(BASELINE))
-            predictors: dict[str, Predictor] = {
-                "float": KerasPredictor(self._trials.model),
-                "baseline": LiteRtModel.open(baseline),
-                "winner": LiteRtModel.open(winner.path),
+            self._progress("test", 0, 3)
+            reference = grouped_metric(KerasPredictor(self._trials.model), test)
+            self._progress("test", 1, 3)
+            baseline = LiteRtModel.open(self._folder.file(self._trials.key(BASELINE)))
+            baseline_metrics = evaluate(baseline, test, "baseline").metrics
+            self._progress("test", 2, 3)
+            found = grouped_metric(LiteRtModel.open(winner.path), test)
+            self._progress("test", 3, 3)
+            return {
+                "float": reference.metrics,
+                "baseline": baseline_metrics,
+                "winner": found.metrics,
+                "loss": paired_loss(reference, found).to_dict(),
             }
-            scores: dict[str, Any] = {}
-            for name, predictor in predictors.items():
-                scores[name] = evaluate(predictor, test, name).metrics
-                self._progress("test", len(scores), len(predictors))
-            loss = paired_loss(
-                *(grouped_metric(predictors[name], test) for name in ("float", "winner"))
-            )
-            return {"data": describe_data(test), **scores, "loss": loss.to_dict()}
 
-        return self._folder.once(f"tests/{key_of([winner.key, describe_data(test)])}", score)
+        name = f"tests/{key_of([winner.key, describe_data(test)])}"
+        return {"data": describe_data(test), **self._folder.once(name, score, numbers=2)}
 
     def _note(self, text: str) -> None:
         if text not in self._notes:

@@ -16,7 +16,7 @@ import json
 import os
 import random
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,25 @@ def make_lines(count: int, seed: int) -> Iterator[Any]:
         name: {"settings": each.to_settings(), "tokens": list(each.tokens)}
         for name, each in known.items()
     }
+    yield from encoded_strings(known, mixed, [3, 4, 5, 8, 16, 32], count, seed)
+
+
+def encoded_strings(
+    known: Mapping[str, SubwordVocabulary],
+    make_text: Callable[[random.Random, Any], str],
+    lengths: Sequence[int],
+    count: int,
+    seed: int,
+) -> Iterator[Any]:
+    """The lines after the first one, for each vocabulary in turn.
+
+    Args:
+        known: The vocabularies by name.
+        make_text: Makes a text that is hard for a vocabulary.
+        lengths: Lengths to cut to.
+        count: Number of strings.
+        seed: Seed of all draws.
+    """
     tokenizers = {name: Tokenizer(each) for name, each in known.items()}
     names = sorted(tokenizers)
     rng = random.Random(seed)
@@ -95,9 +114,9 @@ def make_lines(count: int, seed: int) -> Iterator[Any]:
         if number % 2 and number // 2 < len(starts):
             text = swept(rng, starts[number // 2])
         else:
-            text = mixed(rng, known[name])
-        pair = mixed(rng, known[name]) if rng.random() < 0.2 else None
-        length = rng.choice([3, 4, 5, 8, 16, 32]) if rng.random() < 0.3 else None
+            text = make_text(rng, known[name])
+        pair = make_text(rng, known[name]) if rng.random() < 0.2 else None
+        length = rng.choice(lengths) if rng.random() < 0.3 else None
         encoding = tokenizers[name].encode(text, pair, length)
         tokens = zip(encoding.token_ids, encoding.segment_ids, encoding.offsets, strict=True)
         flat = [number for token, segment, places in tokens for number in (token, segment, *places)]

@@ -26,15 +26,12 @@ from typing import Any
 
 from converters.unigram import UnigramVocabulary
 from converters.vocabulary import SubwordVocabulary
-from edgebert.encoding.tokenizer import Tokenizer
 from tests.golden.character_maps import compile_map, rules
 from tests.golden.make_tokenizer_strings import (
-    CODE_POINTS,
     SHARED_DATA,
     SPACES,
-    SWEPT,
+    encoded_strings,
     mixed,
-    swept,
     write_lines,
 )
 from tests.golden.make_unigram_cases import SPECIAL, entry_of, make_vocabularies
@@ -132,23 +129,7 @@ def make_lines(count: int, seed: int) -> Iterator[Any]:
     """The lines of the file, as JSON has them."""
     known = vocabularies()
     yield {name: entry_of(each) for name, each in known.items()}
-    tokenizers = {name: Tokenizer(each) for name, each in known.items()}
-    names = sorted(tokenizers)
-    rng = random.Random(seed)
-    starts = list(range(0, len(CODE_POINTS), SWEPT))
-    rng.shuffle(starts)
-    for number in range(count):
-        name = names[number % len(names)]
-        if number % 2 and number // 2 < len(starts):
-            text = swept(rng, starts[number // 2])
-        else:
-            text = _mixed(rng, known[name])
-        pair = _mixed(rng, known[name]) if rng.random() < 0.2 else None
-        length = rng.choice([4, 5, 8, 16, 32]) if rng.random() < 0.3 else None
-        encoding = tokenizers[name].encode(text, pair, length)
-        tokens = zip(encoding.token_ids, encoding.segment_ids, encoding.offsets, strict=True)
-        flat = [number for token, segment, places in tokens for number in (token, segment, *places)]
-        yield [name, text, pair, length, flat]
+    yield from encoded_strings(known, _mixed, [4, 5, 8, 16, 32], count, seed)
 
 
 def _mixed(rng: random.Random, vocabulary: SubwordVocabulary) -> str:

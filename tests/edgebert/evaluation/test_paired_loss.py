@@ -8,6 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from edgebert.errors import ModelError
 from edgebert.evaluation.paired_loss import GroupedMetric, PairedLoss, paired_loss
 
 
@@ -59,5 +60,14 @@ def test_two_models_that_agree_may_still_differ_on_unseen_text() -> None:
 
 def test_a_grouped_metric_is_read_back() -> None:
     metric = accuracy(np.array([True, False, True, True]), 4)
-    assert GroupedMetric.from_dict(metric.to_dict()) == metric
+    assert GroupedMetric.from_dict(metric.to_dict(), "x.json") == metric
     assert PairedLoss(4, 1.0, 0.5, 4).to_dict()["points"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "change", [{"rows": 0}, {"whole": "1"}, {"without": [[1.0]]}, {"without": {}}, {"without": [1]}]
+)
+def test_a_damaged_grouped_metric_is_an_error_with_its_file(change: dict[str, object]) -> None:
+    content = accuracy(np.array([True, False, True, True]), 4).to_dict()
+    with pytest.raises(ModelError, match=r"^x\.json: .*Next: delete it"):
+        GroupedMetric.from_dict({**content, **change}, "x.json")
