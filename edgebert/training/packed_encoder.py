@@ -236,10 +236,14 @@ class PackedEncoder(keras.layers.Layer):
         context = None
         if heads:
             names = [at + "attention." + name for name in ("query", "key", "value")]
-            parts = split_heads(self._concatenated_dense(x, names), packing, 3, heads)
+            parts = split_heads(self._attention_inputs(x, at, names), packing, 3, heads)
             query, key, value = map(taps.keep, names, parts)
             context = join_heads(self._attend(query, key, value, packing, drop), packing)
         return self._after_attention(x, context, at, drop, taps)
+
+    def _attention_inputs(self, x: Any, at: str, names: list[str]) -> Any:
+        """Queries, keys and values of a layer side by side, `[packed, 3 * width]`."""
+        return self._concatenated_dense(x, names)
 
     def _last_layer(self, x: Any, packing: Packing, drop: Dropout, taps: Taps) -> Any:
         at = f"layers.{self._config.num_layers - 1}."

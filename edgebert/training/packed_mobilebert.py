@@ -9,7 +9,7 @@ import tensorflow as tf
 from converters.expected_shapes import feed_forwards
 from edgebert.training.operations import ACTIVATIONS, Dropout
 from edgebert.training.packed_encoder import PackedEncoder, Taps, packed
-from edgebert.training.packing import Packing, join_heads, split_heads
+from edgebert.training.packing import Packing, split_heads
 
 
 class PackedMobileBert(PackedEncoder):
@@ -33,18 +33,9 @@ class PackedMobileBert(PackedEncoder):
         x = self._dense(trigram, "embeddings.projection") + self._placed(inputs, packing)
         return drop(self._norm(x, "embeddings.norm"))
 
-    def _layer(self, x: Any, packing: Packing, layer: int, drop: Dropout, taps: Taps) -> Any:
-        at = f"layers.{layer}."
-        heads = self._heads(at)
-        context = None
-        if heads:
-            names = [at + "attention." + name for name in ("query", "key", "value")]
-            joined = self._concatenated_dense(self._shared(x, at), names[:2])
-            joined = tf.concat([joined, self._dense(x, names[2])], 1)
-            parts = split_heads(joined, packing, 3, heads)
-            query, key, value = map(taps.keep, names, parts)
-            context = join_heads(self._attend(query, key, value, packing, drop), packing)
-        return self._after_attention(x, context, at, drop, taps)
+    def _attention_inputs(self, x: Any, at: str, names: list[str]) -> Any:
+        shared = self._concatenated_dense(self._shared(x, at), names[:2])
+        return tf.concat([shared, self._dense(x, names[2])], 1)
 
     def _last_layer(self, x: Any, packing: Packing, drop: Dropout, taps: Taps) -> Any:
         at = f"layers.{self._config.num_layers - 1}."
