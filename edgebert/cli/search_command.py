@@ -122,7 +122,8 @@ def _family(candidate: Candidate) -> str:
     moves = candidate.moves
     if moves.speedup == 1:
         return "not pruned"
-    return f"pruned {moves.speedup:g}x" + (", distilled" if moves.distilled else "")
+    trained = ", distilled" if moves.distilled else ""
+    return f"pruned {moves.speedup:.3g}x{trained}"
 
 
 def _confirmed(candidate: Candidate) -> str:

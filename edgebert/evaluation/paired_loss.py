@@ -53,6 +53,7 @@ class GroupedMetric:
             "rows": self.rows,
             "whole": self.whole,
             "without": [[value] for value in self.without],
+            "metrics": dict(self.metrics),
         }
 
     @classmethod
@@ -69,6 +70,10 @@ class GroupedMetric:
         fields = Fields(content)
         rows, whole = fields.whole("rows", least=2), fields.number("whole")
         without = fields.arrays("without", (float,))
+        table = fields.table("metrics", {})
+        metrics = Fields(table)
+        values = {name: metrics.number(name) for name in table}
+        fields.problems += [f"metrics: {problem}" for problem in metrics.problems]
         if not fields.problems and len(without) < 2:
             fields.problems.append("without: expected two groups or more")
         if fields.problems:
@@ -76,7 +81,7 @@ class GroupedMetric:
                 f"{where}: expected a metric of groups of examples. Received: "
                 f"{'; '.join(fields.problems)}. Next: delete it; its step then runs again."
             )
-        return cls(rows, whole, tuple(value for (value,) in without))
+        return cls(rows, whole, tuple(value for (value,) in without), values)
 
 
 @dataclass(frozen=True)

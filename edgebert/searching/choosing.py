@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from edgebert.searching.front import Budgets, Point, dominates, point_of
+from edgebert.searching.moves import Steps, total_speedup
 from edgebert.searching.result import Candidate
 
 NEAR_POINTS = 1.0
@@ -22,10 +23,10 @@ AIM = 0.97
 """The share of a latency budget to aim at."""
 
 
-def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[float]:
-    """The speedups whose pruned model is to be distilled, those with the smallest loss first.
+def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[Steps]:
+    """The pruned models that are to be distilled, those with the smallest loss first.
 
-    Their models are near the front, exceed the allowed drop, and exceed no size or latency budget
+    They are near the front, exceed the allowed drop, and exceed no size or latency budget
     by more than `SLACK`. Without an allowed drop, all models near the front qualify.
 
     Args:
@@ -33,16 +34,64 @@ def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[float]:
         budgets: The budgets.
     """
     points = [point_of(candidate) for candidate in cheap]
-    chosen: dict[float, float] = {}
+    chosen: dict[Steps, float] = {}
     for candidate, point in zip(cheap, points, strict=True):
         lifted = Point(point.size, point.latency, point.accuracy + NEAR_POINTS)
         over = budgets.over(candidate)
-        lost, speedup = over.pop("points lost", None), candidate.moves.speedup
+        lost, steps = over.pop("points lost", None), candidate.moves.steps
         useful = lost is not None or budgets.drop_points is None
         near = not any(dominates(other, lifted) for other in points)
-        if speedup > 1 and near and useful and max(over.values(), default=0.0) <= SLACK:
-            chosen[speedup] = min(chosen.get(speedup, 100.0), candidate.points_lost)
-    return sorted(chosen, key=lambda speedup: (chosen[speedup], speedup))
+        if steps and near and useful and max(over.values(), default=0.0) <= SLACK:
+            chosen[steps] = min(chosen.get(steps, 100.0), candidate.points_lost)
+    return sorted(chosen, key=lambda steps: (chosen[steps], total_speedup(steps)))
+
+
+def worth_pruning_again(candidates: Sequence[Candidate], budgets: Budgets) -> Candidate | None:
+    """The distilled model that is to be pruned a second time.
+
+    It is the fastest one within the allowed drop, or within `NEAR_POINTS` without an allowed drop;
+    if there is none, the one that lost least. Pruning in several steps, with distillation between
+    them, loses less than one large step (docs/compression.md).
+
+    Args:
+        candidates: All candidates.
+        budgets: The budgets.
+
+    Returns:
+        The best file of that model. None if no model was distilled, or if the model meets a size
+        or latency budget, so that a smaller model has no use.
+    """
+    best: dict[Steps, Candidate] = {}
+    for one in candidates:
+        steps = one.moves.steps
+        if len(steps) == 1 and one.moves.distilled:
+            best[steps] = min(best.get(steps, one), one, key=lambda each: each.points_lost)
+    if not best:
+        return None
+    allowed = NEAR_POINTS if budgets.drop_points is None else budgets.drop_points
+    fitting = [one for one in best.values() if one.points_lost <= allowed]
+    chosen = (
+        max(fitting, key=lambda one: (one.moves.speedup, -one.points_lost))
+        if fitting
+        else min(best.values(), key=lambda one: (one.points_lost, one.moves.speedup))
+    )
+    limited = {budgets.size_bytes, budgets.latency_ms, budgets.latency_ratio} != {None}
+    smallest = min(
+        (one for one in candidates if one.moves.steps == chosen.moves.steps),
+        key=lambda one: one.size_bytes,
+    )
+    missed = set(budgets.over(smallest)) - {"points lost"}
+    return None if limited and not missed else chosen
+
+
+def second_speedup(parent: Candidate, budgets: Budgets) -> float | None:
+    """The speedup of a second pruning that just meets the latency budget.
+
+    Returns:
+        None without a latency budget, or if the parent meets it.
+    """
+    over = budgets.over(parent).get("latency")
+    return None if over is None else round((1 + over) / AIM, 2)
 
 
 def aimed_speedup(cheap: Sequence[Candidate], budgets: Budgets) -> float | None:

@@ -52,14 +52,14 @@ class Confirmation:
     """
 
     def __init__(self, trials: TrialRunner, data: Dataset | None) -> None:
-        self._trials, self._data = trials, data
+        self._trials, self.data = trials, data
 
     def confirm(self, front: Sequence[Candidate]) -> list[Candidate]:
         """The candidates with their confirmed losses and upper bounds."""
-        if self._data is None:
+        if self.data is None:
             return list(front)
-        data, folder = self._data, self._trials.folder
-        progress, confidence = self._trials.progress, self._trials.settings.confidence
+        data, folder = self.data, self._trials.folder
+        progress, confidence = self._trials.clock.shown, self._trials.settings.confidence
         total = len(front) + 1
 
         def metric(key: str, open_one: Callable[[], Predictor]) -> GroupedMetric:

@@ -22,6 +22,8 @@ POINTS_LIKE_DOUBLE = 5.0
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _SIZE = re.compile(r"([0-9]*\.?[0-9]+)\s*([KMG]?B?)", re.IGNORECASE)
 _LATENCY = re.compile(r"([0-9]*\.?[0-9]+)\s*(x|ms)?", re.IGNORECASE)
+_NUMBER = r"([0-9]*\.?[0-9]+)"
+_DURATION = re.compile(rf"(?:{_NUMBER} *h)? *(?:{_NUMBER} *m)? *(?:{_NUMBER} *s)?")
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,23 @@ def read_budgets(max_size: str, max_latency: str, max_drop: float) -> tuple[Budg
         ),
         problems,
     )
+
+
+def read_max_time(written: str, problems: list[str]) -> float:
+    """A time budget such as `90s`, `45m`, `2h` or `1h30m`, in seconds; empty is infinite.
+
+    Args:
+        written: The budget.
+        problems: Receives the problem of an invalid one.
+    """
+    if not written.strip():
+        return math.inf
+    found = _DURATION.fullmatch(written.strip().lower())
+    parts = [float(part or 0) for part in found.groups()] if found else [0.0]
+    seconds = sum(part * size for part, size in zip(parts, (3600, 60, 1), strict=False))
+    if not seconds > 0:
+        problems.append(f"max_time: expected a time such as 90s, 45m or 2h. Received: {written!r}")
+    return seconds or math.inf
 
 
 def _number(

@@ -4,17 +4,51 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from edgebert.errors import refuse
-from edgebert.searching.front import Budgets, read_budgets
+from edgebert.searching.front import Budgets, read_budgets, read_max_time
 from edgebert.settings import SearchSettings, broken_rules
 
 EMBEDDINGS = ("int8", "int4")
 WHOLE, TRIMMED = "whole", "trimmed"
-_ROUNDS_TEXT = {0: "", 1: "distilled"}
 _VOCABULARIES = {"both": (False, True), WHOLE: (False,), TRIMMED: (True,)}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pruning step: a model is pruned, then distilled from the float model.
+
+    Attributes:
+        speedup: Speedup of structured pruning by the latency table, against the model before it.
+        rounds: Rounds of distillation after the pruning; 0 is none.
+    """
+
+    speedup: float
+    rounds: int = 0
+
+    @property
+    def text(self) -> str:
+        """A description for tables."""
+        pruned = f"pruned {self.speedup:g}x"
+        trained = {0: "", 1: ", distilled"}
+        return pruned + trained.get(self.rounds, f", distilled in {self.rounds} rounds")
+
+
+Steps = tuple[Step, ...]
+"""The pruning steps of a model, in their order. None is the float model."""
+
+
+def total_speedup(steps: Steps) -> float:
+    """The speedup of all steps together."""
+    return math.prod(step.speedup for step in steps)
+
+
+def trained(steps: Steps, rounds: int) -> Steps:
+    """The steps with another number of rounds after the last of them."""
+    return (*steps[:-1], replace(steps[-1], rounds=rounds))
 
 
 @dataclass(frozen=True)
@@ -22,28 +56,35 @@ class Moves:
     """The changes of one trial.
 
     Attributes:
-        speedup: Speedup of structured pruning by the latency table; 1 prunes nothing.
+        steps: Pruning steps, each with its rounds of distillation.
         trimmed: Whether the vocabulary is trimmed.
         embedding: Precision of the embedding rows.
-        rounds: Rounds of distillation of the pruned model from the float model; 0 is none.
     """
 
-    speedup: float = 1.0
+    steps: Steps = ()
     trimmed: bool = False
     embedding: str = "int8"
-    rounds: int = 0
+
+    @property
+    def speedup(self) -> float:
+        """The speedup of all pruning steps together; 1 without pruning."""
+        return total_speedup(self.steps)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of distillation after the last pruning step."""
+        return self.steps[-1].rounds if self.steps else 0
 
     @property
     def distilled(self) -> bool:
         """Whether the pruned model is distilled."""
-        return self.rounds > 0
+        return any(step.rounds for step in self.steps)
 
     @property
     def text(self) -> str:
         """A description for tables."""
         parts = [
-            f"pruned {self.speedup:g}x" if self.speedup > 1 else "",
-            _ROUNDS_TEXT.get(self.rounds, f"distilled in {self.rounds} rounds"),
+            *(step.text for step in self.steps),
             "vocabulary trimmed" if self.trimmed else "",
             f"{self.embedding} rows",
         ]
@@ -69,33 +110,33 @@ class Plan:
 
     Attributes:
         speedups: Speedups of structured pruning, ascending.
+        second_speedups: Speedups of a second pruning step, ascending.
         vocabularies: Whether the vocabulary is trimmed: the values to try.
         embeddings: Precisions of the embedding rows to try.
         budgets: The budgets.
+        max_seconds: Time budget of the search; infinite for no limit.
     """
 
     speedups: tuple[float, ...]
+    second_speedups: tuple[float, ...]
     vocabularies: tuple[bool, ...]
     embeddings: tuple[str, ...]
     budgets: Budgets
+    max_seconds: float
 
-    def of_speedup(self, speedup: float, rounds: int = 0) -> list[Moves]:
-        """The trials of one pruned model, or of one distilled in that many rounds."""
+    def of_model(self, steps: Steps) -> list[Moves]:
+        """The trials of one model, which has these pruning steps behind it."""
         return [
-            Moves(speedup, trimmed, embedding, rounds)
+            Moves(steps, trimmed, embedding)
             for trimmed in self.vocabularies
             for embedding in self.embeddings
         ]
 
     def cheap(self) -> list[Moves]:
         """All trials without training, the baseline first."""
-        rest = [
-            moves
-            for s in (1.0, *self.speedups)
-            for moves in self.of_speedup(s)
-            if moves != BASELINE
-        ]
-        return [BASELINE, *rest]
+        models: list[Steps] = [(), *((Step(speedup),) for speedup in self.speedups)]
+        every = [moves for steps in models for moves in self.of_model(steps)]
+        return [BASELINE, *(moves for moves in every if moves != BASELINE)]
 
 
 def read_plan(settings: SearchSettings) -> Plan:
@@ -105,14 +146,10 @@ def read_plan(settings: SearchSettings) -> Plan:
         UsageError: Settings are invalid; the message lists every problem.
     """
     budgets, problems = read_budgets(settings.max_size, settings.max_latency, settings.max_drop)
-    speedups: list[float] = []
-    for part in filter(None, map(str.strip, settings.speedups.split(","))):
-        try:
-            speedups.append(float(part))
-        except ValueError:
-            problems.append(f"speedups: expected numbers with commas. Received: {part!r}")
-    if any(not 1 < speedup < 1000 for speedup in speedups):
-        problems.append(f"speedups: expected numbers above 1. Received: {settings.speedups!r}")
+    max_seconds = read_max_time(settings.max_time, problems)
+    speedups, second_speedups = (
+        _numbers(settings, name, problems) for name in ("speedups", "second_speedups")
+    )
     embeddings = [part.strip() for part in settings.embeddings.split(",") if part.strip()]
     if not embeddings or not set(embeddings) <= set(EMBEDDINGS):
         problems.append(
@@ -132,7 +169,6 @@ def read_plan(settings: SearchSettings) -> Plan:
         "latency_texts": 1,
         "refine": 0,
         "max_candidates": 1,
-        "max_minutes": 0,
     }
     problems += broken_rules(
         settings,
@@ -147,7 +183,24 @@ def read_plan(settings: SearchSettings) -> Plan:
     ]
     problems += broken_rules(settings, shares)
     refuse(problems)
-    vocabularies = _VOCABULARIES[settings.vocabulary]
     return Plan(
-        tuple(sorted(set(speedups))), vocabularies, tuple(dict.fromkeys(embeddings)), budgets
+        speedups,
+        second_speedups,
+        _VOCABULARIES[settings.vocabulary],
+        tuple(dict.fromkeys(embeddings)),
+        budgets,
+        max_seconds,
     )
+
+
+def _numbers(settings: SearchSettings, name: str, problems: list[str]) -> tuple[float, ...]:
+    """Speedups with commas between them, ascending; also lists their problems."""
+    written, found = getattr(settings, name), set[float]()
+    for part in filter(None, map(str.strip, written.split(","))):
+        try:
+            found.add(float(part))
+        except ValueError:
+            problems.append(f"{name}: expected numbers with commas. Received: {part!r}")
+    if any(not 1 < speedup < 1000 for speedup in found):
+        problems.append(f"{name}: expected numbers above 1. Received: {written!r}")
+    return tuple(sorted(found))

@@ -6,6 +6,7 @@ latency_table.json   latencies for structured pruning
 models/<key>/        pruned and distilled models
 files/<key>.tflite   candidates, with their manifests
 trials/<key>.json    finished trials
+clock.json           time that is spent, and the seconds of each kind of step
 rounds/<key>.json    latencies that were measured in one round
 tests/<key>.json     test metrics of a winner
 """
@@ -80,6 +81,8 @@ class SearchFolder:
             fields.whole("gzip_bytes", least=1)
             fields.whole("vocabulary", least=1)
             fields.tables("layers")
+            fields.number("error_points")
+            fields.number("disagreement", 0.0)
         if fields.problems:
             raise _damaged(path, "; ".join(fields.problems))
         record = {"refused": "", "seconds": 0.0, **record}
@@ -113,6 +116,21 @@ class SearchFolder:
         if numbers:
             _require_numbers(content, numbers, str(path))
         return content
+
+    def times(self, name: str) -> tuple[float, dict[str, float]]:
+        """The time that is spent, and the seconds of each kind of step; nothing if new.
+
+        Raises:
+            ModelError: The file has another form.
+        """
+        path = self.path / name
+        content = self._read(path) or {"seconds": 0.0, "rates": {}}
+        fields = Fields(content)
+        seconds, rates = fields.number("seconds"), fields.table("rates")
+        if fields.problems:
+            raise _damaged(path, "; ".join(fields.problems))
+        _require_numbers(rates, 1, f"{path}: rates")
+        return seconds, {kind: float(rate) for kind, rate in rates.items()}
 
     def write(self, name: str, content: Mapping[str, Any]) -> Path:
         return self._write(self.path / name, content)

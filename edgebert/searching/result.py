@@ -12,7 +12,7 @@ from edgebert.evaluation.paired_loss import PairedLoss
 from edgebert.searching.front import Budgets, pareto_front, point_of
 from edgebert.searching.moves import Moves
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)

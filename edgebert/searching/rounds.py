@@ -15,25 +15,34 @@ import math
 from collections.abc import Mapping
 
 from edgebert.searching.choosing import HOPELESS_POINTS
+from edgebert.searching.moves import Steps, total_speedup
 from edgebert.settings import DistillSettings, SearchSettings
 
 _LEARNING_RATES = (4e-4, 3e-4, 2e-4)
 _COPIES = (0, 2, 4)
+_COPIES_LATER = (2, 3, 3)
+"""Of rounds after a second pruning step, whose students have few weights left."""
 _LATER_EPOCHS = 0.75
+_WORK_OF_STUDENT = 3.0
+"""In a step of training, the student computes forwards, and backwards at twice the cost. The
+teacher computes forwards only."""
 
 
 def settings_of_round(
-    settings: SearchSettings, round_: int, learns_from_copies: bool
+    settings: SearchSettings, steps: Steps, learns_from_copies: bool
 ) -> DistillSettings:
-    """The settings of one round of distillation.
+    """The settings of the last round of distillation of a model.
 
     Args:
         settings: The search.
-        round_: The round, from 1. Rounds after the third repeat its settings with another seed.
+        steps: The pruning steps of the model. After each step, rounds are counted from 1. Rounds
+            after the third repeat its settings with another seed.
         learns_from_copies: Whether the task learns from texts without labels. Other tasks have no
             changed copies, and keep the true labels in the loss.
     """
+    round_ = steps[-1].rounds
     place = min(round_, len(_LEARNING_RATES)) - 1
+    copies = _COPIES if len(steps) == 1 else _COPIES_LATER
     epochs = settings.distill_epochs
     defaults = DistillSettings()
     return DistillSettings(
@@ -41,33 +50,41 @@ def settings_of_round(
         hard_weight=0.0 if learns_from_copies else defaults.hard_weight,
         epochs=epochs if round_ == 1 else max(1, round(_LATER_EPOCHS * epochs)),
         learning_rate=_LEARNING_RATES[place],
-        augment=_COPIES[place] if learns_from_copies else 0,
+        augment=copies[place] if learns_from_copies else 0,
         max_rows=settings.max_rows,
-        seed=settings.seed + round_ - 1,
+        seed=settings.seed + sum(step.rounds for step in steps) - 1,
     )
 
 
-def cost(settings: DistillSettings) -> int:
-    """Passes over the training texts, with their copies."""
-    return settings.epochs * (1 + settings.augment)
+def work(settings: DistillSettings, rows: int, speedup: float) -> float:
+    """The work of one round of distillation, in texts through the float model.
+
+    Args:
+        settings: The settings of the round.
+        rows: Number of training texts.
+        speedup: How many times faster the student is than the float model.
+    """
+    texts = min(settings.max_rows or rows, rows) * (1 + settings.augment)
+    return settings.epochs * texts * (1 + _WORK_OF_STUDENT / speedup)
 
 
-def promoted(lost: Mapping[float, float], allowed: float | None, round_: int) -> list[float]:
-    """The speedups whose models go on to the next round: half of them, at least one.
+def promoted(lost: Mapping[Steps, float], allowed: float | None, round_: int) -> list[Steps]:
+    """The models that go on to the next round: half of them, at least one.
 
     Faster models are preferred, as long as they may still come within the allowed drop. Without an
     allowed drop, those that lost least go on.
 
     Args:
-        lost: Points lost by the best distilled model of each speedup.
+        lost: Points lost by the best file of each model of this round.
         allowed: Allowed drop in points; None is no limit.
         round_: The finished round, from 1. With each round a model has to be nearer to the allowed
             drop: 2.5 points after the first, 1.25 after the second.
     """
     room = math.ceil(len(lost) / 2)
-    by_loss = sorted(lost, key=lambda speedup: (lost[speedup], speedup))
+    by_loss = sorted(lost, key=lambda steps: (lost[steps], total_speedup(steps)))
     if allowed is None:
         return by_loss[:room]
     reach = allowed + HOPELESS_POINTS / 2**round_
-    near = [speedup for speedup in sorted(lost, reverse=True) if lost[speedup] <= reach]
+    fastest = sorted(lost, key=total_speedup, reverse=True)
+    near = [steps for steps in fastest if lost[steps] <= reach]
     return near[:room] or by_loss[:1]

@@ -75,6 +75,11 @@ class Round:
     passes: int
     openings: int
 
+    @property
+    def calls(self) -> int:
+        """Passes of one file over the texts, the first one of each opening included."""
+        return (self.passes + 1) * self.openings
+
 
 def measure(
     baseline: str,

@@ -18,7 +18,6 @@ from converters.heads import CLASSIFIER
 from edgebert.data.datasets import Dataset
 from edgebert.distillation import distill
 from edgebert.errors import QualityGateError
-from edgebert.evaluation.predictors import evaluate
 from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.exporting.parity import FloatReference
 from edgebert.models.litert_model import LiteRtModel
@@ -30,9 +29,11 @@ from edgebert.pruning.latency_table import (
 )
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
-from edgebert.searching.moves import Moves, key_of
+from edgebert.searching.clock import Clock
+from edgebert.searching.judging import FLOAT, Judge
+from edgebert.searching.moves import Moves, Steps, key_of, total_speedup, trained
 from edgebert.searching.records import SearchFolder
-from edgebert.searching.rounds import settings_of_round
+from edgebert.searching.rounds import settings_of_round, work
 from edgebert.settings import (
     DistillSettings,
     ExportSettings,
@@ -46,6 +47,8 @@ from edgebert.training.stage_run import StageRun
 
 RECIPE = "dynamic-int8"
 CHECK_TEXTS = 24
+EXPORT, DISTILLATION, PRUNING = "export", "distillation", "pruning"
+"""Kinds of steps of the clock. The unit of a distillation is a text through the float model."""
 NARROWEST_SHARE = 0.7
 """Layers are dropped if the model with one head per layer and no neurons would take a larger share
 of the target latency."""
@@ -60,7 +63,7 @@ class TrialRunner:
         dev: Data that chooses epochs and that candidates are evaluated on.
         settings: Settings of the search.
         folder: The folder of the search.
-        progress: Called after each part of a trial.
+        clock: The time of the search.
     """
 
     def __init__(
@@ -70,14 +73,16 @@ class TrialRunner:
         dev: Dataset,
         settings: SearchSettings,
         folder: SearchFolder,
-        progress: Progress,
+        clock: Clock,
     ) -> None:
         self.model, self.train, self.dev = model, train, dev
-        self.settings, self.folder, self.progress = settings, folder, progress
+        self.settings, self.folder, self.clock = settings, folder, clock
+        self.progress = clock.progress
+        self.judge = Judge(model, dev, settings.seed, folder, clock)
 
     def key(self, moves: Moves) -> str:
         """The name of a trial: a hash of model, data, moves and distillation settings."""
-        return key_of([self.folder.identity, moves.to_dict(), self._recipe(moves.rounds)])
+        return key_of([self.folder.identity, moves.to_dict(), self._recipe(moves.steps)])
 
     def record(self, moves: Moves) -> dict[str, Any] | None:
         """The record of a finished trial, or None."""
@@ -92,16 +97,19 @@ class TrialRunner:
         """Runs the unfinished trials of one pruned model or of one distilled model.
 
         Args:
-            group: Trials of one speedup, with equally many rounds of distillation.
+            group: Trials of one model.
             has_time_left: Called before each trial; no further trial starts if it returns False.
             report: Called after each trial is on disk.
+
+        Raises:
+            OutOfTimeError: The time that is left is reserved for the end of the search.
         """
         todo = [moves for moves in group if self.record(moves) is None]
         if not todo or not has_time_left():
             return
         began = time.monotonic()
         try:
-            model = self.pruned(todo[0].speedup, todo[0].rounds)
+            model = self.model_of(todo[0].steps)
         except QualityGateError as error:
             for moves in todo:
                 self._write(moves, began, refused=str(error))
@@ -119,41 +127,38 @@ class TrialRunner:
 
     def variant(self, moves: Moves) -> TaskModel:
         """The variant of a trial before export."""
-        return self._with_vocabulary(self.pruned(moves.speedup, moves.rounds), moves.trimmed)
+        return self._with_vocabulary(self.model_of(moves.steps), moves.trimmed)
 
-    def pruned(self, speedup: float, rounds: int) -> TaskModel:
-        """A pruned model with its whole vocabulary, after some rounds of distillation.
+    def model_of(self, steps: Steps) -> TaskModel:
+        """The model with these pruning steps behind it, with its whole vocabulary.
 
         It is read from its folder if present.
 
         Raises:
-            QualityGateError: No model reaches the speedup.
+            QualityGateError: No model reaches the speedup of the last step.
         """
-        if rounds:
-            out = self._model_folder(speedup, rounds)
-            name = f"distill {speedup:g}x, round {rounds}"
-            return distill(
-                self.model,
-                self.pruned(speedup, rounds - 1),
-                self.train,
-                self.dev,
-                self.settings_of_round(rounds),
-                StageRun(out, resume=True, overwrite=True, progress=self._prefixed(name)),
-            ).model
-        if speedup == 1:
+        if not steps:
             return self.model
-        out = self._model_folder(speedup, 0)
+        out = self._model_folder(steps)
+        speedups = " and ".join(f"{step.speedup:g}x" for step in steps)
+        if rounds := steps[-1].rounds:
+            progress = self._prefixed(f"distill {speedups}, round {rounds}")
+            run = StageRun(out, resume=True, overwrite=True, progress=progress)
+            student, recipe = self.model_of(trained(steps, rounds - 1)), self.settings_of(steps)
+            with self.clock.timed(DISTILLATION, self._work(steps)):
+                return distill(self.model, student, self.train, self.dev, recipe, run).model
         if out.is_dir():
             return open_model(out)
-        table = self.table()
+        before, table = self.model_of(steps[:-1]), self.table()
         settings = StructureSettings(
-            target_speedup=speedup,
-            layers=self._layers(table, speedup),
+            target_speedup=steps[-1].speedup,
+            layers=_layers(before, table, steps[-1].speedup),
             tokens=table.tokens,
             seed=self.settings.seed,
         )
-        progress = self._prefixed(f"prune {speedup:g}x")
-        pruned = prune_structure(self.model, self.train, settings, progress, table).model
+        progress = self._prefixed(f"prune {speedups}")
+        with self.clock.timed(PRUNING):
+            pruned = prune_structure(before, self.train, settings, progress, table).model
         pruned.save(out)
         return pruned
 
@@ -178,15 +183,6 @@ class TrialRunner:
         self.folder.once("latency_table", measure)
         return read_latency_table(self.folder.table)
 
-    def _layers(self, table: LatencyTable, speedup: float) -> int:
-        """The number of layers that leaves time for heads and neurons; 0 keeps all layers."""
-        now = layer_widths(self.model.checkpoint)
-        goal = table.model_ms(now) / speedup
-        for layers in range(len(now), 0, -1):
-            if table.model_ms([LayerWidth(1, 0)] * layers) <= NARROWEST_SHARE * goal:
-                return 0 if layers == len(now) else layers
-        return 1
-
     def _with_vocabulary(self, model: TaskModel, trimmed: bool) -> TaskModel:
         """The model with its vocabulary trimmed, if wanted.
 
@@ -204,18 +200,19 @@ class TrialRunner:
     ) -> None:
         """Exports and evaluates one variant, and writes its record."""
         path = self.folder.file(self.key(moves))
-        artifact = export(
-            variant,
-            path,
-            ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto"),
-            texts=ExportTexts(self.train.examples, self.dev.examples[:CHECK_TEXTS]),
-            reference=reference,
-        )
-        evaluation = evaluate(LiteRtModel.open(path), self.dev, moves.text)
+        with self.clock.timed(EXPORT):
+            artifact = export(
+                variant,
+                path,
+                ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto"),
+                texts=ExportTexts(self.train.examples, self.dev.examples[:CHECK_TEXTS]),
+                reference=reference,
+            )
+            scores = self.judge.score(LiteRtModel.open(path), agreement=moves.distilled)
         self._write(
             moves,
             began,
-            dev=evaluation.metrics,
+            **scores,
             size_bytes=artifact.size_bytes,
             gzip_bytes=artifact.gzip_bytes,
             vocabulary=variant.tokenizer.vocabulary.size,
@@ -229,23 +226,39 @@ class TrialRunner:
             {
                 "key": key,
                 "moves": moves.to_dict(),
-                "recipe": self._recipe(moves.rounds),
+                "recipe": self._recipe(moves.steps),
                 "refused": refused,
                 "seconds": round(time.monotonic() - began, 1),
                 **found,
             },
         )
 
-    def settings_of_round(self, round_: int) -> DistillSettings:
-        """The settings of one round of distillation, from 1."""
-        return settings_of_round(self.settings, round_, self.model.task.distills_unlabelled)
+    def expected_training(self, steps: Steps) -> float:
+        """The expected duration of the last round of distillation of a model, in seconds.
 
-    def _recipe(self, rounds: int) -> list[dict[str, Any]]:
-        return [asdict(self.settings_of_round(number)) for number in range(1, rounds + 1)]
+        Before the first distillation, the evaluation of the float model gives its speed.
+        """
+        work = self._work(steps)
+        return self.clock.expected(DISTILLATION, work) or self.clock.expected(FLOAT, work)
 
-    def _model_folder(self, speedup: float, rounds: int) -> Path:
-        made_by = [self.folder.identity, speedup, self._recipe(rounds)]
-        return self.folder.model(key_of(made_by))
+    def _work(self, steps: Steps) -> float:
+        return work(self.settings_of(steps), len(self.train), total_speedup(steps))
+
+    def settings_of(self, steps: Steps) -> DistillSettings:
+        """The settings of the last round of distillation of a model."""
+        return settings_of_round(self.settings, steps, self.model.task.distills_unlabelled)
+
+    def _recipe(self, steps: Steps) -> list[dict[str, Any]]:
+        """The settings of every round of distillation of a model, in their order."""
+        return [
+            asdict(self.settings_of(trained(steps[:place], number)))
+            for place, step in enumerate(steps, 1)
+            for number in range(1, step.rounds + 1)
+        ]
+
+    def _model_folder(self, steps: Steps) -> Path:
+        written = [asdict(step) for step in steps]
+        return self.folder.model(key_of([self.folder.identity, written, self._recipe(steps)]))
 
     def _prefixed(self, name: str) -> Progress:
         """Progress reports whose stage starts with a name."""
@@ -254,3 +267,13 @@ class TrialRunner:
             self.progress(f"{name}: {stage}", done, total, **facts)
 
         return report
+
+
+def _layers(model: TaskModel, table: LatencyTable, speedup: float) -> int:
+    """The number of layers that leaves time for heads and neurons; 0 keeps all layers."""
+    now = layer_widths(model.checkpoint)
+    goal = table.model_ms(now) / speedup
+    for layers in range(len(now), 0, -1):
+        if table.model_ms([LayerWidth(1, 0)] * layers) <= NARROWEST_SHARE * goal:
+            return 0 if layers == len(now) else layers
+    return 1

@@ -119,6 +119,11 @@ class SearchSettings:
         "the confirmed loss itself to it.",
     )
     speedups: str = setting("2,3,4.5,6,9", "Target speedups of structured pruning to try.")
+    second_speedups: str = setting(
+        "1.5,2",
+        "Speedups of a second pruning of the best distilled model, against that model; empty "
+        "prunes once. With a latency budget, one speedup that meets it is tried instead.",
+    )
     vocabulary: str = setting("both", "Vocabularies to try.", ("both", "whole", "trimmed"))
     embeddings: str = setting("int8,int4", "Precisions of the embedding table to try.")
     distill_epochs: int = setting(
@@ -144,9 +149,10 @@ class SearchSettings:
     )
     latency_texts: int = setting(48, "Number of dev texts for the latency measurement.")
     max_candidates: int = setting(96, "Maximum number of files to export.")
-    max_minutes: float = setting(
-        0.0,
-        "Start no trial that would end after this many minutes of trials, judged by the trials "
-        "before it; 0 is no limit.",
+    max_time: str = setting(
+        "",
+        "Time budget of the whole search, such as 90s, 45m or 2h, with the final measurements and "
+        "the time before a --resume; empty is no limit. Steps that would not end in time are left "
+        "out.",
     )
     seed: int = setting(42, "Seed of the sampling and of the distillation.")

@@ -146,7 +146,15 @@ def _distill(folder: Path, resume: bool) -> object:
 
 def _search(folder: Path, resume: bool) -> object:
     settings = SearchSettings(
-        speedups="1.3", distill_epochs=1, tokens=16, latency_texts=4, max_rows=16, max_drop=-50.0
+        speedups="1.3",
+        second_speedups="1.2",
+        embeddings="int4",
+        rounds=2,
+        distill_epochs=1,
+        tokens=16,
+        latency_texts=4,
+        max_rows=16,
+        max_drop=-50.0,
     )
     with (
         mock.patch.object(trials, "measure_latency_table", lambda *_, **__: TABLE),
@@ -226,6 +234,6 @@ STAGES = {
             _pipeline(True),
             (RECORD, "report.json", "report.md", "report.html"),
         ),
-        Stage("search", _search, ("seconds", "out.timings.json")),
+        Stage("search", _search, ("seconds", "clock.json", "out.timings.json")),
     )
 }

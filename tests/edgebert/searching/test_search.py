@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,13 @@ from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.latency_table import LatencyTable
 from edgebert.searching import search, timing, trials
-from edgebert.searching.choosing import aimed_speedup, speedup_between, worth_training
+from edgebert.searching.choosing import (
+    aimed_speedup,
+    second_speedup,
+    speedup_between,
+    worth_pruning_again,
+    worth_training,
+)
 from edgebert.searching.front import (
     Budgets,
     Point,
@@ -33,8 +40,10 @@ from edgebert.searching.front import (
     dominates,
     pareto_front,
     read_budgets,
+    read_max_time,
 )
-from edgebert.searching.moves import BASELINE, Moves, read_plan
+from edgebert.searching.judging import Standing, judged_points
+from edgebert.searching.moves import BASELINE, Moves, Step, read_plan, total_speedup
 from edgebert.searching.result import Candidate, front_of
 from edgebert.searching.rounds import promoted, settings_of_round
 from edgebert.searching.sentences import describe_closest, describe_winner, rows_needed
@@ -53,6 +62,7 @@ SMALL = SearchSettings(
     latency_texts=4,
     max_rows=32,
     max_drop=-50.0,
+    second_speedups="",
 )
 """No model gains 50 points, so the pruned ones are trained too."""
 TABLE = LatencyTable(
@@ -129,6 +139,18 @@ def test_budgets_are_parsed() -> None:
     assert len(read_budgets("big", "fast", 101.0)[1]) == 3
 
 
+def test_time_budgets_are_parsed() -> None:
+    problems: list[str] = []
+    written = ("90s", "45m", "2h", "1h 30m", "0.5m", "")
+    assert [read_max_time(one, problems) for one in written] == [
+        90, 2700, 7200, 5400, 30, math.inf
+    ]  # fmt: skip
+    assert not problems
+    for wrong in ("2", "0s", "h", "2h 3"):
+        read_max_time(wrong, problems)
+    assert len(problems) == 4
+
+
 def test_a_plan_has_the_baseline_first_and_each_trial_once() -> None:
     moves = read_plan(SearchSettings()).cheap()
     assert moves[0] == BASELINE
@@ -153,7 +175,8 @@ def test_all_invalid_settings_are_listed() -> None:
 
 def candidate(speedup: float, ratio: float, lost: float, size: int, **moves: Any) -> Candidate:
     """A file that was never made."""
-    done = Moves(speedup, **moves)
+    rounds = moves.pop("rounds", 0)
+    done = Moves((Step(speedup, rounds),) if speedup > 1 else (), **moves)
     return Candidate(
         done.text, done, Path("x"), {}, lost, size, size, 2 * ratio, ratio, (), 100, 0.0
     )
@@ -169,10 +192,36 @@ CHEAP = [
 
 
 def test_models_that_exceed_only_the_drop_are_trained() -> None:
-    assert worth_training(CHEAP, Budgets()) == [2, 3, 4]
-    assert worth_training(CHEAP, Budgets(drop_points=1.0)) == [3, 4]
-    assert worth_training(CHEAP, Budgets(drop_points=1.0, latency_ratio=0.3)) == [4]
-    assert worth_training(CHEAP, Budgets(size_bytes=8)) == []
+    def chosen(**limits: Any) -> list[float]:
+        return [total_speedup(steps) for steps in worth_training(CHEAP, Budgets(**limits))]
+
+    assert chosen() == [2, 3, 4]
+    assert chosen(drop_points=1.0) == [3, 4]
+    assert chosen(drop_points=1.0, latency_ratio=0.3) == [4]
+    assert chosen(size_bytes=8) == []
+
+
+def test_the_fastest_model_within_the_drop_is_pruned_again() -> None:
+    trained = [
+        CHEAP[0],
+        candidate(2, 0.5, 0.2, 16, rounds=2),
+        candidate(3, 0.36, 0.9, 14, rounds=2),
+        candidate(4, 0.27, 3.0, 12, rounds=1),
+    ]
+
+    def parent(**limits: Any) -> float | None:
+        found = worth_pruning_again(trained, Budgets(**limits))
+        return None if found is None else found.moves.speedup
+
+    assert parent(drop_points=1.0) == 3
+    assert parent(drop_points=4.0) == 4
+    assert parent(drop_points=0.1) == 2
+    assert parent() == 3
+    assert parent(drop_points=1.0, size_bytes=14) is None
+    assert parent(drop_points=1.0, size_bytes=14, latency_ratio=0.3) == 3
+    assert worth_pruning_again(CHEAP, Budgets()) is None
+    assert second_speedup(trained[2], Budgets(latency_ratio=0.18)) == round(2 / 0.97, 2)
+    assert second_speedup(trained[2], Budgets(latency_ratio=0.4)) is None
 
 
 def test_a_speedup_for_the_latency_budget_is_interpolated() -> None:
@@ -193,20 +242,44 @@ def test_a_speedup_between_two_others() -> None:
 
 
 def test_half_of_the_models_go_on_to_the_next_round() -> None:
-    lost = {2.0: 0.2, 3.0: 0.9, 4.5: 1.6, 6.0: 3.4, 9.0: 9.0}
-    assert promoted(lost, 1.0, 1) == [6.0, 4.5, 3.0]
-    assert promoted(lost, 1.0, 2) == [4.5, 3.0, 2.0]
-    assert promoted(lost, -5.0, 1) == [2.0]
-    assert promoted(lost, None, 1) == [2.0, 3.0, 4.5]
+    lost = {
+        (Step(speedup, 1),): points
+        for speedup, points in ((2.0, 0.2), (3.0, 0.9), (4.5, 1.6), (6.0, 3.4), (9.0, 9.0))
+    }
+
+    def chosen(allowed: float | None, round_: int) -> list[float]:
+        return [total_speedup(steps) for steps in promoted(lost, allowed, round_)]
+
+    assert chosen(1.0, 1) == [6.0, 4.5, 3.0]
+    assert chosen(1.0, 2) == [4.5, 3.0, 2.0]
+    assert chosen(-5.0, 1) == [2.0]
+    assert chosen(None, 1) == [2.0, 3.0, 4.5]
     assert promoted({}, 1.0, 1) == []
 
 
+def test_agreement_decides_within_the_noise() -> None:
+    judged = judged_points(
+        {
+            "a": Standing(1.0, 0.4, 2.0),
+            "b": Standing(1.2, 0.4, 1.0),
+            "c": Standing(3.0, 0.4, 6.0),
+        }
+    )
+    assert judged["b"] == pytest.approx(0.8)
+    assert judged["b"] < judged["a"] < judged["c"]
+    assert judged["c"] == pytest.approx(3.4)
+    assert judged_points({"a": Standing(1.0, 0.4)}) == {"a": 1.0}
+
+
 def test_a_later_round_learns_slower_from_more_copies() -> None:
-    rounds = [settings_of_round(SearchSettings(), number, True) for number in (1, 2, 3, 4)]
+    steps = [(Step(3.0, number),) for number in (1, 2, 3, 4)]
+    rounds = [settings_of_round(SearchSettings(), one, True) for one in steps]
     assert [one.augment for one in rounds] == [0, 2, 4, 4]
     assert [one.learning_rate for one in rounds] == [4e-4, 3e-4, 2e-4, 2e-4]
     assert len({one.seed for one in rounds}) == 4
-    labelled = settings_of_round(SearchSettings(), 3, False)
+    again = settings_of_round(SearchSettings(), (Step(3.0, 2), Step(1.5, 1)), True)
+    assert (again.augment, again.learning_rate, again.seed) == (2, 4e-4, rounds[2].seed)
+    labelled = settings_of_round(SearchSettings(), steps[2], False)
     assert labelled.augment == 0
     assert labelled.hard_weight > 0
 
@@ -392,9 +465,9 @@ def test_a_second_round_starts_from_the_first(
     )
     assert second[:1] == first
     assert len(second) == 2
-    short = replace(SMALL, rounds=3, max_minutes=0.001)
+    short = replace(SMALL, rounds=3, max_time="0.1s")
     result = search(open_model(trained), *data, short, again)
-    assert any("it would end after --max-minutes" in note for note in result.notes)
+    assert any("it would end after --max-time" in note for note in result.notes)
 
 
 def test_too_little_dev_data_to_confirm_is_an_error(trained: Path, tmp_path: Path) -> None:
@@ -421,10 +494,10 @@ def test_notes_name_the_trials_left_out(
     assert [one.moves.text for one in result.candidates] == ["int8 rows", "int4 rows"]
     assert "--max-candidates" in result.notes[0]
     assert "500 times faster" in result.notes[1]
-    settings = replace(settings, max_minutes=1e-9, embeddings="int8", vocabulary="both")
+    settings = replace(settings, max_time="1s", embeddings="int8", vocabulary="both")
     result = search(open_model(trained), *data, settings, StageRun(tmp_path, resume=True))
     assert len(result.candidates) == 1
-    assert any("--max-minutes" in note for note in result.notes)
+    assert any("--max-time" in note for note in result.notes)
 
 
 def call(*arguments: object) -> Result:

@@ -1,0 +1,127 @@
+"""Runs the trials of a search within its limits of files and time, and keeps what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgebert.searching.clock import OutOfTimeError
+from edgebert.searching.judging import Standing, judged_points
+from edgebert.searching.moves import BASELINE, Moves, Steps
+from edgebert.searching.trials import EXPORT, TrialRunner
+
+
+class Attempts:
+    """The trials that a search ran so far.
+
+    Args:
+        trials: Runs one trial.
+
+    Attributes:
+        exported: The trials that made a file, in their order.
+        notes: What was left out, and the reasons.
+    """
+
+    def __init__(self, trials: TrialRunner) -> None:
+        self.trials, self.clock = trials, trials.clock
+        self.exported, self.notes = list[Moves](), list[str]()
+
+    def note(self, text: str) -> None:
+        """Keeps a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def run(
+        self,
+        stage: str,
+        wanted: Sequence[Moves],
+        share: float = 1.0,
+    ) -> None:
+        """Runs trials, one model at a time, within the limits of candidates and time.
+
+        Args:
+            stage: Name of the stage in progress reports.
+            wanted: The trials.
+            share: The share of the time budget in which they have to end.
+        """
+        wanted = [moves for moves in wanted if moves not in self.exported]
+        room = self.trials.settings.max_candidates - len(self.exported)
+        if len(wanted) > room:
+            self.note(f"{len(wanted) - room} {stage} were left out: --max-candidates is reached.")
+        allowed = list(wanted[: max(room, 0)])
+
+        def has_time_left() -> bool:
+            if self.trials.record(BASELINE) is None:
+                return True
+            return self.clock.allows(self.clock.expected(EXPORT), share)
+
+        def report() -> None:
+            finished = sum(self.trials.record(moves) is not None for moves in allowed)
+            self.clock.shown(stage, finished, len(allowed))
+            self.clock.stops_trials = True
+
+        for steps in dict.fromkeys(moves.steps for moves in allowed):
+            group = [moves for moves in allowed if moves.steps == steps]
+            try:
+                self.trials.run(group, has_time_left, report)
+            except OutOfTimeError as error:
+                self.note(str(error))
+            self._keep(group)
+
+    def _keep(self, group: Sequence[Moves]) -> None:
+        for moves in group:
+            record = self.trials.record(moves)
+            if record is None:
+                self.note(f"{moves.text} was left out: it would end after --max-time.")
+            elif record["refused"]:
+                self.note(f"{moves.text} was not made: {record['refused']}")
+            else:
+                self.exported.append(moves)
+
+    def has_time_for(self, group: Sequence[Moves], share: float = 1.0) -> bool:
+        """Whether the distillation and the export of one model's files end in time.
+
+        It is also true if a file of the group is finished, so that a search that is resumed takes
+        the same way.
+        """
+        if any(self.trials.record(moves) is not None for moves in group):
+            return True
+        needed = self.trials.expected_training(group[0].steps)
+        needed += len(group) * self.clock.expected(EXPORT)
+        return self.clock.allows(needed, share)
+
+    def points_lost(self, moves: Moves) -> float:
+        """Loss of a file against the float model, in hundredths, on the data that chooses."""
+        record = self.trials.record(moves)
+        assert record is not None
+        float_metric = self.trials.judge.float_metric.whole
+        return float(100 * (float_metric - record["dev"][self.trials.model.task.metric]))
+
+    def standings(self) -> dict[Steps, Standing]:
+        """The best file of each model."""
+        best: dict[Steps, Moves] = {}
+        for moves in self.exported:
+            known = best.get(moves.steps)
+            if known is None or self.points_lost(moves) < self.points_lost(known):
+                best[moves.steps] = moves
+        return {steps: self._standing(moves) for steps, moves in best.items()}
+
+    def judged(self) -> dict[Steps, float]:
+        """The losses by which models are compared (`judging.judged_points`).
+
+        Distilled models are judged together, and so are the others.
+        """
+        standings = self.standings()
+        found: dict[Steps, float] = {}
+        for is_distilled in (False, True):
+            part = {
+                steps: standing
+                for steps, standing in standings.items()
+                if Moves(steps).distilled == is_distilled
+            }
+            found |= judged_points(part)
+        return found
+
+    def _standing(self, moves: Moves) -> Standing:
+        record = self.trials.record(moves)
+        assert record is not None
+        return Standing(self.points_lost(moves), record["error_points"], record.get("disagreement"))

@@ -1,0 +1,131 @@
+"""Trains the models of a search by successive halving: many for a short time, few for a long time.
+
+A rung is one round of distillation (`rounds`). Half of the models of a rung go on to the next one.
+All rungs cost about the same, as in a bracket of Hyperband (Li et al. 2018). After the first two
+rungs the best model is pruned a second time, and the results enter the first rung.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edgebert.searching.attempts import Attempts
+from edgebert.searching.choosing import (
+    HOPELESS_POINTS,
+    second_speedup,
+    speedup_between,
+    worth_pruning_again,
+    worth_training,
+)
+from edgebert.searching.moves import Plan, Step, Steps, total_speedup, trained
+from edgebert.searching.result import Candidate
+from edgebert.searching.rounds import promoted
+from edgebert.settings import SearchSettings
+
+FIRST_RUNG = 0.45
+SECOND_RUNG = 0.65
+SECOND_PRUNING = 0.85
+"""The shares of the time budget at which a part of the training has to end."""
+ROUNDS_BEFORE_SECOND_PRUNING = 2
+
+
+class Halving:
+    """The training of a search.
+
+    Args:
+        attempts: The trials so far.
+        plan: The plan of the search.
+        settings: Settings of the search.
+        measured: Gives the distilled candidates so far, with latencies.
+    """
+
+    def __init__(
+        self,
+        attempts: Attempts,
+        plan: Plan,
+        settings: SearchSettings,
+        measured: Callable[[], Sequence[Candidate]],
+    ) -> None:
+        self._attempts, self._plan, self._settings = attempts, plan, settings
+        self._measured = measured
+        self._allowed = plan.budgets.drop_points
+
+    def run(self, cheap: Sequence[Candidate]) -> None:
+        """Trains the promising ones of the pruned models.
+
+        Args:
+            cheap: The candidates that were made without training.
+        """
+        if not self._settings.distill_epochs:
+            return
+        self._first_rung(worth_training(cheap, self._plan.budgets))
+        self._refine()
+        before = min(self._settings.rounds, ROUNDS_BEFORE_SECOND_PRUNING)
+        for finished in range(1, before):
+            self._next_rung(finished, 1, SECOND_RUNG)
+        self._prune_again()
+        for finished in range(1, before):
+            self._next_rung(finished, 2, SECOND_PRUNING)
+        for finished in range(before, self._settings.rounds):
+            self._next_rung(finished, 0, 1.0)
+
+    def _first_rung(self, chosen: Sequence[Steps]) -> None:
+        """Distills the pruned models once, those with the smallest loss first."""
+        for place, steps in enumerate(chosen):
+            self._train(trained(steps, 1), FIRST_RUNG)
+            lost = self._attempts.judged().get(trained(steps, 1), 0.0)
+            rest = ", ".join(f"{total_speedup(one):g}x" for one in chosen[place + 1 :])
+            if self._allowed is not None and rest and lost > self._allowed + HOPELESS_POINTS:
+                self._attempts.note(
+                    f"{rest} were not distilled: {total_speedup(steps):g}x, which had lost less, "
+                    f"still lost {lost:.1f} points."
+                )
+                return
+
+    def _refine(self) -> None:
+        """Tries further speedups between the largest that meets the allowed drop and the next."""
+        for _ in range(self._settings.refine):
+            lost: dict[float, float] = {}
+            for steps, points in self._attempts.judged().items():
+                speedup = total_speedup(steps)
+                lost[speedup] = min(lost.get(speedup, 100.0), points)
+            between = None if self._allowed is None else speedup_between(lost, self._allowed)
+            if between is None:
+                return
+            self._train((Step(between, 1),), FIRST_RUNG)
+
+    def _next_rung(self, finished: int, depth: int, share: float) -> None:
+        """Gives half of the models with that many finished rounds another round.
+
+        Args:
+            finished: Rounds after the last pruning step.
+            depth: Only models with that many pruning steps; 0 takes all.
+            share: The share of the time budget in which the rung has to end.
+        """
+        lost = {
+            steps: points
+            for steps, points in self._attempts.judged().items()
+            if steps and steps[-1].rounds == finished and depth in (0, len(steps))
+        }
+        for steps in promoted(lost, self._allowed, finished):
+            self._train(trained(steps, finished + 1), share)
+
+    def _prune_again(self) -> None:
+        """Prunes the best distilled model a second time and distills the results."""
+        if not self._plan.second_speedups:
+            return
+        parent = worth_pruning_again(self._measured(), self._plan.budgets)
+        if parent is None:
+            return
+        aimed = second_speedup(parent, self._plan.budgets)
+        for speedup in self._plan.second_speedups if aimed is None else (aimed,):
+            self._train((*parent.moves.steps, Step(speedup, 1)), SECOND_PRUNING)
+
+    def _train(self, steps: Steps, share: float) -> None:
+        group = self._plan.of_model(steps)
+        if not self._attempts.has_time_for(group, share):
+            self._attempts.note(f"{group[0].text} was left out: it would end after --max-time.")
+            return
+        speedups = " and ".join(f"{step.speedup:g}x" for step in steps)
+        stage = f"distilled trials of {speedups}, round {steps[-1].rounds}"
+        self._attempts.run(stage, group)
