@@ -188,15 +188,17 @@ def _run_child(
 
 
 def _watch(process: subprocess.Popen[bytes], shared: Path) -> str:
-    """Waits for the child. Returns what ended it; empty if it is done."""
-    last, since, started = 0, time.monotonic(), time.monotonic()
+    """Waits for the child. Returns what ended it; empty if it is done.
+
+    Time is counted in looks, so that a run that is stopped and continued finds no hang.
+    """
+    last, looks = 0, 0
     while process.poll() is None:
         time.sleep(_LOOK_SECONDS)
-        number, now = _number(shared), time.monotonic()
+        number, looks = _number(shared), looks + 1
         if number != last:
-            last, since = number, now
-        limit = HANG_SECONDS if number else _START_SECONDS
-        if now - (since if number else started) > limit:
+            last, looks = number, 0
+        if looks * _LOOK_SECONDS > (HANG_SECONDS if number else _START_SECONDS):
             _end(process)
             return "hang"
         if _resident_bytes(process.pid) > 2 * LARGEST_MEMORY_BYTES:
