@@ -22,7 +22,14 @@ ANDROID_TARGET, WEB_TARGET = Path("edgebert/exporting/android_project"), Path("e
 PROJECT = ("*.gradle.kts", "gradle.properties", "gradle/**/*", "*/build.gradle.kts", "litert/*.pro")
 MODULES = ("text", "litert", "app")
 WEB_FOLDERS = ("src", "site")
-NOT_IN_RUNTIME = {"keras", "keras-hub", "matplotlib", "tensorflow", "tensorflow-model-optimization"}
+NOT_IN_RUNTIME = {
+    "h5py",
+    "keras",
+    "keras-hub",
+    "matplotlib",
+    "tensorflow",
+    "tensorflow-model-optimization",
+}
 RUNTIME_EXTRAS = ("https",)
 
 

@@ -34,6 +34,9 @@ TRIGRAM = 3
 """Tokens that a MobileBERT's embedding reads: the next one, the token itself, the previous one."""
 MAX_PARAMETERS = 2**31
 """The most parameters of an encoder: a `.tflite` has at most 2 GB, which is one byte for each."""
+MAX_WEIGHT_BYTES = 2 * 4 * MAX_PARAMETERS
+"""The most bytes of the weight files of a model: twice the largest encoder in float32. A checkpoint
+can have arrays that are not read, such as a second encoder or the state of an optimizer."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ hostile file always ends as the error class of the code that reads it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +19,22 @@ from converters.limited_files import read_limited
 MAX_BYTES = 256 * 2**20
 """The largest JSON file that `JsonFormat.read` accepts, in bytes."""
 _SHOWN_CHARACTERS = 80
+_MAYBE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
 class InvalidJsonError(ValueError):
     """A text is no valid JSON, or can't be held in Python's types."""
 
 
-def parse_json(data: bytes | str, *, constants: bool = True) -> Any:
-    """Parses one JSON value.
+def parse_json(data: bytes | str, *, constants: bool = True, surrogates: bool = True) -> Any:
+    r"""Parses one JSON value.
 
     Args:
         data: text, or bytes in UTF-8, UTF-16 or UTF-32, with or without a byte order mark.
         constants: Whether `NaN`, `Infinity` and `-Infinity` are accepted, which are no JSON but
             which Python writes.
+        surrogates: Whether a text may have half of a surrogate pair, such as `\ud800`, which is no
+            character. The readers of data files replace it; UTF-8 can't hold it.
 
     Raises:
         InvalidJsonError: The text is no JSON, has another encoding, is nested too deeply, or has a
@@ -39,9 +43,15 @@ def parse_json(data: bytes | str, *, constants: bool = True) -> Any:
     try:
         if isinstance(data, bytes):
             data = data.decode(json.detect_encoding(data))
-        return json.loads(data, parse_constant=None if constants else _refuse_constant)
+        value = json.loads(data, parse_constant=None if constants else _refuse_constant)
+        if not surrogates and _MAYBE_SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError as error:
         raise InvalidJsonError("it is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise InvalidJsonError(f"a text has {half}, half of a surrogate pair") from error
     except ValueError as error:
         raise InvalidJsonError(str(error)) from error
 
@@ -136,7 +146,7 @@ class JsonFormat:
 
     def _parsed(self, data: bytes | str, where: Path | str) -> Any:
         try:
-            return parse_json(data)
+            return parse_json(data, surrogates=False)
         except InvalidJsonError as error:
             raise self._unexpected(where, f"no JSON: {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -23,15 +24,32 @@ def read_limited(path: Path, max_bytes: int) -> bytes:
         UnreadableFileError: it is no regular file or is larger.
         OSError: it can't be read.
     """
-    status = path.stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise UnreadableFileError("a folder")
-    if not stat.S_ISREG(status.st_mode):
-        raise UnreadableFileError("a device or a pipe")
-    if status.st_size > max_bytes:
-        raise UnreadableFileError(f"{status.st_size} bytes, more than the limit of {max_bytes}")
+    require_limited((path,), max_bytes)
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise UnreadableFileError(f"more bytes than the limit of {max_bytes}")
     return data
+
+
+def require_limited(paths: Iterable[Path], max_bytes: int) -> None:
+    """Checks the sizes of files that are read together, before any of them is read.
+
+    Args:
+        paths: the files; links are followed.
+        max_bytes: the most bytes of all of them.
+
+    Raises:
+        UnreadableFileError: one is no regular file, or they are larger.
+        OSError: one can't be looked at.
+    """
+    size_bytes = 0
+    for path in paths:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise UnreadableFileError("a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableFileError("a device or a pipe")
+        size_bytes += status.st_size
+    if size_bytes > max_bytes:
+        raise UnreadableFileError(f"{size_bytes} bytes, more than the limit of {max_bytes}")

@@ -33,6 +33,7 @@ from converters.formats.huggingface_heads import (
 from converters.formats.huggingface_table import BERT, Family
 from converters.formats.weight_names import LAYER
 from converters.json_files import JsonFormat
+from converters.weight_files import require_weight_files
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -148,7 +149,9 @@ def _bare_name(name: str, prefix: str) -> str:
 
 def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
-    for path in _weight_files(folder):
+    paths = _weight_files(folder)
+    require_weight_files(paths)
+    for path in paths:
         arrays.update(read_safetensors(path))
     return arrays
 
@@ -206,8 +209,10 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the float arrays of a safetensors file as float32; integer arrays are left out.
 
     Raises:
-        ConversionError: The file is truncated, no safetensors, or has another float type.
+        ConversionError: The file is truncated, no safetensors, too large, or has another float
+            type.
     """
+    require_weight_files((path,))
     try:
         entries = deserialize(path.read_bytes())
     except SafetensorError as error:

@@ -7,6 +7,8 @@ class that a folder names is imported or run.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,19 +26,21 @@ from converters.checkpoint import (
 )
 from converters.contained_paths import path_inside
 from converters.errors import ConversionError, HeadError
-from converters.formats.keras_hub import build_backbone, load_weights, read_weights
+from converters.expected_shapes import expected_shapes
+from converters.formats.keras_arrays import ArrayFiles, encoder_path, not_read
+from converters.formats.keras_hub import build_backbone, load_weights
 from converters.formats.keras_hub_tasks import (
     PresetHead,
     head_differences,
     head_problems,
-    load,
-    not_read,
     read_head,
     write_head,
 )
 from converters.formats.label_file import read_lines
+from converters.formats.weight_names import rows
 from converters.json_fields import Fields
 from converters.json_files import JsonFormat, short_repr
+from converters.weight_files import require_weight_files
 from converters.wordpiece import Vocabulary
 
 CONFIG_FILE, TASK_FILE, TOKENIZER_FILE = "config.json", "task.json", "tokenizer.json"
@@ -88,19 +92,8 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     if fields.problems:
         raise ConversionError(f"{folder / CONFIG_FILE}: {'; '.join(fields.problems)}.")
     config = BertConfig(**values, activation=GELU_TANH, layer_norm_epsilon=EPSILON, dropout=dropout)
-    weights_file = _weights_file(folder)
-    _check_file_size(config, weights_file)
-    backbone = build_backbone(config)
-    load(backbone.load_weights, backbone.weights, weights_file)
-    weights = read_weights(backbone, config)
-    expected = _parameter_count(folder)
-    if expected not in (None, backbone.count_params()):
-        raise not_read(
-            weights_file,
-            f"{METADATA_FILE} states {expected} parameters, {CONFIG_FILE} "
-            f"{backbone.count_params()}",
-        )
-    head, notes = _read_head(folder, backbone, as_base)
+    weights = _read_encoder(folder, config)
+    head, notes = _read_head(folder, config, as_base)
     checkpoint = Checkpoint(
         replace(config, **head.config),
         weights | head.weights,
@@ -116,22 +109,44 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     return checkpoint
 
 
-def _read_head(folder: Path, backbone: Any, as_base: bool) -> tuple[PresetHead, tuple[str, ...]]:
+def _read_encoder(folder: Path, config: BertConfig) -> dict[str, np.ndarray]:
+    """The arrays of the encoder and its pooler.
+
+    Raises:
+        ConversionError: A file is missing or damaged, or has another number of parameters or
+            layers.
+    """
+    name, files = _weight_files(folder)
+    _check_file_size(config, name, files)
+    shapes = expected_shapes(config, 0, pooler=True)
+    stated, count = _parameter_count(folder), sum(map(math.prod, shapes.values()))
+    if stated not in (None, count):
+        raise not_read(name, f"{METADATA_FILE} states {stated} parameters, {CONFIG_FILE} {count}")
+    wanted = [row for row in rows(config) if row.neutral in shapes]
+    with ArrayFiles(files, name) as arrays:
+        if arrays.has(encoder_path(config.num_layers)):
+            raise not_read(name, f"it has more layers than {CONFIG_FILE}: {config.num_layers}")
+        return arrays.read(wanted, shapes, config)
+
+
+def _read_head(
+    folder: Path, config: BertConfig, as_base: bool
+) -> tuple[PresetHead, tuple[str, ...]]:
     """The head, and a note if it is left out."""
     path = folder / TASK_FILE
     if not path.is_file():
         return PresetHead(), ()
     name = str(_PRESET.read(path).get("class_name"))
     try:
-        return read_head(name, _read_object(path, (name,)), folder, backbone), ()
+        return read_head(name, _read_object(path, (name,)), folder, config), ()
     except HeadError as error:
         if not as_base:
             raise ConversionError(f"{path}: {error}") from error
         return PresetHead(), (f"{folder} is a {name}: the head is left out: {error}",)
 
 
-def _weights_file(folder: Path) -> Path:
-    """The file to load: one HDF5 file, or the index of several, whose names are checked.
+def _weight_files(folder: Path) -> tuple[Path, tuple[Path, ...]]:
+    """The file that messages name, and the files with the arrays: one, or those of an index.
 
     Raises:
         ConversionError: The index is damaged, or names a file outside the folder.
@@ -139,9 +154,10 @@ def _weights_file(folder: Path) -> Path:
     path = folder / WEIGHTS_FILE
     index = folder / SHARDED_FILE
     if path.is_file() or not index.is_file():
-        return path
+        return path, (path,)
     weight_map = _PRESET.read(index).get("weight_map")
     shards = weight_map.values() if isinstance(weight_map, dict) else (None,)
+    found: dict[str, Path] = {}
     for names in shards:
         for name in names if isinstance(names, list) else [names]:
             if not isinstance(name, str):
@@ -149,24 +165,23 @@ def _weights_file(folder: Path) -> Path:
                     f"{index}: expected a 'weight_map' from array to file. "
                     f"Received: {short_repr(weight_map)}. Next: {_PRESET.next_step}."
                 )
-            path_inside(folder, name)
-    return index
+            found[name] = path_inside(folder, name)
+    return index, tuple(found.values())
 
 
-def _check_file_size(config: BertConfig, weights_file: Path) -> None:
-    """Checks that the files can hold the weights, before Keras allocates them.
+def _check_file_size(config: BertConfig, name: Path, files: Iterable[Path]) -> None:
+    """Checks that the files can hold the weights, before anything of their size is allocated.
 
     Raises:
-        ConversionError: They are too small: a parameter has at least 2 bytes.
+        ConversionError: They are too large, or too small: a parameter has at least 2 bytes.
     """
-    if not weights_file.is_file():
-        return
-    ends = "*.weights.h5" if weights_file.name == SHARDED_FILE else weights_file.name
-    size_bytes = sum(path.stat().st_size for path in weights_file.parent.glob(ends))
-    if size_bytes < 2 * config.parameters:
+    there = [path for path in files if path.is_file()]
+    require_weight_files(there)
+    sizes = [path.stat().st_size for path in there]
+    if sizes and sum(sizes) < 2 * config.parameters:
         raise not_read(
-            weights_file,
-            f"{CONFIG_FILE} states {config.parameters} parameters, the files have {size_bytes} "
+            name,
+            f"{CONFIG_FILE} states {config.parameters} parameters, the files have {sum(sizes)} "
             "bytes",
         )
 

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 
 from converters import heads
-from converters.checkpoint import GELU_EXACT, Checkpoint
-from converters.errors import ConversionError, HeadError
+from converters.checkpoint import GELU_EXACT, BertConfig, Checkpoint
+from converters.errors import HeadError
+from converters.expected_shapes import expected_shapes
+from converters.formats.keras_arrays import ArrayFiles
 from converters.formats.label_file import read_labels, write_labels
+from converters.formats.weight_names import HEADS
 
 TASK_WEIGHTS_FILE = "task.weights.h5"
 MASKED_LM_EPSILON = 1e-5
@@ -27,8 +30,6 @@ CLASSIFIERS = ("BertTextClassifier", "BertClassifier")
 MASKED_LM, EMBEDDER = "BertMaskedLM", "BertTextEmbedder"
 _POOLINGS = ("mean", "cls", "max")
 _LINEAR, _SOFTMAX, _SIGMOID = "linear", "softmax", "sigmoid"
-_LOADING_ERRORS = (OSError, ValueError, KeyError, TypeError)
-"""Errors of Keras and h5py for a truncated file or for arrays of another shape."""
 
 Json = Mapping[str, Any]
 
@@ -52,14 +53,14 @@ class PresetHead:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def read_head(name: str, settings: Json, folder: Path, backbone: Any) -> PresetHead:
+def read_head(name: str, settings: Json, folder: Path, config: BertConfig) -> PresetHead:
     """Reads the head of a task model that was saved with `save_to_preset`.
 
     Args:
         name: name of its class.
         settings: its configuration.
         folder: the preset.
-        backbone: a keras-hub backbone of the same configuration.
+        config: sizes of the encoder.
 
     Raises:
         HeadError: The class or its settings are not supported.
@@ -70,25 +71,32 @@ def read_head(name: str, settings: Json, folder: Path, backbone: Any) -> PresetH
             f"expected one of {', '.join(_READERS)}. Received: {name}, whose head is not "
             "supported; it can serve as a base for fine-tuning."
         )
-    return _READERS[name](settings, folder, backbone)
+    return _READERS[name](settings, folder, config)
 
 
-def _read_classifier(settings: Json, folder: Path, backbone: Any) -> PresetHead:
-    import keras_hub
-
+def _read_classifier(settings: Json, folder: Path, config: BertConfig) -> PresetHead:
     count, activation = settings.get("num_classes"), settings.get("activation")
     activation = activation.get("config") if isinstance(activation, dict) else activation
     problem = _problem(count, activation or _LINEAR)
-    classifier = keras_hub.models.BertTextClassifier(backbone, count)
-    dense = classifier.output_dense
-    load(classifier.load_task_weights, dense.weights, folder / TASK_WEIGHTS_FILE)
-    labels = () if problem == heads.REGRESSION else read_labels(folder, dense.bias.shape[0])
-    return PresetHead(_dense("classifier", dense), labels, problem)
+    weights = _task_weights(folder, config, heads.CLASSIFIER, count)
+    labels = () if problem == heads.REGRESSION else read_labels(folder, count)
+    return PresetHead(weights, labels, problem)
+
+
+def _task_weights(
+    folder: Path, config: BertConfig, head: str, outputs: int
+) -> dict[str, np.ndarray]:
+    """The arrays of a head."""
+    shapes = expected_shapes(config, outputs, pooler=False, head=head)
+    wanted = [row for row in HEADS[head] if row.neutral in shapes]
+    path = folder / TASK_WEIGHTS_FILE
+    with ArrayFiles([path], path) as arrays:
+        return arrays.read(wanted, shapes, config)
 
 
 def _problem(count: Any, activation: Any) -> str:
     """The meaning of a classifier's outputs."""
-    if isinstance(count, int) and count > 0:
+    if type(count) is int and count > 0:
         if activation == _SIGMOID:
             return heads.MULTI_LABEL
         if count > 1 and activation in (_LINEAR, _SOFTMAX):
@@ -101,20 +109,13 @@ def _problem(count: Any, activation: Any) -> str:
     )
 
 
-def _read_masked_lm(settings: Json, folder: Path, backbone: Any) -> PresetHead:
-    import keras_hub
-
-    model = keras_hub.models.BertMaskedLM(backbone)
-    arrays = _masked_lm_variables(model)
-    load(model.load_task_weights, arrays.values(), folder / TASK_WEIGHTS_FILE)
-    weights = {name: np.asarray(variable, np.float32) for name, variable in arrays.items()}
-    kernel = weights["masked_lm.dense.kernel"]
-    weights["masked_lm.dense.kernel"] = np.ascontiguousarray(kernel.T)
+def _read_masked_lm(settings: Json, folder: Path, config: BertConfig) -> PresetHead:
+    weights = _task_weights(folder, config, heads.MASKED_LM, 0)
     own = {"masked_lm_activation": GELU_EXACT, "masked_lm_epsilon": MASKED_LM_EPSILON}
     return PresetHead(weights, config=own)
 
 
-def _read_embedder(settings: Json, folder: Path, backbone: Any) -> PresetHead:
+def _read_embedder(settings: Json, folder: Path, config: BertConfig) -> PresetHead:
     pooling, normalize = settings.get("pooling_mode", "mean"), settings.get("normalize", True)
     if pooling not in _POOLINGS or not isinstance(normalize, bool):
         raise HeadError(
@@ -124,7 +125,7 @@ def _read_embedder(settings: Json, folder: Path, backbone: Any) -> PresetHead:
     return PresetHead(sentence=heads.SentenceHead((pooling,), (), normalize))
 
 
-_READERS: dict[str, Callable[[Json, Path, Any], PresetHead]] = {
+_READERS: dict[str, Callable[[Json, Path, BertConfig], PresetHead]] = {
     **dict.fromkeys(CLASSIFIERS, _read_classifier),
     MASKED_LM: _read_masked_lm,
     EMBEDDER: _read_embedder,
@@ -240,11 +241,6 @@ _WRITERS: dict[str, Callable[[Checkpoint, Any, Any, int], Any]] = {
 }
 
 
-def _dense(name: str, layer: Any) -> dict[str, np.ndarray]:
-    kernel = np.ascontiguousarray(np.asarray(layer.kernel, np.float32).T)
-    return {f"{name}.kernel": kernel, f"{name}.bias": np.asarray(layer.bias, np.float32)}
-
-
 def _masked_lm_variables(model: Any) -> dict[str, Any]:
     """The variables of a `BertMaskedLM`'s head, by neutral name."""
     head = model.masked_lm_head
@@ -255,31 +251,3 @@ def _masked_lm_variables(model: Any) -> dict[str, Any]:
         "masked_lm.norm.bias": head._intermediate_layer_norm.beta,
         "masked_lm.bias": head._bias,
     }
-
-
-def load(read: Callable[[str], None], variables: Iterable[Any], path: Path) -> None:
-    """Loads a file into variables and checks that it has all of them, since Keras only warns.
-
-    Raises:
-        ConversionError: The file is missing, damaged, or lacks variables.
-    """
-    if not path.is_file():
-        raise ConversionError(f"{path.parent} has no {path.name}.")
-    variables = list(variables)
-    for variable in variables:
-        variable.assign(np.full(variable.shape, np.nan, np.float32))
-    try:
-        read(str(path))
-    except _LOADING_ERRORS as error:
-        raise not_read(path, str(error).strip().split("\n")[0]) from error
-    missing = [variable.path for variable in variables if np.isnan(np.asarray(variable)).any()]
-    if missing:
-        raise not_read(path, f"{len(missing)} arrays are missing: {', '.join(missing)}")
-
-
-def not_read(path: Path, reason: str) -> ConversionError:
-    """The error for a weights file that does not fit its preset."""
-    return ConversionError(
-        f"{path} can't be read ({reason}). Next: it is truncated, or does not belong to "
-        "config.json; copy it again."
-    )

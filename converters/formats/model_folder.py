@@ -212,7 +212,6 @@ FORMATS = (
         "config.json of keras-hub, model.weights.h5, tokenizer.json",
         keras_hub_preset.is_preset,
         _read_keras_hub,
-        by_tensorflow=True,
     ),
     Format(
         HUGGING_FACE,

@@ -27,6 +27,7 @@ from converters.formats.label_file import read_labels
 from converters.formats.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
 from converters.json_fields import Fields
 from converters.json_files import JsonFormat
+from converters.weight_files import require_weight_files
 
 CONFIG_FILE = "bert_config.json"
 _CONFIG = JsonFormat("the configuration of a BERT", "copy it from the model's release again")
@@ -122,8 +123,10 @@ def _open(folder: Path) -> Any:
             "files of one checkpoint in the folder, with bert_config.json and vocab.txt."
         )
     prefix = folder / found[0]
-    if not list(folder.glob(f"{found[0]}.data-*")):
+    parts = [path for path in folder.iterdir() if path.name.startswith(f"{found[0]}.data-")]
+    if not parts:
         raise ConversionError(f"{prefix}.index has no {found[0]}.data-* next to it.")
+    require_weight_files([folder / f"{found[0]}.index", *parts])
     import tensorflow as tf
 
     try:

@@ -12,7 +12,7 @@ from edgebert.errors import MissingExtraError
 
 WHOLE, RUNTIME = "edgebert", "edgebert-runtime"
 
-HEAVY = ("keras", "keras_hub", "tensorflow", "tensorflow_model_optimization", "tf_keras")
+HEAVY = ("h5py", "keras", "keras_hub", "tensorflow", "tensorflow_model_optimization", "tf_keras")
 """Modules that only `edgebert` depends on, and that are useful together only."""
 
 PACKAGES = {

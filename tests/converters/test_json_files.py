@@ -49,6 +49,8 @@ def test_any_bytes_are_json_or_invalid(data: bytes) -> None:
         (b'{"a": "\xff"}', "no JSON.*decode"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' + b"9" * 10_000 + b"}", "no JSON.*digits"),
+        (b'{"a": ["\\uD800"]}', r"no JSON: a text has '\\ud800', half of a surrogate pair"),
+        (b'{"\\uDC00\\uD83D": 1}', "half of a surrogate pair"),
         (b"[1]", "a JSON array"),
         (b"null", "a JSON null"),
         (b'"text"', "a JSON text"),
@@ -62,6 +64,11 @@ def test_a_wrong_file_is_an_error_with_path_and_next_step(tmp_path, data, messag
         PLAIN.read(path)
     assert str(caught.value).startswith(f"{path}: expected a settings file. Received: ")
     assert str(caught.value).endswith("Next: write it again.")
+
+
+def test_whole_surrogate_pairs_are_characters():
+    assert PLAIN.parse(b'{"a": "\\uD83D\\uDE00 \\\\ud800"}', "x") == {"a": "\U0001f600 \\ud800"}
+    assert parse_json(b'"\\ud800"') == "\ud800"  # the readers of data files replace it
 
 
 def test_files_that_cannot_be_read(tmp_path):

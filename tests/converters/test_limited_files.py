@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from converters.bert_config import MAX_WEIGHT_BYTES
 from converters.checkpoint import LARGEST_SIZES, BertConfig
 from converters.errors import ConversionError
 from converters.formats.keras_hub_preset import _check_file_size
 from converters.formats.model_folder import recognise
 from converters.json_files import JsonFormat, short_repr
 from converters.limited_files import UnreadableFileError, read_limited
+from converters.weight_files import require_weight_files
 from tests.golden.checkpoints import CHECKPOINTS
 
 BASE = BertConfig(30522, 768, 12, 12, 3072, 512)
@@ -84,7 +86,22 @@ def test_weights_that_are_smaller_than_a_preset_says_are_refused(tmp_path: Path)
     path = tmp_path / "model.weights.h5"
     path.write_bytes(b"0" * 1000)
     with pytest.raises(ConversionError, match=r"parameters, the files have 1000 bytes"):
-        _check_file_size(BASE, path)
+        _check_file_size(BASE, path, [path])
+
+
+def test_weight_files_have_a_limit(tmp_path: Path) -> None:
+    """The size is looked at, not read: the files here have no content on the disk."""
+    folder = tmp_path / "model"
+    shutil.copytree(CHECKPOINTS / "BertForSequenceClassification", folder)
+    os.truncate(folder / "model.safetensors", MAX_WEIGHT_BYTES + 1)
+    with pytest.raises(ConversionError, match=f"at most {MAX_WEIGHT_BYTES} bytes.*Next: save"):
+        recognise(folder).read(folder, False)
+    part = tmp_path / "part"
+    part.write_bytes(b"")
+    os.truncate(part, MAX_WEIGHT_BYTES // 2 + 1)
+    require_weight_files([part])
+    with pytest.raises(ConversionError, match="Received: "):
+        require_weight_files([part, part])
 
 
 def test_a_value_that_has_no_representation_has_a_name() -> None:

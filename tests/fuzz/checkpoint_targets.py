@@ -14,8 +14,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from converters.checkpoint import BertConfig
-from converters.formats import huggingface, keras_hub_preset, model_folder, tf1
-from converters.formats.keras_hub import build_backbone
+from converters.formats import huggingface, model_folder, tf1
 from converters.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.models.task_model import SIDECAR, TaskModel, open_model
@@ -27,6 +26,7 @@ from tests.fuzz.mutations import Mutate, mutate_bytes, mutate_json
 from tests.fuzz.targets import Case, Target, written
 from tests.golden.checkpoints import CHECKPOINTS
 from tests.golden.make_unigram_cases import make_vocabularies
+from tests.tiny_presets import split_arrays, write_preset
 from tests.tiny_tasks import random_task_model
 
 TEXT = "The movie is good, today!"
@@ -176,36 +176,31 @@ def _read_tf1(path: Path) -> object:
     return tf1.read_folder(path.parent, as_base=bool(path.stat().st_size % 2))
 
 
-def _presets(folder: Path) -> list[tuple[Path, str]]:
-    """Saved presets, each with the file to damage."""
-    native_noise.load_keras()
-    found = []
-    for task in ("classification", "masked-lm", "embeddings"):
+def _presets(folder: Path) -> list[Path]:
+    """Presets of keras-hub; the last one has its arrays in two files with an index."""
+    tasks = ("classification", "masked-lm", "embeddings")
+    for task in tasks:
         model = tiny(task)
-        saved = folder / task
-        saved.mkdir()
-        keras_hub_preset.write_folder(model.checkpoint, model.tokenizer.vocabulary, saved, 24)
-        found += [(saved, path.name) for path in sorted(saved.glob("*.json"))]
-    return found
+        write_preset(model.checkpoint, model.tokenizer.vocabulary, folder / task)
+    split_arrays(folder / tasks[-1])
+    return [folder / task for task in tasks]
 
 
-def _preset_json(folder: Path) -> list[Case]:
-    mock.patch.object(keras_hub_preset, "build_backbone", functools.cache(build_backbone)).start()
+def _preset_files(folder: Path, ending: str, mutate: Mutate) -> list[Case]:
     cases = []
-    for saved, name in _presets(folder):
-        copy = Path(shutil.copytree(saved, folder / f"{saved.name}-{name}"))
-        cases.append(_file_case(copy, name, mutate_json))
+    for saved in _presets(folder):
+        for path in sorted(saved.glob(f"*{ending}")):
+            copy = Path(shutil.copytree(saved, folder / f"{saved.name}-{path.name}"))
+            cases.append(_file_case(copy, path.name, mutate))
     return cases
 
 
+def _preset_json(folder: Path) -> list[Case]:
+    return _preset_files(folder, ".json", mutate_json)
+
+
 def _preset_weights(folder: Path) -> list[Case]:
-    mock.patch.object(keras_hub_preset, "build_backbone", functools.cache(build_backbone)).start()
-    cases = []
-    for saved in {saved for saved, _ in _presets(folder)}:
-        for path in sorted(saved.glob("*.h5")):
-            copy = Path(shutil.copytree(saved, folder / f"{saved.name}-{path.name}"))
-            cases.append(_file_case(copy, path.name, mutate_bytes))
-    return sorted(cases, key=lambda case: case.name)
+    return _preset_files(folder, ".h5", mutate_bytes)
 
 
 def _tokenizers(folder: Path) -> list[Case]:
@@ -258,8 +253,8 @@ TARGETS = (
     Target("safetensors", _safetensors),
     Target("tf1-checkpoint", _tf1_weights, is_slow=True),
     Target("bert-config", _tf1_config, is_slow=True),
-    Target("keras-hub-json", _preset_json, is_slow=True),
-    Target("keras-hub-weights", _preset_weights, is_slow=True),
+    Target("keras-hub-json", _preset_json),
+    Target("keras-hub-weights", _preset_weights),
     Target("tokenizer-json", _tokenizers),
     Target("unigram-json", _unigrams),
     Target("vocab-txt", _vocab_txt),

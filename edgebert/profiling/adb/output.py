@@ -214,6 +214,8 @@ def _litert_timings(lines: Sequence[_Line]) -> _Timings | None:
         return None
     found = {m[1]: m for line in lines[starts[-1] :] if (m := _LITERT.match(line.text))}
     mean = found.get("Inference (avg)")
+    if "Model initialization" not in found:
+        raise ValueError("'Model initialization' without a figure")
     if mean is None or not mean[3]:
         raise ValueError("'Model initialization', but no line 'Inference (avg): ... (N runs)'")
     value = {name: _number(m[2]) for name, m in found.items()}

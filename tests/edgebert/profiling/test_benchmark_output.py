@@ -137,6 +137,7 @@ def test_a_failed_run_shows_its_last_lines() -> None:
         "",
         "Inference timings in us: Init: 1, First inference: 2, Warmup (avg): 3, Inference (avg): 4",
         "Model initialization: 5.00 ms",
+        "Model initialization: x\nInference (avg): 3.00 ms (2 runs)",
         "Model initialization: 5.00 ms\nInference (avg): 3.00 ms (0 runs)",
         "count=3 curr=5\nInference timings in us: Init: 1e999, First inference: 2, "
         "Warmup (avg): 3, Inference (avg): 5",
