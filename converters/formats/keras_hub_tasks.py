@@ -77,9 +77,9 @@ def read_head(name: str, settings: Json, folder: Path, config: BertConfig) -> Pr
 def _read_classifier(settings: Json, folder: Path, config: BertConfig) -> PresetHead:
     count, activation = settings.get("num_classes"), settings.get("activation")
     activation = activation.get("config") if isinstance(activation, dict) else activation
-    problem = _problem(count, activation or _LINEAR)
-    weights = _task_weights(folder, config, heads.CLASSIFIER, count)
-    labels = () if problem == heads.REGRESSION else read_labels(folder, count)
+    outputs, problem = _outputs(count, activation or _LINEAR)
+    weights = _task_weights(folder, config, heads.CLASSIFIER, outputs)
+    labels = () if problem == heads.REGRESSION else read_labels(folder, outputs)
     return PresetHead(weights, labels, problem)
 
 
@@ -94,15 +94,15 @@ def _task_weights(
         return arrays.read(wanted, shapes, config)
 
 
-def _problem(count: Any, activation: Any) -> str:
-    """The meaning of a classifier's outputs."""
+def _outputs(count: Any, activation: Any) -> tuple[int, str]:
+    """The number of a classifier's outputs, and their meaning."""
     if type(count) is int and count > 0:
         if activation == _SIGMOID:
-            return heads.MULTI_LABEL
+            return count, heads.MULTI_LABEL
         if count > 1 and activation in (_LINEAR, _SOFTMAX):
-            return heads.SINGLE_LABEL
+            return count, heads.SINGLE_LABEL
         if activation == _LINEAR:
-            return heads.REGRESSION
+            return count, heads.REGRESSION
     raise HeadError(
         "expected a classifier with logits, softmax or sigmoid, or a regression with one output. "
         f"Received: num_classes {count} and activation {activation!r}."
