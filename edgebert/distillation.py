@@ -1,29 +1,33 @@
 """Distillation: a smaller BERT learns from a fine-tuned one.
 
-Text classification also learns from text without labels and from changed copies of text. All other
-tasks need labelled data, on which the teacher runs in every step.
+A student of every task learns from examples with and without labels, and from changed copies of
+them. For classes and scores of a whole text, the teacher runs once, before training. For other
+tasks, and for losses on hidden states, it runs in every step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from edgebert.data.datasets import Dataset, encode_labels
+from edgebert.data.datasets import Dataset
 from edgebert.data.label_numbers import with_label_names
-from edgebert.encoding.augmentation import augment
-from edgebert.encoding.encoded_rows import Inputs, encode_rows, joined_rows, rows_of
-from edgebert.encoding.word_splitting import count_tokens, split_rare_words
+from edgebert.encoding.encoded_rows import Inputs
 from edgebert.errors import UsageError, refuse
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress
+from edgebert.training.distillation_rows import (
+    TaughtExamples,
+    distillation_rows,
+    labelled_part,
+    taught_examples,
+    with_teacher_outputs,
+)
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
 from edgebert.training.record import (
     TrainingResult,
@@ -39,15 +43,12 @@ from edgebert.training.state import TrainingFolder, describe_data, describe_mode
 if TYPE_CHECKING:
     import keras
 
-    from edgebert.tasks.labelled_rows import LabelledRows
     from edgebert.tasks.task import TrainingRows
     from edgebert.training.distilling import DistillationModel
     from edgebert.training.evaluator import EncodedSplit
 
 STAGE = "distill"
 _EVALUATION_BATCH = 64
-SPLIT = 0.1
-"""Probability with which a rare word of a changed copy is split into pieces for the student."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,7 @@ def distill(
             the path of one.
             Its vocabulary is the teacher's or a subset of it. A head with other labels is replaced
             by a new one.
-        train: Data in the task's format. Text classification uses labels where rows have them
-            (`hard_weight`); other tasks need a label in every row.
+        train: Data in the task's format. Labels are used where rows have them (`hard_weight`).
         dev: Labelled data that selects the best epoch.
         settings: Losses and training hyperparameters.
         run: Output folder, resuming, progress and devices.
@@ -110,10 +110,9 @@ def distill(
     train, dev = choose_rows(train, dev, recipe)
     task = teacher.task
     task.require_known(dev, teacher.labels)
-    if teacher.task.distills_unlabelled:
-        _label_numbers(train, teacher.labels)
-    else:
-        task.require_known(train, teacher.labels)
+    labelled = labelled_part(task, train)
+    if labelled is not None:
+        task.require_known(labelled, teacher.labels)
     refuse_other_model(run, identity)
     folder = TrainingFolder(run.out, identity)
     if run.resume:
@@ -163,11 +162,8 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
     require_same(devices, folder.identity)
     with devices.scope():
         teacher_net = fitting.build_frozen(teacher)
-        rows: TrainingRows
-        if teacher.task.distills_unlabelled:
-            rows = teacher_rows(job, teacher_net, run.progress)
-        else:
-            rows = encode_split(student, job.train, recipe).rows
+        taught = taught_examples(teacher, job.train, job.settings.augment, recipe.seed)
+        rows = rows_of_job(job, taught, teacher_net, run.progress)
         evaluator = encode_split(student, job.dev, recipe, chooses=True)
         task = teacher.task
         outputs = task.num_outputs(teacher.labels)
@@ -181,7 +177,8 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
             progress=run.progress,
             devices=devices,
         )
-        model = _distillation_model(job, net, teacher_net, evaluator.loss)
+        task_loss = evaluator.loss if len(taught.labelled) else None
+        model = _distillation_model(job, net, teacher_net, task_loss)
         outcome = fitting.train(model, training, resume=run.resume)
         entry = history_entry(
             folder.identity, job.train, job.dev, outcome.metrics, outcome, devices.replicas
@@ -224,11 +221,6 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
         problems.append(
             f"hidden_size: expected the teacher's {big.hidden_size}, since vectors are compared. "
             f"Received: {small.hidden_size}"
-        )
-    if settings.augment and not teacher.task.distills_unlabelled:
-        problems.append(
-            f"augment: expected 0 for the task {teacher.task.name}, since its labels do not fit "
-            f"changed copies of a text. Received: {settings.augment}"
         )
     if settings.augment < 0:
         problems.append(f"augment: expected 0 copies or more. Received: {settings.augment}")
@@ -290,51 +282,15 @@ def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
     )
 
 
-def _label_numbers(train: Dataset, labels: Sequence[str]) -> npt.NDArray[np.int32]:
-    """The number of each row's label, or -1 if it has none: int32 `[rows]`."""
-    is_labelled = np.array([label is not None for label in train.labels])
-    labelled = tuple(row for row in train.examples if row.label is not None)
-    numbers = np.full(len(train), -1, np.int32)
-    numbers[is_labelled] = encode_labels(replace(train, examples=labelled), labels)
-    return numbers
-
-
-def teacher_rows(job: DistillJob, teacher_net: keras.Model, progress: Progress) -> LabelledRows:
-    """Training rows of text classification: the texts and their changed copies.
-
-    Each row has the student's tokens, its label if there is one, and the teacher's logits for the
-    teacher's own tokens of the same text.
-    """
-    from edgebert.tasks.labelled_rows import LabelledRows
-    from edgebert.training.distilling import teacher_logits
-
-    teacher, tokenizer, recipe = job.teacher, job.student.tokenizer, job.recipe
-    texts = job.train.texts
-    copies = augment(
-        teacher.tokenizer,
-        teacher.checkpoint.weights["embeddings.token"],
-        texts,
-        copies=job.settings.augment,
-        seed=recipe.seed,
-    )
-    length = min(recipe.max_length, teacher.max_length)
-    teacher_input = encode_rows(teacher.tokenizer, [*texts, *copies], length)
-    rows = encode_rows(tokenizer, texts, recipe.max_length)
-    if copies:
-        counts = count_tokens(tokenizer, texts)
-        changed = split_rare_words(
-            tokenizer,
-            copies,
-            counts,
-            probability=SPLIT,
-            seed=recipe.seed,
-            max_length=recipe.max_length,
-        )
-        rows = joined_rows([rows, rows_of(changed, tokenizer.pad_id)])
-    targets = np.full(len(rows), -1, np.int32)
-    targets[: len(texts)] = _label_numbers(job.train, teacher.labels)
-    logits = teacher_logits(teacher_net, teacher_input, progress)
-    return LabelledRows(rows, targets, np.ones(len(rows), np.float32), logits)
+def rows_of_job(
+    job: DistillJob, taught: TaughtExamples, teacher_net: keras.Model, progress: Progress
+) -> TrainingRows:
+    """The training rows, with the teacher's outputs if it runs once."""
+    rows = distillation_rows(job.student, taught, job.recipe)
+    if not job.teacher.task.teacher_runs_once:
+        return rows
+    length = job.recipe.max_length
+    return with_teacher_outputs(rows, job.teacher, teacher_net, taught, length, progress)
 
 
 def _distillation_model(
@@ -360,7 +316,7 @@ def _distillation_model(
     loss = DistillationLoss(
         weights=METHODS[settings.method],
         temperature=settings.temperature,
-        hard_weight=settings.hard_weight,
+        hard_weight=0.0 if task_loss is None else settings.hard_weight,
         kind=kind_of(teacher.checkpoint),
         task_loss=task_loss,
     )

@@ -28,7 +28,6 @@ from edgebert.settings import DataSettings, DeviceSettings, DistillSettings, Fin
 from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
-    from edgebert.data.labels import LabelUse
     from edgebert.tasks.foreign import TaskRequest
 
 
@@ -41,9 +40,16 @@ if TYPE_CHECKING:
     "tiny), or a shape such as layers=3,hidden=192,neurons=768.",
 )
 @training_options(
-    train_help="Training data in the format of the teacher's task. A text classifier also takes "
-    "data without labels.",
+    train_help="Training data in the format of the teacher's task; rows may have no label.",
     test_help="Labelled data for the final score of teacher and student.",
+    train_required=False,
+)
+@click.option(
+    "--unlabelled",
+    "unlabelled_path",
+    type=click.Path(path_type=Path),
+    help="Further data in the format of the teacher's task, whose labels are not read. Needs --dev "
+    "if there is no --train.",
 )
 @settings_options(DistillSettings)
 @settings_options(DataSettings, "columns")
@@ -55,9 +61,10 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     teacher: Path,
     student: str,
     out: Path,
-    train_path: Path,
+    train_path: Path | None,
     dev_path: Path | None,
     test_path: Path | None,
+    unlabelled_path: Path | None,
     resume: bool,
     settings: DistillSettings,
     columns: DataSettings,
@@ -70,6 +77,7 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     \b
     edgebert distill tuned/ --student pruned/ -o student/ --train train.tsv --dev dev.tsv
+    edgebert distill tuned/ --student pruned/ -o s/ --train t.tsv --dev d.tsv --unlabelled texts.txt
     edgebert distill tuned/ --student layers=3,hidden=192 -o student/ --train all.txt --dev dev.tsv
     """
     from edgebert.data.datasets import split_dataset
@@ -80,18 +88,24 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from edgebert.models.students import make_student
     from edgebert.models.task_model import open_model
     from edgebert.reporting.units import metric_text, metric_words
-    from edgebert.tasks.examples import task_with_answers
+    from edgebert.tasks.examples import task_with_answers, with_unlabelled
 
     opened = open_model(teacher, request=request)
     print_notes(opened)
     refuse_teacher(opened)
     task = task_with_answers(opened)
-    use: LabelUse = "optional" if task.distills_unlabelled else "required"
-    train = read_data(task, train_path, columns, use)
+    train = None if train_path is None else read_data(task, train_path, columns, "optional")
     dev, test = read_splits(task, (dev_path, test_path), columns)
     print_label_numbers((train, dev, test), opened.labels)
-    if dev is None:
+    if train is None and (unlabelled_path is None or dev is None):
+        raise click.UsageError(
+            "Missing option '--train'. Next: give it, or --unlabelled together with --dev."
+        )
+    if dev is None and train is not None:
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
+    if unlabelled_path is not None:
+        train = with_unlabelled(task, train, unlabelled_path, columns)
+    assert train is not None and dev is not None
     if test is not None:
         task.require_known(with_label_names(test, opened.labels), opened.labels)
     student_model = open_model(student) if Path(student).is_dir() else make_student(opened, student)

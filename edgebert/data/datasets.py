@@ -15,6 +15,7 @@ removed.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -260,6 +261,21 @@ def split_dataset(dataset: Dataset, dev_fraction: float, seed: int) -> tuple[Dat
     return (
         _subset(dataset, np.flatnonzero(~chosen), f"without {percent}"),
         _subset(dataset, np.flatnonzero(chosen), percent),
+    )
+
+
+def joined(first: Dataset, second: Dataset) -> Dataset:
+    """The examples of both data sets, the first one's first.
+
+    The name has both names, and the hash is that of both hashes.
+    """
+    digest = hashlib.sha256((first.sha256 + second.sha256).encode()).hexdigest()
+    return replace(
+        first,
+        name=f"{first.name} and {second.name}",
+        examples=(*first.examples, *second.examples),
+        sha256=digest,
+        left_out=(*first.left_out, *second.left_out),
     )
 
 

@@ -70,6 +70,7 @@ def with_label_names(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     fields = [name for name in _FIELDS if hasattr(dataset.examples[0], name)]
 
     def with_names(example: Any) -> Any:
-        return replace(example, **{name: named(getattr(example, name)) for name in fields})
+        own = [name for name in fields if hasattr(example, name)]
+        return replace(example, **{name: named(getattr(example, name)) for name in own})
 
     return replace(dataset, examples=map_rows(dataset.examples, with_names))

@@ -28,6 +28,7 @@ NEIGHBOURS = 8
 _AT_ONCE = 1024
 
 Span = tuple[int, int]
+_Words = Sequence[tuple[Span, int | None]]
 
 
 def augment(
@@ -37,6 +38,7 @@ def augment(
     *,
     copies: int,
     seed: int,
+    cuts: bool = True,
 ) -> list[str]:
     """Makes changed copies of texts, without labels, since the meaning may change.
 
@@ -46,6 +48,7 @@ def augment(
         texts: any texts.
         copies: number of copies of each text.
         seed: the same seed makes the same copies.
+        cuts: whether some copies keep only a span of the words.
 
     Returns:
         `copies * len(texts)` texts: one copy of every text, then the next copy of every text.
@@ -62,7 +65,7 @@ def augment(
     neighbours = nearest_words(tokenizer.vocabulary, embeddings, encodings)
     found = [_words(encoding, tokenizer.vocabulary) for encoding in encodings]
     return [
-        _changed(text, words, neighbours, tokenizer.vocabulary, generator)
+        _changed(text, _kept(words, cuts, generator), neighbours, tokenizer.vocabulary, generator)
         for _ in range(copies)
         for text, words in zip(texts, found, strict=True)
     ]
@@ -111,28 +114,31 @@ def _words(encoding: Encoding, vocabulary: SubwordVocabulary) -> list[tuple[Span
     return words
 
 
+def _kept(words: _Words, cuts: bool, generator: np.random.Generator) -> _Words:
+    """All words, or sometimes a span of them."""
+    if not words or not cuts or generator.random() >= CUT_SHARE:
+        return words
+    first, last = sorted(generator.integers(0, len(words), 2).tolist())
+    return words[first : last + 1]
+
+
 def _changed(
     text: str,
-    words: Sequence[tuple[Span, int | None]],
+    words: _Words,
     neighbours: dict[int, npt.NDArray[np.int64]],
     vocabulary: SubwordVocabulary,
     generator: np.random.Generator,
 ) -> str:
     if not words:
         return text
-    kept = range(len(words))
-    if generator.random() < CUT_SHARE:
-        first, last = sorted(generator.integers(0, len(words), 2).tolist())
-        kept = range(first, last + 1)
-    chances = generator.random(len(words))
     parts = []
-    place = words[kept[0]][0][0]
-    for i in kept:
-        (start, end), token_id = words[i]
+    place = words[0][0][0]
+    chances = generator.random(len(words)).tolist()
+    for ((start, end), token_id), chance in zip(words, chances, strict=True):
         parts.append(text[place:start])
-        if chances[i] < MASKED_SHARE:
+        if chance < MASKED_SHARE:
             parts.append(vocabulary.mask_token)
-        elif chances[i] < MASKED_SHARE + REPLACED_SHARE and token_id in neighbours:
+        elif chance < MASKED_SHARE + REPLACED_SHARE and token_id in neighbours:
             parts.append(vocabulary.text_of(int(generator.choice(neighbours[token_id]))))
         else:
             parts.append(text[start:end])

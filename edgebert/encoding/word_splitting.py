@@ -35,21 +35,21 @@ def count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.i
 
 def split_rare_words(
     tokenizer: Tokenizer,
-    texts: Sequence[str],
+    encodings: Sequence[Encoding],
     counts: npt.NDArray[np.int64],
     *,
     probability: float,
     seed: int,
     max_length: int | None = None,
 ) -> list[Encoding]:
-    """Encodes texts and splits random tokens into pieces.
+    """Splits random tokens of encoded texts into pieces.
 
     A token with `c` occurrences in the corpus is split with probability
     `probability * RARE / max(c, RARE)`, so every word is split about equally often.
 
     Args:
         tokenizer: tokenizer of the student.
-        texts: any texts.
+        encodings: any texts or pairs, encoded with this tokenizer.
         counts: occurrences of each token in the training texts (`count_tokens`), `[vocabulary]`.
         probability: from 0, which splits nothing, to 1, which splits every rare word.
         seed: the same seed splits the same words.
@@ -65,8 +65,8 @@ def split_rare_words(
     chance[[vocabulary.id_of(token.content) for token in vocabulary.whole_tokens]] = 0
     spellings: dict[int, tuple[int, ...]] = {}
     generator = np.random.default_rng(seed)
-    encodings = []
-    for encoding in tokenizer.encode_batch(texts):
+    found = []
+    for encoding in encodings:
         dropped = generator.random(len(encoding)) < chance[list(encoding.token_ids)]
         places = np.flatnonzero(dropped).tolist()
         for place in places:
@@ -75,8 +75,8 @@ def split_rare_words(
                 spellings[token_id] = vocabulary.respell(token_id)
         if places:
             encoding = _with_pieces(encoding, places, spellings, vocabulary)
-        encodings.append(_cut(encoding, max_length))
-    return encodings
+        found.append(_cut(encoding, max_length))
+    return found
 
 
 def _check(

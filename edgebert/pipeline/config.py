@@ -31,12 +31,21 @@ PACKAGE = "package:"
 
 @dataclass(frozen=True)
 class DataPaths:
-    """The data files and their columns. Without a dev file, dev is a part of the training rows."""
+    """The data files and their columns. Without a dev file, dev is a part of the training rows.
+
+    Attributes:
+        train: Labelled rows to train on.
+        dev: Labelled rows that choose, or None.
+        test: Labelled rows on which no choice is made.
+        columns: The columns of all files.
+        unlabelled: Further rows for the student of [distill], whose labels are not read, or None.
+    """
 
     train: Path
     dev: Path | None
     test: Path
     columns: DataSettings
+    unlabelled: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,7 @@ class _Reader:
     def _data(self, section: dict[str, Any]) -> DataPaths | None:
         before = len(self.problems)
         columns = {field.name for field in fields(DataSettings)}
-        known = ("sample", "train", "dev", "test", *sorted(columns))
+        known = ("sample", "train", "dev", "test", "unlabelled", *sorted(columns))
         for key in section.keys() - set(known):
             self.problems.append(f"[data]: '{key}' is not a known key; known: {', '.join(known)}")
         chosen = {key: value for key, value in section.items() if key in columns}
@@ -250,14 +250,15 @@ class _Reader:
             return self._sample(section)
         paths = {
             key: self._path(self._text(section, key), key)
-            for key in ("train", "test", *(["dev"] if "dev" in section else []))
+            for key in ("train", "test", *(key for key in ("dev", "unlabelled") if key in section))
         }
         if len(self.problems) > before or settings is None:
             return None
         for key, path in paths.items():
             if not path.is_file():
                 self.problems.append(f"[data]: {key} = {path} does not exist")
-        return DataPaths(paths["train"], paths.get("dev"), paths["test"], settings)
+        more = {key: paths.get(key) for key in ("dev", "unlabelled")}
+        return DataPaths(paths["train"], test=paths["test"], columns=settings, **more)
 
     def _sample(self, section: dict[str, Any]) -> DataPaths | None:
         if section["sample"] != SAMPLE_NAME:

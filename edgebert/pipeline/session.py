@@ -24,6 +24,7 @@ from edgebert.pipeline.config import (
 from edgebert.settings import FinetuneSettings, TaskSettings
 from edgebert.system.progress import Progress
 from edgebert.tasks import task_named, task_of_file
+from edgebert.tasks.examples import with_unlabelled
 from edgebert.tasks.foreign import TaskRequest
 from edgebert.tasks.task import Task
 
@@ -108,6 +109,14 @@ class Session:
     def train(self) -> Dataset:
         """The training split."""
         return self.parts["train"]
+
+    @cached_property
+    def taught(self) -> Dataset:
+        """What the student of the distillation learns from: train, and the unlabelled rows."""
+        path = self.config.data.unlabelled
+        if path is None:
+            return self.train
+        return with_unlabelled(self.task, self.train, path, self.config.data.columns)
 
     @property
     def dev(self) -> Dataset:

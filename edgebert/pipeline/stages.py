@@ -144,7 +144,7 @@ def distill_inputs(session: Session) -> dict[str, Any]:
         "settings": {"student": plan.student, **asdict(plan.settings)},
         "teacher": _fingerprint(session.model(_unpruned(session))),
         "student": None if plan.student else _fingerprint(session.model(PRUNED)),
-        "train": describe_data(session.train),
+        "train": describe_data(session.taught),
         "dev": describe_data(session.dev),
     }
 
@@ -161,7 +161,7 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
     result = distill(
         teacher,
         student,
-        session.train,
+        session.taught,
         session.dev,
         plan.settings,
         _stage_run(session, folder, resume),

@@ -80,7 +80,7 @@ class Judge:
             found = grouped_metric(file, self._dev)
         loss = paired_loss(self.float_metric, found)
         scores: dict[str, Any] = {"dev": dict(found.metrics), "error_points": loss.error}
-        if agreement and self._model.task.distills_unlabelled and self._reference:
+        if agreement and self._model.task.answers_with_label and self._reference:
             reference, other = self._reference, self._log_probabilities(file)
             scores["disagreement"] = 100 * agreement_of(reference, other).mean_probability_error
         return scores

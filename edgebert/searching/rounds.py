@@ -37,8 +37,8 @@ def settings_of_round(
         settings: The search.
         steps: The pruning steps of the model. After each step, rounds are counted from 1. Rounds
             after the third repeat its settings with another seed.
-        learns_from_copies: Whether the task learns from texts without labels. Other tasks have no
-            changed copies, and keep the true labels in the loss.
+        learns_from_copies: Whether changed copies help the task (`Task.learns_from_copies`). Other
+            tasks have none, and keep the true labels in the loss.
     """
     round_ = steps[-1].rounds
     place = min(round_, len(_LEARNING_RATES)) - 1

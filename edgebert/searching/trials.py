@@ -246,7 +246,7 @@ class TrialRunner:
 
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""
-        return settings_of_round(self.settings, steps, self.model.task.distills_unlabelled)
+        return settings_of_round(self.settings, steps, self.model.task.learns_from_copies)
 
     def _recipe(self, steps: Steps) -> list[dict[str, Any]]:
         """The settings of every round of distillation of a model, in their order."""

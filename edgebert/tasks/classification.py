@@ -31,7 +31,6 @@ class Classification(TextTask):
     problem = heads.SINGLE_LABEL
     metric = "accuracy"
     file_outputs = (PROBABILITIES, LOGITS)
-    distills_unlabelled = True
     answers_with_label = True
     app_readers = CLASSIFIER_READERS
 
@@ -46,6 +45,9 @@ class Classification(TextTask):
 
     def unlabelled(self, text: str, pair: str | None) -> Example:
         return Example(text, pair=pair)
+
+    def is_labelled(self, example: Example) -> bool:
+        return example.label is not None
 
     def rows(
         self,

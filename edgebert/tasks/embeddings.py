@@ -97,6 +97,28 @@ class Embeddings(Task[SentenceFeatures]):
     def encoded_texts(self, example: Any) -> tuple[str, ...]:
         return tuple(example.texts)
 
+    def is_labelled(self, example: SentenceExample) -> bool:
+        return example.pair is not None
+
+    def copied_texts(self, example: SentenceExample) -> tuple[str, ...]:
+        return example.texts
+
+    def copy_of(self, example: SentenceExample, texts: Sequence[str]) -> SentenceExample:
+        return SentenceExample.of(texts)
+
+    def without_labels(self, examples: Sequence[SentenceExample]) -> list[SentenceExample]:
+        """Single texts, since a pair without a score is a label: its texts belong together."""
+        return [SentenceExample(text) for example in examples for text in example.texts]
+
+    def in_form_of(
+        self, labelled: Sequence[SentenceExample], unlabelled: Sequence[SentenceExample]
+    ) -> list[SentenceExample]:
+        """Groups of as many texts as a labelled example has; single texts if there is none."""
+        size = len(labelled[0].texts) if len(labelled) else 1
+        texts = [text for example in unlabelled for text in example.texts]
+        whole = len(texts) - len(texts) % size
+        return [SentenceExample.of(texts[start : start + size]) for start in range(0, whole, size)]
+
     def rows(
         self,
         features: SentenceFeatures,
@@ -111,9 +133,10 @@ class Embeddings(Task[SentenceFeatures]):
             scores = (scores - scores.min()) / (np.ptp(scores) or 1.0)
         return SentenceRows(
             encoded,
-            features,
+            features.texts,
             None if scores is None else scores.astype(np.float32),
             identities_of(features.examples),
+            np.ones(len(features.examples), np.float32),
         )
 
     def encodings_of_rows(

@@ -7,11 +7,14 @@ task's own format or plain texts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
-from edgebert.data.datasets import Dataset
+from edgebert.data.datasets import Dataset, joined
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.errors import UsageError
+from edgebert.settings import DataSettings
 from edgebert.tasks.task import Decoding, Features, Task
 
 
@@ -45,6 +48,22 @@ def task_with_answers(model: HasTask) -> Task[Any]:
 def all_input_texts(model: HasTask, data: Dataset) -> list[str]:
     """Every text of a data set: both texts of a pair, a question and its context."""
     return [text for example in data.examples for text in model.task.input_texts(example)]
+
+
+def with_unlabelled(
+    task: Task[Any], train: Dataset | None, path: Path | str, columns: DataSettings
+) -> Dataset:
+    """Training data for a student, followed by the examples of a file without their labels.
+
+    Args:
+        task: The task of teacher and student.
+        train: The training data; None for the examples of the file alone.
+        path: A file in the task's format; its labels are not read.
+        columns: Names of the columns.
+    """
+    read = task.read(path, columns, "none")
+    bare = replace(read, examples=tuple(task.without_labels(read.examples)))
+    return bare if train is None else joined(train, bare)
 
 
 def as_examples(task: Task[Any], given: Sequence[Any]) -> list[Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.encoding.encoded_rows import EncodedRows, Inputs
+from edgebert.encoding.encoded_rows import EncodedRows, Inputs, joined_rows
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class LabelledRows:
 
     Attributes:
         rows: The encoded texts.
-        targets: Targets `[rows, ...]`. For a classifier int32 label indices `[rows]`; -1 marks a
-            text without a label, which only distillation can use.
-        weights: Weight of each row in the loss, float32 `[rows]`.
-        teacher_logits: A teacher's logits for each row, float32 `[rows, labels]`, or None.
+        targets: Targets `[rows, ...]`. For a classifier int32 label indices `[rows]`.
+        weights: Weight of each row in the loss, float32 `[rows]`; 0 for a row without a label,
+            which only distillation can use.
+        teacher_logits: A teacher's outputs for each row, float32 `[rows, outputs]`, or None.
     """
 
     rows: EncodedRows
@@ -44,3 +44,13 @@ class LabelledRows:
         if self.teacher_logits is not None:
             targets = {"targets": targets, "logits": self.teacher_logits[rows]}
         return self.rows.padded(rows, longest), targets, self.weights[rows]
+
+    def followed_by(self, more: EncodedRows, sources: npt.NDArray[np.int64]) -> LabelledRows:
+        """See `edgebert.tasks.unlabelled.RowsToExtend.followed_by`."""
+        shape = (len(more), *self.targets.shape[1:])
+        return replace(
+            self,
+            rows=joined_rows([self.rows, more]),
+            targets=np.concatenate([self.targets, np.zeros(shape, self.targets.dtype)]),
+            weights=np.concatenate([self.weights, np.zeros(len(more), np.float32)]),
+        )

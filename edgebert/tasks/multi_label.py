@@ -78,6 +78,9 @@ class MultiLabel(TextTask):
     def unlabelled(self, text: str, pair: str | None) -> MultiLabelExample:
         return MultiLabelExample(text, pair=pair)
 
+    def is_labelled(self, example: MultiLabelExample) -> bool:
+        return example.labels is not None
+
     def decoding(self, settings: TaskSettings) -> dict[str, Any]:
         """`threshold`, if the settings give it; otherwise it is chosen on the dev rows."""
         if not 0 <= settings.threshold < 1:

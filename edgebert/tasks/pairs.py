@@ -23,7 +23,6 @@ class Pairs(Classification):
     name = "pairs"
     title = "classification of pairs of texts"
     texts = 2
-    distills_unlabelled = False
     answers_with_label = False
     app_readers = AppReaders(
         note="MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "

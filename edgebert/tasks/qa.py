@@ -56,6 +56,7 @@ class QuestionAnswering(Task[SpanFeatures]):
     texts = 2
     file_outputs = (LOGITS,)
     outputs_per_token = True
+    cuts_copies = False
     file_lengths = (64, 128, 256, 384)
     max_length = 384
     chooses_thresholds = True
@@ -107,6 +108,16 @@ class QuestionAnswering(Task[SpanFeatures]):
 
     def input_texts(self, example: Question) -> tuple[str, ...]:
         return example.question, example.context
+
+    def is_labelled(self, example: Question) -> bool:
+        return bool(example.answers) or example.is_impossible
+
+    def copied_texts(self, example: Question) -> tuple[str, ...]:
+        """The context: a changed question would be another question."""
+        return (example.context,)
+
+    def copy_of(self, example: Question, texts: Sequence[str]) -> Question:
+        return Question(example.id, example.question, texts[0])
 
     def check_examples(self, texts: Sequence[str]) -> list[Any]:
         """Each text as the question, with itself and the next text as the context."""

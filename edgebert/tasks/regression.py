@@ -74,6 +74,9 @@ class Regression(TextTask):
     def unlabelled(self, text: str, pair: str | None) -> ScoredExample:
         return ScoredExample(text, pair=pair)
 
+    def is_labelled(self, example: ScoredExample) -> bool:
+        return example.score is not None
+
     def texts_of(self, decoding: Decoding) -> int:
         return int(decoding.get(TEXTS, 1))
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from edgebert.data.columns import RowSpec
 from edgebert.data.datasets import Dataset, read_table
 from edgebert.data.labels import SCORE, LabelUse
-from edgebert.encoding.encoded_rows import EncodedRows, Inputs
+from edgebert.encoding.encoded_rows import EncodedRows, Inputs, joined_rows
 from edgebert.errors import DataError
 from edgebert.settings import DataSettings
 from edgebert.tasks.task import Features
@@ -36,6 +36,12 @@ class SentenceExample:
     pair: str | None = None
     score: float | None = None
     negative: str | None = None
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> SentenceExample:
+        """An example of one to three texts without a score."""
+        text, pair, negative = (*texts, None, None)[:3]
+        return cls(str(text), pair, None, negative)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -111,12 +117,17 @@ class SentenceFeatures(Features):
 
     def numbers(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The encodings of a batch of examples: all first texts, then all second texts, ..."""
-        return np.concatenate([rows * self.texts + place for place in range(self.texts)])
+        return numbers_of_texts(rows, self.texts)
 
     def columns(self, outputs: Sequence[np.ndarray]) -> npt.NDArray[np.float64]:
         """Unit vectors by the index of the text in its example: `[texts, examples, size]`."""
         vectors = unit_vectors(np.stack(outputs))
         return vectors.reshape(-1, self.texts, vectors.shape[-1]).transpose(1, 0, 2)
+
+
+def numbers_of_texts(rows: npt.NDArray[np.int64], texts: int) -> npt.NDArray[np.int64]:
+    """The encodings of examples of several texts: all first texts, then all second texts, ..."""
+    return np.concatenate([rows * texts + place for place in range(texts)])
 
 
 def unit_vectors(vectors: np.ndarray) -> npt.NDArray[np.float64]:
@@ -132,20 +143,22 @@ class SentenceRows:
 
     Attributes:
         encoded: The encoded texts, in the order of `features`.
-        features: The features of the examples.
+        texts: Number of texts of every example.
         scores: Score of each pair, float32 `[rows]`; None for pairs without scores.
         identities: Index of each text among the distinct texts, `[rows, texts]`.
+        weights: Weight of each row in the loss, float32 `[rows]`.
     """
 
     encoded: EncodedRows
-    features: SentenceFeatures
+    texts: int
     scores: npt.NDArray[np.float32] | None
     identities: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of the longest text of each row, `[rows]`."""
-        return np.asarray(self.encoded.lengths.reshape(-1, self.features.texts).max(1), np.int64)
+        return np.asarray(self.encoded.lengths.reshape(-1, self.texts).max(1), np.int64)
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -159,10 +172,29 @@ class SentenceRows:
         candidate belongs to the first text of a row, `[batch, candidates]`. Candidates are all
         texts of the batch except the first ones.
         """
-        inputs = self.encoded.padded(self.features.numbers(rows), longest)
-        weights = np.ones(len(rows), np.float32)
+        inputs = self.encoded.padded(numbers_of_texts(rows, self.texts), longest)
         targets = self._partners(rows) if self.scores is None else self.scores[rows]
-        return inputs, targets, weights
+        return inputs, targets, self.weights[rows]
+
+    def followed_by(self, more: EncodedRows, sources: npt.NDArray[np.int64]) -> SentenceRows:
+        """See `edgebert.tasks.unlabelled.RowsToExtend.followed_by`.
+
+        A copy of a text has the identity of the text, so that it is never a negative of its
+        partner.
+        """
+        count = len(more) // self.texts
+        new = self.identities.max() + 1 + np.arange(count * self.texts).reshape(count, -1)
+        identities = np.concatenate([self.identities, new])
+        is_copy = sources >= 0
+        identities[len(self) :][is_copy] = identities[sources[is_copy]]
+        zeros = np.zeros(count, np.float32)
+        return SentenceRows(
+            joined_rows([self.encoded, more]),
+            self.texts,
+            None if self.scores is None else np.concatenate([self.scores, zeros]),
+            identities,
+            np.concatenate([self.weights, zeros]),
+        )
 
     def _partners(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Target probabilities. A text that occurs in several rows belongs to all of them."""

@@ -28,6 +28,7 @@ from edgebert.encoding.lengths import DEFAULT_LENGTHS
 from edgebert.encoding.tokenizer import Encoding, Tokenizer
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
 from edgebert.tasks.app_readers import AppReaders
+from edgebert.tasks.unlabelled import LearnsUnlabelled
 
 if TYPE_CHECKING:
     import keras
@@ -102,7 +103,7 @@ class TrainingRows(Protocol):
 F = TypeVar("F", bound=Features)
 
 
-class Task(ABC, Generic[F]):
+class Task(LearnsUnlabelled, ABC, Generic[F]):
     """A task. Instances have no state; `edgebert.tasks.task_named` has one of each.
 
     Attributes:
@@ -123,7 +124,6 @@ class Task(ABC, Generic[F]):
         has_answers: Whether the model predicts anything; False for a bare encoder.
         comparable: Whether the outputs of two models can be compared example by example, as
             distillation and structured pruning do.
-        distills_unlabelled: Whether a student can learn from text without labels.
         answers_with_label: Whether the answer to one text is one label, as
             `LiteRtModel.classify` gives it.
         evaluates_token_ids: Whether evaluation uses token ids that no text encodes to.
@@ -143,7 +143,6 @@ class Task(ABC, Generic[F]):
     chooses_thresholds: ClassVar[bool] = False
     has_answers: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
-    distills_unlabelled: ClassVar[bool] = False
     answers_with_label: ClassVar[bool] = False
     evaluates_token_ids: ClassVar[bool] = False
     app_readers: ClassVar[AppReaders] = AppReaders()

@@ -31,6 +31,7 @@ class TextTask(Task[Features]):
 
     head = heads.CLASSIFIER
     problem: ClassVar[str]
+    teacher_runs_once = True
 
     def features(
         self, tokenizer: Tokenizer, examples: Sequence[Any], max_length: int, decoding: Decoding
@@ -49,6 +50,12 @@ class TextTask(Task[Features]):
     @abstractmethod
     def unlabelled(self, text: str, pair: str | None) -> Any:
         """An example without a label."""
+
+    def copied_texts(self, example: Any) -> tuple[str, ...]:
+        return self.input_texts(example)
+
+    def copy_of(self, example: Any, texts: Sequence[str]) -> Any:
+        return self.unlabelled(texts[0], texts[1] if len(texts) == 2 else None)
 
     def input_texts(self, example: Any) -> tuple[str, ...]:
         return (example.text,) if example.pair is None else (example.text, example.pair)

@@ -19,7 +19,7 @@ from edgebert.data.conll_files import TaggedSentence, has_tokens, read_tagged
 from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.files import STANDARD_INPUT
 from edgebert.data.labels import LabelUse
-from edgebert.encoding.encoded_rows import EncodedRows, Inputs, rows_of
+from edgebert.encoding.encoded_rows import EncodedRows, Inputs, joined_rows, rows_of
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, UsageError
 from edgebert.settings import DataSettings, FinetuneSettings, TaskSettings
@@ -90,6 +90,12 @@ class TokenRows:
         targets[filled] = self.targets[places]
         return inputs, targets, self.label_weights[np.maximum(targets, 0)]
 
+    def followed_by(self, more: EncodedRows, sources: npt.NDArray[np.int64]) -> TokenRows:
+        """See `edgebert.tasks.unlabelled.RowsToExtend.followed_by`."""
+        ignored = np.full(len(more.token_ids), NO_TARGET, np.int32)
+        targets = np.concatenate([self.targets, ignored])
+        return replace(self, rows=joined_rows([self.rows, more]), targets=targets)
+
 
 @dataclass(frozen=True)
 class WordTags:
@@ -110,6 +116,7 @@ class TokenTask(Task[TokenFeatures]):
     head = heads.TOKEN_CLASSIFIER
     file_outputs = (PROBABILITIES, LOGITS)
     outputs_per_token = True
+    cuts_copies = False
     entities: bool
     """Whether the tags are IOB2 tags of entities."""
 
@@ -187,6 +194,12 @@ class TokenTask(Task[TokenFeatures]):
     def example(self, *texts: str) -> Example:
         if len(texts) != 1:
             raise UsageError(f"Expected one text. Received: {len(texts)}.")
+        return Example(texts[0])
+
+    def is_labelled(self, example: Any) -> bool:
+        return isinstance(example, TaggedSentence) and None not in example.tags
+
+    def copy_of(self, example: Any, texts: Sequence[str]) -> Example:
         return Example(texts[0])
 
     def rows(

@@ -1,7 +1,7 @@
 """`DistillationModel`: a student with the losses of distillation.
 
-A method is a weighted sum of losses (`METHODS`). For single-label text classification, the
-teacher's logits are computed once and are part of the rows. For other tasks, and for losses on
+A method is a weighted sum of losses (`METHODS`). For classes and scores of a whole text, the
+teacher's outputs are computed once and are part of the rows. For other tasks, and for losses on
 hidden states or attention, the teacher runs in every step.
 """
 
@@ -47,7 +47,7 @@ METHODS: dict[str, dict[str, float]] = {
     "minilm": {SOFT: 1.0, RELATIONS: 1.0},
 }
 LOGITS = "logits"
-"""Key of the teacher's logits in the targets of rows that have them."""
+"""Key of the teacher's outputs in the targets of rows that have them."""
 RELATION_PARTS = ("query", "key", "value")
 
 
@@ -85,10 +85,10 @@ class Teacher:
         return tf.stop_gradient(outputs), values
 
 
-def teacher_logits(
+def teacher_outputs(
     net: keras.Model, rows: EncodedRows, progress: Progress, batch_size: int = 64
 ) -> np.ndarray:
-    """A teacher's logits, float32 `[rows, labels]`.
+    """A teacher's outputs, float32 `[rows, outputs]`.
 
     Args:
         net: The teacher, of `fitting.build_frozen`.
@@ -97,12 +97,12 @@ def teacher_logits(
         batch_size: Texts per batch.
     """
     run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
-    logits = np.zeros((len(rows), net.output_shape[-1]), np.float32)
+    outputs = np.zeros((len(rows), net.output_shape[-1]), np.float32)
     batches = list(sorted_batches(rows.lengths, batch_size))
     for number, batch in enumerate(batches):
-        logits[batch] = run(rows.padded(batch, int(rows.lengths.max()))).numpy()
+        outputs[batch] = run(rows.padded(batch, int(rows.lengths.max()))).numpy()
         progress("teacher", number + 1, len(batches))
-    return logits
+    return outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ class DistillationLoss:
         temperature: Temperature of the soft labels.
         hard_weight: Share of the task's loss on true labels, for rows that have them.
         kind: The kind of the outputs: a constant of `training.heads`.
-        task_loss: The task's Keras loss.
+        task_loss: The task's Keras loss; None if no row has a label.
     """
 
     weights: Mapping[str, float]
@@ -194,7 +194,11 @@ class DistillationModel(keras.Model):
             wanted, teacher_states = self._teacher.run(x, self._wanted, self._whole)
         soft = self._soft(y[LOGITS] if has_logits else wanted, outputs, mask)
         hard_weight = objective.hard_weight
-        hard = self._hard(y, outputs, sample_weight, has_logits) if hard_weight else 0.0
+        hard: Any = 0.0
+        if hard_weight:
+            targets = y["targets"] if has_logits else y
+            # Rows without a label have the weight 0, and count in the mean.
+            hard = objective.task_loss(targets, outputs, sample_weight=sample_weight)
         total = (1 - hard_weight) * objective.weights.get(SOFT, 0.0) * soft + hard_weight * hard
         if not objective.needs_states:
             return total
@@ -217,16 +221,6 @@ class DistillationModel(keras.Model):
         return tf.reduce_mean(
             soft_loss(objective.kind, wanted, outputs, mask, objective.temperature)
         )
-
-    def _hard(self, y: Any, outputs: Any, weights: Any, has_logits: bool) -> Any:
-        """The task's loss. For rows with teacher logits, unlabelled rows (target -1) count as 0."""
-        if not has_logits:
-            return self._objective.task_loss(y, outputs, sample_weight=weights)
-        is_labelled = tf.cast(y["targets"] >= 0, tf.float32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-            labels=tf.maximum(y["targets"], 0), logits=outputs
-        )
-        return tf.reduce_mean(losses * is_labelled * weights)
 
     def _states(self, own: Any, theirs: Any) -> list[tuple[Any, Any]]:
         return [

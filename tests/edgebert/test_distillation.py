@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from edgebert.data.datasets import Example
-from edgebert.distillation import DistillJob, distill, teacher_rows
+from edgebert.distillation import DistillJob, distill, rows_of_job
 from edgebert.errors import UsageError
 from edgebert.finetuning import finetune
 from edgebert.models.students import PRESETS, make_student, student_config
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.settings import DistillSettings, FinetuneSettings
 from edgebert.system.progress import silent
+from edgebert.tasks.labelled_rows import LabelledRows
 from tests.conftest import random_checkpoint
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")
 from edgebert.training import fitting
+from edgebert.training.distillation_rows import taught_examples
 from edgebert.training.distilling import METHODS, _layer_pairs
 from edgebert.training.stage_run import StageRun
 
@@ -100,10 +102,12 @@ def test_the_teacher_labels_changed_copies(
 ) -> None:
     settings = replace(QUICK, augment=2, max_length=16)
     job = DistillJob(teacher, beginner, False, TRAIN, DEV, settings)
-    data = teacher_rows(job, fitting.build_frozen(teacher), silent)
+    taught = taught_examples(teacher, TRAIN, settings.augment, settings.seed)
+    data = rows_of_job(job, taught, fitting.build_frozen(teacher), silent)
+    assert isinstance(data, LabelledRows) and data.teacher_logits is not None
     own, logits = len(TRAIN), data.teacher_logits
     assert len(data.rows) == len(logits) == 3 * own
-    assert (data.targets[:own] >= 0).all() and (data.targets[own:] == -1).all()
+    assert (data.weights[:own] == 1).all() and (data.weights[own:] == 0).all()
     assert not np.array_equal(logits[:own], logits[own : 2 * own])
     assert not np.array_equal(logits[own : 2 * own], logits[2 * own :])
     result = distill(

@@ -13,10 +13,17 @@ from edgebert.distillation import distill
 from edgebert.errors import UsageError
 from edgebert.models.students import make_student
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.settings import TASKS, DataSettings, DistillSettings
+from edgebert.settings import TASKS, DataSettings, DistillSettings, FinetuneSettings
 from edgebert.tasks import task_named
+from edgebert.tasks.examples import with_unlabelled
+from edgebert.tasks.sentence_pairs import SentenceExample
 
 pytest.importorskip("tensorflow")
+from edgebert.training.distillation_rows import (
+    TaughtExamples,
+    distillation_rows,
+    taught_examples,
+)
 from edgebert.training.heads import CHOICE, LABELS, NUMBER, SPANS, TOKEN_CHOICES, VECTOR, soft_loss
 from edgebert.training.stage_run import StageRun
 
@@ -40,20 +47,70 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
 
 
 @pytest.mark.parametrize("task", TEACHERS)
-def test_a_smaller_student_learns(
+def test_a_smaller_student_learns_with_and_without_labels(
     task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
 ) -> None:
-    teacher = tiny_task_model(task)
-    data = task_named(task).read(tiny_task_file(task, 4), DataSettings(), "required")
+    """The rows are labelled examples, the same without their labels, and copies of both."""
+    teacher, file = tiny_task_model(task), tiny_task_file(task, 2)
+    data = task_named(task).read(file, DataSettings(), "required")
+    mixed = with_unlabelled(teacher.task, data, file, DataSettings())
     student = make_student(teacher, "layers=1,neurons=12")
-    settings = replace(QUICK, hard_weight=0.1)
-    result = distill(teacher, student, data, data, settings, StageRun(tmp_path / "out"))
+    settings = replace(QUICK, hard_weight=0.1, augment=1)
+    result = distill(teacher, student, mixed, data, settings, StageRun(tmp_path / "out"))
+    rows = 4 * len(data)
+    assert result.steps == 2 * -(-rows // QUICK.batch_size)
     losses = [epoch["loss"] for epoch in result.epochs]
     assert losses[-1] < losses[0]
     opened = open_model(tmp_path / "out")
     assert (opened.task.name, opened.labels) == (task, teacher.labels)
     assert opened.checkpoint.config.num_layers == 1
     assert opened.checkpoint.problem == teacher.checkpoint.problem
+
+
+@pytest.mark.parametrize("task", ["qa", "embeddings", "regression"])
+def test_no_label_is_needed(
+    task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
+) -> None:
+    teacher, file = tiny_task_model(task), tiny_task_file(task)
+    dev = task_named(task).read(file, DataSettings(), "required")
+    bare = with_unlabelled(teacher.task, None, file, DataSettings())
+    assert not any(map(teacher.task.is_labelled, bare.examples))
+    settings = replace(QUICK, epochs=1, hard_weight=0.5)
+    result = distill(teacher, teacher, bare, dev, settings, StageRun(tmp_path / "out"))
+    assert abs(result.epochs[0]["loss"]) < 0.1  # the teacher agrees with itself; no label counts
+
+
+@pytest.mark.parametrize("task", TEACHERS)
+def test_rows_without_labels_have_no_weight(
+    task: str, tiny_task_model: Models, tiny_task_file: Files
+) -> None:
+    model, file = tiny_task_model(task), tiny_task_file(task)
+    data = task_named(task).read(file, DataSettings(), "required")
+    recipe = FinetuneSettings(max_length=32)
+    taught = taught_examples(model, with_unlabelled(model.task, data, file, DataSettings()), 1, 0)
+    rows = distillation_rows(model, taught, recipe)
+    own = len(distillation_rows(model, TaughtExamples(data.examples), recipe))
+    assert len(rows) == 4 * own
+    _, targets, weights = rows.batch(np.arange(len(rows)), 32, 0)
+    if task in ("ner", "pos"):
+        weights = (targets >= 0).any(1)
+    assert weights[:own].all() and not weights[own:].any()
+
+
+def test_copies_keep_what_a_task_needs(tiny_task_model: Models, tiny_task_file: Files) -> None:
+    """A question stays as it is, and a copy of a pair is no negative of the pair."""
+    qa = tiny_task_model("qa")
+    data = task_named("qa").read(tiny_task_file("qa"), DataSettings(), "required")
+    taught = taught_examples(qa, data, 2, 1)
+    asked = [question.question for question in data.examples]
+    assert [question.question for question in taught.copies] == asked * 2
+    assert any(a.context != b.context for a, b in zip(taught.copies, data.examples, strict=False))
+    vectors = tiny_task_model("embeddings")
+    recipe = FinetuneSettings(max_length=32)
+    pairs = replace(data, examples=(SentenceExample("the movie", "a film"),))
+    rows = distillation_rows(vectors, taught_examples(vectors, pairs, 1, 1), recipe)
+    _, targets, _ = rows.batch(np.arange(2), 32, 0)
+    np.testing.assert_allclose(targets, np.full((2, 2), 0.5))
 
 
 def test_a_bare_encoder_becomes_a_student(
@@ -71,9 +128,7 @@ def test_unsupported_distillation_is_refused(
     tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
 ) -> None:
     data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
-    ner, masked, vectors = map(tiny_task_model, ("ner", "masked-lm", "embeddings"))
-    with pytest.raises(UsageError, match="augment: expected 0 for the task ner"):
-        distill(ner, ner, data, data, replace(QUICK, augment=1), StageRun(tmp_path / "a"))
+    masked, vectors = map(tiny_task_model, ("masked-lm", "embeddings"))
     with pytest.raises(UsageError, match="Received: a masked LM"):
         distill(masked, masked, data, data, QUICK, StageRun(tmp_path / "b"))
     with pytest.raises(UsageError, match="keeps its teacher's 16 dimensions"):

@@ -137,7 +137,7 @@ def test_rare_words_are_split_and_texts_are_changed(encoder: TaskModel) -> None:
     tokenizer = encoder.tokenizer
     counts = np.zeros_like(count_tokens(tokenizer, CORPUS))
     (whole,) = tokenizer.encode_batch(["please remind"])
-    (split,) = split_rare_words(tokenizer, ["please remind"], counts, probability=1, seed=0)
+    (split,) = split_rare_words(tokenizer, [whole], counts, probability=1, seed=0)
     tokens = tokenizer.vocabulary.tokens
     spelled = ["".join(tokens[i] for i in each.token_ids) for each in (whole, split)]
     assert spelled[0] == spelled[1] and len(split) > len(whole)

@@ -106,12 +106,19 @@ def test_wrong_usage_exits_with_2(folder: Path, flags: tuple[object, ...], said:
 def test_distill_into_a_shape(folder: Path) -> None:
     result = call(
         "distill", folder / "tuned", "--student", "layers=1,hidden=8", "-o", folder / "student",
-        "--train", folder / "corpus.txt", "--dev", folder / "dev.tsv", "--epochs", 1,
+        "--unlabelled", folder / "corpus.txt", "--dev", folder / "dev.tsv", "--epochs", 1,
         "--test", folder / "test.tsv",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert ", teacher " in result.output
     assert open_model(folder / "student").checkpoint.config.hidden_size == 8
+
+
+def test_a_student_needs_texts_and_a_dev_file(folder: Path) -> None:
+    line = ("distill", folder / "tuned", "--student", "tiny", "-o", folder / "no")
+    for more in ((), ("--unlabelled", folder / "corpus.txt")):
+        result = call(*line, *more)
+        assert result.exit_code == 2 and "Missing option '--train'" in result.output
 
 
 def test_a_shape_that_is_none_exits_with_2(folder: Path) -> None:

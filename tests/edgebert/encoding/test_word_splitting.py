@@ -57,12 +57,14 @@ def test_counts_are_those_of_the_encodings(tokenizer: Tokenizer) -> None:
 
 def test_probability_0_splits_nothing(tokenizer: Tokenizer, unseen: np.ndarray) -> None:
     assert split_rare_words(
-        tokenizer, TEXTS, unseen, probability=0.0, seed=1
+        tokenizer, tokenizer.encode_batch(TEXTS), unseen, probability=0.0, seed=1
     ) == tokenizer.encode_batch(TEXTS)
 
 
 def test_probability_1_splits_every_rare_word(tokenizer: Tokenizer, unseen: np.ndarray) -> None:
-    first, second, *_ = split_rare_words(tokenizer, TEXTS, unseen, probability=1.0, seed=1)
+    first, second, *_ = split_rare_words(
+        tokenizer, tokenizer.encode_batch(TEXTS), unseen, probability=1.0, seed=1
+    )
     spelt = "[CLS] t ##u ##r ##n o ##n t ##h ##e light ##s n ##o ##w [SEP]"
     assert tokens_of(tokenizer, first) == spelt.split()
     assert "[MASK]" in tokens_of(tokenizer, second)
@@ -73,9 +75,9 @@ def test_probability_1_splits_every_rare_word(tokenizer: Tokenizer, unseen: np.n
 
 
 def test_the_seed_determines_the_splits(tokenizer: Tokenizer, unseen: np.ndarray) -> None:
-    texts = TEXTS * 5
+    whole = tokenizer.encode_batch(TEXTS * 5)
     once, again, other = (
-        split_rare_words(tokenizer, texts, unseen, probability=0.5, seed=seed) for seed in (1, 1, 2)
+        split_rare_words(tokenizer, whole, unseen, probability=0.5, seed=seed) for seed in (1, 1, 2)
     )
     assert once == again
     assert once != other
@@ -85,7 +87,9 @@ def test_frequent_words_are_split_less(tokenizer: Tokenizer) -> None:
     counts = np.zeros(tokenizer.vocabulary.size, np.int64)
     counts[tokenizer.vocabulary.id_of("music")] = 10 * RARE
     texts = ["music alarm"] * 4000
-    split = split_rare_words(tokenizer, texts, counts, probability=0.5, seed=3)
+    split = split_rare_words(
+        tokenizer, tokenizer.encode_batch(texts), counts, probability=0.5, seed=3
+    )
     kept = [tokens_of(tokenizer, encoding) for encoding in split]
     assert np.mean(["alarm" in tokens for tokens in kept]) == pytest.approx(0.5, abs=0.03)
     assert np.mean(["music" in tokens for tokens in kept]) == pytest.approx(0.95, abs=0.02)
@@ -93,7 +97,7 @@ def test_frequent_words_are_split_less(tokenizer: Tokenizer) -> None:
 
 def test_long_encodings_are_cut(tokenizer: Tokenizer, unseen: np.ndarray) -> None:
     (encoding,) = split_rare_words(
-        tokenizer, TEXTS[:1], unseen, probability=1.0, seed=1, max_length=6
+        tokenizer, tokenizer.encode_batch(TEXTS[:1]), unseen, probability=1.0, seed=1, max_length=6
     )
     assert len(encoding) == len(encoding.segment_ids) == len(encoding.offsets) == 6
     assert encoding.token_ids[-1] == tokenizer.vocabulary.id_of("[SEP]")
@@ -102,7 +106,7 @@ def test_long_encodings_are_cut(tokenizer: Tokenizer, unseen: np.ndarray) -> Non
 def test_all_problems_are_listed(tokenizer: Tokenizer) -> None:
     with pytest.raises(UsageError) as caught:
         split_rare_words(
-            tokenizer, TEXTS, np.zeros(3, np.int64), probability=1.5, seed=0, max_length=1
+            tokenizer, [], np.zeros(3, np.int64), probability=1.5, seed=0, max_length=1
         )
     for name in ("probability", "counts", "max_length"):
         assert f"{name}: expected" in str(caught.value)
@@ -117,7 +121,9 @@ def test_all_problems_are_listed(tokenizer: Tokenizer) -> None:
 def test_pieces_spell_the_replaced_tokens(
     tokenizer: Tokenizer, unseen: np.ndarray, texts: list[str], probability: float, seed: int
 ) -> None:
-    split = split_rare_words(tokenizer, texts, unseen, probability=probability, seed=seed)
+    split = split_rare_words(
+        tokenizer, tokenizer.encode_batch(texts), unseen, probability=probability, seed=seed
+    )
     for text, encoding, whole in zip(texts, split, tokenizer.encode_batch(texts), strict=True):
         spelt = [
             "".join(token.removeprefix("##") for token in tokens_of(tokenizer, item))

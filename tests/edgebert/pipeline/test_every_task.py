@@ -28,6 +28,7 @@ task = "{task}"
 train = "train{ending}"
 dev = "dev{ending}"
 test = "test{ending}"
+unlabelled = "train{ending}"
 [finetune]
 epochs = 1
 batch_size = 8
@@ -91,6 +92,9 @@ def test_a_run_of_a_task(task: str, sections: str, tiny_encoder: TaskModel, tmp_
     model = open_model(tmp_path / "results" / "1-finetuned")
     assert model.task.name == task
     assert model.history[-1]["started_from"]["task"]["task"] == task
+    if sections:
+        taught = open_model(tmp_path / "results" / "3-distilled").history[-1]["data"]["train"]
+        assert taught["rows"] == 2 * model.history[-1]["data"]["train"]["rows"]
     again = pipeline.run(path)
     assert all(stage.kept for stage in again.stages)
     for name in ("report.md", "report.html", "report.json"):

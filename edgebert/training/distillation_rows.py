@@ -1,0 +1,169 @@
+"""The training rows of a distillation: labelled examples, unlabelled ones and changed copies.
+
+The rows of labelled examples come first, then those of unlabelled examples, then those of changed
+copies of all of them (`edgebert.encoding.augmentation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgebert.data.datasets import Dataset
+from edgebert.encoding.augmentation import augment
+from edgebert.encoding.encoded_rows import EncodedRows, rows_of
+from edgebert.encoding.tokenizer import Encoding
+from edgebert.encoding.word_splitting import count_tokens, split_rare_words
+from edgebert.models.task_model import TaskModel
+from edgebert.settings import FinetuneSettings
+from edgebert.system.progress import Progress
+from edgebert.tasks.labelled_rows import LabelledRows
+from edgebert.tasks.task import Task, TrainingRows
+from edgebert.tasks.unlabelled import UnlabelledRows
+
+if TYPE_CHECKING:
+    import keras
+
+SPLIT = 0.1
+"""Probability with which a rare word of a changed copy is split into pieces for the student."""
+
+
+@dataclass(frozen=True)
+class TaughtExamples:
+    """The examples that a student learns from, in the order of their rows."""
+
+    labelled: Sequence[Any]
+    unlabelled: Sequence[Any] = ()
+    copies: Sequence[Any] = ()
+
+    @property
+    def without_label(self) -> list[Any]:
+        """The examples after the labelled ones."""
+        return [*self.unlabelled, *self.copies]
+
+    @property
+    def sources(self) -> npt.NDArray[np.int64]:
+        """The example that each one of `without_label` is a copy of, or -1."""
+        originals = len(self.labelled) + len(self.unlabelled)
+        numbers = np.arange(len(self.copies)) % max(1, originals)
+        return np.concatenate([np.full(len(self.unlabelled), -1, np.int64), numbers])
+
+
+def labelled_part(task: Task[Any], data: Dataset) -> Dataset | None:
+    """The labelled examples of a data set, or None if it has none."""
+    kept = tuple(example for example in data.examples if task.is_labelled(example))
+    if len(kept) == len(data):
+        return data
+    return replace(data, examples=kept) if kept else None
+
+
+def taught_examples(teacher: TaskModel, train: Dataset, copies: int, seed: int) -> TaughtExamples:
+    """Separates labelled from unlabelled examples, and makes changed copies of both.
+
+    Args:
+        teacher: Its task, tokenizer and token embeddings are used.
+        train: Examples with and without labels.
+        copies: Number of changed copies of each example.
+        seed: Seed of the copies.
+    """
+    task = teacher.task
+    known = labelled_part(task, train)
+    labelled: Sequence[Any] = () if known is None else known.examples
+    rest = [each for each in train.examples if not task.is_labelled(each)]
+    unlabelled = task.in_form_of(labelled, rest)
+    if not copies:
+        return TaughtExamples(labelled, unlabelled)
+    originals = [*labelled, *unlabelled]
+    texts = [task.copied_texts(example) for example in originals]
+    changed = iter(
+        augment(
+            teacher.tokenizer,
+            teacher.checkpoint.weights["embeddings.token"],
+            [text for each in texts for text in each],
+            copies=copies,
+            seed=seed,
+            cuts=task.cuts_copies,
+        )
+    )
+    made = [
+        task.copy_of(example, [next(changed) for _ in own])
+        for _ in range(copies)
+        for example, own in zip(originals, texts, strict=True)
+    ]
+    return TaughtExamples(labelled, unlabelled, made)
+
+
+def distillation_rows(
+    student: TaskModel, taught: TaughtExamples, recipe: FinetuneSettings
+) -> TrainingRows:
+    """The student's training rows. Without any label, the rows have no targets.
+
+    Args:
+        student: The student, with the teacher's task, labels and decoding.
+        taught: The examples.
+        recipe: The largest length, the class weights and the seed.
+    """
+    task, facts, tokenizer = student.task, student.facts, student.tokenizer
+
+    def features(examples: Sequence[Any]) -> Any:
+        return task.features(tokenizer, examples, recipe.max_length, facts.decoding)
+
+    further = _further_rows(student, taught, recipe)
+    if not len(taught.labelled):
+        assert further is not None, "a data set has at least one example"
+        return UnlabelledRows(further)
+    rows: Any = task.rows(features(taught.labelled), facts, recipe, tokenizer)
+    return rows if further is None else rows.followed_by(further, taught.sources)
+
+
+def _further_rows(
+    student: TaskModel, taught: TaughtExamples, recipe: FinetuneSettings
+) -> EncodedRows | None:
+    """The encodings of the examples without a label; rare words of changed copies are split."""
+    task, tokenizer = student.task, student.tokenizer
+    if not taught.without_label:
+        return None
+    parts: list[Encoding] = []
+    for examples, is_copy in ((taught.unlabelled, False), (taught.copies, True)):
+        decoding = student.facts.decoding
+        found = task.features(tokenizer, examples, recipe.max_length, decoding).encodings
+        if is_copy and task.teacher_runs_once:
+            originals = [*taught.labelled, *taught.unlabelled]
+            texts = [text for each in originals for text in task.input_texts(each)]
+            found = split_rare_words(
+                tokenizer,
+                found,
+                count_tokens(tokenizer, texts),
+                probability=SPLIT,
+                seed=recipe.seed,
+                max_length=recipe.max_length,
+            )
+        parts.extend(found)
+    return rows_of(parts, tokenizer.pad_id)
+
+
+def with_teacher_outputs(
+    rows: TrainingRows,
+    teacher: TaskModel,
+    teacher_net: keras.Model,
+    taught: TaughtExamples,
+    max_length: int,
+    progress: Progress,
+) -> LabelledRows:
+    """The rows with the teacher's outputs for its own tokens of the same examples."""
+    from edgebert.training.distilling import teacher_outputs
+
+    examples = [*taught.labelled, *taught.without_label]
+    length = min(max_length, teacher.max_length)
+    features = teacher.task.features(teacher.tokenizer, examples, length, teacher.facts.decoding)
+    encoded = rows_of(features.encodings, teacher.tokenizer.pad_id)
+    outputs = teacher_outputs(teacher_net, encoded, progress)
+    if isinstance(rows, LabelledRows):
+        return replace(rows, teacher_logits=outputs)
+    assert isinstance(rows, UnlabelledRows)
+    zeros = np.zeros(len(rows), np.float32)
+    return LabelledRows(rows.rows, zeros.astype(np.int32), zeros, outputs)
