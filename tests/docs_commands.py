@@ -94,7 +94,12 @@ TINY = {
     "profile": ("--min-runs", "2", "--max-seconds", "0.1", "--warmup-runs", "1"),
 }
 """Options that make a command quick. The last value of an option counts."""
-VALUES = {"--target-speedup": "1.02", "--max-drop": "100", "--learning-rate": "1e-4"}
+VALUES = {
+    "--target-speedup": "1.02",
+    "--max-drop": "100",
+    "--learning-rate": "1e-4",
+    "--dimensions": "2",
+}
 """Values of options for tiny models."""
 NUMBERS = {"15261": "100", "128": "40", "384": "40"}
 """Numbers of tokens for tiny models."""

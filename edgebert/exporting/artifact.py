@@ -22,7 +22,7 @@ from converters.norm_folding import fold_norms
 from edgebert import __version__
 from edgebert.errors import EdgebertError, QualityGateError, UsageError
 from edgebert.exporting.app_readers import notes_of, readers_of
-from edgebert.exporting.dimensions import with_dimensions
+from edgebert.exporting.dimensions import with_dimensions, with_projection
 from edgebert.exporting.final_check import check_final
 from edgebert.exporting.gpu_notes import gpu_notes_of
 from edgebert.exporting.graph import QuantizedGraph, build_graph, build_quantized_graph
@@ -133,7 +133,10 @@ def export(
     """
     model = as_model(model)
     if settings.dimensions:
-        model = with_dimensions(model, settings.dimensions)
+        if settings.dimensions_by == "pca":
+            model = with_projection(model, settings.dimensions, texts.calibration)
+        else:
+            model = with_dimensions(model, settings.dimensions)
         reference = FloatReference(model, reference.labelled if reference else None)
     reference = reference or FloatReference(model)
     model = _with_masks(model, settings)

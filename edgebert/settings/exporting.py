@@ -47,8 +47,13 @@ class ExportSettings:
     )
     dimensions: int = setting(
         0,
-        "embeddings: keep this many first values of a vector and normalize it again (Matryoshka "
-        "embeddings); 0 keeps all.",
+        "embeddings: make vectors of this many values, and normalize them again; 0 keeps all.",
+    )
+    dimensions_by: str = setting(
+        "first",
+        "How --dimensions makes vectors shorter: the first values (Matryoshka embeddings), or a "
+        "projection to the principal directions of the vectors of --calibration (pca).",
+        ("first", "pca"),
     )
     output: str = setting("probabilities", "Outputs of a classifier.", ("probabilities", "logits"))
     max_drop: float = setting(
