@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from converters.heads import ENCODER, SENTENCE
 from edgebert.data.datasets import Dataset
 from edgebert.data.label_numbers import with_label_names
 from edgebert.encoding.encoded_rows import Inputs
-from edgebert.errors import UsageError, refuse
+from edgebert.errors import refuse
+from edgebert.models.bases import as_encoder, with_head_of
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
@@ -24,6 +27,7 @@ from edgebert.system.progress import Progress
 from edgebert.training.distillation_rows import (
     TaughtExamples,
     distillation_rows,
+    further_rows,
     labelled_part,
     taught_examples,
     with_teacher_outputs,
@@ -44,8 +48,9 @@ if TYPE_CHECKING:
     import keras
 
     from edgebert.tasks.task import TrainingRows
+    from edgebert.training.base_evaluator import BaseEvaluator
     from edgebert.training.distilling import DistillationModel
-    from edgebert.training.evaluator import EncodedSplit
+    from edgebert.training.evaluator import EncodedSplit, RunModel
 
 STAGE = "distill"
 _EVALUATION_BATCH = 64
@@ -75,13 +80,14 @@ def distill(
     """Trains a student on a teacher's outputs and writes the student's folder.
 
     Args:
-        teacher: A fine-tuned model whose outputs can be compared (`training.heads`), or its path.
+        teacher: A fine-tuned model, or a base: a bare encoder or a masked language model, whose
+            hidden states the student learns; or the path of one.
         student: A smaller BERT: a pruned model, one of `models.students`, another checkpoint, or
             the path of one.
             Its vocabulary is the teacher's or a subset of it. A head with other labels is replaced
             by a new one.
         train: Data in the task's format. Labels are used where rows have them (`hard_weight`).
-        dev: Labelled data that selects the best epoch.
+        dev: Labelled data that selects the best epoch; texts for a base.
         settings: Losses and training hyperparameters.
         run: Output folder, resuming, progress and devices.
 
@@ -89,12 +95,12 @@ def distill(
         The student with the weights of its best epoch.
 
     Raises:
-        UsageError: Invalid settings, a teacher without a head, a student that is wider or deeper
-            than its teacher, or that has tokens the teacher lacks; every problem is listed.
+        UsageError: Invalid settings, a student that is wider or deeper than its teacher, or that
+            has tokens the teacher lacks; every problem is listed.
         DataError: The data has labels that the teacher does not know.
         KeyboardInterrupt: Ctrl-C; the state is saved.
     """
-    teacher, student = as_model(teacher), as_model(student)
+    teacher, student = as_encoder(as_model(teacher)), as_model(student)
     train, dev = (with_label_names(data, teacher.labels) for data in (train, dev))
     recipe = _recipe(student, settings)
     check_students(teacher, student, settings)
@@ -119,8 +125,9 @@ def distill(
         finished = finished_run(run.out, folder)
         if finished is not None:
             return _result(finished, run.out)
-    student, keep_head = _with_task_of(teacher, student)
-    job = DistillJob(teacher, student, keep_head, train, dev, settings)
+    taught, keep_head = _with_task_of(teacher, student)
+    head_of = None if teacher.task.has_answers else student
+    job = DistillJob(teacher, taught, keep_head, train, dev, settings, head_of)
     return _result(_train(job, folder, run), run.out)
 
 
@@ -135,6 +142,7 @@ class DistillJob:
         train: Rows to train on.
         dev: Rows that select the best epoch.
         settings: Losses and training hyperparameters.
+        head_of: The student of a base as it was given; a masked LM gets its head back.
     """
 
     teacher: TaskModel
@@ -143,6 +151,7 @@ class DistillJob:
     train: Dataset
     dev: Dataset
     settings: DistillSettings
+    head_of: TaskModel | None = None
 
     @property
     def recipe(self) -> FinetuneSettings:
@@ -164,7 +173,7 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
         teacher_net = fitting.build_frozen(teacher)
         taught = taught_examples(teacher, job.train, job.settings.augment, recipe.seed)
         rows = rows_of_job(job, taught, teacher_net, run.progress)
-        evaluator = encode_split(student, job.dev, recipe, chooses=True)
+        evaluator = _evaluator(job, teacher_net)
         task = teacher.task
         outputs = task.num_outputs(teacher.labels)
         net = fitting.build_model(student, task, outputs, job.keep_head, recipe)
@@ -183,16 +192,15 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
         entry = history_entry(
             folder.identity, job.train, job.dev, outcome.metrics, outcome, devices.replicas
         )
-        teacher_recipe = replace(recipe, max_length=teacher.max_length)
-        entry["teacher_metrics"] = _evaluate(
-            teacher_net, encode_split(teacher, job.dev, teacher_recipe)
-        )
+        entry["teacher_metrics"] = _teacher_metrics(job, teacher_net)
         decoding = evaluator.choose_thresholds(
             outcome.outputs, recipe.batch_size, recipe.max_length
         )
         result = student.updated(
             net, teacher.labels, entry, max_length=recipe.max_length, decoding=decoding
         )
+        if job.head_of is not None:
+            result = with_head_of(result, job.head_of)
     save_result(result, run.out, folder, devices, outcome)
     return result
 
@@ -203,7 +211,6 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
     Raises:
         UsageError: It can't; every problem is listed.
     """
-    refuse_teacher(teacher)
     big, small = teacher.checkpoint.config, student.checkpoint.config
     problems = [
         f"{name}: expected at most the teacher's {getattr(big, name)}. "
@@ -217,9 +224,10 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
             f"vocabulary: expected the teacher's or a subset of it. Received: {len(unknown)} "
             f"tokens that the teacher does not have, such as {', '.join(sorted(unknown)[:3])}"
         )
-    if teacher.checkpoint.sentence is not None and small.hidden_size != big.hidden_size:
+    if teacher.checkpoint.head in (SENTENCE, ENCODER) and small.hidden_size != big.hidden_size:
+        what = "vectors" if teacher.checkpoint.head == SENTENCE else "hidden states"
         problems.append(
-            f"hidden_size: expected the teacher's {big.hidden_size}, since vectors are compared. "
+            f"hidden_size: expected the teacher's {big.hidden_size}, since {what} are compared. "
             f"Received: {small.hidden_size}"
         )
     if settings.augment < 0:
@@ -229,20 +237,6 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
     if not 0 <= settings.hard_weight <= 1:
         problems.append(f"hard_weight: expected from 0 to 1. Received: {settings.hard_weight}")
     refuse(problems)
-
-
-def refuse_teacher(teacher: TaskModel) -> None:
-    """Refuses a teacher without outputs to learn from.
-
-    Raises:
-        UsageError: The teacher is a bare encoder or a masked LM.
-    """
-    if not teacher.task.comparable:
-        raise UsageError(
-            "Expected a teacher with labels, tags, spans, scores or vectors. Received: "
-            f"{teacher.task.model_title()}. Next: fine-tune it for such a task with "
-            "`edgebert finetune`."
-        )
 
 
 def _with_task_of(teacher: TaskModel, student: TaskModel) -> tuple[TaskModel, bool]:
@@ -306,12 +300,11 @@ def _distillation_model(
     from edgebert.training.heads import Head, kind_of
 
     teacher, settings = job.teacher, job.settings
-    ids = {token: i for i, token in enumerate(teacher.tokenizer.vocabulary.tokens)}
     frozen = Teacher(
         teacher_net.get_layer("packed_encoder"),
         Head(teacher_net),
         teacher.checkpoint.config,
-        np.array([ids[token] for token in job.student.tokenizer.vocabulary.tokens], np.int32),
+        _teacher_ids(job),
     )
     loss = DistillationLoss(
         weights=METHODS[settings.method],
@@ -323,8 +316,33 @@ def _distillation_model(
     return DistillationModel(net, job.student.checkpoint.config, frozen, loss)
 
 
-def _evaluate(net: keras.Model, split: EncodedSplit) -> dict[str, float]:
-    """The task's metrics of a Keras model on a split."""
+def _teacher_ids(job: DistillJob) -> npt.NDArray[np.int32]:
+    """The teacher's id of each token of the student."""
+    ids = {token: i for i, token in enumerate(job.teacher.tokenizer.vocabulary.tokens)}
+    return np.array([ids[token] for token in job.student.tokenizer.vocabulary.tokens], np.int32)
+
+
+def _evaluator(job: DistillJob, teacher_net: keras.Model) -> EncodedSplit | BaseEvaluator:
+    """Scores the student on the dev rows: by its task, or a base against its teacher."""
+    if job.teacher.task.has_answers:
+        return encode_split(job.student, job.dev, job.recipe, chooses=True)
+    from edgebert.training.base_evaluator import BaseEvaluator
+
+    taught = TaughtExamples((), job.dev.examples)
+    rows = further_rows(job.student, taught, job.recipe)
+    return BaseEvaluator(rows, _inference(teacher_net), _teacher_ids(job))
+
+
+def _teacher_metrics(job: DistillJob, teacher_net: keras.Model) -> dict[str, float]:
+    """The teacher's metrics on the dev rows; none for a base, which is its own measure."""
+    if not job.teacher.task.has_answers:
+        return {}
+    recipe = replace(job.recipe, max_length=job.teacher.max_length)
+    return _evaluate(teacher_net, encode_split(job.teacher, job.dev, recipe))
+
+
+def _inference(net: keras.Model) -> RunModel:
+    """Computes the outputs of a Keras model for a batch."""
     import tensorflow as tf
 
     run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
@@ -332,7 +350,12 @@ def _evaluate(net: keras.Model, split: EncodedSplit) -> dict[str, float]:
     def outputs(inputs: Inputs) -> Any:
         return tf.nest.map_structure(lambda value: value.numpy(), run(inputs))
 
-    metrics = split.score(outputs, _EVALUATION_BATCH, int(split.rows.lengths.max()))
+    return outputs
+
+
+def _evaluate(net: keras.Model, split: EncodedSplit) -> dict[str, float]:
+    """The task's metrics of a Keras model on a split."""
+    metrics = split.score(_inference(net), _EVALUATION_BATCH, int(split.rows.lengths.max()))
     return {name: value for name, value in metrics.items() if name != "loss"}
 
 

@@ -75,6 +75,9 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 ) -> None:
     """Train a smaller BERT (the student) on the outputs of a fine-tuned one (the teacher).
 
+    A base (a bare encoder or a masked language model) teaches a smaller base its hidden states, on
+    plain texts.
+
     \b
     edgebert distill tuned/ --student pruned/ -o student/ --train train.tsv --dev dev.tsv
     edgebert distill tuned/ --student pruned/ -o s/ --train t.tsv --dev d.tsv --unlabelled texts.txt
@@ -83,17 +86,18 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from edgebert.data.datasets import split_dataset
     from edgebert.data.label_numbers import with_label_names
     from edgebert.distillation import distill as run_distill
-    from edgebert.distillation import refuse_teacher
     from edgebert.evaluation.predictors import KerasPredictor, evaluate
+    from edgebert.models.bases import as_encoder
     from edgebert.models.students import make_student
     from edgebert.models.task_model import open_model
     from edgebert.reporting.units import metric_text, metric_words
     from edgebert.tasks.examples import task_with_answers, with_unlabelled
 
-    opened = open_model(teacher, request=request)
+    opened = as_encoder(open_model(teacher, request=request))
     print_notes(opened)
-    refuse_teacher(opened)
-    task = task_with_answers(opened)
+    task = opened.task
+    if test_path is not None:
+        task_with_answers(opened)
     train = None if train_path is None else read_data(task, train_path, columns, "optional")
     dev, test = read_splits(task, (dev_path, test_path), columns)
     print_label_numbers((train, dev, test), opened.labels)
@@ -142,10 +146,11 @@ def distill(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         return
     print_epochs(str(out), result.epochs, result.best_epoch)
     name = task.metric
+    teacher_metric = [result.teacher_metrics[name]] if name in result.teacher_metrics else []
     echo(
         f"{result.steps} steps, {result.sentences_per_second:.0f} sentences a second; dev "
-        f"{metric_words(name)} {metric_text(name, result.metrics[name])}, teacher "
-        f"{metric_text(name, result.teacher_metrics[name])}"
+        f"{metric_words(name)} {metric_text(name, result.metrics[name])}"
+        + "".join(f", teacher {metric_text(name, best)}" for best in teacher_metric)
     )
     print_test(teacher_score, "teacher: ")
     print_test(student_score, "student: ")

@@ -94,6 +94,7 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     """
     from edgebert.data.label_numbers import with_label_names
     from edgebert.evaluation.predictors import KerasPredictor, evaluate
+    from edgebert.models.bases import as_encoder
     from edgebert.models.task_model import open_model
     from edgebert.tasks.examples import task_with_answers
 
@@ -113,11 +114,12 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         assert corpus is not None
         _trim(opened, corpus, vocabulary, out, overwrite=overwrite, as_json=as_json)
         return
-    task = task_with_answers(opened)
+    task = as_encoder(opened).task if structured else task_with_answers(opened)
     train, dev, test = read_splits(task, (train_path, dev_path, test_path), columns)
     assert train is not None
     print_label_numbers((train, dev, test), opened.labels)
     if test is not None:
+        task_with_answers(opened)
         task.require_known(with_label_names(test, opened.labels), opened.labels)
     with training_progress(out) as progress:
         run = StageRun(out, resume=resume, overwrite=overwrite, progress=progress)

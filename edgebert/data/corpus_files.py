@@ -14,7 +14,7 @@ import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, overload
 
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgebert.data.columns import Problems
-from edgebert.data.datasets import Dataset
+from edgebert.data.datasets import Dataset, Example
 from edgebert.data.encodings import NAME_ENCODING, as_utf8
 from edgebert.data.files import dataset_name, describe, open_bytes, open_unpacked, read_errors
 from edgebert.errors import DataError
@@ -157,6 +157,12 @@ def read_corpus(
         raise DataError(f"{path}: expected one sentence per line. Received: no text.")
     corpus = Corpus(path, starts, sentences, has_documents, converted)
     return Dataset(dataset_name(path), corpus, path, sha256, task, problems.left_out)
+
+
+def sentences_of(corpus: Dataset) -> Dataset:
+    """The sentences of a corpus as single texts."""
+    sentences = (text for document in corpus.examples for text in document.sentences)
+    return replace(corpus, examples=tuple(map(Example, sentences)))
 
 
 def _documents(

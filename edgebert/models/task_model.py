@@ -119,7 +119,7 @@ class TaskModel:
             self.checkpoint, weights=expand(narrow, self.checkpoint), labels=labels
         )
         weights = without_unread_pooler(checkpoint.weights, checkpoint.head)
-        if checkpoint.head == heads.MASKED_LM and not checkpoint.has_next_sentence:
+        if checkpoint.head in (heads.MASKED_LM, heads.ENCODER) and not checkpoint.has_next_sentence:
             # The pooler is not trained here. If the base had none, its weights are random: drop it.
             own = self.checkpoint.weights
             weights = {k: v for k, v in weights.items() if k in own or not k.startswith("pooler.")}

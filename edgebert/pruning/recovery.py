@@ -17,9 +17,10 @@ from edgebert.distillation import check_students, distill
 from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
+from edgebert.models.bases import as_encoder
 from edgebert.models.task_model import SIDECAR, TaskModel, as_model, open_model
 from edgebert.pruning.magnitude import recovery_settings
-from edgebert.pruning.structured import STAGE, check_model, prune_structure
+from edgebert.pruning.structured import STAGE, check_settings, prune_structure
 from edgebert.pruning.vocabulary import STAGE as TRIM
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import (
@@ -31,6 +32,7 @@ from edgebert.settings import (
     VocabularySettings,
 )
 from edgebert.system.storage import finish_interrupted, remove_folder
+from edgebert.tasks import bare_encoder
 from edgebert.tasks.examples import all_input_texts
 from edgebert.training.record import (
     UNTRAINED,
@@ -87,7 +89,7 @@ def prune_with_recovery(
     """Trims the vocabulary, removes layers, heads and neurons, trains, and writes the folder.
 
     Args:
-        model: A model of any task that `structured.check_model` accepts, or its path.
+        model: A model of any task, a bare encoder or a masked language model, or its path.
         train: Calibration text, and the rows of the recovery.
         dev: Rows that select the best epoch; None splits a tenth off the training rows.
         pruning: What is removed, and how the model recovers.
@@ -106,7 +108,8 @@ def prune_with_recovery(
     dev = None if dev is None else with_label_names(dev, model.labels)
     structure, recovery = pruning.structure, pruning.recovery
     out = Path(run.out)
-    check_model(model, structure)
+    check_settings(model.checkpoint.config, structure)
+    _check_base(model, pruning)
     if teacher is not None:
         check_students(teacher, model, DistillSettings())
     if recovery.epochs < 0:
@@ -141,6 +144,21 @@ def prune_with_recovery(
         final.save(out)
     remove_folder(out / UNTRAINED)
     return _result(final, out)
+
+
+def _check_base(model: TaskModel, pruning: StructuredPruning) -> None:
+    """Checks that a base, which has no labels to train with, recovers from a teacher or not at all.
+
+    Raises:
+        UsageError: It should be trained without a teacher.
+    """
+    is_base = as_encoder(model).task == bare_encoder()
+    if is_base and pruning.recovery.epochs and pruning.teacher is None:
+        raise UsageError(
+            f"epochs: expected 0 or a teacher for {model.task.model_title()}, since no label can "
+            f"train it. Received: {pruning.recovery.epochs}. Next: prune with --epochs 0, then "
+            "use `edgebert distill`, or give --teacher."
+        )
 
 
 def _finished_model(folder: Path, identity: dict[str, Any]) -> TaskModel | None:
@@ -183,7 +201,8 @@ def _prune(
         texts, heldout = (all_input_texts(model, part) for part in (pruning.corpus, dev))
         model = trim_vocabulary(model, texts, pruning.vocabulary, heldout).model
     pruned = prune_structure(model, train, pruning.structure, run.progress).model
-    facts = training_facts(evaluate(KerasPredictor(pruned), dev).metrics)
+    is_base = as_encoder(pruned).task == bare_encoder()
+    facts = training_facts({} if is_base else evaluate(KerasPredictor(pruned), dev).metrics)
     return replace(pruned, history=(*pruned.history[:-1], {**pruned.history[-1], **facts}))
 
 

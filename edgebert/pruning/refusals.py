@@ -9,17 +9,17 @@ from edgebert.errors import UsageError
 from edgebert.models.task_model import TaskModel
 
 
-def refuse_head(model: TaskModel) -> None:
-    """Refuses a model without outputs that show the effect of a removal.
+def refuse_base(model: TaskModel) -> None:
+    """Refuses a model without a metric that shows what a removal costs.
 
     Raises:
         UsageError: The model is a bare encoder or a masked LM.
     """
-    if not model.task.comparable:
+    if not (model.task.comparable and model.task.has_answers):
         raise UsageError(
-            "Expected a model with labels, tags, spans, scores or vectors as outputs, which show "
-            f"the effect of a removal. Received: {model.task.model_title()}. Next: fine-tune "
-            "it for such a task with `edgebert finetune`, and prune the result."
+            "Expected a model with labels, tags, spans, scores or vectors as outputs. Received: "
+            f"{model.task.model_title()}. Next: fine-tune it for such a task with `edgebert "
+            "finetune`. A base is pruned with `edgebert prune` and taught with `edgebert distill`."
         )
 
 

@@ -22,6 +22,7 @@ from converters.layer_choice import drop_layers
 from edgebert.data.datasets import Dataset, take
 from edgebert.encoding.encoded_rows import EncodedRows, rows_of
 from edgebert.errors import QualityGateError, UsageError, refuse
+from edgebert.models.bases import as_encoder, with_head_of
 from edgebert.models.task_model import TaskModel
 from edgebert.pruning.budget import Group, choose_widths
 from edgebert.pruning.latency_table import (
@@ -31,7 +32,7 @@ from edgebert.pruning.latency_table import (
 )
 from edgebert.pruning.layers import choose_layers
 from edgebert.pruning.operations import operations as operations
-from edgebert.pruning.refusals import refuse_head, refuse_narrow_layers
+from edgebert.pruning.refusals import refuse_narrow_layers
 from edgebert.pruning.surgeon import (
     ATTENTION,
     FEED_FORWARD,
@@ -82,7 +83,8 @@ def prune_structure(
     """Removes layers, then heads and neurons. Nothing is trained.
 
     Args:
-        model: A model whose outputs can be compared (`training.heads`).
+        model: A model of any task, a bare encoder, or a masked language model, whose head stays as
+            it is.
         calibration: Data like that of the app; labels are not used. `calibration_rows` of them are
             taken at random.
         settings: What to remove.
@@ -90,10 +92,11 @@ def prune_structure(
         table: Latencies; None reads `latency_table` of the settings, or measures a table.
 
     Raises:
-        UsageError: Invalid settings, an unsupported task, or too little calibration text.
+        UsageError: Invalid settings, or too little calibration text.
         QualityGateError: Even the narrowest model misses `target_speedup`.
     """
-    check_model(model, settings)
+    check_settings(model.checkpoint.config, settings)
+    whole, model = model, as_encoder(model)
     rows = calibration_rows(model, calibration, settings)
     before = model
     if settings.layers:
@@ -125,18 +128,8 @@ def prune_structure(
         "latency_table": table.to_dict() if table else None,
         "latency_ms": {"before": before_ms, "after": after_ms},
     }
-    pruned = replace(model, history=(*before.history, entry))
+    pruned = replace(with_head_of(model, whole), history=(*before.history, entry))
     return StructureResult(pruned, widths, before_ms, after_ms, left)
-
-
-def check_model(model: TaskModel, settings: StructureSettings) -> None:
-    """Checks that a model can be pruned with these settings.
-
-    Raises:
-        UsageError: It can't; every problem is listed.
-    """
-    refuse_head(model)
-    check_settings(model.checkpoint.config, settings)
 
 
 def check_settings(config: BertConfig, settings: StructureSettings) -> None:

@@ -102,10 +102,11 @@ def _structure_summary(result: RecoveryResult) -> str:
     if result.trimmed:
         facts.append(_trimming_text(result.trimmed))
     metric = result.model.task.metric
-    facts.append(
-        f"dev {metric_words(metric)} without training: "
-        f"{metric_text(metric, entry['metrics'][metric])}"
-    )
+    if metric in entry["metrics"]:
+        facts.append(
+            f"dev {metric_words(metric)} without training: "
+            f"{metric_text(metric, entry['metrics'][metric])}"
+        )
     return "; ".join(facts)
 
 

@@ -65,7 +65,7 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_NOT_SHARES = ("loss", "perplexity", "pearson", "spearman", "mean_squared_error")
+_NOT_SHARES = ("loss", "perplexity", "pearson", "spearman", "mean_squared_error", "cosine")
 
 
 def is_share(name: str) -> bool:

@@ -14,7 +14,7 @@ from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
-from edgebert.pruning.refusals import refuse_head, refuse_narrow_layers
+from edgebert.pruning.refusals import refuse_base, refuse_narrow_layers
 from edgebert.searching import timing
 from edgebert.searching.attempts import Attempts
 from edgebert.searching.choosing import aimed_speedup
@@ -78,7 +78,7 @@ def search(
     run.require_one_device()
     model = as_model(model)
     plan = read_plan(settings)
-    refuse_head(model)
+    refuse_base(model)
     train, dev = (with_label_names(data, model.labels) for data in (train, dev))
     given = [f"speedups {settings.speedups}"] if plan.speedups else []
     search_without = "add --speedups '' to search without them"

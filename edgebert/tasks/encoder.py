@@ -11,6 +11,7 @@ import numpy as np
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.output_names import HIDDEN_STATES
+from edgebert.data.corpus_files import read_corpus, sentences_of
 from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.tokenizer import Tokenizer
@@ -25,24 +26,26 @@ if TYPE_CHECKING:
 class Encoder(Task[Features]):
     """An encoder without a head: the null object among the tasks.
 
-    It reads texts, builds its Keras model and exports a file. What needs labels, a loss or answers
-    raises a `UsageError`.
+    It reads texts, builds its Keras model and exports a file. It can be pruned, and distilled from
+    another encoder, whose hidden states it is compared with: the metric is the mean cosine. What
+    needs labels, a loss or answers raises a `UsageError`.
     """
 
     name = "encoder"
     title = "bare encoder"
     head = heads.ENCODER
-    metric = ""
+    metric = "cosine"
     file_outputs = (HIDDEN_STATES,)
     outputs_per_token = True
     has_answers = False
-    comparable = False
 
     def model_title(self) -> str:
         return "a bare encoder"
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:
-        """Reads texts; labels are never required."""
+        """Reads texts; labels are never required. Running text is read as single sentences."""
+        if Path(path).name.lower().removesuffix(".gz").endswith(".txt"):
+            return sentences_of(read_corpus(path, self.name, columns))
         use: LabelUse = "none" if labels == "none" else "optional"
         return read_labelled(path, columns, use)
 
@@ -61,6 +64,9 @@ class Encoder(Task[Features]):
             raise UsageError(f"Expected one text. Received: {len(texts)}.")
         return Example(texts[0])
 
+    def copy_of(self, example: Any, texts: Sequence[str]) -> Example:
+        return Example(texts[0])
+
     def rows(
         self,
         features: Features,
@@ -76,7 +82,9 @@ class Encoder(Task[Features]):
         """No head: the output is `sequence_output`, `[batch, length, hidden]`."""
         import keras
 
-        return keras.Model(backbone.input, backbone.output["sequence_output"], name="encoder")
+        # Keras splits a model only at the output of a layer: see `edgebert.training.heads.Head`.
+        states = keras.layers.Identity(name="hidden_states")(backbone.output["sequence_output"])
+        return keras.Model(backbone.input, states, name="encoder")
 
     def loss(self, labels: Sequence[str]) -> Any:
         self._refuse()

@@ -18,7 +18,7 @@ import numpy as np
 from converters import heads
 from converters.checkpoint import Checkpoint
 from converters.tflite.output_names import LOGITS
-from edgebert.data.corpus_files import Corpus, Document, read_corpus
+from edgebert.data.corpus_files import Corpus, Document, read_corpus, sentences_of
 from edgebert.data.datasets import Dataset, Example, read_labelled
 from edgebert.data.labels import LabelUse
 from edgebert.encoding.encoded_rows import Inputs
@@ -97,9 +97,7 @@ class MaskedLM(Task[MaskedFeatures]):
         if labels != "none":
             return read_corpus(path, self.name, columns)
         if is_running_text:
-            corpus = read_corpus(path, self.name, columns)
-            sentences = (text for document in corpus.examples for text in document.sentences)
-            return replace(corpus, examples=tuple(map(Example, sentences)))
+            return sentences_of(read_corpus(path, self.name, columns))
         texts = read_labelled(path, columns, "none")
         return replace(texts, task=self.name)
 

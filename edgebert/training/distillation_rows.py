@@ -112,7 +112,7 @@ def distillation_rows(
     def features(examples: Sequence[Any]) -> Any:
         return task.features(tokenizer, examples, recipe.max_length, facts.decoding)
 
-    further = _further_rows(student, taught, recipe)
+    further = further_rows(student, taught, recipe) if taught.without_label else None
     if not len(taught.labelled):
         assert further is not None, "a data set has at least one example"
         return UnlabelledRows(further)
@@ -120,13 +120,11 @@ def distillation_rows(
     return rows if further is None else rows.followed_by(further, taught.sources)
 
 
-def _further_rows(
+def further_rows(
     student: TaskModel, taught: TaughtExamples, recipe: FinetuneSettings
-) -> EncodedRows | None:
+) -> EncodedRows:
     """The encodings of the examples without a label; rare words of changed copies are split."""
     task, tokenizer = student.task, student.tokenizer
-    if not taught.without_label:
-        return None
     parts: list[Encoding] = []
     for examples, is_copy in ((taught.unlabelled, False), (taught.copies, True)):
         decoding = student.facts.decoding

@@ -16,23 +16,27 @@ from converters import heads
 from converters.checkpoint import Checkpoint
 from edgebert.errors import UsageError
 
-CHOICE, TOKEN_CHOICES, SPANS, LABELS, NUMBER, VECTOR = (
+CHOICE, TOKEN_CHOICES, SPANS, LABELS, NUMBER, VECTOR, STATES = (
     "choice",
     "token choices",
     "spans",
     "labels",
     "number",
     "vector",
+    "states",
 )
 """Kinds of outputs: logits of one label out of several; the same for each token; logits of the
 start and end positions of a span; logits of independent labels; a score; a vector of which only the
-direction counts."""
+direction counts; the hidden states of a bare encoder."""
 
+SIMILARITY_WEIGHT = 1.0
+"""Weight of the cosines within a batch in the soft loss of vectors."""
 _ENCODED = ("pooled_output", "sequence_output")
 _KINDS = {
     heads.TOKEN_CLASSIFIER: TOKEN_CHOICES,
     heads.SPANS: SPANS,
     heads.SENTENCE: VECTOR,
+    heads.ENCODER: STATES,
 }
 _PROBLEMS = {
     heads.SINGLE_LABEL: CHOICE,
@@ -45,7 +49,7 @@ def kind_of(checkpoint: Checkpoint) -> str:
     """The kind of the outputs of a checkpoint's head.
 
     Raises:
-        UsageError: The head has none of these kinds: a masked LM, or a bare encoder.
+        UsageError: The head has none of these kinds: a masked LM.
     """
     if checkpoint.head == heads.CLASSIFIER:
         return _PROBLEMS[checkpoint.problem]
@@ -88,7 +92,9 @@ def soft_loss(kind: str, wanted: Any, outputs: Any, padding_mask: Any, temperatu
 
     For probabilities it is the Kullback-Leibler divergence at the temperature, times the
     temperature's square (Hinton et al. 2015), averaged over the choices of a row. For scores it is
-    half the squared error, and for vectors 1 - cosine.
+    half the squared error. For vectors it is 1 - cosine, plus the squared error of the cosines with
+    the other vectors of the batch (as in Park et al. 2019, "Relational Knowledge Distillation").
+    For hidden states it is the squared error over the teacher's squares.
 
     Args:
         kind: The kind of the outputs.
@@ -100,9 +106,16 @@ def soft_loss(kind: str, wanted: Any, outputs: Any, padding_mask: Any, temperatu
     if kind == NUMBER:
         return 0.5 * tf.reduce_sum(tf.square(wanted - outputs), -1)
     if kind == VECTOR:
-        return 1 - tf.reduce_sum(
-            tf.math.l2_normalize(wanted, -1) * tf.math.l2_normalize(outputs, -1), -1
+        wanted, outputs = tf.math.l2_normalize(wanted, -1), tf.math.l2_normalize(outputs, -1)
+        errors = tf.matmul(wanted, wanted, transpose_b=True) - tf.matmul(
+            outputs, outputs, transpose_b=True
         )
+        distances = 1 - tf.reduce_sum(wanted * outputs, -1)
+        return distances + SIMILARITY_WEIGHT * tf.reduce_mean(tf.square(errors), -1)
+    if kind == STATES:
+        present = tf.cast(padding_mask, tf.float32)[:, :, None]
+        squares = tf.reduce_sum(tf.square(wanted) * present, [1, 2])
+        return tf.reduce_sum(tf.square(wanted - outputs) * present, [1, 2]) / squares
     if kind == LABELS:
         # sigmoid(x) = softmax([x, 0])[0]
         wanted, outputs = (tf.stack([x, tf.zeros_like(x)], -1) for x in (wanted, outputs))
@@ -126,8 +139,8 @@ def sampled_loss(kind: str, outputs: Any, padding_mask: Any, seed: Any) -> Any:
     """The log loss of targets that are sampled from the model's own outputs: a scalar sum.
 
     The expectation of its squared gradient is the true Fisher information (Kunstner et al. 2019).
-    Scores and vectors are taken as means of normal distributions with variance 1: there the loss
-    of the target output + noise is 0.5 * noise^2, with the gradient -noise.
+    Scores, vectors and hidden states are taken as means of normal distributions with variance 1:
+    there the loss of the target output + noise is 0.5 * noise^2, with the gradient -noise.
 
     Args:
         kind: The kind of the outputs.
@@ -135,8 +148,10 @@ def sampled_loss(kind: str, outputs: Any, padding_mask: Any, seed: Any) -> Any:
         padding_mask: int32 `[batch, length]`. Nothing is sampled for padding.
         seed: Two integers.
     """
-    if kind in (NUMBER, VECTOR):
+    if kind in (NUMBER, VECTOR, STATES):
         noise = tf.random.stateless_normal(tf.shape(outputs), seed)
+        if kind == STATES:
+            noise *= tf.cast(padding_mask, tf.float32)[:, :, None]
         return -tf.reduce_sum(noise * outputs)
     if kind == LABELS:
         outputs = tf.stack([tf.zeros_like(outputs), outputs], -1)

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converters.compaction import layer_widths
 from edgebert.data.datasets import Example
 from edgebert.distillation import DistillJob, distill, rows_of_job
 from edgebert.errors import UsageError
 from edgebert.finetuning import finetune
 from edgebert.models.students import PRESETS, make_student, student_config
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.settings import DistillSettings, FinetuneSettings
+from edgebert.pruning.structured import prune_structure
+from edgebert.settings import DistillSettings, FinetuneSettings, StructureSettings
 from edgebert.system.progress import silent
 from edgebert.tasks.labelled_rows import LabelledRows
 from tests.conftest import random_checkpoint
@@ -169,9 +171,23 @@ def test_a_student_wider_than_its_teacher(teacher: TaskModel, tmp_path: Path) ->
         )
 
 
-def test_a_bare_encoder_is_refused_as_teacher(tiny_encoder: TaskModel, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="bare encoder"):
-        distill(tiny_encoder, tiny_encoder, TRAIN, DEV, QUICK, StageRun(tmp_path / "out"))
+def test_a_base_learns_the_hidden_states_of_its_teacher(
+    tiny_encoder: TaskModel, tmp_path: Path
+) -> None:
+    teacher = tiny_encoder
+    student = prune_structure(teacher, TRAIN, StructureSettings(heads=1, neurons=8, shots=1)).model
+    settings = replace(QUICK, method="minilm", augment=1, epochs=2)
+    result = distill(teacher, student, TRAIN, DEV, settings, StageRun(tmp_path / "out"))
+    assert result.teacher_metrics == {}
+    first, last = result.epochs[0], result.epochs[-1]
+    assert last["loss"] < first["loss"] and last["dev_loss"] < first["dev_loss"]
+    assert 0.5 < result.metrics["cosine"] <= 1
+    opened = open_model(tmp_path / "out")
+    assert opened.task.name == "encoder"
+    assert layer_widths(opened.checkpoint) == layer_widths(student.checkpoint)
+    narrow = make_student(teacher, "layers=1,hidden=8")
+    with pytest.raises(UsageError, match="since hidden states are compared"):
+        distill(teacher, narrow, TRAIN, DEV, QUICK, StageRun(tmp_path / "no"))
 
 
 def test_layers_are_paired_evenly_and_last_with_last() -> None:

@@ -9,12 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from converters.compaction import layer_widths
+from converters.heads import is_head_weight
 from edgebert.distillation import distill
 from edgebert.errors import UsageError
 from edgebert.models.students import make_student
 from edgebert.models.task_model import TaskModel, open_model
-from edgebert.settings import TASKS, DataSettings, DistillSettings, FinetuneSettings
-from edgebert.tasks import task_named
+from edgebert.pruning.structured import prune_structure
+from edgebert.settings import (
+    TASKS,
+    DataSettings,
+    DistillSettings,
+    FinetuneSettings,
+    StructureSettings,
+)
+from edgebert.tasks import bare_encoder, task_named
 from edgebert.tasks.examples import with_unlabelled
 from edgebert.tasks.sentence_pairs import SentenceExample
 
@@ -24,12 +33,21 @@ from edgebert.training.distillation_rows import (
     distillation_rows,
     taught_examples,
 )
-from edgebert.training.heads import CHOICE, LABELS, NUMBER, SPANS, TOKEN_CHOICES, VECTOR, soft_loss
+from edgebert.training.heads import (
+    CHOICE,
+    LABELS,
+    NUMBER,
+    SPANS,
+    STATES,
+    TOKEN_CHOICES,
+    VECTOR,
+    soft_loss,
+)
 from edgebert.training.stage_run import StageRun
 
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 TEACHERS = tuple(task for task in TASKS if task not in ("classification", "masked-lm"))
-"""Classifiers of texts have tests of their own; a masked LM teaches nothing yet."""
+"""Classifiers of texts have tests of their own; a masked LM teaches its hidden states."""
 QUICK = DistillSettings(epochs=2, batch_size=8, learning_rate=5e-3, hard_weight=0.0)
 
 
@@ -67,7 +85,7 @@ def test_a_smaller_student_learns_with_and_without_labels(
     assert opened.checkpoint.problem == teacher.checkpoint.problem
 
 
-@pytest.mark.parametrize("task", ["qa", "embeddings", "regression"])
+@pytest.mark.parametrize("task", ["qa", "regression"])
 def test_no_label_is_needed(
     task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
 ) -> None:
@@ -113,6 +131,24 @@ def test_copies_keep_what_a_task_needs(tiny_task_model: Models, tiny_task_file: 
     np.testing.assert_allclose(targets, np.full((2, 2), 0.5))
 
 
+def test_a_masked_lm_is_a_base_and_keeps_its_head(
+    tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
+) -> None:
+    teacher = tiny_task_model("masked-lm")
+    texts = bare_encoder().read(tiny_task_file("masked-lm", 4), DataSettings(), "none")
+    student = prune_structure(teacher, texts, StructureSettings(heads=1, shots=1)).model
+    assert student.task.name == "masked-lm"
+    settings = replace(QUICK, epochs=1)
+    result = distill(teacher, student, texts, texts, settings, StageRun(tmp_path / "out"))
+    opened = open_model(tmp_path / "out")
+    assert opened.task.name == "masked-lm" and dict(opened.decoding) == dict(teacher.decoding)
+    for name, array in teacher.checkpoint.weights.items():
+        if is_head_weight(name):
+            np.testing.assert_array_equal(opened.checkpoint.weights[name], array)
+    kept = [width.heads for width in layer_widths(result.model.checkpoint)]
+    assert set(kept) == {1}
+
+
 def test_a_bare_encoder_becomes_a_student(
     tiny_task_model: Models, tiny_task_file: Files, tiny_encoder: TaskModel, tmp_path: Path
 ) -> None:
@@ -125,12 +161,9 @@ def test_a_bare_encoder_becomes_a_student(
 
 
 def test_unsupported_distillation_is_refused(
-    tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
+    tiny_task_model: Models,
 ) -> None:
-    data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
-    masked, vectors = map(tiny_task_model, ("masked-lm", "embeddings"))
-    with pytest.raises(UsageError, match="Received: a masked LM"):
-        distill(masked, masked, data, data, QUICK, StageRun(tmp_path / "b"))
+    vectors = tiny_task_model("embeddings")
     with pytest.raises(UsageError, match="keeps its teacher's 16 dimensions"):
         make_student(vectors, "hidden=1/2")
 
@@ -142,6 +175,7 @@ SHAPES = {
     SPANS: (2, 4, 2),
     NUMBER: (2, 1),
     VECTOR: (2, 5),
+    STATES: (2, 4, 5),
 }
 
 
@@ -154,6 +188,6 @@ def test_losses_are_zero_for_the_same_and_ignore_padding(kind: str) -> None:
     assert np.abs(soft_loss(kind, wanted, wanted, mask, 2.0)).max() < 1e-6
     losses = np.asarray(soft_loss(kind, wanted, other, mask, 2.0))
     assert losses.shape == (2,) and (losses > 0).all()
-    if kind == TOKEN_CHOICES:
+    if kind in (TOKEN_CHOICES, STATES):
         padded = np.where(mask[..., None] == 1, other, 100.0).astype(np.float32)
         np.testing.assert_allclose(soft_loss(kind, wanted, padded, mask, 2.0), losses, rtol=1e-5)

@@ -16,10 +16,9 @@ from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning import prune
 from edgebert.pruning.masks import sparsity_of
 from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
-from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import TASKS, DataSettings, PruneSettings, StructureSettings
-from edgebert.tasks import task_named
+from edgebert.tasks import bare_encoder, task_named
 from edgebert.tasks.examples import all_input_texts, encodings_of
 from edgebert.training import fitting
 from edgebert.training.heads import Head, kind_of, sampled_loss
@@ -80,16 +79,16 @@ def test_structured_pruning_and_recovery_of_every_task(
     assert (reopened.task.name, dict(reopened.decoding)) == (task, dict(result.model.decoding))
 
 
-@pytest.mark.parametrize("task", ["encoder", "masked-lm"])
-def test_a_task_without_comparable_outputs_is_refused(
-    task: str, tiny_encoder: TaskModel, tiny_task_model: Models, tiny_task_file: Files
+def test_a_base_is_pruned_without_training(
+    tiny_encoder: TaskModel, tiny_task_file: Files, tmp_path: Path
 ) -> None:
-    model = tiny_encoder if task == "encoder" else tiny_task_model(task)
-    data = task_named("classification").read(
-        tiny_task_file("classification", 4), DataSettings(), "required"
-    )
-    with pytest.raises(UsageError, match=r"Received: a (bare encoder|masked LM)"):
-        prune_structure(model, data, FEWER)
+    data = bare_encoder().read(tiny_task_file("masked-lm", 8), DataSettings(), "none")
+    pruning = StructuredPruning(structure=FEWER, recovery=PruneSettings(epochs=0))
+    run = StageRun(tmp_path / "out")
+    result = prune_with_recovery(tiny_encoder, data, data, pruning, run)
+    assert (result.metrics, open_model(run.out).task.name) == ({}, "encoder")
+    with pytest.raises(UsageError, match="epochs: expected 0 or a teacher for a bare encoder"):
+        prune_with_recovery(tiny_encoder, data, data, StructuredPruning(structure=FEWER), run)
 
 
 @pytest.mark.parametrize("task", ["ner", "qa"])

@@ -201,11 +201,6 @@ def test_too_little_calibration_text(tiny_model: TaskModel) -> None:
         prune_structure(tiny_model, separable(1, 0), StructureSettings(heads=1))
 
 
-def test_a_bare_encoder_is_refused(tiny_encoder: TaskModel) -> None:
-    with pytest.raises(UsageError, match="bare encoder"):
-        prune_structure(tiny_encoder, CALIBRATION, StructureSettings(heads=1))
-
-
 def test_dropped_layers_are_renumbered(tiny_model: TaskModel) -> None:
     dropped = drop_layers(tiny_model.checkpoint, (1,))
     assert dropped.config.num_layers == 1
