@@ -54,14 +54,12 @@ class Format:
         holds: whether a folder has this format.
         read: reads a folder. If its second argument is True, an unsupported head is left out with a
             note; if False, it is an error.
-        by_tensorflow: whether reading needs TensorFlow.
     """
 
     name: str
     marks: str
     holds: Callable[[Path], bool]
     read: Callable[[Path, bool], ModelFolder]
-    by_tensorflow: bool = False
 
 
 def recognise(folder: Path | str) -> Format:
@@ -226,6 +224,5 @@ FORMATS = (
             bool(tf1.checkpoint_prefixes(folder)) or (folder / tf1.CONFIG_FILE).is_file()
         ),
         _read_tf1,
-        by_tensorflow=True,
     ),
 )

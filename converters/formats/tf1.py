@@ -24,6 +24,7 @@ from converters.checkpoint import (
 from converters.errors import ConversionError
 from converters.formats.huggingface_table import BERT
 from converters.formats.label_file import read_labels
+from converters.formats.tf1_arrays import TensorBundle
 from converters.formats.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
 from converters.json_fields import Fields
 from converters.json_files import JsonFormat
@@ -66,8 +67,8 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
     """
     folder = Path(folder)
     config = _read_config(folder / CONFIG_FILE)
-    reader = _open(folder)
-    shapes: dict[str, list[int]] = reader.get_variable_to_shape_map()
+    bundle = _open(folder)
+    shapes = bundle.shapes
     head, notes = _head_in(shapes, config, folder, as_base)
     if LAYER[0].of_layer(config.num_layers).tf1 in shapes:
         raise ConversionError(
@@ -75,14 +76,15 @@ def read_folder(folder: Path | str, as_base: bool = False) -> Checkpoint:
             "layers in the checkpoint. Next: check that both belong to one model."
         )
     wanted = [row for row in rows(config, head) if row.tf1 in shapes]
-    weights = {row.neutral: turn_tf1(_read_tensor(reader, row, folder), row) for row in wanted}
+    weights = {row.neutral: turn_tf1(_read_tensor(bundle, row, folder), row) for row in wanted}
     labels: tuple[str, ...] = ()
     problem = heads.SINGLE_LABEL
-    if head == heads.CLASSIFIER and shapes[_LABELS][0] == 1:
+    outputs = (shapes.get(_LABELS) or [0])[0]
+    if head == heads.CLASSIFIER and outputs == 1:
         problem = heads.REGRESSION
         notes = (*notes, f"{folder}: the classifier has one output, so it is read as a regression.")
     elif head == heads.CLASSIFIER:
-        labels = read_labels(folder, shapes[_LABELS][0])
+        labels = read_labels(folder, outputs)
     weights = without_unread_pooler(weights, head)
     checkpoint = Checkpoint(config, weights, labels, str(folder), notes, problem)
     check_weights(checkpoint)
@@ -113,8 +115,8 @@ def _read_config(path: Path) -> BertConfig:
     )
 
 
-def _open(folder: Path) -> Any:
-    """TensorFlow's reader for the single checkpoint of the folder."""
+def _open(folder: Path) -> TensorBundle:
+    """The arrays of the single checkpoint of the folder."""
     found = checkpoint_prefixes(folder)
     if len(found) != 1:
         raise ConversionError(
@@ -127,21 +129,16 @@ def _open(folder: Path) -> Any:
     if not parts:
         raise ConversionError(f"{prefix}.index has no {found[0]}.data-* next to it.")
     require_weight_files([folder / f"{found[0]}.index", *parts])
-    import tensorflow as tf
-
     try:
-        return tf.train.load_checkpoint(str(prefix))
-    # TensorFlow raises IndexError (from its OutOfRange) for a truncated file.
-    except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
+        return TensorBundle(prefix)
+    except (OSError, ValueError) as error:
         raise _damaged(prefix, error) from error
 
 
-def _read_tensor(reader: Any, row: Row, folder: Path) -> np.ndarray:
-    import tensorflow as tf
-
+def _read_tensor(bundle: TensorBundle, row: Row, folder: Path) -> np.ndarray:
     try:
-        return np.asarray(reader.get_tensor(row.tf1), np.float32)
-    except (tf.errors.OpError, IndexError, ValueError, RuntimeError) as error:
+        return bundle.read(row.tf1)
+    except (OSError, ValueError) as error:
         raise _damaged(folder / f"{checkpoint_prefixes(folder)[0]} ({row.tf1})", error) from error
 
 

@@ -179,10 +179,7 @@ def open_model(
     """
     folder, facts = _local_folder(folder)
     try:
-        known = recognise(folder)
-        if known.by_tensorflow:
-            native_noise.load_keras()
-        read = known.read(folder, as_base)
+        read = recognise(folder).read(folder, as_base)
     except ConversionError as error:
         raise ModelError(str(error)) from error
     checkpoint = _with_vocabulary(read.checkpoint, read.vocabulary, folder)

@@ -14,12 +14,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from converters.checkpoint import BertConfig
-from converters.formats import huggingface, model_folder, tf1
+from converters.crc32c import crc32c
+from converters.formats import huggingface, model_folder, tf1, tf1_arrays
 from converters.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.models.task_model import SIDECAR, TaskModel, open_model
 from edgebert.settings import TASKS
-from edgebert.system import native_noise
 from edgebert.tasks.examples import features_of
 from tests.conftest import TINY_TOKENS
 from tests.fuzz.mutations import Mutate, mutate_bytes, mutate_json
@@ -156,18 +156,57 @@ def _safetensors(folder: Path) -> list[Case]:
 
 
 def _tf1_weights(folder: Path) -> list[Case]:
-    native_noise.load_keras()
     cases = []
     for name in ("GoogleTF1", "GoogleTF1Squad"):
         for ending in (".index", ".data-00000-of-00001"):
             copy = Path(shutil.copytree(CHECKPOINTS / name, folder / f"{name}{ending}"))
             (path,) = copy.glob(f"*{ending}")
             cases.append(_file_case(copy, path.name, mutate_bytes, _read_tf1))
-    return cases
+    return [*cases, cases[0], _tf1_block(_copy_tf1(folder))]
+
+
+def _copy_tf1(folder: Path) -> Path:
+    return Path(shutil.copytree(CHECKPOINTS / "GoogleTF1", folder / "block"))
+
+
+def _tf1_block(folder: Path) -> Case:
+    """A damaged block of an index, with the checksum of what it holds."""
+    (path,) = folder.glob("*.index")
+    data = path.read_bytes()
+    seed = data[: data.index(bytes(4) + b"\x01" + bytes(3)) + 8]
+
+    def with_checksum(block: bytes) -> object:
+        path.write_bytes(_table(block))
+        return _read_tf1(path)
+
+    return Case(f"{folder.name}/block", [seed], mutate_bytes, with_checksum)
+
+
+def _table(block: bytes) -> bytes:
+    """A table of LevelDB's format with one block."""
+    handle = b"\0" + _varint(len(block))
+    pointer = bytes((0, 1, len(handle))) + b"~" + handle + bytes(4) + b"\x01\0\0\0"
+    first = _sealed(block)
+    footer = b"\0\0" + _varint(len(first)) + _varint(len(pointer))
+    return (
+        first + _sealed(pointer) + footer.ljust(40, b"\0") + tf1_arrays.MAGIC.to_bytes(8, "little")
+    )
+
+
+def _sealed(block: bytes) -> bytes:
+    checksum = crc32c(block + b"\0")
+    masked = ((checksum >> 15 | checksum << 17) + tf1_arrays.MASK) % 2**32
+    return block + b"\0" + masked.to_bytes(4, "little")
+
+
+def _varint(value: int) -> bytes:
+    data = b""
+    while value > 127:
+        data, value = data + bytes((value & 127 | 128,)), value >> 7
+    return data + bytes((value,))
 
 
 def _tf1_config(folder: Path) -> list[Case]:
-    native_noise.load_keras()
     copy = Path(shutil.copytree(CHECKPOINTS / "GoogleTF1", folder / "tf1"))
     return [_file_case(copy, tf1.CONFIG_FILE, mutate_json, _read_tf1)]
 
@@ -251,8 +290,8 @@ TARGETS = (
     Target("sentence-transformers", _sentence_modules),
     Target("weight-index", _weight_index),
     Target("safetensors", _safetensors),
-    Target("tf1-checkpoint", _tf1_weights, is_slow=True),
-    Target("bert-config", _tf1_config, is_slow=True),
+    Target("tf1-checkpoint", _tf1_weights),
+    Target("bert-config", _tf1_config),
     Target("keras-hub-json", _preset_json),
     Target("keras-hub-weights", _preset_weights),
     Target("tokenizer-json", _tokenizers),
