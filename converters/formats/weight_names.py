@@ -8,7 +8,7 @@ transpose kernels whose name ends in `/kernel`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Row:
 
     def of_layer(self, i: int) -> Row:
         """The row with the number of a layer filled in."""
-        return Row(*(name.format(i=i) for name in astuple(self)))
+        return Row(*(getattr(self, name.name).format(i=i) for name in fields(self)))
 
 
 def _layer(

@@ -173,7 +173,8 @@ def _tf1_block(folder: Path) -> Case:
     """A damaged block of an index, with the checksum of what it holds."""
     (path,) = folder.glob("*.index")
     data = path.read_bytes()
-    seed = data[: data.index(bytes(4) + b"\x01" + bytes(3)) + 8]
+    (next_block, _), _ = tf1_arrays._handle(data[-48:], 0)
+    seed = data[: next_block - 5]
 
     def with_checksum(block: bytes) -> object:
         path.write_bytes(_table(block))
