@@ -24,8 +24,8 @@ from edgebert.tasks.examples import features_of
 from tests.conftest import TINY_TOKENS
 from tests.fuzz.mutations import Mutate, mutate_bytes, mutate_json
 from tests.fuzz.targets import Case, Target, written
+from tests.golden import make_unigram_cases
 from tests.golden.checkpoints import CHECKPOINTS
-from tests.golden.make_unigram_cases import make_vocabularies
 from tests.tiny_presets import split_arrays, write_preset
 from tests.tiny_tasks import random_task_model
 
@@ -256,9 +256,11 @@ def _tokenizers(folder: Path) -> list[Case]:
 
 
 def _unigrams(folder: Path) -> list[Case]:
-    """Unigram tokenizers, as the files of XLM-RoBERTa and of sentence-transformers have them."""
+    """Unigram tokenizers of a few pieces: the files of XLM-RoBERTa and sentence-transformers."""
+    with mock.patch.object(make_unigram_cases, "all_texts", lambda: [TEXT, "a\u0301b"]):
+        vocabularies = make_unigram_cases.make_vocabularies()
     cases = []
-    for name, vocabulary in make_vocabularies().items():
+    for name, vocabulary in vocabularies.items():
         write_vocabulary(vocabulary, folder / name)
         for path in sorted((folder / name).glob("*.json")):
             copy = Path(shutil.copytree(folder / name, folder / f"{name}-{path.name}"))
