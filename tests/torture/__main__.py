@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from edgebert.system import native_noise
 from tests.torture.running import Torturer
 from tests.torture.stages import STAGES
+from tests.torture.warming import warm
 
 _MORE_MEMORY_BYTES = (1 << 20, 30 << 20, 100 << 20, 300 << 20)
 
@@ -23,10 +23,10 @@ def main(stages: str, kills: int, full: int, seed: int) -> None:
     names = [name for name in stages.split(",") if name] or list(STAGES)
     if unknown := set(names) - set(STAGES):
         raise click.UsageError(f"Expected {', '.join(STAGES)}. Received: {', '.join(unknown)}.")
-    native_noise.load_keras()  # once: the processes are forked from this one
+    warm()
     fell = False
     for name in names:
-        torturer = Torturer(STAGES[name], seed)
+        torturer = Torturer(STAGES[name], seed, lambda line: click.echo(line, err=True))
         try:
             torturer.kill(kills)
             if full:

@@ -58,10 +58,13 @@ class Torturer:
     Args:
         stage: the stage.
         seed: of the moments.
+        say: called with the counts after every run.
     """
 
-    def __init__(self, stage: Stage, seed: int) -> None:
-        self._stage = stage
+    def __init__(
+        self, stage: Stage, seed: int, say: Callable[[str], object] = lambda _: None
+    ) -> None:
+        self._stage, self._say = stage, say
         self._source = random.Random(f"{stage.name} {seed}")
         self._scratch = Path(tempfile.mkdtemp(prefix="edgebert-torture-"))
         self.found = Tortured(stage.name)
@@ -100,6 +103,7 @@ class Torturer:
                 self._check(folder)
                 if not end.killed:
                     break
+            self.found.runs += 1
             self._finish(folder)
 
     def fill_disk(self, times: int) -> None:
@@ -190,7 +194,8 @@ class Torturer:
     def _finish(self, folder: Path, resume: bool = True) -> None:
         """Runs to the end, and compares the files with those of the run without torture."""
         end = self._run(folder, resume)
-        self.found.runs += 1
+        self.found.seconds = time.monotonic() - self._began
+        self._say(self.found.line())
         if end.error:
             self._tell(f"the last run failed: {end.error}: {end.message}\n{end.trace}")
             return
