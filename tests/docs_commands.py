@@ -37,7 +37,7 @@ NOT_RUN = {
     r"--target (adb|browser|ssh|cloud|\"cloud|qemu)": "needs a device; tests/edgebert/profiling "
     "has such commands with an adb server, an SSH server, a browser and qemu",
     r"--strategy (multi-worker|mirrored)": "needs several devices; see tests/edgebert/training",
-    r"^edgebert run examples/": "needs SST-2 and hours; tests/edgebert/pipeline runs a tiny TOML",
+    r"^edgebert run ": "needs hours; tests/edgebert/pipeline and searching run tiny TOML files",
     r"^edgebert search": "takes minutes; tests/edgebert/searching runs it on a tiny model",
     r"--cpu-mask f0": "needs cores 4 to 7",
     r"--sustained 5m": "takes 5 minutes; tests/edgebert/profiling runs 0.3 seconds",

@@ -52,14 +52,17 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 
     Tries pruning, vocabulary trimming, quantization and distillation. Half of --dev makes all
     choices; the other half confirms that the winner keeps --max-drop. The output folder receives
-    winner.tflite, all candidates, front.json and front.png.
+    winner.tflite, all candidates, front.json and front.png, and for each file of the front a TOML
+    file with which `edgebert run` makes it again.
 
     \b
     edgebert search my-bert/ -o found/ --train train.tsv --dev dev.tsv --test test.tsv --max-drop 1
     edgebert search my-bert/ -o found/ --train train.tsv --max-size 8MB --max-latency 0.25x
     """
     from edgebert.data.datasets import split_dataset
+    from edgebert.data.label_numbers import with_label_names
     from edgebert.models.task_model import open_model
+    from edgebert.pipeline.repeating import Origin, write_repeats
     from edgebert.searching import search as run_search
     from edgebert.searching.moves import read_plan
     from edgebert.system.progress import terminal_progress
@@ -74,6 +77,7 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     assert train is not None
     print_label_numbers((train, dev, test), opened.labels)
     if dev is None:
+        train = with_label_names(train, opened.labels)
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
     try:
         with terminal_progress() as progress:
@@ -91,10 +95,15 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         )
         raise
     plot = _draw(result)
+    origin = Origin(model, train_path, dev_path, test_path, columns, request)
+    repeats = write_repeats(result, opened, settings, origin)
     if as_json:
-        print_json({**result.to_dict(), "plot": str(plot)})
+        repeat = None if repeats.winner is None else str(repeats.winner)
+        print_json({**result.to_dict(), "plot": str(plot), "repeat": repeat})
     else:
-        _print(result, plot, task.metric)
+        _print(result, repeats.winner, plot, task.metric)
+    for note in (*result.notes, *repeats.notes):
+        echo(note, err=True)
     result.require_winner()
 
 
@@ -134,7 +143,7 @@ def _confirmed(candidate: Candidate) -> str:
     return f"{candidate.confirmed.points:+.2f} ({low:+.1f} to {high:+.1f})"
 
 
-def _print(result: SearchResult, plot: Path, metric: str) -> None:
+def _print(result: SearchResult, repeat: Path | None, plot: Path, metric: str) -> None:
     from edgebert.reporting.tables import Table
     from edgebert.reporting.terminal import print_tables
     from edgebert.reporting.units import (
@@ -188,6 +197,6 @@ def _print(result: SearchResult, plot: Path, metric: str) -> None:
     if result.winner_path is not None:
         echo(f"winner: {result.winner_path}")
         echo(describe_winner(result))
+    if repeat is not None:
+        echo(f"the same file again: edgebert run {repeat}")
     echo(f"plot: {plot}")
-    for note in result.notes:
-        echo(note, err=True)

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgebert import __version__
 from edgebert.pipeline import stages
-from edgebert.pipeline.config import PRUNED, PipelineConfig
+from edgebert.pipeline.config import PRUNED, PipelineConfig, StepPlan
 from edgebert.pipeline.config_file import read_config
 from edgebert.pipeline.records import (
     RECORD,
@@ -39,7 +40,9 @@ from edgebert.pipeline.session import (
     PROFILED_FOLDER,
     PRUNED_FOLDER,
     Session,
+    folder_of,
 )
+from edgebert.pipeline.steps import run_step, step_inputs
 from edgebert.reporting.report import Report, StageFact
 from edgebert.reporting.units import moment_text, seconds_text
 from edgebert.reporting.writing import write_report
@@ -121,6 +124,28 @@ STAGES = (
 )
 
 
+def stages_of(config: PipelineConfig) -> list[Stage]:
+    """The stages of a run in their order."""
+    fixed = [stage for stage in STAGES if stage.wanted(config)]
+    place = 0 if config.finetune is None else 1
+    listed = [
+        Stage(
+            step.name,
+            folder_of(step.name),
+            lambda c: True,
+            partial(step_inputs, step=step),
+            partial(_run_step, step),
+            trains=True,
+        )
+        for step in config.steps
+    ]
+    return [*fixed[:place], *listed, *fixed[place:]]
+
+
+def _run_step(step: StepPlan, session: Session, folder: Path, resume: bool) -> dict[str, Any]:
+    return run_step(session, step, folder, resume)
+
+
 def run(
     config: PipelineConfig | Path | str,
     force: bool = False,
@@ -146,9 +171,9 @@ def run(
     session.check()
     for note in session.notes:
         notice(note)
-    for folder in (config.out, *(config.out / stage.folder for stage in STAGES)):
-        finish_interrupted(folder)
-    wanted = [stage for stage in STAGES if stage.wanted(config)]
+    wanted = stages_of(config)
+    for folder in dict.fromkeys((".", *(stage.folder for stage in (*STAGES, *wanted)))):
+        finish_interrupted(config.out / folder)
     facts, after = [], ""
     for stage in wanted:
         inputs = json_types({"edgebert": __version__, "after": after, **stage.inputs(session)})

@@ -6,17 +6,21 @@ No TensorFlow may enter here.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from edgebert.errors import MissingExtraError, UsageError
 from edgebert.settings import (
+    CheckSettings,
     DataSettings,
     DistillSettings,
     ExportSettings,
     FinetuneSettings,
     ProfileSettings,
     PruneSettings,
+    SplitSettings,
     StructureSettings,
     TaskSettings,
     VocabularySettings,
@@ -27,25 +31,31 @@ BASE, FINETUNED, PRUNED, DISTILLED = "base", "finetuned", "pruned", "distilled"
 """Names of the models of a run, in the order of the stages."""
 
 PACKAGE = "package:"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class DataPaths:
-    """The data files and their columns. Without a dev file, dev is a part of the training rows.
+    """The data files, their columns and their division.
+
+    Without a dev file, dev is a part of the training rows. Without a test file, which only a
+    division with `confirm_fraction` allows, test is the part of dev on which no choice is made.
 
     Attributes:
-        train: Labelled rows to train on.
-        dev: Labelled rows that choose, or None.
-        test: Labelled rows on which no choice is made.
-        columns: The columns of all files.
-        unlabelled: Further rows for the student of [distill], whose labels are not read, or None.
+        train: Training file.
+        dev: Dev file.
+        test: Test file.
+        columns: Columns of all files.
+        unlabelled: Further rows for the students of distillations, whose labels are not read.
+        splits: The division; None divides as the fine-tuning says.
     """
 
     train: Path
     dev: Path | None
-    test: Path
+    test: Path | None
     columns: DataSettings
     unlabelled: Path | None = None
+    splits: SplitSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -61,19 +71,42 @@ class DistillPlan:
     settings: DistillSettings
 
 
+StepSettings = StructureSettings | VocabularySettings | PruneSettings | DistillSettings
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One table of `[[stages]]`: it changes the model of the table before it.
+
+    Attributes:
+        name: Name of the model that it makes, and of its folder.
+        kind: structure, vocabulary, prune or distill.
+        settings: Settings of this kind.
+        student: A preset or a shape, which a distillation that comes first trains. Empty means the
+            model of the table before.
+    """
+
+    name: str
+    kind: str
+    settings: StepSettings
+    student: str = ""
+
+
 @dataclass(frozen=True)
 class ExportPlan:
     """One `.tflite` to write.
 
     Attributes:
         name: File name without its suffix.
-        model: Name of a model of the run: base, finetuned, pruned or distilled.
+        model: Name of a model of the run: base, finetuned, pruned, distilled or that of a stage.
         settings: Settings of the export.
+        checks: What is compared, and the expected hash.
     """
 
     name: str
     model: str
     settings: ExportSettings
+    checks: CheckSettings = field(default_factory=CheckSettings)
 
 
 @dataclass(frozen=True)
@@ -93,6 +126,8 @@ class PipelineConfig:
         vocabulary: Trims the vocabulary to the training text.
         prune: Magnitude pruning. Excludes `structure` and `vocabulary`.
         distill: Distillation into the pruned model or a smaller shape.
+        steps: Stages between fine-tuning and export in their order. They exclude the four sections
+            above.
         exports: The files to write. The first one is the baseline of all ratios.
         profile: Latency measurement.
     """
@@ -109,6 +144,7 @@ class PipelineConfig:
     vocabulary: VocabularySettings | None
     prune: PruneSettings | None
     distill: DistillPlan | None
+    steps: tuple[StepPlan, ...]
     exports: tuple[ExportPlan, ...]
     profile: ProfileSettings | None
 
@@ -120,12 +156,28 @@ class PipelineConfig:
             (PRUNED, self.prune is not None or self.narrows),
             (DISTILLED, self.distill is not None),
         )
-        return (BASE, *(name for name, is_made in made if is_made))
+        listed = tuple(step.name for step in self.steps)
+        return (BASE, *(name for name, is_made in made if is_made), *listed)
+
+    @property
+    def unpruned(self) -> str:
+        """Name of the model from which the first stage starts, and the teacher of all."""
+        return BASE if self.finetune is None else FINETUNED
+
+    def before(self, step: StepPlan) -> str:
+        """Name of the model that a stage changes."""
+        place = self.steps.index(step)
+        return self.steps[place - 1].name if place else self.unpruned
 
     @property
     def narrows(self) -> bool:
         """Whether the run removes layers, heads, neurons or vocabulary rows."""
         return self.structure is not None or self.vocabulary is not None
+
+
+def is_file_name(name: Any) -> TypeGuard[str]:
+    """Whether a value is a file name that is safe on every system."""
+    return isinstance(name, str) and _FILE_NAME.fullmatch(name) is not None
 
 
 def base_folder(base: str, relative_to: Path) -> Path:

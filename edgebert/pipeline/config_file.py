@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -25,19 +24,22 @@ from edgebert.pipeline.config import (
     PRUNED,
     DataPaths,
     DistillPlan,
-    ExportPlan,
     PipelineConfig,
+    StepPlan,
 )
+from edgebert.pipeline.export_tables import read_exports
+from edgebert.pipeline.step_tables import read_steps, with_table_path
 from edgebert.settings import (
     DataSettings,
     DistillSettings,
-    ExportSettings,
     FinetuneSettings,
     ProfileSettings,
     PruneSettings,
+    SplitSettings,
     StructureSettings,
     TaskSettings,
     VocabularySettings,
+    broken_rules,
     from_table,
 )
 from edgebert.tasks.foreign import TaskRequest
@@ -45,11 +47,15 @@ from edgebert.tasks.foreign import TaskRequest
 T = TypeVar("T")
 
 SAMPLE_NAME = "assistant-intents"
+_CONFIRM = "confirm_fraction"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TRAINED = ("finetune", "structure", "vocabulary", "prune", "distill")
 _REQUEST = ("pairs", "prompt")
-TOP_LEVEL_KEYS = ("name", "base", "out", "task", *_REQUEST, "data", *_TRAINED, "export", "profile")
+_LISTED = "stages"
+TOP_LEVEL_KEYS = (
+    *("name", "base", "out", "task", *_REQUEST, "data", *_TRAINED),
+    *(_LISTED, "export", "profile"),
+)
 
 _MAX_BYTES = 2**20
 """The largest TOML file that is read."""
@@ -115,12 +121,20 @@ class _Reader:
         request = self._request(task)
         data = self._data(self._section("data") or {})
         finetune = self._settings(FinetuneSettings, "finetune")
-        structure = self._settings(StructureSettings, "structure")
+        structure = self._structure()
         vocabulary = self._settings(VocabularySettings, "vocabulary")
         prune = self._settings(PruneSettings, "prune")
         distill = self._distill()
         profile = self._settings(ProfileSettings, "profile")
-        exports = self._exports(self._models())
+        steps = self._steps()
+        exports, problems = read_exports(
+            self._table.get("export", {}),
+            [*self._models(), *(step.name for step in steps)],
+            last_only=bool(steps),
+        )
+        self.problems += problems
+        if not exports and not self.problems:
+            self.problems.append("[export] writes no file. Next: add recipes")
         if self.problems or data is None or task is None:
             return None
         return PipelineConfig(
@@ -136,6 +150,7 @@ class _Reader:
             vocabulary=vocabulary,
             prune=prune,
             distill=distill,
+            steps=steps,
             exports=exports,
             profile=profile,
         )
@@ -175,6 +190,31 @@ class _Reader:
             )
         made = ((FINETUNED, {"finetune"}), (PRUNED, {"prune", *narrows}), (DISTILLED, {"distill"}))
         return [BASE, *(name for name, sections in made if sections & given)]
+
+    def _structure(self) -> StructureSettings | None:
+        settings = self._settings(StructureSettings, "structure")
+        if settings is None:
+            return None
+        try:
+            return with_table_path(settings, self._folder)
+        except UsageError as error:
+            self.problems.append(f"[structure]: {error}")
+            return None
+
+    def _steps(self) -> tuple[StepPlan, ...]:
+        """Reads `[[stages]]`, which takes the place of the sections with one stage each."""
+        if _LISTED not in self._table:
+            return ()
+        others = [name for name in _TRAINED[1:] if name in self._table]
+        if others:
+            self.problems.append(
+                f"[[stages]] has all stages between fine-tuning and export. Received also: "
+                f"[{'], ['.join(others)}]. Next: write these as tables of [[stages]], each with "
+                "its 'kind'"
+            )
+        steps, problems = read_steps(self._table[_LISTED], self._folder)
+        self.problems += problems
+        return steps
 
     def _distill(self) -> DistillPlan | None:
         """Reads `[distill]`: the settings, and a `student` if the run does not prune."""
@@ -240,25 +280,43 @@ class _Reader:
 
     def _data(self, section: dict[str, Any]) -> DataPaths | None:
         before = len(self.problems)
-        columns = {field.name for field in fields(DataSettings)}
-        known = ("sample", "train", "dev", "test", "unlabelled", *sorted(columns))
+        columns, division = (
+            {field.name for field in fields(kind)} for kind in (DataSettings, SplitSettings)
+        )
+        known = ("sample", "train", "dev", "test", "unlabelled", *sorted(columns), *sorted(division))
         for key in section.keys() - set(known):
             self.problems.append(f"[data]: '{key}' is not a known key; known: {', '.join(known)}")
         chosen = {key: value for key, value in section.items() if key in columns}
         settings = self._attempt(lambda: from_table(DataSettings, chosen, "[data]"))
+        given = {key: value for key, value in section.items() if key in division}
+        splits = self._splits(given) if given else None
         if "sample" in section:
             return self._sample(section)
         paths = {
             key: self._path(self._text(section, key), key)
-            for key in ("train", "test", *(key for key in ("dev", "unlabelled") if key in section))
+            for key in ("train", "dev", "test", "unlabelled")
+            if key in section or key == "train" or (key == "test" and _CONFIRM not in given)
         }
         if len(self.problems) > before or settings is None:
             return None
         for key, path in paths.items():
             if not path.is_file():
                 self.problems.append(f"[data]: {key} = {path} does not exist")
-        more = {key: paths.get(key) for key in ("dev", "unlabelled")}
-        return DataPaths(paths["train"], test=paths["test"], columns=settings, **more)
+        found = {key: paths.get(key) for key in ("dev", "test", "unlabelled")}
+        return DataPaths(paths["train"], columns=settings, splits=splits, **found)
+
+    def _splits(self, section: dict[str, Any]) -> SplitSettings | None:
+        """Reads the keys of `[data]` that divide the files."""
+        splits = self._attempt(lambda: from_table(SplitSettings, section, "[data]"))
+        if splits is None:
+            return None
+        rules = [
+            ("dev_fraction", 0 < splits.dev_fraction < 1, "between 0 and 1"),
+            (_CONFIRM, 0 <= splits.confirm_fraction < 1, "from 0 to below 1"),
+            ("seed", splits.seed >= 0, "at least 0"),
+        ]
+        self.problems += [f"[data]: {problem}" for problem in broken_rules(splits, rules)]
+        return splits
 
     def _sample(self, section: dict[str, Any]) -> DataPaths | None:
         if section["sample"] != SAMPLE_NAME:
@@ -272,88 +330,3 @@ class _Reader:
             )
         files = sample_set()
         return DataPaths(files.train, files.dev, files.test, DataSettings())
-
-    def _exports(self, models: list[str]) -> tuple[ExportPlan, ...]:
-        tables = self._table.get("export")
-        if isinstance(tables, list):
-            plans = [
-                plan
-                for place, table in enumerate(tables)
-                for plan in self._export_table(table, models, f"[[export]] number {place + 1}")
-            ]
-        else:
-            section = self._section("export")
-            plans = self._export_section(section or {}, models)
-        names = Counter(plan.name for plan in plans)
-        twice = [name for name, count in names.items() if count > 1]
-        if twice:
-            self.problems.append(
-                f"[[export]]: two files have the name {', '.join(twice)}. Next: give each a 'name'"
-            )
-        if not plans and not self.problems:
-            self.problems.append("[export] writes no file. Next: add recipes")
-        return tuple(plans)
-
-    def _export_table(self, table: Any, models: list[str], where: str) -> list[ExportPlan]:
-        """Reads one `[[export]]` table: a model, a recipe, optionally a name."""
-        if not isinstance(table, dict):
-            self.problems.append(f"{where} must be a section. Received: {table!r}")
-            return []
-        values = dict(table)
-        model = values.pop("model", models[-1])
-        name = values.pop("name", None)
-        if not self._known_models([model], models, where):
-            return []
-        settings = self._attempt(lambda: from_table(ExportSettings, values, where))
-        if settings is None:
-            return []
-        return self._plan(name, str(model), settings, where)
-
-    def _export_section(self, section: dict[str, Any], models: list[str]) -> list[ExportPlan]:
-        """Reads `[export]`: every recipe for every model."""
-        values, where = dict(section), "[export]"
-        recipes = values.pop("recipes", None)
-        if recipes is not None and "recipe" in values:
-            self.problems.append(f"{where}: give either 'recipe' or 'recipes', not both")
-        if recipes is None:
-            recipes = [values.pop("recipe", ExportSettings().recipe)]
-        chosen = values.pop("models", models[1:] or models)
-        if not isinstance(recipes, list) or not isinstance(chosen, list):
-            self.problems.append(f"{where}: 'recipes' and 'models' must be lists")
-            return []
-        if not self._known_models(chosen, models, where):
-            return []
-        plans: list[ExportPlan] = []
-        for model in chosen:
-            for recipe in recipes:
-                table = {**values, "recipe": recipe}
-                settings = self._attempt(
-                    lambda table=table: from_table(  # type: ignore[misc]
-                        ExportSettings, table, where
-                    )
-                )
-                if settings is None:
-                    return []
-                plans += self._plan(None, model, settings, where)
-        return plans
-
-    def _known_models(self, names: list[Any], models: list[str], where: str) -> bool:
-        unknown = [name for name in names if name not in models]
-        if unknown:
-            self.problems.append(
-                f"{where}: expected a model of this run: {', '.join(models)}. "
-                f"Received: {', '.join(map(repr, unknown))}"
-            )
-        return not unknown
-
-    def _plan(
-        self, name: Any, model: str, settings: ExportSettings, where: str
-    ) -> list[ExportPlan]:
-        name = f"{model}-{settings.recipe}" if name is None else name
-        if not isinstance(name, str) or not _FILE_NAME.fullmatch(name):
-            self.problems.append(
-                f"{where}: 'name' must be a file name of letters, digits, '.', '_' and '-'. "
-                f"Received: {name!r}"
-            )
-            return []
-        return [ExportPlan(name, model, settings)]

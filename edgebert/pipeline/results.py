@@ -84,6 +84,7 @@ def _file_row(session: Session, plan: ExportPlan) -> Row:
         agreement=final.get("label_agreement"),
         file=f"{EXPORTED_FOLDER}/{path.name}",
         sha256=_sha256(data),
+        as_expected=plan.checks.sha256 == _sha256(data) if plan.checks.sha256 else None,
         measurements=measurements,
         scores=(_score(session, plan.name),),
     )
@@ -101,7 +102,9 @@ def _score(session: Session, name: str) -> Score:
 
 def _sparsity(session: Session, model: str) -> float | None:
     """Share of zeros after magnitude pruning. None for a model that was not pruned this way."""
-    if model != PRUNED or session.config.prune is None:
+    step = next((step for step in session.config.steps if step.name == model), None)
+    is_step = step is not None and step.kind == "prune"
+    if not is_step and (model != PRUNED or session.config.prune is None):
         return None
     return float(session.model(model).history[-1]["sparsity"])
 
@@ -111,6 +114,7 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
     files = [row for row in report.rows if row.size_bytes is not None]
     yield from (_comparison(report, files[0], files[-1]) for _ in files[1:2])
     rows, name = len(session.test), session.task.metric
+    unused = "chose the best epochs" if session.tests_on_dev else "were not used for any choice"
     known = ""
     if name == ACCURACY and session.task.head == CLASSIFIER:  # one choice a row
         accuracy = files[0].metrics[name]
@@ -118,13 +122,16 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
             f"; the 95% interval of an accuracy of {share_text(accuracy)} is about "
             f"+-{100 * half_width(accuracy, rows):.1f} points"
         )
-    yield f"The test split has {rows} rows, which were not used for any choice{known}."
+    yield f"The test split has {rows} rows, which {unused}{known}."
     if any(row.sparsity for row in files):
         yield (
             "Magnitude pruning sets weights to zero. Zeros make the gzip'd file smaller, but not "
             "the file or its latency, because the kernels still multiply by them. The pruned model "
             "was also trained longer: recovery training comes after fine-tuning."
         )
+    for row in files:
+        if row.as_expected is not None:
+            yield f"{row.name}: {_describe_hash(row)}"
     yield from _data_notes(session)
     if report.measurements:
         first = report.measurements[0]
@@ -133,6 +140,15 @@ def _notes(session: Session, report: Report) -> Iterable[str]:
             "the files were timed in turn, and each ratio compares blocks of the same round. "
             "Latency on a phone differs."
         )
+
+
+def _describe_hash(row: Row) -> str:
+    if row.as_expected:
+        return f"the file has the expected bytes (SHA-256 {row.sha256})."
+    return (
+        "the file has other bytes than expected. Another machine, or other versions of packages, "
+        f"can round differently. SHA-256 received: {row.sha256}."
+    )
 
 
 def _comparison(report: Report, before: Row, after: Row) -> str:

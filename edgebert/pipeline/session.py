@@ -19,9 +19,16 @@ from edgebert.pipeline.config import (
     PRUNED,
     ExportPlan,
     PipelineConfig,
+    StepPlan,
     base_folder,
 )
-from edgebert.settings import FinetuneSettings, TaskSettings
+from edgebert.settings import (
+    DistillSettings,
+    FinetuneSettings,
+    PruneSettings,
+    StructureSettings,
+    TaskSettings,
+)
 from edgebert.system.progress import Progress
 from edgebert.tasks import task_named, task_of_file
 from edgebert.tasks.examples import with_unlabelled
@@ -34,7 +41,14 @@ DISTILLED_FOLDER = "3-distilled"
 EXPORTED_FOLDER = "4-exported"
 EVALUATED_FOLDER = "5-evaluated"
 PROFILED_FOLDER = "6-profiled"
+LISTED_FOLDER = "2-stages"
 AUTO = "auto"
+_FOLDERS = {FINETUNED: FINETUNED_FOLDER, PRUNED: PRUNED_FOLDER, DISTILLED: DISTILLED_FOLDER}
+
+
+def folder_of(model: str) -> str:
+    """The folder of a model that a stage makes, inside the folder of the run."""
+    return _FOLDERS.get(model, f"{LISTED_FOLDER}/{model}")
 
 
 class Session:
@@ -92,12 +106,25 @@ class Session:
     def parts(self) -> dict[str, Dataset]:
         """Train, dev and test. Without a dev file, dev is a part of the training rows."""
         read = dict(self._read)
+        splits = self.config.data.splits
+        settings = splits or self.config.finetune or FinetuneSettings()
         if "dev" not in read:
-            settings = self.config.finetune or FinetuneSettings()
             read["train"], read["dev"] = split_dataset(
                 read["train"], settings.dev_fraction, settings.seed
             )
+        confirming = read["dev"]
+        if splits is not None and splits.confirm_fraction:
+            read["dev"], confirming = split_dataset(
+                read["dev"], splits.confirm_fraction, splits.seed
+            )
+        read.setdefault("test", confirming)
         return read
+
+    @property
+    def tests_on_dev(self) -> bool:
+        """Whether the test rows are the dev rows, on which epochs are chosen."""
+        splits = self.config.data.splits
+        return self.config.data.test is None and not (splits and splits.confirm_fraction)
 
     @property
     def notes(self) -> list[str]:
@@ -131,15 +158,10 @@ class Session:
     def model(self, name: str) -> TaskModel:
         """Opens a model of the run by name. The stage that makes it must be done."""
         if name not in self._models:
-            folders = {
-                FINETUNED: FINETUNED_FOLDER,
-                PRUNED: PRUNED_FOLDER,
-                DISTILLED: DISTILLED_FOLDER,
-            }
             if name == BASE:
                 folder = base_folder(self.config.base, self.config.path.resolve().parent)
             else:
-                folder = self.config.out / folders[name]
+                folder = self.config.out / folder_of(name)
             as_base = name == BASE and self.config.finetune is not None
             request = self.config.request if name == BASE else TaskRequest()
             self._models[name] = open_model(folder, as_base, request)
@@ -168,7 +190,8 @@ class Session:
         """
         refuse_tasks(self.config, self.task)
         hashes = {part: dataset.sha256 for part, dataset in self._read.items()}
-        same = [part for part in ("train", "dev") if hashes.get(part) == hashes["test"]]
+        files = ("train", "dev") if "test" in hashes else ()
+        same = [part for part in files if hashes.get(part) == hashes["test"]]
         if same:
             raise UsageError(
                 f"[data]: the test file must differ from train and dev. Received: test is the "
@@ -210,8 +233,27 @@ class Session:
                 check_structure(base.checkpoint.config, self.config.structure)
         except UsageError as error:
             problems.append(f"[structure]: {error}")
+        for step in self.config.steps:
+            try:
+                self._check_step(base, step)
+            except UsageError as error:
+                problems.append(f"[[stages]] {step.name}: {error}")
         if problems:
             raise UsageError("\n".join(problems))
+
+    def _check_step(self, base: TaskModel, step: StepPlan) -> None:
+        """Checks the settings of a listed stage against the model before all of them."""
+        from edgebert.distillation import check_students
+        from edgebert.pruning.schedules import check_settings as check_pruning
+        from edgebert.pruning.structured import check_settings as check_structure
+
+        settings = step.settings
+        if isinstance(settings, StructureSettings):
+            check_structure(base.checkpoint.config, settings)
+        elif isinstance(settings, PruneSettings):
+            check_pruning(settings)
+        elif isinstance(settings, DistillSettings) and self.config.finetune is None:
+            check_students(base, base, settings)
 
     def _check_labels(self, base: TaskModel) -> None:
         tuned = self.config.finetune is not None
@@ -248,9 +290,9 @@ def refuse_tasks(config: PipelineConfig, task: Task[Any]) -> None:
     Raises:
         UsageError: There are such sections. Lists all of them.
     """
-    narrow = [
-        name for name in ("structure", "vocabulary", "distill") if getattr(config, name) is not None
-    ]
+    sections = ("structure", "vocabulary", "distill")
+    narrow = [name for name in sections if getattr(config, name) is not None]
+    narrow += ["[stages]"] if {step.kind for step in config.steps} & set(sections) else []
     if narrow and not task.comparable:
         raise UsageError(
             f"[{'] and ['.join(narrow)}]: expected a task with labels, tags, spans, scores or "

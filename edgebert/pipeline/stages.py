@@ -13,11 +13,11 @@ from typing import Any
 
 from edgebert.data.datasets import take
 from edgebert.errors import EdgebertError
-from edgebert.models.task_model import TaskModel
-from edgebert.pipeline.config import BASE, DISTILLED, FINETUNED, PRUNED
+from edgebert.pipeline.config import BASE, DISTILLED, FINETUNED, PRUNED, ExportPlan
+from edgebert.pipeline.facts import dev_fact, fingerprint, stage_run
 from edgebert.pipeline.session import AUTO, EXPORTED_FOLDER, Session
 from edgebert.profiling import runner
-from edgebert.reporting.units import metric_text, metric_words, share_text, size_text
+from edgebert.reporting.units import metric_text, share_text, size_text
 from edgebert.settings import (
     PruneSettings,
     StructureSettings,
@@ -25,8 +25,7 @@ from edgebert.settings import (
 )
 from edgebert.system.json_text import json_text
 from edgebert.system.storage import atomic_write
-from edgebert.training.stage_run import StageRun
-from edgebert.training.state import describe_data, describe_model
+from edgebert.training.state import describe_data
 
 PROFILED_TEXTS = 64
 
@@ -36,7 +35,7 @@ def finetune_inputs(session: Session) -> dict[str, Any]:
     return {
         "settings": asdict(session.finetune_settings),
         "task": asdict(session.task_settings),
-        "base": _fingerprint(session.model(BASE)),
+        "base": fingerprint(session.model(BASE)),
         "train": describe_data(session.train),
         "dev": describe_data(session.dev),
     }
@@ -51,13 +50,13 @@ def finetune_base(session: Session, folder: Path, resume: bool) -> dict[str, Any
         session.train,
         session.dev,
         session.finetune_settings,
-        _stage_run(session, folder, resume),
+        stage_run(session, folder, resume),
         task=session.task_settings,
     )
     session.forget(FINETUNED)
     return {
         "best epoch": f"{result.best_epoch} of {len(result.epochs)}",
-        **_dev_fact(session, result.metrics),
+        **dev_fact(session, result.metrics),
         "sentences/s": round(result.sentences_per_second),
     }
 
@@ -75,7 +74,7 @@ def prune_inputs(session: Session) -> dict[str, Any]:
     }
     return {
         "settings": settings_by_section,
-        "model": _fingerprint(session.model(_unpruned(session))),
+        "model": fingerprint(session.model(session.config.unpruned)),
         "train": describe_data(session.train),
         "dev": describe_data(session.dev),
     }
@@ -95,15 +94,15 @@ def _prune_weights(session: Session, folder: Path, resume: bool) -> dict[str, An
 
     assert session.config.prune is not None
     result = prune(
-        session.model(_unpruned(session)),
+        session.model(session.config.unpruned),
         session.train,
         session.dev,
         session.config.prune,
-        _stage_run(session, folder, resume),
+        stage_run(session, folder, resume),
     )
     return {
         "zeros": share_text(result.sparsity),
-        **_dev_fact(session, result.metrics),
+        **dev_fact(session, result.metrics),
         "int8 kernels gzip'd": f"{size_text(result.kernel_gzip_bytes_before)} to "
         f"{size_text(result.kernel_gzip_bytes_after)}",
     }
@@ -115,7 +114,7 @@ def _prune_structure(session: Session, folder: Path, resume: bool) -> dict[str, 
 
     vocabulary = session.config.vocabulary
     result = prune_with_recovery(
-        session.model(_unpruned(session)),
+        session.model(session.config.unpruned),
         session.train,
         session.dev,
         StructuredPruning(
@@ -124,11 +123,11 @@ def _prune_structure(session: Session, folder: Path, resume: bool) -> dict[str, 
             corpus=None if vocabulary is None else session.train,
             vocabulary=vocabulary or VocabularySettings(),
         ),
-        _stage_run(session, folder, resume),
+        stage_run(session, folder, resume),
     )
     facts = {
         "operations left": share_text(result.structure["operations_left"]),
-        **_dev_fact(session, result.metrics),
+        **dev_fact(session, result.metrics),
     }
     if result.trimmed is not None:
         rows = [result.trimmed[f"rows_{when}"] for when in ("before", "after")]
@@ -142,8 +141,8 @@ def distill_inputs(session: Session) -> dict[str, Any]:
     assert plan is not None
     return {
         "settings": {"student": plan.student, **asdict(plan.settings)},
-        "teacher": _fingerprint(session.model(_unpruned(session))),
-        "student": None if plan.student else _fingerprint(session.model(PRUNED)),
+        "teacher": fingerprint(session.model(session.config.unpruned)),
+        "student": None if plan.student else fingerprint(session.model(PRUNED)),
         "train": describe_data(session.taught),
         "dev": describe_data(session.dev),
     }
@@ -156,7 +155,7 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
 
     plan = session.config.distill
     assert plan is not None
-    teacher = session.model(_unpruned(session))
+    teacher = session.model(session.config.unpruned)
     student = make_student(teacher, plan.student) if plan.student else session.model(PRUNED)
     result = distill(
         teacher,
@@ -164,29 +163,14 @@ def distill_student(session: Session, folder: Path, resume: bool) -> dict[str, A
         session.taught,
         session.dev,
         plan.settings,
-        _stage_run(session, folder, resume),
+        stage_run(session, folder, resume),
     )
     session.forget(DISTILLED)
     return {
         "best epoch": f"{result.best_epoch} of {len(result.epochs)}",
-        **_dev_fact(session, result.metrics),
+        **dev_fact(session, result.metrics),
         "teacher": metric_text(session.task.metric, result.teacher_metrics[session.task.metric]),
     }
-
-
-def _stage_run(session: Session, folder: Path, resume: bool) -> StageRun:
-    """A stage of this run; its record decided that the model in the folder is replaced."""
-    return StageRun(folder, resume=resume, overwrite=True, progress=session.progress)
-
-
-def _dev_fact(session: Session, metrics: Mapping[str, float]) -> dict[str, str]:
-    """The metric of the task on the dev split."""
-    name = session.task.metric
-    return {f"dev {metric_words(name)}": metric_text(name, metrics[name])}
-
-
-def _unpruned(session: Session) -> str:
-    return FINETUNED if session.config.finetune is not None else BASE
 
 
 def export_inputs(session: Session) -> dict[str, Any]:
@@ -195,13 +179,20 @@ def export_inputs(session: Session) -> dict[str, Any]:
 
     plans = session.config.exports
     inputs: dict[str, Any] = {
-        "files": {plan.name: {"model": plan.model, **asdict(plan.settings)} for plan in plans},
-        "models": {name: _fingerprint(session.model(name)) for name in session.exported_models},
+        "files": {plan.name: _export_facts(plan) for plan in plans},
+        "models": {name: fingerprint(session.model(name)) for name in session.exported_models},
         "dev": describe_data(session.dev),
     }
     if any(plan.settings.lengths == AUTO or recipe_of(plan.settings).decide for plan in plans):
         inputs["train"] = describe_data(session.train)
     return inputs
+
+
+def _export_facts(plan: ExportPlan) -> dict[str, Any]:
+    """What decides the bytes of a file, apart from its model. The expected hash does not."""
+    checks = asdict(plan.checks)
+    del checks["sha256"]
+    return {"model": plan.model, **asdict(plan.settings), **checks}
 
 
 def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]:
@@ -210,9 +201,10 @@ def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]
     from edgebert.exporting.parity import FloatReference
 
     plans = session.config.exports
-    texts = ExportTexts(lengths=session.train.examples, calibration=session.train.examples)
     references = {
-        name: FloatReference(session.model(name), session.dev) for name in session.exported_models
+        (name, quality): FloatReference(session.model(name), session.dev if quality else None)
+        for name in session.exported_models
+        for quality in (False, True)
     }
     for done, plan in enumerate(plans):
         session.progress("export", done, len(plans), file=plan.name)
@@ -220,8 +212,12 @@ def export_files(session: Session, folder: Path, resume: bool) -> dict[str, Any]
             session.model(plan.model),
             folder / f"{plan.name}.tflite",
             plan.settings,
-            texts=texts,
-            reference=references[plan.model],
+            texts=ExportTexts(
+                lengths=session.train.examples,
+                checks=session.dev.examples[: plan.checks.check_texts],
+                calibration=session.train.examples,
+            ),
+            reference=references[plan.model, plan.checks.quality],
         )
     session.progress("export", len(plans), len(plans))
     return {"files": len(plans)}
@@ -231,7 +227,7 @@ def evaluate_inputs(session: Session) -> dict[str, Any]:
     """The test split, the models and the files."""
     return {
         "test": describe_data(session.test),
-        "models": {name: _fingerprint(session.model(name)) for name in session.exported_models},
+        "models": {name: fingerprint(session.model(name)) for name in session.exported_models},
         "files": _files_inputs(session),
     }
 
@@ -312,15 +308,6 @@ def profile_files(session: Session, folder: Path, resume: bool) -> dict[str, Any
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON in the layout that all stages use."""
     atomic_write(path, json_text(content, indent=2) + "\n")
-
-
-def _fingerprint(model: TaskModel) -> dict[str, Any]:
-    """The facts about a model that later stages depend on."""
-    return {
-        **describe_model(model),
-        "tokenizer": model.tokenizer.vocabulary.to_settings(),
-        "config": dict(vars(model.checkpoint.config)),
-    }
 
 
 def _files_inputs(session: Session) -> Mapping[str, str]:

@@ -77,6 +77,7 @@ class Row:
         sha256: SHA-256 of the file, or of the float weights of a Keras model.
         measurements: latency and memory measurements.
         scores: metrics on all data sets.
+        as_expected: whether the file has the expected SHA-256; None if none is expected.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Row:
     sha256: str = ""
     measurements: tuple[Measurement, ...] = ()
     scores: tuple[Score, ...] = ()
+    as_expected: bool | None = None
 
     @property
     def end_to_end(self) -> Measurement | None:

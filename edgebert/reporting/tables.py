@@ -117,6 +117,7 @@ def _p50(report: Report, m: Measurement) -> str:
 
 
 _SHOWN_METRICS = 2
+_BYTES = {None: NOTHING, True: "as expected", False: "others"}
 _NAMED = (
     _Column("model", lambda report, row: row.name),
     _Column("recipe", lambda report, row: row.recipe or NOTHING),
@@ -129,6 +130,7 @@ _SUMMARY = (
     _Column("zeros", lambda report, row: share_text(row.sparsity)),
     _Column("size", _size("size_bytes")),
     _Column("gzip'd", _size("gzip_bytes")),
+    _Column("bytes", lambda report, row: _BYTES[row.as_expected]),
     _Column("p50 ms", _latency(_p50)),
     _Column("p90 ms", _latency(lambda report, m: ms_text(m.latency.p90_ms))),
     _Column("load ms", _latency(lambda report, m: ms_text(m.load_ms)), spare=True),

@@ -9,6 +9,8 @@ trials/<key>.json    finished trials
 clock.json           time that is spent, and the seconds of each kind of step
 rounds/<key>.json    latencies that were measured in one round
 tests/<key>.json     test metrics of a winner
+
+`edgebert search` adds files/<key>.toml of the files of the front, and winner.toml.
 """
 
 from __future__ import annotations
@@ -83,9 +85,10 @@ class SearchFolder:
             fields.tables("layers")
             fields.number("error_points")
             fields.number("disagreement", 0.0)
+            fields.table("export", {})
         if fields.problems:
             raise _damaged(path, "; ".join(fields.problems))
-        record = {"refused": "", "seconds": 0.0, **record}
+        record = {"refused": "", "seconds": 0.0, "export": {}, **record}
         if not record["refused"] and not self.file(key).is_file():
             return None
         return record

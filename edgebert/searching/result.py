@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Candidate:
         seconds: Duration of the trial.
         confirmed: The loss on the dev data that confirms; None for files outside of the front.
         bound_points: Upper bound of the confirmed loss on unseen text.
+        export: Settings of the export, and of the comparison in the manifest.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Candidate:
     seconds: float
     confirmed: PairedLoss | None = None
     bound_points: float | None = None
+    export: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def budget_points(self) -> float:

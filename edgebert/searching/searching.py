@@ -200,6 +200,7 @@ class _Search:
             layers=tuple(record["layers"]),
             vocabulary=record["vocabulary"],
             seconds=record["seconds"],
+            export=record["export"],
         )
 
     def _result(

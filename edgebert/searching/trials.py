@@ -35,6 +35,7 @@ from edgebert.searching.moves import Moves, Steps, key_of, total_speedup, traine
 from edgebert.searching.records import SearchFolder
 from edgebert.searching.rounds import settings_of_round, work
 from edgebert.settings import (
+    CheckSettings,
     DistillSettings,
     ExportSettings,
     SearchSettings,
@@ -47,6 +48,8 @@ from edgebert.training.stage_run import StageRun
 
 RECIPE = "dynamic-int8"
 CHECK_TEXTS = 24
+CHECKS = CheckSettings(check_texts=CHECK_TEXTS, quality=False)
+"""What the manifests of the files have, for `edgebert run`, which can repeat them."""
 EXPORT, DISTILLATION, PRUNING = "export", "distillation", "pruning"
 """Kinds of steps of the clock. The unit of a distillation is a text through the float model."""
 NARROWEST_SHARE = 0.7
@@ -200,11 +203,12 @@ class TrialRunner:
     ) -> None:
         """Exports and evaluates one variant, and writes its record."""
         path = self.folder.file(self.key(moves))
+        settings = ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto")
         with self.clock.timed(EXPORT):
             artifact = export(
                 variant,
                 path,
-                ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto"),
+                settings,
                 texts=ExportTexts(self.train.examples, self.dev.examples[:CHECK_TEXTS]),
                 reference=reference,
             )
@@ -212,6 +216,7 @@ class TrialRunner:
         self._write(
             moves,
             began,
+            export={**asdict(settings), **asdict(CHECKS)},
             **scores,
             size_bytes=artifact.size_bytes,
             gzip_bytes=artifact.gzip_bytes,

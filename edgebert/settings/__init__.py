@@ -10,14 +10,15 @@ from edgebert.settings.compression import (
     StructureSettings,
     VocabularySettings,
 )
-from edgebert.settings.exporting import ExportSettings
+from edgebert.settings.exporting import CheckSettings, ExportSettings
 from edgebert.settings.fields import broken_rules, from_table
 from edgebert.settings.profiling import ProfileSettings, TargetSettings
-from edgebert.settings.task import TASKS, DataSettings, TaskSettings
+from edgebert.settings.task import TASKS, DataSettings, SplitSettings, TaskSettings
 from edgebert.settings.training import DeviceSettings, DistillSettings, FinetuneSettings
 
 __all__ = [
     "TASKS",
+    "CheckSettings",
     "DataSettings",
     "DeviceSettings",
     "DistillSettings",
@@ -26,6 +27,7 @@ __all__ = [
     "ProfileSettings",
     "PruneSettings",
     "SearchSettings",
+    "SplitSettings",
     "StructureSettings",
     "TargetSettings",
     "TaskSettings",

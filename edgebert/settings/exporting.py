@@ -8,6 +8,19 @@ from edgebert.settings.fields import setting
 
 
 @dataclass(frozen=True)
+class CheckSettings:
+    """What `edgebert run` compares and writes into the manifest of a file."""
+
+    check_texts: int = setting(
+        0,
+        "Number of dev texts, from the first, for the comparison with the Keras model; 0 takes "
+        "varied built-in texts.",
+    )
+    quality: bool = setting(True, "Write the metrics on the dev rows into the manifest.")
+    sha256: str = setting("", "Expected SHA-256 of the file; the report says whether it is equal.")
+
+
+@dataclass(frozen=True)
 class ExportSettings:
     """Weight precision, signatures and outputs of the `.tflite`."""
 

@@ -41,6 +41,21 @@ class DataSettings:
     )
 
 
+@dataclass(frozen=True)
+class SplitSettings:
+    """How `edgebert run` divides the data files, as `edgebert search` does."""
+
+    dev_fraction: float = setting(
+        0.1, "Share of the training rows that is held out if there is no dev file."
+    )
+    confirm_fraction: float = setting(
+        0.0,
+        "Share of the dev rows on which no choice is made. Without a test file these rows are the "
+        "test split.",
+    )
+    seed: int = setting(42, "Seed of both splits.")
+
+
 TASKS = (
     "classification",
     "pairs",

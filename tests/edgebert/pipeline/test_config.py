@@ -270,3 +270,64 @@ def test_toml_beyond_the_limits_of_python_is_an_error(tmp_path: Path, text: str)
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError):
         read_config(path)
+
+
+STAGES = """
+[[stages]]
+kind = "structure"
+target_speedup = 2.0
+latency_table = "table.json"
+[[stages]]
+kind = "distill"
+name = "student"
+epochs = 1
+[[stages]]
+kind = "vocabulary"
+"""
+
+
+def test_stages_have_an_order_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "table.json").write_text("{}")
+    config = read_config(written(tmp_path, MINIMAL + "[finetune]\n" + STAGES))
+    names = ("structure-1", "student", "vocabulary-3")
+    assert config.models == ("base", "finetuned", *names)
+    assert [config.before(step) for step in config.steps] == ["finetuned", *names[:2]]
+    first = config.steps[0].settings
+    assert getattr(first, "latency_table", "") == str(tmp_path / "table.json")
+    assert [plan.model for plan in config.exports] == ["finetuned", "vocabulary-3"]
+
+
+def test_all_problems_of_stages_and_files_are_said_at_once(tmp_path: Path) -> None:
+    stages = STAGES.replace('"vocabulary"', '"vocabulary"\nname = "student"\nfill = "x"')
+    first = '[[stages]]\nkind = "distill"\nepoch = 3\n[[stages]]\nname = "base"\n'
+    exports = '[[export]]\nsha256 = "12"\ncheck_texts = -1\n'
+    text = problems(tmp_path, MINIMAL + first + stages + "[structure]\n" + exports)
+    for part in (
+        "Received also: [structure]",
+        "number 1: 'student'",
+        "'epoch' is not a setting of [[stages]] number 1",
+        "number 2: 'kind' must be one of structure, vocabulary, prune, distill",
+        "table.json does not exist",
+        "'fill' is one of",
+        "sha256: expected 64 hexadecimal digits",
+        "check_texts: expected 0 or more",
+    ):
+        assert part in text
+    twice = STAGES.replace('latency_table = "table.json"', 'name = "student"')
+    assert "two stages have the name student" in problems(tmp_path, MINIMAL + twice)
+    assert "must be a list of sections" in problems(tmp_path, MINIMAL + "[stages]\n")
+
+
+def test_rows_that_confirm_take_the_place_of_a_test_file(tmp_path: Path) -> None:
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text("text\tlabel\n")
+    data = 'base = "m"\nout = "o"\n[data]\ntrain = "train.tsv"\ndev = "dev.tsv"\n'
+    config = read_config(written(tmp_path, data + "confirm_fraction = 0.5\n"))
+    assert config.data.test is None
+    assert config.data.splits is not None
+    assert (config.data.splits.confirm_fraction, config.data.splits.seed) == (0.5, 42)
+    assert "'test' is required" in problems(tmp_path, data)
+    wrong = "confirm_fraction = 1\ndev_fraction = 0\nseed = -1\n"
+    text = problems(tmp_path, data + wrong)
+    for name in ("confirm_fraction", "dev_fraction", "seed"):
+        assert f"[data]: {name}: expected" in text

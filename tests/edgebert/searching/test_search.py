@@ -16,13 +16,17 @@ from hypothesis import strategies as st
 
 from converters.checkpoint import BertConfig
 from converters.vocabulary import Vocabulary
+from edgebert import pipeline
 from edgebert.cli import cli
+from edgebert.data.datasets import Dataset, read_dataset
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.errors import DataError, QualityGateError, UsageError
 from edgebert.evaluation.paired_loss import PairedLoss
 from edgebert.finetuning import finetune
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, open_model
+from edgebert.pipeline.config_file import read_config
+from edgebert.pipeline.repeating import Origin, write_repeats
 from edgebert.pruning.latency_table import LatencyTable
 from edgebert.searching import search, timing, trials
 from edgebert.searching.choosing import (
@@ -325,6 +329,27 @@ def trained(tiny_vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactor
     return out
 
 
+Splits = tuple[Dataset, Dataset]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The train, dev and test files."""
+    folder = tmp_path_factory.mktemp("data")
+    found = {}
+    for part, rows, seed in (("train", 160, 1), ("dev", 40, 2), ("test", 30, 4)):
+        lines = [f"{one.text}\t{one.label}" for one in separable(rows, seed).examples]
+        found[part] = folder / f"{part}.tsv"
+        found[part].write_text("\n".join(["text\tlabel", *lines]) + "\n")
+    return found
+
+
+@pytest.fixture(scope="module")
+def data(files: dict[str, Path]) -> Splits:
+    """The training rows and the dev rows."""
+    return read_dataset(files["train"]), read_dataset(files["dev"])
+
+
 def steady(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Latencies that are the same in every run, and the stages that asked for them."""
     asked: list[str] = []
@@ -369,14 +394,12 @@ def found(result: Any) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def whole(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def whole(trained: Path, data: Splits, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A search that nothing stopped, with steady latencies."""
     with pytest.MonkeyPatch.context() as patch:
         steady(patch)
         out = tmp_path_factory.mktemp("search") / "whole"
-        return search(
-            open_model(trained), separable(160, 1), separable(40, 2), SMALL, StageRun(out)
-        )
+        return search(open_model(trained), *data, SMALL, StageRun(out))
 
 
 def test_a_search_runs_cheap_and_distilled_trials(whole: Any) -> None:
@@ -394,12 +417,41 @@ def test_a_search_runs_cheap_and_distilled_trials(whole: Any) -> None:
     assert [one["key"] for one in written["front"]] == [one.key for one in whole.front]
 
 
+def test_a_distilled_file_is_made_again_to_the_byte(
+    trained: Path, files: dict[str, Path], whole: Any, tmp_path: Path
+) -> None:
+    """Pruned, distilled and trimmed; without a test file the confirming rows are the test split."""
+    one = next(each for each in whole.candidates if each.moves.distilled and each.moves.trimmed)
+    chosen = replace(whole, front=(one,), winner=one)
+    origin = Origin(trained, files["train"], files["dev"])
+    repeats = write_repeats(chosen, open_model(trained), SMALL, origin)
+    assert repeats.winner == whole.out / "winner.toml"
+    config = read_config(repeats.winner, tmp_path / "again")
+    assert [step.kind for step in config.steps] == ["structure", "distill", "vocabulary"]
+    report = pipeline.run(config)
+    made = tmp_path / "again" / "4-exported" / "winner.tflite"
+    assert made.read_bytes() == one.path.read_bytes()
+    assert report.rows[-1].as_expected
+    assert report.rows[-1].scores[0].rows == 20
+    assert any("has the expected bytes" in note for note in report.notes)
+    assert read_config(repeats.front[one.key]).steps == config.steps
+    other = replace(origin, train=Path("-"))
+    repeats = write_repeats(chosen, open_model(trained), SMALL, other)
+    assert repeats.winner is None
+    assert "standard input" in repeats.notes[0]
+    assert not (whole.out / "winner.toml").exists()
+
+
 @pytest.mark.parametrize("kept", [3, 6])
 def test_a_killed_search_resumes_to_the_same_front(
-    trained: Path, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+    trained: Path,
+    data: Splits,
+    whole: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kept: int,
 ) -> None:
     steady(monkeypatch)
-    data = separable(160, 1), separable(40, 2)
     with pytest.raises(KilledError):
         search(open_model(trained), *data, SMALL, StageRun(tmp_path, progress=killer(kept)))
     finished = {path: path.read_bytes() for path in (tmp_path / "trials").iterdir()}
@@ -412,12 +464,11 @@ def test_a_killed_search_resumes_to_the_same_front(
 
 
 def test_another_budget_repeats_no_trial(
-    trained: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+    trained: Path, data: Splits, whole: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = steady(monkeypatch)
     before = {path: path.stat().st_mtime_ns for path in (whole.out / "trials").iterdir()}
     settings = replace(SMALL, max_size="1GB", max_drop=-40.0)
-    data = separable(160, 1), separable(40, 2)
     search(open_model(trained), *data, settings, StageRun(whole.out, resume=True))
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert asked == []
@@ -427,10 +478,10 @@ def test_another_budget_repeats_no_trial(
         )
 
 
-def test_a_winner_is_tested_once_and_exported(trained: Path, tmp_path: Path) -> None:
+def test_a_winner_is_tested_once_and_exported(trained: Path, data: Splits, tmp_path: Path) -> None:
     """Real latencies; nothing is trained."""
     settings = replace(SMALL, distill_epochs=0, max_drop=60.0, vocabulary="trimmed", speedups="")
-    data, test = (separable(160, 1), separable(40, 2)), separable(30, 4)
+    test = separable(30, 4)
     result = search(open_model(trained), *data, settings, StageRun(tmp_path), test=test)
     winner = result.require_winner()
     assert result.winner_path is not None
@@ -451,10 +502,9 @@ def test_a_winner_is_tested_once_and_exported(trained: Path, tmp_path: Path) -> 
 
 
 def test_a_second_round_starts_from_the_first(
-    trained: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+    trained: Path, data: Splits, whole: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steady(monkeypatch)
-    data = separable(160, 1), separable(40, 2)
     again = StageRun(whole.out, resume=True)
     result = search(open_model(trained), *data, replace(SMALL, rounds=2), again)
     assert [one.moves.rounds for one in result.candidates[-2:]] == [2, 2]
@@ -478,7 +528,7 @@ def test_too_little_dev_data_to_confirm_is_an_error(trained: Path, tmp_path: Pat
 
 
 def test_notes_name_the_trials_left_out(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steady(monkeypatch)
     settings = replace(
@@ -489,7 +539,6 @@ def test_notes_name_the_trials_left_out(
         distill_epochs=0,
         max_candidates=3,
     )
-    data = separable(160, 1), separable(40, 2)
     result = search(open_model(trained), *data, settings, StageRun(tmp_path))
     assert [one.moves.text for one in result.candidates] == ["int8 rows", "int4 rows"]
     assert "--max-candidates" in result.notes[0]
@@ -500,34 +549,27 @@ def test_notes_name_the_trials_left_out(
     assert any("--max-time" in note for note in result.notes)
 
 
+def flags(files: dict[str, Path]) -> list[object]:
+    return [each for part, path in files.items() for each in (f"--{part}", path)]
+
+
 def call(*arguments: object) -> Result:
     return CliRunner(env={"COLUMNS": "160"}).invoke(cli, [str(a) for a in arguments])
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
-    folder = tmp_path_factory.mktemp("data")
-    flags: list[object] = []
-    for part, rows, seed in (("train", 160, 1), ("dev", 40, 2), ("test", 30, 4)):
-        lines = [f"{one.text}\t{one.label}" for one in separable(rows, seed).examples]
-        path = folder / f"{part}.tsv"
-        path.write_text("\n".join(["text\tlabel", *lines]) + "\n")
-        flags += [f"--{part}", path]
-    return tuple(flags)
-
-
-def test_the_command_shows_the_front(
-    trained: Path, files: tuple[object, ...], tmp_path: Path
-) -> None:
+def test_the_command_shows_the_front(trained: Path, files: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "found"
     quick = ("--speedups", "", "--latency-texts", 4, "--vocabulary", "whole")
-    command = ("search", trained, "-o", out, *files, *quick)
+    command = ("search", trained, "-o", out, *flags(files), *quick)
     result = call(*command, "--max-drop", 60)
     assert result.exit_code == 0, result.output
     assert "points lost" in result.stdout
     assert "* " in result.stdout
     assert str(out / "winner.tflite") in result.stdout
     assert "test accuracy (30 rows)" in result.stdout
+    assert f"edgebert run {out / 'winner.toml'}" in result.stdout.replace("\n", "")
+    again = json.loads(call("run", out / "winner.toml", "--json").stdout)
+    assert again["rows"][-1]["as_expected"]
     assert (out / "front.png").read_bytes().startswith(b"\x89PNG")
     result = call(*command, "--max-size", "1kB", "--resume", "--json")
     assert result.exit_code == 3
@@ -536,13 +578,15 @@ def test_the_command_shows_the_front(
     assert content["winner"] is None
     assert content["front"]
     assert not (out / "winner.tflite").exists()
+    assert content["repeat"] is None
+    assert not (out / "winner.toml").exists()
 
 
 def test_the_command_refuses_bad_flags(
-    trained: Path, files: tuple[object, ...], tmp_path: Path
+    trained: Path, files: dict[str, Path], tmp_path: Path
 ) -> None:
     bad = ("--max-size", "huge", "--max-latency", "quick", "--speedups", "0.5")
-    result = call("search", trained, "-o", tmp_path / "o", *files, *bad)
+    result = call("search", trained, "-o", tmp_path / "o", *flags(files), *bad)
     assert result.exit_code == 2
     for name in ("max_size", "max_latency", "speedups"):
         assert name in result.stderr
