@@ -30,7 +30,7 @@ from edgebert.tasks.foreign import TaskRequest
 BASE, FINETUNED, PRUNED, DISTILLED = "base", "finetuned", "pruned", "distilled"
 """Names of the models of a run, in the order of the stages."""
 
-PACKAGE = "package:"
+PACKAGE, HUB = "package:", "hub:"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -116,7 +116,8 @@ class PipelineConfig:
     Attributes:
         path: The TOML file.
         name: Title of the report.
-        base: The base model as written in the file. `base_folder` resolves it.
+        base: The base model as written in the file: `hub:` and a name for `open_model`, or what
+            `base_folder` resolves.
         out: Folder of all results.
         task: Task of the models and its settings.
         request: What the file says about a base that is not fine-tuned: task, pairs, prompt.

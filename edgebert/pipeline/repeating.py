@@ -17,6 +17,7 @@ from converters.json_files import JsonFormat, json_value
 from edgebert.errors import EdgebertError, ModelError
 from edgebert.models.manifest import read_manifest
 from edgebert.models.task_model import TaskModel
+from edgebert.pipeline.config import HUB
 from edgebert.pruning.structured import STAGE as STRUCTURE
 from edgebert.pruning.vocabulary import STAGE as VOCABULARY
 from edgebert.searching.records import SEARCH
@@ -54,7 +55,7 @@ class Origin:
     """Where the model and the data of a search come from.
 
     Attributes:
-        base: Folder of the float model.
+        base: Folder of the float model, or its name on a hub.
         train: Training file.
         dev: Dev file; None if dev was a part of the training rows.
         test: Test file; None if there was none.
@@ -142,7 +143,7 @@ class _Writer:
             NoRepeatError: The TOML file can't say how the candidate was made.
         """
         origin = self._origin
-        top = {"name": candidate.moves.text, "base": _absolute(origin.base), "out": out}
+        top = {"name": candidate.moves.text, "base": self._base(), "out": out}
         request = origin.request
         if request.task not in ("", "auto"):
             top["task"] = request.task
@@ -153,6 +154,16 @@ class _Writer:
         shown = f"edgebert run {path.name}"
         head = f"# Made by `edgebert search`. The same file again: {shown}\n\n"
         return atomic_write(path, head + "\n".join(_text(*table) for table in tables))
+
+    def _base(self) -> str:
+        """The folder of the float model, or its name on a hub with the revision that was read."""
+        path = self._origin.base
+        if path.exists():
+            return _absolute(path)
+        source = self._history[0] if self._history else {}
+        if "hub" in source:
+            return f"{HUB}{source['hub']}@{source['revision']}"
+        return f"{HUB}{path.as_posix()}"
 
     def _data(self) -> dict[str, Any]:
         origin = self._origin

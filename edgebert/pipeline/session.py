@@ -16,6 +16,7 @@ from edgebert.pipeline.config import (
     BASE,
     DISTILLED,
     FINETUNED,
+    HUB,
     PRUNED,
     ExportPlan,
     PipelineConfig,
@@ -158,14 +159,19 @@ class Session:
     def model(self, name: str) -> TaskModel:
         """Opens a model of the run by name. The stage that makes it must be done."""
         if name not in self._models:
-            if name == BASE:
-                folder = base_folder(self.config.base, self.config.path.resolve().parent)
-            else:
-                folder = self.config.out / folder_of(name)
+            folder = self._base if name == BASE else self.config.out / folder_of(name)
             as_base = name == BASE and self.config.finetune is not None
             request = self.config.request if name == BASE else TaskRequest()
             self._models[name] = open_model(folder, as_base, request)
         return self._models[name]
+
+    @property
+    def _base(self) -> Path | str:
+        """The folder of the base, or its name on a hub."""
+        base = self.config.base
+        if base.startswith(HUB):
+            return base.removeprefix(HUB)
+        return base_folder(base, self.config.path.resolve().parent)
 
     def forget(self, name: str) -> None:
         """Drops a model from the cache, because its folder was written again."""
