@@ -283,7 +283,15 @@ class _Reader:
         columns, division = (
             {field.name for field in fields(kind)} for kind in (DataSettings, SplitSettings)
         )
-        known = ("sample", "train", "dev", "test", "unlabelled", *sorted(columns), *sorted(division))
+        known = (
+            "sample",
+            "train",
+            "dev",
+            "test",
+            "unlabelled",
+            *sorted(columns),
+            *sorted(division),
+        )
         for key in section.keys() - set(known):
             self.problems.append(f"[data]: '{key}' is not a known key; known: {', '.join(known)}")
         chosen = {key: value for key, value in section.items() if key in columns}

@@ -150,7 +150,7 @@ class _Writer:
         top |= _unusual(request, ("pairs", "prompt"))
         tables = [("", top), ("[data]", self._data())]
         tables += [("[[stages]]", stage) for stage in self._stages(candidate, root)]
-        tables.append(("[[export]]", self._export(candidate)))
+        tables.append(("[[export]]", {"name": path.stem, **self._export(candidate)}))
         shown = f"edgebert run {path.name}"
         head = f"# Made by `edgebert search`. The same file again: {shown}\n\n"
         return atomic_write(path, head + "\n".join(_text(*table) for table in tables))
@@ -219,7 +219,7 @@ class _Writer:
         sha256 = hashlib.sha256(candidate.path.read_bytes()).hexdigest()
         exported = _changed(ExportSettings, candidate.export, ("recipe", "embedding", "lengths"))
         checks = _changed(CheckSettings, {**candidate.export, "sha256": sha256})
-        return {"name": "winner", **exported, **checks}
+        return {**exported, **checks}
 
 
 def _changed(

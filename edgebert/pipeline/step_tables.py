@@ -5,6 +5,7 @@ Each table has the `kind` of its stage, whose settings are its other keys.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,7 @@ def with_table_path(settings: StructureSettings, folder: Path) -> StructureSetti
     """
     if not settings.latency_table:
         return settings
-    path = folder / settings.latency_table
+    path = Path(os.path.normpath(folder / settings.latency_table))
     if not path.is_file():
         raise UsageError(f"latency_table = {path} does not exist")
     return replace(settings, latency_table=str(path))
