@@ -348,6 +348,30 @@ def test_a_classifier_is_exported_without_training(
     assert kept(pipeline.run(path, force=True)) == ()
 
 
+def test_stages_run_in_their_order(prepared: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    """A student, its pruning and its vocabulary, without fine-tuning and without a test file."""
+    path = tmp_path / "stages.toml"
+    data = "".join(f'{part} = "{prepared / part}.tsv"\n' for part in ("train", "dev"))
+    stages = (
+        '[[stages]]\nkind = "distill"\nstudent = "half-depth"\nepochs = 1\nmax_length = 16\n'
+        '[[stages]]\nkind = "prune"\nepochs = 0\n'
+        '[[stages]]\nkind = "vocabulary"\ncommon_pieces = 4\nname = "last"\n'
+    )
+    export = f'[[export]]\nname = "file"\nlengths = "16"\nsha256 = "{"0" * 64}"\n'
+    start = f'base = "{tiny_folder}"\nout = "o"\n[data]\n{data}confirm_fraction = 0.0\n'
+    path.write_text(start + stages + export)
+    report = pipeline.run(path)
+    names = ("distill-1", "prune-2", "last", "export", "evaluate")
+    assert tuple(stage.name for stage in report.stages) == names
+    model = open_model(tmp_path / "o" / "2-stages" / "last")
+    assert [entry["stage"] for entry in model.history][-3:] == ["distill", "prune", "trim"]
+    assert [row.name for row in report.rows] == ["last+keras", "file"]
+    assert report.rows[-1].as_expected is False
+    assert any("other bytes than expected" in note for note in report.notes)
+    assert any("which chose the best epochs" in note for note in report.notes)
+    assert kept(pipeline.run(path)) == names
+
+
 def test_a_record_of_another_form_is_no_record(tmp_path: Path) -> None:
     for content in (
         "",
