@@ -32,6 +32,7 @@ class Classification(TextTask):
     metric = "accuracy"
     file_outputs = (PROBABILITIES, LOGITS)
     answers_with_label = True
+    learns_from_copies = True
     app_readers = CLASSIFIER_READERS
 
     def read(self, path: Path | str, columns: DataSettings, labels: LabelUse) -> Dataset:

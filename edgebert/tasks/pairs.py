@@ -24,6 +24,7 @@ class Pairs(Classification):
     title = "classification of pairs of texts"
     texts = 2
     answers_with_label = False
+    learns_from_copies = False
     app_readers = AppReaders(
         note="MediaPipe's TextClassifier takes one text, and this model reads pairs: run it "
         "through LiteRT instead."

@@ -19,14 +19,15 @@ class LearnsUnlabelled:
     """What distillation asks of a task about examples without labels.
 
     Attributes:
-        learns_from_copies: Whether a search adds changed copies from its second round on.
+        learns_from_copies: Whether changed copies were measured to help, so that a search adds them
+            from its second round on.
         cuts_copies: Whether a changed copy may keep only a span of the words.
         teacher_runs_once: Whether an example is one encoding with one small output. The teacher's
             outputs are then computed once, before training, on its own tokens. Otherwise the
             teacher runs in every step on the tokens of the student.
     """
 
-    learns_from_copies: ClassVar[bool] = True
+    learns_from_copies: ClassVar[bool] = False
     cuts_copies: ClassVar[bool] = True
     teacher_runs_once: ClassVar[bool] = False
 
