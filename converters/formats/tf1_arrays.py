@@ -32,6 +32,8 @@ _HEADER_SHARDS, _HEADER_ENDIANNESS = 1, 2
 _TYPE, _SHAPE, _SHARD, _OFFSET, _SIZE, _CHECKSUM, _SLICES = range(1, 8)
 _DIMENSION, _UNKNOWN_RANK = 2, 3
 _MAX_DIMENSIONS = 8
+_SLICE = b"\0"
+"""The start of the key of a part of an array that is stored in parts."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,11 @@ class TensorBundle:
         self._shards = _whole(header, _HEADER_SHARDS)
         if _whole(header, _HEADER_ENDIANNESS):
             raise ValueError("the bytes of its numbers are in the other order")
-        self._entries = {name.decode("utf-8"): _entry(value) for name, value in pairs.items()}
+        self._entries = {
+            name.decode("utf-8"): _entry(value)
+            for name, value in pairs.items()
+            if not name.startswith(_SLICE)
+        }
         self.shapes = {name: list(entry.shape) for name, entry in self._entries.items()}
         parts = [
             path for path in prefix.parent.iterdir() if path.name.startswith(f"{prefix.name}.data-")
