@@ -10,18 +10,14 @@ length are timed in turn.
 from __future__ import annotations
 
 import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measured_command import measure
 from benchmarks.peer_page import GROWTH_MARK, machine, replace_part
 from benchmarks.timing import in_turn
 
@@ -81,40 +77,10 @@ def write_model(folder: Path, layers: int, hidden: int) -> int:
 
 
 def export_alone(folder: Path, out: Path, float_bytes: int) -> Export:
-    """Exports in a new process, which tells its peak memory at its end."""
+    """Exports in a process of its own."""
     lengths = ",".join(map(str, LENGTHS))
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.growth",
-        "--export",
-        str(folder),
-        str(out),
-        lengths,
-    ]
-    start = time.monotonic()
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seconds = time.monotonic() - start
-    peak = json.loads(done.stdout.splitlines()[-1])["peak_bytes"]
-    return Export(seconds, peak, float_bytes, out.stat().st_size)
-
-
-def export_here(folder: str, out: str, lengths: str) -> None:
-    """The export, as `edgebert export` does it, and the peak memory of this process."""
-    from edgebert.exporting.artifact import export
-    from edgebert.settings import ExportSettings
-
-    export(folder, out, ExportSettings(lengths=lengths))
-    peak = _peak_bytes()
-    print(json.dumps({"peak_bytes": peak}))
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(x for x in status.read_text("ascii").splitlines() if x.startswith("VmHWM"))
-        return 1024 * int(line.split()[1])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    cost = measure(["export", str(folder), "-o", str(out), "--lengths", lengths])
+    return Export(cost.seconds, cost.peak_bytes, float_bytes, out.stat().st_size)
 
 
 def latencies(files: dict[str, Path], passes: int) -> dict[str, dict[int, float]]:
@@ -138,14 +104,10 @@ def latencies(files: dict[str, Path], passes: int) -> dict[str, dict[int, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--export", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
     parser.add_argument("--passes", type=int, default=15)
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     arguments = parser.parse_args()
-    if arguments.export:
-        export_here(*arguments.export)
-        return
     exports, files = {}, {}
     with tempfile.TemporaryDirectory() as scratch:
         for name in arguments.models:

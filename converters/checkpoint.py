@@ -32,6 +32,7 @@ from converters.heads import (
     head_of,
     is_head_weight,
 )
+from converters.mapped_weights import forget_pages
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Checkpoint:
             array = np.ascontiguousarray(self.weights[name], np.float32)
             digest.update(f"{name}{array.shape}".encode())
             digest.update(array.data)
+            forget_pages([self.weights[name]])
         return digest.hexdigest()
 
     def with_weights(self, weights: dict[str, np.ndarray]) -> Checkpoint:

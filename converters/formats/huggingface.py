@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, deserialize
-from safetensors.numpy import save
 
 from converters import heads
 from converters.checkpoint import TANH, Checkpoint, check_weights, without_unread_pooler
@@ -33,6 +31,7 @@ from converters.formats.huggingface_heads import (
 from converters.formats.huggingface_table import BERT, Family
 from converters.formats.weight_names import LAYER
 from converters.json_files import JsonFormat
+from converters.mapped_weights import read_entries, write_arrays
 from converters.weight_files import require_weight_files
 
 WEIGHTS_FILE = "model.safetensors"
@@ -208,21 +207,15 @@ def _weight_files(folder: Path) -> list[Path]:
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Reads the float arrays of a safetensors file as float32; integer arrays are left out.
 
+    Arrays that are float32 in the file are read-only and stay there (`mapped_weights`).
+
     Raises:
         ConversionError: The file is truncated, no safetensors, too large, or has another float
             type.
     """
     require_weight_files((path,))
-    try:
-        entries = deserialize(path.read_bytes())
-    except SafetensorError as error:
-        raise ConversionError(
-            f"{path} can't be read as safetensors ({error}); it holds {path.stat().st_size} bytes. "
-            "Next: it is likely truncated; copy or download it again."
-        ) from error
     arrays = {}
-    for name, entry in entries:
-        kind = entry["dtype"]
+    for name, (kind, shape, data) in read_entries(path).items():
         if kind in _INTEGERS:
             continue
         if kind not in _FLOATS:
@@ -230,11 +223,11 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
                 f"{path}: {name} has dtype {kind}; expected F32, F16 or BF16. "
                 "Next: save the model again in one of these."
             )
-        arrays[name] = _FLOATS[kind](entry["data"]).reshape(entry["shape"])
+        arrays[name] = _FLOATS[kind](data).reshape(shape)
     return arrays
 
 
-def _bfloat16(data: bytes) -> np.ndarray:
+def _bfloat16(data: memoryview) -> np.ndarray:
     """A bfloat16 is the upper half of a float32."""
     return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
 
@@ -247,8 +240,8 @@ _FLOATS = {
 _INTEGERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
 
 
-def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
-    """The content of model.safetensors: float32 arrays by Hugging Face's names.
+def _named_arrays(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The arrays of model.safetensors by Hugging Face's names.
 
     Arrays that the head does not read are kept if the class has them. For example, a masked LM
     keeps its pooler for later fine-tuning.
@@ -266,12 +259,7 @@ def safetensors_bytes(checkpoint: Checkpoint) -> bytes:
         row.neutral: prefix + name_of(row, family)
         for row in encoder_rows(family, checkpoint.config)
     } | {row.neutral: name_of(row, family) for row in head_rows(family, head)}
-    arrays = {
-        name: np.ascontiguousarray(weights[neutral], np.float32)
-        for neutral, name in names.items()
-        if neutral in weights
-    }
-    return save(arrays, metadata={"format": "pt"})
+    return {name: weights[neutral] for neutral, name in names.items() if neutral in weights}
 
 
 def write_folder(checkpoint: Checkpoint, folder: Path, pad_token_id: int = 0) -> None:
@@ -282,4 +270,4 @@ def write_folder(checkpoint: Checkpoint, folder: Path, pad_token_id: int = 0) ->
     """
     content = write_config(checkpoint, family_for(checkpoint), pad_token_id)
     (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n")
-    (folder / WEIGHTS_FILE).write_bytes(safetensors_bytes(checkpoint))
+    write_arrays(folder / WEIGHTS_FILE, _named_arrays(checkpoint), {"format": "pt"})

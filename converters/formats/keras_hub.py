@@ -20,6 +20,7 @@ from converters.formats.weight_names import (
     rows,
     to_keras_hub,
 )
+from converters.mapped_weights import forget_pages
 
 if TYPE_CHECKING:
     import keras
@@ -105,6 +106,7 @@ def load_weights(
     for name, (row, variable) in variables(model, config).items():
         if name in weights:
             variable.assign(to_keras_hub(weights[name], row.transform, config.head_size))
+            forget_pages([weights[name]])
         else:
             missing.add(name)
     return missing

@@ -13,7 +13,10 @@ from ai_edge_litert import schema_py_generated as schema
 from converters.tflite.flatbuffer import FILE_IDENTIFIER as FILE_IDENTIFIER
 from converters.tflite.model_tables import ModelTables
 from converters.tflite.subgraph_builder import SubgraphBuilder
-from converters.tflite.tflite_file import model_bytes
+from converters.tflite.tflite_file import model_content
+
+_TABLES_BYTES = 1 << 20
+"""Room for operators and tensors; the builder grows where they need more."""
 
 
 class GraphBuilder(ModelTables):
@@ -35,5 +38,9 @@ class GraphBuilder(ModelTables):
 
     def finish(self) -> bytes:
         """The file's bytes."""
+        return bytes(self.content())
+
+    def content(self) -> memoryview:
+        """The file's bytes, where they were built: without a second copy."""
         self.forget_offsets()
-        return model_bytes(self.model)
+        return model_content(self.model, self.nbytes + _TABLES_BYTES)

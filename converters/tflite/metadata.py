@@ -8,8 +8,8 @@ They are in three places of the file:
 - Any other named buffer, such as a JSON manifest.
 - A ZIP archive behind the last byte of the graph: the files that the metadata names.
 
-The graph is not unpacked: tables are followed by offset, and `add_metadata_buffers` copies the old
-file as one block. That costs one copy of the weights, and no runtime is loaded.
+The graph is not unpacked: tables are followed by offset, and the old file stays one block.
+`packed_parts` copies nothing of it, and no runtime is loaded.
 
 The schemas are public: https://github.com/google-ai-edge/mediapipe (metadata_schema.fbs) and
 https://github.com/google-ai-edge/LiteRT (schema.fbs).
@@ -24,7 +24,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from converters.errors import ConversionError
-from converters.tflite.flatbuffer import FILE_IDENTIFIER, Flatbuffer, write_bytes, write_vector
+from converters.tflite.flatbuffer import (
+    FILE_IDENTIFIER,
+    VECTOR_ALIGNMENT,
+    Flatbuffer,
+    write_bytes,
+    write_vector,
+)
 from converters.tflite.metadata_schema import associated_file_names, unpack_metadata
 
 METADATA_BUFFER = "TFLITE_METADATA"
@@ -72,17 +78,49 @@ def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
         ConversionError: `model` is not a `.tflite`, is cut short, has weights outside its
             flatbuffer (as files above 2 GB have), or has fields of a newer schema.
     """
+    edited = b"".join(_with_buffers(_Model(model), buffers))
+    files = _read_archive(model)
+    return append_associated_files(edited, files) if files else edited
+
+
+def packed_parts(
+    graph: bytes | memoryview, buffers: Mapping[str, bytes], files: Mapping[str, bytes]
+) -> list[bytes | memoryview]:
+    """A graph with named metadata buffers and associated files, in parts that follow each other.
+
+    The parts together are what `append_associated_files` makes of the result of
+    `add_metadata_buffers`. The first part holds the buffers. The graph is a part of its own.
+
+    Args:
+        graph: a `.tflite` without associated files.
+        buffers: contents by name.
+        files: contents by file name, without folders.
+
+    Raises:
+        ConversionError: as for `add_metadata_buffers`.
+    """
+    parts = _with_buffers(_Model(graph), buffers)
+    return [*parts, _archive(sum(map(len, parts)), files)]
+
+
+def _with_buffers(old: _Model, buffers: Mapping[str, bytes]) -> list[bytes | memoryview]:
+    """A new root with the buffers, the old file as one block, and its padding.
+
+    Raises:
+        ConversionError: as for `add_metadata_buffers`.
+    """
     import flatbuffers  # a program that only reads files does without
 
-    old = _Model(model)
     old.check_movable()
-    size_bytes = len(old.data) + sum(map(len, buffers.values()))
-    builder = flatbuffers.Builder(size_bytes + 4096)
-    # Builder offsets count from the end of the file: position p of the old file is `origin - p`.
-    origin = write_bytes(builder, bytes(old.data)) - 4
-    tables = [origin - position for position in old.tables(_MODEL_BUFFERS)]
+    padding = bytes(-len(old.data) % VECTOR_ALIGNMENT)
+    builder = flatbuffers.Builder(sum(map(len, buffers.values())) + 4096)
+    # The builder writes what stands in front of the block, whose length comes first. Its offsets
+    # count from its end: position p of the old file is `-p`. The block's end is aligned.
+    builder.Prep(VECTOR_ALIGNMENT, 0)
+    builder.PrependUint32(len(old.data))
+    tables = [-position for position in old.tables(_MODEL_BUFFERS)]
     entries = [
-        origin - position
+        -position
         for position in old.tables(_MODEL_METADATA)
         if old.metadata_name(position) not in buffers
     ]
@@ -96,7 +134,7 @@ def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
         builder.PrependUint32Slot(_METADATA_INDEX, len(tables) - 1, 0)
         entries.append(builder.EndObject())
     fields = {
-        slot: origin - old.follow(position)
+        slot: -old.follow(position)
         for slot, position in old.root_fields()
         if slot != _MODEL_VERSION
     }
@@ -107,9 +145,7 @@ def add_metadata_buffers(model: bytes, buffers: Mapping[str, bytes]) -> bytes:
     for slot, offset in fields.items():
         builder.PrependUOffsetTRelativeSlot(slot, offset, 0)
     builder.Finish(builder.EndObject(), FILE_IDENTIFIER)
-    edited = bytes(builder.Output())
-    files = _read_archive(model)
-    return append_associated_files(edited, files) if files else edited
+    return [bytes(builder.Output()), old.data, padding]
 
 
 def append_associated_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
@@ -126,10 +162,30 @@ def append_associated_files(model: bytes, files: Mapping[str, bytes]) -> bytes:
         ConversionError: `model` is not a `.tflite` or is cut short.
     """
     graph = _Model(model).data
-    stream = io.BytesIO()
-    stream.write(graph)
+    return b"".join((graph, _archive(len(graph), {**_read_archive(model), **files})))
+
+
+class _Behind(io.BytesIO):
+    """What stands behind a number of bytes of a file, with positions in the whole file."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self._before = before
+
+    def tell(self) -> int:
+        return self._before + super().tell()
+
+    def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:
+        from_start = whence == io.SEEK_SET
+        moved = super().seek(position - self._before if from_start else position, whence)
+        return self._before + moved
+
+
+def _archive(before: int, files: Mapping[str, bytes]) -> bytes:
+    """The ZIP archive of files that stands behind `before` bytes of a file."""
+    stream = _Behind(before)
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        for name, contents in {**_read_archive(model), **files}.items():
+        for name, contents in files.items():
             entry = zipfile.ZipInfo(name, _ARCHIVE_DATE)
             entry.create_system = 3  # Unix: the same bytes on every system
             entry.external_attr = 0o644 << 16
@@ -192,13 +248,14 @@ def metadata_buffer_span(model: bytes, name: str) -> range | None:
     return _Model(model).metadata_spans().get(name)
 
 
-def _archive_start(model: bytes) -> int | None:
+def _archive_start(model: bytes | memoryview) -> int | None:
     """The position of the archive in bytes; None if there is no readable archive.
 
     Raises:
         ConversionError: the archive has more entries than are read.
     """
-    _check_archive_size(model)
+    if not _check_archive_size(model):
+        return None
     try:
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
             start = min((entry.header_offset for entry in archive.infolist()), default=-1)
@@ -207,20 +264,25 @@ def _archive_start(model: bytes) -> int | None:
     return start if start > 0 else None
 
 
-def _check_archive_size(model: bytes) -> None:
-    """Checks the number of entries by the end record, before the list of entries is read."""
+def _check_archive_size(model: bytes | memoryview) -> bool:
+    """Checks the number of entries by the end record, before the list of entries is read.
+
+    Returns:
+        Whether there is an end record.
+    """
     tail = bytes(memoryview(model)[-_ARCHIVE_END_BYTES - _ARCHIVE_COMMENT_BYTES :])
     end = tail.rfind(_ARCHIVE_END)
     if end < 0 or end + _ARCHIVE_END_BYTES > len(tail):
-        return
+        return end >= 0
     entries, list_bytes = struct.unpack_from("<HI", tail, end + 10)
     is_zip64 = tail[end - 20 : end - 16] == _ZIP64_LOCATOR
     start = len(model) - len(tail) + end - list_bytes
     has_list = start >= 0 and model[start : start + 4] == _ARCHIVE_ENTRY
     if not (is_zip64 or has_list):  # bytes of something else
-        return
+        return True
     if is_zip64 or entries > MAX_ARCHIVE_ENTRIES or list_bytes > MAX_ARCHIVE_LIST_BYTES:
         raise _too_large(f"{entries} entries, whose list has {list_bytes} bytes")
+    return True
 
 
 def _too_large(received: str) -> ConversionError:
@@ -230,7 +292,7 @@ def _too_large(received: str) -> ConversionError:
     )
 
 
-def _read_archive(model: bytes) -> dict[str, bytes]:
+def _read_archive(model: bytes | memoryview) -> dict[str, bytes]:
     if _archive_start(model) is None:
         return {}
     with zipfile.ZipFile(io.BytesIO(model)) as archive:
@@ -262,7 +324,7 @@ def _stored(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 class _Model(Flatbuffer):
     """The flatbuffer of a `.tflite`, without the archive behind it."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes | memoryview) -> None:
         super().__init__(memoryview(model)[: _archive_start(model)], FILE_IDENTIFIER, "a .tflite")
         for slot in _MODEL_TABLE_VECTORS:
             for table in self.tables(slot):

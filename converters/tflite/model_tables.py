@@ -5,6 +5,8 @@ The schema is public: https://github.com/google-ai-edge/LiteRT (schema.fbs, vers
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,18 +52,45 @@ class Constant:
         return self.scales is not None or self.block_scales is not None
 
 
+@dataclass(frozen=True)
+class Deferred:
+    """An array that is made when the file is written, so that memory holds one of them at a time.
+
+    Attributes:
+        shape: of the array.
+        dtype: of the array.
+        make: makes the array; every call gives the same one.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    make: Callable[[], np.ndarray]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the array in bytes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
 class AlignedBuffer(schema.BufferT):
     """A buffer whose bytes start at a multiple of 16, as the schema requires."""
 
-    def __init__(self, data: np.ndarray) -> None:
+    def __init__(self, values: np.ndarray | Deferred) -> None:
         super().__init__()
-        self._bytes = data.tobytes()
+        self._values = values
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the values in bytes."""
+        return self._values.nbytes
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the schema's own name)
-        size = len(self._bytes)
+        size = self.nbytes
         builder.StartVector(1, size, 16)
         builder.head -= size
-        builder.Bytes[builder.head : builder.head + size] = self._bytes
+        values = self._values.make() if isinstance(self._values, Deferred) else self._values
+        written = np.frombuffer(builder.Bytes, np.uint8, size, builder.head)
+        written[:] = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
         data = builder.EndVector()
         schema.BufferStart(builder)
         schema.BufferAddData(builder, data)
@@ -115,7 +144,7 @@ class ModelTables:
     def constant(
         self,
         name: str,
-        value: np.ndarray,
+        value: np.ndarray | Deferred,
         scales: np.ndarray | None = None,
         quantized_dimension: int = 0,
     ) -> Constant:
@@ -129,9 +158,8 @@ class ModelTables:
             quantized_dimension: the axis that `scales` belong to.
         """
         if name not in self._constants:
-            data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
             self._constants[name] = Constant(
-                name, value.shape, value.dtype, self._buffer(data), scales, quantized_dimension
+                name, value.shape, value.dtype, self._buffer(value), scales, quantized_dimension
             )
         return self._constants[name]
 
@@ -187,6 +215,13 @@ class ModelTables:
         for quantization in self._quantizations.values():
             quantization.forget_offset()
 
-    def _buffer(self, data: np.ndarray) -> int:
-        self.model.buffers.append(AlignedBuffer(data))
+    @property
+    def nbytes(self) -> int:
+        """Size of all constants in bytes, with their scales and zero points."""
+        scales = sum(len(each.scale) for each in self._quantizations.values())
+        buffers = (each for each in self.model.buffers if isinstance(each, AlignedBuffer))
+        return 12 * scales + sum(each.nbytes + 16 for each in buffers)
+
+    def _buffer(self, values: np.ndarray | Deferred) -> int:
+        self.model.buffers.append(AlignedBuffer(values))
         return len(self.model.buffers) - 1

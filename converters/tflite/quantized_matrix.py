@@ -62,9 +62,16 @@ def quantize_rows(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         int8 `[rows, columns]` and float32 scales `[rows]`, `matrix ~ values * scales[:, None]`.
         A row of zeros, or of numbers too small for a normal float32 scale, has scale 1.
     """
-    scales = np.abs(matrix).max(axis=1).astype(np.float32) / np.float32(127)
-    scales = np.where(scales >= np.finfo(np.float32).tiny, scales, np.float32(1))
-    return np.rint(matrix / scales[:, None]).astype(np.int8), scales
+    rows, columns = matrix.shape
+    values, scales = np.empty((rows, columns), np.int8), np.empty(rows, np.float32)
+    step = max(1, _CHUNK_ELEMENTS // max(1, columns))
+    for start in range(0, rows, step):
+        part = matrix[start : start + step]
+        found = np.abs(part).max(axis=1).astype(np.float32) / np.float32(127)
+        found = np.where(found >= np.finfo(np.float32).tiny, found, np.float32(1))
+        scales[start : start + step] = found
+        values[start : start + step] = np.rint(part / found[:, None])
+    return values, scales
 
 
 def quantize_int4(matrix: np.ndarray, block: int = 0) -> QuantizedMatrix:

@@ -232,6 +232,16 @@ def model_object(data: bytes) -> Any:
 
 def model_bytes(model: Any) -> bytes:
     """The file of the schema's mutable object."""
-    builder = flatbuffers.Builder(1 << 20)
+    return bytes(model_content(model, 1 << 20))
+
+
+def model_content(model: Any, expected_bytes: int) -> memoryview:
+    """The file of the schema's mutable object, where it was built.
+
+    Args:
+        model: the schema's object.
+        expected_bytes: about the size of the file. Beyond it, the memory is doubled and copied.
+    """
+    builder = flatbuffers.Builder(expected_bytes)
     builder.Finish(model.Pack(builder), file_identifier=FILE_IDENTIFIER)
-    return bytes(builder.Output())
+    return memoryview(builder.Bytes)[builder.Head() :]

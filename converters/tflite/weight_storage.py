@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from converters.errors import ConversionError
-from converters.tflite.model_tables import Constant, ModelTables
+from converters.mapped_weights import forget_pages
+from converters.tflite.model_tables import Constant, Deferred, ModelTables
 from converters.tflite.quantized_matrix import (
     QuantizedMatrix,
     block_scales,
@@ -81,11 +82,17 @@ class WeightStorage:
             ConversionError: the width is odd and the precision is int4.
         """
         kind = self._precision.embeddings
+        if found := self._tables.find(name):
+            return found
         if kind == "int8":
-            return self._tables.quantized(name, QuantizedMatrix(*quantize_rows(value)))
+            matrix = QuantizedMatrix(*quantize_rows(value))
+            forget_pages([value])
+            return self._tables.quantized(name, matrix)
         if kind == "int4":
             return self._tables.quantized(name, _int4_rows(value))
-        return self._tables.constant(name, value.astype(np.dtype(kind)))
+        dtype = np.dtype(kind)
+        made = Deferred(value.shape, dtype, lambda: value.astype(dtype, copy=False))
+        return self._tables.constant(name, made)
 
     def dense(self, sub: SubgraphBuilder, x: Tensor, layers: Sequence[Dense], name: str) -> Tensor:
         """One FULLY_CONNECTED for several dense layers that read the same input.
@@ -151,13 +158,21 @@ class WeightStorage:
                     f"them quantized. Received: {len(ready)} of {len(layers)}."
                 )
             return self._tables.quantized(name, _joined(ready, layers))
-        value = np.concatenate([layer.kernel * layer.factor for layer in layers])
-        if layers[0].input_scales is not None:
-            value = value * layers[0].input_scales
         kind = self._precision.kernels
         if kind in ("float32", "float16"):
-            return self._tables.constant(name, value.astype(np.dtype(kind)))
-        return self._tables.quantized(name, QuantizedMatrix(*quantize_rows(value)))
+            dtype, rows = np.dtype(kind), sum(len(layer.kernel) for layer in layers)
+            shape = (rows, *layers[0].kernel.shape[1:])
+            made = Deferred(shape, dtype, lambda: _values(layers).astype(dtype, copy=False))
+            return self._tables.constant(name, made)
+        return self._tables.quantized(name, QuantizedMatrix(*quantize_rows(_values(layers))))
+
+
+def _values(layers: Sequence[Dense]) -> np.ndarray:
+    """The kernel of dense layers side by side, with their factors, `[outputs, inputs]`."""
+    value = np.concatenate([layer.kernel * layer.factor for layer in layers])
+    forget_pages(layer.kernel for layer in layers)
+    scales = layers[0].input_scales
+    return value if scales is None else value * scales
 
 
 def _joined(matrices: Sequence[QuantizedMatrix], layers: Sequence[Dense]) -> QuantizedMatrix:

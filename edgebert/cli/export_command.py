@@ -104,7 +104,7 @@ def export(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         print_label_numbers((labelled,), opened.labels)
     texts = ExportTexts(examples(lengths_from), examples(check_texts), examples(calibration))
     with terminal_progress() as progress:
-        reference = FloatReference(opened, labelled)
+        reference = None if labelled is None else FloatReference(opened, labelled)
         artifact = run_export(
             opened, out, settings, texts=texts, reference=reference, progress=progress
         )

@@ -18,30 +18,25 @@ from converters.channel_scales import balance_channels
 from converters.checkpoint import Checkpoint
 from converters.compaction import compact, layer_widths
 from converters.heads import MASKED_LM, MaskedTokens
+from converters.mapped_weights import forget_pages
 from converters.norm_folding import fold_norms
 from edgebert import __version__
-from edgebert.errors import EdgebertError, QualityGateError, UsageError
+from edgebert.errors import UsageError
 from edgebert.exporting.app_readers import notes_of, readers_of
+from edgebert.exporting.checking import Candidate, Checked, check
 from edgebert.exporting.dimensions import with_dimensions, with_projection
-from edgebert.exporting.final_check import check_final
 from edgebert.exporting.gpu_notes import gpu_notes_of
-from edgebert.exporting.graph import QuantizedGraph, build_graph, build_quantized_graph
-from edgebert.exporting.packaging import pack
-from edgebert.exporting.parity import Certificate, FloatReference, Quality, certify
+from edgebert.exporting.graph import QuantizedGraph, build_quantized_graph
+from edgebert.exporting.parity import FloatReference
 from edgebert.exporting.signatures import Signatures, choose_signatures, length_note
-from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.manifest import Manifest, format_for, read_manifest
 from edgebert.models.task_model import TaskModel, as_model
-from edgebert.quantization.calibration import FLOAT
-from edgebert.quantization.recipes import precision_of
 from edgebert.settings import ExportSettings
 from edgebert.system.json_text import json_text
 from edgebert.system.progress import Progress, silent
 from edgebert.system.storage import atomic_files
 from edgebert.tasks import task_named
 
-FLOAT_TOLERANCE = 1e-3
-"""Largest accepted difference between the float graph and the Keras model."""
 _PACKAGES = ("ai-edge-litert", "keras", "keras-hub", "numpy")
 
 
@@ -132,6 +127,7 @@ def export(
             metric on the labelled data drops by more than `max_drop` points.
     """
     model = as_model(model)
+    is_shared = reference is not None and not settings.dimensions
     if settings.dimensions:
         if settings.dimensions_by == "pca":
             model = with_projection(model, settings.dimensions, texts.calibration)
@@ -143,6 +139,7 @@ def export(
     signatures = choose_signatures(model, settings, texts.lengths)
     progress("build", 0, 3)
     compacted = replace(model, checkpoint=simplified(model.checkpoint))
+    forget_pages(model.checkpoint.weights.values())
     graph = build_quantized_graph(
         compacted,
         signatures,
@@ -152,35 +149,19 @@ def export(
     )
     layers = tuple(asdict(width) for width in layer_widths(compacted.checkpoint))
     manifest = replace(_manifest(model, settings, signatures, graph), layers=layers)
-    progress("check", 1, 3)
+    candidate = Candidate(model, compacted.checkpoint, signatures, manifest)
     with tempfile.TemporaryDirectory(prefix="edgebert-") as scratch:
-        float_body = build_graph(compacted.checkpoint, signatures, FLOAT)
-        final, float_graph = (
-            _open_packed(Path(scratch) / name, body, manifest, model)
-            for name, body in (("final.tflite", graph.body), ("float.tflite", float_body))
-        )
-        certificate = certify(reference.predictor, float_graph, final, texts.checks)
-        _check_graph(certificate)
-
-        def with_recipe(recipe: str) -> Certificate:
-            body = build_graph(
-                compacted.checkpoint, signatures, precision_of(ExportSettings(recipe=recipe))
-            )
-            other = _open_packed(Path(scratch) / f"{recipe}.tflite", body, manifest, model)
-            return certify(reference.predictor, float_graph, other, texts.checks)
-
-        warning = check_final(certificate, settings, with_recipe)
-        quality = None if reference.labelled is None else reference.compare(final)
-        _check_drop(quality, settings)
-    manifest = replace(
-        manifest,
-        parity=certificate.to_dict(),
-        quality={} if quality is None else quality.to_dict(),
-    )
-    progress("write", 2, 3)
-    artifact = _write(Path(out), graph.body, manifest, model)
+        body = Path(scratch) / "graph"
+        body.write_bytes(graph.body)
+        del graph  # the checks need the memory
+        progress("check", 1, 3)
+        checked = check(candidate, body, reference, settings, texts.checks)
+        if not is_shared:
+            reference.forget()
+        progress("write", 2, 3)
+        artifact = _write(Path(out), candidate, body.read_bytes(), checked)
     progress("write", 3, 3)
-    return replace(artifact, warning=warning, length_note=length_note(model, signatures))
+    return replace(artifact, warning=checked.warning, length_note=length_note(model, signatures))
 
 
 def simplified(checkpoint: Checkpoint) -> Checkpoint:
@@ -239,43 +220,12 @@ def _manifest(
     )
 
 
-def _open_packed(path: Path, body: bytes, manifest: Manifest, model: TaskModel) -> LiteRtModel:
-    path.write_bytes(_packed(body, manifest, model))
-    return LiteRtModel.open(path)
-
-
-def _packed(body: bytes, manifest: Manifest, model: TaskModel) -> bytes:
-    return pack(body, manifest, model.tokenizer.vocabulary, model.checkpoint.head)
-
-
-def _write(out: Path, body: bytes, manifest: Manifest, model: TaskModel) -> Artifact:
-    data = _packed(body, manifest, model)
+def _write(out: Path, candidate: Candidate, body: bytes, checked: Checked) -> Artifact:
+    quality = {} if checked.quality is None else checked.quality.to_dict()
+    manifest = replace(candidate.manifest, parity=checked.certificate.to_dict(), quality=quality)
+    data = b"".join(candidate.packed(body, manifest))
+    del body
     manifest = read_manifest(out, data)
     text = json_text(manifest.to_dict(), indent=2)
     atomic_files({out: data, manifest_path(out): text + "\n"})
     return Artifact(out, len(data), gzip_size(data), manifest)
-
-
-def _check_graph(certificate: Certificate) -> None:
-    if not certificate.token_ids_equal:
-        raise EdgebertError(
-            "The vocabulary in the file gives other token ids than the model's tokenizer. "
-            "Nothing was written. Next: report this with the model folder's tokenizer files."
-        )
-    if not certificate.float_max_error <= FLOAT_TOLERANCE:  # also refuses NaN
-        raise EdgebertError(
-            f"The float graph differs from the Keras model by {certificate.float_max_error:.2e}, "
-            f"expected at most {FLOAT_TOLERANCE:.0e}. Nothing was written. Next: report this with "
-            "the model's config.json."
-        )
-
-
-def _check_drop(quality: Quality | None, settings: ExportSettings) -> None:
-    if quality is not None and not quality.drop_points <= settings.max_drop:
-        raise QualityGateError(
-            f"The {quality.metric} may drop by at most {settings.max_drop:g} points. "
-            f"Received: {quality.value:.2%} with recipe {settings.recipe} against "
-            f"{quality.float_value:.2%} of the float model on {quality.data} "
-            f"({quality.drop_points:.2f} points). Nothing was written. "
-            "Next: try --recipe weight-int8 or float16."
-        )

@@ -37,7 +37,7 @@ class QuantizedGraph:
         calibration: measurements of a recipe that makes a choice; else empty.
     """
 
-    body: bytes
+    body: bytes | memoryview
     precision: dict[str, str]
     calibration: dict[str, Any] = field(default_factory=dict)
 
@@ -92,7 +92,7 @@ def build_quantized_graph(
     return QuantizedGraph(build_graph(checkpoint, signatures, precision), stored, int4.to_dict())
 
 
-def build_graph(checkpoint: Checkpoint, signatures: Signatures, precision: Precision) -> bytes:
+def build_graph(checkpoint: Checkpoint, signatures: Signatures, precision: Precision) -> memoryview:
     """The `.tflite` without metadata.
 
     Raises:
@@ -101,6 +101,6 @@ def build_graph(checkpoint: Checkpoint, signatures: Signatures, precision: Preci
     try:
         return build_inference_graph(
             checkpoint, signatures.lengths, precision, signatures.output, description="edgebert"
-        ).finish()
+        ).content()
     except ConversionError as error:
         raise ModelError(str(error)) from error

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 from converters.tflite.inference_graph import DYNAMIC_LENGTH, signature_key
-from converters.tflite.metadata import (
-    METADATA_BUFFER,
-    add_metadata_buffers,
-    append_associated_files,
-)
+from converters.tflite.metadata import METADATA_BUFFER, packed_parts
 from converters.tflite.task_metadata import (
     LABELS_FILE,
     FileDescription,
@@ -18,11 +15,18 @@ from converters.tflite.task_metadata import (
 )
 from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert import __version__
-from edgebert.models.manifest import MANIFEST_NAME, UNSEALED, Manifest, seal
+from edgebert.models.manifest import MANIFEST_NAME, UNSEALED, Manifest
+
+Parts = list[bytes | memoryview]
+"""A file in parts that follow each other."""
 
 
-def pack(body: bytes, manifest: Manifest, vocabulary: SubwordVocabulary, head: str) -> bytes:
+def pack(
+    body: bytes | memoryview, manifest: Manifest, vocabulary: SubwordVocabulary, head: str
+) -> Parts:
     """The graph with metadata, manifest, vocabulary and labels; the manifest has the file's hash.
+
+    The graph is not copied: it is one of the parts.
 
     Args:
         body: the `.tflite` without metadata.
@@ -44,4 +48,14 @@ def pack(body: bytes, manifest: Manifest, vocabulary: SubwordVocabulary, head: s
         metadata = task_metadata(head, manifest.output, file, has_labels=bool(manifest.labels))
         if metadata is not None:
             buffers[METADATA_BUFFER] = metadata
-    return seal(append_associated_files(add_metadata_buffers(body, buffers), files))
+    return _sealed(packed_parts(body, buffers, files), buffers[MANIFEST_NAME])
+
+
+def _sealed(parts: Parts, manifest: bytes) -> Parts:
+    """The parts with the hash of the whole file in the manifest, which is in the first part."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    first, sha256 = bytes(parts[0]), digest.hexdigest().encode()
+    place = first.index(UNSEALED.encode(), first.rindex(manifest))
+    return [first[:place], sha256, first[place + len(sha256) :], *parts[1:]]

@@ -1,4 +1,7 @@
-"""The parity check: the same texts through the Keras model, the float graph and the final file."""
+"""The parity check: the same texts through the Keras model, the float graph and the final file.
+
+The three run one after another, so that memory holds the weights of one of them at a time.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from edgebert.evaluation.predictors import KerasPredictor
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.quantization.recipes import Agreement, agreement
+from edgebert.system.memory import give_back_memory
 from edgebert.tasks.examples import encodings_of, task_with_answers
 from edgebert.tasks.task import Features, Task
 
@@ -115,6 +119,20 @@ class Quality:
         }
 
 
+class Measured(NamedTuple):
+    """The outputs of a file on the labelled data of a reference.
+
+    Attributes:
+        key: of the settings that the examples were encoded with.
+        features: the encoded examples.
+        outputs: one array for each encoding.
+    """
+
+    key: str
+    features: Features
+    outputs: list[np.ndarray]
+
+
 class FloatReference:
     """The float model that files are compared with; its outputs are computed once.
 
@@ -141,8 +159,13 @@ class FloatReference:
         """The Keras model, built at its first use."""
         return KerasPredictor(self.model)
 
-    def compare(self, final: LiteRtModel) -> Quality:
-        """Metrics and agreement of a file on the labelled data.
+    def forget(self) -> None:
+        """Gives back the memory of the Keras model, which is built again where it is needed."""
+        self.__dict__.pop("predictor", None)
+        give_back_memory()
+
+    def measure(self, final: LiteRtModel) -> Measured:
+        """The outputs of a file on the labelled data, for `judge`.
 
         Raises:
             UsageError: there is no labelled data.
@@ -152,11 +175,25 @@ class FloatReference:
         task, model, length = self.model.task, self.model, final.max_length
         decoding = {**model.decoding, **final.decoding}
         key = json.dumps([length, decoding])
-        if key not in self._known:
+        if key in self._known:
+            features, _ = self._known[key]
+        else:
             features = task.features(model.tokenizer, self.labelled.examples, length, decoding)
-            self._known[key] = features, self.predictor.outputs(features.encodings)
-        features, reference = self._known[key]
-        outputs = final.outputs(features.encodings)
+        return Measured(key, features, final.outputs(features.encodings))
+
+    def judge(self, measured: Measured) -> Quality:
+        """Metrics and agreement of a file on the labelled data.
+
+        Raises:
+            UsageError: there is no labelled data.
+        """
+        if self.labelled is None:
+            raise UsageError("Expected labelled data to compare on. Received: none.")
+        task, model, outputs = self.model.task, self.model, measured.outputs
+        if measured.key not in self._known:
+            features = measured.features
+            self._known[measured.key] = features, self.predictor.outputs(features.encodings)
+        features, reference = self._known[measured.key]
         metrics, float_metrics = (
             task.metrics(each, features, model.facts) for each in (outputs, reference)
         )
@@ -179,23 +216,49 @@ def default_texts() -> list[str]:
     return [*HARD_TEXTS, *sample[::step][:SAMPLE_ROWS]]
 
 
-def certify(
-    keras: KerasPredictor, float_graph: LiteRtModel, final: LiteRtModel, examples: Sequence[Any]
-) -> Certificate:
-    """Compares the three on texts or examples; on varied built-in texts when there are none."""
-    given: Sequence[Any] = list(examples) or keras.task.check_examples(default_texts())
-    in_folder, encodings = (encodings_of(each, given, final.max_length) for each in (keras, final))
-    same_ids = all(a.token_ids == b.token_ids for a, b in zip(in_folder, encodings, strict=True))
-    lengths = final.manifest.lengths or sorted({len(encoding) for encoding in encodings})
-    reference, in_float, in_final = (
-        [output.astype(np.float64) for output in outputs]
-        for outputs in (
-            keras.outputs(encodings, lengths=lengths),
-            float_graph.outputs(encodings),
-            final.outputs(encodings),
+class CheckTexts:
+    """The texts or examples of a check as a file encodes them.
+
+    Args:
+        model: the model.
+        final: the file.
+        examples: texts or examples; varied built-in texts when there are none.
+    """
+
+    def __init__(self, model: TaskModel, final: LiteRtModel, examples: Sequence[Any]) -> None:
+        given: Sequence[Any] = list(examples) or model.task.check_examples(default_texts())
+        in_folder, encodings = (
+            encodings_of(each, given, final.max_length) for each in (model, final)
         )
+        self.encodings = encodings
+        self.same_ids = all(
+            a.token_ids == b.token_ids for a, b in zip(in_folder, encodings, strict=True)
+        )
+        self._lengths = final.manifest.lengths or sorted({len(each) for each in encodings})
+
+    def in_file(self, file: LiteRtModel) -> list[np.ndarray]:
+        """The outputs of a file."""
+        return file.outputs(self.encodings)
+
+    def in_keras(self, predictor: KerasPredictor) -> list[np.ndarray]:
+        """The outputs of the Keras model, with the padding of the file."""
+        return predictor.outputs(self.encodings, lengths=self._lengths)
+
+
+class CheckOutputs(NamedTuple):
+    """The outputs for the texts of a check: one array for each encoding."""
+
+    in_keras: list[np.ndarray]
+    in_float: list[np.ndarray]
+    in_final: list[np.ndarray]
+
+
+def certify(task: Task[Any], texts: CheckTexts, outputs: CheckOutputs) -> Certificate:
+    """Compares the Keras model, the float graph and the final file on the same texts."""
+    encodings = texts.encodings
+    reference, in_float, in_final = (
+        [output.astype(np.float64) for output in each] for each in outputs
     )
-    task = keras.task
     float_agreement = _agreement(task, reference, in_float)
     final_agreement = _agreement(task, reference, in_final)
     shown = tuple(
@@ -220,7 +283,9 @@ def certify(
         cosine = (
             float(np.min(list(map(_smallest_cosine, reference, in_final)))) if vectors else None
         )
-    return Certificate(len(encodings), same_ids, *errors, final_agreement, cosine, shown, unit)
+    return Certificate(
+        len(encodings), texts.same_ids, *errors, final_agreement, cosine, shown, unit
+    )
 
 
 def _agreement(

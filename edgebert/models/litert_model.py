@@ -115,6 +115,7 @@ class LiteRtModel:
         vocabulary = _vocabulary(path, data, manifest)
         keys = [f"tokens_{length}" for length in manifest.lengths] or [DYNAMIC_SIGNATURE]
         require_loadable(path, data, keys, is_sealed=bool(manifest.file_sha256))
+        del data  # the runtime reads the file itself
         runtime = open_runtime(path, threads, fixed_lengths=bool(manifest.lengths))
         return cls(runtime, manifest, vocabulary, path)
 

@@ -83,14 +83,14 @@ def measure_curvature(
         inputs = rows.padded(batch, int(rows.lengths.max()))
         for name, moments in statistics(inputs, tf.constant(number)).items():
             arrays = [moment.numpy().astype(np.float64) for moment in moments]
-            known = sums.setdefault(name, [np.zeros_like(array) for array in arrays])
-            for total, array in zip(known, arrays, strict=True):
-                total += array
+            for total, array in zip(sums.setdefault(name, arrays), arrays, strict=True):
+                if total is not array:
+                    total += array
         progress("curvature", number + 1, len(batches))
-    return {
-        name: Curvature(inputs / inputs[-1, -1], gradients / len(rows))
-        for name, (inputs, gradients) in sums.items()
-    }
+    for moment, gradients in sums.values():  # in place: at 3,072 neurons a layer has 75 MB
+        moment /= float(moment[-1, -1])
+        gradients /= len(rows)
+    return {name: Curvature(*both) for name, both in sums.items()}
 
 
 def _moments(inputs: Any, gradient: Any, tokens: Any) -> tuple[Any, Any]:

@@ -39,6 +39,9 @@ SUBLAYERS = (ATTENTION, FEED_FORWARD)
 """The output kernels of a layer, as the last parts of their neutral names."""
 DAMPING = 1e-2
 """Added to the diagonal of the inputs' second moment, as a share of its mean."""
+_FEWEST_LEFT = 0.75
+"""Removed columns are cut out of the matrices once fewer than this share is left: a copy of a large
+matrix costs as much as several removals."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -85,37 +88,47 @@ def order_removal(
         at_once: Groups to remove between two estimates of the loss increases.
     """
     weights = np.concatenate([kernel, bias[:, None]], 1).astype(np.float64)
+    pulled: Floats = curvature.gradients @ weights  # G W, which changes with W
     inverse: Floats = np.asarray(np.linalg.inv(_damped(curvature.inputs)), np.float64)
-    left = np.arange(kernel.shape[1] // size)
+    groups = np.arange(kernel.shape[1] // size)
+    left = np.ones(len(groups), np.bool_)
     order: list[int] = []
     loss_increase = [0.0]
-    while len(left):
-        increases = _loss_increases(weights, inverse, curvature.gradients, size, len(left))
-        chosen = np.argsort(increases, kind="stable")[:at_once]
-        order += list(left[chosen])
+    while left.any():
+        increases = np.where(left, _loss_increases(weights, pulled, inverse, size), np.inf)
+        chosen = np.argsort(increases, kind="stable")[: min(at_once, int(left.sum()))]
+        order += list(groups[chosen])
         loss_increase += list(loss_increase[-1] + np.cumsum(increases[chosen]))
         gone = (chosen[:, None] * size + np.arange(size)).ravel()
-        stays = np.setdiff1d(np.arange(weights.shape[1]), gone)
         # The update of the module's docstring, and the inverse of the remaining A by the Schur
         # complement.
-        factor = np.linalg.solve(inverse[np.ix_(gone, gone)], inverse[np.ix_(gone, stays)])
-        weights = weights[:, stays] - weights[:, gone] @ factor
-        inverse = inverse[np.ix_(stays, stays)] - inverse[np.ix_(stays, gone)] @ factor
-        left = np.delete(left, chosen)
+        factor = np.linalg.solve(inverse[np.ix_(gone, gone)], inverse[gone])
+        weights -= weights[:, gone] @ factor
+        pulled -= pulled[:, gone] @ factor
+        inverse -= inverse[:, gone] @ factor
+        left[chosen] = False
+        if size > 1 or left.mean() < _FEWEST_LEFT:
+            stays = np.append(np.repeat(left, size), True)  # the last column is the bias
+            weights, pulled = weights[:, stays], pulled[:, stays]
+            inverse = inverse[np.ix_(stays, stays)]
+            groups, left = groups[left], left[left]
+        else:
+            inverse[gone, gone] = 1  # not 0, which nothing can be divided by
     return Removal(np.array(order, np.int64), np.array(loss_increase))
 
 
-def _loss_increases(
-    weights: Floats, inverse: Floats, gradients: Floats, size: int, groups: int
-) -> Floats:
+def _loss_increases(weights: Floats, pulled: Floats, inverse: Floats, size: int) -> Floats:
     """The loss increase of removing each group alone: float64 `[groups]`."""
-    width = groups * size
-    columns = weights[:, :width]
+    width = weights.shape[1] - 1
+    columns, pulled = weights[:, :width], pulled[:, :width]
     if size == 1:
-        energy = np.einsum("hw,hw->w", columns, gradients @ columns)
+        energy = np.einsum("hw,hw->w", columns, pulled)
         return 0.5 * np.maximum(energy, 0) / np.diagonal(inverse)[:width]
-    blocks = columns.reshape(len(columns), groups, size).transpose(1, 0, 2)
-    energy = blocks.transpose(0, 2, 1) @ (gradients @ blocks)
+    groups = width // size
+    blocks, pulled_blocks = (
+        each.reshape(len(each), groups, size).transpose(1, 0, 2) for each in (columns, pulled)
+    )
+    energy = blocks.transpose(0, 2, 1) @ pulled_blocks
     places = np.arange(width).reshape(groups, size)
     own = inverse[places[:, :, None], places[:, None, :]]
     return 0.5 * np.maximum(np.trace(np.linalg.solve(own, energy), axis1=1, axis2=2), 0)

@@ -20,7 +20,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edgebert.errors import OutputError
@@ -32,14 +32,18 @@ _own: set[Path] = set()
 """The temporary files and folders that this process uses now."""
 
 
-def atomic_write(path: Path | str, data: bytes | str) -> Path:
+Content = bytes | str | Sequence[bytes | memoryview]
+"""Bytes, text that is written as UTF-8, or parts of a file that follow each other."""
+
+
+def atomic_write(path: Path | str, data: Content) -> Path:
     """Writes a file under a temporary name in the same folder, then renames it.
 
     A symbolic link stays: the file that it leads to is replaced.
 
     Args:
         path: the final path; missing parent folders are created.
-        data: bytes, or text that is written as UTF-8.
+        data: the content.
 
     Raises:
         OSError: The disk is full or the folder is not writable; no temporary file is left.
@@ -59,7 +63,7 @@ def atomic_write(path: Path | str, data: bytes | str) -> Path:
     return Path(path)
 
 
-def atomic_files(contents: Mapping[Path, bytes | str]) -> list[Path]:
+def atomic_files(contents: Mapping[Path, Content]) -> list[Path]:
     """Writes files of one folder that belong together, as `atomic_write`: all or none.
 
     A process that is killed leaves all old files, all new ones, or only the first of them, never
@@ -67,7 +71,7 @@ def atomic_files(contents: Mapping[Path, bytes | str]) -> list[Path]:
     different folders are the exception: there each folder is written on its own.
 
     Args:
-        contents: bytes or text by path; the first is the main file.
+        contents: by path; the first is the main file.
 
     Returns:
         The paths as given.
@@ -75,7 +79,7 @@ def atomic_files(contents: Mapping[Path, bytes | str]) -> list[Path]:
     Raises:
         OSError, OutputError: As for `atomic_write`.
     """
-    by_folder: dict[Path, dict[str, bytes | str]] = {}
+    by_folder: dict[Path, dict[str, Content]] = {}
     for path, data in contents.items():
         target = output_file(path)
         by_folder.setdefault(target.parent, {})[target.name] = data
@@ -90,7 +94,7 @@ def atomic_files(contents: Mapping[Path, bytes | str]) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _complete(folder: Path, contents: Mapping[str, bytes | str]) -> Iterator[Path]:
+def _complete(folder: Path, contents: Mapping[str, Content]) -> Iterator[Path]:
     """Yields a temporary folder with complete files, and removes it."""
     folder.mkdir(parents=True, exist_ok=True)
     first = folder / next(iter(contents))
@@ -161,10 +165,11 @@ def _no_output(path: Path, received: str) -> OutputError:
     )
 
 
-def _fill(handle: int, data: bytes | str) -> None:
+def _fill(handle: int, data: Content) -> None:
     """Writes a whole file, and waits until it is on the disk."""
     with os.fdopen(handle, "wb") as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        content = data.encode() if isinstance(data, str) else data
+        file.writelines([content] if isinstance(content, (bytes, memoryview)) else content)
         file.flush()
         os.fsync(file.fileno())
         os.chmod(file.name, 0o666 & ~_umask())

@@ -26,6 +26,7 @@ from converters.tflite.tflite_file import one_subgraph, read_model
 from converters.tflite.verification import verify_model
 from edgebert.exporting import artifact
 from edgebert.exporting.graph import QuantizedGraph, build_graph
+from edgebert.exporting.packaging import pack
 from edgebert.exporting.signatures import choose_signatures
 from edgebert.models import litert_model, runtime_trial
 from edgebert.models.litert_model import LiteRtModel, _vocabulary
@@ -50,7 +51,8 @@ def exported(task: str, settings: ExportSettings) -> bytes:
     checkpoint = balance_channels(compact(model.checkpoint))
     body = build_graph(checkpoint, signatures, precision_of(settings))
     manifest = artifact._manifest(model, settings, signatures, QuantizedGraph(body, {}))
-    return without_hash(artifact._packed(body, manifest, model))
+    parts = pack(body, manifest, model.tokenizer.vocabulary, model.checkpoint.head)
+    return without_hash(b"".join(parts))
 
 
 def without_hash(data: bytes) -> bytes:

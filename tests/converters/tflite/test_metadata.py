@@ -229,6 +229,16 @@ def test_named_buffers_come_back(buffers: dict[str, bytes]) -> None:
         assert metadata.read_metadata_buffer(model, name) == contents
 
 
+@pytest.mark.parametrize("size", [0, 1, 15, 16])
+def test_parts_are_the_packed_file(size: int) -> None:
+    graph, buffers, files = tiny_graph(), {"a": b"x" * size, "b": b"y"}, {"labels.txt": b"no\nyes"}
+    parts = metadata.packed_parts(graph, buffers, files)
+    with_buffers = metadata.add_metadata_buffers(graph, buffers)
+    assert b"".join(parts) == metadata.append_associated_files(with_buffers, files)
+    assert graph in [bytes(part) for part in parts]
+    assert metadata.read_associated_files(b"".join(parts)) == files
+
+
 def test_added_buffers_leave_the_graph_as_it_was() -> None:
     before = schema.Model.GetRootAs(tiny_graph(), 0)
     after = schema.Model.GetRootAs(tiny_model(), 0)

@@ -21,6 +21,7 @@ from edgebert.encoding.tokenizer import tokenizers_version
 from edgebert.errors import EdgebertError
 from edgebert.exporting import artifact
 from edgebert.exporting.graph import build_quantized_graph
+from edgebert.exporting.packaging import pack
 from edgebert.exporting.signatures import choose_signatures
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel
@@ -54,7 +55,8 @@ def write_file(model: TaskModel, path: Path) -> None:
     signatures = choose_signatures(model, settings, ())
     graph = build_quantized_graph(model, signatures, settings)
     manifest = artifact._manifest(model, settings, signatures, graph)
-    path.write_bytes(artifact._packed(graph.body, manifest, model))
+    parts = pack(graph.body, manifest, model.tokenizer.vocabulary, model.checkpoint.head)
+    path.write_bytes(b"".join(parts))
 
 
 @pytest.fixture(scope="module")
