@@ -17,11 +17,14 @@ from edgebert.cli.options import (
     settings_options,
     training_options,
 )
+from edgebert.cli.search_screen import search_progress
 from edgebert.cli.shown_output import echo
 from edgebert.settings import DataSettings, FinetuneSettings, SearchSettings
 from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
+    from edgebert.models.task_model import TaskModel
+    from edgebert.pipeline.repeating import Origin
     from edgebert.searching.result import Candidate, SearchResult
     from edgebert.tasks.foreign import TaskRequest
 
@@ -50,22 +53,24 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 ) -> None:
     """Search the best trade-offs of size, latency and accuracy, and a winner under a budget.
 
-    Tries pruning, vocabulary trimming, quantization and distillation. Half of --dev makes all
-    choices; the other half confirms that the winner keeps --max-drop. The output folder receives
-    winner.tflite, all candidates, front.json and front.png, and for each file of the front a TOML
-    file with which `edgebert run` makes it again.
+    Tries pruning in one or two steps, distillation, vocabulary trimming and quantization. Half of
+    --dev makes all choices; the other half confirms that the winner keeps --max-drop. The output
+    folder receives winner.tflite, all candidates, front.json and front.png, and for each file of
+    the front a TOML file with which `edgebert run` makes it again. Ctrl-C writes them for the
+    finished trials; --resume continues.
 
     \b
     edgebert search my-bert/ -o found/ --train train.tsv --dev dev.tsv --test test.tsv --max-drop 1
     edgebert search my-bert/ -o found/ --train train.tsv --max-size 8MB --max-latency 0.25x
+    edgebert search my-bert/ -o found/ --train train.tsv --max-drop 1 --max-time 2h
     """
     from edgebert.data.datasets import split_dataset
     from edgebert.data.label_numbers import with_label_names
     from edgebert.models.task_model import open_model
-    from edgebert.pipeline.repeating import Origin, write_repeats
+    from edgebert.pipeline.repeating import Origin
     from edgebert.searching import search as run_search
     from edgebert.searching.moves import read_plan
-    from edgebert.system.progress import terminal_progress
+    from edgebert.searching.result import SearchStopped
     from edgebert.tasks.examples import task_with_answers
 
     read_plan(settings)
@@ -79,8 +84,9 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     if dev is None:
         train = with_label_names(train, opened.labels)
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
+    origin = Origin(model, train_path, dev_path, test_path, columns, request)
     try:
-        with terminal_progress() as progress:
+        with search_progress() as progress:
             result = run_search(
                 opened,
                 train,
@@ -89,22 +95,37 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
                 StageRun(out, resume=resume, progress=progress),
                 test=test,
             )
+    except SearchStopped as stopped:
+        _show(stopped.result, opened, settings, origin, as_json)
+        raise
     except KeyboardInterrupt:
         echo(
             "Stopped. Finished trials are kept. Next: run the same command with --resume.", err=True
         )
         raise
-    plot = _draw(result)
-    origin = Origin(model, train_path, dev_path, test_path, columns, request)
+    _show(result, opened, settings, origin, as_json)
+    result.require_winner()
+
+
+def _show(
+    result: SearchResult,
+    opened: TaskModel,
+    settings: SearchSettings,
+    origin: Origin,
+    as_json: bool,
+) -> None:
+    """Prints a result, draws its plot and writes the files that repeat it."""
+    from edgebert.pipeline.repeating import write_repeats
+
+    plot, metric = _draw(result), opened.task.metric
     repeats = write_repeats(result, opened, settings, origin)
     if as_json:
         repeat = None if repeats.winner is None else str(repeats.winner)
         print_json({**result.to_dict(), "plot": str(plot), "repeat": repeat})
     else:
-        _print(result, repeats.winner, plot, task.metric)
+        _print(result, repeats.winner, plot, metric)
     for note in (*result.notes, *repeats.notes):
         echo(note, err=True)
-    result.require_winner()
 
 
 def _draw(result: SearchResult) -> Path:

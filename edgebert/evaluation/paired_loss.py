@@ -25,6 +25,7 @@ from edgebert.data.label_numbers import with_label_names
 from edgebert.errors import ModelError
 from edgebert.evaluation.predictors import Predictor, checked_outputs
 from edgebert.tasks.examples import task_with_answers
+from edgebert.tasks.task import Features
 
 GROUPS = 40
 _SEED = 0
@@ -142,7 +143,9 @@ def grouped_metric(predictor: Predictor, dataset: Dataset) -> GroupedMetric:
     def metric_without(left_out: np.ndarray) -> float:
         kept = np.setdiff1d(np.arange(len(dataset)), left_out)
         mine = [outputs[place] for place in np.flatnonzero(np.isin(features.owners, kept))]
-        part = features_of([dataset.examples[place] for place in kept])
+        part = _part(features, kept)
+        if part is None:
+            part = features_of([dataset.examples[place] for place in kept])
         return float(task.metrics(mine, part, facts)[task.metric])
 
     order = np.random.default_rng(_SEED).permutation(len(dataset))
@@ -150,6 +153,21 @@ def grouped_metric(predictor: Predictor, dataset: Dataset) -> GroupedMetric:
     metrics = task.metrics(outputs, features, facts)
     without = tuple(map(metric_without, groups))
     return GroupedMetric(len(dataset), float(metrics[task.metric]), without, metrics)
+
+
+def _part(features: Features, kept: np.ndarray) -> Features | None:
+    """The features of some of the examples; None for a task with fields of its own.
+
+    Args:
+        features: The features of all examples.
+        kept: Places of the examples to keep, ascending, int `[kept]`.
+    """
+    if type(features) is not Features:
+        return None
+    places = np.flatnonzero(np.isin(features.owners, kept))
+    owners = np.searchsorted(kept, features.owners[places]).astype(np.int32)
+    encodings = [features.encodings[int(place)] for place in places]
+    return Features([features.examples[int(place)] for place in kept], encodings, owners)
 
 
 def paired_loss(reference: GroupedMetric, other: GroupedMetric) -> PairedLoss:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edgebert.searching.clock import OutOfTimeError
 from edgebert.searching.judging import Standing, judged_points
@@ -15,14 +15,15 @@ class Attempts:
 
     Args:
         trials: Runs one trial.
+        seen: Called after each trial.
 
     Attributes:
         exported: The trials that made a file, in their order.
         notes: What was left out, and the reasons.
     """
 
-    def __init__(self, trials: TrialRunner) -> None:
-        self.trials, self.clock = trials, trials.clock
+    def __init__(self, trials: TrialRunner, seen: Callable[[Attempts], None]) -> None:
+        self.trials, self.clock, self._seen = trials, trials.clock, seen
         self.exported, self.notes = list[Moves](), list[str]()
 
     def note(self, text: str) -> None:
@@ -48,14 +49,18 @@ class Attempts:
         if len(wanted) > room:
             self.note(f"{len(wanted) - room} {stage} were left out: --max-candidates is reached.")
         allowed = list(wanted[: max(room, 0)])
+        self.clock.stops_trials = self.trials.record(BASELINE) is not None
 
-        def has_time_left() -> bool:
-            if self.trials.record(BASELINE) is None:
-                return True
-            return self.clock.allows(self.clock.expected(EXPORT), share)
+        def has_time_left(seconds: float) -> bool:
+            is_first = self.trials.record(BASELINE) is None
+            return is_first or self.clock.allows(seconds, share)
 
         def report() -> None:
             finished = sum(self.trials.record(moves) is not None for moves in allowed)
+            self.exported += [
+                moves for moves in allowed if moves not in self.exported and self._has_file(moves)
+            ]
+            self._seen(self)
             self.clock.shown(stage, finished, len(allowed))
             self.clock.stops_trials = True
 
@@ -66,15 +71,27 @@ class Attempts:
             except OutOfTimeError as error:
                 self.note(str(error))
             self._keep(group)
+        self._note_missing(stage, allowed)
+
+    def _note_missing(self, stage: str, allowed: Sequence[Moves]) -> None:
+        missing = [moves for moves in allowed if self.trials.record(moves) is None]
+        if len(missing) == 1:
+            self.note(f"{missing[0].text} was left out: it would end after --max-time.")
+        elif missing:
+            self.note(f"{len(missing)} {stage} were left out: they would end after --max-time.")
+
+    def _has_file(self, moves: Moves) -> bool:
+        record = self.trials.record(moves)
+        return record is not None and not record["refused"]
 
     def _keep(self, group: Sequence[Moves]) -> None:
+        """Keeps the files of a group in its order, which is the same in a search that resumes."""
+        self.exported = [moves for moves in self.exported if moves not in group]
         for moves in group:
             record = self.trials.record(moves)
-            if record is None:
-                self.note(f"{moves.text} was left out: it would end after --max-time.")
-            elif record["refused"]:
+            if record is not None and record["refused"]:
                 self.note(f"{moves.text} was not made: {record['refused']}")
-            else:
+            elif record is not None:
                 self.exported.append(moves)
 
     def has_time_for(self, group: Sequence[Moves], share: float = 1.0) -> bool:

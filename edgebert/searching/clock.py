@@ -1,7 +1,8 @@
 """The time of a search: what is spent and left, and what the next step is expected to take.
 
-The time of earlier runs of the same search counts. Expectations come from the steps before: the
-slowest so far of each kind, per unit of its work.
+The time of earlier runs of the same search counts. Expectations come from the steps before, per
+unit of their work: a slower step than expected counts at once, a faster one by half, since the
+first step of each kind also loads libraries.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ class Clock:
         """Time since the start of the search, without the time between its runs."""
         return self._before + time.monotonic() - self._began
 
+    def left(self, share: float = 1.0) -> float:
+        """The seconds that are left of a share of the budget, without the reserve for the end."""
+        return share * (self.limit_seconds - self.reserved_seconds) - self.spent_seconds
+
     def allows(self, seconds: float, share: float = 1.0) -> bool:
         """Whether a step of this duration ends in time.
 
@@ -57,8 +62,7 @@ class Clock:
             share: The share of the budget, without the reserve for the end of the search, in which
                 the step has to end.
         """
-        available = share * (self.limit_seconds - self.reserved_seconds)
-        return self.spent_seconds + seconds < available
+        return seconds < self.left(share)
 
     @contextlib.contextmanager
     def timed(self, kind: str, units: float = 1.0) -> Iterator[None]:
@@ -71,7 +75,7 @@ class Clock:
         began = time.monotonic()
         yield
         rate = (time.monotonic() - began) / max(units, 1e-9)
-        self._rates[kind] = max(rate, self._rates.get(kind, 0.0))
+        self._rates[kind] = max(rate, (rate + self._rates.get(kind, rate)) / 2)
         self.save()
 
     def expected(self, kind: str, units: float = 1.0) -> float:

@@ -22,10 +22,12 @@ from edgebert.searching.result import Candidate
 from edgebert.searching.rounds import promoted
 from edgebert.settings import SearchSettings
 
-FIRST_RUNG = 0.45
-SECOND_RUNG = 0.65
-SECOND_PRUNING = 0.85
+FIRST_RUNG = 0.55
+SECOND_RUNG = 0.75
+SECOND_PRUNING = 0.9
 """The shares of the time budget at which a part of the training has to end."""
+FEWEST_ROWS = 1000
+"""The first rung trains on this many texts at least, if there are so many."""
 ROUNDS_BEFORE_SECOND_PRUNING = 2
 
 
@@ -58,7 +60,11 @@ class Halving:
         """
         if not self._settings.distill_epochs:
             return
-        self._first_rung(worth_training(cheap, self._plan.budgets))
+        chosen = worth_training(cheap, self._plan.budgets)
+        trials = self._attempts.trials
+        first = trials.folder.once("first_rung", lambda: self._rows(chosen), numbers=1)
+        trials.first_rows = int(first.get("rows", 0))
+        self._first_rung(chosen)
         self._refine()
         before = min(self._settings.rounds, ROUNDS_BEFORE_SECOND_PRUNING)
         for finished in range(1, before):
@@ -68,6 +74,21 @@ class Halving:
             self._next_rung(finished, 2, SECOND_PRUNING)
         for finished in range(before, self._settings.rounds):
             self._next_rung(finished, 0, 1.0)
+
+    def _rows(self, chosen: Sequence[Steps]) -> dict[str, int]:
+        """The number of texts with which the first rung keeps to its share of the time budget.
+
+        It is 0, for the number of the settings, if there is time for all of them.
+        """
+        attempts = self._attempts
+        needed = sum(attempts.trials.expected_training(trained(steps, 1)) for steps in chosen)
+        left = attempts.clock.left(FIRST_RUNG)
+        if not chosen or needed <= left:
+            return {"rows": 0}
+        rows = min(
+            self._settings.max_rows or len(attempts.trials.train), len(attempts.trials.train)
+        )
+        return {"rows": min(max(round(rows * left / needed), FEWEST_ROWS), rows)}
 
     def _first_rung(self, chosen: Sequence[Steps]) -> None:
         """Distills the pruned models once, those with the smallest loss first."""

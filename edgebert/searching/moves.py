@@ -13,6 +13,8 @@ from edgebert.searching.front import Budgets, read_budgets, read_max_time
 from edgebert.settings import SearchSettings, broken_rules
 
 EMBEDDINGS = ("int8", "int4")
+INT8, INT4 = "dynamic-int8", "int4"
+"""Recipes of the encoder's kernels."""
 WHOLE, TRIMMED = "whole", "trimmed"
 _VOCABULARIES = {"both": (False, True), WHOLE: (False,), TRIMMED: (True,)}
 
@@ -59,11 +61,20 @@ class Moves:
         steps: Pruning steps, each with its rounds of distillation.
         trimmed: Whether the vocabulary is trimmed.
         embedding: Precision of the embedding rows.
+        keep_tokens: Tokens of the trimmed vocabulary; 0 keeps those of the training texts.
+        recipe: Recipe of the export.
     """
 
     steps: Steps = ()
     trimmed: bool = False
     embedding: str = "int8"
+    keep_tokens: int = 0
+    recipe: str = INT8
+
+    @property
+    def vocabulary(self) -> tuple[bool, int]:
+        """What makes the vocabulary: whether it is trimmed, and to how many tokens."""
+        return self.trimmed, self.keep_tokens
 
     @property
     def speedup(self) -> float:
@@ -85,10 +96,17 @@ class Moves:
         """A description for tables."""
         parts = [
             *(step.text for step in self.steps),
-            "vocabulary trimmed" if self.trimmed else "",
+            self._vocabulary_text,
             f"{self.embedding} rows",
+            "int4 kernels" if self.recipe == INT4 else "",
         ]
         return ", ".join(filter(None, parts))
+
+    @property
+    def _vocabulary_text(self) -> str:
+        if self.keep_tokens:
+            return f"{self.keep_tokens:,} tokens"
+        return "vocabulary trimmed" if self.trimmed else ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -113,6 +131,8 @@ class Plan:
         second_speedups: Speedups of a second pruning step, ascending.
         vocabularies: Whether the vocabulary is trimmed: the values to try.
         embeddings: Precisions of the embedding rows to try.
+        token_shares: Shares of the vocabulary to keep, to try for the best models.
+        recipes: Recipes to try; `INT4` for the best models only.
         budgets: The budgets.
         max_seconds: Time budget of the search; infinite for no limit.
     """
@@ -121,6 +141,8 @@ class Plan:
     second_speedups: tuple[float, ...]
     vocabularies: tuple[bool, ...]
     embeddings: tuple[str, ...]
+    token_shares: tuple[float, ...]
+    recipes: tuple[str, ...]
     budgets: Budgets
     max_seconds: float
 
@@ -148,14 +170,12 @@ def read_plan(settings: SearchSettings) -> Plan:
     budgets, problems = read_budgets(settings.max_size, settings.max_latency, settings.max_drop)
     max_seconds = read_max_time(settings.max_time, problems)
     speedups, second_speedups = (
-        _numbers(settings, name, problems) for name in ("speedups", "second_speedups")
+        _numbers(settings, name, (1, 1000), "above 1", problems)
+        for name in ("speedups", "second_speedups")
     )
-    embeddings = [part.strip() for part in settings.embeddings.split(",") if part.strip()]
-    if not embeddings or not set(embeddings) <= set(EMBEDDINGS):
-        problems.append(
-            f"embeddings: expected some of {', '.join(EMBEDDINGS)}. "
-            f"Received: {settings.embeddings!r}"
-        )
+    token_shares = _numbers(settings, "token_shares", (0, 1), "between 0 and 1", problems)
+    embeddings = _names(settings, "embeddings", EMBEDDINGS, problems)
+    recipes = _names(settings, "recipes", (INT8, INT4), problems)
     if settings.vocabulary not in _VOCABULARIES:
         problems.append(
             f"vocabulary: expected one of {', '.join(_VOCABULARIES)}. "
@@ -187,20 +207,40 @@ def read_plan(settings: SearchSettings) -> Plan:
         speedups,
         second_speedups,
         _VOCABULARIES[settings.vocabulary],
-        tuple(dict.fromkeys(embeddings)),
+        embeddings,
+        token_shares,
+        recipes,
         budgets,
         max_seconds,
     )
 
 
-def _numbers(settings: SearchSettings, name: str, problems: list[str]) -> tuple[float, ...]:
-    """Speedups with commas between them, ascending; also lists their problems."""
+def _numbers(
+    settings: SearchSettings,
+    name: str,
+    between: tuple[float, float],
+    expected: str,
+    problems: list[str],
+) -> tuple[float, ...]:
+    """The numbers of a setting with commas between them, ascending; also lists their problems."""
     written, found = getattr(settings, name), set[float]()
     for part in filter(None, map(str.strip, written.split(","))):
         try:
             found.add(float(part))
         except ValueError:
             problems.append(f"{name}: expected numbers with commas. Received: {part!r}")
-    if any(not 1 < speedup < 1000 for speedup in found):
-        problems.append(f"{name}: expected numbers above 1. Received: {written!r}")
+    low, high = between
+    if any(not low < number < high for number in found):
+        problems.append(f"{name}: expected numbers {expected}. Received: {written!r}")
     return tuple(sorted(found))
+
+
+def _names(
+    settings: SearchSettings, name: str, known: tuple[str, ...], problems: list[str]
+) -> tuple[str, ...]:
+    """The names of a setting with commas between them, each once; also lists their problems."""
+    written = getattr(settings, name)
+    found = tuple(dict.fromkeys(filter(None, map(str.strip, written.split(",")))))
+    if not found or not set(found) <= set(known):
+        problems.append(f"{name}: expected some of {', '.join(known)}. Received: {written!r}")
+    return found

@@ -6,6 +6,7 @@ latency_table.json   latencies for structured pruning
 models/<key>/        pruned and distilled models
 files/<key>.tflite   candidates, with their manifests
 trials/<key>.json    finished trials
+first_rung.json      number of texts of the first round of distillation
 clock.json           time that is spent, and the seconds of each kind of step
 rounds/<key>.json    latencies that were measured in one round
 tests/<key>.json     test metrics of a winner

@@ -89,6 +89,8 @@ class SearchResult:
         float_bytes: Size of the weights of the float model in float32.
         tokens: Text length of the latency table.
         notes: Trials that were left out, and the reasons.
+        finished: Whether the search ended. If it was stopped, the front is that of its finished
+            trials, with latencies from a short measurement.
     """
 
     out: Path
@@ -103,6 +105,7 @@ class SearchResult:
     float_bytes: int
     tokens: int
     notes: tuple[str, ...]
+    finished: bool = True
 
     @property
     def baseline(self) -> Candidate:
@@ -123,6 +126,7 @@ class SearchResult:
         """The content of `front.json`."""
         return {
             "format": FORMAT,
+            "finished": self.finished,
             "budgets": self.budgets.to_dict(),
             "float": self.float_metrics,
             "float_bytes": self.float_bytes,
@@ -136,6 +140,18 @@ class SearchResult:
             "front": [candidate.to_dict() for candidate in self.front],
             "candidates": [candidate.to_dict() for candidate in self.candidates],
         }
+
+
+class SearchStopped(KeyboardInterrupt):
+    """A search was stopped by Ctrl-C after its first trial.
+
+    Attributes:
+        result: The result of the finished trials.
+    """
+
+    def __init__(self, result: SearchResult) -> None:
+        super().__init__("The search was stopped.")
+        self.result = result
 
 
 def front_of(candidates: Sequence[Candidate]) -> list[Candidate]:

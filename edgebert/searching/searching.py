@@ -20,15 +20,23 @@ from edgebert.searching.attempts import Attempts
 from edgebert.searching.choosing import aimed_speedup
 from edgebert.searching.clock import Clock
 from edgebert.searching.confirming import Confirmation, divide
+from edgebert.searching.finishing import smaller_files
 from edgebert.searching.front import best
 from edgebert.searching.halving import Halving
-from edgebert.searching.judging import FILE, FLOAT
+from edgebert.searching.judging import FILE, TEXT
 from edgebert.searching.moves import BASELINE, Moves, Plan, Step, key_of, read_plan
 from edgebert.searching.records import SearchFolder
-from edgebert.searching.result import FORMAT, Candidate, SearchResult, front_of
+from edgebert.searching.result import (
+    FORMAT,
+    Candidate,
+    SearchResult,
+    SearchStopped,
+    front_of,
+)
 from edgebert.searching.sentences import describe_closest
+from edgebert.searching.status import show_status
 from edgebert.searching.timing import Round
-from edgebert.searching.trials import TrialRunner
+from edgebert.searching.trials import EXPORT, TrialRunner
 from edgebert.settings import SearchSettings
 from edgebert.system.storage import atomic_files
 from edgebert.training.stage_run import StageRun
@@ -37,13 +45,16 @@ from edgebert.training.state import describe_data, describe_model
 CHEAP = Round("cheap", passes=7, openings=1)
 ALL = Round("all", passes=9, openings=1)
 FINALS = Round("finals", passes=21, openings=3)
+STOPPED = Round("stopped", passes=3, openings=1)
 LATENCIES = "latencies"
 """A kind of step of the clock. Its unit is one pass of one file over the texts."""
-CHEAP_SHARE = 0.3
-"""The share of the time budget for trials without training."""
+FIRST_FILES_SHARE, CHEAP_SHARE = 0.5, 0.3
+"""The shares of the time budget for trials without training: for the first file of each model, and
+for the other ones."""
 MOST_FINALISTS = 14
 """The expected number of files of the front, at most."""
-RESERVE_MARGIN = 1.2
+FILES_TO_FINISH = 4
+RESERVE_MARGIN, MOST_RESERVED = 1.2, 0.3
 _IDENTITY = ("seed", "tokens", "confirm_fraction")
 
 
@@ -74,6 +85,8 @@ def search(
         UsageError: Invalid settings (all of them are listed), or the folder of another search.
         DataError: The data has labels that the model does not know, or there is too little dev
             data to confirm losses.
+        SearchStopped: Ctrl-C, which is a `KeyboardInterrupt`. Its `result` has the front of the
+            finished trials, whose files are written. A second Ctrl-C stops at once.
     """
     run.require_one_device()
     model = as_model(model)
@@ -108,7 +121,8 @@ class _Search:
     ) -> None:
         self._trials, self._plan, self._confirmation = trials, plan, confirmation
         self._settings, self._folder, self._test_data = trials.settings, trials.folder, test
-        self._clock, self._attempts = trials.clock, Attempts(trials)
+        self._clock, self._attempts = trials.clock, Attempts(trials, self._seen)
+        self._to_finish = 0
         self._progress = self._clock.shown
         self._metric = trials.model.task.metric
         self._texts = timing.latency_texts(
@@ -120,7 +134,22 @@ class _Search:
         )
 
     def run(self) -> SearchResult:
-        """Runs the search."""
+        """Runs the search.
+
+        Raises:
+            SearchStopped: Ctrl-C. It has the result of the finished trials.
+        """
+        try:
+            self._explore()
+            return self._finish()
+        except KeyboardInterrupt as interrupt:
+            stopped = self._stop()
+            if stopped is None:
+                raise
+            raise SearchStopped(stopped) from interrupt
+
+    def _explore(self) -> None:
+        """Runs all trials."""
         self._float_metrics = dict(self._trials.judge.float_metric.metrics)
         self._try_cheap()
         cheap = self._measure(CHEAP)
@@ -129,9 +158,17 @@ class _Search:
             group = self._plan.of_model((Step(aimed),))
             self._attempts.run("trials aimed at the latency", group, CHEAP_SHARE)
             cheap = self._measure(CHEAP)
+        self._to_finish = FILES_TO_FINISH
         self._reserve()
         training = Halving(self._attempts, self._plan, self._settings, self._distilled)
         training.run(cheap)
+        self._to_finish = 0
+        self._reserve()
+        smaller = smaller_files(self._measure(CHEAP), self._plan)
+        self._attempts.run("trials of smaller files", smaller)
+
+    def _finish(self) -> SearchResult:
+        """Measures, confirms and tests the front of the finished trials."""
         candidates = self._measure(ALL)
         finalists = [BASELINE, *(one.moves for one in front_of(candidates))]
         finals = {c.key: c for c in self._measure(FINALS, list(dict.fromkeys(finalists)))}
@@ -139,25 +176,48 @@ class _Search:
         front = self._confirmation.confirm(front_of(list(finals.values())))
         return self._result(candidates, front, self._test_data)
 
+    def _stop(self) -> SearchResult | None:
+        """Measures and confirms the front so far in a short time; None before the baseline."""
+        if BASELINE not in self._attempts.exported:
+            return None
+        self._progress("stopping", 0, 1)
+        self._attempts.note(
+            "The search was stopped: this is the front of its finished trials. Next: run the same "
+            "command with --resume."
+        )
+        candidates = self._measure(STOPPED)
+        front = self._confirmation.confirm(front_of(candidates))
+        result = self._result(candidates, front, None, finished=False)
+        self._progress("stopping", 1, 1)
+        return result
+
     def _try_cheap(self) -> None:
         """Runs the trials without training. With a time budget, each model gets one file first."""
         cheap = self._plan.cheap()
         firsts = [moves for moves in cheap if moves == self._plan.of_model(moves.steps)[0]]
         if math.isfinite(self._plan.max_seconds):
-            cheap = list(dict.fromkeys([BASELINE, *firsts, *cheap]))
-            self._attempts.run("cheap trials", cheap[: len(firsts) + 1], CHEAP_SHARE)
+            first = list(dict.fromkeys([BASELINE, *firsts]))
+            self._attempts.run("first cheap trials", first, FIRST_FILES_SHARE)
         self._attempts.run("cheap trials", cheap, CHEAP_SHARE)
+
+    def _seen(self, attempts: Attempts) -> None:
+        """Reserves the time that the file of a new trial needs, and shows the front."""
+        self._reserve()
+        show_status(attempts)
 
     def _reserve(self) -> None:
         """Reserves the time of the end of the search: latencies, confirmation and test."""
         if math.isinf(self._plan.max_seconds):
             return
-        files, expected = min(len(self._attempts.exported), MOST_FINALISTS), self._clock.expected
-        seconds = expected(LATENCIES, files * FINALS.calls + 2 * files * ALL.calls)
-        for data, scored in ((self._confirmation.data, files), (self._test_data, 2)):
+        expected, every = self._clock.expected, len(self._attempts.exported) + self._to_finish
+        finalists = min(every, MOST_FINALISTS)
+        passes = every * (CHEAP.calls + ALL.calls) + finalists * FINALS.calls
+        seconds = expected(LATENCIES, passes) + self._to_finish * expected(EXPORT)
+        for data, files in ((self._confirmation.data, finalists), (self._test_data, 2)):
             rows = len(data) if data is not None else 0
-            seconds += expected(FLOAT, rows) + scored * expected(FILE, rows)
-        self._clock.reserved_seconds = RESERVE_MARGIN * seconds
+            seconds += expected(TEXT, rows) + files * expected(FILE, rows)
+        most = MOST_RESERVED * self._plan.max_seconds
+        self._clock.reserved_seconds = min(RESERVE_MARGIN * seconds, most)
 
     def _measure(self, round_: Round, only: Sequence[Moves] = ()) -> list[Candidate]:
         """The candidates, or some of them, with latencies that are measured in one round."""
@@ -170,7 +230,10 @@ class _Search:
             with self._clock.timed(LATENCIES, len(paths) * round_.calls):
                 return timing.measure(baseline, paths, self._texts, round_, self._progress)
 
-        latencies = self._folder.once(f"rounds/{name}", measure, numbers=2)
+        if round_ == STOPPED:
+            latencies = measure()
+        else:
+            latencies = self._folder.once(f"rounds/{name}", measure, numbers=2)
         if lacking := files.keys() - latencies.keys():
             raise ModelError(
                 f"{self._folder.path}/rounds/{name}.json: expected the latencies of every file. "
@@ -204,7 +267,11 @@ class _Search:
         )
 
     def _result(
-        self, candidates: list[Candidate], front: list[Candidate], test: Dataset | None
+        self,
+        candidates: list[Candidate],
+        front: list[Candidate],
+        test: Dataset | None,
+        finished: bool = True,
     ) -> SearchResult:
         """Chooses the winner, exports it, scores it on the test data and writes front.json."""
         budgets = self._plan.budgets
@@ -223,6 +290,7 @@ class _Search:
             float_bytes=sum(4 * one.size for one in self._trials.model.checkpoint.weights.values()),
             tokens=self._trials.tokens,
             notes=tuple(self._attempts.notes),
+            finished=finished,
         )
         self._folder.write("front.json", result.to_dict())
         return result

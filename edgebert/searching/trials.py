@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from converters.compaction import LayerWidth, layer_widths
 from converters.heads import CLASSIFIER
 from edgebert.data.datasets import Dataset
 from edgebert.distillation import distill
-from edgebert.errors import QualityGateError
+from edgebert.errors import DataError, QualityGateError, UsageError
 from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.exporting.parity import FloatReference
 from edgebert.models.litert_model import LiteRtModel
@@ -30,8 +30,8 @@ from edgebert.pruning.latency_table import (
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.searching.clock import Clock
-from edgebert.searching.judging import FLOAT, Judge
-from edgebert.searching.moves import Moves, Steps, key_of, total_speedup, trained
+from edgebert.searching.judging import TEXT, Judge
+from edgebert.searching.moves import INT8, Moves, Steps, key_of, total_speedup, trained
 from edgebert.searching.records import SearchFolder
 from edgebert.searching.rounds import settings_of_round, work
 from edgebert.settings import (
@@ -46,12 +46,14 @@ from edgebert.system.progress import Progress
 from edgebert.tasks.examples import all_input_texts, encodings_of
 from edgebert.training.stage_run import StageRun
 
-RECIPE = "dynamic-int8"
 CHECK_TEXTS = 24
 CHECKS = CheckSettings(check_texts=CHECK_TEXTS, quality=False)
 """What the manifests of the files have, for `edgebert run`, which can repeat them."""
-EXPORT, DISTILLATION, PRUNING = "export", "distillation", "pruning"
+EXPORT, EXPORT_INT4 = "export", "int4 export"
+DISTILLATION, PRUNING = "distillation", "pruning"
 """Kinds of steps of the clock. The unit of a distillation is a text through the float model."""
+COST_OF_INT4 = 4.0
+"""The expected duration of the first int4 export, against one with int8 kernels."""
 NARROWEST_SHARE = 0.7
 """Layers are dropped if the model with one head per layer and no neurons would take a larger share
 of the target latency."""
@@ -67,6 +69,9 @@ class TrialRunner:
         settings: Settings of the search.
         folder: The folder of the search.
         clock: The time of the search.
+
+    Attributes:
+        first_rows: Number of texts of the first round of distillation; 0 is that of the settings.
     """
 
     def __init__(
@@ -80,7 +85,8 @@ class TrialRunner:
     ) -> None:
         self.model, self.train, self.dev = model, train, dev
         self.settings, self.folder, self.clock = settings, folder, clock
-        self.progress = clock.progress
+        self.progress, self.first_rows = clock.progress, 0
+        self._records: dict[str, dict[str, Any]] = {}
         self.judge = Judge(model, dev, settings.seed, folder, clock)
 
     def key(self, moves: Moves) -> str:
@@ -89,26 +95,30 @@ class TrialRunner:
 
     def record(self, moves: Moves) -> dict[str, Any] | None:
         """The record of a finished trial, or None."""
-        return self.folder.trial(self.key(moves))
+        key = self.key(moves)
+        if key not in self._records and (found := self.folder.trial(key)) is not None:
+            self._records[key] = found
+        return self._records.get(key)
 
     def run(
         self,
         group: Sequence[Moves],
-        has_time_left: Callable[[], bool],
+        has_time_left: Callable[[float], bool],
         report: Callable[[], None],
     ) -> None:
         """Runs the unfinished trials of one pruned model or of one distilled model.
 
         Args:
             group: Trials of one model.
-            has_time_left: Called before each trial; no further trial starts if it returns False.
+            has_time_left: Called before each trial with its expected seconds; no further trial
+                starts if it returns False.
             report: Called after each trial is on disk.
 
         Raises:
             OutOfTimeError: The time that is left is reserved for the end of the search.
         """
         todo = [moves for moves in group if self.record(moves) is None]
-        if not todo or not has_time_left():
+        if not todo or not has_time_left(self.expected_pruning(todo[0].steps)):
             return
         began = time.monotonic()
         try:
@@ -118,19 +128,28 @@ class TrialRunner:
                 self._write(moves, began, refused=str(error))
                 report()
             return
-        for trimmed in sorted({moves.trimmed for moves in todo}):
-            variant = self._with_vocabulary(model, trimmed)
+        for vocabulary in dict.fromkeys(moves.vocabulary for moves in todo):
+            same = [moves for moves in todo if moves.vocabulary == vocabulary]
+            try:
+                variant = self._with_vocabulary(model, *vocabulary)
+            except UsageError as error:
+                for moves in same:
+                    self._write(moves, began, refused=str(error))
+                continue
             reference = FloatReference(variant)
-            for moves in (one for one in todo if one.trimmed == trimmed):
-                if not has_time_left():
+            for moves in same:
+                if not has_time_left(self._expected_export(moves)):
                     return
-                self._try(moves, variant, reference, began)
+                try:
+                    self._try(moves, variant, reference, began)
+                except (QualityGateError, DataError) as error:
+                    self._write(moves, began, refused=str(error))
                 began = time.monotonic()
                 report()
 
     def variant(self, moves: Moves) -> TaskModel:
         """The variant of a trial before export."""
-        return self._with_vocabulary(self.model_of(moves.steps), moves.trimmed)
+        return self._with_vocabulary(self.model_of(moves.steps), *moves.vocabulary)
 
     def model_of(self, steps: Steps) -> TaskModel:
         """The model with these pruning steps behind it, with its whole vocabulary.
@@ -186,30 +205,35 @@ class TrialRunner:
         self.folder.once("latency_table", measure)
         return read_latency_table(self.folder.table)
 
-    def _with_vocabulary(self, model: TaskModel, trimmed: bool) -> TaskModel:
+    def _with_vocabulary(self, model: TaskModel, trimmed: bool, keep_tokens: int) -> TaskModel:
         """The model with its vocabulary trimmed, if wanted.
 
-        Trimming is the last step. It keeps every token of the training texts, so it does not change
-        the model's outputs on them.
+        Trimming is the last step. Without a number of tokens it keeps every token of the training
+        texts, so it does not change the model's outputs on them.
+
+        Raises:
+            UsageError: Fewer tokens than any text may need.
         """
         if not trimmed:
             return model
-        return trim_vocabulary(
-            model, all_input_texts(model, self.train), VocabularySettings()
-        ).model
+        settings = VocabularySettings(
+            keep_tokens=keep_tokens, characters="scripts" if keep_tokens else "all"
+        )
+        return trim_vocabulary(model, all_input_texts(model, self.train), settings).model
 
     def _try(
         self, moves: Moves, variant: TaskModel, reference: FloatReference, began: float
     ) -> None:
         """Exports and evaluates one variant, and writes its record."""
         path = self.folder.file(self.key(moves))
-        settings = ExportSettings(recipe=RECIPE, embedding=moves.embedding, lengths="auto")
-        with self.clock.timed(EXPORT):
+        texts = self.train.examples
+        settings = ExportSettings(recipe=moves.recipe, embedding=moves.embedding, lengths="auto")
+        with self.clock.timed(EXPORT if moves.recipe == INT8 else EXPORT_INT4):
             artifact = export(
                 variant,
                 path,
                 settings,
-                texts=ExportTexts(self.train.examples, self.dev.examples[:CHECK_TEXTS]),
+                texts=ExportTexts(texts, self.dev.examples[:CHECK_TEXTS], texts),
                 reference=reference,
             )
             scores = self.judge.score(LiteRtModel.open(path), agreement=moves.distilled)
@@ -244,14 +268,27 @@ class TrialRunner:
         Before the first distillation, the evaluation of the float model gives its speed.
         """
         work = self._work(steps)
-        return self.clock.expected(DISTILLATION, work) or self.clock.expected(FLOAT, work)
+        return self.clock.expected(DISTILLATION, work) or self.clock.expected(TEXT, work)
+
+    def expected_pruning(self, steps: Steps) -> float:
+        """The expected duration of the pruning of a model, in seconds; 0 if it is on disk."""
+        is_made = not steps or steps[-1].rounds or self._model_folder(steps).is_dir()
+        return 0.0 if is_made else self.clock.expected(PRUNING)
+
+    def _expected_export(self, moves: Moves) -> float:
+        seconds = self.clock.expected(EXPORT)
+        if moves.recipe == INT8:
+            return seconds
+        return self.clock.expected(EXPORT_INT4) or COST_OF_INT4 * seconds
 
     def _work(self, steps: Steps) -> float:
         return work(self.settings_of(steps), len(self.train), total_speedup(steps))
 
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""
-        return settings_of_round(self.settings, steps, self.model.task.learns_from_copies)
+        found = settings_of_round(self.settings, steps, self.model.task.learns_from_copies)
+        is_first = len(steps) == 1 and steps[-1].rounds == 1
+        return replace(found, max_rows=self.first_rows) if is_first and self.first_rows else found
 
     def _recipe(self, steps: Steps) -> list[dict[str, Any]]:
         """The settings of every round of distillation of a model, in their order."""

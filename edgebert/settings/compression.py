@@ -125,7 +125,16 @@ class SearchSettings:
         "prunes once. With a latency budget, one speedup that meets it is tried instead.",
     )
     vocabulary: str = setting("both", "Vocabularies to try.", ("both", "whole", "trimmed"))
+    token_shares: str = setting(
+        "0.5,0.25",
+        "Shares of the vocabulary to keep, to try for the best models. With a size budget, the "
+        "number of tokens that just meets it is tried instead.",
+    )
     embeddings: str = setting("int8,int4", "Precisions of the embedding table to try.")
+    recipes: str = setting(
+        "dynamic-int8,int4",
+        "Recipes to try; int4 for the best model only, and only if its size matters.",
+    )
     distill_epochs: int = setting(
         4,
         "Epochs of the first round of distillation for each promising pruned model; 0 trains "

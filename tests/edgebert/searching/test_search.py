@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from edgebert.searching.choosing import (
     worth_pruning_again,
     worth_training,
 )
+from edgebert.searching.finishing import smaller_files
 from edgebert.searching.front import (
     Budgets,
     Point,
@@ -48,7 +50,7 @@ from edgebert.searching.front import (
 )
 from edgebert.searching.judging import Standing, judged_points
 from edgebert.searching.moves import BASELINE, Moves, Step, read_plan, total_speedup
-from edgebert.searching.result import Candidate, front_of
+from edgebert.searching.result import Candidate, SearchStopped, front_of
 from edgebert.searching.rounds import promoted, settings_of_round
 from edgebert.searching.sentences import describe_closest, describe_winner, rows_needed
 from edgebert.settings import FinetuneSettings, SearchSettings
@@ -67,6 +69,8 @@ SMALL = SearchSettings(
     max_rows=32,
     max_drop=-50.0,
     second_speedups="",
+    token_shares="",
+    recipes="dynamic-int8",
 )
 """No model gains 50 points, so the pruned ones are trained too."""
 TABLE = LatencyTable(
@@ -309,6 +313,20 @@ def test_the_closest_candidate_is_described_with_every_miss() -> None:
     assert "0.540 ms against 0.500 ms; 15.00 points lost against 14.00" in said
 
 
+def test_the_number_of_tokens_meets_the_size_budget() -> None:
+    def files(budget: str, **settings: Any) -> list[tuple[int, str]]:
+        whole = replace(candidate(3, 0.3, 0.5, 14_000), vocabulary=10_000)
+        fewer = replace(candidate(3, 0.3, 0.9, 8_000, trimmed=True), vocabulary=4_000)
+        plan = read_plan(SearchSettings(max_drop=1.0, max_size=budget, **settings))
+        return [(moves.keep_tokens, moves.recipe) for moves in smaller_files([whole, fewer], plan)]
+
+    assert files("12kB") == [(7880, "dynamic-int8")]
+    assert files("6kB") == [(1940, "dynamic-int8"), (0, "int4"), (1940, "int4")]
+    assert files("20kB") == []
+    assert files("", token_shares="0.5,0.25", recipes="dynamic-int8") == [(2500, "dynamic-int8")]
+    assert files("", vocabulary="whole") == [(0, "int4")]
+
+
 @pytest.fixture(scope="module")
 def trained(tiny_vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that has learnt the made-up texts, as a folder."""
@@ -375,8 +393,8 @@ class KilledError(Exception):
     pass
 
 
-def killer(kept: int) -> Any:
-    """Raises when so many trials are on disk."""
+def killer(kept: int, error: type[BaseException]) -> Any:
+    """Raises an error when so many trials are on disk."""
     seen = 0
 
     def progress(stage: str, done: int, total: int, **facts: Any) -> None:
@@ -384,7 +402,7 @@ def killer(kept: int) -> Any:
         if "trials" in stage:
             seen += 1
             if seen == kept:
-                raise KilledError
+                raise error
 
     return progress
 
@@ -442,7 +460,7 @@ def test_a_distilled_file_is_made_again_to_the_byte(
     assert not (whole.out / "winner.toml").exists()
 
 
-@pytest.mark.parametrize("kept", [3, 6])
+@pytest.mark.parametrize(("kept", "error"), [(3, KilledError), (6, KeyboardInterrupt)])
 def test_a_killed_search_resumes_to_the_same_front(
     trained: Path,
     data: Splits,
@@ -450,10 +468,15 @@ def test_a_killed_search_resumes_to_the_same_front(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kept: int,
+    error: type[BaseException],
 ) -> None:
     steady(monkeypatch)
-    with pytest.raises(KilledError):
-        search(open_model(trained), *data, SMALL, StageRun(tmp_path, progress=killer(kept)))
+    with pytest.raises(error) as caught:
+        search(open_model(trained), *data, SMALL, StageRun(tmp_path, progress=killer(kept, error)))
+    if isinstance(caught.value, SearchStopped):
+        assert len(caught.value.result.candidates) == kept
+        assert all(one.confirmed is not None for one in caught.value.result.front)
+        assert not json.loads((tmp_path / "front.json").read_text())["finished"]
     finished = {path: path.read_bytes() for path in (tmp_path / "trials").iterdir()}
     assert len(finished) == kept
     with pytest.raises(UsageError, match="--resume"):
@@ -480,7 +503,15 @@ def test_another_budget_repeats_no_trial(
 
 def test_a_winner_is_tested_once_and_exported(trained: Path, data: Splits, tmp_path: Path) -> None:
     """Real latencies; nothing is trained."""
-    settings = replace(SMALL, distill_epochs=0, max_drop=60.0, vocabulary="trimmed", speedups="")
+    settings = replace(
+        SMALL,
+        distill_epochs=0,
+        max_drop=60.0,
+        vocabulary="trimmed",
+        speedups="",
+        token_shares="0.9",
+        recipes="dynamic-int8,int4",
+    )
     test = separable(30, 4)
     result = search(open_model(trained), *data, settings, StageRun(tmp_path), test=test)
     winner = result.require_winner()
@@ -498,6 +529,8 @@ def test_a_winner_is_tested_once_and_exported(trained: Path, data: Splits, tmp_p
     assert "on 30 test texts (95 % interval: " in said
     assert said.startswith(f"{winner.size_bytes / 1e6:.1f} MB instead of ")
     assert result.baseline.latency_ratio == 1.0
+    assert any(one.moves.recipe == "int4" for one in result.candidates)
+    assert any(one.moves.keep_tokens for one in result.candidates)
     assert worth_training(result.candidates, result.budgets) == []
 
 
@@ -506,15 +539,23 @@ def test_a_second_round_starts_from_the_first(
 ) -> None:
     steady(monkeypatch)
     again = StageRun(whole.out, resume=True)
-    result = search(open_model(trained), *data, replace(SMALL, rounds=2), again)
-    assert [one.moves.rounds for one in result.candidates[-2:]] == [2, 2]
-    assert "distilled in 2 rounds" in result.candidates[-1].moves.text
-    first, second = (
+    settings = replace(SMALL, rounds=2, vocabulary="whole", second_speedups="1.1")
+    result = search(open_model(trained), *data, settings, again)
+    assert [one.moves.steps for one in result.candidates[-4:]] == [
+        (Step(1.3, 1),),
+        (Step(1.3, 2),),
+        (Step(1.3, 2), Step(1.1, 1)),
+        (Step(1.3, 2), Step(1.1, 2)),
+    ]
+    recipes = [
         json.loads((whole.out / "trials" / f"{one.key}.json").read_text())["recipe"]
-        for one in result.candidates[-4::2]
+        for one in result.candidates[-4:]
+    ]
+    assert all(longer[:-1] == shorter for shorter, longer in pairwise(recipes))
+    assert (
+        "pruned 1.3x, distilled in 2 rounds, pruned 1.1x, distilled,"
+        in result.candidates[-2].moves.text
     )
-    assert second[:1] == first
-    assert len(second) == 2
     short = replace(SMALL, rounds=3, max_time="0.1s")
     result = search(open_model(trained), *data, short, again)
     assert any("it would end after --max-time" in note for note in result.notes)
