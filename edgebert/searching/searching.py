@@ -171,10 +171,20 @@ class _Search:
         """Measures, confirms and tests the front of the finished trials."""
         candidates = self._measure(ALL)
         finalists = [BASELINE, *(one.moves for one in front_of(candidates))]
-        finals = {c.key: c for c in self._measure(FINALS, list(dict.fromkeys(finalists)))}
+        finalists = list(dict.fromkeys(finalists))
+        finals = {c.key: c for c in self._measure(self._final_round(len(finalists)), finalists)}
         candidates = [finals.get(candidate.key, candidate) for candidate in candidates]
         front = self._confirmation.confirm(front_of(list(finals.values())))
         return self._result(candidates, front, self._test_data)
+
+    def _final_round(self, files: int) -> Round:
+        """The last round of latencies; shorter where its time is more than half of what is left."""
+        left = (self._clock.limit_seconds - self._clock.spent_seconds) / 2
+        needed = self._clock.expected(LATENCIES, files * FINALS.calls)
+        if needed <= left:
+            return FINALS
+        passes = int(FINALS.passes * FINALS.openings * left / needed)
+        return Round(FINALS.name, max(passes, STOPPED.passes), openings=1)
 
     def _stop(self) -> SearchResult | None:
         """Measures and confirms the front so far in a short time; None before the baseline."""
