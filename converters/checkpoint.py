@@ -87,6 +87,17 @@ class Checkpoint:
             name.startswith("next_sentence.") for name in self.weights
         )
 
+    @property
+    def vector_size(self) -> int:
+        """The number of values of a sentence vector; without a sentence head the hidden size."""
+        if self.sentence is None:
+            return self.config.hidden_size
+        last = f"sentence.dense.{len(self.sentence.activations) - 1}.kernel"
+        whole = self.config.hidden_size * len(self.sentence.pooling)
+        if self.sentence.activations:
+            whole = len(self.weights[last])
+        return self.sentence.dimensions or whole
+
     def weights_sha256(self) -> str:
         """SHA-256 in hex over names, shapes and float32 values, independent of the file format."""
         digest = hashlib.sha256()

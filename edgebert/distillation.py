@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.heads import ENCODER, SENTENCE
-from edgebert.data.datasets import Dataset
+from converters.heads import ENCODER
+from edgebert.data.datasets import Dataset, take
 from edgebert.data.label_numbers import with_label_names
-from edgebert.encoding.encoded_rows import Inputs
+from edgebert.encoding.encoded_rows import Inputs, rows_of
 from edgebert.errors import refuse
 from edgebert.models.bases import as_encoder, with_head_of
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress
+from edgebert.tasks.examples import encodings_of
 from edgebert.training.distillation_rows import (
     TaughtExamples,
     distillation_rows,
@@ -224,11 +225,16 @@ def check_students(teacher: TaskModel, student: TaskModel, settings: DistillSett
             f"vocabulary: expected the teacher's or a subset of it. Received: {len(unknown)} "
             f"tokens that the teacher does not have, such as {', '.join(sorted(unknown)[:3])}"
         )
-    if teacher.checkpoint.head in (SENTENCE, ENCODER) and small.hidden_size != big.hidden_size:
-        what = "vectors" if teacher.checkpoint.head == SENTENCE else "hidden states"
+    theirs, own = big.hidden_size, small.hidden_size
+    if teacher.checkpoint.sentence is not None and student.checkpoint.sentence is not None:
+        theirs, own = teacher.checkpoint.vector_size, student.checkpoint.vector_size
+    if theirs != own and (
+        teacher.checkpoint.sentence is not None or teacher.checkpoint.head == ENCODER
+    ):
+        what = "vectors" if teacher.checkpoint.sentence is not None else "hidden states"
         problems.append(
-            f"hidden_size: expected the teacher's {big.hidden_size}, since {what} are compared. "
-            f"Received: {small.hidden_size}"
+            f"hidden_size: expected the teacher's {theirs} values, since {what} are compared. "
+            f"Received: {own}"
         )
     if settings.augment < 0:
         problems.append(f"augment: expected 0 copies or more. Received: {settings.augment}")
@@ -313,7 +319,14 @@ def _distillation_model(
         kind=kind_of(teacher.checkpoint),
         task_loss=task_loss,
     )
-    return DistillationModel(net, job.student.checkpoint.config, frozen, loss)
+    model = DistillationModel(net, job.student.checkpoint.config, frozen, loss)
+    if teacher.checkpoint.config.hidden_size != job.student.checkpoint.config.hidden_size:
+        from edgebert.training.state_projection import TEXTS
+
+        some = take(job.train, TEXTS, settings.seed).examples
+        encodings = encodings_of(job.student, some, job.recipe.max_length)
+        model.fit_projection(rows_of(encodings, job.student.tokenizer.pad_id))
+    return model
 
 
 def _teacher_ids(job: DistillJob) -> npt.NDArray[np.int32]:

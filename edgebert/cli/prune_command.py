@@ -81,13 +81,14 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
 ) -> None:
     """Remove the least important parts of a model, with recovery training.
 
-    Structured pruning (layers, heads, neurons, vocabulary) makes a model smaller and faster. With
-    --epochs 0 it takes a minute and trains nothing. Magnitude pruning (--sparsity, --method n-m)
-    sets single weights to zero, which only makes the gzip'd file smaller.
+    Structured pruning (layers, heads, neurons, hidden dimensions, vocabulary) makes a model smaller
+    and faster. With --epochs 0 it takes a minute and trains nothing. Magnitude pruning (--sparsity,
+    --method n-m) sets single weights to zero, which only makes the gzip'd file smaller.
 
     \b
     edgebert prune tuned/ -o fast/ --train train.tsv --dev dev.tsv --target-speedup 2 --epochs 0
     edgebert prune tuned/ -o fast/ --train train.tsv --target-speedup 4 --teacher tuned/
+    edgebert prune tuned/ -o narrow/ --train train.tsv --dev dev.tsv --hidden-size 256 --epochs 0
     edgebert prune tuned/ -o small/ --train train.tsv --vocabulary-from train.tsv --layers 4
     edgebert prune multilingual/ -o german/ --vocabulary-from texts.txt --characters scripts
     edgebert prune tuned/ -o zipped/ --train train.tsv --dev dev.tsv --sparsity 0.5
@@ -98,15 +99,12 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from edgebert.models.task_model import open_model
     from edgebert.tasks.examples import task_with_answers
 
-    structured = corpus_path is not None or bool(
-        structure.target_speedup or structure.heads or structure.neurons or structure.layers
-    )
+    structured = corpus_path is not None or any(_asked(structure))
     _refuse_mixed_options(context, structured, teacher)
     opened = open_model(model, request=request)
     print_notes(opened)
     if train_path is None:
-        others = (structure.target_speedup, structure.heads, structure.neurons, structure.layers)
-        if corpus_path is None or any((*others, teacher, dev_path, test_path, resume)):
+        if corpus_path is None or any((*_asked(structure), teacher, dev_path, test_path, resume)):
             raise click.UsageError(
                 "Missing option '--train'. Only --vocabulary-from alone needs no labelled data."
             )
@@ -145,6 +143,12 @@ def prune(  # noqa: PLR0913, PLR0917 (one parameter for each option)
         for when, scored, path in (("before", opened, model), ("after", result.model, out)):
             scores[when] = evaluate(KerasPredictor(scored), test, str(path))
     _print(result, scores, as_json)
+
+
+def _asked(structure: StructureSettings) -> tuple[float, ...]:
+    """The settings that remove something."""
+    names = ("target_speedup", "heads", "neurons", "layers", "hidden_size")
+    return tuple(getattr(structure, name) for name in names)
 
 
 def _read_corpus(path: Path | None, task: Task[Any], columns: DataSettings) -> Dataset | None:
@@ -194,13 +198,13 @@ def _refuse_mixed_options(context: click.Context, structured: bool, teacher: Pat
     if structured and given:
         raise click.UsageError(
             "Expected options of magnitude pruning or of structured pruning, not both. Received: "
-            f"{', '.join(given)} with --target-speedup, --heads, --neurons, --layers or "
-            "--vocabulary-from. Next: run the command twice, once for each."
+            f"{', '.join(given)} with --target-speedup, --heads, --neurons, --layers, "
+            "--hidden-size or --vocabulary-from. Next: run the command twice, once for each."
         )
     if teacher is not None and not structured:
         raise click.UsageError(
-            "--teacher needs --target-speedup, --heads, --neurons, --layers or --vocabulary-from. "
-            "Next: after magnitude pruning, use `edgebert distill`."
+            "--teacher needs --target-speedup, --heads, --neurons, --layers, --hidden-size or "
+            "--vocabulary-from. Next: after magnitude pruning, use `edgebert distill`."
         )
 
 

@@ -123,7 +123,7 @@ class PipelineConfig:
         request: What the file says about a base that is not fine-tuned: task, pairs, prompt.
         data: The data files.
         finetune: Fine-tuning. None skips a stage; the same holds for the next five.
-        structure: Structured pruning without training: layers, heads and neurons.
+        structure: Structured pruning without training: layers, heads, neurons, hidden size.
         vocabulary: Trims the vocabulary to the training text.
         prune: Magnitude pruning. Excludes `structure` and `vocabulary`.
         distill: Distillation into the pruned model or a smaller shape.

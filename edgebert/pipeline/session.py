@@ -220,7 +220,7 @@ class Session:
 
     def _check_settings(self, base: TaskModel) -> None:
         from edgebert.pruning.schedules import check_settings as check_pruning
-        from edgebert.pruning.structured import check_settings as check_structure
+        from edgebert.pruning.structure_checks import check_settings as check_structure
         from edgebert.training.inputs import check_settings as check_finetuning
 
         problems = []
@@ -251,7 +251,7 @@ class Session:
         """Checks the settings of a listed stage against the model before all of them."""
         from edgebert.distillation import check_students
         from edgebert.pruning.schedules import check_settings as check_pruning
-        from edgebert.pruning.structured import check_settings as check_structure
+        from edgebert.pruning.structure_checks import check_settings as check_structure
 
         settings = step.settings
         if isinstance(settings, StructureSettings):

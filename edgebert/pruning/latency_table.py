@@ -7,11 +7,12 @@ read from a JSON file that was measured on another device.
 
 from __future__ import annotations
 
+import itertools
 import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from converters.tflite.inference_graph import (
     build_inference_graph,
     signature_key,
 )
-from edgebert.errors import ModelError
+from edgebert.errors import ModelError, UsageError
 from edgebert.models.litert_runtime import open_runtime
 
 FORMAT = 1
@@ -69,6 +70,8 @@ class LatencyTable:
         feed_forward: (neurons, ms) of a layer's feed-forward, ascending.
         last_attention: The same for the last layer, which may run for [CLS] only.
         last_feed_forward: The same for the last layer.
+        hidden_size: Width of the hidden states; 0 if an older file does not tell it.
+        narrower: Tables of smaller hidden sizes, measured in the same run.
     """
 
     device: str
@@ -80,6 +83,26 @@ class LatencyTable:
     feed_forward: Curve
     last_attention: Curve
     last_feed_forward: Curve
+    hidden_size: int = 0
+    narrower: tuple[LatencyTable, ...] = ()
+
+    def of_hidden_size(self, size: int) -> LatencyTable:
+        """The table of a hidden size; 0 is the table itself.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if size in (0, self.hidden_size):
+            return self
+        for table in self.narrower:
+            if table.hidden_size == size:
+                return table
+        known = [str(table.hidden_size) for table in (self, *self.narrower) if table.hidden_size]
+        raise UsageError(
+            f"Expected a latency table with a hidden size of {size}. Received: one of "
+            f"{', '.join(known) or 'an unknown size'}. Next: measure it on the target with "
+            f"--target-speedup ... --hidden-size {size}, or leave --latency-table out."
+        )
 
     def attention_ms(self, heads: npt.ArrayLike, last: bool) -> npt.NDArray[np.float64]:
         """Latency of attention by its number of heads, interpolated."""
@@ -114,21 +137,39 @@ def read_latency_table(path: Path | str) -> LatencyTable:
     Raises:
         ModelError: The file is not a latency table.
     """
-    fields = Fields(_TABLE.read(Path(path)))
+    problems: list[str] = []
+    table = _read_table(_TABLE.read(Path(path)), problems)
+    if problems:
+        raise ModelError(
+            f"{path}: expected {_TABLE.name}. Received: {'; '.join(problems)}. "
+            f"Next: {_TABLE.next_step}."
+        )
+    return table
+
+
+def _read_table(content: Mapping[str, Any], problems: list[str]) -> LatencyTable:
+    """The table of an object and the narrower ones in it; problems are added to a list."""
+    fields = Fields(content)
+    narrower = fields.tables("narrower", ())
+    attention, feed_forward, last_attention, last_feed_forward = (
+        _curve(fields, name) for name in _CURVES
+    )
     table = LatencyTable(
         device=fields.text("device"),
         recipe=fields.text("recipe"),
         tokens=fields.whole("tokens", least=1),
         base_ms=fields.number("base_ms"),
         empty_layer_ms=fields.number("empty_layer_ms"),
-        **{name: _curve(fields, name) for name in _CURVES},
+        attention=attention,
+        feed_forward=feed_forward,
+        last_attention=last_attention,
+        last_feed_forward=last_feed_forward,
+        hidden_size=fields.whole("hidden_size", 0, least=0),
     )
-    if fields.problems:
-        raise ModelError(
-            f"{path}: expected {_TABLE.name}. Received: {'; '.join(fields.problems)}. "
-            f"Next: {_TABLE.next_step}."
-        )
-    return table
+    problems += fields.problems
+    # A narrower table has no tables of its own.
+    parts = [_read_table({**part, "narrower": []}, problems) for part in narrower]
+    return replace(table, narrower=tuple(parts))
 
 
 def _curve(fields: Fields, name: str) -> Curve:
@@ -147,6 +188,7 @@ def measure_latency_table(
     every_token: bool = False,
     rounds: int = ROUNDS,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    hidden_sizes: Sequence[int] = (),
 ) -> LatencyTable:
     """Measures models of one and of three layers over a grid of widths, with one thread.
 
@@ -160,28 +202,53 @@ def measure_latency_table(
         every_token: Whether the head reads every token, and not [CLS] only.
         rounds: Number of measurements of each model; the table holds their medians.
         progress: Called after every round.
+        hidden_sizes: Smaller hidden sizes, which are measured in the same rounds.
     """
     head = TOKEN_CLASSIFIER if every_token else CLASSIFIER
+    shapes = [config, *(narrowed_config(config, size) for size in hidden_sizes)]
+    with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
+        calls: dict[Any, Callable[[], Any]] = {}
+        for shape, layers in itertools.product(shapes, (1, 3)):
+            for width in (*_widths(shape)[0], *_widths(shape)[1]):
+                checkpoint = _random_checkpoint(replace(shape, num_layers=layers), head, width)
+                key = (shape.hidden_size, width, layers)
+                path = Path(folder) / f"{len(calls)}.tflite"
+                if key not in calls:
+                    calls[key] = _inference_call(checkpoint, tokens, path)
+        times = _measure_in_turn(calls, rounds, progress)
+    table, *narrower = (_table_of(shape, tokens, times) for shape in shapes)
+    return replace(table, narrower=tuple(narrower))
+
+
+def narrowed_config(config: BertConfig, hidden_size: int) -> BertConfig:
+    """The shape with another hidden size and as many heads of the same size as fit into it."""
+    return replace(config, hidden_size=hidden_size, num_heads=hidden_size // config.head_size)
+
+
+def _widths(config: BertConfig) -> tuple[list[LayerWidth], list[LayerWidth]]:
+    """The measured widths, ascending: of heads without neurons, and of neurons without heads."""
     heads = _grid(config.num_heads, _HEAD_SHARES)
     neurons = _grid(config.intermediate_size, _NEURON_SHARES)
-    widths = [LayerWidth(h, 0) for h in heads] + [LayerWidth(0, n) for n in neurons[1:]]
-    with tempfile.TemporaryDirectory(prefix="edgebert-") as folder:
-        calls = {}
-        for width in widths:
-            for layers in (1, 3):
-                checkpoint = _random_checkpoint(replace(config, num_layers=layers), head, width)
-                path = Path(folder) / f"{layers}_{width.heads}_{width.neurons}.tflite"
-                calls[width, layers] = _inference_call(checkpoint, tokens, path)
-        times = _measure_in_turn(calls, rounds, progress)
-    empty = LayerWidth(0, 0)
-    base = times[empty, 1]
-    empty_layer = max((times[empty, 3] - base) / 2, 0.0)
+    return [LayerWidth(n, 0) for n in heads], [LayerWidth(0, n) for n in neurons]
+
+
+def _table_of(config: BertConfig, tokens: int, times: Mapping[Any, float]) -> LatencyTable:
+    """The table of one hidden size.
+
+    Args:
+        config: The shape.
+        tokens: Length of the texts, in tokens.
+        times: Milliseconds by hidden size, width and number of layers.
+    """
+    hidden, empty = config.hidden_size, LayerWidth(0, 0)
+    base = times[hidden, empty, 1]
+    empty_layer = max((times[hidden, empty, 3] - base) / 2, 0.0)
 
     def curve(points: list[LayerWidth], attribute: str, last: bool) -> Curve:
         values = [
-            times[point, 1] - base
+            times[hidden, point, 1] - base
             if last
-            else (times[point, 3] - times[point, 1]) / 2 - empty_layer
+            else (times[hidden, point, 3] - times[hidden, point, 1]) / 2 - empty_layer
             for point in points
         ]
         # Noise can make a wider layer faster than a narrower one: the curve never falls.
@@ -191,7 +258,7 @@ def measure_latency_table(
             for point, ms in zip(points, rising, strict=True)
         )
 
-    by_heads, by_neurons = widths[: len(heads)], [empty, *widths[len(heads) :]]
+    by_heads, by_neurons = _widths(config)
     return LatencyTable(
         device=f"{platform.machine()} CPU, {_THREADS} thread(s)",
         recipe=_PRECISION.kernels,
@@ -202,6 +269,7 @@ def measure_latency_table(
         feed_forward=curve(by_neurons, "neurons", False),
         last_attention=curve(by_heads, "heads", True),
         last_feed_forward=curve(by_neurons, "neurons", True),
+        hidden_size=hidden,
     )
 
 

@@ -20,7 +20,8 @@ from edgebert.finetuning import finetune
 from edgebert.models.bases import as_encoder
 from edgebert.models.task_model import SIDECAR, TaskModel, as_model, open_model
 from edgebert.pruning.magnitude import recovery_settings
-from edgebert.pruning.structured import STAGE, check_settings, prune_structure
+from edgebert.pruning.structure_checks import check_model
+from edgebert.pruning.structured import STAGE, prune_structure
 from edgebert.pruning.vocabulary import STAGE as TRIM
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.settings import (
@@ -50,7 +51,7 @@ class StructuredPruning:
     """What `prune_with_recovery` removes, and how the model recovers.
 
     Attributes:
-        structure: Layers, heads and neurons to remove.
+        structure: Layers, heads, neurons and hidden dimensions to remove.
         recovery: Epochs (0 trains nothing), batch size, learning rate, rows and seed of the
             recovery training.
         teacher: Teacher of the recovery, or its path; None recovers by fine-tuning.
@@ -86,7 +87,7 @@ def prune_with_recovery(
     pruning: StructuredPruning,
     run: StageRun,
 ) -> RecoveryResult:
-    """Trims the vocabulary, removes layers, heads and neurons, trains, and writes the folder.
+    """Trims the vocabulary, removes parts of the model, trains, and writes the folder.
 
     Args:
         model: A model of any task, a bare encoder or a masked language model, or its path.
@@ -108,7 +109,7 @@ def prune_with_recovery(
     dev = None if dev is None else with_label_names(dev, model.labels)
     structure, recovery = pruning.structure, pruning.recovery
     out = Path(run.out)
-    check_settings(model.checkpoint.config, structure)
+    check_model(model, structure)
     _check_base(model, pruning)
     if teacher is not None:
         check_students(teacher, model, DistillSettings())

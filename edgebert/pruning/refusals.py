@@ -24,7 +24,7 @@ def refuse_base(model: TaskModel) -> None:
 
 
 def refuse_narrow_layers(config: BertConfig, given: Sequence[str], next_step: str) -> None:
-    """Refuses to remove heads and neurons of a MobileBERT.
+    """Refuses to remove heads, neurons and hidden dimensions of a MobileBERT.
 
     Args:
         config: The shape of the model.
@@ -36,7 +36,8 @@ def refuse_narrow_layers(config: BertConfig, given: Sequence[str], next_step: st
     """
     if config.is_mobile and given:
         raise UsageError(
-            "Heads and neurons of a MobileBERT are not removed: its layers are narrow already. "
+            "Heads, neurons and hidden dimensions of a MobileBERT are not removed: its layers are "
+            "narrow already. "
             f"Received: {', '.join(given)}. Next: {next_step}, trim the vocabulary with "
             "--vocabulary-from, or export with --recipe int4."
         )

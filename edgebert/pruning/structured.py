@@ -1,9 +1,10 @@
-"""Structured pruning without training: removes whole heads, neurons and layers.
+"""Structured pruning without training: removes heads, neurons, layers and hidden dimensions.
 
 `surgeon` estimates the loss increase of each removal to second order, with the remaining weights
 adjusted. Costs are latencies of a `LatencyTable` or plain counts, and `budget` selects the widths.
 Pruning runs in a few shots, since the curvature changes on the way. Pruned parts become zeros in
-the checkpoint; training and the exporter leave them out.
+the checkpoint; training and the exporter leave them out. `hidden_size` narrows the stream between
+the layers at last, which changes the shape of the checkpoint.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from converters.heads import CLASSIFIER
 from converters.layer_choice import drop_layers
 from edgebert.data.datasets import Dataset, take
 from edgebert.encoding.encoded_rows import EncodedRows, rows_of
-from edgebert.errors import QualityGateError, UsageError, refuse
+from edgebert.errors import QualityGateError, UsageError
 from edgebert.models.bases import as_encoder, with_head_of
 from edgebert.models.task_model import TaskModel
 from edgebert.pruning.budget import Group, choose_widths
@@ -32,7 +33,7 @@ from edgebert.pruning.latency_table import (
 )
 from edgebert.pruning.layers import choose_layers
 from edgebert.pruning.operations import operations as operations
-from edgebert.pruning.refusals import refuse_narrow_layers
+from edgebert.pruning.structure_checks import FEWEST_TEXTS, check_model
 from edgebert.pruning.surgeon import (
     ATTENTION,
     FEED_FORWARD,
@@ -41,7 +42,7 @@ from edgebert.pruning.surgeon import (
     order_removal,
     refit,
 )
-from edgebert.settings import StructureSettings, broken_rules
+from edgebert.settings import StructureSettings
 from edgebert.system import native_noise
 from edgebert.system.progress import Progress, silent
 from edgebert.tasks.examples import encodings_of
@@ -50,7 +51,6 @@ from edgebert.training.state import describe_data, describe_model
 STAGE = "prune-structure"
 NEURONS_AT_ONCE = 16
 """Neurons are removed in groups of this size between two estimates of the loss increase."""
-FEWEST_TEXTS = 16
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def prune_structure(
     progress: Progress = silent,
     table: LatencyTable | None = None,
 ) -> StructureResult:
-    """Removes layers, then heads and neurons. Nothing is trained.
+    """Removes layers, then heads and neurons, then hidden dimensions. Nothing is trained.
 
     Args:
         model: A model of any task, a bare encoder, or a masked language model, whose head stays as
@@ -95,10 +95,12 @@ def prune_structure(
         UsageError: Invalid settings, or too little calibration text.
         QualityGateError: Even the narrowest model misses `target_speedup`.
     """
-    check_settings(model.checkpoint.config, settings)
+    check_model(model, settings)
     whole, model = model, as_encoder(model)
     rows = calibration_rows(model, calibration, settings)
-    before = model
+    before, config = model, model.checkpoint.config
+    if settings.hidden_size == config.hidden_size:
+        settings = replace(settings, hidden_size=0)
     if settings.layers:
         kept = choose_layers(model, settings.layers, settings.layer_choice, rows)
         model = replace(model, checkpoint=drop_layers(model.checkpoint, kept))
@@ -109,12 +111,16 @@ def prune_structure(
             table = _table(model, settings, tokens, progress)
         before_ms = table.model_ms(layer_widths(before.checkpoint))
         tokens = table.tokens
-    target = _Target(settings, table, before_ms)
+    narrow_table = None if table is None else table.of_hidden_size(settings.hidden_size)
+    target = _Target(settings, narrow_table, before_ms, config)
+    teacher = model
     if target.is_set:
         model = _prune_in_shots(model, rows, target, settings, progress)
+    if settings.hidden_size:
+        model = _narrowed(teacher, model, rows, settings, progress)
     widths = layer_widths(model.checkpoint)
-    if table is not None:
-        after_ms = table.model_ms(widths)
+    if narrow_table is not None:
+        after_ms = narrow_table.model_ms(widths)
     left = operations(model.checkpoint, tokens) / operations(before.checkpoint, tokens)
     entry = {
         "stage": STAGE,
@@ -124,43 +130,16 @@ def prune_structure(
             "calibration": describe_data(calibration),
         },
         "widths": [asdict(width) for width in widths],
+        "hidden_size": {
+            "before": config.hidden_size,
+            "after": model.checkpoint.config.hidden_size,
+        },
         "operations_left": left,
         "latency_table": table.to_dict() if table else None,
         "latency_ms": {"before": before_ms, "after": after_ms},
     }
     pruned = replace(with_head_of(model, whole), history=(*before.history, entry))
     return StructureResult(pruned, widths, before_ms, after_ms, left)
-
-
-def check_settings(config: BertConfig, settings: StructureSettings) -> None:
-    """Checks the settings of structured pruning against the shape of a model.
-
-    Raises:
-        UsageError: Settings are invalid; the message lists every problem.
-    """
-    names = ("target_speedup", "heads", "neurons")
-    given = [f"{name} {getattr(settings, name)}" for name in names if getattr(settings, name)]
-    refuse_narrow_layers(config, given, "remove whole layers with --layers")
-    speedup, by_count = settings.target_speedup, settings.heads or settings.neurons
-    rules = [
-        ("target_speedup", speedup == 0 or speedup > 1, "above 1, such as 2.5"),
-        ("target_speedup", not (speedup and by_count), "alone, without heads and neurons"),
-        (
-            "heads",
-            0 <= settings.heads <= config.num_heads,
-            f"from 1 to {config.num_heads} per layer: a layer without heads can't read other words",
-        ),
-        (
-            "neurons",
-            0 <= settings.neurons <= config.intermediate_size,
-            f"from 1 to {config.intermediate_size} per layer",
-        ),
-        ("layers", 0 <= settings.layers <= config.num_layers, f"from 1 to {config.num_layers}"),
-        ("shots", settings.shots >= 1, "at least 1"),
-        ("tokens", 0 <= settings.tokens <= config.max_positions, "a length that the model takes"),
-        ("calibration_rows", settings.calibration_rows >= FEWEST_TEXTS, f"at least {FEWEST_TEXTS}"),
-    ]
-    refuse(broken_rules(settings, rules))
 
 
 def calibration_rows(
@@ -194,18 +173,45 @@ def _table(
         tokens,
         progress=lambda done, total: progress("latency table", done, total),
         every_token=model.checkpoint.head != CLASSIFIER,
+        hidden_sizes=(settings.hidden_size,) if settings.hidden_size else (),
     )
+
+
+def _narrowed(
+    teacher: TaskModel,
+    pruned: TaskModel,
+    rows: EncodedRows,
+    settings: StructureSettings,
+    progress: Progress,
+) -> TaskModel:
+    """The pruned model with a smaller hidden size, fitted to the model before the pruning."""
+    from edgebert.pruning.hidden_size import narrow_hidden_size
+
+    checkpoint = narrow_hidden_size(
+        teacher.checkpoint, pruned.checkpoint, settings.hidden_size, rows, progress
+    )
+    return replace(pruned, checkpoint=checkpoint)
 
 
 class _Target:
     """The target of the pruning: costs of the widths, and budgets for their sums."""
 
     def __init__(
-        self, settings: StructureSettings, table: LatencyTable | None, before_ms: float | None
+        self,
+        settings: StructureSettings,
+        table: LatencyTable | None,
+        before_ms: float | None,
+        config: BertConfig,
     ) -> None:
         self._settings, self._table = settings, table
         self._before_ms = before_ms
-        self.is_set = bool(settings.target_speedup or settings.heads or settings.neurons)
+        size = settings.hidden_size or config.hidden_size
+        self.most_heads = size // config.head_size
+        heads = settings.heads
+        if not (heads or settings.target_speedup) and self.most_heads < config.num_heads:
+            heads = self.most_heads
+        self._counts = ((ATTENTION, heads), (FEED_FORWARD, settings.neurons))
+        self.is_set = bool(settings.target_speedup or heads or settings.neurons)
 
     def costs(self, part: str, widths: npt.NDArray[np.int64], last: bool) -> npt.NDArray[Any]:
         """The cost of each width of a sublayer: its latency, or the width itself."""
@@ -222,8 +228,7 @@ class _Target:
             fixed = self._table.model_ms([LayerWidth(0, 0)] * layers)
             budget = self._before_ms / self._settings.target_speedup - fixed
             return [((ATTENTION, FEED_FORWARD), budget)]
-        counts = ((ATTENTION, self._settings.heads), (FEED_FORWARD, self._settings.neurons))
-        return [((part,), float(count * layers)) for part, count in counts if count]
+        return [((part,), float(count * layers)) for part, count in self._counts if count]
 
     def missed(self, layers: int, least: float) -> QualityGateError:
         """The error for a target that no model reaches.
@@ -355,8 +360,10 @@ def _shot_budget(now: float, final: float, shots_left: int) -> float:
 
 def _group(removal: Removal, part: str, target: _Target, last: bool) -> Group:
     """The choices of one sublayer. At least one head stays."""
-    size = len(removal.order)
+    size, fewest = len(removal.order), 0
     step, most = (1, size - 1) if part == ATTENTION else (NEURONS_AT_ONCE, size)
-    removed = np.unique(np.append(np.arange(0, most + 1, step), most))
+    if part == ATTENTION:
+        fewest = max(0, size - target.most_heads)
+    removed = np.unique(np.append(np.arange(fewest, most + 1, step), most))
     costs = target.costs(part, size - removed, last)
     return Group(removed, removal.loss_increase[removed], costs)

@@ -99,6 +99,9 @@ def _structure_summary(result: RecoveryResult) -> str:
             f"by the latency table {after:.3f} ms at {entry['latency_table']['tokens']} tokens, "
             f"{before / after:.2f} times faster"
         )
+    width = entry["hidden_size"]
+    if width["before"] != width["after"]:
+        facts.append(f"hidden size {width['before']} to {width['after']}")
     if result.trimmed:
         facts.append(_trimming_text(result.trimmed))
     metric = result.model.task.metric

@@ -75,6 +75,11 @@ class StructureSettings:
     heads: int = setting(0, "Attention heads to keep, per layer on average; 0 keeps all.")
     neurons: int = setting(0, "Feed-forward neurons to keep, per layer on average; 0 keeps all.")
     layers: int = setting(0, "Layers to keep; 0 keeps all.")
+    hidden_size: int = setting(
+        0,
+        "Width of the hidden states to keep, a multiple of the size of a head; 0 keeps all. Each "
+        "layer then has at most as many heads as fit into it.",
+    )
     layer_choice: str = setting(
         "importance",
         "How the layers to keep are chosen.",

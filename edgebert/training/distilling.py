@@ -24,6 +24,7 @@ from edgebert.system.progress import Progress
 from edgebert.training.batches import sorted_batches
 from edgebert.training.heads import Head, soft_loss
 from edgebert.training.packed_encoder import Taps
+from edgebert.training.state_projection import fit_projection
 
 SOFT, HIDDEN, COSINE, EMBEDDINGS, ATTENTION, RELATIONS = (
     "soft",
@@ -158,6 +159,23 @@ class DistillationModel(keras.Model):
             self._projection.build((None, config.hidden_size))
         self.built = True
 
+    def fit_projection(self, rows: EncodedRows) -> None:
+        """Starts the projection of a narrower student with a least-squares fit on some texts."""
+        if self._projection is None:
+            return
+
+        def pairs(inputs: dict[str, Any]) -> list[tuple[Any, Any]]:
+            inputs = {name: tf.constant(array) for name, array in inputs.items()}
+            taps = Taps(self._wanted_states)
+            self._encoder.encode(inputs, False, taps, self._whole)
+            theirs = self._teacher.run(inputs, self._wanted_states, self._whole)[1]
+            return [
+                (taps.values[f"layers.{i}.hidden"], theirs[f"layers.{j}.hidden"])
+                for i, j in self._pairs.items()
+            ]
+
+        fit_projection(self._projection, pairs, rows)
+
     def call(self, inputs: dict[str, Any], training: bool | None = None) -> Any:
         """The student's outputs; in training also the intermediate arrays that losses compare."""
         if not training:
@@ -165,6 +183,10 @@ class DistillationModel(keras.Model):
         taps = Taps(self._wanted)
         encoded = self._encoder.encode(inputs, True, taps, self._whole)
         return self._head(encoded, inputs["padding_mask"], training=True), taps.values
+
+    @staticmethod
+    def _wanted_states(name: str) -> bool:
+        return name.endswith(".hidden")
 
     def _wanted(self, name: str) -> bool:
         ends = {

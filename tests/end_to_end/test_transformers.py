@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgebert.models.task_model import open_model
+from edgebert.encoding.encoded_rows import encode_rows
+from edgebert.models.task_model import TaskModel, open_model
+from edgebert.pruning.hidden_size import narrow_hidden_size
+from edgebert.system.progress import silent
 from edgebert.tasks.probabilities import log_softmax
 from tests.converters.formats.test_huggingface_families import (
     FOLDERS,
@@ -24,6 +28,28 @@ from tests.golden.checkpoints import (
 from tests.judges import transformers_outputs
 
 GOOGLE = ("GoogleTF1", "GoogleTF1Squad", "GoogleTF1Pretraining")
+NARROWED = (
+    "BertForSequenceClassification",
+    "BertForTokenClassification",
+    "BertForQuestionAnswering",
+    "ElectraSmallForSequenceClassification",
+)
+"""Golden folders whose hidden size is also halved."""
+
+
+def narrowed(name: str) -> TaskModel:
+    """A golden model with half of its hidden size, which leaves half of its heads."""
+    model = open_model(CHECKPOINTS / name)
+    config, weights = model.checkpoint.config, dict(model.checkpoint.weights)
+    size = config.hidden_size // 2
+    for i in range(config.num_layers):
+        kernel = weights[f"layers.{i}.attention.output.kernel"].copy()
+        kernel[:, size:] = 0
+        weights[f"layers.{i}.attention.output.kernel"] = kernel
+    pruned = model.checkpoint.with_weights(weights)
+    rows = encode_rows(model.tokenizer, ["good movie", "a bad film", "so so"], 12)
+    narrow = narrow_hidden_size(model.checkpoint, pruned, size, rows, silent)
+    return replace(model, checkpoint=narrow)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +64,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     work = tmp_path_factory.mktemp("written")
     names = [*FOLDERS, *GOOGLE]
     folders: list[Path] = [open_model(CHECKPOINTS / name).save(work / name) for name in names]
+    folders += [narrowed(name).save(work / f"Narrow{name}") for name in NARROWED]
     return transformers_outputs.outputs_of(python, folders, checkpoint_inputs(), work)
 
 
@@ -61,3 +88,13 @@ def test_google_s_models_compute_there_what_they_did_in_tf1(
     assert_same_outputs(tokens, tf1_output("masked_lm"))
     following = outputs["GoogleTF1Pretraining" + transformers_outputs.NEXT_SENTENCE]
     assert_same_outputs(log_softmax(following), tf1_output("next_sentence"))
+
+
+@pytest.mark.parametrize("name", NARROWED)
+def test_a_narrowed_model_computes_there_what_it_does_here(
+    name: str, outputs: dict[str, np.ndarray]
+) -> None:
+    told = outputs[f"Narrow{name}"]
+    assert np.isfinite(told).all()
+    ours = narrowed(name).keras_model()(checkpoint_inputs(), training=False)
+    assert_same_outputs(told, np.asarray(ours))

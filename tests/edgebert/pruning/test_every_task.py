@@ -27,7 +27,9 @@ from edgebert.training.stage_run import StageRun
 
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 PRICED = tuple(task for task in TASKS if task != "masked-lm")
-FEWER = StructureSettings(heads=1, neurons=8, layers=1, shots=1, calibration_rows=16, tokens=8)
+FEWER = StructureSettings(
+    heads=1, neurons=8, layers=1, hidden_size=8, shots=1, calibration_rows=16, tokens=8
+)
 
 
 @pytest.mark.parametrize("task", PRICED)
@@ -83,12 +85,13 @@ def test_a_base_is_pruned_without_training(
     tiny_encoder: TaskModel, tiny_task_file: Files, tmp_path: Path
 ) -> None:
     data = bare_encoder().read(tiny_task_file("masked-lm", 8), DataSettings(), "none")
-    pruning = StructuredPruning(structure=FEWER, recovery=PruneSettings(epochs=0))
+    fewer = replace(FEWER, hidden_size=0)
+    pruning = StructuredPruning(structure=fewer, recovery=PruneSettings(epochs=0))
     run = StageRun(tmp_path / "out")
     result = prune_with_recovery(tiny_encoder, data, data, pruning, run)
     assert (result.metrics, open_model(run.out).task.name) == ({}, "encoder")
     with pytest.raises(UsageError, match="epochs: expected 0 or a teacher for a bare encoder"):
-        prune_with_recovery(tiny_encoder, data, data, StructuredPruning(structure=FEWER), run)
+        prune_with_recovery(tiny_encoder, data, data, StructuredPruning(structure=fewer), run)
 
 
 @pytest.mark.parametrize("task", ["ner", "qa"])
