@@ -50,8 +50,9 @@ def worth_pruning_again(candidates: Sequence[Candidate], budgets: Budgets) -> Ca
     """The distilled model that is to be pruned a second time.
 
     It is the fastest one within the allowed drop, or within `NEAR_POINTS` without an allowed drop;
-    if there is none, the one that lost least. Pruning in several steps, with distillation between
-    them, loses less than one large step (docs/compression.md).
+    if there is none, the one that lost least. Of equal ones, it is the one with more rounds.
+    Pruning in several steps, with distillation between them, loses less than one large step
+    (docs/compression.md).
 
     Args:
         candidates: All candidates.
@@ -71,9 +72,11 @@ def worth_pruning_again(candidates: Sequence[Candidate], budgets: Budgets) -> Ca
     allowed = NEAR_POINTS if budgets.drop_points is None else budgets.drop_points
     fitting = [one for one in best.values() if one.points_lost <= allowed]
     chosen = (
-        max(fitting, key=lambda one: (one.moves.speedup, -one.points_lost))
+        max(fitting, key=lambda one: (one.moves.speedup, -one.points_lost, one.moves.rounds))
         if fitting
-        else min(best.values(), key=lambda one: (one.points_lost, one.moves.speedup))
+        else min(
+            best.values(), key=lambda one: (one.points_lost, one.moves.speedup, -one.moves.rounds)
+        )
     )
     limited = {budgets.size_bytes, budgets.latency_ms, budgets.latency_ratio} != {None}
     smallest = min(
