@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 _SMALLEST_SQUARE = 1e-24
 _MASKED_OFFSET = 1e9
 _RECALL_ROWS = 512
+_COSINE_DECIMALS = 6
 
 
 class Embeddings(Task[SentenceFeatures]):
@@ -192,10 +193,10 @@ class Embeddings(Task[SentenceFeatures]):
         nearest second text is their own.
         """
         first, second, *_ = features.columns(outputs)
-        cosines, scores = (first * second).sum(-1), _scores(features)
+        cosines, scores = _cosines(first, second), _scores(features)
         if scores is not None:
             return {"spearman": spearman(cosines, scores), "pearson": pearson(cosines, scores)}
-        unrelated = (first * np.roll(second, -1, axis=0)).sum(-1)
+        unrelated = _cosines(first, np.roll(second, -1, axis=0))
         both = np.concatenate([cosines, unrelated])
         belongs = np.repeat([1.0, 0.0], len(cosines))
         return {
@@ -228,6 +229,14 @@ class Embeddings(Task[SentenceFeatures]):
         if "embedding" in answer:
             return json_text(answer)
         return f"{answer['cosine']:.3f}\t{answer['text']}\t{answer['pair']}"
+
+
+def _cosines(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """Cosines of unit vectors, float `[texts, dimensions]` each.
+
+    The last bits depend on the batch. Without them, the pairs of equal texts have one rank.
+    """
+    return (first * second).sum(-1).round(_COSINE_DECIMALS)
 
 
 def _scores(features: SentenceFeatures) -> npt.NDArray[np.float64] | None:
