@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -54,6 +54,7 @@ from edgebert.searching.result import Candidate, SearchStopped, front_of
 from edgebert.searching.rounds import promoted, settings_of_round
 from edgebert.searching.sentences import describe_closest, describe_winner, rows_needed
 from edgebert.settings import FinetuneSettings, SearchSettings
+from edgebert.system.native_noise import load_keras
 from edgebert.tasks import task_named
 from edgebert.training.stage_run import StageRun
 from tests.conftest import random_checkpoint
@@ -325,6 +326,17 @@ def test_the_number_of_tokens_meets_the_size_budget() -> None:
     assert files("20kB") == []
     assert files("", token_shares="0.5,0.25", recipes="dynamic-int8") == [(2500, "dynamic-int8")]
     assert files("", vocabulary="whole") == [(0, "int4")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_tracing() -> Iterator[None]:
+    """Functions of TensorFlow run eagerly: tracing takes most of the time of a tiny model."""
+    load_keras()
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="module")
