@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from converters import heads
+from converters.bfloat16 import widened
 from converters.checkpoint import TANH, Checkpoint, check_weights, without_unread_pooler
 from converters.contained_paths import path_inside
 from converters.errors import ConversionError, HeadError
@@ -227,15 +228,10 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _bfloat16(data: memoryview) -> np.ndarray:
-    """A bfloat16 is the upper half of a float32."""
-    return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-
-
 _FLOATS = {
     "F32": lambda data: np.frombuffer(data, "<f4"),
     "F16": lambda data: np.frombuffer(data, "<f2").astype(np.float32),
-    "BF16": _bfloat16,
+    "BF16": lambda data: widened(np.frombuffer(data, "<u2")),
 }
 _INTEGERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from converters.bert_config import BertConfig
+from converters.bfloat16 import widened
 from converters.errors import ConversionError
 from converters.formats.weight_names import Row, from_keras_hub
 
@@ -177,7 +178,7 @@ def _values(dataset: Any) -> np.ndarray:
     kind, width = dataset.dtype.kind, dataset.dtype.itemsize
     if kind == "V" and width == 2 and dataset.dtype.names is None:
         halves = np.asarray(dataset[()]).view("<u2").reshape(dataset.shape)
-        return (halves.astype(np.uint32) << 16).view(np.float32)
+        return widened(halves)
     if kind != "f" or width not in (2, 4, 8):
         raise ValueError(f"expected float values. Received: {dataset.dtype}")
     return np.asarray(dataset[()], np.float32)

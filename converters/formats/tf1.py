@@ -24,7 +24,7 @@ from converters.checkpoint import (
 from converters.errors import ConversionError
 from converters.formats.huggingface_table import BERT
 from converters.formats.label_file import read_labels
-from converters.formats.tf1_arrays import TensorBundle
+from converters.formats.tf1_arrays import TensorBundle, data_files
 from converters.formats.weight_names import CLASSIFIER, HEADS, LAYER, POOLER, Row, rows, turn_tf1
 from converters.json_fields import Fields
 from converters.json_files import JsonFormat
@@ -125,7 +125,7 @@ def _open(folder: Path) -> TensorBundle:
             "files of one checkpoint in the folder, with bert_config.json and vocab.txt."
         )
     prefix = folder / found[0]
-    parts = [path for path in folder.iterdir() if path.name.startswith(f"{found[0]}.data-")]
+    parts = data_files(prefix)
     if not parts:
         raise ConversionError(f"{prefix}.index has no {found[0]}.data-* next to it.")
     require_weight_files([folder / f"{found[0]}.index", *parts])

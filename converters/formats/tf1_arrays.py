@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.bfloat16 import widened
 from converters.crc32c import crc32c
 from converters.limited_files import read_limited
 
@@ -78,10 +79,7 @@ class TensorBundle:
             if not name.startswith(_SLICE)
         }
         self.shapes = {name: list(entry.shape) for name, entry in self._entries.items()}
-        parts = [
-            path for path in prefix.parent.iterdir() if path.name.startswith(f"{prefix.name}.data-")
-        ]
-        size_bytes = sum(path.stat().st_size for path in parts)
+        size_bytes = sum(path.stat().st_size for path in data_files(prefix))
         if sum(entry.size for entry in self._entries.values()) > size_bytes:
             raise ValueError(f"its arrays have more bytes than the data files, {size_bytes}")
 
@@ -103,7 +101,7 @@ class TensorBundle:
             raise ValueError("its checksum differs")
         array = np.frombuffer(data, kind).reshape(entry.shape)
         if entry.kind == _BFLOAT16:
-            return (array.astype(np.uint32) << 16).view(np.float32)
+            return widened(array)
         return array.astype(np.float32)
 
     def _data(self, entry: _Entry) -> bytes:
@@ -114,6 +112,13 @@ class TensorBundle:
         with path.open("rb") as file:
             file.seek(entry.offset)
             return file.read(entry.size)
+
+
+def data_files(prefix: Path) -> list[Path]:
+    """The files with the bytes of the arrays of a checkpoint."""
+    return [
+        path for path in prefix.parent.iterdir() if path.name.startswith(f"{prefix.name}.data-")
+    ]
 
 
 def _table_pairs(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -145,10 +150,16 @@ def _block(data: bytes, offset: int, size: int) -> bytes:
         raise ValueError("a block is behind the end")
     if data[end]:
         raise ValueError("a compressed index")
-    masked = (int.from_bytes(data[end + 1 : end + _TRAILER_BYTES], "little") - MASK) % 2**32
-    if crc32c(data[offset : end + 1]) != (masked >> 17 | masked << 15) % 2**32:
+    masked = int.from_bytes(data[end + 1 : end + _TRAILER_BYTES], "little")
+    if crc32c(data[offset : end + 1]) != _unmasked(masked):
         raise ValueError("the checksum of a block differs")
     return data[offset:end]
+
+
+def _unmasked(masked: int) -> int:
+    """The checksum that is stored as a masked one: rotated, and with a constant added."""
+    rotated = (masked - MASK) % 2**32
+    return (rotated >> 17 | rotated << 15) % 2**32
 
 
 def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -225,13 +236,12 @@ def _entry(data: bytes) -> _Entry:
             shape.append(_whole(_fields(dimension), 1))
     if len(shape) > _MAX_DIMENSIONS:
         raise ValueError(f"an array of {len(shape)} dimensions")
-    masked = (_whole(fields, _CHECKSUM) - MASK) % 2**32
     return _Entry(
         kind=_whole(fields, _TYPE),
         shape=tuple(shape),
         shard=_whole(fields, _SHARD),
         offset=_whole(fields, _OFFSET),
         size=_whole(fields, _SIZE),
-        checksum=(masked >> 17 | masked << 15) % 2**32,
+        checksum=_unmasked(_whole(fields, _CHECKSUM)),
         is_sliced=_SLICES in fields,
     )

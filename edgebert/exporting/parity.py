@@ -170,15 +170,14 @@ class FloatReference:
         Raises:
             UsageError: there is no labelled data.
         """
-        if self.labelled is None:
-            raise UsageError("Expected labelled data to compare on. Received: none.")
+        examples = self._labelled_data.examples
         task, model, length = self.model.task, self.model, final.max_length
         decoding = {**model.decoding, **final.decoding}
         key = json.dumps([length, decoding])
         if key in self._known:
             features, _ = self._known[key]
         else:
-            features = task.features(model.tokenizer, self.labelled.examples, length, decoding)
+            features = task.features(model.tokenizer, examples, length, decoding)
         return Measured(key, features, final.outputs(features.encodings))
 
     def judge(self, measured: Measured) -> Quality:
@@ -187,8 +186,7 @@ class FloatReference:
         Raises:
             UsageError: there is no labelled data.
         """
-        if self.labelled is None:
-            raise UsageError("Expected labelled data to compare on. Received: none.")
+        labelled = self._labelled_data
         task, model, outputs = self.model.task, self.model, measured.outputs
         if measured.key not in self._known:
             features = measured.features
@@ -198,15 +196,26 @@ class FloatReference:
             task.metrics(each, features, model.facts) for each in (outputs, reference)
         )
         return Quality(
-            data=self.labelled.name,
-            data_sha256=self.labelled.sha256,
-            rows=len(self.labelled),
+            data=labelled.name,
+            data_sha256=labelled.sha256,
+            rows=len(labelled),
             metric=task.metric,
             metrics=metrics,
             float_metrics=float_metrics,
             drop_points=100 * (float_metrics[task.metric] - metrics[task.metric]),
             agreement=_agreement(task, reference, outputs),
         )
+
+    @property
+    def _labelled_data(self) -> Dataset:
+        """The labelled data.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if self.labelled is None:
+            raise UsageError("Expected labelled data to compare on. Received: none.")
+        return self.labelled
 
 
 def default_texts() -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgebert.encoding.encoded_rows import EncodedRows, Inputs
+from edgebert.encoding.encoded_rows import EncodedRows
 
 
 class LearnsUnlabelled:
@@ -68,25 +68,3 @@ class RowsToExtend(Protocol):
             sources: The row that each further row is a copy of, or -1, `[further rows]`.
         """
         ...
-
-
-class UnlabelledRows:
-    """Training rows without targets, one for each encoding, for a loss without labels."""
-
-    def __init__(self, rows: EncodedRows) -> None:
-        self.rows = rows
-
-    @property
-    def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each row, `[rows]`."""
-        return self.rows.lengths
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(
-        self, rows: npt.NDArray[np.int64], longest: int, epoch: int
-    ) -> tuple[Inputs, npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-        """See `edgebert.tasks.task.TrainingRows.batch`; all targets and weights are 0."""
-        zeros = np.zeros(len(rows), np.int32)
-        return self.rows.padded(rows, longest), zeros, zeros.astype(np.float32)

@@ -23,7 +23,6 @@ from edgebert.settings import FinetuneSettings
 from edgebert.system.progress import Progress
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Task, TrainingRows
-from edgebert.tasks.unlabelled import UnlabelledRows
 
 if TYPE_CHECKING:
     import keras
@@ -100,7 +99,7 @@ def taught_examples(teacher: TaskModel, train: Dataset, copies: int, seed: int) 
 def distillation_rows(
     student: TaskModel, taught: TaughtExamples, recipe: FinetuneSettings
 ) -> TrainingRows:
-    """The student's training rows. Without any label, the rows have no targets.
+    """The student's training rows. Rows without a label have the weight 0.
 
     Args:
         student: The student, with the teacher's task, labels and decoding.
@@ -109,14 +108,13 @@ def distillation_rows(
     """
     task, facts, tokenizer = student.task, student.facts, student.tokenizer
 
-    def features(examples: Sequence[Any]) -> Any:
-        return task.features(tokenizer, examples, recipe.max_length, facts.decoding)
-
     further = further_rows(student, taught, recipe) if taught.without_label else None
     if not len(taught.labelled):
         assert further is not None, "a data set has at least one example"
-        return UnlabelledRows(further)
-    rows: Any = task.rows(features(taught.labelled), facts, recipe, tokenizer)
+        count = len(further)
+        return LabelledRows(further, np.zeros(count, np.int32), np.zeros(count, np.float32))
+    features = task.features(tokenizer, taught.labelled, recipe.max_length, facts.decoding)
+    rows: Any = task.rows(features, facts, recipe, tokenizer)
     return rows if further is None else rows.followed_by(further, taught.sources)
 
 
@@ -160,8 +158,5 @@ def with_teacher_outputs(
     features = teacher.task.features(teacher.tokenizer, examples, length, teacher.facts.decoding)
     encoded = rows_of(features.encodings, teacher.tokenizer.pad_id)
     outputs = teacher_outputs(teacher_net, encoded, progress)
-    if isinstance(rows, LabelledRows):
-        return replace(rows, teacher_logits=outputs)
-    assert isinstance(rows, UnlabelledRows)
-    zeros = np.zeros(len(rows), np.float32)
-    return LabelledRows(rows.rows, zeros.astype(np.int32), zeros, outputs)
+    assert isinstance(rows, LabelledRows)
+    return replace(rows, teacher_logits=outputs)
