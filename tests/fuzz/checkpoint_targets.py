@@ -15,7 +15,15 @@ from safetensors.numpy import save
 
 from converters.checkpoint import BertConfig
 from converters.crc32c import crc32c
-from converters.formats import huggingface, model_folder, tf1, tf1_arrays
+from converters.formats import (
+    huggingface,
+    keras_hub_preset,
+    keras_hub_tasks,
+    model_folder,
+    tf1,
+    tf1_arrays,
+)
+from converters.formats.keras_arrays import ArrayFiles
 from converters.vocabulary import Vocabulary, read_vocabulary, write_vocabulary
 from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.models.task_model import SIDECAR, TaskModel, open_model
@@ -236,6 +244,12 @@ def _preset_files(folder: Path, ending: str, mutate: Mutate) -> list[Case]:
 
 
 def _preset_json(folder: Path) -> list[Case]:
+    """The JSON files; the files of weights, which are another target, are opened once."""
+    opened = functools.cache(ArrayFiles)
+    for module in (keras_hub_preset, keras_hub_tasks):
+        opening = lambda paths, name: opened(tuple(paths), name)  # noqa: E731
+        mock.patch.object(module, "ArrayFiles", opening).start()
+    mock.patch.object(ArrayFiles, "__exit__", lambda *_: None).start()
     return _preset_files(folder, ".json", mutate_json)
 
 
