@@ -7,6 +7,7 @@ several devices or several hosts, and `strategies.open_devices` chooses between 
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -137,13 +138,26 @@ class OneDevice:
 
 
 def batch_dataset(batches: Sequence[Rows], make_batch: MakeBatch, signature: Any) -> Any:
-    """A `tf.data.Dataset` that builds each batch when it is needed."""
+    """A `tf.data.Dataset` that builds each batch when it is needed.
+
+    TensorFlow keeps the generator of each dataset until the process ends. `make_batch` refers to
+    models and data, so the generator has a weak reference to it, and the dataset keeps it.
+    """
+
+    def make(rows: Rows) -> Any:
+        return make_batch(rows)
+
+    made_by = weakref.ref(make)
 
     def generate() -> Iterator[Any]:
         for rows in batches:
-            yield make_batch(rows)
+            kept = made_by()
+            assert kept is not None, "the dataset is in use"
+            yield kept(rows)
 
-    return tf.data.Dataset.from_generator(generate, output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    dataset.make_batch = make
+    return dataset
 
 
 def batch_signature(batch: Any) -> Any:
