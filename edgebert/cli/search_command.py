@@ -152,8 +152,10 @@ def _family(candidate: Candidate) -> str:
     moves = candidate.moves
     if moves.speedup == 1:
         return "not pruned"
+    sizes = [step.hidden_size for step in moves.steps if step.hidden_size]
+    narrowed = f", hidden size {sizes[-1]}" if sizes else ""
     trained = ", distilled" if moves.distilled else ""
-    return f"pruned {moves.speedup:.3g}x{trained}"
+    return f"pruned {moves.speedup:.3g}x{narrowed}{trained}"
 
 
 def _confirmed(candidate: Candidate) -> str:

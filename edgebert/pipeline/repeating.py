@@ -20,7 +20,7 @@ from edgebert.models.task_model import TaskModel
 from edgebert.pipeline.config import HUB
 from edgebert.pruning.structured import STAGE as STRUCTURE
 from edgebert.pruning.vocabulary import STAGE as VOCABULARY
-from edgebert.searching.records import SEARCH
+from edgebert.searching.records import SEARCH, tables_of
 from edgebert.searching.result import Candidate, SearchResult
 from edgebert.settings import (
     CheckSettings,
@@ -196,10 +196,15 @@ class _Writer:
             self._check(entry)
             stage = {"kind": kind, **_changed(settings_kind, entry["settings"])}
             if entry.get("latency_table") is not None:
-                if _TABLE.read(self._result.out / "latency_table.json") != entry["latency_table"]:
-                    raise NoRepeatError("a stage used another latency table")
-                stage["latency_table"] = f"{root}latency_table.json"
+                stage["latency_table"] = f"{root}{self._table_of(entry).name}"
             yield stage
+
+    def _table_of(self, entry: Mapping[str, Any]) -> Path:
+        """The file with the latency table that a stage used."""
+        for path in tables_of(self._result.out):
+            if _TABLE.read(path) == entry["latency_table"]:
+                return path
+        raise NoRepeatError("a stage used another latency table")
 
     def _check(self, entry: Mapping[str, Any]) -> None:
         """Checks that a stage used the data and the teacher that a run will use."""

@@ -85,6 +85,6 @@ def promoted(lost: Mapping[Steps, float], allowed: float | None, round_: int) ->
     if allowed is None:
         return by_loss[:room]
     reach = allowed + HOPELESS_POINTS / 2**round_
-    fastest = sorted(lost, key=total_speedup, reverse=True)
+    fastest = sorted(lost, key=lambda steps: (-total_speedup(steps), lost[steps]))
     near = [steps for steps in fastest if lost[steps] <= reach]
     return near[:room] or by_loss[:1]

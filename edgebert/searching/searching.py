@@ -9,12 +9,13 @@ from typing import Any
 
 from edgebert.data.datasets import Dataset
 from edgebert.data.label_numbers import with_label_names
-from edgebert.errors import ModelError
+from edgebert.errors import ModelError, UsageError, refuse
 from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.pruning.refusals import refuse_base, refuse_narrow_layers
+from edgebert.pruning.structure_checks import check_model
 from edgebert.searching import timing
 from edgebert.searching.attempts import Attempts
 from edgebert.searching.choosing import aimed_speedup
@@ -24,7 +25,7 @@ from edgebert.searching.finishing import smaller_files
 from edgebert.searching.front import best
 from edgebert.searching.halving import Halving
 from edgebert.searching.judging import FILE, TEXT
-from edgebert.searching.moves import BASELINE, Moves, Plan, Step, key_of, read_plan
+from edgebert.searching.moves import BASELINE, Moves, Plan, key_of, read_plan
 from edgebert.searching.records import SearchFolder
 from edgebert.searching.result import (
     FORMAT,
@@ -37,7 +38,7 @@ from edgebert.searching.sentences import describe_closest
 from edgebert.searching.status import show_status
 from edgebert.searching.timing import Round
 from edgebert.searching.trials import EXPORT, TrialRunner
-from edgebert.settings import SearchSettings
+from edgebert.settings import SearchSettings, StructureSettings
 from edgebert.system.storage import atomic_files
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model
@@ -99,6 +100,7 @@ def search(
     for split in (dev, test):
         if split is not None:
             model.task.require_known(with_label_names(split, model.labels), model.labels)
+    _check_hidden_sizes(model, plan.hidden_sizes)
     identity = {
         "format": FORMAT,
         "model": describe_model(model),
@@ -111,6 +113,23 @@ def search(
     clock = Clock(folder, plan.max_seconds, run.progress)
     trials = TrialRunner(model, train, choosing, settings, folder, clock)
     return _Search(trials, plan, Confirmation(trials, confirming), test).run()
+
+
+def _check_hidden_sizes(model: TaskModel, sizes: Sequence[int]) -> None:
+    """Checks that the model can be narrowed to each of the sizes.
+
+    Raises:
+        UsageError: It can't; every problem is listed.
+    """
+    problems, own = [], model.checkpoint.config.hidden_size
+    for size in sizes:
+        if size == own:
+            problems.append(f"hidden_size: expected less than the model's {own}. Received: {size}")
+        try:
+            check_model(model, StructureSettings(hidden_size=size))
+        except UsageError as error:
+            problems.append(str(error).removesuffix("."))
+    refuse(problems)
 
 
 class _Search:
@@ -155,7 +174,7 @@ class _Search:
         cheap = self._measure(CHEAP)
         aimed = aimed_speedup(cheap, self._plan.budgets)
         if aimed is not None:
-            group = self._plan.of_model((Step(aimed),))
+            group = self._plan.of_speedup(aimed)
             self._attempts.run("trials aimed at the latency", group, CHEAP_SHARE)
             cheap = self._measure(CHEAP)
         self._to_finish = FILES_TO_FINISH
