@@ -85,9 +85,8 @@ class Halving:
         left = attempts.clock.left(FIRST_RUNG)
         if not chosen or needed <= left:
             return {"rows": 0}
-        rows = min(
-            self._settings.max_rows or len(attempts.trials.train), len(attempts.trials.train)
-        )
+        every = len(attempts.trials.taught)
+        rows = min(self._settings.max_rows or every, every)
         return {"rows": min(max(round(rows * left / needed), FEWEST_ROWS), rows)}
 
     def _first_rung(self, chosen: Sequence[Steps]) -> None:

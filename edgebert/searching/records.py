@@ -28,6 +28,8 @@ from edgebert.system.storage import atomic_write
 from edgebert.training.state import require_same_run
 
 SEARCH = "search.json"
+TAUGHT = "train_with_unlabelled"
+"""The key in search.json of the rows that students learn from, if there are unlabelled ones."""
 _TABLE = "latency_table"
 _RECORD_FORMAT = JsonFormat(
     "a record of a search", "delete it; its step then runs again", ModelError

@@ -61,7 +61,7 @@ def work(settings: DistillSettings, rows: int, speedup: float) -> float:
 
     Args:
         settings: The settings of the round.
-        rows: Number of training texts.
+        rows: Number of texts that students learn from.
         speedup: How many times faster the student is than the float model.
     """
     texts = min(settings.max_rows or rows, rows) * (1 + settings.augment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from edgebert.searching.front import best
 from edgebert.searching.halving import Halving
 from edgebert.searching.judging import FILE, TEXT
 from edgebert.searching.moves import BASELINE, Moves, Plan, key_of, read_plan
-from edgebert.searching.records import SearchFolder
+from edgebert.searching.records import TAUGHT, SearchFolder
 from edgebert.searching.result import (
     FORMAT,
     Candidate,
@@ -36,6 +37,7 @@ from edgebert.searching.result import (
 )
 from edgebert.searching.sentences import describe_closest
 from edgebert.searching.status import show_status
+from edgebert.searching.teaching_data import TeachingData
 from edgebert.searching.timing import Round
 from edgebert.searching.trials import EXPORT, TrialRunner
 from edgebert.settings import SearchSettings, StructureSettings
@@ -61,7 +63,7 @@ _IDENTITY = ("seed", "tokens", "confirm_fraction")
 
 def search(
     model: TaskModel | Path | str,
-    train: Dataset,
+    train: Dataset | TeachingData,
     dev: Dataset,
     settings: SearchSettings,
     run: StageRun,
@@ -71,7 +73,8 @@ def search(
 
     Args:
         model: A fine-tuned model of a task that supports pruning and distillation, or its path.
-        train: Data like the model's training data; students learn from it.
+        train: Data like the model's training data; students learn from it, and from further rows
+            without labels if it is a `TeachingData`.
         dev: Labelled data. One part of it chooses epochs and files, and latencies are measured on
             it; the other part (`confirm_fraction`) confirms the losses of the files of the front.
         settings: The variants to try, and the budgets.
@@ -93,7 +96,9 @@ def search(
     model = as_model(model)
     plan = read_plan(settings)
     refuse_base(model)
-    train, dev = (with_label_names(data, model.labels) for data in (train, dev))
+    data = train if isinstance(train, TeachingData) else TeachingData(train)
+    data = replace(data, train=with_label_names(data.train, model.labels))
+    dev = with_label_names(dev, model.labels)
     given = [f"speedups {settings.speedups}"] if plan.speedups else []
     search_without = "add --speedups '' to search without them"
     refuse_narrow_layers(model.checkpoint.config, given, search_without)
@@ -104,14 +109,16 @@ def search(
     identity = {
         "format": FORMAT,
         "model": describe_model(model),
-        "train": describe_data(train),
+        "train": describe_data(data.train),
         "dev": describe_data(dev),
         "settings": {name: getattr(settings, name) for name in _IDENTITY},
     }
+    if data.unlabelled is not None:
+        identity[TAUGHT] = describe_data(data.taught)
     choosing, confirming = divide(dev, settings)
     folder = SearchFolder(run.out, identity, run.resume)
     clock = Clock(folder, plan.max_seconds, run.progress)
-    trials = TrialRunner(model, train, choosing, settings, folder, clock)
+    trials = TrialRunner(model, data, choosing, settings, folder, clock)
     return _Search(trials, plan, Confirmation(trials, confirming), test).run()
 
 

@@ -45,6 +45,7 @@ from edgebert.searching.moves import (
 )
 from edgebert.searching.records import SearchFolder, table_name
 from edgebert.searching.rounds import settings_of_round, work
+from edgebert.searching.teaching_data import TeachingData
 from edgebert.settings import (
     CheckSettings,
     DistillSettings,
@@ -75,7 +76,7 @@ class TrialRunner:
 
     Args:
         model: The float model.
-        train: Data for vocabularies, calibration and distillation.
+        data: Data for vocabularies, calibration and distillation.
         dev: Data that chooses epochs and that candidates are evaluated on.
         settings: Settings of the search.
         folder: The folder of the search.
@@ -88,13 +89,13 @@ class TrialRunner:
     def __init__(
         self,
         model: TaskModel,
-        train: Dataset,
+        data: TeachingData,
         dev: Dataset,
         settings: SearchSettings,
         folder: SearchFolder,
         clock: Clock,
     ) -> None:
-        self.model, self.train, self.dev = model, train, dev
+        self.model, self.train, self.taught, self.dev = model, data.train, data.taught, dev
         self.settings, self.folder, self.clock = settings, folder, clock
         self.progress, self.first_rows = clock.progress, 0
         self._hidden_sizes = read_plan(settings).hidden_sizes
@@ -179,7 +180,7 @@ class TrialRunner:
             run = StageRun(out, resume=True, overwrite=True, progress=progress)
             student, recipe = self.model_of(trained(steps, rounds - 1)), self.settings_of(steps)
             with self.clock.timed(DISTILLATION, self._work(steps)):
-                return distill(self.model, student, self.train, self.dev, recipe, run).model
+                return distill(self.model, student, self.taught, self.dev, recipe, run).model
         if out.is_dir():
             return open_model(out)
         pruned = self._pruned(steps)
@@ -300,7 +301,7 @@ class TrialRunner:
         return self.clock.expected(EXPORT_INT4) or COST_OF_INT4 * seconds
 
     def _work(self, steps: Steps) -> float:
-        return work(self.settings_of(steps), len(self.train), total_speedup(steps))
+        return work(self.settings_of(steps), len(self.taught), total_speedup(steps))
 
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""
