@@ -30,6 +30,7 @@ _HOMES = {
     "predict": "edgebert.evaluation.predictors",
     "evaluate": "edgebert.evaluation.predictors",
     "profile": "edgebert.profiling.target",
+    "TeachingData": "edgebert.searching",
     "search": "edgebert.searching",
     "run": "edgebert.pipeline",
 }

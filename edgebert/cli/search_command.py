@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     train_help="Labelled data on which the model was fine-tuned.",
     test_help="Labelled data for one score of the winner at the end.",
 )
+@click.option(
+    "--unlabelled",
+    "unlabelled_path",
+    type=click.Path(path_type=Path),
+    help="Further data in the format of the model's task, from which only students learn. Its "
+    "labels are not read.",
+)
 @settings_options(SearchSettings)
 @settings_options(DataSettings, "columns")
 @request_options
@@ -45,6 +52,7 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     train_path: Path,
     dev_path: Path | None,
     test_path: Path | None,
+    unlabelled_path: Path | None,
     resume: bool,
     settings: SearchSettings,
     columns: DataSettings,
@@ -68,10 +76,11 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     from edgebert.data.label_numbers import with_label_names
     from edgebert.models.task_model import open_model
     from edgebert.pipeline.repeating import Origin
+    from edgebert.searching import TeachingData
     from edgebert.searching import search as run_search
     from edgebert.searching.moves import read_plan
     from edgebert.searching.result import SearchStopped
-    from edgebert.tasks.examples import task_with_answers
+    from edgebert.tasks.examples import task_with_answers, with_unlabelled
 
     read_plan(settings)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides warnings about repeated tracing
@@ -84,12 +93,15 @@ def search(  # noqa: PLR0913, PLR0917 (one parameter for each option)
     if dev is None:
         train = with_label_names(train, opened.labels)
         train, dev = split_dataset(train, FinetuneSettings().dev_fraction, settings.seed)
-    origin = Origin(model, train_path, dev_path, test_path, columns, request)
+    unlabelled = None
+    if unlabelled_path is not None:
+        unlabelled = with_unlabelled(task, None, unlabelled_path, columns)
+    origin = Origin(model, train_path, dev_path, test_path, unlabelled_path, columns, request)
     try:
         with search_progress() as progress:
             result = run_search(
                 opened,
-                train,
+                TeachingData(train, unlabelled),
                 dev,
                 settings,
                 StageRun(out, resume=resume, progress=progress),
@@ -152,8 +164,10 @@ def _family(candidate: Candidate) -> str:
     moves = candidate.moves
     if moves.speedup == 1:
         return "not pruned"
+    sizes = [step.hidden_size for step in moves.steps if step.hidden_size]
+    narrowed = f", hidden size {sizes[-1]}" if sizes else ""
     trained = ", distilled" if moves.distilled else ""
-    return f"pruned {moves.speedup:.3g}x{trained}"
+    return f"pruned {moves.speedup:.3g}x{narrowed}{trained}"
 
 
 def _confirmed(candidate: Candidate) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from edgebert.errors import MissingExtraError, UsageError
 from edgebert.settings import (
@@ -30,6 +31,7 @@ from edgebert.tasks.foreign import TaskRequest
 BASE, FINETUNED, PRUNED, DISTILLED = "base", "finetuned", "pruned", "distilled"
 """Names of the models of a run, in the order of the stages."""
 
+T = TypeVar("T")
 PACKAGE, HUB = "package:", "hub:"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -179,6 +181,15 @@ class PipelineConfig:
 def is_file_name(name: Any) -> TypeGuard[str]:
     """Whether a value is a file name that is safe on every system."""
     return isinstance(name, str) and _FILE_NAME.fullmatch(name) is not None
+
+
+def attempt(problems: list[str], read: Callable[[], T]) -> T | None:
+    """What a function reads; None if it refuses, and its message is added to the problems."""
+    try:
+        return read()
+    except UsageError as error:
+        problems.append(str(error))
+        return None
 
 
 def base_folder(base: str, relative_to: Path) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from edgebert.pipeline.config import (
     DistillPlan,
     PipelineConfig,
     StepPlan,
+    attempt,
 )
 from edgebert.pipeline.export_tables import read_exports
 from edgebert.pipeline.step_tables import read_steps, with_table_path
@@ -162,7 +162,7 @@ class _Reader:
             self.problems.append(f"'task' must be a name or a section. Received: {value!r}")
             return None
         table = {"task": value} if isinstance(value, str) else value
-        return self._attempt(lambda: from_table(TaskSettings, table, "[task]"))
+        return attempt(self.problems, lambda: from_table(TaskSettings, table, "[task]"))
 
     def _request(self, task: TaskSettings | None) -> TaskRequest:
         """What the file says about a base with a task: `task`, `pairs` and `prompt`."""
@@ -230,7 +230,7 @@ class _Reader:
                 "[distill] trains the model of [structure] or [vocabulary], or a 'student' such as "
                 '"half-depth". Next: give exactly one of them, and no [prune]'
             )
-        settings = self._attempt(lambda: from_table(DistillSettings, values, "[distill]"))
+        settings = attempt(self.problems, lambda: from_table(DistillSettings, values, "[distill]"))
         return None if settings is None else DistillPlan(student, settings)
 
     def _section(self, name: str) -> dict[str, Any] | None:
@@ -247,15 +247,8 @@ class _Reader:
         return (
             None
             if section is None
-            else self._attempt(lambda: from_table(kind, section, f"[{name}]"))
+            else attempt(self.problems, lambda: from_table(kind, section, f"[{name}]"))
         )
-
-    def _attempt(self, read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except UsageError as error:
-            self.problems.append(str(error))
-            return None
 
     def _text(self, table: dict[str, Any], key: str, default: str | None = None) -> str:
         value = table.get(key, default)
@@ -295,7 +288,7 @@ class _Reader:
         for key in section.keys() - set(known):
             self.problems.append(f"[data]: '{key}' is not a known key; known: {', '.join(known)}")
         chosen = {key: value for key, value in section.items() if key in columns}
-        settings = self._attempt(lambda: from_table(DataSettings, chosen, "[data]"))
+        settings = attempt(self.problems, lambda: from_table(DataSettings, chosen, "[data]"))
         given = {key: value for key, value in section.items() if key in division}
         splits = self._splits(given) if given else None
         if "sample" in section:
@@ -315,7 +308,7 @@ class _Reader:
 
     def _splits(self, section: dict[str, Any]) -> SplitSettings | None:
         """Reads the keys of `[data]` that divide the files."""
-        splits = self._attempt(lambda: from_table(SplitSettings, section, "[data]"))
+        splits = attempt(self.problems, lambda: from_table(SplitSettings, section, "[data]"))
         if splits is None:
             return None
         rules = [

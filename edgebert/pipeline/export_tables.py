@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
-from edgebert.errors import UsageError
-from edgebert.pipeline.config import FINETUNED, ExportPlan, is_file_name
+from edgebert.pipeline.config import FINETUNED, ExportPlan, attempt, is_file_name
 from edgebert.settings import CheckSettings, ExportSettings, broken_rules, from_table
-
-T = TypeVar("T")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -70,7 +67,7 @@ class _Reader:
         if not self._are_known([model], where):
             return []
         checks = self._checks(values, where)
-        settings = self._attempt(lambda: from_table(ExportSettings, values, where))
+        settings = attempt(self.problems, lambda: from_table(ExportSettings, values, where))
         if settings is None:
             return []
         return self._plan(name, ExportPlan("", str(model), settings, checks), where)
@@ -94,10 +91,11 @@ class _Reader:
         for model in chosen:
             for recipe in recipes:
                 table = {**values, "recipe": recipe}
-                settings = self._attempt(
+                settings = attempt(
+                    self.problems,
                     lambda table=table: from_table(  # type: ignore[misc]
                         ExportSettings, table, where
-                    )
+                    ),
                 )
                 if settings is None:
                     return []
@@ -108,7 +106,10 @@ class _Reader:
         """Takes the keys of the comparison out of an export table."""
         names = [field.name for field in fields(CheckSettings) if field.name in values]
         given = {name: values.pop(name) for name in names}
-        checks = self._attempt(lambda: from_table(CheckSettings, given, where)) or CheckSettings()
+        checks = (
+            attempt(self.problems, lambda: from_table(CheckSettings, given, where))
+            or CheckSettings()
+        )
         is_hash = not checks.sha256 or _SHA256.fullmatch(checks.sha256) is not None
         rules = [
             ("check_texts", checks.check_texts >= 0, "0 or more"),
@@ -136,10 +137,3 @@ class _Reader:
             )
             return []
         return [replace(plan, name=name)]
-
-    def _attempt(self, read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except UsageError as error:
-            self.problems.append(str(error))
-            return None

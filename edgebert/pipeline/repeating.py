@@ -20,7 +20,7 @@ from edgebert.models.task_model import TaskModel
 from edgebert.pipeline.config import HUB
 from edgebert.pruning.structured import STAGE as STRUCTURE
 from edgebert.pruning.vocabulary import STAGE as VOCABULARY
-from edgebert.searching.records import SEARCH
+from edgebert.searching.records import SEARCH, TAUGHT, tables_of
 from edgebert.searching.result import Candidate, SearchResult
 from edgebert.settings import (
     CheckSettings,
@@ -59,6 +59,7 @@ class Origin:
         train: Training file.
         dev: Dev file; None if dev was a part of the training rows.
         test: Test file; None if there was none.
+        unlabelled: File of further rows for students; None if there was none.
         columns: Columns of the files.
         request: What was said about the model.
     """
@@ -67,6 +68,7 @@ class Origin:
     train: Path
     dev: Path | None = None
     test: Path | None = None
+    unlabelled: Path | None = None
     columns: DataSettings = field(default_factory=DataSettings)
     request: TaskRequest = field(default_factory=TaskRequest)
 
@@ -128,7 +130,9 @@ class _Writer:
         self._result, self._settings, self._origin = result, settings, origin
         self._history = json_value(list(model.history))
         self._teacher = json_value(describe_model(model))
-        self._train = _SEARCH.read(result.out / SEARCH)["train"]
+        identity = _SEARCH.read(result.out / SEARCH)
+        self._train = identity["train"]
+        self._taught = identity.get(TAUGHT, self._train)
 
     def write(self, path: Path, candidate: Candidate, out: str, root: str) -> Path:
         """Writes the TOML file of one candidate.
@@ -167,7 +171,8 @@ class _Writer:
 
     def _data(self) -> dict[str, Any]:
         origin = self._origin
-        paths = {"train": origin.train, "dev": origin.dev, "test": origin.test}
+        names = ("train", "dev", "test", "unlabelled")
+        paths: dict[str, Path | None] = {name: getattr(origin, name) for name in names}
         if "-" in map(str, paths.values()):
             raise NoRepeatError("its data came from the standard input. Next: give a file")
         found: dict[str, Any] = {
@@ -196,17 +201,23 @@ class _Writer:
             self._check(entry)
             stage = {"kind": kind, **_changed(settings_kind, entry["settings"])}
             if entry.get("latency_table") is not None:
-                if _TABLE.read(self._result.out / "latency_table.json") != entry["latency_table"]:
-                    raise NoRepeatError("a stage used another latency table")
-                stage["latency_table"] = f"{root}latency_table.json"
+                stage["latency_table"] = f"{root}{self._table_of(entry).name}"
             yield stage
+
+    def _table_of(self, entry: Mapping[str, Any]) -> Path:
+        """The file with the latency table that a stage used."""
+        for path in tables_of(self._result.out):
+            if _TABLE.read(path) == entry["latency_table"]:
+                return path
+        raise NoRepeatError("a stage used another latency table")
 
     def _check(self, entry: Mapping[str, Any]) -> None:
         """Checks that a stage used the data and the teacher that a run will use."""
         started = entry.get("started_from", {})
-        data = started.get("train", started.get("calibration", self._train))
-        if data != self._train:
-            raise NoRepeatError(f"the stage {entry['stage']} used other data: {data['name']}")
+        for used, expected in (("train", self._taught), ("calibration", self._train)):
+            data = started.get(used, expected)
+            if data != expected:
+                raise NoRepeatError(f"the stage {entry['stage']} used other data: {data['name']}")
         if started.get("teacher", self._teacher) != self._teacher:
             raise NoRepeatError(f"the stage {entry['stage']} had another teacher")
 

@@ -86,6 +86,11 @@ class LatencyTable:
     hidden_size: int = 0
     narrower: tuple[LatencyTable, ...] = ()
 
+    def of_model(self, config: BertConfig) -> LatencyTable:
+        """The narrower table of a model's own hidden size, or the table itself."""
+        own = [table for table in self.narrower if table.hidden_size == config.hidden_size]
+        return own[0] if own else self
+
     def of_hidden_size(self, size: int) -> LatencyTable:
         """The table of a hidden size; 0 is the table itself.
 

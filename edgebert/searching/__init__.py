@@ -9,5 +9,6 @@ read once, for the winner. Every result is written to disk, so a killed search c
 from __future__ import annotations
 
 from edgebert.searching.searching import search as search
+from edgebert.searching.teaching_data import TeachingData as TeachingData
 
-__all__ = ["search"]
+__all__ = ["TeachingData", "search"]

@@ -17,7 +17,7 @@ from edgebert.searching.choosing import (
     worth_pruning_again,
     worth_training,
 )
-from edgebert.searching.moves import Plan, Step, Steps, total_speedup, trained
+from edgebert.searching.moves import Plan, Step, Steps, goals, total_speedup, trained
 from edgebert.searching.result import Candidate
 from edgebert.searching.rounds import promoted
 from edgebert.settings import SearchSettings
@@ -85,9 +85,8 @@ class Halving:
         left = attempts.clock.left(FIRST_RUNG)
         if not chosen or needed <= left:
             return {"rows": 0}
-        rows = min(
-            self._settings.max_rows or len(attempts.trials.train), len(attempts.trials.train)
-        )
+        every = len(attempts.trials.taught)
+        rows = min(self._settings.max_rows or every, every)
         return {"rows": min(max(round(rows * left / needed), FEWEST_ROWS), rows)}
 
     def _first_rung(self, chosen: Sequence[Steps]) -> None:
@@ -95,25 +94,31 @@ class Halving:
         for place, steps in enumerate(chosen):
             self._train(trained(steps, 1), FIRST_RUNG)
             lost = self._attempts.judged().get(trained(steps, 1), 0.0)
-            rest = ", ".join(f"{total_speedup(one):g}x" for one in chosen[place + 1 :])
+            rest = ", ".join(map(goals, chosen[place + 1 :]))
             if self._allowed is not None and rest and lost > self._allowed + HOPELESS_POINTS:
                 self._attempts.note(
-                    f"{rest} were not distilled: {total_speedup(steps):g}x, which had lost less, "
+                    f"{rest} were not distilled: {goals(steps)}, which had lost less, "
                     f"still lost {lost:.1f} points."
                 )
                 return
 
     def _refine(self) -> None:
-        """Tries further speedups between the largest that meets the allowed drop and the next."""
+        """Tries further speedups between the largest that meets the allowed drop and the next.
+
+        The hidden size is that of the best model with the largest speedup below.
+        """
         for _ in range(self._settings.refine):
-            lost: dict[float, float] = {}
-            for steps, points in self._attempts.judged().items():
-                speedup = total_speedup(steps)
-                lost[speedup] = min(lost.get(speedup, 100.0), points)
+            judged = self._attempts.judged()
+            best: dict[float, Steps] = {}
+            for steps in sorted(judged, key=lambda steps: judged[steps]):
+                best.setdefault(total_speedup(steps), steps)
+            lost = {speedup: judged[steps] for speedup, steps in best.items()}
             between = None if self._allowed is None else speedup_between(lost, self._allowed)
             if between is None:
                 return
-            self._train((Step(between, 1),), FIRST_RUNG)
+            slower = best[max(speedup for speedup in best if speedup < between)]
+            hidden_size = slower[-1].hidden_size if slower else 0
+            self._train((Step(between, 1, hidden_size),), FIRST_RUNG)
 
     def _next_rung(self, finished: int, depth: int, share: float) -> None:
         """Gives half of the models with that many finished rounds another round.
@@ -147,6 +152,5 @@ class Halving:
         if not self._attempts.has_time_for(group, share):
             self._attempts.note(f"{group[0].text} was left out: it would end after --max-time.")
             return
-        speedups = " and ".join(f"{step.speedup:g}x" for step in steps)
-        stage = f"distilled trials of {speedups}, round {steps[-1].rounds}"
+        stage = f"distilled trials of {goals(steps)}, round {steps[-1].rounds}"
         self._attempts.run(stage, group)

@@ -26,17 +26,25 @@ class Step:
     Attributes:
         speedup: Speedup of structured pruning by the latency table, against the model before it.
         rounds: Rounds of distillation after the pruning; 0 is none.
+        hidden_size: Width of the hidden states that the pruning keeps; 0 keeps all.
     """
 
     speedup: float
     rounds: int = 0
+    hidden_size: int = 0
+
+    @property
+    def goal(self) -> str:
+        """The speedup and the hidden size of the pruning."""
+        width = f" to hidden size {self.hidden_size}" if self.hidden_size else ""
+        return f"{self.speedup:g}x{width}"
 
     @property
     def text(self) -> str:
         """A description for tables."""
-        pruned = f"pruned {self.speedup:g}x"
         trained = {0: "", 1: ", distilled"}
-        return pruned + trained.get(self.rounds, f", distilled in {self.rounds} rounds")
+        after = trained.get(self.rounds, f", distilled in {self.rounds} rounds")
+        return f"pruned {self.goal}{after}"
 
 
 Steps = tuple[Step, ...]
@@ -46,6 +54,19 @@ Steps = tuple[Step, ...]
 def total_speedup(steps: Steps) -> float:
     """The speedup of all steps together."""
     return math.prod(step.speedup for step in steps)
+
+
+def goals(steps: Steps) -> str:
+    """The speedups and hidden sizes of all steps, for progress reports and notes."""
+    return " and ".join(step.goal for step in steps)
+
+
+def key_parts(steps: Steps) -> list[dict[str, Any]]:
+    """The steps as a part of a key. A hidden size of 0 is left out, as older searches have it."""
+    return [
+        {name: value for name, value in asdict(step).items() if value or name != "hidden_size"}
+        for step in steps
+    ]
 
 
 def trained(steps: Steps, rounds: int) -> Steps:
@@ -111,6 +132,10 @@ class Moves:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def key_part(self) -> dict[str, Any]:
+        """The moves as a part of a key."""
+        return {**self.to_dict(), "steps": key_parts(self.steps)}
+
 
 BASELINE = Moves()
 """Dynamic int8 without other changes. Latencies are ratios to it."""
@@ -128,6 +153,7 @@ class Plan:
 
     Attributes:
         speedups: Speedups of structured pruning, ascending.
+        hidden_sizes: Hidden sizes to try with each speedup, ascending.
         second_speedups: Speedups of a second pruning step, ascending.
         vocabularies: Whether the vocabulary is trimmed: the values to try.
         embeddings: Precisions of the embedding rows to try.
@@ -138,6 +164,7 @@ class Plan:
     """
 
     speedups: tuple[float, ...]
+    hidden_sizes: tuple[int, ...]
     second_speedups: tuple[float, ...]
     vocabularies: tuple[bool, ...]
     embeddings: tuple[str, ...]
@@ -154,10 +181,15 @@ class Plan:
             for embedding in self.embeddings
         ]
 
+    def of_speedup(self, speedup: float) -> list[Moves]:
+        """The trials of the models that are pruned once by a speedup: with each hidden size."""
+        models = [(Step(speedup, hidden_size=size),) for size in (0, *self.hidden_sizes)]
+        return [moves for steps in models for moves in self.of_model(steps)]
+
     def cheap(self) -> list[Moves]:
         """All trials without training, the baseline first."""
-        models: list[Steps] = [(), *((Step(speedup),) for speedup in self.speedups)]
-        every = [moves for steps in models for moves in self.of_model(steps)]
+        pruned = [moves for speedup in self.speedups for moves in self.of_speedup(speedup)]
+        every = [*self.of_model(()), *pruned]
         return [BASELINE, *(moves for moves in every if moves != BASELINE)]
 
 
@@ -173,6 +205,16 @@ def read_plan(settings: SearchSettings) -> Plan:
         _numbers(settings, name, (1, 1000), "above 1", problems)
         for name in ("speedups", "second_speedups")
     )
+    hidden_sizes = _numbers(settings, "hidden_sizes", (0, math.inf), "above 0", problems)
+    if any(size % 1 for size in hidden_sizes):
+        problems.append(
+            f"hidden_sizes: expected whole numbers. Received: {settings.hidden_sizes!r}"
+        )
+    if hidden_sizes and not speedups:
+        problems.append(
+            "hidden_sizes: expected --speedups, too, which the narrower models reach. Received: "
+            f"{settings.hidden_sizes!r} without speedups"
+        )
     token_shares = _numbers(settings, "token_shares", (0, 1), "between 0 and 1", problems)
     embeddings = _names(settings, "embeddings", EMBEDDINGS, problems)
     recipes = _names(settings, "recipes", (INT8, INT4), problems)
@@ -181,6 +223,23 @@ def read_plan(settings: SearchSettings) -> Plan:
             f"vocabulary: expected one of {', '.join(_VOCABULARIES)}. "
             f"Received: {settings.vocabulary!r}"
         )
+    problems += _out_of_bounds(settings)
+    refuse(problems)
+    return Plan(
+        speedups,
+        tuple(map(int, hidden_sizes)),
+        second_speedups,
+        _VOCABULARIES[settings.vocabulary],
+        embeddings,
+        token_shares,
+        recipes,
+        budgets,
+        max_seconds,
+    )
+
+
+def _out_of_bounds(settings: SearchSettings) -> list[str]:
+    """The problems of settings with one number each."""
     least = {
         "distill_epochs": 0,
         "rounds": 1,
@@ -190,29 +249,15 @@ def read_plan(settings: SearchSettings) -> Plan:
         "refine": 0,
         "max_candidates": 1,
     }
-    problems += broken_rules(
-        settings,
-        [
-            (name, getattr(settings, name) >= bound, f"{bound} or more")
-            for name, bound in least.items()
-        ],
-    )
-    shares = [
+    rules = [
+        (name, getattr(settings, name) >= bound, f"{bound} or more")
+        for name, bound in least.items()
+    ]
+    rules += [
         ("confirm_fraction", 0 <= settings.confirm_fraction <= 0.9, "from 0 to 0.9"),
         ("confidence", 0.5 <= settings.confidence <= 0.999, "from 0.5 to 0.999"),
     ]
-    problems += broken_rules(settings, shares)
-    refuse(problems)
-    return Plan(
-        speedups,
-        second_speedups,
-        _VOCABULARIES[settings.vocabulary],
-        embeddings,
-        token_shares,
-        recipes,
-        budgets,
-        max_seconds,
-    )
+    return broken_rules(settings, rules)
 
 
 def _numbers(

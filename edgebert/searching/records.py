@@ -2,7 +2,7 @@
 
 search.json          identity of the search; another model or other data are refused
 float.json           dev metrics of the float model
-latency_table.json   latencies for structured pruning
+latency_table.json   latencies for structured pruning; latency_table-256.json has a hidden size, too
 models/<key>/        pruned and distilled models
 files/<key>.tflite   candidates, with their manifests
 trials/<key>.json    finished trials
@@ -16,7 +16,7 @@ tests/<key>.json     test metrics of a winner
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,22 @@ from edgebert.system.storage import atomic_write
 from edgebert.training.state import require_same_run
 
 SEARCH = "search.json"
+TAUGHT = "train_with_unlabelled"
+"""The key in search.json of the rows that students learn from, if there are unlabelled ones."""
+_TABLE = "latency_table"
 _RECORD_FORMAT = JsonFormat(
     "a record of a search", "delete it; its step then runs again", ModelError
 )
+
+
+def table_name(hidden_sizes: Sequence[int]) -> str:
+    """The name of the latency table of a search that tries these hidden sizes."""
+    return "-".join([_TABLE, *map(str, hidden_sizes)])
+
+
+def tables_of(out: Path) -> list[Path]:
+    """The latency tables in the folder of a search. A search that resumes may have further ones."""
+    return sorted(out.glob(f"{_TABLE}*.json"))
 
 
 class SearchFolder:
@@ -59,10 +72,6 @@ class SearchFolder:
                 "Next: continue it with --resume, or pass another folder."
             )
         require_same_run(known, self.identity, str(self.path))
-
-    @property
-    def table(self) -> Path:
-        return self.path / "latency_table.json"
 
     def model(self, key: str) -> Path:
         return self.path / "models" / key

@@ -61,7 +61,7 @@ def work(settings: DistillSettings, rows: int, speedup: float) -> float:
 
     Args:
         settings: The settings of the round.
-        rows: Number of training texts.
+        rows: Number of texts that students learn from.
         speedup: How many times faster the student is than the float model.
     """
     texts = min(settings.max_rows or rows, rows) * (1 + settings.augment)
@@ -85,6 +85,6 @@ def promoted(lost: Mapping[Steps, float], allowed: float | None, round_: int) ->
     if allowed is None:
         return by_loss[:room]
     reach = allowed + HOPELESS_POINTS / 2**round_
-    fastest = sorted(lost, key=total_speedup, reverse=True)
+    fastest = sorted(lost, key=lambda steps: (-total_speedup(steps), lost[steps]))
     near = [steps for steps in fastest if lost[steps] <= reach]
     return near[:room] or by_loss[:1]

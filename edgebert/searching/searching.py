@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from edgebert.data.datasets import Dataset
 from edgebert.data.label_numbers import with_label_names
-from edgebert.errors import ModelError
+from edgebert.errors import ModelError, UsageError, refuse
 from edgebert.evaluation.paired_loss import grouped_metric, paired_loss
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.models.litert_model import LiteRtModel
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.pruning.refusals import refuse_base, refuse_narrow_layers
+from edgebert.pruning.structure_checks import check_model
 from edgebert.searching import timing
 from edgebert.searching.attempts import Attempts
 from edgebert.searching.choosing import aimed_speedup
@@ -24,8 +26,8 @@ from edgebert.searching.finishing import smaller_files
 from edgebert.searching.front import best
 from edgebert.searching.halving import Halving
 from edgebert.searching.judging import FILE, TEXT
-from edgebert.searching.moves import BASELINE, Moves, Plan, Step, key_of, read_plan
-from edgebert.searching.records import SearchFolder
+from edgebert.searching.moves import BASELINE, Moves, Plan, key_of, read_plan
+from edgebert.searching.records import TAUGHT, SearchFolder
 from edgebert.searching.result import (
     FORMAT,
     Candidate,
@@ -35,9 +37,10 @@ from edgebert.searching.result import (
 )
 from edgebert.searching.sentences import describe_closest
 from edgebert.searching.status import show_status
+from edgebert.searching.teaching_data import TeachingData
 from edgebert.searching.timing import Round
 from edgebert.searching.trials import EXPORT, TrialRunner
-from edgebert.settings import SearchSettings
+from edgebert.settings import SearchSettings, StructureSettings
 from edgebert.system.storage import atomic_files
 from edgebert.training.stage_run import StageRun
 from edgebert.training.state import describe_data, describe_model
@@ -60,7 +63,7 @@ _IDENTITY = ("seed", "tokens", "confirm_fraction")
 
 def search(
     model: TaskModel | Path | str,
-    train: Dataset,
+    train: Dataset | TeachingData,
     dev: Dataset,
     settings: SearchSettings,
     run: StageRun,
@@ -70,7 +73,8 @@ def search(
 
     Args:
         model: A fine-tuned model of a task that supports pruning and distillation, or its path.
-        train: Data like the model's training data; students learn from it.
+        train: Data like the model's training data; students learn from it, and from further rows
+            without labels if it is a `TeachingData`.
         dev: Labelled data. One part of it chooses epochs and files, and latencies are measured on
             it; the other part (`confirm_fraction`) confirms the losses of the files of the front.
         settings: The variants to try, and the budgets.
@@ -92,25 +96,47 @@ def search(
     model = as_model(model)
     plan = read_plan(settings)
     refuse_base(model)
-    train, dev = (with_label_names(data, model.labels) for data in (train, dev))
+    data = train if isinstance(train, TeachingData) else TeachingData(train)
+    data = replace(data, train=with_label_names(data.train, model.labels))
+    dev = with_label_names(dev, model.labels)
     given = [f"speedups {settings.speedups}"] if plan.speedups else []
     search_without = "add --speedups '' to search without them"
     refuse_narrow_layers(model.checkpoint.config, given, search_without)
     for split in (dev, test):
         if split is not None:
             model.task.require_known(with_label_names(split, model.labels), model.labels)
+    _check_hidden_sizes(model, plan.hidden_sizes)
     identity = {
         "format": FORMAT,
         "model": describe_model(model),
-        "train": describe_data(train),
+        "train": describe_data(data.train),
         "dev": describe_data(dev),
         "settings": {name: getattr(settings, name) for name in _IDENTITY},
     }
+    if data.unlabelled is not None:
+        identity[TAUGHT] = describe_data(data.taught)
     choosing, confirming = divide(dev, settings)
     folder = SearchFolder(run.out, identity, run.resume)
     clock = Clock(folder, plan.max_seconds, run.progress)
-    trials = TrialRunner(model, train, choosing, settings, folder, clock)
+    trials = TrialRunner(model, data, choosing, settings, folder, clock)
     return _Search(trials, plan, Confirmation(trials, confirming), test).run()
+
+
+def _check_hidden_sizes(model: TaskModel, sizes: Sequence[int]) -> None:
+    """Checks that the model can be narrowed to each of the sizes.
+
+    Raises:
+        UsageError: It can't; every problem is listed.
+    """
+    problems, own = [], model.checkpoint.config.hidden_size
+    for size in sizes:
+        if size == own:
+            problems.append(f"hidden_size: expected less than the model's {own}. Received: {size}")
+        try:
+            check_model(model, StructureSettings(hidden_size=size))
+        except UsageError as error:
+            problems.append(str(error).removesuffix("."))
+    refuse(problems)
 
 
 class _Search:
@@ -155,7 +181,7 @@ class _Search:
         cheap = self._measure(CHEAP)
         aimed = aimed_speedup(cheap, self._plan.budgets)
         if aimed is not None:
-            group = self._plan.of_model((Step(aimed),))
+            group = self._plan.of_speedup(aimed)
             self._attempts.run("trials aimed at the latency", group, CHEAP_SHARE)
             cheap = self._measure(CHEAP)
         self._to_finish = FILES_TO_FINISH

@@ -31,9 +31,21 @@ from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
 from edgebert.searching.clock import Clock
 from edgebert.searching.judging import TEXT, Judge
-from edgebert.searching.moves import INT8, Moves, Steps, key_of, total_speedup, trained
-from edgebert.searching.records import SearchFolder
+from edgebert.searching.moves import (
+    INT8,
+    Moves,
+    Step,
+    Steps,
+    goals,
+    key_of,
+    key_parts,
+    read_plan,
+    total_speedup,
+    trained,
+)
+from edgebert.searching.records import SearchFolder, table_name
 from edgebert.searching.rounds import settings_of_round, work
+from edgebert.searching.teaching_data import TeachingData
 from edgebert.settings import (
     CheckSettings,
     DistillSettings,
@@ -64,7 +76,7 @@ class TrialRunner:
 
     Args:
         model: The float model.
-        train: Data for vocabularies, calibration and distillation.
+        data: Data for vocabularies, calibration and distillation.
         dev: Data that chooses epochs and that candidates are evaluated on.
         settings: Settings of the search.
         folder: The folder of the search.
@@ -77,21 +89,22 @@ class TrialRunner:
     def __init__(
         self,
         model: TaskModel,
-        train: Dataset,
+        data: TeachingData,
         dev: Dataset,
         settings: SearchSettings,
         folder: SearchFolder,
         clock: Clock,
     ) -> None:
-        self.model, self.train, self.dev = model, train, dev
+        self.model, self.train, self.taught, self.dev = model, data.train, data.taught, dev
         self.settings, self.folder, self.clock = settings, folder, clock
         self.progress, self.first_rows = clock.progress, 0
+        self._hidden_sizes = read_plan(settings).hidden_sizes
         self._records: dict[str, dict[str, Any]] = {}
         self.judge = Judge(model, dev, settings.seed, folder, clock)
 
     def key(self, moves: Moves) -> str:
         """The name of a trial: a hash of model, data, moves and distillation settings."""
-        return key_of([self.folder.identity, moves.to_dict(), self._recipe(moves.steps)])
+        return key_of([self.folder.identity, moves.key_part(), self._recipe(moves.steps)])
 
     def record(self, moves: Moves) -> dict[str, Any] | None:
         """The record of a finished trial, or None."""
@@ -157,32 +170,36 @@ class TrialRunner:
         It is read from its folder if present.
 
         Raises:
-            QualityGateError: No model reaches the speedup of the last step.
+            QualityGateError: No model has the speedup and the hidden size of the last step.
         """
         if not steps:
             return self.model
         out = self._model_folder(steps)
-        speedups = " and ".join(f"{step.speedup:g}x" for step in steps)
         if rounds := steps[-1].rounds:
-            progress = self._prefixed(f"distill {speedups}, round {rounds}")
+            progress = self._prefixed(f"distill {goals(steps)}, round {rounds}")
             run = StageRun(out, resume=True, overwrite=True, progress=progress)
             student, recipe = self.model_of(trained(steps, rounds - 1)), self.settings_of(steps)
             with self.clock.timed(DISTILLATION, self._work(steps)):
-                return distill(self.model, student, self.train, self.dev, recipe, run).model
+                return distill(self.model, student, self.taught, self.dev, recipe, run).model
         if out.is_dir():
             return open_model(out)
-        before, table = self.model_of(steps[:-1]), self.table()
+        pruned = self._pruned(steps)
+        pruned.save(out)
+        return pruned
+
+    def _pruned(self, steps: Steps) -> TaskModel:
+        """The model with the last pruning step behind it, without distillation after it."""
+        before, table, step = self.model_of(steps[:-1]), self.table(), steps[-1]
         settings = StructureSettings(
-            target_speedup=steps[-1].speedup,
-            layers=_layers(before, table, steps[-1].speedup),
+            target_speedup=step.speedup,
+            hidden_size=step.hidden_size,
+            layers=_layers(before, table, step),
             tokens=table.tokens,
             seed=self.settings.seed,
         )
-        progress = self._prefixed(f"prune {speedups}")
+        progress = self._prefixed(f"prune {goals(steps)}")
         with self.clock.timed(PRUNING):
-            pruned = prune_structure(before, self.train, settings, progress, table).model
-        pruned.save(out)
-        return pruned
+            return prune_structure(before, self.train, settings, progress, table).model
 
     @property
     def tokens(self) -> int:
@@ -192,7 +209,7 @@ class TrialRunner:
         return min(max(wanted, 2), self.model.max_length)
 
     def table(self) -> LatencyTable:
-        """The latency table, measured once."""
+        """The latency table with all hidden sizes of the search, measured once."""
 
         def measure() -> dict[str, Any]:
             return measure_latency_table(
@@ -200,10 +217,12 @@ class TrialRunner:
                 self.tokens,
                 every_token=self.model.checkpoint.head != CLASSIFIER,
                 progress=lambda done, total: self.progress("latency table", done, total),
+                hidden_sizes=self._hidden_sizes,
             ).to_dict()
 
-        self.folder.once("latency_table", measure)
-        return read_latency_table(self.folder.table)
+        name = table_name(self._hidden_sizes)
+        self.folder.once(name, measure)
+        return read_latency_table(self.folder.path / f"{name}.json")
 
     def _with_vocabulary(self, model: TaskModel, trimmed: bool, keep_tokens: int) -> TaskModel:
         """The model with its vocabulary trimmed, if wanted.
@@ -282,7 +301,7 @@ class TrialRunner:
         return self.clock.expected(EXPORT_INT4) or COST_OF_INT4 * seconds
 
     def _work(self, steps: Steps) -> float:
-        return work(self.settings_of(steps), len(self.train), total_speedup(steps))
+        return work(self.settings_of(steps), len(self.taught), total_speedup(steps))
 
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""
@@ -299,8 +318,8 @@ class TrialRunner:
         ]
 
     def _model_folder(self, steps: Steps) -> Path:
-        written = [asdict(step) for step in steps]
-        return self.folder.model(key_of([self.folder.identity, written, self._recipe(steps)]))
+        content = [self.folder.identity, key_parts(steps), self._recipe(steps)]
+        return self.folder.model(key_of(content))
 
     def _prefixed(self, name: str) -> Progress:
         """Progress reports whose stage starts with a name."""
@@ -311,11 +330,24 @@ class TrialRunner:
         return report
 
 
-def _layers(model: TaskModel, table: LatencyTable, speedup: float) -> int:
-    """The number of layers that leaves time for heads and neurons; 0 keeps all layers."""
-    now = layer_widths(model.checkpoint)
-    goal = table.model_ms(now) / speedup
+def _layers(model: TaskModel, table: LatencyTable, step: Step) -> int:
+    """The number of layers that leaves time for heads and neurons; 0 keeps all layers.
+
+    Raises:
+        QualityGateError: The hidden size alone gives the speedup, so nothing is left to prune: all
+            such speedups have the same model.
+    """
+    now, own = layer_widths(model.checkpoint), table.of_model(model.checkpoint.config)
+    narrow = table.of_hidden_size(step.hidden_size) if step.hidden_size else own
+    before_ms, narrow_ms = own.model_ms(now), narrow.model_ms(now)
+    goal = before_ms / step.speedup
+    if narrow_ms <= goal:
+        raise QualityGateError(
+            f"Expected a hidden size that leaves heads and neurons to prune for {step.speedup:g}x. "
+            f"Received: {step.hidden_size}, which alone is {before_ms / narrow_ms:.2f} times "
+            "faster. Next: add larger --speedups or larger --hidden-sizes."
+        )
     for layers in range(len(now), 0, -1):
-        if table.model_ms([LayerWidth(1, 0)] * layers) <= NARROWEST_SHARE * goal:
+        if narrow.model_ms([LayerWidth(1, 0)] * layers) <= NARROWEST_SHARE * goal:
             return 0 if layers == len(now) else layers
     return 1

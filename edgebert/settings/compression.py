@@ -124,6 +124,11 @@ class SearchSettings:
         "the confirmed loss itself to it.",
     )
     speedups: str = setting("2,3,4.5,6,9", "Target speedups of structured pruning to try.")
+    hidden_sizes: str = setting(
+        "",
+        "Hidden sizes to try with each of these speedups, such as 256,192; empty keeps the width "
+        "of the hidden states.",
+    )
     second_speedups: str = setting(
         "1.5,2",
         "Speedups of a second pruning of the best distilled model, against that model; empty "

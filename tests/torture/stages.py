@@ -37,7 +37,7 @@ from edgebert.settings import (
     TaskSettings,
 )
 from edgebert.training.stage_run import StageRun
-from tests.edgebert.searching.test_search import TABLE
+from tests.edgebert.searching.tiny_searches import TABLE
 from tests.edgebert.separable import separable
 from tests.fuzz.checkpoint_targets import tiny
 

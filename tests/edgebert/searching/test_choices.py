@@ -1,0 +1,281 @@
+"""The choices of a search, by properties and on made-up files. No model is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgebert.errors import UsageError
+from edgebert.evaluation.paired_loss import PairedLoss
+from edgebert.searching.choosing import (
+    aimed_speedup,
+    second_speedup,
+    speedup_between,
+    worth_pruning_again,
+    worth_training,
+)
+from edgebert.searching.finishing import smaller_files
+from edgebert.searching.front import (
+    Budgets,
+    Point,
+    best,
+    closest,
+    dominates,
+    pareto_front,
+    read_budgets,
+    read_max_time,
+)
+from edgebert.searching.judging import Standing, judged_points
+from edgebert.searching.moves import BASELINE, Moves, Step, read_plan, total_speedup
+from edgebert.searching.result import Candidate, front_of
+from edgebert.searching.rounds import promoted, settings_of_round
+from edgebert.searching.sentences import describe_closest, rows_needed
+from edgebert.settings import SearchSettings
+
+ROWS = st.integers(0, 4).map(float)
+POINTS = st.lists(st.builds(Point, ROWS, ROWS, ROWS), max_size=30)
+
+
+@given(POINTS)
+def test_no_point_dominates_the_front(points: list[Point]) -> None:
+    front = pareto_front(points)
+    for place, point in enumerate(points):
+        dominated = any(dominates(other, point) for other in points)
+        assert dominated == (place not in front)
+    assert bool(front) == bool(points)
+
+
+@given(POINTS)
+def test_other_points_are_dominated_by_the_front(points: list[Point]) -> None:
+    front = pareto_front(points)
+    for place in set(range(len(points))) - set(front):
+        assert any(dominates(points[member], points[place]) for member in front)
+
+
+@dataclass(frozen=True)
+class One:
+    size_bytes: int
+    latency_ms: float
+    points_lost: float
+    latency_ratio: float
+
+    @property
+    def budget_points(self) -> float:
+        return self.points_lost
+
+
+@given(
+    st.lists(st.builds(One, st.integers(1, 9), ROWS, ROWS, ROWS), min_size=1),
+    st.builds(
+        Budgets,
+        st.none() | st.integers(1, 9),
+        st.none() | st.floats(0.5, 4),
+        st.none(),
+        st.none() | st.floats(0, 4),
+    ),
+)
+def test_a_winner_meets_every_budget(ones: list[One], budgets: Budgets) -> None:
+    place = best(ones, budgets)
+    if place is None:
+        assert all(budgets.over(one) for one in ones)
+        nearest = budgets.distance(ones[closest(ones, budgets)])
+        assert 0 < nearest <= min(map(budgets.distance, ones))
+        return
+    winner = ones[place]
+    assert not budgets.over(winner)
+    if budgets.drop_points is None:
+        fitting = [one for one in ones if not budgets.over(one)]
+        assert winner.points_lost == min(one.points_lost for one in fitting)
+
+
+def test_budgets_are_parsed() -> None:
+    assert read_budgets("8MB", "0.22x", 1.0) == (Budgets(8_000_000, None, 0.22, 1.0), [])
+    assert read_budgets("900k", "3.5 ms", 100.0) == (Budgets(900_000, 3.5, None, None), [])
+    assert read_budgets("", "2", 100.0) == (Budgets(None, 2.0, None, None), [])
+    assert len(read_budgets("big", "fast", 101.0)[1]) == 3
+
+
+def test_time_budgets_are_parsed() -> None:
+    problems: list[str] = []
+    written = ("90s", "45m", "2h", "1h 30m", "0.5m", "")
+    assert [read_max_time(one, problems) for one in written] == [
+        90, 2700, 7200, 5400, 30, math.inf
+    ]  # fmt: skip
+    assert not problems
+    for wrong in ("2", "0s", "h", "2h 3"):
+        read_max_time(wrong, problems)
+    assert len(problems) == 4
+
+
+def test_a_plan_has_the_baseline_first_and_each_trial_once() -> None:
+    moves = read_plan(SearchSettings()).cheap()
+    assert moves[0] == BASELINE
+    assert len(set(moves)) == len(moves) == 24
+    only = read_plan(SearchSettings(vocabulary="trimmed", embeddings="int4", speedups="2"))
+    assert [one.text for one in only.cheap()] == [
+        "int8 rows",
+        "vocabulary trimmed, int4 rows",
+        "pruned 2x, vocabulary trimmed, int4 rows",
+    ]
+
+
+def test_all_invalid_settings_are_listed() -> None:
+    settings = SearchSettings(
+        max_size="x", max_latency="y", speedups="2,z,0.5", embeddings="int2", distill_epochs=-1
+    )
+    with pytest.raises(UsageError) as caught:
+        read_plan(settings)
+    for name in ("max_size", "max_latency", "'z'", "above 1", "int2", "distill_epochs"):
+        assert name in str(caught.value)
+
+
+def candidate(speedup: float, ratio: float, lost: float, size: int, **moves: Any) -> Candidate:
+    """A file that was never made."""
+    rounds = moves.pop("rounds", 0)
+    done = Moves((Step(speedup, rounds),) if speedup > 1 else (), **moves)
+    return Candidate(
+        done.text, done, Path("x"), {}, lost, size, size, 2 * ratio, ratio, (), 100, 0.0
+    )
+
+
+CHEAP = [
+    candidate(1, 1.0, 0.0, 20),
+    candidate(2, 0.5, 0.5, 16),
+    candidate(3, 0.36, 3.0, 14),
+    candidate(4, 0.27, 15.0, 12),
+    candidate(4, 0.40, 15.0, 13, embedding="int4"),
+]
+
+
+def test_models_that_exceed_only_the_drop_are_trained() -> None:
+    def chosen(**limits: Any) -> list[float]:
+        return [total_speedup(steps) for steps in worth_training(CHEAP, Budgets(**limits))]
+
+    assert chosen() == [2, 3, 4]
+    assert chosen(drop_points=1.0) == [3, 4]
+    assert chosen(drop_points=1.0, latency_ratio=0.3) == [4]
+    assert chosen(size_bytes=8) == []
+
+
+def test_the_fastest_model_within_the_drop_is_pruned_again() -> None:
+    trained = [
+        CHEAP[0],
+        candidate(2, 0.5, 0.2, 16, rounds=2),
+        candidate(3, 0.36, 0.9, 14, rounds=2),
+        candidate(4, 0.27, 3.0, 12, rounds=1),
+    ]
+
+    def parent(**limits: Any) -> float | None:
+        found = worth_pruning_again(trained, Budgets(**limits))
+        return None if found is None else found.moves.speedup
+
+    assert parent(drop_points=1.0) == 3
+    assert parent(drop_points=4.0) == 4
+    assert parent(drop_points=0.1) == 2
+    assert parent() == 3
+    assert parent(drop_points=1.0, size_bytes=14) is None
+    assert parent(drop_points=1.0, size_bytes=14, latency_ratio=0.3) == 3
+    assert worth_pruning_again(CHEAP, Budgets()) is None
+    assert second_speedup(trained[2], Budgets(latency_ratio=0.18)) == round(2 / 0.97, 2)
+    assert second_speedup(trained[2], Budgets(latency_ratio=0.4)) is None
+
+
+def test_a_speedup_for_the_latency_budget_is_interpolated() -> None:
+    aimed = aimed_speedup(CHEAP[:4], Budgets(latency_ratio=0.32))
+    assert aimed is not None
+    assert 3 < aimed < 4
+    assert aimed == aimed_speedup(CHEAP[:4], Budgets(latency_ms=0.64))
+    for ratio in (0.29, 0.1, 2.0):
+        assert aimed_speedup(CHEAP[:4], Budgets(latency_ratio=ratio)) is None
+    assert aimed_speedup(CHEAP[:4], Budgets(drop_points=1.0)) is None
+
+
+def test_a_speedup_between_two_others() -> None:
+    assert speedup_between({1: 0.0, 2: 0.5, 4: 3.0, 8: 0.9}, 1.0) is None
+    assert speedup_between({1: 0.0, 2: 0.5, 8: 3.0}, 1.0) == 4
+    assert speedup_between({2: 0.5, 2.1: 3.0}, 1.0) is None
+    assert speedup_between({2: 0.5}, 0.1) is None
+
+
+def test_half_of_the_models_go_on_to_the_next_round() -> None:
+    lost = {
+        (Step(speedup, 1),): points
+        for speedup, points in ((2.0, 0.2), (3.0, 0.9), (4.5, 1.6), (6.0, 3.4), (9.0, 9.0))
+    }
+
+    def chosen(allowed: float | None, round_: int) -> list[float]:
+        return [total_speedup(steps) for steps in promoted(lost, allowed, round_)]
+
+    assert chosen(1.0, 1) == [6.0, 4.5, 3.0]
+    assert chosen(1.0, 2) == [4.5, 3.0, 2.0]
+    assert chosen(-5.0, 1) == [2.0]
+    assert chosen(None, 1) == [2.0, 3.0, 4.5]
+    assert promoted({}, 1.0, 1) == []
+
+
+def test_agreement_decides_within_the_noise() -> None:
+    judged = judged_points(
+        {
+            "a": Standing(1.0, 0.4, 2.0),
+            "b": Standing(1.2, 0.4, 1.0),
+            "c": Standing(3.0, 0.4, 6.0),
+        }
+    )
+    assert judged["b"] == pytest.approx(0.8)
+    assert judged["b"] < judged["a"] < judged["c"]
+    assert judged["c"] == pytest.approx(3.4)
+    assert judged_points({"a": Standing(1.0, 0.4)}) == {"a": 1.0}
+
+
+def test_a_later_round_learns_slower_from_more_copies() -> None:
+    steps = [(Step(3.0, number),) for number in (1, 2, 3, 4)]
+    rounds = [settings_of_round(SearchSettings(), one, True) for one in steps]
+    assert [one.augment for one in rounds] == [0, 2, 4, 4]
+    assert [one.learning_rate for one in rounds] == [4e-4, 3e-4, 2e-4, 2e-4]
+    assert len({one.seed for one in rounds}) == 4
+    again = settings_of_round(SearchSettings(), (Step(3.0, 2), Step(1.5, 1)), True)
+    assert (again.augment, again.learning_rate, again.seed) == (2, 4e-4, rounds[2].seed)
+    labelled = settings_of_round(SearchSettings(), steps[2], False)
+    assert labelled.augment == 0
+    assert labelled.hard_weight > 0
+
+
+def test_a_bound_above_the_allowed_drop_asks_for_more_examples() -> None:
+    loss = PairedLoss(400, 0.4, 0.9, 40)
+    one = replace(CHEAP[1], confirmed=loss, bound_points=1.6)
+    assert rows_needed(one, 1.0) == 1600
+    assert rows_needed(one, 0.3) is None
+    assert rows_needed(one, 2.0) is None
+    assert rows_needed(CHEAP[1], 1.0) is None
+    said = describe_closest([one], Budgets(drop_points=1.0))
+    assert "0.40 points lost on 400 confirming examples, upper bound 1.60, against 1.00" in said
+    assert "about 3,200 dev examples" in said
+
+
+def test_the_closest_candidate_is_described_with_every_miss() -> None:
+    said = describe_closest(front_of(CHEAP), Budgets(size_bytes=11, drop_points=1.0))
+    assert "pruned 2x" in said
+    assert "0.000 MB against" in said
+    said = describe_closest(CHEAP, Budgets(latency_ms=0.5, drop_points=14.0))
+    assert "pruned 4x" in said
+    assert "0.540 ms against 0.500 ms; 15.00 points lost against 14.00" in said
+
+
+def test_the_number_of_tokens_meets_the_size_budget() -> None:
+    def files(budget: str, **settings: Any) -> list[tuple[int, str]]:
+        whole = replace(candidate(3, 0.3, 0.5, 14_000), vocabulary=10_000)
+        fewer = replace(candidate(3, 0.3, 0.9, 8_000, trimmed=True), vocabulary=4_000)
+        plan = read_plan(SearchSettings(max_drop=1.0, max_size=budget, **settings))
+        return [(moves.keep_tokens, moves.recipe) for moves in smaller_files([whole, fewer], plan)]
+
+    assert files("12kB") == [(7880, "dynamic-int8")]
+    assert files("6kB") == [(1940, "dynamic-int8"), (0, "int4"), (1940, "int4")]
+    assert files("20kB") == []
+    assert files("", token_shares="0.5,0.25", recipes="dynamic-int8") == [(2500, "dynamic-int8")]
+    assert files("", vocabulary="whole") == [(0, "int4")]
