@@ -14,23 +14,19 @@ from edgebert.encoding.tokenizer import Tokenizer
 from edgebert.finetuning import finetune
 from edgebert.models.task_model import TaskModel
 from edgebert.settings import FinetuneSettings
-from edgebert.system.native_noise import load_keras
 from edgebert.tasks import task_named
 from edgebert.training.stage_run import StageRun
 from tests.conftest import random_checkpoint
+from tests.edgebert.conftest import eager_functions
 from tests.edgebert.searching.tiny_searches import Splits
 from tests.edgebert.separable import separable
 
 
 @pytest.fixture(scope="package")
 def without_tracing() -> Iterator[None]:
-    """Functions of TensorFlow run eagerly: tracing takes most of the time of a tiny model."""
-    load_keras()
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    """`eager_functions` for all tests of the search, which share trained models."""
+    with eager_functions():
+        yield
 
 
 @pytest.fixture(scope="package")

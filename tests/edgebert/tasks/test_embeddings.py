@@ -41,6 +41,8 @@ from tests.golden.sentence_models import (
     written_files,
 )
 
+pytestmark = pytest.mark.usefixtures("without_tracing")
+
 TASK = Embeddings()
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -86,3 +89,23 @@ def test_lengths_are_multiples_up_to_the_longest(
 def test_scoring_goes_from_short_to_long() -> None:
     lengths = np.array([9, 3, 7, 5])
     assert [rows.tolist() for rows in sorted_batches(lengths, 3)] == [[1, 3, 2], [0]]
+
+
+def test_a_dataset_that_is_done_does_not_keep_what_made_its_batches() -> None:
+    pytest.importorskip("tensorflow")
+    from edgebert.training.devices import batch_dataset, batch_signature
+
+    class Loop:
+        """Stands for a training loop, which has the model."""
+
+        def make_batch(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+            return {"rows": rows}
+
+    loop, batches = Loop(), [np.arange(3), np.arange(2)]
+    kept = weakref.ref(loop)
+    dataset = batch_dataset(batches, loop.make_batch, batch_signature({"rows": batches[0]}))
+    read = [batch["rows"].numpy().tolist() for batch in dataset.prefetch(1)]
+    assert read == [[0, 1, 2], [0, 1]]
+    del loop, dataset
+    gc.collect()
+    assert kept() is None
