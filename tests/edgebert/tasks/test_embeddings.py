@@ -41,8 +41,6 @@ from tests.golden.sentence_models import (
     written_files,
 )
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 TASK = Embeddings()
 
 

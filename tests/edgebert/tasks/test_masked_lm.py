@@ -25,8 +25,6 @@ from edgebert.tasks.masking import MaskedEncoding
 from edgebert.tasks.task import EVALUATION, ModelFacts
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 TASK = MaskedLM()
 ON, OFF = {"next_sentence": True}, {"next_sentence": False}
 SETTINGS = FinetuneSettings(epochs=2, batch_size=8, learning_rate=1e-3, max_length=24, dropout=0.0)

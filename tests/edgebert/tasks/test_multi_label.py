@@ -26,8 +26,6 @@ from edgebert.tasks.multi_label import MultiLabelExample, best_threshold
 from edgebert.tasks.task import Features, ModelFacts
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 MULTI_LABEL = task_named("multi-label")
 LABELS = ("lights", "music", "timer")
 

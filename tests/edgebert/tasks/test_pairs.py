@@ -18,8 +18,6 @@ from edgebert.tasks import task_named
 from edgebert.tasks.task import Features, ModelFacts
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 PAIRS = task_named("pairs")
 
 

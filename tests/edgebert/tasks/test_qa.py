@@ -32,8 +32,6 @@ from edgebert.tasks.qa import MASKED_LOGIT, QuestionAnswering
 from edgebert.tasks.task import ModelFacts
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 CONTEXT = "The movie is on today. The music is very nice, and the alarm is off."
 LONG = " ".join(["the light is on and the music is off", CONTEXT, "play it now"] * 3)
 

@@ -25,8 +25,6 @@ from edgebert.tasks.regression import ScoredExample, pearson, ranks, spearman
 from edgebert.tasks.task import ModelFacts
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 REGRESSION = task_named("regression")
 NUMBERS = st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=30)
 

@@ -37,8 +37,6 @@ from edgebert.tasks.task import ModelFacts
 from edgebert.tasks.tokens import NO_TARGET
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 NER, POS = NamedEntities(), PartsOfSpeech()
 COLUMNS, SETTINGS = DataSettings(), FinetuneSettings()
 LABELS = ("O", "B-DAY", "I-DAY", "B-THING", "I-THING")
