@@ -28,8 +28,6 @@ from edgebert.training.distillation_rows import taught_examples
 from edgebert.training.distilling import METHODS, _layer_pairs
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 TRAIN, DEV = separable(192, 1), separable(60, 2)
 QUICK = DistillSettings(epochs=3, batch_size=16, learning_rate=5e-3, max_length=16)
 

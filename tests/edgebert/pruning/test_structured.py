@@ -41,8 +41,6 @@ pytest.importorskip("tensorflow")
 from edgebert.pruning.curvature import measure_curvature
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 CALIBRATION = separable(48, seed=3)
 TABLE = LatencyTable(
     "made up", "dynamic-int8", 12, 0.1, 0.0,
