@@ -122,7 +122,11 @@ def openvino_int8(folder: Path, out: Path, texts: list[str]) -> None:
 
 
 def executorch_int8(folder: Path, out: Path, _: list[str]) -> None:
-    """int8 with dynamic activations by XNNPACK's quantizer, lowered to XNNPACK."""
+    """int8 with dynamic activations by XNNPACK's quantizer, lowered to XNNPACK.
+
+    Only linear layers are quantized. The mask comes in the form in which the layers add it: the
+    quantizer makes floats of the indices with which transformers computes it.
+    """
     import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
@@ -132,10 +136,20 @@ def executorch_int8(folder: Path, out: Path, _: list[str]) -> None:
     from executorch.exir import to_edge_transform_and_lower
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    model, example = torch_model(folder)
-    quantizer = XNNPACKQuantizer().set_global(
-        get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
-    )
+    plain, example = torch_model(folder)
+
+    class Added(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = plain
+
+        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
+            mask = (1.0 - attention_mask[:, None, None, :].float()) * -1e9
+            return self.model(input_ids, mask, token_type_ids)
+
+    model = Added().eval()
+    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True)
+    quantizer = XNNPACKQuantizer().set_module_type(torch.nn.Linear, config)
     exported = torch.export.export(model, example, strict=True).module()
     prepared = prepare_pt2e(exported, quantizer)
     prepared(*example)
