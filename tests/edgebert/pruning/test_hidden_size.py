@@ -18,7 +18,11 @@ from edgebert.errors import UsageError
 from edgebert.evaluation.predictors import KerasPredictor
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.hidden_basis import choose_channels
-from edgebert.pruning.latency_table import measure_latency_table, read_latency_table
+from edgebert.pruning.latency_table import (
+    LatencyTable,
+    measure_latency_table,
+    read_latency_table,
+)
 from edgebert.pruning.structured import prune_structure
 from edgebert.settings import DataSettings, DistillSettings, StructureSettings
 from edgebert.tasks import task_named
@@ -145,6 +149,21 @@ def test_wrong_sizes_and_poolings_are_refused(
         prune_structure(pooled, TEXTS, NARROW)
 
 
+def with_latencies(table: LatencyTable, scale: float) -> LatencyTable:
+    """A table of the same widths with made-up latencies, so that a busy machine changes nothing."""
+    attention = tuple((heads, 0.1 * heads * scale) for heads, _ in table.attention)
+    feed_forward = ((0, 0.0), (24, 2.0 * scale))
+    return replace(
+        table,
+        base_ms=0.1 * scale,
+        empty_layer_ms=0.0,
+        attention=attention,
+        feed_forward=feed_forward,
+        last_attention=attention,
+        last_feed_forward=feed_forward,
+    )
+
+
 def test_latencies_of_the_narrow_shape_set_the_widths(
     tiny_model: TaskModel, tmp_path: Path
 ) -> None:
@@ -157,8 +176,7 @@ def test_latencies_of_the_narrow_shape_set_the_widths(
     assert narrow.attention[-1][0] == 1 and table.attention[-1][0] == 2
     with pytest.raises(UsageError, match=r"hidden size of 4\. Received: one of 16, 8.*Next"):
         table.of_hidden_size(4)
-    slow = replace(table, base_ms=0.1, empty_layer_ms=0.0, feed_forward=((0, 0.0), (24, 2.0)))
-    fast = replace(narrow, base_ms=0.05, empty_layer_ms=0.0, feed_forward=((0, 0.0), (24, 1.0)))
+    slow, fast = with_latencies(table, 1.0), with_latencies(narrow, 0.5)
     slow = replace(slow, narrower=(fast,))
     settings = replace(NARROW, target_speedup=2.0)
     result = prune_structure(tiny_model, TEXTS, settings, table=slow)
