@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import struct
+import tokenize
 import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -36,6 +37,7 @@ _EMBEDDED_AT_ONCE = 512
 _INVALID_CACHE = (
     *(OSError, ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
     *(zipfile.BadZipFile, NotImplementedError, RuntimeError, SyntaxError, struct.error),
+    tokenize.TokenError,
 )
 """What numpy and zipfile raise for damaged files."""
 
@@ -166,7 +168,9 @@ def _read(path: Path, model: str) -> dict[bytes, npt.NDArray[np.float32]]:
                 raise ValueError(f"version {version}")
             if str(arrays["model"]) != model:
                 return {}
-            hashes, vectors = arrays["hashes"], np.asarray(arrays["vectors"], np.float32)
+            # np.load gives the bytes of a member that is no array
+            hashes, vectors = (np.asarray(arrays[name]) for name in ("hashes", "vectors"))
+            vectors = vectors.astype(np.float32)
             if (hashes.dtype, hashes.shape[1:], vectors.ndim) != (np.uint8, (_HASH_BYTES,), 2):
                 raise ValueError("arrays of other shapes")
             if not np.isfinite(vectors).all():

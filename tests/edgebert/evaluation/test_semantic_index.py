@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,17 @@ def test_a_file_of_another_kind_is_not_overwritten(
     with pytest.raises(UsageError, match=r"not an index of edgebert.*not overwritten"):
         open_index(predictor, TEXTS, path)
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("member", [b"no array", b"\x93NUMPY\x01\x00\x10\x00{'descr': ('|u1',\n"])
+def test_a_damaged_member_is_named(member: bytes, predictor: Counted, tmp_path: Path) -> None:
+    path, damaged = tmp_path / "index.npz", tmp_path / "damaged.npz"
+    open_index(predictor, TEXTS, path)
+    with zipfile.ZipFile(path) as whole, zipfile.ZipFile(damaged, "w") as other:
+        for name in whole.namelist():
+            other.writestr(name, member if name == "hashes.npy" else whole.read(name))
+    with pytest.raises(UsageError, match=r"damaged\.npz is not an index of edgebert"):
+        open_index(predictor, TEXTS, damaged)
 
 
 def test_invalid_indexes_are_refused(predictor: Counted, tiny_model: TaskModel) -> None:
