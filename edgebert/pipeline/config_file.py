@@ -269,7 +269,12 @@ class _Reader:
         return _VARIABLE.sub(lambda found: os.environ.get(found[1], ""), text)
 
     def _path(self, text: str, key: str) -> Path:
-        return Path(os.path.normpath(self._folder / self._expanded(text, key)))
+        path = Path(os.path.normpath(self._folder / self._expanded(text, key)))
+        try:
+            path.exists()
+        except OSError as error:  # such as a name that is too long
+            self.problems.append(f"'{key}' can't be opened: {error.strerror}")
+        return path
 
     def _data(self, section: dict[str, Any]) -> DataPaths | None:
         before = len(self.problems)

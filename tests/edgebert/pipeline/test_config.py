@@ -143,6 +143,7 @@ def test_all_problems_are_said_at_once(tmp_path: Path, monkeypatch: pytest.Monke
             "all other keys. Received: train",
         ),
         ('[data]\ntrain = "a.tsv"\ntest = "b.tsv"\n', "a.tsv does not exist"),
+        (f'[data]\ntrain = "{"a" * 5000}"\ntest = "b.tsv"\n', "'train' can't be opened"),
     ],
 )
 def test_what_makes_no_sense(tmp_path: Path, content: str, message: str) -> None:
