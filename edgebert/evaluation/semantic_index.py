@@ -169,8 +169,8 @@ def _read(path: Path, model: str) -> dict[bytes, npt.NDArray[np.float32]]:
             if str(arrays["model"]) != model:
                 return {}
             # np.load gives the bytes of a member that is no array
-            hashes, vectors = (np.asarray(arrays[name]) for name in ("hashes", "vectors"))
-            vectors = vectors.astype(np.float32)
+            hashes: Any = np.asarray(arrays["hashes"])
+            vectors = np.asarray(arrays["vectors"], np.float32)
             if (hashes.dtype, hashes.shape[1:], vectors.ndim) != (np.uint8, (_HASH_BYTES,), 2):
                 raise ValueError("arrays of other shapes")
             if not np.isfinite(vectors).all():
