@@ -86,8 +86,14 @@ class LatencyTable:
     hidden_size: int = 0
     narrower: tuple[LatencyTable, ...] = ()
 
-    def of_model(self, config: BertConfig) -> LatencyTable:
-        """The narrower table of a model's own hidden size, or the table itself."""
+    def of_model(self, config: BertConfig, hidden_size: int = 0) -> LatencyTable:
+        """The table of a model that is narrowed to a hidden size; 0 is the model's own size.
+
+        Raises:
+            UsageError: There is none for that hidden size.
+        """
+        if hidden_size:
+            return self.of_hidden_size(hidden_size)
         own = [table for table in self.narrower if table.hidden_size == config.hidden_size]
         return own[0] if own else self
 

@@ -111,10 +111,7 @@ def prune_structure(
             table = _table(model, settings, tokens, progress)
         before_ms = table.of_model(config).model_ms(layer_widths(before.checkpoint))
         tokens = table.tokens
-    narrow_table = table
-    if table is not None:
-        size = settings.hidden_size
-        narrow_table = table.of_hidden_size(size) if size else table.of_model(config)
+    narrow_table = None if table is None else table.of_model(config, settings.hidden_size)
     target = _Target(settings, narrow_table, before_ms, config)
     teacher = model
     if target.is_set:

@@ -337,8 +337,8 @@ def _layers(model: TaskModel, table: LatencyTable, step: Step) -> int:
         QualityGateError: The hidden size alone gives the speedup, so nothing is left to prune: all
             such speedups have the same model.
     """
-    now, own = layer_widths(model.checkpoint), table.of_model(model.checkpoint.config)
-    narrow = table.of_hidden_size(step.hidden_size) if step.hidden_size else own
+    now, config = layer_widths(model.checkpoint), model.checkpoint.config
+    own, narrow = table.of_model(config), table.of_model(config, step.hidden_size)
     before_ms, narrow_ms = own.model_ms(now), narrow.model_ms(now)
     goal = before_ms / step.speedup
     if narrow_ms <= goal:

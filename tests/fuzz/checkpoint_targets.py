@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -245,10 +245,13 @@ def _preset_files(folder: Path, ending: str, mutate: Mutate) -> list[Case]:
 
 def _preset_json(folder: Path) -> list[Case]:
     """The JSON files; the files of weights, which are another target, are opened once."""
-    opened = functools.cache(ArrayFiles)
+    open_once = functools.cache(ArrayFiles)
+
+    def opened(paths: Iterable[Path], name: Path) -> ArrayFiles:
+        return open_once(tuple(paths), name)
+
     for module in (keras_hub_preset, keras_hub_tasks):
-        opening = lambda paths, name: opened(tuple(paths), name)  # noqa: E731
-        mock.patch.object(module, "ArrayFiles", opening).start()
+        mock.patch.object(module, "ArrayFiles", opened).start()
     mock.patch.object(ArrayFiles, "__exit__", lambda *_: None).start()
     return _preset_files(folder, ".json", mutate_json)
 
