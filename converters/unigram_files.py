@@ -285,9 +285,10 @@ def _steps(part: Any, key: str) -> list[Any]:
     if part is None:
         return []
     if isinstance(part, dict) and part.get("type") == "Sequence":
-        steps = part.get(key)
-        return [each for step in steps for each in _steps(step, key)] if steps else []
-    return [part]
+        steps = part.get(key) or []
+        if isinstance(steps, list):
+            return [each for step in steps for each in _steps(step, key)]
+    return [part]  # what is no list of steps is shown as a step that is not supported
 
 
 def _shown(part: Any) -> str:

@@ -89,8 +89,10 @@ class LiteRtModel:
         self.task = task_named(manifest.task)
         self.facts = ModelFacts(manifest.labels, dict(manifest.decoding))
         self._output = manifest.output
-        self._widths = {heads.MASKED_LM: vocabulary.size, heads.CLASSIFIER: 1, heads.SPANS: 2}
-        """Size of the last dimension of outputs without labels, by head."""
+        outputs = self.task.num_outputs(manifest.labels)
+        labelled = (heads.CLASSIFIER, heads.TOKEN_CLASSIFIER, heads.SPANS)
+        self._widths = {heads.MASKED_LM: vocabulary.size, **dict.fromkeys(labelled, outputs)}
+        """Size of the last dimension of the outputs, by head; vectors have any size."""
         self._runtime = runtime
         self._lengths = manifest.lengths
         self._slots: dict[str, _Slot] = {}
@@ -173,7 +175,7 @@ class LiteRtModel:
         per_token = self.task.outputs_per_token
         if rows.ndim != 1 + (per_token or self.task.head == heads.MASKED_LM):
             raise self._contradiction(named)
-        width = len(self.labels) or self._widths.get(self.task.head, rows.shape[-1])
+        width = self._widths.get(self.task.head, rows.shape[-1])
         if rows.shape[-1] != width or (per_token and len(rows) < tokens):
             raise self._contradiction(named)
         return rows[:tokens] if per_token else rows

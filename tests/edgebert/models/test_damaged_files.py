@@ -153,6 +153,21 @@ def test_a_damaged_manifest_is_read_or_an_error(exported: Path, data: st.DataObj
         model.answer(model.task.example("a good film"))
 
 
+@pytest.mark.parametrize("task", ["classification", "pos", "multi-label"])
+def test_a_manifest_without_labels_contradicts_the_outputs(
+    task: str, tiny_task_model: Callable[[str], TaskModel], tmp_path: Path
+) -> None:
+    file = export(tiny_task_model(task), tmp_path / "m.tflite", ExportSettings(lengths="8")).path
+    data = file.read_bytes()
+    content = json.loads(read_metadata_buffer(data, MANIFEST_NAME) or b"")
+    content["labels"] = []
+    del content["file_sha256"]
+    file.write_bytes(add_metadata_buffers(data, {MANIFEST_NAME: json.dumps(content).encode()}))
+    model = LiteRtModel.open(file)
+    with pytest.raises(ModelError, match="with 0 labels"):
+        model.answer(model.task.example("a good film"))
+
+
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
