@@ -228,11 +228,16 @@ class _Search:
         return result
 
     def _try_cheap(self) -> None:
-        """Runs the trials without training. With a time budget, each model gets one file first."""
+        """Runs the trials without training.
+
+        With a time budget, each model gets one file first. With a size budget, too, the float model
+        gets all of its files before: one of them may be the only one that meets it in time.
+        """
         cheap = self._plan.cheap()
         firsts = [moves for moves in cheap if moves == self._plan.of_model(moves.steps)[0]]
         if math.isfinite(self._plan.max_seconds):
-            first = list(dict.fromkeys([BASELINE, *firsts]))
+            small = self._plan.of_model(()) if self._plan.budgets.size_bytes is not None else []
+            first = list(dict.fromkeys([BASELINE, *small, *firsts]))
             self._attempts.run("first cheap trials", first, FIRST_FILES_SHARE)
         self._attempts.run("cheap trials", cheap, CHEAP_SHARE)
 

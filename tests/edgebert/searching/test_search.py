@@ -231,6 +231,18 @@ def test_notes_name_the_trials_left_out(
     assert any("--max-time" in note for note in result.notes)
 
 
+def test_a_size_budget_tries_the_files_of_the_float_model_before_any_pruning(
+    trained: Path, data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady(monkeypatch)
+    settings = replace(
+        SMALL, embeddings="int8,int4", distill_epochs=0, max_time="1h", max_size="1MB"
+    )
+    result = search(open_model(trained), *data, settings, StageRun(tmp_path))
+    tried = [bool(one.moves.steps) for one in result.candidates]
+    assert tried == [False] * 4 + [True] * 4
+
+
 def flags(files: dict[str, Path]) -> list[object]:
     return [each for part, path in files.items() for each in (f"--{part}", path)]
 
