@@ -55,14 +55,14 @@ TASKS = {
         _tuning(3, "5e-5", 64),
         "accuracy",
         1.0,
-        ("--tokens", "24"),
+        ("--tokens", "24", "--max-size", "8.7MB"),
     ),
     "clinc150": Benchmark(
         ("clinc150/train.tsv.gz", "clinc150/dev.tsv", "clinc150/test.tsv"),
         _tuning(8, "1e-4", 64),
         "accuracy",
         1.0,
-        ("--tokens", "12"),
+        ("--tokens", "12", "--max-size", "8MB"),
     ),
     "restaurant8k": Benchmark(
         ("restaurant8k/train.conll.gz", "", "restaurant8k/test.conll"),
@@ -87,6 +87,7 @@ TASKS = {
         _tuning(2, "2e-5", 64, "--task", "embeddings"),
         "spearman",
         1.0,
+        ("--max-size", "9MB"),
     ),
     "mrpc": Benchmark(
         ("mrpc/train.tsv.gz", "mrpc/dev.tsv", "mrpc/test.tsv"),

@@ -32,3 +32,10 @@ def without_tracing() -> Iterator[None]:
     """
     with eager_functions():
         yield
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """`eager_functions` for one test: a graph pays after about 25 steps of a tiny model."""
+    with eager_functions():
+        yield

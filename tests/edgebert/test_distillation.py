@@ -29,7 +29,7 @@ from edgebert.training.distilling import METHODS, _layer_pairs
 from edgebert.training.stage_run import StageRun
 
 TRAIN, DEV = separable(192, 1), separable(60, 2)
-QUICK = DistillSettings(epochs=3, batch_size=16, learning_rate=5e-3, max_length=16)
+QUICK = DistillSettings(epochs=3, batch_size=32, learning_rate=1e-2, max_length=16)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,7 @@ def beginner(teacher: TaskModel) -> TaskModel:
     return replace(teacher, checkpoint=teacher.checkpoint.with_weights({**fresh, **known}))
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_student_learns_by_every_method(
     teacher: TaskModel, beginner: TaskModel, method: str, tmp_path: Path
@@ -67,6 +68,7 @@ def test_a_student_learns_by_every_method(
     assert opened.history[-1]["started_from"]["teacher"]["labels"] == list(teacher.labels)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     teacher: TaskModel, method: str, tmp_path: Path
@@ -79,6 +81,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     assert abs(result.epochs[0]["loss"]) < 1e-5
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", ["hidden-states", "tinybert", "minilm"])
 def test_smaller_shapes_learn(teacher: TaskModel, method: str, tmp_path: Path) -> None:
     student = make_student(teacher, "layers=1,hidden=8,neurons=12")
@@ -94,11 +97,14 @@ def test_a_student_learns_from_unlabelled_text(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
     bare = replace(TRAIN, examples=tuple(Example(example.text) for example in TRAIN.examples))
-    settings = replace(QUICK, epochs=4, batch_size=8, method="soft-labels", hard_weight=0.5)
+    settings = replace(
+        QUICK, epochs=4, batch_size=8, learning_rate=5e-3, method="soft-labels", hard_weight=0.5
+    )
     result = distill(teacher, beginner, bare, DEV, settings, StageRun(tmp_path / "out"))
     assert result.metrics["accuracy"] > result.teacher_metrics["accuracy"] - 0.1
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_teacher_labels_changed_copies(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
@@ -127,6 +133,7 @@ def test_the_teacher_labels_changed_copies(
         )
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_stopped_run_resumes_to_the_same_weights(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
@@ -171,6 +178,7 @@ def test_a_student_wider_than_its_teacher(teacher: TaskModel, tmp_path: Path) ->
         )
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_base_learns_the_hidden_states_of_its_teacher(
     tiny_encoder: TaskModel, tmp_path: Path
 ) -> None:

@@ -251,6 +251,7 @@ def test_curvature_uses_every_token_and_no_padding(trained: TaskModel) -> None:
         np.testing.assert_allclose(curvature.inputs, alone[name].inputs, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_recovery_is_written_and_resumes(trained: TaskModel, tmp_path: Path) -> None:
     train, dev = separable(96, 1), separable(40, 2)
     recovery = PruneSettings(epochs=1, batch_size=16, learning_rate=1e-3)
@@ -282,6 +283,7 @@ def test_recovery_is_written_and_resumes(trained: TaskModel, tmp_path: Path) -> 
     assert not list((tmp_path / "out").glob(".untrained"))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_finished_run_resumes_at_once_and_another_is_refused(
     trained: TaskModel, tmp_path: Path
 ) -> None:
