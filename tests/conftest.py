@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import importlib.util
 import os
 import subprocess
@@ -44,6 +45,17 @@ TINY_TOKENS = (
     *(f"##{chr(code)}" for code in range(ord("a"), ord("z") + 1)),
     "##ing",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def objects_of_other_modules() -> None:
+    """What other modules left is not searched for garbage again.
+
+    TensorFlow keeps functions of every training, and each export collects garbage: in a long run,
+    that would take a second each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
