@@ -3,13 +3,15 @@
     python -m tests.edgebert.training.replicas STRATEGY OUT TASK...
 
 Prints JSON, a line a task: the losses after each step, the dev metrics, a sum over the weights, or
-the error. Under `mirrored` there are three logical devices, so that batches never divide evenly.
-TEST_STOP_AT stops at that step as Ctrl-C does, TEST_RESUME resumes, TEST_SLOW sleeps so many
-seconds after each step, TEST_WAIT waits so many seconds for other workers.
+the error. Under `mirrored` there are two logical devices and batches of seven rows, so that batches
+never divide evenly. One device alone, which the others are compared with, runs functions eagerly:
+that is faster for a few steps. TEST_STOP_AT stops at that step as Ctrl-C does, TEST_RESUME resumes,
+TEST_SLOW sleeps so many seconds after each step, TEST_WAIT waits so many seconds for other workers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -37,15 +39,16 @@ from edgebert.system.native_noise import load_keras
 from edgebert.training.record import TrainingResult
 from edgebert.training.stage_run import StageRun
 from tests.conftest import TINY_TOKENS
+from tests.edgebert.conftest import eager_functions
 from tests.tiny_tasks import random_task_model, write_task_file
 
-DEVICES = 3
+DEVICES = 2
 TAUGHT = {"distill": "classification"}
 LESSONS = DistillSettings(
-    method="soft-labels", epochs=2, batch_size=8, learning_rate=2e-3, max_length=40, seed=3
+    method="soft-labels", epochs=2, batch_size=7, learning_rate=2e-3, max_length=40, seed=3
 )
 SETTINGS = FinetuneSettings(
-    epochs=2, batch_size=8, learning_rate=2e-3, max_length=40, dropout=0.0, patience=0, seed=3
+    epochs=2, batch_size=7, learning_rate=2e-3, max_length=40, dropout=0.0, patience=0, seed=3
 )
 
 
@@ -118,12 +121,13 @@ def main() -> None:
     strategy, out, *tasks = sys.argv[1:]
     if strategy == "mirrored":
         make_devices()
-    for task in tasks:
-        try:
-            found: dict[str, Any] = train(task, strategy, Path(out) / f"{task}-{strategy}")
-        except (EdgebertError, KeyboardInterrupt) as error:
-            found = {"error": type(error).__name__, "message": str(error)}
-        print(json.dumps({"task": task, **found}), flush=True)
+    with eager_functions() if strategy == "none" else contextlib.nullcontext():
+        for task in tasks:
+            try:
+                found: dict[str, Any] = train(task, strategy, Path(out) / f"{task}-{strategy}")
+            except (EdgebertError, KeyboardInterrupt) as error:
+                found = {"error": type(error).__name__, "message": str(error)}
+            print(json.dumps({"task": task, **found}), flush=True)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def assert_same_training(found: dict[str, Any], alone: dict[str, Any]) -> None:
 
 
 def test_several_devices_train_as_one(tmp_path: Path) -> None:
-    # Three devices, batches of eight rows and a last one of another size.
+    # Two devices, batches of seven rows and a last one of another size.
     one, several = (start(strategy, tmp_path, *TASKS) for strategy in ("none", "mirrored"))
     try:
         alone, found = finish(one), finish(several)
