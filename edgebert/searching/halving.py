@@ -90,12 +90,20 @@ class Halving:
         return {"rows": min(max(round(rows * left / needed), FEWEST_ROWS), rows)}
 
     def _first_rung(self, chosen: Sequence[Steps]) -> None:
-        """Distills the pruned models once, those with the smallest loss first."""
+        """Distills the pruned models once, those with the smallest loss first.
+
+        While they keep the allowed drop, the next one has the time of the second rung, too: a
+        faster model is worth more than another round of one that is good enough.
+        """
+        share = FIRST_RUNG
         for place, steps in enumerate(chosen):
-            self._train(trained(steps, 1), FIRST_RUNG)
-            lost = self._attempts.judged().get(trained(steps, 1), 0.0)
+            self._train(trained(steps, 1), share)
+            lost = self._attempts.judged().get(trained(steps, 1))
+            if self._allowed is None or lost is None:
+                continue
+            share = SECOND_RUNG if lost <= self._allowed else FIRST_RUNG
             rest = ", ".join(map(goals, chosen[place + 1 :]))
-            if self._allowed is not None and rest and lost > self._allowed + HOPELESS_POINTS:
+            if rest and lost > self._allowed + HOPELESS_POINTS:
                 self._attempts.note(
                     f"{rest} were not distilled: {goals(steps)}, which had lost less, "
                     f"still lost {lost:.1f} points."

@@ -31,6 +31,7 @@ from edgebert.searching.front import (
     read_budgets,
     read_max_time,
 )
+from edgebert.searching.halving import FIRST_RUNG, SECOND_RUNG, Halving
 from edgebert.searching.judging import Standing, judged_points
 from edgebert.searching.moves import BASELINE, Moves, Step, read_plan, total_speedup
 from edgebert.searching.result import Candidate, front_of
@@ -217,6 +218,31 @@ def test_half_of_the_models_go_on_to_the_next_round() -> None:
     assert chosen(-5.0, 1) == [2.0]
     assert chosen(None, 1) == [2.0, 3.0, 4.5]
     assert promoted({}, 1.0, 1) == []
+
+
+class MadeUpAttempts:
+    """Losses of models after one round, and the shares of time they were given, by speedup."""
+
+    def __init__(self, lost: dict[float, float]) -> None:
+        self._lost, self._judged, self.shares = lost, dict[Any, float](), dict[float, float]()
+
+    def has_time_for(self, group: list[Moves], share: float) -> bool:
+        self.shares[group[0].speedup] = share
+        return True
+
+    def run(self, stage: str, group: list[Moves]) -> None:
+        self._judged[group[0].steps] = self._lost[group[0].speedup]
+
+    def judged(self) -> dict[Any, float]:
+        return self._judged
+
+
+def test_a_faster_model_has_more_time_while_slower_ones_keep_the_drop() -> None:
+    settings = SearchSettings(max_drop=1.0)
+    attempts: Any = MadeUpAttempts({3.0: -0.5, 4.5: 0.8, 6.0: 2.0, 9.0: 4.0})
+    halving = Halving(attempts, read_plan(settings), settings, lambda: ())
+    halving._first_rung([(Step(speedup),) for speedup in (3.0, 4.5, 6.0, 9.0)])
+    assert attempts.shares == {3.0: FIRST_RUNG, 4.5: SECOND_RUNG, 6.0: SECOND_RUNG, 9.0: FIRST_RUNG}
 
 
 def test_agreement_decides_within_the_noise() -> None:
