@@ -3,9 +3,9 @@
     python -m benchmarks.search_tasks FOLDER --tasks sst2,restaurant8k --max-time 2h
 
 For each task: `edgebert finetune` with fixed settings, then `edgebert search` with the largest loss
-of the table below, to which the confirmed loss is held. The test split is read once, for the winner. Finished steps stay in FOLDER, and
-a search that was stopped goes on. One row for each task is printed as Markdown, and written to
-FOLDER/tasks.json.
+of the table below, to which the confirmed loss is held. The test split is read once, for the
+winner. Finished steps stay in FOLDER, and a search that was stopped goes on. One row for each task
+is printed as Markdown, and written to FOLDER/tasks.json.
 """
 
 from __future__ import annotations
