@@ -48,8 +48,6 @@ from tests.converters.formats.test_huggingface import assert_same_checkpoint
 from tests.edgebert.separable import separable
 from tests.tiny_tasks import random_task_model
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 ARCHITECTURES = ("electra-small", "mobilebert")
 TEXTS = ("the movie is great", "awful", "turn the lights off now please", "is it on", "a b c d e f")
 QUICK = FinetuneSettings(epochs=1, batch_size=8, learning_rate=5e-3)

@@ -20,6 +20,7 @@ from edgebert.settings import DistillSettings, FinetuneSettings, StructureSettin
 from edgebert.system.progress import silent
 from edgebert.tasks.labelled_rows import LabelledRows
 from tests.conftest import random_checkpoint
+from tests.edgebert.conftest import functions_run
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")
@@ -37,9 +38,9 @@ def teacher(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> 
     settings = FinetuneSettings(
         epochs=15, batch_size=8, learning_rate=3e-3, max_length=16, patience=0, dropout=0.0
     )
-    return finetune(
-        tiny_model, TRAIN, DEV, settings, StageRun(tmp_path_factory.mktemp("teacher"))
-    ).model
+    run = StageRun(tmp_path_factory.mktemp("teacher"))
+    with functions_run(eagerly=False):  # 360 steps
+        return finetune(tiny_model, TRAIN, DEV, settings, run).model
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,6 @@ def beginner(teacher: TaskModel) -> TaskModel:
     return replace(teacher, checkpoint=teacher.checkpoint.with_weights({**fresh, **known}))
 
 
-@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_student_learns_by_every_method(
     teacher: TaskModel, beginner: TaskModel, method: str, tmp_path: Path
@@ -68,7 +68,6 @@ def test_a_student_learns_by_every_method(
     assert opened.history[-1]["started_from"]["teacher"]["labels"] == list(teacher.labels)
 
 
-@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     teacher: TaskModel, method: str, tmp_path: Path
@@ -81,7 +80,6 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     assert abs(result.epochs[0]["loss"]) < 1e-5
 
 
-@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("method", ["hidden-states", "tinybert", "minilm"])
 def test_smaller_shapes_learn(teacher: TaskModel, method: str, tmp_path: Path) -> None:
     student = make_student(teacher, "layers=1,hidden=8,neurons=12")
@@ -93,6 +91,7 @@ def test_smaller_shapes_learn(teacher: TaskModel, method: str, tmp_path: Path) -
     assert result.model.checkpoint.config == student.checkpoint.config
 
 
+@pytest.mark.graphs
 def test_a_student_learns_from_unlabelled_text(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
@@ -104,7 +103,6 @@ def test_a_student_learns_from_unlabelled_text(
     assert result.metrics["accuracy"] > result.teacher_metrics["accuracy"] - 0.1
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_the_teacher_labels_changed_copies(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
@@ -133,7 +131,6 @@ def test_the_teacher_labels_changed_copies(
         )
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_a_stopped_run_resumes_to_the_same_weights(
     teacher: TaskModel, beginner: TaskModel, tmp_path: Path
 ) -> None:
@@ -178,7 +175,6 @@ def test_a_student_wider_than_its_teacher(teacher: TaskModel, tmp_path: Path) ->
         )
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_a_base_learns_the_hidden_states_of_its_teacher(
     tiny_encoder: TaskModel, tmp_path: Path
 ) -> None:

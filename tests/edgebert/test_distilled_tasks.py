@@ -45,8 +45,6 @@ from edgebert.training.heads import (
 )
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 TEACHERS = tuple(task for task in TASKS if task not in ("classification", "masked-lm"))
 """Classifiers of texts have tests of their own; a masked LM teaches its hidden states."""

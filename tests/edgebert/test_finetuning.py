@@ -24,6 +24,7 @@ from edgebert.training.stage_run import StageRun
 from tests.edgebert.separable import separable
 
 pytest.importorskip("keras_hub")
+pytestmark = pytest.mark.graphs
 
 TRAIN, DEV = separable(640, seed=1, name="train"), separable(120, seed=2, name="dev")
 SMALL, SMALL_DEV = separable(90, seed=3, name="small"), separable(40, seed=4, name="small-dev")

@@ -18,8 +18,6 @@ from edgebert.profiling.target import Job, Outcome
 from edgebert.settings import DistillSettings, ExportSettings, FinetuneSettings, PruneSettings
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 TEXTS = ("turn the lights off", "play some jazz", "what is the weather")
 
 

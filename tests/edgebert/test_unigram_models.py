@@ -44,8 +44,6 @@ from tests.edgebert.separable import separable
 from tests.golden.make_unigram_cases import SPACE, all_texts, make_vocabularies
 from tests.tiny_tasks import random_task_model
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 INPUTS: dict[str, Any] = {
     "pairs": ("the music, please!", "play my music in New York"),
     "ner": "Play the music, please, at noon (in New York).",

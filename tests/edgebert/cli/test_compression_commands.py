@@ -11,8 +11,6 @@ from edgebert.models.task_model import TaskModel, open_model
 from tests.edgebert.cli.test_training_commands import call
 from tests.edgebert.separable import separable
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 
 @pytest.fixture(scope="module")
 def folder(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> Path:

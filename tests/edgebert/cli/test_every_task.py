@@ -16,8 +16,6 @@ from edgebert.settings import TASKS, ExportSettings
 from edgebert.tasks import task_named
 from tests.edgebert.cli.without_tensorflow import run_without_tensorflow
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 
 

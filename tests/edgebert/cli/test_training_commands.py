@@ -13,8 +13,6 @@ from edgebert.cli import cli
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.profiling.measurement import Measurement
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 WORDS = {"negative": "bad", "neutral": "timer", "positive": "good"}
 QUICK = ("--batch-size", "8", "--max-length", "16")
 QUICK_PROFILE = ("--warmup-runs", "1", "--min-runs", "4", "--max-seconds", "0.1")

@@ -276,6 +276,7 @@ def test_keras_and_file_have_equal_metrics(
     assert results[0].rows == 4
 
 
+@pytest.mark.graphs
 def test_minilm_end_to_end(minilm_dir: Path, tmp_path: Path) -> None:
     """A real checkpoint with default settings: size, delegation and error."""
     from edgebert.models.inspection import inspect_model

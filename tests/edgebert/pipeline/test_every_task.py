@@ -18,8 +18,6 @@ from edgebert.system.progress import silent
 from edgebert.tasks import task_named
 from tests.tiny_tasks import WRITERS, write_task_file
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 Files = Callable[..., Path]
 CONFIG = """
 name = "tiny run"

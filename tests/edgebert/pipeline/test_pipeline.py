@@ -28,8 +28,6 @@ from edgebert.pipeline.records import (
 from edgebert.pipeline.results import half_width
 from edgebert.reporting.report import Report
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 WORDS = {
     "negative": "bad awful sad boring",
     "neutral": "timer weather alarm lights",

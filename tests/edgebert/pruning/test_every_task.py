@@ -25,8 +25,6 @@ from edgebert.training.heads import Head, kind_of, sampled_loss
 from edgebert.training.packed_encoder import Taps
 from edgebert.training.stage_run import StageRun
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 PRICED = tuple(task for task in TASKS if task != "masked-lm")
 FEWER = StructureSettings(

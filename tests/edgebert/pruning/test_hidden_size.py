@@ -32,8 +32,6 @@ from edgebert.training.stage_run import StageRun
 from tests.edgebert.separable import separable
 from tests.tiny_tasks import random_task_checkpoint
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 Models = Callable[[str], TaskModel]
 Files = Callable[..., Path]
 TEXTS = separable(64, seed=3)

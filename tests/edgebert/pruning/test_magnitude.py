@@ -17,6 +17,7 @@ from edgebert.pruning import PruneResult, prune
 from edgebert.pruning.magnitude import kernel_gzip_bytes
 from edgebert.settings import FinetuneSettings, PruneSettings
 from edgebert.training.stage_run import StageRun
+from tests.edgebert.conftest import functions_run
 from tests.edgebert.separable import separable
 
 pytest.importorskip("keras_hub")
@@ -30,7 +31,8 @@ SETTINGS = PruneSettings(sparsity=0.6, epochs=2, batch_size=16, learning_rate=3e
 def classifier(one_layer_encoder: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
     settings = FinetuneSettings(epochs=4, batch_size=16, learning_rate=5e-3, max_length=16)
     out = tmp_path_factory.mktemp("to-prune") / "model"
-    return finetune(one_layer_encoder, TRAIN, DEV, settings, StageRun(out)).model
+    with functions_run(eagerly=False):
+        return finetune(one_layer_encoder, TRAIN, DEV, settings, StageRun(out)).model
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,7 @@ def kernels_in(folder: Path) -> dict[str, np.ndarray]:
     return {name: array for name, array in arrays.items() if ".layer." in name and array.ndim == 2}
 
 
+@pytest.mark.graphs
 def test_the_file_has_exact_zeros(pruned: PruneResult) -> None:
     kernels = kernels_in(pruned.out)
     assert len(kernels) == len(pruned.layers) == 6

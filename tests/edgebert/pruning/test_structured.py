@@ -35,6 +35,7 @@ from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.surgeon import DAMPING, Curvature, order_removal, refit
 from edgebert.settings import FinetuneSettings, PruneSettings, StructureSettings
 from edgebert.tasks import task_of_checkpoint
+from tests.edgebert.conftest import functions_run
 from tests.edgebert.separable import separable
 
 pytest.importorskip("tensorflow")
@@ -152,7 +153,9 @@ def test_a_budget_below_the_smallest_costs_is_an_error() -> None:
 def trained(tiny_model: TaskModel, tmp_path_factory: pytest.TempPathFactory) -> TaskModel:
     settings = FinetuneSettings(epochs=6, batch_size=8, learning_rate=5e-3, max_length=16)
     out = tmp_path_factory.mktemp("structured") / "trained"
-    return finetune(tiny_model, separable(160, 1), separable(40, 2), settings, StageRun(out)).model
+    train, dev = separable(160, 1), separable(40, 2)
+    with functions_run(eagerly=False):  # 120 steps
+        return finetune(tiny_model, train, dev, settings, StageRun(out)).model
 
 
 def test_counts_are_met_and_pruned_weights_are_zero(trained: TaskModel) -> None:
@@ -251,7 +254,6 @@ def test_curvature_uses_every_token_and_no_padding(trained: TaskModel) -> None:
         np.testing.assert_allclose(curvature.inputs, alone[name].inputs, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_recovery_is_written_and_resumes(trained: TaskModel, tmp_path: Path) -> None:
     train, dev = separable(96, 1), separable(40, 2)
     recovery = PruneSettings(epochs=1, batch_size=16, learning_rate=1e-3)
@@ -283,7 +285,6 @@ def test_recovery_is_written_and_resumes(trained: TaskModel, tmp_path: Path) -> 
     assert not list((tmp_path / "out").glob(".untrained"))
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_a_finished_run_resumes_at_once_and_another_is_refused(
     trained: TaskModel, tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,13 @@ from edgebert.settings import FinetuneSettings
 from edgebert.tasks import task_named
 from edgebert.training.stage_run import StageRun
 from tests.conftest import random_checkpoint
-from tests.edgebert.conftest import eager_functions
+from tests.edgebert.conftest import functions_run
 from tests.edgebert.searching.tiny_searches import Splits
 from tests.edgebert.separable import separable
 
 
 @pytest.fixture(scope="package")
-def without_tracing() -> Iterator[None]:
-    """`eager_functions` for all tests of the search, which share trained models."""
-    with eager_functions():
-        yield
-
-
-@pytest.fixture(scope="package")
-def trained(
-    tiny_vocabulary: Vocabulary, without_tracing: None, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def trained(tiny_vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that has learnt the made-up texts, as a folder."""
     config = BertConfig(
         vocab_size=tiny_vocabulary.size,
@@ -47,7 +37,8 @@ def trained(
     )
     out = tmp_path_factory.mktemp("search") / "trained"
     settings = FinetuneSettings(epochs=2, learning_rate=3e-3, max_length=24, dropout=0.0)
-    finetune(encoder, separable(160, 1), separable(40, 2), settings, StageRun(out))
+    with functions_run(eagerly=True):
+        finetune(encoder, separable(160, 1), separable(40, 2), settings, StageRun(out))
     return out
 
 

@@ -96,7 +96,6 @@ def test_sizes_that_do_not_fit_the_model_are_all_listed(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.usefixtures("without_tracing")
 def test_a_narrow_model_is_found_pruned_again_and_made_again_to_the_byte(
     trained: Path,
     files: dict[str, Path],
@@ -148,7 +147,6 @@ def last_history(folder: Path) -> Any:
     return open_model(folder / "again" / "2-stages" / "distill-4").history
 
 
-@pytest.mark.usefixtures("without_tracing")
 def test_a_hidden_size_that_is_fast_enough_alone_is_left_out(
     trained: Path, data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

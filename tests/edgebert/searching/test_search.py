@@ -27,8 +27,6 @@ from edgebert.training.stage_run import StageRun
 from tests.edgebert.searching.tiny_searches import SMALL, Splits, steady
 from tests.edgebert.separable import separable
 
-pytestmark = pytest.mark.usefixtures("without_tracing")
-
 
 class KilledError(Exception):
     pass

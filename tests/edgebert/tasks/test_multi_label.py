@@ -179,6 +179,7 @@ def texts(rows: int, seed: int) -> Dataset:
     return replace(dataset(*examples), sha256=f"{seed:064d}")
 
 
+@pytest.mark.graphs
 def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     train, dev = texts(480, 1), texts(80, 2)
     recipe = FinetuneSettings(epochs=5, batch_size=16, learning_rate=1e-2, max_length=16, seed=1)

@@ -43,6 +43,7 @@ def test_metrics_have_f1_of_the_second_label() -> None:
     assert "f1" not in PAIRS.metrics(three, features, ModelFacts(("0", "1", "2")))
 
 
+@pytest.mark.graphs
 def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path) -> None:
     train, dev = made(480, 1), made(60, 2)
     recipe = FinetuneSettings(epochs=4, batch_size=16, learning_rate=1e-2, max_length=16, seed=1)

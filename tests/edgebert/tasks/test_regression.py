@@ -104,6 +104,7 @@ def scored(rows: int, seed: int, pairs: bool) -> Dataset:
     return Dataset("scored", tuple(examples), Path("scored.tsv"), f"{seed:064d}", "regression")
 
 
+@pytest.mark.graphs
 @pytest.mark.parametrize("pairs", [False, True])
 def test_it_learns(one_layer_encoder: TaskModel, tmp_path: Path, pairs: bool) -> None:
     train, dev = scored(480, 1, pairs), scored(60, 2, pairs)

@@ -297,6 +297,7 @@ def test_a_long_sentence_keeps_every_word(tiny_task_model: Callable[[str], TaskM
 # End to end
 
 
+@pytest.mark.graphs
 @pytest.mark.parametrize(("task", "metric"), [("ner", "entity_f1"), ("pos", "accuracy")])
 def test_it_learns_and_the_file_agrees(
     task: str,

@@ -11,7 +11,6 @@ TEST_SLOW sleeps so many seconds after each step, TEST_WAIT waits so many second
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -39,7 +38,7 @@ from edgebert.system.native_noise import load_keras
 from edgebert.training.record import TrainingResult
 from edgebert.training.stage_run import StageRun
 from tests.conftest import TINY_TOKENS
-from tests.edgebert.conftest import eager_functions
+from tests.edgebert.conftest import functions_run
 from tests.tiny_tasks import random_task_model, write_task_file
 
 DEVICES = 2
@@ -121,7 +120,7 @@ def main() -> None:
     strategy, out, *tasks = sys.argv[1:]
     if strategy == "mirrored":
         make_devices()
-    with eager_functions() if strategy == "none" else contextlib.nullcontext():
+    with functions_run(eagerly=strategy == "none"):
         for task in tasks:
             try:
                 found: dict[str, Any] = train(task, strategy, Path(out) / f"{task}-{strategy}")
