@@ -82,6 +82,8 @@ def run(
         if number != signal.SIGKILL:
             return End(error=signal.Signals(number).name)
         return End(killed=True)
+    if not said:  # native code ended the process, or there was no memory left to say anything
+        return End(error=f"exit code {os.WEXITSTATUS(status)}")
     return pickle.loads(said)
 
 
@@ -106,10 +108,12 @@ def _be_the_child(
         trace = "".join(traceback.format_exception(error))[-6000:]
         end = End(error=type(error).__name__, message=str(error), trace=trace)
     changes.is_over = True
-    data = pickle.dumps(End(False, changes.count, end.error, end.message, end.trace))
-    while data:
-        data = data[os.write(writing, data) :]
-    os._exit(0)
+    try:
+        data = pickle.dumps(End(False, changes.count, end.error, end.message, end.trace))
+        while data:
+            data = data[os.write(writing, data) :]
+    finally:
+        os._exit(0)  # never back into the code of the parent
 
 
 class Changes:

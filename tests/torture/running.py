@@ -159,7 +159,9 @@ class Torturer:
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
         end = self._run(folder, resume=False, prepare=limit)
-        self._require_no_leftovers(folder, "little memory", is_killed=end.error.startswith("SIG"))
+        self._require_no_leftovers(
+            folder, "little memory", is_killed=end.error.startswith(("SIG", "exit"))
+        )
         self._check(folder)
         return end.error
 
