@@ -267,16 +267,20 @@ class _Reader:
 
 
 def charsmap_problem(charsmap: bytes) -> str:
-    """What is wrong with the sizes in a character map; empty if they fit.
+    """What is wrong with the sizes and texts of a character map; empty if they fit.
 
-    The map is the size of a trie in bytes (uint32), the trie (uint32 units), and texts that end in
-    a zero byte.
+    The map is the size of a trie in bytes (uint32), the trie (uint32 units), and texts in UTF-8
+    that end in a zero byte.
     """
     size = int.from_bytes(charsmap[:4], "little")
     if len(charsmap) < 8 or size < 4 or size % 4 or 4 + size > len(charsmap):
         return f"a precompiled_charsmap of {len(charsmap)} bytes is cut short or damaged"
     if len(charsmap) == 4 + size or charsmap[-1] != 0:
         return "the texts of the precompiled_charsmap do not end in a zero byte"
+    try:
+        charsmap[4 + size :].decode("utf-8")
+    except UnicodeDecodeError:
+        return "the texts of the precompiled_charsmap are not UTF-8"
     return ""
 
 

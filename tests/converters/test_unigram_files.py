@@ -160,6 +160,7 @@ def test_a_sentencepiece_model_alone_is_refused(tmp_path: Path) -> None:
         (SCORES_FILE, b"\xff" * 8 * 937, "have no finite score"),
         (CHARSMAP_FILE, None, "no charsmap.bin inside"),
         (CHARSMAP_FILE, b"\x04\0\0\0", "cut short or damaged"),
+        (CHARSMAP_FILE, b"\x04\0\0\0\0\0\0\0\xff\0", "are not UTF-8"),
     ],
 )
 def test_damaged_files_are_refused(name: str, data: bytes | None, message: str) -> None:
