@@ -215,18 +215,23 @@ class SubwordVocabulary(ABC):
         ]
 
     def _added_problems(self) -> list[str]:
-        """Lists special and added tokens that are not in the vocabulary."""
+        """Lists special and added tokens that are not in the vocabulary, and some white space.
+
+        The library panics where white space that is a token with `lstrip` follows white space that
+        another token includes.
+        """
         known = self._ids
         problems = [
             f"{name} {getattr(self, name)!r} is not in the vocabulary"
             for name in SPECIAL_FIELDS
             if getattr(self, name) not in known
         ]
-        return problems + [
-            f"added token {added.content!r} is not in the vocabulary"
-            for added in self.added_tokens
-            if added.content not in known
-        ]
+        for added in self.added_tokens:
+            if added.content not in known:
+                problems.append(f"added token {added.content!r} is not in the vocabulary")
+            if added.lstrip and added.content.isspace():
+                problems.append(f"the added token {added.content!r} is white space and has lstrip")
+        return problems
 
     def _add_tokens(self, backend: tokenizers.Tokenizer) -> None:
         """Adds the frame of the texts and the tokens that are matched as a whole."""

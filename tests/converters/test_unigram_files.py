@@ -199,6 +199,14 @@ def test_missing_settings_are_refused() -> None:
         unpack_vocabulary(settings, XLM_ROBERTA.to_files())
 
 
+def test_white_space_that_includes_white_space_before_it_is_refused() -> None:
+    """The library panics where such a token follows one that includes the white space after it."""
+    added = (*XLM_ROBERTA.added_tokens, AddedToken("\u3000", lstrip=True))
+    tokens = (*XLM_ROBERTA.tokens, "\u3000")
+    with pytest.raises(ConversionError, match="is white space and has lstrip"):
+        dataclasses.replace(XLM_ROBERTA, tokens=tokens, added_tokens=added)
+
+
 def test_added_tokens_behind_the_pieces_have_no_score(tmp_path: Path) -> None:
     more = (*XLM_ROBERTA.added_tokens, AddedToken("[NEW]", special=False))
     vocabulary = dataclasses.replace(

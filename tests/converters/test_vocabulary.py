@@ -342,6 +342,14 @@ def test_an_added_token_of_white_space(normalized: bool) -> None:
         dataclasses.replace(added, added_tokens=eager)
 
 
+def test_an_added_token_that_the_text_rules_make_white_space() -> None:
+    blank = AddedToken("\u200b \u200b", lstrip=True, normalized=True)
+    with pytest.raises(ConversionError, match="the text rules make the added token"):
+        vocabulary(tokens=(*TOKENS, blank.content), added_tokens=(blank,))
+    raw = dataclasses.replace(blank, normalized=False)
+    assert vocabulary(tokens=(*TOKENS, blank.content), added_tokens=(raw,)).added_tokens == (raw,)
+
+
 # Writing
 
 words = st.text(
