@@ -11,8 +11,9 @@ No call changes a `Tokenizer`, so threads can share one.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ import numpy.typing as npt
 
 from converters.vocabulary import SubwordVocabulary, Vocabulary
 from edgebert.data.characters import replace_lone_surrogates
-from edgebert.errors import MissingExtraError, UsageError
+from edgebert.errors import MissingExtraError, ModelError, UsageError
 
 if TYPE_CHECKING:
     import tokenizers
@@ -117,12 +118,14 @@ class Tokenizer:
 
         Raises:
             UsageError: `max_length` is less than the number of special tokens.
+            ModelError: The library can't apply the rules of the vocabulary to the text.
         """
-        try:
-            encoded = self._backend.encode(text, pair)
-        except TypeError:  # the library raises this for lone surrogates
-            pair = pair if pair is None else replace_lone_surrogates(pair)
-            encoded = self._backend.encode(replace_lone_surrogates(text), pair)
+        with _panic_as_error():
+            try:
+                encoded = self._backend.encode(text, pair)
+            except TypeError:  # the library raises this for lone surrogates
+                pair = pair if pair is None else replace_lone_surrogates(pair)
+                encoded = self._backend.encode(replace_lone_surrogates(text), pair)
         return self._to_encoding(encoded, (text, pair or ""), max_length)
 
     def encode_batch(
@@ -140,18 +143,20 @@ class Tokenizer:
 
         Raises:
             UsageError: As for `encode`, or `pairs` and `texts` differ in number.
+            ModelError: As for `encode`.
         """
         if pairs is not None and len(pairs) != len(texts):
             raise UsageError(
                 f"Expected a second text for each of {len(texts)} texts. Received: {len(pairs)}."
             )
         encoded: Sequence[tokenizers.Encoding | PythonEncoding]
-        try:
-            encoded = self._backend.encode_batch(_inputs(texts, pairs))
-        except TypeError:
-            texts = [replace_lone_surrogates(text) for text in texts]
-            pairs = pairs if pairs is None else [replace_lone_surrogates(text) for text in pairs]
-            encoded = self._backend.encode_batch(_inputs(texts, pairs))
+        with _panic_as_error():
+            try:
+                encoded = self._backend.encode_batch(_inputs(texts, pairs))
+            except TypeError:
+                texts = list(map(replace_lone_surrogates, texts))
+                pairs = pairs if pairs is None else list(map(replace_lone_surrogates, pairs))
+                encoded = self._backend.encode_batch(_inputs(texts, pairs))
         others = texts if pairs is None else pairs
         return [
             self._to_encoding(encoded[i], (text, other), max_length)
@@ -173,12 +178,17 @@ class Tokenizer:
         return 2 if texts == 1 else 2 + self._separators
 
     def count_lengths(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
-        """The number of tokens of each text, with [CLS] and [SEP]: int32 `[texts]`."""
-        try:
-            encoded = self._backend.encode_batch_fast(_inputs(texts, None))
-        except TypeError:
-            texts = [replace_lone_surrogates(text) for text in texts]
-            encoded = self._backend.encode_batch_fast(_inputs(texts, None))
+        """The number of tokens of each text, with [CLS] and [SEP]: int32 `[texts]`.
+
+        Raises:
+            ModelError: As for `encode`.
+        """
+        with _panic_as_error():
+            try:
+                encoded = self._backend.encode_batch_fast(_inputs(texts, None))
+            except TypeError:
+                texts = list(map(replace_lone_surrogates, texts))
+                encoded = self._backend.encode_batch_fast(_inputs(texts, None))
         return np.fromiter((len(item) for item in encoded), np.int32, len(encoded))
 
     def _to_encoding(
@@ -247,6 +257,25 @@ def tokenizers_version() -> str:
     except ImportError:
         return ""
     return str(tokenizers.__version__)
+
+
+@contextlib.contextmanager
+def _panic_as_error() -> Iterator[None]:
+    """Raises a panic of the library, whose class is no `Exception` and has no public name, as ours.
+
+    Raises:
+        ModelError: The library panicked.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ModelError(
+            "Expected tokenizer rules that the library tokenizers can apply to the text. Received: "
+            f"{error}. Next: get the tokenizer files of the model again, or leave out the added "
+            "tokens that it does not need."
+        ) from error
 
 
 def _backend_of(vocabulary: SubwordVocabulary) -> tokenizers.Tokenizer | PythonTokenizer:

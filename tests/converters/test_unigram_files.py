@@ -24,6 +24,7 @@ from converters.vocabulary import (
     write_vocabulary,
 )
 from edgebert.encoding.tokenizer import Tokenizer
+from edgebert.errors import ModelError
 from tests.golden.character_maps import compile_map, rules
 from tests.golden.make_unigram_cases import make_vocabularies
 
@@ -227,3 +228,14 @@ def test_compiled_maps_are_those_of_the_library() -> None:
     for key, text in replacements.items():
         if len(key) == 1:
             assert normalizer.normalize_str(key) == text
+
+
+def test_a_character_map_that_points_into_a_character_is_an_error_of_the_model() -> None:
+    """The library panics, and its panic is no `Exception`."""
+    charsmap = XLM_ROBERTA.charsmap
+    texts = 4 + int.from_bytes(charsmap[:4], "little")
+    moved = charsmap[:texts] + "\u00e9".encode() + charsmap[texts:-2] + b"\0"
+    tokenizer = Tokenizer(dataclasses.replace(XLM_ROBERTA, charsmap=moved))
+    for encode in (tokenizer.encode, tokenizer.count_lengths, tokenizer.encode_batch):
+        with pytest.raises(ModelError, match=r"is not a char boundary.*Next: "):
+            encode("\u00a0")
