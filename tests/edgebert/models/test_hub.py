@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ import pytest
 from edgebert.errors import MissingExtraError, ModelError
 from edgebert.evaluation.predictors import open_predictor
 from edgebert.models import hub
-from edgebert.models.task_model import open_model
+from edgebert.models.task_model import TaskModel, open_model
 from tests.golden.checkpoints import CHECKPOINTS
 from tests.judges.hub_server import REVISION, serve_hub
+from tests.tiny_presets import write_preset
 
 OPEN = """
 import json, sys
@@ -105,3 +107,38 @@ def test_texts_that_are_not_names(text: str) -> None:
 def test_a_missing_tflite_is_not_a_name() -> None:
     with pytest.raises(ModelError, match=r"does not exist\. Expected a model folder or a \.tflite"):
         open_predictor("out/model.tflite")
+
+
+PRESET = "bert_tiny_en_uncased"
+
+
+def test_a_preset_of_keras_hub_is_downloaded_and_read(
+    tiny_model: TaskModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's download is replaced: there is no hub of presets on loopback."""
+    asked: list[str] = []
+    write_preset(tiny_model.checkpoint, tiny_model.tokenizer.vocabulary, tmp_path / "preset")
+
+    def download(handle: str) -> str:
+        asked.append(handle)
+        return str(tmp_path / "preset")
+
+    monkeypatch.setattr("kagglehub.model_download", download)
+    model = open_model(PRESET)
+    wanted = replace(tiny_model.checkpoint.config, activation="gelu_tanh")  # keras-hub's own
+    assert model.checkpoint.config == wanted
+    (handle,) = asked
+    assert f"/{PRESET}/" in handle and not handle.startswith("kaggle://")
+    assert model.history[0]["preset"] == PRESET
+    assert model.history[0]["revision"] == handle.rpartition("/")[2]
+
+
+def test_a_preset_that_cannot_be_had_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: str) -> str:
+        raise OSError("Name or service not known.\nRetried.")
+
+    monkeypatch.setattr("kagglehub.model_download", refuse)
+    with pytest.raises(ModelError, match=r"can't be reached \(Name or service not known\)\. Next"):
+        hub.fetch(PRESET)
+    with pytest.raises(ModelError, match=f"no BERT preset of keras-hub.*{PRESET}"):
+        hub.fetch("bert_huge_xx_uncased")
