@@ -89,10 +89,6 @@ class LiteRtModel:
         self.task = task_named(manifest.task)
         self.facts = ModelFacts(manifest.labels, dict(manifest.decoding))
         self._output = manifest.output
-        outputs = self.task.num_outputs(manifest.labels)
-        labelled = (heads.CLASSIFIER, heads.TOKEN_CLASSIFIER, heads.SPANS)
-        self._widths = {heads.MASKED_LM: vocabulary.size, **dict.fromkeys(labelled, outputs)}
-        """Size of the last dimension of the outputs, by head; vectors have any size."""
         self._runtime = runtime
         self._lengths = manifest.lengths
         self._slots: dict[str, _Slot] = {}
@@ -175,10 +171,17 @@ class LiteRtModel:
         per_token = self.task.outputs_per_token
         if rows.ndim != 1 + (per_token or self.task.head == heads.MASKED_LM):
             raise self._contradiction(named)
-        width = self._widths.get(self.task.head, rows.shape[-1])
-        if rows.shape[-1] != width or (per_token and len(rows) < tokens):
+        if rows.shape[-1] != self._width(rows.shape[-1]) or (per_token and len(rows) < tokens):
             raise self._contradiction(named)
         return rows[:tokens] if per_token else rows
+
+    def _width(self, received: int) -> int:
+        """The size that the last dimension of the outputs must have; vectors may have any."""
+        if self.task.head in (heads.SENTENCE, heads.ENCODER):
+            return received
+        if self.task.head == heads.MASKED_LM:
+            return self.tokenizer.vocabulary.size
+        return self.task.num_outputs(self.labels)
 
     def _contradiction(self, named: Mapping[str, np.ndarray]) -> ModelError:
         shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in named.items())
