@@ -1,8 +1,9 @@
 """Distillation: a smaller BERT learns from a fine-tuned one.
 
 A student of every task learns from examples with and without labels, and from changed copies of
-them. For classes and scores of a whole text, the teacher runs once, before training. For other
-tasks, and for losses on hidden states, it runs in every step.
+them. The teacher runs once, before training (`edgebert.training.kept_states`). For losses on
+attention, for a base, and for more text than its states have room for on disk, it runs in every
+step.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from edgebert.system.progress import Progress
 from edgebert.tasks.examples import encodings_of
 from edgebert.training.distillation_rows import (
     TaughtExamples,
+    Wanted,
     distillation_rows,
     further_rows,
     labelled_part,
     taught_examples,
+    with_states,
     with_teacher_outputs,
 )
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
 
     from edgebert.tasks.task import TrainingRows
     from edgebert.training.base_evaluator import BaseEvaluator
-    from edgebert.training.distilling import DistillationModel
+    from edgebert.training.distilling import DistillationLoss, DistillationModel, Teacher
     from edgebert.training.evaluator import EncodedSplit, RunModel
 
 STAGE = "distill"
@@ -90,7 +93,7 @@ def distill(
         train: Data in the task's format. Labels are used where rows have them (`hard_weight`).
         dev: Labelled data that selects the best epoch; texts for a base.
         settings: Losses and training hyperparameters.
-        run: Output folder, resuming, progress and devices.
+        run: Output folder, resuming, progress, devices, and states of the same teacher.
 
     Returns:
         The student with the weights of its best epoch.
@@ -173,7 +176,10 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
     with devices.scope():
         teacher_net = fitting.build_frozen(teacher)
         taught = taught_examples(teacher, job.train, job.settings.augment, recipe.seed)
+        frozen = _frozen_teacher(job, teacher_net)
         rows = rows_of_job(job, taught, teacher_net, run.progress)
+        if devices.replicas == 1:
+            rows = _with_states(job, rows, frozen, run)
         evaluator = _evaluator(job, teacher_net)
         task = teacher.task
         outputs = task.num_outputs(teacher.labels)
@@ -188,7 +194,7 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
             devices=devices,
         )
         task_loss = evaluator.loss if len(taught.labelled) else None
-        model = _distillation_model(job, net, teacher_net, task_loss)
+        model = _distillation_model(job, net, frozen, task_loss)
         outcome = fitting.train(model, training, resume=run.resume)
         entry = history_entry(
             folder.identity, job.train, job.dev, outcome.metrics, outcome, devices.replicas
@@ -293,37 +299,53 @@ def rows_of_job(
     return with_teacher_outputs(rows, job.teacher, teacher_net, taught, length, progress)
 
 
-def _distillation_model(
-    job: DistillJob, net: keras.Model, teacher_net: keras.Model, task_loss: Any
-) -> DistillationModel:
-    """The student's Keras model with the losses of distillation."""
-    from edgebert.training.distilling import (
-        METHODS,
-        DistillationLoss,
-        DistillationModel,
-        Teacher,
-    )
-    from edgebert.training.heads import Head, kind_of
+def _with_states(job: DistillJob, rows: Any, teacher: Teacher, run: StageRun) -> TrainingRows:
+    """The rows with the teacher's states, and with its outputs if they have none.
 
-    teacher, settings = job.teacher, job.settings
-    frozen = Teacher(
-        teacher_net.get_layer("packed_encoder"),
-        Head(teacher_net),
-        teacher.checkpoint.config,
-        _teacher_ids(job),
-    )
-    loss = DistillationLoss(
+    They stay as they are for a base, and if the losses need other arrays.
+    """
+    task, loss = job.teacher.task, _loss(job, None)
+    if not task.has_answers or not loss.keeps_states:
+        return rows
+    wanted = Wanted(loss.needs_states, outputs=not task.teacher_runs_once)
+    return with_states(rows, teacher, wanted, job.recipe.max_length, run)
+
+
+def _frozen_teacher(job: DistillJob, net: keras.Model) -> Teacher:
+    from edgebert.training.distilling import Teacher
+    from edgebert.training.heads import Head
+
+    config = job.teacher.checkpoint.config
+    return Teacher(net.get_layer("packed_encoder"), Head(net), config, _teacher_ids(job))
+
+
+def _loss(job: DistillJob, task_loss: Any) -> DistillationLoss:
+    """The losses of the settings. Without `task_loss`, the soft labels have all the weight."""
+    from edgebert.training.distilling import METHODS, DistillationLoss
+    from edgebert.training.heads import kind_of
+
+    settings = job.settings
+    return DistillationLoss(
         weights=METHODS[settings.method],
         temperature=settings.temperature,
         hard_weight=0.0 if task_loss is None else settings.hard_weight,
-        kind=kind_of(teacher.checkpoint),
+        kind=kind_of(job.teacher.checkpoint),
         task_loss=task_loss,
     )
+
+
+def _distillation_model(
+    job: DistillJob, net: keras.Model, frozen: Teacher, task_loss: Any
+) -> DistillationModel:
+    """The student's Keras model with the losses of distillation."""
+    from edgebert.training.distilling import DistillationModel
+
+    loss = _loss(job, task_loss)
     model = DistillationModel(net, job.student.checkpoint.config, frozen, loss)
-    if teacher.checkpoint.config.hidden_size != job.student.checkpoint.config.hidden_size:
+    if frozen.config.hidden_size != job.student.checkpoint.config.hidden_size:
         from edgebert.training.state_projection import TEXTS
 
-        some = take(job.train, TEXTS, settings.seed).examples
+        some = take(job.train, TEXTS, job.settings.seed).examples
         encodings = encodings_of(job.student, some, job.recipe.max_length)
         model.fit_projection(rows_of(encodings, job.student.tokenizer.pad_id))
     return model

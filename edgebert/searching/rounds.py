@@ -25,7 +25,7 @@ _COPIES_LATER = (2, 3, 3)
 _LATER_EPOCHS = 0.75
 _WORK_OF_STUDENT = 3.0
 """In a step of training, the student computes forwards, and backwards at twice the cost. The
-teacher computes forwards only."""
+teacher computes forwards only: once for each text, if its states are kept."""
 
 
 def settings_of_round(
@@ -56,16 +56,23 @@ def settings_of_round(
     )
 
 
-def work(settings: DistillSettings, rows: int, speedup: float) -> float:
+def texts_of_round(settings: DistillSettings, rows: int) -> int:
+    """The number of texts of one epoch: those that students learn from, and their copies."""
+    return min(settings.max_rows or rows, rows) * (1 + settings.augment)
+
+
+def work(settings: DistillSettings, rows: int, speedup: float, keeps_states: bool) -> float:
     """The work of one round of distillation, in texts through the float model.
 
     Args:
         settings: The settings of the round.
         rows: Number of texts that students learn from.
         speedup: How many times faster the student is than the float model.
+        keeps_states: Whether the teacher runs once, and not in every epoch.
     """
-    texts = min(settings.max_rows or rows, rows) * (1 + settings.augment)
-    return settings.epochs * texts * (1 + _WORK_OF_STUDENT / speedup)
+    of_teacher = 1 if keeps_states else settings.epochs
+    of_student = settings.epochs * _WORK_OF_STUDENT / speedup
+    return texts_of_round(settings, rows) * (of_teacher + of_student)
 
 
 def promoted(lost: Mapping[Steps, float], allowed: float | None, round_: int) -> list[Steps]:

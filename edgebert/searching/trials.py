@@ -44,7 +44,7 @@ from edgebert.searching.moves import (
     trained,
 )
 from edgebert.searching.records import SearchFolder, table_name
-from edgebert.searching.rounds import settings_of_round, work
+from edgebert.searching.rounds import settings_of_round, texts_of_round, work
 from edgebert.searching.teaching_data import TeachingData
 from edgebert.settings import (
     CheckSettings,
@@ -56,6 +56,7 @@ from edgebert.settings import (
 )
 from edgebert.system.progress import Progress
 from edgebert.tasks.examples import all_input_texts, encodings_of
+from edgebert.training.kept_states import SharedStates, has_room, states_bytes
 from edgebert.training.stage_run import StageRun
 
 CHECK_TEXTS = 24
@@ -98,6 +99,7 @@ class TrialRunner:
         self.model, self.train, self.taught, self.dev = model, data.train, data.taught, dev
         self.settings, self.folder, self.clock = settings, folder, clock
         self.progress, self.first_rows = clock.progress, 0
+        self._states = SharedStates()
         self._hidden_sizes = read_plan(settings).hidden_sizes
         self._records: dict[str, dict[str, Any]] = {}
         self.judge = Judge(model, dev, settings.seed, folder, clock)
@@ -177,7 +179,7 @@ class TrialRunner:
         out = self._model_folder(steps)
         if rounds := steps[-1].rounds:
             progress = self._prefixed(f"distill {goals(steps)}, round {rounds}")
-            run = StageRun(out, resume=True, overwrite=True, progress=progress)
+            run = StageRun(out, resume=True, overwrite=True, progress=progress, states=self._states)
             student, recipe = self.model_of(trained(steps, rounds - 1)), self.settings_of(steps)
             with self.clock.timed(DISTILLATION, self._work(steps)):
                 return distill(self.model, student, self.taught, self.dev, recipe, run).model
@@ -301,7 +303,19 @@ class TrialRunner:
         return self.clock.expected(EXPORT_INT4) or COST_OF_INT4 * seconds
 
     def _work(self, steps: Steps) -> float:
-        return work(self.settings_of(steps), len(self.taught), total_speedup(steps))
+        settings, rows = self.settings_of(steps), len(self.taught)
+        return work(settings, rows, total_speedup(steps), self._keeps_states(settings))
+
+    def _keeps_states(self, settings: DistillSettings) -> bool:
+        """Whether the states of the float model for the texts of a round have room."""
+        if settings.method == "soft-labels":
+            return True
+        dev = self.dev.examples
+        encodings = encodings_of(self.model, dev, self.model.max_length)
+        texts = texts_of_round(settings, len(self.taught))
+        tokens = round(texts * sum(map(len, encodings)) / len(dev))
+        config = self.model.checkpoint.config
+        return has_room(states_bytes(tokens, config.num_layers, config.hidden_size))
 
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""

@@ -172,9 +172,13 @@ class SentenceRows:
         candidate belongs to the first text of a row, `[batch, candidates]`. Candidates are all
         texts of the batch except the first ones.
         """
-        inputs = self.encoded.padded(numbers_of_texts(rows, self.texts), longest)
+        inputs = self.encoded.padded(self.texts_of(rows), longest)
         targets = self._partners(rows) if self.scores is None else self.scores[rows]
         return inputs, targets, self.weights[rows]
+
+    def texts_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The numbers of the encoded texts of a batch, in the order of its inputs."""
+        return numbers_of_texts(rows, self.texts)
 
     def followed_by(self, more: EncodedRows, sources: npt.NDArray[np.int64]) -> SentenceRows:
         """See `edgebert.tasks.unlabelled.RowsToExtend.followed_by`.

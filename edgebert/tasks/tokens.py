@@ -58,23 +58,23 @@ class TokenRows:
     """Encoded windows with a target for each token.
 
     Attributes:
-        rows: The windows.
+        encoded: The windows.
         targets: Label indices, or `NO_TARGET` for tokens that the loss ignores, int32
             `[tokens of all rows]`.
         label_weights: Weight of each label in the loss, float32 `[labels]`.
     """
 
-    rows: EncodedRows
+    encoded: EncodedRows
     targets: npt.NDArray[np.int32]
     label_weights: npt.NDArray[np.float32]
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each row, `[rows]`."""
-        return self.rows.lengths
+        return self.encoded.lengths
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.encoded)
 
     def batch(
         self, rows: npt.NDArray[np.int64], longest: int, epoch: int
@@ -83,18 +83,22 @@ class TokenRows:
 
         Targets are int32 and weights float32, both `[batch, length]`.
         """
-        inputs = self.rows.padded(rows, longest)
+        inputs = self.encoded.padded(rows, longest)
         filled = inputs["padding_mask"].astype(bool)
-        places = (self.rows.starts[rows][:, None] + np.arange(filled.shape[1]))[filled]
+        places = (self.encoded.starts[rows][:, None] + np.arange(filled.shape[1]))[filled]
         targets = np.full(filled.shape, NO_TARGET, np.int32)
         targets[filled] = self.targets[places]
         return inputs, targets, self.label_weights[np.maximum(targets, 0)]
+
+    def texts_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The numbers of the encoded texts of a batch: each row is one."""
+        return rows
 
     def followed_by(self, more: EncodedRows, sources: npt.NDArray[np.int64]) -> TokenRows:
         """See `edgebert.tasks.unlabelled.RowsToExtend.followed_by`."""
         ignored = np.full(len(more.token_ids), NO_TARGET, np.int32)
         targets = np.concatenate([self.targets, ignored])
-        return replace(self, rows=joined_rows([self.rows, more]), targets=targets)
+        return replace(self, encoded=joined_rows([self.encoded, more]), targets=targets)
 
 
 @dataclass(frozen=True)

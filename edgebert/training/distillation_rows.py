@@ -1,11 +1,13 @@
 """The training rows of a distillation: labelled examples, unlabelled ones and changed copies.
 
 The rows of labelled examples come first, then those of unlabelled examples, then those of changed
-copies of all of them (`edgebert.encoding.augmentation`).
+copies of all of them (`edgebert.encoding.augmentation`). What the teacher computes for the rows is
+added to them.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,9 +25,19 @@ from edgebert.settings import FinetuneSettings
 from edgebert.system.progress import Progress
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Task, TrainingRows
+from edgebert.training.kept_states import (
+    FixedRows,
+    KeptStates,
+    TaughtRows,
+    has_room,
+    states_bytes,
+)
+from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
     import keras
+
+    from edgebert.training.distilling import Teacher
 
 SPLIT = 0.1
 """Probability with which a rare word of a changed copy is split into pieces for the student."""
@@ -160,3 +172,49 @@ def with_teacher_outputs(
     outputs = teacher_outputs(teacher_net, encoded, progress)
     assert isinstance(rows, LabelledRows)
     return replace(rows, teacher_logits=outputs)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a student learns from: the hidden states of all layers, and the outputs."""
+
+    states: bool
+    outputs: bool
+
+
+def with_states(
+    rows: FixedRows,
+    teacher: Teacher,
+    wanted: Wanted,
+    longest: int,
+    run: StageRun,
+) -> TrainingRows:
+    """Rows with what the teacher computes for them; the same rows if its states have no room.
+
+    Args:
+        rows: The training rows.
+        teacher: The teacher.
+        wanted: What is added to the rows.
+        longest: Maximum number of columns of a batch.
+        run: The states of other students, and the progress.
+    """
+    encoded, config = rows.encoded, teacher.config
+    layers = config.num_layers if wanted.states else 0
+    nothing = not wanted.states and not wanted.outputs
+    if nothing or not has_room(states_bytes(len(encoded.token_ids), layers, config.hidden_size)):
+        return rows
+    key = _key_of(encoded, teacher.token_ids, longest, wanted)
+    compute = teacher.runner(wanted.states, wanted.outputs)
+
+    def make() -> KeptStates:
+        return KeptStates(encoded, longest, compute, run.progress)
+
+    return TaughtRows(rows, run.states.of(key, make))
+
+
+def _key_of(encoded: EncodedRows, token_ids: npt.NDArray[np.int32], *more: Any) -> str:
+    """What the states of some texts depend on, as a hash."""
+    digest = hashlib.sha256(repr(more).encode())
+    for array in (token_ids[encoded.token_ids], encoded.segment_ids, encoded.starts):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -2,7 +2,8 @@
 
 A method is a weighted sum of losses (`METHODS`). For classes and scores of a whole text, the
 teacher's outputs are computed once and are part of the rows. For other tasks, and for losses on
-hidden states or attention, the teacher runs in every step.
+hidden states or attention, the teacher runs in every step, unless its states are kept
+(`kept_states`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import tensorflow as tf
 
 from converters.checkpoint import BertConfig
 from converters.layer_choice import spread_layers
+from converters.tflite.output_names import LOGITS
 from edgebert.encoding.encoded_rows import EncodedRows
 from edgebert.system.progress import Progress
 from edgebert.training.batches import sorted_batches
 from edgebert.training.heads import Head, soft_loss
+from edgebert.training.kept_states import FIRST_STATES, STATES, TARGETS, RunTeacher
 from edgebert.training.packed_encoder import Taps
 from edgebert.training.state_projection import fit_projection
 
@@ -47,8 +50,6 @@ METHODS: dict[str, dict[str, float]] = {
     # Wang et al. 2021 (MiniLMv2): relations of queries, keys and values in the last layer.
     "minilm": {SOFT: 1.0, RELATIONS: 1.0},
 }
-LOGITS = "logits"
-"""Key of the teacher's outputs in the targets of rows that have them."""
 RELATION_PARTS = ("query", "key", "value")
 
 
@@ -84,6 +85,50 @@ class Teacher:
         outputs = self.head(encoded, inputs["padding_mask"])
         values = {name: tf.stop_gradient(value) for name, value in taps.values.items()}
         return tf.stop_gradient(outputs), values
+
+    def runner(self, with_states: bool, with_outputs: bool) -> RunTeacher:
+        """A function that computes for a batch what `KeptStates` keeps.
+
+        Args:
+            with_states: Whether the hidden states of all layers are computed.
+            with_outputs: Whether the outputs are.
+        """
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def run(inputs: dict[str, Any]) -> dict[str, Any]:
+            outputs, values = self.run(inputs, lambda name: with_states and is_state(name), False)
+            found = {LOGITS: outputs} if with_outputs else {}
+            if with_states:
+                *before, last = (values[_state(i)] for i in range(self.config.num_layers))
+                if self.encoder.every_token:
+                    before.append(last)
+                else:
+                    found[FIRST_STATES] = tf.cast(last, tf.float16)
+                if before:
+                    tokens = tf.reduce_sum(inputs["padding_mask"])
+                    found[STATES] = tf.cast(tf.concat(before, 1)[:tokens], tf.float16)
+            return found
+
+        return run
+
+    def kept(self, targets: dict[str, Any]) -> dict[str, Any]:
+        """The hidden states of a batch by name, from the kept ones in its targets."""
+        parts: list[Any] = []
+        if STATES in targets:
+            whole = self.config.num_layers - (FIRST_STATES in targets)
+            parts += tf.split(targets[STATES], whole, -1)
+        if FIRST_STATES in targets:
+            parts.append(targets[FIRST_STATES])
+        return {_state(i): tf.cast(part, tf.float32) for i, part in enumerate(parts)}
+
+
+def is_state(name: str) -> bool:
+    """Whether a name of an intermediate array is that of a layer's hidden states."""
+    return name.endswith(".hidden")
+
+
+def _state(layer: int) -> str:
+    return f"layers.{layer}.hidden"
 
 
 def teacher_outputs(
@@ -129,6 +174,11 @@ class DistillationLoss:
         """Whether a loss compares intermediate arrays."""
         return set(self.weights) != {SOFT}
 
+    @property
+    def keeps_states(self) -> bool:
+        """Whether the hidden states of the teacher, and its outputs, are all that it needs."""
+        return set(self.weights) <= {SOFT, HIDDEN, COSINE}
+
 
 class DistillationModel(keras.Model):
     """A student with the losses of distillation. In inference it gives the student's outputs.
@@ -166,13 +216,10 @@ class DistillationModel(keras.Model):
 
         def pairs(inputs: dict[str, Any]) -> list[tuple[Any, Any]]:
             inputs = {name: tf.constant(array) for name, array in inputs.items()}
-            taps = Taps(self._wanted_states)
+            taps = Taps(is_state)
             self._encoder.encode(inputs, False, taps, self._whole)
-            theirs = self._teacher.run(inputs, self._wanted_states, self._whole)[1]
-            return [
-                (taps.values[f"layers.{i}.hidden"], theirs[f"layers.{j}.hidden"])
-                for i, j in self._pairs.items()
-            ]
+            theirs = self._teacher.run(inputs, is_state, self._whole)[1]
+            return [(taps.values[_state(i)], theirs[_state(j)]) for i, j in self._pairs.items()]
 
         fit_projection(self._projection, pairs, rows)
 
@@ -183,10 +230,6 @@ class DistillationModel(keras.Model):
         taps = Taps(self._wanted)
         encoded = self._encoder.encode(inputs, True, taps, self._whole)
         return self._head(encoded, inputs["padding_mask"], training=True), taps.values
-
-    @staticmethod
-    def _wanted_states(name: str) -> bool:
-        return name.endswith(".hidden")
 
     def _wanted(self, name: str) -> bool:
         ends = {
@@ -209,16 +252,16 @@ class DistillationModel(keras.Model):
         """The weighted sum of the losses: a scalar."""
         outputs, student_states = y_pred
         objective, mask = self._objective, x["padding_mask"]
-        has_logits = isinstance(y, dict) and LOGITS in y
-        wanted: Any = None
-        teacher_states: dict[str, Any] = {}
-        if objective.needs_states or not has_logits:
-            wanted, teacher_states = self._teacher.run(x, self._wanted, self._whole)
-        soft = self._soft(y[LOGITS] if has_logits else wanted, outputs, mask)
+        given = y if isinstance(y, dict) else {TARGETS: y}
+        wanted, teacher_states = given.get(LOGITS), self._teacher.kept(given)
+        if wanted is None or (objective.needs_states and not teacher_states):
+            computed, teacher_states = self._teacher.run(x, self._wanted, self._whole)
+            wanted = computed if wanted is None else wanted
+        soft = self._soft(wanted, outputs, mask)
         hard_weight = objective.hard_weight
         hard: Any = 0.0
         if hard_weight:
-            targets = y["targets"] if has_logits else y
+            targets = given[TARGETS]
             # Rows without a label have the weight 0, and count in the mean.
             hard = objective.task_loss(targets, outputs, sample_weight=sample_weight)
         total = (1 - hard_weight) * objective.weights.get(SOFT, 0.0) * soft + hard_weight * hard
@@ -245,10 +288,7 @@ class DistillationModel(keras.Model):
         )
 
     def _states(self, own: Any, theirs: Any) -> list[tuple[Any, Any]]:
-        return [
-            (self._project(own[f"layers.{i}.hidden"]), theirs[f"layers.{j}.hidden"])
-            for i, j in self._pairs.items()
-        ]
+        return [(self._project(own[_state(i)]), theirs[_state(j)]) for i, j in self._pairs.items()]
 
     def _project(self, x: Any) -> Any:
         return x if self._projection is None else self._projection(x)
@@ -263,9 +303,9 @@ class DistillationModel(keras.Model):
         """1 - cosine of hidden states."""
         losses = []
         for a, b in self._states(own, theirs):
-            rows = tf.minimum(tokens, tf.shape(a)[0])
+            a, b = _of_tokens(a, b, tokens)
             cosine = tf.reduce_sum(tf.math.l2_normalize(a, -1) * tf.math.l2_normalize(b, -1), -1)
-            losses.append(tf.reduce_mean((1 - cosine)[:rows]))
+            losses.append(tf.reduce_mean(1 - cosine))
         return tf.add_n(losses) / len(losses)
 
     def _embeddings(self, own: Any, theirs: Any, tokens: Any, mask: Any) -> Any:
@@ -308,8 +348,14 @@ def _layer_pairs(student: int, teacher: int) -> dict[int, int]:
 
 def _relative_error(a: Any, b: Any, tokens: Any) -> Any:
     """Mean squared error of packed rows over the mean square of `b`; padding rows are left out."""
+    a, b = _of_tokens(a, b, tokens)
+    return tf.reduce_mean(tf.square(a - b)) / tf.reduce_mean(tf.square(b))
+
+
+def _of_tokens(a: Any, b: Any, tokens: Any) -> tuple[Any, Any]:
+    """Packed rows of two models without the padding rows, or rows of [CLS]."""
     rows = tf.minimum(tokens, tf.shape(a)[0])
-    return tf.reduce_mean(tf.square(a - b)[:rows]) / tf.reduce_mean(tf.square(b)[:rows])
+    return a[:rows], b[:rows]
 
 
 def _mean_scores(query: Any, key: Any) -> Any:

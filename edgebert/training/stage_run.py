@@ -8,6 +8,7 @@ from pathlib import Path
 from edgebert.errors import UsageError
 from edgebert.settings import DeviceSettings
 from edgebert.system.progress import Progress, silent
+from edgebert.training.kept_states import SharedStates
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class StageRun:
         progress: Called after every step.
         where: Devices and hosts of the training. With several hosts, every host makes the same
             call and gets the same result; only the coordinator (worker 0) writes files.
+        states: The states of a teacher, which distillations from the same texts share.
     """
 
     out: Path | str
@@ -31,6 +33,7 @@ class StageRun:
     overwrite: bool = False
     progress: Progress = silent
     where: DeviceSettings = field(default_factory=DeviceSettings)
+    states: SharedStates = field(default_factory=SharedStates)
 
     def require_one_device(self) -> None:
         """Checks a stage that trains on one device only.

@@ -112,7 +112,7 @@ def test_the_teacher_labels_changed_copies(
     data = rows_of_job(job, taught, fitting.build_frozen(teacher), silent)
     assert isinstance(data, LabelledRows) and data.teacher_logits is not None
     own, logits = len(TRAIN), data.teacher_logits
-    assert len(data.rows) == len(logits) == 3 * own
+    assert len(data.encoded) == len(logits) == 3 * own
     assert (data.weights[:own] == 1).all() and (data.weights[own:] == 0).all()
     assert not np.array_equal(logits[:own], logits[own : 2 * own])
     assert not np.array_equal(logits[own : 2 * own], logits[2 * own :])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,11 +30,13 @@ from edgebert.tasks.examples import with_unlabelled
 from edgebert.tasks.sentence_pairs import SentenceExample
 
 pytest.importorskip("tensorflow")
+from edgebert.training import distillation_rows as taught_rows
 from edgebert.training.distillation_rows import (
     TaughtExamples,
     distillation_rows,
     taught_examples,
 )
+from edgebert.training.distilling import Teacher
 from edgebert.training.heads import (
     CHOICE,
     LABELS,
@@ -83,6 +87,42 @@ def test_a_smaller_student_learns_with_and_without_labels(
     assert (opened.task.name, opened.labels) == (task, teacher.labels)
     assert opened.checkpoint.config.num_layers == 1
     assert opened.checkpoint.problem == teacher.checkpoint.problem
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [(task, "hidden-states") for task in TASKS] + [("ner", "soft-labels"), ("qa", "distilbert")],
+)
+def test_states_on_disk_teach_like_a_teacher_in_every_step(
+    task: str,
+    method: str,
+    tiny_task_model: Models,
+    tiny_task_file: Files,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    teacher, file = tiny_task_model(task), tiny_task_file(task, 2)
+    if task == "masked-lm":
+        data = bare_encoder().read(file, DataSettings(), "none")
+    else:
+        data = task_named(task).read(file, DataSettings(), "required")
+    student = make_student(teacher, "layers=1,neurons=12")
+    settings = replace(QUICK, method=method, augment=1)
+    run, calls, losses = Teacher.run, Counter[bool](), {}
+
+    def counted(self: Teacher, *arguments: Any) -> Any:
+        calls[keeps] += 1
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Teacher, "run", counted)
+    for keeps in (True, False):
+        monkeypatch.setattr(taught_rows, "has_room", lambda _, keeps=keeps: keeps)
+        result = distill(teacher, student, data, data, settings, StageRun(tmp_path / f"{keeps}"))
+        losses[keeps] = [epoch["loss"] for epoch in result.epochs]
+    np.testing.assert_allclose(losses[True], losses[False], rtol=1e-3)
+    assert calls[False] == result.steps
+    for_all = 2 if task == "embeddings" else 1  # its examples have two texts
+    assert calls[True] == (result.steps if task == "masked-lm" else for_all)
 
 
 @pytest.mark.parametrize("task", ["qa", "regression"])

@@ -146,7 +146,7 @@ def test_only_the_first_part_can_have_a_target(tiny_vocabulary: Vocabulary) -> N
     rows = NER.rows(features, ModelFacts(LABELS, decoding), SETTINGS, tokenizer)
     taught = {
         (tiny_vocabulary.tokens[i], LABELS[t])
-        for i, t in zip(rows.rows.token_ids, rows.targets, strict=True)
+        for i, t in zip(rows.encoded.token_ids, rows.targets, strict=True)
         if t != NO_TARGET
     }
     assert taught == {("d", "B-DAY"), ("movie", "O")}
