@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from edgebert.searching.choosing import SLACK
 from edgebert.searching.clock import OutOfTimeError
 from edgebert.searching.judging import Standing, judged_points
-from edgebert.searching.moves import BASELINE, Moves, Steps
+from edgebert.searching.moves import BASELINE, Moves, Plan, Steps, trained
 from edgebert.searching.trials import EXPORT, TrialRunner
 
 
@@ -94,6 +96,26 @@ class Attempts:
             elif record is not None:
                 self.exported.append(moves)
 
+    def worth_exporting(self, steps: Steps, plan: Plan) -> list[Moves]:
+        """The files of a distilled model that may meet the size budget; the smallest if none may.
+
+        The sizes are estimated from the files of the float model and of the pruned model. Without
+        them, or without a size budget, all files are worth it.
+        """
+        group, limit = plan.of_model(steps), plan.budgets.size_bytes
+        before, baseline = self._bytes(Moves(trained(steps, 0))), self._bytes(BASELINE)
+        of_float = {moves: self._bytes(replace(moves, steps=())) for moves in group}
+        if limit is None or not (before and baseline and all(of_float.values())):
+            return group
+        sizes = {moves: before - baseline + size for moves, size in of_float.items()}
+        fitting = [moves for moves in group if sizes[moves] <= (1 + SLACK) * limit]
+        return fitting or [min(group, key=lambda moves: sizes[moves])]
+
+    def _bytes(self, moves: Moves) -> int:
+        """The size of a finished file; 0 if there is none."""
+        record = self.trials.record(moves)
+        return int(record["size_bytes"]) if record is not None and not record["refused"] else 0
+
     def has_time_for(self, group: Sequence[Moves], share: float = 1.0) -> bool:
         """Whether the distillation and the export of one model's files end in time.
 
@@ -102,7 +124,9 @@ class Attempts:
         """
         if any(self.trials.record(moves) is not None for moves in group):
             return True
-        needed = self.trials.expected_training(group[0].steps)
+        steps = group[0].steps
+        needed = self.trials.expected_pruning(trained(steps, 0))
+        needed += self.trials.expected_training(steps)
         needed += len(group) * self.clock.expected(EXPORT)
         return self.clock.allows(needed, share)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from edgebert.searching.front import Budgets, Point, dominates, point_of
-from edgebert.searching.moves import Steps, total_speedup
+from edgebert.searching.moves import BASELINE, Steps, total_speedup
 from edgebert.searching.result import Candidate
 
 NEAR_POINTS = 1.0
@@ -27,17 +28,23 @@ def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[Steps]:
     """The pruned models that are to be distilled, those with the smallest loss first.
 
     They are near the front, exceed the allowed drop, and exceed no size or latency budget
-    by more than `SLACK`. Without an allowed drop, all models near the front qualify.
+    by more than `SLACK`. Without an allowed drop, all models near the front qualify. A size budget
+    holds for the file with the smallest vocabulary and embedding rows, also where that file was
+    not made.
 
     Args:
         cheap: The candidates that were made without training.
         budgets: The budgets.
     """
     points = [point_of(candidate) for candidate in cheap]
+    of_float = [one.size_bytes for one in cheap if not one.moves.steps]
+    saved = max(of_float) - min(of_float) if of_float else 0
     chosen: dict[Steps, float] = {}
     for candidate, point in zip(cheap, points, strict=True):
         lifted = Point(point.size, point.latency, point.accuracy + NEAR_POINTS)
-        over = budgets.over(candidate)
+        is_largest = replace(candidate.moves, steps=()) == BASELINE
+        smallest = candidate.size_bytes - is_largest * saved
+        over = budgets.over(replace(candidate, size_bytes=smallest))
         lost, steps = over.pop("points lost", None), candidate.moves.steps
         useful = lost is not None or budgets.drop_points is None
         near = not any(dominates(other, lifted) for other in points)

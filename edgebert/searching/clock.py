@@ -43,7 +43,7 @@ class Clock:
         self._folder, self.limit_seconds, self.shown = folder, limit_seconds, progress
         self._before, self._rates = folder.times(CLOCK)
         self._began = self._saved = time.monotonic()
-        self.reserved_seconds, self.stops_trials = 0.0, False
+        self.reserved_seconds, self.shared_from, self.stops_trials = 0.0, 0.0, False
 
     @property
     def spent_seconds(self) -> float:
@@ -51,8 +51,12 @@ class Clock:
         return self._before + time.monotonic() - self._began
 
     def left(self, share: float = 1.0) -> float:
-        """The seconds that are left of a share of the budget, without the reserve for the end."""
-        return share * (self.limit_seconds - self.reserved_seconds) - self.spent_seconds
+        """The seconds that are left of a share of the budget, without the reserve for the end.
+
+        The budget counts from `shared_from`.
+        """
+        whole = self.limit_seconds - self.reserved_seconds - self.shared_from
+        return self.shared_from + share * whole - self.spent_seconds
 
     def allows(self, seconds: float, share: float = 1.0) -> bool:
         """Whether a step of this duration ends in time.

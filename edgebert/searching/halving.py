@@ -25,7 +25,7 @@ from edgebert.settings import SearchSettings
 FIRST_RUNG = 0.55
 SECOND_RUNG = 0.75
 SECOND_PRUNING = 0.9
-"""The shares of the time budget at which a part of the training has to end."""
+"""The shares of the training time at which a part of the training has to end."""
 FEWEST_ROWS = 1000
 """The first rung trains on this many texts at least, if there are so many."""
 ROUNDS_BEFORE_SECOND_PRUNING = 2
@@ -60,10 +60,16 @@ class Halving:
         """
         if not self._settings.distill_epochs:
             return
-        chosen = worth_training(cheap, self._plan.budgets)
-        trials = self._attempts.trials
-        first = trials.folder.once("first_rung", lambda: self._rows(chosen), numbers=1)
+        chosen = [*worth_training(cheap, self._plan.budgets), *self._without_file()]
+        trials, clock = self._attempts.trials, self._attempts.clock
+
+        def start() -> dict[str, float]:
+            clock.shared_from = clock.spent_seconds
+            return {"rows": self._rows(chosen), "spent_seconds": clock.shared_from}
+
+        first = trials.folder.once("first_rung", start, numbers=1)
         trials.first_rows = int(first.get("rows", 0))
+        clock.shared_from = first.get("spent_seconds", 0.0)
         self._first_rung(chosen)
         self._refine()
         before = min(self._settings.rounds, ROUNDS_BEFORE_SECOND_PRUNING)
@@ -75,8 +81,20 @@ class Halving:
         for finished in range(before, self._settings.rounds):
             self._next_rung(finished, 0, 1.0)
 
-    def _rows(self, chosen: Sequence[Steps]) -> dict[str, int]:
-        """The number of texts with which the first rung keeps to its share of the time budget.
+    def _without_file(self) -> list[Steps]:
+        """The pruned models that `--max-time` left out, the slowest first.
+
+        They are pruned when it is their turn to be distilled.
+        """
+        trials = self._attempts.trials
+        return [
+            group[0].steps
+            for group in self._plan.pruned_once()
+            if all(trials.record(moves) is None for moves in group)
+        ]
+
+    def _rows(self, chosen: Sequence[Steps]) -> int:
+        """The number of texts with which the first rung keeps to its share of the training time.
 
         It is 0, for the number of the settings, if there is time for all of them.
         """
@@ -84,10 +102,10 @@ class Halving:
         needed = sum(attempts.trials.expected_training(trained(steps, 1)) for steps in chosen)
         left = attempts.clock.left(FIRST_RUNG)
         if not chosen or needed <= left:
-            return {"rows": 0}
+            return 0
         every = len(attempts.trials.taught)
         rows = min(self._settings.max_rows or every, every)
-        return {"rows": min(max(round(rows * left / needed), FEWEST_ROWS), rows)}
+        return min(max(round(rows * left / needed), FEWEST_ROWS), rows)
 
     def _first_rung(self, chosen: Sequence[Steps]) -> None:
         """Distills the pruned models once, those with the smallest loss first.
@@ -156,7 +174,7 @@ class Halving:
             self._train((*parent.moves.steps, Step(speedup, 1)), SECOND_PRUNING)
 
     def _train(self, steps: Steps, share: float) -> None:
-        group = self._plan.of_model(steps)
+        group = self._attempts.worth_exporting(steps, self._plan)
         if not self._attempts.has_time_for(group, share):
             self._attempts.note(f"{group[0].text} was left out: it would end after --max-time.")
             return

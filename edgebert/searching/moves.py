@@ -181,14 +181,18 @@ class Plan:
             for embedding in self.embeddings
         ]
 
-    def of_speedup(self, speedup: float) -> list[Moves]:
-        """The trials of the models that are pruned once by a speedup: with each hidden size."""
-        models = [(Step(speedup, hidden_size=size),) for size in (0, *self.hidden_sizes)]
-        return [moves for steps in models for moves in self.of_model(steps)]
+    def of_speedup(self, speedup: float) -> list[list[Moves]]:
+        """The trials of each model that is pruned once by a speedup: one for each hidden size."""
+        sizes = (0, *self.hidden_sizes)
+        return [self.of_model((Step(speedup, hidden_size=size),)) for size in sizes]
+
+    def pruned_once(self) -> list[list[Moves]]:
+        """The trials of each model that is pruned once, without training, the slowest first."""
+        return [group for speedup in self.speedups for group in self.of_speedup(speedup)]
 
     def cheap(self) -> list[Moves]:
         """All trials without training, the baseline first."""
-        pruned = [moves for speedup in self.speedups for moves in self.of_speedup(speedup)]
+        pruned = [moves for group in self.pruned_once() for moves in group]
         every = [*self.of_model(()), *pruned]
         return [BASELINE, *(moves for moves in every if moves != BASELINE)]
 

@@ -51,13 +51,13 @@ FINALS = Round("finals", passes=21, openings=3)
 STOPPED = Round("stopped", passes=3, openings=1)
 LATENCIES = "latencies"
 """A kind of step of the clock. Its unit is one pass of one file over the texts."""
-FIRST_FILES_SHARE, CHEAP_SHARE = 0.5, 0.3
-"""The shares of the time budget for trials without training: for the first file of each model, and
-for the other ones."""
+CHEAP_SHARE = 0.2
+"""The share of the time budget for trials without training. The first file of each model comes
+first. A pruned model that is left out is pruned when it is its turn to be distilled."""
 MOST_FINALISTS = 14
 """The expected number of files of the front, at most."""
 FILES_TO_FINISH = 4
-RESERVE_MARGIN, MOST_RESERVED = 1.2, 0.3
+RESERVE_MARGIN, MOST_RESERVED = 1.2, 0.2
 _IDENTITY = ("seed", "tokens", "confirm_fraction")
 
 
@@ -181,7 +181,7 @@ class _Search:
         cheap = self._measure(CHEAP)
         aimed = aimed_speedup(cheap, self._plan.budgets)
         if aimed is not None:
-            group = self._plan.of_speedup(aimed)
+            group = [moves for model in self._plan.of_speedup(aimed) for moves in model]
             self._attempts.run("trials aimed at the latency", group, CHEAP_SHARE)
             cheap = self._measure(CHEAP)
         self._to_finish = FILES_TO_FINISH
@@ -238,7 +238,7 @@ class _Search:
         if math.isfinite(self._plan.max_seconds):
             small = self._plan.of_model(()) if self._plan.budgets.size_bytes is not None else []
             first = list(dict.fromkeys([BASELINE, *small, *firsts]))
-            self._attempts.run("first cheap trials", first, FIRST_FILES_SHARE)
+            self._attempts.run("first cheap trials", first, CHEAP_SHARE)
         self._attempts.run("cheap trials", cheap, CHEAP_SHARE)
 
     def _seen(self, attempts: Attempts) -> None:

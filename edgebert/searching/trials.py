@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from converters.compaction import LayerWidth, layer_widths
 from converters.heads import CLASSIFIER
@@ -206,8 +208,7 @@ class TrialRunner:
     @property
     def tokens(self) -> int:
         """Text length of the latency table: the setting, or the median of the dev texts."""
-        encodings = encodings_of(self.model, self.dev.examples, self.model.max_length)
-        wanted = self.settings.tokens or int(np.median([len(each) for each in encodings]))
+        wanted = self.settings.tokens or int(np.median(self._lengths))
         return min(max(wanted, 2), self.model.max_length)
 
     def table(self) -> LatencyTable:
@@ -310,12 +311,15 @@ class TrialRunner:
         """Whether the states of the float model for the texts of a round have room."""
         if settings.method == "soft-labels":
             return True
-        dev = self.dev.examples
-        encodings = encodings_of(self.model, dev, self.model.max_length)
-        texts = texts_of_round(settings, len(self.taught))
-        tokens = round(texts * sum(map(len, encodings)) / len(dev))
-        config = self.model.checkpoint.config
+        texts, config = texts_of_round(settings, len(self.taught)), self.model.checkpoint.config
+        tokens = round(texts * self._lengths.sum() / len(self.dev))
         return has_room(states_bytes(tokens, config.num_layers, config.hidden_size))
+
+    @cached_property
+    def _lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each encoded text of the dev data; an example may have several."""
+        encodings = encodings_of(self.model, self.dev.examples, self.model.max_length)
+        return np.fromiter(map(len, encodings), np.int64, len(encodings))
 
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""
