@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from edgebert.searching.choosing import SLACK
 from edgebert.searching.clock import OutOfTimeError
+from edgebert.searching.finishing import tokens_within
 from edgebert.searching.judging import Standing, judged_points
 from edgebert.searching.moves import BASELINE, Moves, Plan, Steps, trained
 from edgebert.searching.trials import EXPORT, TrialRunner
@@ -99,22 +101,33 @@ class Attempts:
     def worth_exporting(self, steps: Steps, plan: Plan) -> list[Moves]:
         """The files of a distilled model that may meet the size budget; the smallest if none may.
 
-        The sizes are estimated from the files of the float model and of the pruned model. Without
-        them, or without a size budget, all files are worth it.
+        If the trimmed vocabulary leaves room, a file with as many tokens as have room is among
+        them: a model is judged by the best file that can be shipped. Sizes are estimated from the
+        files of the float model and of the pruned model. Without them, or without a size budget,
+        all files are worth it.
         """
         group, limit = plan.of_model(steps), plan.budgets.size_bytes
-        before, baseline = self._bytes(Moves(trained(steps, 0))), self._bytes(BASELINE)
-        of_float = {moves: self._bytes(replace(moves, steps=())) for moves in group}
-        if limit is None or not (before and baseline and all(of_float.values())):
+        before, baseline = self._record(Moves(trained(steps, 0))), self._record(BASELINE)
+        of_float = {moves: self._record(replace(moves, steps=())) for moves in group}
+        if limit is None or before is None or baseline is None or None in of_float.values():
             return group
-        sizes = {moves: before - baseline + size for moves, size in of_float.items()}
-        fitting = [moves for moves in group if sizes[moves] <= (1 + SLACK) * limit]
-        return fitting or [min(group, key=lambda moves: sizes[moves])]
+        removed = baseline["size_bytes"] - before["size_bytes"]
+        sizes = {
+            moves: (record["size_bytes"] - removed, record["vocabulary"])
+            for moves, record in of_float.items()
+            if record is not None
+        }
+        fitting = [moves for moves in group if sizes[moves][0] <= (1 + SLACK) * limit]
+        smallest = min(group, key=lambda moves: sizes[moves])
+        whole = sizes.get(replace(smallest, trimmed=False), sizes[smallest])
+        count = tokens_within(limit, whole, sizes[smallest]) if plan.token_shares else 0
+        between = [replace(smallest, keep_tokens=count)] if count else []
+        return [*between, *(fitting or [smallest])]
 
-    def _bytes(self, moves: Moves) -> int:
-        """The size of a finished file; 0 if there is none."""
+    def _record(self, moves: Moves) -> dict[str, Any] | None:
+        """The record of a finished file, or None."""
         record = self.trials.record(moves)
-        return int(record["size_bytes"]) if record is not None and not record["refused"] else 0
+        return None if record is None or record["refused"] else record
 
     def has_time_for(self, group: Sequence[Moves], share: float = 1.0) -> bool:
         """Whether the distillation and the export of one model's files end in time.

@@ -83,9 +83,24 @@ def _counts(files: Sequence[Candidate], smallest: Candidate, plan: Plan) -> list
     if limit is None:
         shares = [round(share * largest.vocabulary) for share in plan.token_shares]
         return [count for count in shares if count < smallest.vocabulary]
-    fewer = largest.vocabulary - smallest.vocabulary
-    if fewer <= 0 or largest.size_bytes <= limit or not plan.token_shares:
+    if not plan.token_shares:
         return []
-    row_bytes = (largest.size_bytes - smallest.size_bytes) / fewer
-    count = int(smallest.vocabulary + (AIM * limit - smallest.size_bytes) / row_bytes)
-    return [count] if 0 < count < largest.vocabulary else []
+    sizes = ((one.size_bytes, one.vocabulary) for one in (largest, smallest))
+    count = tokens_within(limit, *sizes)
+    return [count] if count else []
+
+
+def tokens_within(limit: int, largest: tuple[int, int], smallest: tuple[int, int]) -> int:
+    """The number of tokens with which a file just meets a size budget; 0 if none or all do.
+
+    Args:
+        limit: The budget in bytes.
+        largest: Size in bytes and number of tokens of a file.
+        smallest: The same of a file that differs in its vocabulary only.
+    """
+    fewer = largest[1] - smallest[1]
+    if fewer <= 0 or largest[0] <= limit:
+        return 0
+    row_bytes = (largest[0] - smallest[0]) / fewer
+    count = int(smallest[1] + (AIM * limit - smallest[0]) / row_bytes)
+    return count if 0 < count < largest[1] else 0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edgebert.errors import UsageError
 from edgebert.evaluation.paired_loss import PairedLoss
+from edgebert.searching.attempts import Attempts
 from edgebert.searching.choosing import (
     aimed_speedup,
     second_speedup,
@@ -20,6 +21,7 @@ from edgebert.searching.choosing import (
     worth_pruning_again,
     worth_training,
 )
+from edgebert.searching.clock import Clock
 from edgebert.searching.finishing import smaller_files
 from edgebert.searching.front import (
     Budgets,
@@ -33,11 +35,13 @@ from edgebert.searching.front import (
 )
 from edgebert.searching.halving import FIRST_RUNG, SECOND_RUNG, Halving
 from edgebert.searching.judging import Standing, judged_points
-from edgebert.searching.moves import BASELINE, Moves, Step, read_plan, total_speedup
+from edgebert.searching.moves import BASELINE, Moves, Plan, Step, read_plan, total_speedup
+from edgebert.searching.records import SearchFolder
 from edgebert.searching.result import Candidate, front_of
 from edgebert.searching.rounds import promoted, settings_of_round
 from edgebert.searching.sentences import describe_closest, rows_needed
 from edgebert.settings import SearchSettings
+from edgebert.system.progress import silent
 
 ROWS = st.integers(0, 4).map(float)
 POINTS = st.lists(st.builds(Point, ROWS, ROWS, ROWS), max_size=30)
@@ -164,6 +168,71 @@ def test_models_that_exceed_only_the_drop_are_trained() -> None:
     assert chosen(size_bytes=8) == []
 
 
+def test_a_size_budget_holds_for_the_smallest_file_of_a_model() -> None:
+    """That of a pruned model need not be made: the float model's shows what it saves."""
+    cheap = [*CHEAP[:4], candidate(1, 1.0, 0.2, 14, embedding="int4")]
+    assert worth_training(cheap, Budgets(size_bytes=8, drop_points=1.0)) == [
+        (Step(3),),
+        (Step(4),),
+    ]
+    assert worth_training(cheap, Budgets(size_bytes=5, drop_points=1.0)) == []
+
+
+class MadeUpFiles:
+    """Sizes of finished files; other files have no record."""
+
+    def __init__(self, sizes: dict[Moves, int]) -> None:
+        self._sizes = sizes
+
+    def record(self, moves: Moves) -> dict[str, Any] | None:
+        size = self._sizes.get(moves)
+        if size is None:
+            return None
+        tokens = 60 if moves.trimmed else 100
+        return {"size_bytes": size, "vocabulary": tokens, "refused": "no" if size < 0 else ""}
+
+
+def test_a_size_budget_chooses_the_files_of_a_distilled_model() -> None:
+    plan = read_plan(SearchSettings(max_size="8", speedups="2,3"))
+    steps = (Step(2, 1),)
+    every = plan.of_model(steps)
+    float_files = dict(zip(plan.of_model(()), (20, 14, 13, 9), strict=True))
+
+    def exported(budget: str, files: dict[Moves, int]) -> list[Moves]:
+        trials: Any = MadeUpFiles(files)
+        trials.clock = None
+        attempts = Attempts(trials, lambda _: None)
+        return attempts.worth_exporting(steps, read_plan(SearchSettings(max_size=budget)))
+
+    files = {**float_files, Moves((Step(2),)): 16}  # the estimates: 16, 10, 9, 5
+    # 40 tokens take 5 bytes.
+    assert exported("9", files) == [replace(every[3], keep_tokens=91), *every[2:]]
+    assert exported("4", files) == [replace(every[3], keep_tokens=51), *every[3:]]
+    assert exported("20", files) == exported("", files) == every
+    assert exported("9", float_files) == exported("9", {**files, BASELINE: -1}) == every
+
+
+def test_pruned_models_that_were_left_out_wait_for_their_turn() -> None:
+    settings = SearchSettings(speedups="2,3,4", hidden_sizes="64")
+    plan = read_plan(settings)
+    attempts: Any = MadeUpAttempts({})
+    first, second = plan.of_model((Step(2),)), plan.of_model((Step(2, hidden_size=64),))
+    attempts.trials = MadeUpFiles({first[0]: 5, second[1]: -1})
+    halving = Halving(attempts, plan, settings, lambda: ())
+    assert halving._without_file() == [
+        (Step(speedup, hidden_size=size),) for speedup in (3, 4) for size in (0, 64)
+    ]
+
+
+def test_shares_of_the_budget_count_from_the_start_of_training(tmp_path: Path) -> None:
+    clock = Clock(SearchFolder(tmp_path / "out", {}, False), 1000.0, silent)
+    clock.reserved_seconds = 200.0
+    assert clock.left(0.5) == pytest.approx(400, abs=1)
+    clock.shared_from = 300.0
+    assert clock.left(0.5) == pytest.approx(300 + 250, abs=1)
+    assert clock.left() == pytest.approx(800, abs=1)
+
+
 def test_the_fastest_model_within_the_drop_is_pruned_again() -> None:
     trained = [
         CHEAP[0],
@@ -232,6 +301,9 @@ class MadeUpAttempts:
 
     def run(self, stage: str, group: list[Moves]) -> None:
         self._judged[group[0].steps] = self._lost[group[0].speedup]
+
+    def worth_exporting(self, steps: Any, plan: Plan) -> list[Moves]:
+        return plan.of_model(steps)
 
     def judged(self) -> dict[Any, float]:
         return self._judged
