@@ -101,7 +101,7 @@ class Halving:
         attempts = self._attempts
         needed = sum(attempts.trials.expected_training(trained(steps, 1)) for steps in chosen)
         left = attempts.clock.left(FIRST_RUNG)
-        if not chosen or needed <= left:
+        if needed <= max(left, 0.0):
             return 0
         every = len(attempts.trials.taught)
         rows = min(self._settings.max_rows or every, every)
