@@ -51,6 +51,7 @@ class Halving:
         self._attempts, self._plan, self._settings = attempts, plan, settings
         self._measured = measured
         self._allowed = plan.budgets.drop_points
+        self._left_out: list[Steps] = []
 
     def run(self, cheap: Sequence[Candidate]) -> None:
         """Trains the promising ones of the pruned models.
@@ -80,6 +81,7 @@ class Halving:
             self._next_rung(finished, 2, SECOND_PRUNING)
         for finished in range(before, self._settings.rounds):
             self._next_rung(finished, 0, 1.0)
+        self._use_rest()
 
     def _without_file(self) -> list[Steps]:
         """The pruned models that `--max-time` left out, the slowest first.
@@ -173,10 +175,23 @@ class Halving:
         for speedup in self._plan.second_speedups if aimed is None else (aimed,):
             self._train((*parent.moves.steps, Step(speedup, 1)), SECOND_PRUNING)
 
-    def _train(self, steps: Steps, share: float) -> None:
+    def _use_rest(self) -> None:
+        """Trains what had no room in its share, if the rest of the time has room.
+
+        Another round of a promising model comes before the first one of a faster model.
+        """
+        for steps in sorted(self._left_out, key=lambda steps: steps[-1].rounds == 1):
+            if not self._train(steps, 1.0):
+                text = self._plan.of_model(steps)[0].text
+                self._attempts.note(f"{text} was left out: it would end after --max-time.")
+
+    def _train(self, steps: Steps, share: float) -> bool:
+        """Distills a model if that ends in a share of the time; returns whether it does."""
         group = self._attempts.worth_exporting(steps, self._plan)
-        if not self._attempts.has_time_for(group, share):
-            self._attempts.note(f"{group[0].text} was left out: it would end after --max-time.")
-            return
-        stage = f"distilled trials of {goals(steps)}, round {steps[-1].rounds}"
-        self._attempts.run(stage, group)
+        has_time = self._attempts.has_time_for(group, share)
+        if has_time:
+            stage = f"distilled trials of {goals(steps)}, round {steps[-1].rounds}"
+            self._attempts.run(stage, group)
+        elif steps not in self._left_out:
+            self._left_out.append(steps)
+        return has_time

@@ -292,12 +292,16 @@ def test_half_of_the_models_go_on_to_the_next_round() -> None:
 class MadeUpAttempts:
     """Losses of models after one round, and the shares of time they were given, by speedup."""
 
-    def __init__(self, lost: dict[float, float]) -> None:
+    def __init__(self, lost: dict[float, float], least_share: float = 0.0) -> None:
         self._lost, self._judged, self.shares = lost, dict[Any, float](), dict[float, float]()
+        self._least_share, self.most_models, self.notes = least_share, 9, list[str]()
 
     def has_time_for(self, group: list[Moves], share: float) -> bool:
         self.shares[group[0].speedup] = share
-        return True
+        return share >= self._least_share and len(self._judged) < self.most_models
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
     def run(self, stage: str, group: list[Moves]) -> None:
         self._judged[group[0].steps] = self._lost[group[0].speedup]
@@ -315,6 +319,21 @@ def test_a_faster_model_has_more_time_while_slower_ones_keep_the_drop() -> None:
     halving = Halving(attempts, read_plan(settings), settings, lambda: ())
     halving._first_rung([(Step(speedup),) for speedup in (3.0, 4.5, 6.0, 9.0)])
     assert attempts.shares == {3.0: FIRST_RUNG, 4.5: SECOND_RUNG, 6.0: SECOND_RUNG, 9.0: FIRST_RUNG}
+
+
+def test_the_rest_of_the_time_goes_to_what_had_no_room_in_its_share() -> None:
+    """A second round comes before a first one; what has no room is said."""
+    settings = SearchSettings(max_drop=1.0)
+    attempts: Any = MadeUpAttempts({4.5: 0.2, 6.0: 0.5, 9.0: 3.0}, least_share=0.8)
+    halving = Halving(attempts, read_plan(settings), settings, lambda: ())
+    for speedup, rounds in ((9.0, 1), (6.0, 2), (4.5, 2), (6.0, 2)):
+        assert not halving._train((Step(speedup, rounds),), SECOND_RUNG)
+    attempts.most_models = 2
+    halving._use_rest()
+    assert [steps[0].speedup for steps in attempts.judged()] == [6.0, 4.5]
+    assert attempts.notes == [
+        "pruned 9x, distilled, int8 rows was left out: it would end after --max-time."
+    ]
 
 
 def test_agreement_decides_within_the_noise() -> None:
