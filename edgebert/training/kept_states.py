@@ -184,9 +184,12 @@ class SharedStates:
 
 
 def has_room(size_bytes: int) -> bool:
-    """Whether states of this size are kept: within `KEPT_BYTES` and the free disk space."""
+    """Whether states of this size are kept: within `KEPT_BYTES` and the free disk space.
+
+    Windows has no `os.pwrite`: none are kept there.
+    """
     free = shutil.disk_usage(tempfile.gettempdir()).free
-    return size_bytes <= min(KEPT_BYTES, FREE_SHARE * free)
+    return hasattr(os, "pwrite") and size_bytes <= min(KEPT_BYTES, FREE_SHARE * free)
 
 
 def states_bytes(tokens: int, layers: int, hidden_size: int) -> int:
