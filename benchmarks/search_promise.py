@@ -33,8 +33,9 @@ from benchmarks import models
 from edgebert.data.datasets import Dataset, read_dataset, take
 
 OPTIONS = (
-    *("--speedups", "1.5,2,3", "--embeddings", "int4", "--distill-epochs", "1"),
-    *("--rounds", "1", "--refine", "0", "--latency-texts", "8"),
+    *("--speedups", "1.7,3", "--second-speedups", "", "--embeddings", "int4"),
+    *("--vocabulary", "whole", "--token-shares", "", "--recipes", "dynamic-int8"),
+    *("--distill-epochs", "1", "--rounds", "1", "--refine", "0", "--latency-texts", "8"),
 )
 """Few moves, so that a search takes minutes."""
 
@@ -47,8 +48,8 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=10)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--max-drop", type=float, default=1.0)
-    parser.add_argument("--rows", type=int, default=1000, help="training rows of a search")
-    parser.add_argument("--dev-rows", type=int, default=800, help="dev rows of a search")
+    parser.add_argument("--rows", type=int, default=2500, help="training rows of a search")
+    parser.add_argument("--dev-rows", type=int, default=1600, help="dev rows of a search")
     given = parser.parse_args()
     found = []
     for seed in range(given.searches):
