@@ -93,7 +93,7 @@ def distill(
         train: Data in the task's format. Labels are used where rows have them (`hard_weight`).
         dev: Labelled data that selects the best epoch; texts for a base.
         settings: Losses and training hyperparameters.
-        run: Output folder, resuming, progress, devices, and states of the same teacher.
+        run: Output folder, resuming, progress, devices, and states that students share.
 
     Returns:
         The student with the weights of its best epoch.
@@ -307,7 +307,8 @@ def _with_states(job: DistillJob, rows: Any, teacher: Teacher, run: StageRun) ->
     task, loss = job.teacher.task, _loss(job, None)
     if not task.has_answers or not loss.keeps_states:
         return rows
-    wanted = Wanted(loss.needs_states, outputs=not task.teacher_runs_once)
+    identity = repr(describe_model(job.teacher))
+    wanted = Wanted(identity, loss.needs_states, outputs=not task.teacher_runs_once)
     return with_states(rows, teacher, wanted, job.recipe.max_length, run)
 
 

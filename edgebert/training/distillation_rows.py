@@ -176,8 +176,15 @@ def with_teacher_outputs(
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a student learns from: the hidden states of all layers, and the outputs."""
+    """What a student learns from.
 
+    Attributes:
+        teacher: What the teacher is, as text: another one has other states.
+        states: Whether it learns from the hidden states of all layers.
+        outputs: Whether the rows lack the outputs.
+    """
+
+    teacher: str
     states: bool
     outputs: bool
 

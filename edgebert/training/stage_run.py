@@ -24,7 +24,8 @@ class StageRun:
         progress: Called after every step.
         where: Devices and hosts of the training. With several hosts, every host makes the same
             call and gets the same result; only the coordinator (worker 0) writes files.
-        states: The states of a teacher, which distillations from the same texts share.
+        states: The last states of a teacher. Distillations of one teacher share them if their texts
+            are the same.
     """
 
     out: Path | str

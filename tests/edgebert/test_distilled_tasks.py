@@ -125,6 +125,48 @@ def test_states_on_disk_teach_like_a_teacher_in_every_step(
     assert calls[True] == (result.steps if task == "masked-lm" else for_all)
 
 
+def test_students_share_the_states_of_one_teacher(
+    tiny_task_model: Models,
+    tiny_task_file: Files,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    teacher = tiny_task_model("ner")
+    data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
+    weights = {name: array * 0.5 for name, array in teacher.checkpoint.weights.items()}
+    other = replace(teacher, checkpoint=replace(teacher.checkpoint, weights=weights))
+    run, calls = Teacher.run, 0
+
+    def counted(self: Teacher, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Teacher, "run", counted)
+    shared = StageRun(tmp_path / "out", overwrite=True)
+    settings = replace(QUICK, method="hidden-states")
+    counts = []
+    for teacher_, student in (
+        (teacher, make_student(teacher, "layers=1")),
+        (teacher, make_student(teacher, "layers=1,neurons=12")),
+        (other, make_student(teacher, "layers=1")),
+    ):
+        distill(teacher_, student, data, data, settings, shared)
+        counts.append(calls)
+    assert counts == [1, 1, 2]
+
+
+@pytest.mark.graphs
+def test_kept_states_are_read_by_a_graph(
+    tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
+) -> None:
+    teacher = tiny_task_model("multi-label")
+    data = task_named("multi-label").read(tiny_task_file("multi-label"), DataSettings(), "required")
+    settings = replace(QUICK, method="hidden-states", learning_rate=1e-9, epochs=1)
+    result = distill(teacher, teacher, data, data, settings, StageRun(tmp_path / "out"))
+    assert abs(result.epochs[0]["loss"]) < 1e-4
+
+
 @pytest.mark.parametrize("task", ["qa", "regression"])
 def test_no_label_is_needed(
     task: str, tiny_task_model: Models, tiny_task_file: Files, tmp_path: Path
