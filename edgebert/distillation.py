@@ -179,7 +179,7 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
         frozen = _frozen_teacher(job, teacher_net)
         rows = rows_of_job(job, taught, teacher_net, run.progress)
         if devices.replicas == 1:
-            rows = _with_states(job, rows, frozen, run)
+            rows = _with_states(job, rows, frozen, folder, run)
         evaluator = _evaluator(job, teacher_net)
         task = teacher.task
         outputs = task.num_outputs(teacher.labels)
@@ -299,7 +299,9 @@ def rows_of_job(
     return with_teacher_outputs(rows, job.teacher, teacher_net, taught, length, progress)
 
 
-def _with_states(job: DistillJob, rows: Any, teacher: Teacher, run: StageRun) -> TrainingRows:
+def _with_states(
+    job: DistillJob, rows: Any, teacher: Teacher, folder: TrainingFolder, run: StageRun
+) -> TrainingRows:
     """The rows with the teacher's states, and with its outputs if they have none.
 
     They stay as they are for a base, and if the losses need other arrays.
@@ -307,7 +309,7 @@ def _with_states(job: DistillJob, rows: Any, teacher: Teacher, run: StageRun) ->
     task, loss = job.teacher.task, _loss(job, None)
     if not task.has_answers or not loss.keeps_states:
         return rows
-    identity = repr(describe_model(job.teacher))
+    identity = repr(folder.identity["teacher"])
     wanted = Wanted(identity, loss.needs_states, outputs=not task.teacher_runs_once)
     return with_states(rows, teacher, wanted, job.recipe.max_length, run)
 

@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from converters.tflite.output_names import LOGITS
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs, joined_rows
+
+TARGETS = "targets"
+"""Key of the task's targets in a batch that has a teacher's outputs, too."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class LabelledRows:
         """See `edgebert.tasks.task.TrainingRows.batch`."""
         targets: Any = self.targets[rows]
         if self.teacher_logits is not None:
-            targets = {"targets": targets, "logits": self.teacher_logits[rows]}
+            targets = {TARGETS: targets, LOGITS: self.teacher_logits[rows]}
         return self.encoded.padded(rows, longest), targets, self.weights[rows]
 
     def texts_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

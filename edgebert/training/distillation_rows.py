@@ -25,13 +25,7 @@ from edgebert.settings import FinetuneSettings
 from edgebert.system.progress import Progress
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Task, TrainingRows
-from edgebert.training.kept_states import (
-    FixedRows,
-    KeptStates,
-    TaughtRows,
-    has_room,
-    states_bytes,
-)
+from edgebert.training.kept_states import FixedRows, KeptStates, TaughtRows, states_bytes
 from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
@@ -207,16 +201,17 @@ def with_states(
     """
     encoded, config = rows.encoded, teacher.config
     layers = config.num_layers if wanted.states else 0
-    nothing = not wanted.states and not wanted.outputs
-    if nothing or not has_room(states_bytes(len(encoded.token_ids), layers, config.hidden_size)):
+    if not wanted.states and not wanted.outputs:
         return rows
+    size_bytes = states_bytes(len(encoded.token_ids), layers, config.hidden_size)
     key = _key_of(encoded, teacher.token_ids, longest, wanted)
     compute = teacher.runner(wanted.states, wanted.outputs)
 
     def make() -> KeptStates:
         return KeptStates(encoded, longest, compute, run.progress)
 
-    return TaughtRows(rows, run.states.of(key, make))
+    states = run.states.of(key, size_bytes, make)
+    return rows if states is None else TaughtRows(rows, states)
 
 
 def _key_of(encoded: EncodedRows, token_ids: npt.NDArray[np.int32], *more: Any) -> str:

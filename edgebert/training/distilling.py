@@ -23,9 +23,10 @@ from converters.layer_choice import spread_layers
 from converters.tflite.output_names import LOGITS
 from edgebert.encoding.encoded_rows import EncodedRows
 from edgebert.system.progress import Progress
+from edgebert.tasks.labelled_rows import TARGETS
 from edgebert.training.batches import sorted_batches
 from edgebert.training.heads import Head, soft_loss
-from edgebert.training.kept_states import FIRST_STATES, STATES, TARGETS, RunTeacher
+from edgebert.training.kept_states import FIRST_STATES, STATES, RunTeacher
 from edgebert.training.packed_encoder import Taps
 from edgebert.training.state_projection import fit_projection
 

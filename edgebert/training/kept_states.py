@@ -23,6 +23,7 @@ import numpy.typing as npt
 from converters.tflite.output_names import LOGITS
 from edgebert.encoding.encoded_rows import EncodedRows, Inputs
 from edgebert.system.progress import Progress
+from edgebert.tasks.labelled_rows import TARGETS
 from edgebert.tasks.qa import MASKED_LOGIT
 from edgebert.tasks.task import TrainingRows
 from edgebert.training.batches import sorted_batches
@@ -31,9 +32,8 @@ KEPT_BYTES = 4 * 10**9
 """Largest size of a file of states. Above it, the teacher runs in every step."""
 FREE_SHARE = 0.5
 """The file takes this share of the free disk space at most."""
-STATES, FIRST_STATES, TARGETS = "states", "first_states", "targets"
-"""Keys of a batch's targets: hidden states of every token, hidden states of [CLS], and the targets
-of the task."""
+STATES, FIRST_STATES = "states", "first_states"
+"""Keys of a batch's targets: hidden states of every token, and hidden states of [CLS]."""
 _BATCH = 64
 _FLOAT16_BYTES = 2
 
@@ -175,11 +175,21 @@ class SharedStates:
     key: str = ""
     states: KeptStates | None = field(default=None, repr=False)
 
-    def of(self, key: str, make: Callable[[], KeptStates]) -> KeptStates:
-        """The states with this key; makes them if the last ones had another key."""
+    def of(self, key: str, size_bytes: int, make: Callable[[], KeptStates]) -> KeptStates | None:
+        """The states with this key; makes them if the last ones had another key.
+
+        Args:
+            key: What the states are computed from.
+            size_bytes: The size of their file.
+            make: Computes them.
+
+        Returns:
+            None if they have no room.
+        """
         if self.states is None or self.key != key:
             self.states = None  # The old file is closed first, so that its space is free.
-            self.key, self.states = key, make()
+            if has_room(size_bytes):
+                self.key, self.states = key, make()
         return self.states
 
 

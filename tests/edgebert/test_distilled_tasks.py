@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from edgebert.tasks.examples import with_unlabelled
 from edgebert.tasks.sentence_pairs import SentenceExample
 
 pytest.importorskip("tensorflow")
-from edgebert.training import distillation_rows as taught_rows
+from edgebert.training import kept_states
 from edgebert.training.distillation_rows import (
     TaughtExamples,
     distillation_rows,
@@ -53,6 +52,19 @@ Models, Files = Callable[[str], TaskModel], Callable[..., Path]
 TEACHERS = tuple(task for task in TASKS if task not in ("classification", "masked-lm"))
 """Classifiers of texts have tests of their own; a masked LM teaches its hidden states."""
 QUICK = DistillSettings(epochs=2, batch_size=8, learning_rate=5e-3, hard_weight=0.0)
+
+
+@pytest.fixture
+def teacher_runs(monkeypatch: pytest.MonkeyPatch) -> list[Teacher]:
+    """The teacher of each batch that a teacher computed."""
+    run, runs = Teacher.run, list[Teacher]()
+
+    def counted(self: Teacher, *arguments: Any) -> Any:
+        runs.append(self)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Teacher, "run", counted)
+    return runs
 
 
 @pytest.mark.parametrize("task", ["ner", "qa", "embeddings"])
@@ -100,6 +112,7 @@ def test_states_on_disk_teach_like_a_teacher_in_every_step(
     tiny_task_file: Files,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    teacher_runs: list[Teacher],
 ) -> None:
     teacher, file = tiny_task_model(task), tiny_task_file(task, 2)
     if task == "masked-lm":
@@ -108,17 +121,13 @@ def test_states_on_disk_teach_like_a_teacher_in_every_step(
         data = task_named(task).read(file, DataSettings(), "required")
     student = make_student(teacher, "layers=1,neurons=12")
     settings = replace(QUICK, method=method, augment=1)
-    run, calls, losses = Teacher.run, Counter[bool](), {}
-
-    def counted(self: Teacher, *arguments: Any) -> Any:
-        calls[keeps] += 1
-        return run(self, *arguments)
-
-    monkeypatch.setattr(Teacher, "run", counted)
+    calls, losses = {}, {}
     for keeps in (True, False):
-        monkeypatch.setattr(taught_rows, "has_room", lambda _, keeps=keeps: keeps)
+        teacher_runs.clear()
+        monkeypatch.setattr(kept_states, "has_room", lambda _, keeps=keeps: keeps)
         result = distill(teacher, student, data, data, settings, StageRun(tmp_path / f"{keeps}"))
         losses[keeps] = [epoch["loss"] for epoch in result.epochs]
+        calls[keeps] = len(teacher_runs)
     np.testing.assert_allclose(losses[True], losses[False], rtol=1e-3)
     assert calls[False] == result.steps
     for_all = 2 if task == "embeddings" else 1  # its examples have two texts
@@ -129,20 +138,12 @@ def test_students_share_the_states_of_one_teacher(
     tiny_task_model: Models,
     tiny_task_file: Files,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    teacher_runs: list[Teacher],
 ) -> None:
     teacher = tiny_task_model("ner")
     data = task_named("ner").read(tiny_task_file("ner"), DataSettings(), "required")
     weights = {name: array * 0.5 for name, array in teacher.checkpoint.weights.items()}
     other = replace(teacher, checkpoint=replace(teacher.checkpoint, weights=weights))
-    run, calls = Teacher.run, 0
-
-    def counted(self: Teacher, *arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return run(self, *arguments)
-
-    monkeypatch.setattr(Teacher, "run", counted)
     shared = StageRun(tmp_path / "out", overwrite=True)
     settings = replace(QUICK, method="hidden-states")
     counts = []
@@ -152,7 +153,7 @@ def test_students_share_the_states_of_one_teacher(
         (other, make_student(teacher, "layers=1")),
     ):
         distill(teacher_, student, data, data, settings, shared)
-        counts.append(calls)
+        counts.append(len(teacher_runs))
     assert counts == [1, 1, 2]
 
 

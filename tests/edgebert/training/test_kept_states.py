@@ -87,12 +87,25 @@ def test_the_last_states_are_shared_and_their_file_is_closed() -> None:
     def make() -> KeptStates:
         return KeptStates(encoded, 8, run, silent)
 
-    first = shared.of("a", make)
-    assert shared.of("a", make) is first
+    first = shared.of("a", 1, make)
+    assert first is not None
+    assert shared.of("a", 1, make) is first
     del first
     for key in "bcbc":
-        shared.of(key, make)
+        shared.of(key, 1, make)
     assert files() == before + 1
+
+
+def test_states_that_are_kept_need_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded, shared = encoded_texts([3]), SharedStates()
+
+    def make() -> KeptStates:
+        return KeptStates(encoded, 8, run, silent)
+
+    first = shared.of("a", 1, make)
+    monkeypatch.setattr(kept_states.shutil, "disk_usage", lambda _: Disk(0))
+    assert shared.of("a", 1, make) is first is not None
+    assert shared.of("b", 1, make) is None
 
 
 def test_a_full_disk_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
