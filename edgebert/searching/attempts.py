@@ -129,19 +129,18 @@ class Attempts:
         record = self.trials.record(moves)
         return None if record is None or record["refused"] else record
 
-    def has_time_for(self, group: Sequence[Moves], share: float = 1.0) -> bool:
+    def fits(self, group: Sequence[Moves], share: float = 1.0) -> bool:
         """Whether the distillation and the export of one model's files end in time.
 
-        It is also true if a file of the group is finished, so that a search that is resumed takes
-        the same way.
+        The distillation is shortened for that, if need be (`TrialRunner.fit`). It is also true if a
+        file of the group is finished.
         """
         if any(self.trials.record(moves) is not None for moves in group):
             return True
         steps = group[0].steps
-        needed = self.trials.expected_pruning(trained(steps, 0))
-        needed += self.trials.expected_training(steps)
-        needed += len(group) * self.clock.expected(EXPORT)
-        return self.clock.allows(needed, share)
+        others = self.trials.expected_pruning(trained(steps, 0))
+        others += len(group) * self.clock.expected(EXPORT)
+        return self.trials.fit(steps, lambda seconds: self.clock.allows(others + seconds, share))
 
     def points_lost(self, moves: Moves) -> float:
         """Loss of a file against the float model, in hundredths, on the data that chooses."""

@@ -188,7 +188,7 @@ class Halving:
     def _train(self, steps: Steps, share: float) -> bool:
         """Distills a model if that ends in a share of the time; returns whether it does."""
         group = self._attempts.worth_exporting(steps, self._plan)
-        has_time = self._attempts.has_time_for(group, share)
+        has_time = self._attempts.fits(group, share)
         if has_time:
             stage = f"distilled trials of {goals(steps)}, round {steps[-1].rounds}"
             self._attempts.run(stage, group)

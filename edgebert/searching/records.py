@@ -7,6 +7,7 @@ models/<key>/        pruned and distilled models
 files/<key>.tflite   candidates, with their manifests
 trials/<key>.json    finished trials
 first_rung.json      number of texts of the first round of distillation
+lengths/<key>.json   epochs and changed copies of a round of distillation that was started
 clock.json           time that is spent, and the seconds of each kind of step
 rounds/<key>.json    latencies that were measured in one round
 tests/<key>.json     test metrics of a winner
@@ -120,13 +121,26 @@ class SearchFolder:
         Raises:
             ModelError: The file has another form.
         """
-        path = self.path / f"{name}.json"
-        content = self._read(path)
+        content = self.known(name, numbers)
         if content is None:
             content = json_value(make())
-            self._write(path, content)
+            self.write(f"{name}.json", content)
         assert content is not None
-        if numbers:
+        return content
+
+    def known(self, name: str, numbers: int = 0) -> dict[str, Any] | None:
+        """The result of a step; None if it is not written yet.
+
+        Args:
+            name: See `once`.
+            numbers: See `once`.
+
+        Raises:
+            ModelError: The file has another form.
+        """
+        path = self.path / f"{name}.json"
+        content = self._read(path)
+        if content is not None and numbers:
             _require_numbers(content, numbers, str(path))
         return content
 

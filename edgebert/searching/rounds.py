@@ -3,7 +3,8 @@
 Each round starts from the student of the round before it, with a lower learning rate and more
 changed copies of the texts. These are the settings that were found by hand on SST-2
 (docs/compression.md): the first round brings the hidden states near the teacher's, the second adds
-changed copies, and the third learns from the teacher's soft labels alone.
+changed copies, and the third learns from the teacher's soft labels alone. A round that would end
+after its time has fewer epochs or copies.
 
 The number of models halves from round to round, as in successive halving (Jamieson and Talwalkar
 2016; Hyperband, Li et al. 2018): many models are trained for a short time, few for a long time.
@@ -12,7 +13,8 @@ The number of models halves from round to round, as in successive halving (Jamie
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from edgebert.searching.choosing import HOPELESS_POINTS
 from edgebert.searching.moves import Steps, total_speedup
@@ -23,6 +25,8 @@ _COPIES = (0, 2, 4)
 _COPIES_LATER = (2, 3, 3)
 """Of rounds after a second pruning step, whose students have few weights left."""
 _LATER_EPOCHS = 0.75
+_SHORTEST = 0.4
+"""A round with a smaller share of its work is not worth its time."""
 _WORK_OF_STUDENT = 3.0
 """In a step of training, the student computes forwards, and backwards at twice the cost. The
 teacher computes forwards only: once for each text, if its states are kept."""
@@ -54,6 +58,24 @@ def settings_of_round(
         max_rows=settings.max_rows,
         seed=settings.seed + sum(step.rounds for step in steps) - 1,
     )
+
+
+def forms_of_round(
+    settings: DistillSettings, cost: Callable[[DistillSettings], float]
+) -> list[DistillSettings]:
+    """A round, and its shorter forms with fewer epochs or fewer changed copies, the longest first.
+
+    Args:
+        settings: The settings of the whole round.
+        cost: The work of a form.
+    """
+    forms = [
+        replace(settings, epochs=epochs, augment=copies)
+        for epochs in range(settings.epochs, 0, -1)
+        for copies in range(settings.augment, -1, -1)
+    ]
+    least = _SHORTEST * cost(settings)
+    return sorted((form for form in forms if cost(form) >= least), key=cost, reverse=True)
 
 
 def texts_of_round(settings: DistillSettings, rows: int) -> int:

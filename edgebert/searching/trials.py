@@ -46,7 +46,12 @@ from edgebert.searching.moves import (
     trained,
 )
 from edgebert.searching.records import SearchFolder, table_name
-from edgebert.searching.rounds import settings_of_round, texts_of_round, work
+from edgebert.searching.rounds import (
+    forms_of_round,
+    settings_of_round,
+    texts_of_round,
+    work,
+)
 from edgebert.searching.teaching_data import TeachingData
 from edgebert.settings import (
     CheckSettings,
@@ -101,7 +106,7 @@ class TrialRunner:
         self.model, self.train, self.taught, self.dev = model, data.train, data.taught, dev
         self.settings, self.folder, self.clock = settings, folder, clock
         self.progress, self.first_rows = clock.progress, 0
-        self._states = SharedStates()
+        self._states, self._forms = SharedStates(), dict[Steps, dict[str, int]]()
         self._hidden_sizes = read_plan(settings).hidden_sizes
         self._records: dict[str, dict[str, Any]] = {}
         self.judge = Judge(model, dev, settings.seed, folder, clock)
@@ -183,7 +188,7 @@ class TrialRunner:
             progress = self._prefixed(f"distill {goals(steps)}, round {rounds}")
             run = StageRun(out, resume=True, overwrite=True, progress=progress, states=self._states)
             student, recipe = self.model_of(trained(steps, rounds - 1)), self.settings_of(steps)
-            with self.clock.timed(DISTILLATION, self._work(steps)):
+            with self.clock.timed(DISTILLATION, self._work(steps, recipe)):
                 return distill(self.model, student, self.taught, self.dev, recipe, run).model
         if out.is_dir():
             return open_model(out)
@@ -284,12 +289,39 @@ class TrialRunner:
             },
         )
 
-    def expected_training(self, steps: Steps) -> float:
-        """The expected duration of the last round of distillation of a model, in seconds.
+    def fit(self, steps: Steps, has_time: Callable[[float], bool]) -> bool:
+        """Gives the last round of distillation of a model its longest form that ends in time.
 
-        Before the first distillation, the evaluation of the float model gives its speed.
+        A round that was started keeps its form: a search that is resumed takes the same way.
+
+        Args:
+            steps: The pruning steps of the model.
+            has_time: Whether a training of that many seconds ends in time.
+
+        Returns:
+            Whether a form ends in time.
         """
-        work = self._work(steps)
+        name = f"lengths/{key_of(key_parts(steps))}"
+        form = self.folder.known(name, numbers=1)
+        if form is None:
+            whole = self.settings_of(steps)
+            forms = forms_of_round(whole, lambda form: self._work(steps, form))
+            fitting = (form for form in forms if has_time(self._training_seconds(steps, form)))
+            found = next(fitting, None)
+            if found is None:
+                return False
+            form = {"epochs": found.epochs, "augment": found.augment}
+            self.folder.write(f"{name}.json", form)
+        self._forms[steps] = {key: int(value) for key, value in form.items()}
+        return True
+
+    def expected_training(self, steps: Steps) -> float:
+        """The expected duration of the last round of distillation of a model, in seconds."""
+        return self._training_seconds(steps, self.settings_of(steps))
+
+    def _training_seconds(self, steps: Steps, settings: DistillSettings) -> float:
+        """Before the first distillation, the evaluation of the float model gives the speed."""
+        work = self._work(steps, settings)
         return self.clock.expected(DISTILLATION, work) or self.clock.expected(TEXT, work)
 
     def expected_pruning(self, steps: Steps) -> float:
@@ -303,9 +335,9 @@ class TrialRunner:
             return seconds
         return self.clock.expected(EXPORT_INT4) or COST_OF_INT4 * seconds
 
-    def _work(self, steps: Steps) -> float:
-        settings, rows = self.settings_of(steps), len(self.taught)
-        return work(settings, rows, total_speedup(steps), self._keeps_states(settings))
+    def _work(self, steps: Steps, settings: DistillSettings) -> float:
+        rows, speedup = len(self.taught), total_speedup(steps)
+        return work(settings, rows, speedup, self._keeps_states(settings))
 
     def _keeps_states(self, settings: DistillSettings) -> bool:
         """Whether the states of the float model for the texts of a round have room."""
@@ -324,6 +356,7 @@ class TrialRunner:
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""
         found = settings_of_round(self.settings, steps, self.model.task.learns_from_copies)
+        found = replace(found, **self._forms.get(steps, {}))
         is_first = len(steps) == 1 and steps[-1].rounds == 1
         return replace(found, max_rows=self.first_rows) if is_first and self.first_rows else found
 

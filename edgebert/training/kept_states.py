@@ -28,7 +28,7 @@ from edgebert.tasks.qa import MASKED_LOGIT
 from edgebert.tasks.task import TrainingRows
 from edgebert.training.batches import sorted_batches
 
-KEPT_BYTES = 4 * 10**9
+KEPT_BYTES = 12 * 10**9
 """Largest size of a file of states. Above it, the teacher runs in every step."""
 FREE_SHARE = 0.5
 """The file takes this share of the free disk space at most."""

@@ -38,7 +38,7 @@ from edgebert.searching.judging import Standing, judged_points
 from edgebert.searching.moves import BASELINE, Moves, Plan, Step, read_plan, total_speedup
 from edgebert.searching.records import SearchFolder
 from edgebert.searching.result import Candidate, front_of
-from edgebert.searching.rounds import promoted, settings_of_round
+from edgebert.searching.rounds import forms_of_round, promoted, settings_of_round
 from edgebert.searching.sentences import describe_closest, rows_needed
 from edgebert.settings import SearchSettings
 from edgebert.system.progress import silent
@@ -296,7 +296,7 @@ class MadeUpAttempts:
         self._lost, self._judged, self.shares = lost, dict[Any, float](), dict[float, float]()
         self._least_share, self.most_models, self.notes = least_share, 9, list[str]()
 
-    def has_time_for(self, group: list[Moves], share: float) -> bool:
+    def fits(self, group: list[Moves], share: float) -> bool:
         self.shares[group[0].speedup] = share
         return share >= self._least_share and len(self._judged) < self.most_models
 
@@ -361,6 +361,16 @@ def test_a_later_round_learns_slower_from_more_copies() -> None:
     labelled = settings_of_round(SearchSettings(), steps[2], False)
     assert labelled.augment == 0
     assert labelled.hard_weight > 0
+
+
+def test_a_round_is_shortened_to_less_than_half_at_most() -> None:
+    """The work of a form here: the texts of all epochs."""
+    whole = settings_of_round(SearchSettings(), (Step(3.0, 2),), True)
+    forms = forms_of_round(whole, lambda form: form.epochs * (1 + form.augment))
+    assert [(form.epochs, form.augment) for form in forms] == [(3, 2), (3, 1), (2, 2), (2, 1)]
+    assert {replace(form, epochs=3, augment=2) for form in forms} == {whole}
+    labelled = settings_of_round(SearchSettings(), (Step(3.0, 2),), False)
+    assert [form.epochs for form in forms_of_round(labelled, lambda form: form.epochs)] == [3, 2]
 
 
 def test_a_bound_above_the_allowed_drop_asks_for_more_examples() -> None:

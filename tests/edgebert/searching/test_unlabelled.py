@@ -17,7 +17,7 @@ from edgebert.pipeline.config_file import read_config
 from edgebert.pipeline.repeating import Origin, write_repeats
 from edgebert.searching import TeachingData, search
 from edgebert.searching.clock import Clock
-from edgebert.searching.moves import Step
+from edgebert.searching.moves import Moves, Step
 from edgebert.searching.records import TAUGHT, SearchFolder
 from edgebert.searching.trials import DISTILLATION, TrialRunner
 from edgebert.settings import DataSettings
@@ -86,6 +86,35 @@ def test_expected_work_counts_the_unlabelled_rows(
         for each in (both, TeachingData(both.train))
     )
     assert with_all / labelled == pytest.approx(200 / 160)
+
+
+def test_a_round_takes_the_longest_form_that_ends_in_time_and_keeps_it(
+    trained: Path, data: Splits, tmp_path: Path
+) -> None:
+    folder = SearchFolder(tmp_path / "found", {}, resume=False)
+    clock = Clock(folder, math.inf, silent)
+    with clock.timed(DISTILLATION):
+        pass
+    steps, settings = (Step(2.0, 1), Step(1.5, 1)), replace(SHORT, distill_epochs=4)
+
+    def runner() -> TrialRunner:
+        return TrialRunner(
+            open_model(trained), TeachingData(data[0]), data[1], settings, folder, clock
+        )
+
+    first = runner()
+    whole = first.settings_of(steps)
+    assert (whole.epochs, whole.augment) == (4, 2)
+    assert not first.fit(steps, lambda seconds: False)
+    limit = 0.6 * first.expected_training(steps)
+    assert first.fit(steps, lambda seconds: seconds <= limit)
+    shorter = first.settings_of(steps)
+    assert first.expected_training(steps) <= limit
+    assert (shorter.epochs, shorter.augment) == (2, 2)
+    again = runner()
+    assert again.fit(steps, lambda seconds: False)
+    assert again.settings_of(steps) == shorter
+    assert again.key(Moves(steps)) == first.key(Moves(steps)) != runner().key(Moves(steps))
 
 
 def test_the_command_reads_the_file_and_resumes_with_the_same_one(
