@@ -106,7 +106,7 @@ class TrialRunner:
         self.model, self.train, self.taught, self.dev = model, data.train, data.taught, dev
         self.settings, self.folder, self.clock = settings, folder, clock
         self.progress, self.first_rows = clock.progress, 0
-        self._states, self._forms = SharedStates(), dict[Steps, dict[str, int]]()
+        self._states, self._forms = SharedStates(), dict[Steps, tuple[int, int]]()
         self._hidden_sizes = read_plan(settings).hidden_sizes
         self._records: dict[str, dict[str, Any]] = {}
         self.judge = Judge(model, dev, settings.seed, folder, clock)
@@ -302,8 +302,8 @@ class TrialRunner:
             Whether a form ends in time.
         """
         name = f"lengths/{key_of(key_parts(steps))}"
-        form = self.folder.known(name, numbers=1)
-        if form is None:
+        form = self.folder.known(name, numbers=1) or {}
+        if form.keys() != {"epochs", "augment"}:
             whole = self.settings_of(steps)
             forms = forms_of_round(whole, lambda form: self._work(steps, form))
             fitting = (form for form in forms if has_time(self._training_seconds(steps, form)))
@@ -312,7 +312,7 @@ class TrialRunner:
                 return False
             form = {"epochs": found.epochs, "augment": found.augment}
             self.folder.write(f"{name}.json", form)
-        self._forms[steps] = {key: int(value) for key, value in form.items()}
+        self._forms[steps] = int(form["epochs"]), int(form["augment"])
         return True
 
     def expected_training(self, steps: Steps) -> float:
@@ -356,7 +356,8 @@ class TrialRunner:
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""
         found = settings_of_round(self.settings, steps, self.model.task.learns_from_copies)
-        found = replace(found, **self._forms.get(steps, {}))
+        epochs, copies = self._forms.get(steps, (found.epochs, found.augment))
+        found = replace(found, epochs=epochs, augment=copies)
         is_first = len(steps) == 1 and steps[-1].rounds == 1
         return replace(found, max_rows=self.first_rows) if is_first and self.first_rows else found
 
