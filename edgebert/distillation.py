@@ -24,19 +24,19 @@ from edgebert.models.bases import as_encoder, with_head_of
 from edgebert.models.task_model import TaskModel, as_model
 from edgebert.settings import DistillSettings, FinetuneSettings, TaskSettings
 from edgebert.system import native_noise
-from edgebert.system.progress import Progress
 from edgebert.tasks.examples import encodings_of
 from edgebert.training.distillation_rows import (
     TaughtExamples,
-    Wanted,
     distillation_rows,
     further_rows,
+    kept_states,
     labelled_part,
+    own_encodings,
     taught_examples,
-    with_states,
     with_teacher_outputs,
 )
 from edgebert.training.inputs import check_settings, choose_rows, encode_split
+from edgebert.training.kept_states import TaughtRows
 from edgebert.training.record import (
     TrainingResult,
     finished_run,
@@ -176,10 +176,8 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
     with devices.scope():
         teacher_net = fitting.build_frozen(teacher)
         taught = taught_examples(teacher, job.train, job.settings.augment, recipe.seed)
-        frozen = _frozen_teacher(job, teacher_net)
-        rows = rows_of_job(job, taught, teacher_net, run.progress)
-        if devices.replicas == 1:
-            rows = _with_states(job, rows, frozen, folder, run)
+        frozen = frozen_teacher(job, teacher_net, repr(folder.identity["teacher"]))
+        rows = rows_of_job(job, taught, frozen, run, keeps=devices.replicas == 1)
         evaluator = _evaluator(job, teacher_net)
         task = teacher.task
         outputs = task.num_outputs(teacher.labels)
@@ -289,37 +287,35 @@ def _recipe(student: TaskModel, settings: DistillSettings) -> FinetuneSettings:
 
 
 def rows_of_job(
-    job: DistillJob, taught: TaughtExamples, teacher_net: keras.Model, progress: Progress
+    job: DistillJob, taught: TaughtExamples, teacher: Teacher, run: StageRun, keeps: bool
 ) -> TrainingRows:
-    """The training rows, with the teacher's outputs if it runs once."""
-    rows = distillation_rows(job.student, taught, job.recipe)
-    if not job.teacher.task.teacher_runs_once:
-        return rows
-    length = job.recipe.max_length
-    return with_teacher_outputs(rows, job.teacher, teacher_net, taught, length, progress)
+    """The training rows, with the teacher's outputs and states where it runs once.
 
-
-def _with_states(
-    job: DistillJob, rows: Any, teacher: Teacher, folder: TrainingFolder, run: StageRun
-) -> TrainingRows:
-    """The rows with the teacher's states, and with its outputs if they have none.
-
-    They stay as they are for a base, and if the losses need other arrays.
+    Args:
+        job: The distillation.
+        taught: The examples.
+        teacher: The teacher.
+        run: The states of other students, and the progress.
+        keeps: Whether states may be kept on disk.
     """
-    task, loss = job.teacher.task, _loss(job, None)
-    if not task.has_answers or not loss.keeps_states:
-        return rows
-    identity = repr(folder.identity["teacher"])
-    wanted = Wanted(identity, loss.needs_states, outputs=not task.teacher_runs_once)
-    return with_states(rows, teacher, wanted, job.recipe.max_length, run)
+    rows: Any = distillation_rows(job.student, taught, job.recipe)
+    task, loss, longest = job.teacher.task, _loss(job, None), job.recipe.max_length
+    kept = None
+    if keeps and task.has_answers and loss.keeps_states:
+        kept = kept_states(rows.encoded, teacher, loss.needs_states, longest, run)
+    if task.teacher_runs_once:
+        own = own_encodings(job.teacher, taught, longest)
+        rows = with_teacher_outputs(rows, teacher, own, kept, run.progress)
+    return rows if kept is None else TaughtRows(rows, kept)
 
 
-def _frozen_teacher(job: DistillJob, net: keras.Model) -> Teacher:
+def frozen_teacher(job: DistillJob, net: keras.Model, identity: str) -> Teacher:
+    """The teacher as the losses need it."""
     from edgebert.training.distilling import Teacher
     from edgebert.training.heads import Head
 
-    config = job.teacher.checkpoint.config
-    return Teacher(net.get_layer("packed_encoder"), Head(net), config, _teacher_ids(job))
+    config, ids = job.teacher.checkpoint.config, _teacher_ids(job)
+    return Teacher(net.get_layer("packed_encoder"), Head(net), config, ids, identity)
 
 
 def _loss(job: DistillJob, task_loss: Any) -> DistillationLoss:

@@ -9,6 +9,7 @@ the layers at last, which changes the shape of the checkpoint.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -258,24 +259,37 @@ def _prune_in_shots(
 ) -> TaskModel:
     """Prunes heads and neurons in `settings.shots` steps, each with a new curvature."""
     native_noise.load_keras()
+    for shot in range(1, settings.shots + 1):
+        checkpoint = _shot(model, rows, target, settings, shot, progress)
+        model = replace(model, checkpoint=checkpoint)
+        gc.collect()  # Keras models are cycles: 0.5 GB for a BERT-base
+    return model
+
+
+def _shot(
+    model: TaskModel,
+    rows: EncodedRows,
+    target: _Target,
+    settings: StructureSettings,
+    shot: int,
+    progress: Progress,
+) -> Checkpoint:
+    """The weights after one shot. Its curvature, 1 GB for a BERT-base, ends with it."""
     from edgebert.pruning.curvature import measure_curvature
 
-    for shot in range(1, settings.shots + 1):
-        name = f"shot {shot} of {settings.shots}"
+    name = f"shot {shot} of {settings.shots}"
 
-        def report(stage: str, done: int, total: int, name: str = name, **facts: Any) -> None:
-            progress(f"{stage}, {name}", done, total, **facts)
+    def report(stage: str, done: int, total: int, **facts: Any) -> None:
+        progress(f"{stage}, {name}", done, total, **facts)
 
-        narrow = compact(model.checkpoint)
-        layers = narrow.config.num_layers
-        parts = [part for shared, _ in target.budgets(layers) for part in shared]
-        curvature = measure_curvature(model, rows, report, parts, seed=settings.seed + shot)
-        removals = _removals(narrow, curvature, report)
-        kept = _choose_kept(removals, target, layers, settings.shots - shot)
-        weights = _refit(narrow, curvature, kept)
-        expanded = model.checkpoint.with_weights(expand(weights, model.checkpoint))
-        model = replace(model, checkpoint=_clear_pruned(expanded))
-    return model
+    narrow = compact(model.checkpoint)
+    layers = narrow.config.num_layers
+    parts = [part for shared, _ in target.budgets(layers) for part in shared]
+    curvature = measure_curvature(model, rows, report, parts, seed=settings.seed + shot)
+    removals = _removals(narrow, curvature, report)
+    kept = _choose_kept(removals, target, layers, settings.shots - shot)
+    weights = _refit(narrow, curvature, kept)
+    return _clear_pruned(model.checkpoint.with_weights(expand(weights, model.checkpoint)))
 
 
 def _removals(

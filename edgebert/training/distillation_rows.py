@@ -25,12 +25,10 @@ from edgebert.settings import FinetuneSettings
 from edgebert.system.progress import Progress
 from edgebert.tasks.labelled_rows import LabelledRows
 from edgebert.tasks.task import Task, TrainingRows
-from edgebert.training.kept_states import FixedRows, KeptStates, TaughtRows, states_bytes
+from edgebert.training.kept_states import KeptStates, states_bytes
 from edgebert.training.stage_run import StageRun
 
 if TYPE_CHECKING:
-    import keras
-
     from edgebert.training.distilling import Teacher
 
 SPLIT = 0.1
@@ -148,75 +146,87 @@ def further_rows(
     return rows_of(parts, tokenizer.pad_id)
 
 
-def with_teacher_outputs(
-    rows: TrainingRows,
-    teacher: TaskModel,
-    teacher_net: keras.Model,
-    taught: TaughtExamples,
-    max_length: int,
-    progress: Progress,
-) -> LabelledRows:
-    """The rows with the teacher's outputs for its own tokens of the same examples."""
-    from edgebert.training.distilling import teacher_outputs
-
+def own_encodings(teacher: TaskModel, taught: TaughtExamples, max_length: int) -> EncodedRows:
+    """The examples in the tokens of the teacher, which may have more of them than the student."""
     examples = [*taught.labelled, *taught.without_label]
     length = min(max_length, teacher.max_length)
     features = teacher.task.features(teacher.tokenizer, examples, length, teacher.facts.decoding)
-    encoded = rows_of(features.encodings, teacher.tokenizer.pad_id)
-    outputs = teacher_outputs(teacher_net, encoded, progress)
-    assert isinstance(rows, LabelledRows)
+    return rows_of(features.encodings, teacher.tokenizer.pad_id)
+
+
+def with_teacher_outputs(
+    rows: LabelledRows,
+    teacher: Teacher,
+    own: EncodedRows,
+    kept: KeptStates | None,
+    progress: Progress,
+) -> LabelledRows:
+    """The rows with the teacher's outputs for its own tokens of the same examples.
+
+    Args:
+        rows: The student's rows.
+        teacher: The teacher.
+        own: The examples in the teacher's tokens.
+        kept: What the teacher computed for the student's tokens: only texts with other tokens are
+            computed here. None computes all.
+        progress: Called after every batch.
+    """
+    from edgebert.training.distilling import outputs_of
+
+    if kept is None:
+        every = np.arange(len(own))
+        return replace(rows, teacher_logits=outputs_of(teacher, own, every, progress))
+    texts = _different(_translated(rows.encoded, teacher), own)
+    outputs = kept.outputs
+    if len(texts):
+        outputs = outputs.copy()
+        outputs[texts] = outputs_of(teacher, own, texts, progress)
     return replace(rows, teacher_logits=outputs)
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a student learns from.
-
-    Attributes:
-        teacher: What the teacher is, as text: another one has other states.
-        states: Whether it learns from the hidden states of all layers.
-        outputs: Whether the rows lack the outputs.
-    """
-
-    teacher: str
-    states: bool
-    outputs: bool
+def _translated(encoded: EncodedRows, teacher: Teacher) -> EncodedRows:
+    """A student's texts in the token ids of the teacher."""
+    return replace(encoded, token_ids=teacher.token_ids[encoded.token_ids])
 
 
-def with_states(
-    rows: FixedRows,
-    teacher: Teacher,
-    wanted: Wanted,
-    longest: int,
-    run: StageRun,
-) -> TrainingRows:
-    """Rows with what the teacher computes for them; the same rows if its states have no room.
+def _different(some: EncodedRows, others: EncodedRows) -> npt.NDArray[np.int64]:
+    """The numbers of the texts that do not have the same tokens in both."""
+
+    def text(rows: EncodedRows, number: int) -> bytes:
+        part = slice(rows.starts[number], rows.starts[number + 1])
+        return rows.token_ids[part].tobytes() + rows.segment_ids[part].tobytes()
+
+    differ = [text(some, number) != text(others, number) for number in range(len(some))]
+    return np.flatnonzero(differ)
+
+
+def kept_states(
+    encoded: EncodedRows, teacher: Teacher, needs_states: bool, longest: int, run: StageRun
+) -> KeptStates | None:
+    """What the teacher computes for the texts of a student; None if its states have no room.
 
     Args:
-        rows: The training rows.
+        encoded: The texts in the student's tokens.
         teacher: The teacher.
-        wanted: What is added to the rows.
+        needs_states: Whether the student learns from the hidden states of all layers.
         longest: Maximum number of columns of a batch.
         run: The states of other students, and the progress.
     """
-    encoded, config = rows.encoded, teacher.config
-    layers = config.num_layers if wanted.states else 0
-    if not wanted.states and not wanted.outputs:
-        return rows
+    config = teacher.config
+    layers = config.num_layers if needs_states else 0
     size_bytes = states_bytes(len(encoded.token_ids), layers, config.hidden_size)
-    key = _key_of(encoded, teacher.token_ids, longest, wanted)
-    compute = teacher.runner(wanted.states, wanted.outputs)
+    key = _key_of(_translated(encoded, teacher), teacher.identity, longest, needs_states)
+    compute = teacher.runner(needs_states)
 
     def make() -> KeptStates:
         return KeptStates(encoded, longest, compute, run.progress)
 
-    states = run.states.of(key, size_bytes, make)
-    return rows if states is None else TaughtRows(rows, states)
+    return run.states.of(key, size_bytes, make)
 
 
-def _key_of(encoded: EncodedRows, token_ids: npt.NDArray[np.int32], *more: Any) -> str:
+def _key_of(encoded: EncodedRows, *more: Any) -> str:
     """What the states of some texts depend on, as a hash."""
     digest = hashlib.sha256(repr(more).encode())
-    for array in (token_ids[encoded.token_ids], encoded.segment_ids, encoded.starts):
+    for array in (encoded.token_ids, encoded.segment_ids, encoded.starts):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -63,12 +63,14 @@ class Teacher:
         head: The teacher's head.
         config: The shape of the teacher.
         token_ids: The teacher's id of each token of the student, int32 `[student's vocabulary]`.
+        identity: What the teacher is, as text: another one has other states.
     """
 
     encoder: Any
     head: Head
     config: BertConfig
     token_ids: npt.NDArray[np.int32]
+    identity: str = ""
 
     def run(
         self, inputs: dict[str, Any], wanted: Callable[[str], bool], whole: bool
@@ -87,18 +89,17 @@ class Teacher:
         values = {name: tf.stop_gradient(value) for name, value in taps.values.items()}
         return tf.stop_gradient(outputs), values
 
-    def runner(self, with_states: bool, with_outputs: bool) -> RunTeacher:
+    def runner(self, with_states: bool) -> RunTeacher:
         """A function that computes for a batch what `KeptStates` keeps.
 
         Args:
-            with_states: Whether the hidden states of all layers are computed.
-            with_outputs: Whether the outputs are.
+            with_states: Whether the hidden states of all layers are kept beside the outputs.
         """
 
         @tf.function(autograph=False, reduce_retracing=True)
         def run(inputs: dict[str, Any]) -> dict[str, Any]:
             outputs, values = self.run(inputs, lambda name: with_states and is_state(name), False)
-            found = {LOGITS: outputs} if with_outputs else {}
+            found = {LOGITS: outputs}
             if with_states:
                 *before, last = (values[_state(i)] for i in range(self.config.num_layers))
                 if self.encoder.every_token:
@@ -132,24 +133,31 @@ def _state(layer: int) -> str:
     return f"layers.{layer}.hidden"
 
 
-def teacher_outputs(
-    net: keras.Model, rows: EncodedRows, progress: Progress, batch_size: int = 64
-) -> np.ndarray:
-    """A teacher's outputs, float32 `[rows, outputs]`.
+def outputs_of(
+    teacher: Teacher,
+    encoded: EncodedRows,
+    texts: npt.NDArray[np.int64],
+    progress: Progress,
+    batch_size: int = 64,
+) -> npt.NDArray[np.float32]:
+    """A teacher's outputs for some texts in its own tokens, float32 `[len(texts), outputs]`.
 
     Args:
-        net: The teacher, of `fitting.build_frozen`.
-        rows: Texts encoded with the teacher's tokenizer.
+        teacher: The teacher.
+        encoded: Texts encoded with the teacher's tokenizer.
+        texts: Numbers of the texts, int64 `[any]`.
         progress: Called after every batch.
         batch_size: Texts per batch.
     """
-    run = tf.function(lambda inputs: net(inputs, training=False), reduce_retracing=True)
-    outputs = np.zeros((len(rows), net.output_shape[-1]), np.float32)
-    batches = list(sorted_batches(rows.lengths, batch_size))
-    for number, batch in enumerate(batches):
-        outputs[batch] = run(rows.padded(batch, int(rows.lengths.max()))).numpy()
-        progress("teacher", number + 1, len(batches))
-    return outputs
+    own = replace(teacher, token_ids=np.arange(teacher.config.vocab_size, dtype=np.int32))
+    run, lengths = own.runner(with_states=False), encoded.lengths
+    found: list[np.ndarray] = []
+    order: list[npt.NDArray[np.int64]] = list(sorted_batches(lengths[texts], batch_size))
+    for number, batch in enumerate(order):
+        found.append(np.asarray(run(encoded.padded(texts[batch], int(lengths.max())))[LOGITS]))
+        progress("teacher", number + 1, len(order))
+    outputs = np.concatenate(found)
+    return outputs[np.argsort(np.concatenate(order))]
 
 
 @dataclass(frozen=True, kw_only=True)

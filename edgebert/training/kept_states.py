@@ -103,6 +103,11 @@ class KeptStates:
         """The place of a text's states in the file, in bytes."""
         return int(self._starts[text]) * self._width * _FLOAT16_BYTES
 
+    @property
+    def outputs(self) -> npt.NDArray[np.float32]:
+        """The outputs for each text, float32 `[texts, outputs]`, if a text has one row of them."""
+        return self._of_texts[LOGITS]
+
     def batch(self, texts: npt.NDArray[np.int64], length: int) -> Arrays:
         """What the teacher computes for a batch.
 

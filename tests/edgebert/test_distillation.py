@@ -10,14 +10,13 @@ import pytest
 
 from converters.compaction import layer_widths
 from edgebert.data.datasets import Example
-from edgebert.distillation import DistillJob, distill, rows_of_job
+from edgebert.distillation import DistillJob, distill, frozen_teacher, rows_of_job
 from edgebert.errors import UsageError
 from edgebert.finetuning import finetune
 from edgebert.models.students import PRESETS, make_student, student_config
 from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.structured import prune_structure
 from edgebert.settings import DistillSettings, FinetuneSettings, StructureSettings
-from edgebert.system.progress import silent
 from edgebert.tasks.labelled_rows import LabelledRows
 from tests.conftest import random_checkpoint
 from tests.edgebert.conftest import functions_run
@@ -27,6 +26,7 @@ pytest.importorskip("tensorflow")
 from edgebert.training import fitting
 from edgebert.training.distillation_rows import taught_examples
 from edgebert.training.distilling import METHODS, _layer_pairs
+from edgebert.training.kept_states import TaughtRows
 from edgebert.training.stage_run import StageRun
 
 TRAIN, DEV = separable(192, 1), separable(60, 2)
@@ -109,9 +109,14 @@ def test_the_teacher_labels_changed_copies(
     settings = replace(QUICK, augment=2, max_length=16)
     job = DistillJob(teacher, beginner, False, TRAIN, DEV, settings)
     taught = taught_examples(teacher, TRAIN, settings.augment, settings.seed)
-    data = rows_of_job(job, taught, fitting.build_frozen(teacher), silent)
+    running = frozen_teacher(job, fitting.build_frozen(teacher), "teacher")
+    run = StageRun(tmp_path / "out")
+    data = rows_of_job(job, taught, running, run, keeps=False)
     assert isinstance(data, LabelledRows) and data.teacher_logits is not None
+    kept = rows_of_job(job, taught, running, run, keeps=True)
+    assert isinstance(kept, TaughtRows) and isinstance(kept.rows, LabelledRows)
     own, logits = len(TRAIN), data.teacher_logits
+    assert kept.rows.teacher_logits == pytest.approx(logits, abs=1e-5)
     assert len(data.encoded) == len(logits) == 3 * own
     assert (data.weights[:own] == 1).all() and (data.weights[own:] == 0).all()
     assert not np.array_equal(logits[:own], logits[own : 2 * own])
