@@ -21,6 +21,17 @@ from safetensors import SafetensorError, safe_open
 from converters.errors import ConversionError
 
 _LENGTH_BYTES = 8
+_TYPES = {
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+    "int32": "I32",
+    "int64": "I64",
+    "uint32": "U32",
+    "uint64": "U64",
+    "bool": "BOOL",
+}
+"""The types of safetensors by those of numpy."""
 
 
 class Entry(NamedTuple):
@@ -67,20 +78,50 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping
         arrays: by name.
         metadata: texts by name, for the header.
     """
+    names = sorted(arrays)
+    shapes = {name: ("F32", arrays[name].shape, 4 * arrays[name].size) for name in names}
+    with path.open("wb") as file:
+        file.write(_header(shapes, metadata))
+        for name in names:
+            file.write(np.ascontiguousarray(arrays[name], "<f4").reshape(-1).view(np.uint8).data)
+            forget_pages([arrays[name]])
+
+
+def parts_of(
+    arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> list[bytes | memoryview]:
+    """The parts of a safetensors file. They are views of the arrays, which take no memory again.
+
+    Args:
+        arrays: by name; contiguous, of the types in `_TYPES`.
+        metadata: texts by name, for the header.
+    """
+    shapes = {
+        name: (_TYPES[array.dtype.name], array.shape, array.nbytes)
+        for name, array in arrays.items()
+    }
+    views = (np.ascontiguousarray(each).reshape(-1).view(np.uint8).data for each in arrays.values())
+    return [_header(shapes, metadata), *views]
+
+
+def _header(
+    arrays: Mapping[str, tuple[str, tuple[int, ...], int]], metadata: Mapping[str, str]
+) -> bytes:
+    """The bytes before the arrays of a safetensors file.
+
+    Args:
+        arrays: type, shape and size in bytes by name, in the order of the file.
+        metadata: texts by name.
+    """
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     first = 0
-    for name in sorted(arrays):
-        end = first + 4 * arrays[name].size
-        shape = list(arrays[name].shape)
-        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [first, end]}
+    for name, (kind, shape, size_bytes) in arrays.items():
+        end = first + size_bytes
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [first, end]}
         first = end
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % _LENGTH_BYTES)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(_LENGTH_BYTES, "little") + text)
-        for name in sorted(arrays):
-            file.write(np.ascontiguousarray(arrays[name], "<f4").reshape(-1).view(np.uint8).data)
-            forget_pages([arrays[name]])
+    return len(text).to_bytes(_LENGTH_BYTES, "little") + text
 
 
 def forget_pages(arrays: Iterable[np.ndarray]) -> None:

@@ -365,4 +365,11 @@ def _numbered(variables: Sequence[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _values(variables: Sequence[Any]) -> Arrays:
-    return {name: np.asarray(variable.value.numpy()) for name, variable in _numbered(variables)}
+    """The arrays of variables, as views: a copy of a BERT-base with its optimizer takes 1.3 GB.
+
+    TensorFlow copies a variable that changes while it is viewed, so that the views do not change.
+    """
+    return {
+        name: np.asarray(tf.convert_to_tensor(variable.value))
+        for name, variable in _numbered(variables)
+    }

@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
 from converters.json_files import json_value, parse_json
+from converters.mapped_weights import parts_of
 from edgebert.data.datasets import Dataset
 from edgebert.errors import ModelError, UsageError
 from edgebert.models.task_model import TaskModel
@@ -84,14 +85,14 @@ class TrainingFolder:
     def write(self, arrays: Arrays, facts: Mapping[str, Any]) -> None:
         """Replaces the state, then removes the weights of epochs that are no longer the best."""
         metadata = {"identity": json.dumps(self.identity), "facts": json.dumps(facts)}
-        atomic_write(self.path / _STATE, save(arrays, metadata))
+        atomic_write(self.path / _STATE, parts_of(arrays, metadata))
         for path in self.path.glob("best-*.safetensors"):
             if path != self._best_path(facts.get("best_epoch")):
                 path.unlink()
 
     def write_best(self, arrays: Arrays, epoch: int) -> None:
         """Writes the weights of a new best epoch; those of the previous one stay until `write`."""
-        atomic_write(self._best_path(epoch), save(arrays))
+        atomic_write(self._best_path(epoch), parts_of(arrays, {}))
 
     def read_best(self, epoch: int) -> Arrays:
         """Reads the weights of the best epoch.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save, save_file
+from safetensors.numpy import load, save, save_file
 
 from converters.errors import ConversionError
 from converters.formats.huggingface import read_safetensors
-from converters.mapped_weights import forget_pages, write_arrays
+from converters.mapped_weights import forget_pages, parts_of, write_arrays
 
 
 def _written(folder: Path) -> tuple[Path, np.ndarray]:
@@ -75,6 +75,21 @@ def test_written_files_are_those_of_the_library(tmp_path: Path) -> None:
     write_arrays(path, arrays, metadata)
     stored = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     assert path.read_bytes() == save(stored, metadata=metadata)
+
+
+def test_the_library_reads_the_parts_of_a_file() -> None:
+    arrays = {
+        "mask": np.array([True, False]),
+        "step": np.array(7, np.int64),
+        "none": np.zeros((0, 3), np.float16),
+        "columns": np.arange(6, dtype=np.float32).reshape(2, 3).T,
+        "seed": np.array([1, 2], np.uint32),
+    }
+    found = load(b"".join(parts_of(arrays, {"format": "pt"})))
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.parametrize("kept", [0, 4, 20, 5000])

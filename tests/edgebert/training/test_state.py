@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from edgebert.errors import ModelError, UsageError
 from edgebert.models.task_model import TaskModel
-from edgebert.training import state
 from edgebert.training.state import TrainingFolder, describe_data, describe_model
 from tests.edgebert.separable import separable
 
@@ -66,7 +66,7 @@ def test_a_damaged_state_is_named(tmp_path: Path, damage: str) -> None:
     path = folder.path / "state.safetensors"
     content = {
         "cut": path.read_bytes()[:-3],
-        "no metadata": state.save(ARRAYS),
+        "no metadata": save(ARRAYS),
         "text": b"no safetensors at all",
     }[damage]
     path.write_bytes(content)
