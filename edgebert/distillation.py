@@ -197,7 +197,10 @@ def _train(job: DistillJob, folder: TrainingFolder, run: StageRun) -> TaskModel:
         entry = history_entry(
             folder.identity, job.train, job.dev, outcome.metrics, outcome, devices.replicas
         )
-        entry["teacher_metrics"] = _teacher_metrics(job, teacher_net)
+        of_teacher = repr([folder.identity["teacher"], folder.identity["dev"], teacher.decoding])
+        entry["teacher_metrics"] = run.states.metrics_of(
+            of_teacher, lambda: _teacher_metrics(job, teacher_net)
+        )
         decoding = evaluator.choose_thresholds(
             outcome.outputs, recipe.batch_size, recipe.max_length
         )

@@ -170,15 +170,17 @@ class TaughtRows:
 
 @dataclass
 class SharedStates:
-    """The states of the last texts, for the students of one teacher that learn from the same texts.
+    """What is computed of a teacher once for its students: the states of the last texts, metrics.
 
     Attributes:
         key: What the states were computed from.
         states: The states, or None.
+        metrics: Metrics of the teacher by what they were computed from.
     """
 
     key: str = ""
     states: KeptStates | None = field(default=None, repr=False)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def of(self, key: str, size_bytes: int, make: Callable[[], KeptStates]) -> KeptStates | None:
         """The states with this key; makes them if the last ones had another key.
@@ -196,6 +198,12 @@ class SharedStates:
             if has_room(size_bytes):
                 self.key, self.states = key, make()
         return self.states
+
+    def metrics_of(self, key: str, make: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """The metrics with this key, which are computed once."""
+        if key not in self.metrics:
+            self.metrics[key] = make()
+        return dict(self.metrics[key])
 
 
 def has_room(size_bytes: int) -> bool:

@@ -156,6 +156,7 @@ def test_students_share_the_states_of_one_teacher(
         distill(teacher_, student, data, data, settings, shared)
         counts.append(len(teacher_runs))
     assert counts == [1, 1, 2]
+    assert len(shared.states.metrics) == 2
 
 
 @pytest.mark.graphs
