@@ -60,6 +60,11 @@ class Curvature:
     inputs: Floats
     gradients: Floats
 
+    @property
+    def arrays(self) -> tuple[Floats, Floats]:
+        """Both arrays."""
+        return self.inputs, self.gradients
+
 
 @dataclass(frozen=True)
 class Removal:

@@ -8,8 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from converters.checkpoint import Checkpoint
+from converters.compaction import LayerWidth, layer_widths
+from edgebert.errors import QualityGateError
+from edgebert.pruning.latency_table import LatencyTable
 from edgebert.searching.front import Budgets, Point, dominates, point_of
-from edgebert.searching.moves import BASELINE, Steps, total_speedup
+from edgebert.searching.moves import BASELINE, Step, Steps, total_speedup
 from edgebert.searching.result import Candidate
 
 NEAR_POINTS = 1.0
@@ -22,6 +26,9 @@ SLACK = 0.1
 within this share below a latency budget is close enough."""
 AIM = 0.97
 """The share of a latency budget to aim at."""
+NARROWEST_SHARE = 0.7
+"""Layers are dropped if the model with one head per layer and no neurons would take a larger share
+of the target latency."""
 
 
 def worth_training(cheap: Sequence[Candidate], budgets: Budgets) -> list[Steps]:
@@ -146,3 +153,31 @@ def speedup_between(lost: Mapping[float, float], allowed: float) -> float | None
     if not above or min(above) <= (1 + SLACK) * max(fitting):
         return None
     return round(math.sqrt(max(fitting) * min(above)), 2)
+
+
+def layers_to_keep(checkpoint: Checkpoint, table: LatencyTable, step: Step) -> int:
+    """The number of layers that leaves time for heads and neurons; 0 keeps all layers.
+
+    Args:
+        checkpoint: The model before the step.
+        table: The latencies.
+        step: The pruning step.
+
+    Raises:
+        QualityGateError: The hidden size alone gives the speedup, so nothing is left to prune: all
+            such speedups have the same model.
+    """
+    now, config = layer_widths(checkpoint), checkpoint.config
+    own, narrow = table.of_model(config), table.of_model(config, step.hidden_size)
+    before_ms, narrow_ms = own.model_ms(now), narrow.model_ms(now)
+    goal = before_ms / step.speedup
+    if narrow_ms <= goal:
+        raise QualityGateError(
+            f"Expected a hidden size that leaves heads and neurons to prune for {step.speedup:g}x. "
+            f"Received: {step.hidden_size}, which alone is {before_ms / narrow_ms:.2f} times "
+            "faster. Next: add larger --speedups or larger --hidden-sizes."
+        )
+    for layers in range(len(now), 0, -1):
+        if narrow.model_ms([LayerWidth(1, 0)] * layers) <= NARROWEST_SHARE * goal:
+            return 0 if layers == len(now) else layers
+    return 1

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.compaction import LayerWidth, layer_widths
+from converters.compaction import layer_widths
 from converters.heads import CLASSIFIER
 from edgebert.data.datasets import Dataset
 from edgebert.distillation import distill
@@ -29,14 +29,15 @@ from edgebert.pruning.latency_table import (
     measure_latency_table,
     read_latency_table,
 )
+from edgebert.pruning.shots import SharedCurvature
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.vocabulary import trim_vocabulary
+from edgebert.searching.choosing import layers_to_keep
 from edgebert.searching.clock import Clock
 from edgebert.searching.judging import TEXT, Judge
 from edgebert.searching.moves import (
     INT8,
     Moves,
-    Step,
     Steps,
     goals,
     key_of,
@@ -74,9 +75,6 @@ DISTILLATION, PRUNING = "distillation", "pruning"
 """Kinds of steps of the clock. The unit of a distillation is a text through the float model."""
 COST_OF_INT4 = 4.0
 """The expected duration of the first int4 export, against one with int8 kernels."""
-NARROWEST_SHARE = 0.7
-"""Layers are dropped if the model with one head per layer and no neurons would take a larger share
-of the target latency."""
 
 
 class TrialRunner:
@@ -106,6 +104,7 @@ class TrialRunner:
         self.model, self.train, self.taught, self.dev = model, data.train, data.taught, dev
         self.settings, self.folder, self.clock = settings, folder, clock
         self.progress, self.first_rows = clock.progress, 0
+        self._curvature = SharedCurvature()
         self._states, self._forms = SharedStates(), dict[Steps, tuple[int, int]]()
         self._hidden_sizes = read_plan(settings).hidden_sizes
         self._records: dict[str, dict[str, Any]] = {}
@@ -202,13 +201,14 @@ class TrialRunner:
         settings = StructureSettings(
             target_speedup=step.speedup,
             hidden_size=step.hidden_size,
-            layers=_layers(before, table, step),
+            layers=layers_to_keep(before.checkpoint, table, step),
             tokens=table.tokens,
             seed=self.settings.seed,
         )
         progress = self._prefixed(f"prune {goals(steps)}")
         with self.clock.timed(PRUNING):
-            return prune_structure(before, self.train, settings, progress, table).model
+            pruned = prune_structure(before, self.train, settings, progress, table, self._curvature)
+            return pruned.model
 
     @property
     def tokens(self) -> int:
@@ -380,26 +380,3 @@ class TrialRunner:
             self.progress(f"{name}: {stage}", done, total, **facts)
 
         return report
-
-
-def _layers(model: TaskModel, table: LatencyTable, step: Step) -> int:
-    """The number of layers that leaves time for heads and neurons; 0 keeps all layers.
-
-    Raises:
-        QualityGateError: The hidden size alone gives the speedup, so nothing is left to prune: all
-            such speedups have the same model.
-    """
-    now, config = layer_widths(model.checkpoint), model.checkpoint.config
-    own, narrow = table.of_model(config), table.of_model(config, step.hidden_size)
-    before_ms, narrow_ms = own.model_ms(now), narrow.model_ms(now)
-    goal = before_ms / step.speedup
-    if narrow_ms <= goal:
-        raise QualityGateError(
-            f"Expected a hidden size that leaves heads and neurons to prune for {step.speedup:g}x. "
-            f"Received: {step.hidden_size}, which alone is {before_ms / narrow_ms:.2f} times "
-            "faster. Next: add larger --speedups or larger --hidden-sizes."
-        )
-    for layers in range(len(now), 0, -1):
-        if narrow.model_ms([LayerWidth(1, 0)] * layers) <= NARROWEST_SHARE * goal:
-            return 0 if layers == len(now) else layers
-    return 1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from edgebert.errors import ModelError, QualityGateError, UsageError
 from edgebert.evaluation.predictors import KerasPredictor, evaluate
 from edgebert.finetuning import finetune
 from edgebert.models.task_model import TaskModel, open_model
+from edgebert.pruning import shots
 from edgebert.pruning.budget import Group, choose_widths
 from edgebert.pruning.latency_table import (
     LatencyTable,
@@ -31,9 +33,11 @@ from edgebert.pruning.latency_table import (
 )
 from edgebert.pruning.layers import choose_layers
 from edgebert.pruning.recovery import StructuredPruning, prune_with_recovery
+from edgebert.pruning.shots import SharedCurvature
 from edgebert.pruning.structured import prune_structure
 from edgebert.pruning.surgeon import DAMPING, Curvature, order_removal, refit
 from edgebert.settings import FinetuneSettings, PruneSettings, StructureSettings
+from edgebert.system.progress import silent
 from edgebert.tasks import task_of_checkpoint
 from tests.edgebert.conftest import functions_run
 from tests.edgebert.separable import separable
@@ -184,6 +188,33 @@ def test_a_latency_budget_is_met(trained: TaskModel) -> None:
     assert result.after_ms is not None
     assert result.after_ms <= result.before_ms / 2 + 1e-6
     assert all(width.heads >= 1 for width in result.widths)
+
+
+def test_prunings_of_one_model_share_the_curvature_of_the_first_shot(
+    trained: TaskModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six shots of two targets measure five times; a curvature that is too large is not kept."""
+    measured = []
+
+    def measure(*arguments: Any, seed: int) -> dict[str, Curvature]:
+        measured.append(seed)
+        return measure_curvature(*arguments, seed=seed)
+
+    def pruned(speedup: float, shared: SharedCurvature) -> str:
+        settings = StructureSettings(target_speedup=speedup, shots=3)
+        result = prune_structure(trained, CALIBRATION, settings, silent, TABLE, shared)
+        return result.model.checkpoint.weights_sha256()
+
+    monkeypatch.setattr("edgebert.pruning.curvature.measure_curvature", measure)
+    shared = SharedCurvature()
+    alone = [pruned(speedup, SharedCurvature()) for speedup in (1.5, 2.0)]
+    measured.clear()
+    assert [pruned(speedup, shared) for speedup in (1.5, 2.0)] == alone
+    assert len(measured) == 5
+    monkeypatch.setattr(shots, "SHARED_BYTES", 0)
+    shared = SharedCurvature()
+    assert pruned(2.0, shared) == alone[1]
+    assert shared.order is None
 
 
 def test_an_unreachable_latency_names_the_closest_model(trained: TaskModel) -> None:
