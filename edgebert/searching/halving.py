@@ -19,7 +19,7 @@ from edgebert.searching.choosing import (
 )
 from edgebert.searching.moves import Plan, Step, Steps, goals, total_speedup, trained
 from edgebert.searching.result import Candidate
-from edgebert.searching.rounds import promoted
+from edgebert.searching.rounds import promoted, within_reach
 from edgebert.settings import SearchSettings
 
 FIRST_RUNG = 0.55
@@ -133,15 +133,19 @@ class Halving:
     def _refine(self) -> None:
         """Tries further speedups between the largest that meets the allowed drop and the next.
 
+        If further rounds follow, a model meets it whose loss they may still bring within the drop.
         The hidden size is that of the best model with the largest speedup below.
         """
+        allowed = self._allowed
+        if allowed is not None and self._settings.rounds > 1:
+            allowed = within_reach(allowed, 1)
         for _ in range(self._settings.refine):
             judged = self._attempts.judged()
             best: dict[float, Steps] = {}
             for steps in sorted(judged, key=lambda steps: judged[steps]):
                 best.setdefault(total_speedup(steps), steps)
             lost = {speedup: judged[steps] for speedup, steps in best.items()}
-            between = None if self._allowed is None else speedup_between(lost, self._allowed)
+            between = None if allowed is None else speedup_between(lost, allowed)
             if between is None:
                 return
             slower = best[max(speedup for speedup in best if speedup < between)]
