@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from converters.compaction import layer_widths
 from converters.heads import CLASSIFIER
-from edgebert.data.datasets import Dataset
+from edgebert.data.datasets import Dataset, take
 from edgebert.distillation import distill
 from edgebert.errors import DataError, QualityGateError, UsageError
 from edgebert.exporting.artifact import ExportTexts, export
@@ -75,6 +75,8 @@ DISTILLATION, PRUNING = "distillation", "pruning"
 """Kinds of steps of the clock. The unit of a distillation is a text through the float model."""
 COST_OF_INT4 = 4.0
 """The expected duration of the first int4 export, against one with int8 kernels."""
+SAMPLED_EXAMPLES = 1000
+"""Examples that the expected size of the float model's states comes from."""
 
 
 class TrialRunner:
@@ -344,7 +346,7 @@ class TrialRunner:
         if settings.method == "soft-labels":
             return True
         texts, config = texts_of_round(settings, len(self.taught)), self.model.checkpoint.config
-        tokens = round(texts * self._lengths.sum() / len(self.dev))
+        tokens = round(texts * self._tokens_of_example)
         return has_room(states_bytes(tokens, config.num_layers, config.hidden_size))
 
     @cached_property
@@ -352,6 +354,13 @@ class TrialRunner:
         """Tokens of each encoded text of the dev data; an example may have several."""
         encodings = encodings_of(self.model, self.dev.examples, self.model.max_length)
         return np.fromiter(map(len, encodings), np.int64, len(encodings))
+
+    @cached_property
+    def _tokens_of_example(self) -> float:
+        """Mean number of tokens of the examples that students learn from, of a sample."""
+        some = take(self.taught, SAMPLED_EXAMPLES, self.settings.seed).examples
+        encodings = encodings_of(self.model, some, self.model.max_length)
+        return sum(map(len, encodings)) / len(some)
 
     def settings_of(self, steps: Steps) -> DistillSettings:
         """The settings of the last round of distillation of a model."""

@@ -12,10 +12,11 @@ from click.testing import CliRunner
 
 from edgebert import pipeline
 from edgebert.cli import cli
+from edgebert.data.datasets import Example
 from edgebert.models.task_model import open_model
 from edgebert.pipeline.config_file import read_config
 from edgebert.pipeline.repeating import Origin, write_repeats
-from edgebert.searching import TeachingData, search
+from edgebert.searching import TeachingData, search, trials
 from edgebert.searching.clock import Clock
 from edgebert.searching.moves import Moves, Step
 from edgebert.searching.records import TAUGHT, SearchFolder
@@ -23,6 +24,7 @@ from edgebert.searching.trials import DISTILLATION, TrialRunner
 from edgebert.settings import DataSettings
 from edgebert.system.progress import silent
 from edgebert.tasks.examples import with_unlabelled
+from edgebert.training.kept_states import states_bytes
 from edgebert.training.stage_run import StageRun
 from tests.edgebert.searching.tiny_searches import SMALL, Splits, steady
 from tests.edgebert.separable import separable
@@ -86,6 +88,27 @@ def test_expected_work_counts_the_unlabelled_rows(
         for each in (both, TeachingData(both.train))
     )
     assert with_all / labelled == pytest.approx(200 / 160)
+
+
+def test_the_room_for_states_is_expected_from_the_texts_that_students_learn_from(
+    trained: Path, data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dev texts may be longer: phrases and whole sentences in SST-2."""
+    sizes: list[int] = []
+    monkeypatch.setattr(trials, "has_room", lambda size: not sizes.append(size))
+    folder, model = SearchFolder(tmp_path / "found", {}, resume=False), open_model(trained)
+    clock, longer = (
+        Clock(folder, math.inf, silent),
+        [f"{one.text} " * 3 for one in data[1].examples],
+    )
+    dev = replace(data[1], examples=tuple(map(Example, longer)))
+    TrialRunner(model, TeachingData(data[0]), dev, SHORT, folder, clock).expected_training(
+        (Step(2.0, 1),)
+    )
+    encodings = model.tokenizer.encode_batch(data[0].texts, model.max_length)
+    config = model.checkpoint.config
+    tokens = sum(map(len, encodings))
+    assert sizes == [states_bytes(tokens, config.num_layers, config.hidden_size)]
 
 
 def test_a_round_takes_the_longest_form_that_ends_in_time_and_keeps_it(
