@@ -58,6 +58,17 @@ class Clock:
         whole = self.limit_seconds - self.reserved_seconds - self.shared_from
         return self.shared_from + share * whole - self.spent_seconds
 
+    def part(self, share: float, parts: int) -> float:
+        """The share of the budget at which the first of equal parts of the time from now on ends.
+
+        Args:
+            share: The share at which the last part ends.
+            parts: The number of parts.
+        """
+        whole = max(self.limit_seconds - self.reserved_seconds - self.shared_from, 1e-9)
+        now = (self.spent_seconds - self.shared_from) / whole
+        return min(share, now + (share - now) / parts)
+
     def allows(self, seconds: float, share: float = 1.0) -> bool:
         """Whether a step of this duration ends in time.
 

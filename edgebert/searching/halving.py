@@ -158,15 +158,18 @@ class Halving:
         Args:
             finished: Rounds after the last pruning step.
             depth: Only models with that many pruning steps; 0 takes all.
-            share: The share of the time budget in which the rung has to end.
+            share: The share of the time budget in which the rung has to end. Its models have equal
+                parts of the time.
         """
         lost = {
             steps: points
             for steps, points in self._attempts.judged().items()
             if steps and steps[-1].rounds == finished and depth in (0, len(steps))
         }
-        for steps in promoted(lost, self._allowed, finished):
-            self._train(trained(steps, finished + 1), share)
+        chosen = promoted(lost, self._allowed, finished)
+        for place, steps in enumerate(chosen):
+            part = self._attempts.clock.part(share, len(chosen) - place)
+            self._train(trained(steps, finished + 1), part)
 
     def _prune_again(self) -> None:
         """Prunes the best distilled model a second time and distills the results."""

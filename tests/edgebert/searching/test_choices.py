@@ -230,6 +230,8 @@ def test_shares_of_the_budget_count_from_the_start_of_training(tmp_path: Path) -
     assert clock.left(0.5) == pytest.approx(400, abs=1)
     clock.shared_from = 300.0
     assert clock.left(0.5) == pytest.approx(300 + 250, abs=1)
+    assert clock.left(clock.part(0.5, 2)) == pytest.approx(550 / 2, abs=1)
+    assert clock.part(-1.0, 2) == -1.0
     assert clock.left() == pytest.approx(800, abs=1)
 
 
