@@ -188,7 +188,8 @@ def best(measured: Sequence[Measured], budgets: Budgets) -> int | None:
     """The place of the best candidate that meets every budget; None if there is none.
 
     A value without a limit is optimized: the accuracy if there is no allowed drop; otherwise the
-    size or the latency that has no limit; otherwise the product of both.
+    size or the latency that has no limit; otherwise the product of both. Latencies within a step
+    of `LATENCY_STEP` are equal: of equal candidates, the one with the smallest loss is best.
     """
     fitting = [place for place, one in enumerate(measured) if not budgets.over(one)]
     if not fitting:
@@ -201,10 +202,10 @@ def best(measured: Sequence[Measured], budgets: Budgets) -> int | None:
             return one.points_lost, product
         slow = budgets.latency_ms is not None or budgets.latency_ratio is not None
         if slow and budgets.size_bytes is None:
-            return float(one.size_bytes), one.points_lost
+            return float(one.size_bytes), one.budget_points
         if budgets.size_bytes is not None and not slow:
-            return one.latency_ratio, one.points_lost
-        return product, one.points_lost
+            return point_of(one).latency, one.budget_points
+        return product, one.budget_points
 
     return min(fitting, key=cost)
 

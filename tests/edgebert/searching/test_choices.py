@@ -99,6 +99,13 @@ def test_a_winner_meets_every_budget(ones: list[One], budgets: Budgets) -> None:
         assert winner.points_lost == min(one.points_lost for one in fitting)
 
 
+def test_of_equally_fast_files_the_one_that_loses_least_wins() -> None:
+    """Latencies of 0.174 and 0.178 are one step, 0.26 is another."""
+    ones = [One(8, 0.3, lost, ratio) for lost, ratio in ((0.9, 0.174), (0.2, 0.178), (0.0, 0.26))]
+    assert best(ones, Budgets(size_bytes=9, drop_points=1.0)) == 1
+    assert best(ones, Budgets(size_bytes=9, drop_points=0.1)) == 2
+
+
 def test_budgets_are_parsed() -> None:
     assert read_budgets("8MB", "0.22x", 1.0) == (Budgets(8_000_000, None, 0.22, 1.0), [])
     assert read_budgets("900k", "3.5 ms", 100.0) == (Budgets(900_000, 3.5, None, None), [])
