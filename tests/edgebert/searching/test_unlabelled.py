@@ -6,6 +6,8 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -26,6 +28,7 @@ from edgebert.system.progress import silent
 from edgebert.tasks.examples import with_unlabelled
 from edgebert.training.kept_states import states_bytes
 from edgebert.training.stage_run import StageRun
+from edgebert.training.state import FOLDER
 from tests.edgebert.searching.tiny_searches import SMALL, Splits, steady
 from tests.edgebert.separable import separable
 
@@ -109,6 +112,35 @@ def test_the_room_for_states_is_expected_from_the_texts_that_students_learn_from
     config = model.checkpoint.config
     tokens = sum(map(len, encodings))
     assert sizes == [states_bytes(tokens, config.num_layers, config.hidden_size)]
+
+
+def test_only_whole_trainings_tell_how_long_one_takes(
+    trained: Path, data: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished one is read from its folder, and the rest of a resumed one is shorter."""
+    trainings: list[Path] = []
+
+    def fake(*inputs: Any) -> Any:
+        student, run = inputs[1], inputs[-1]
+        trainings.append(run.out)
+        student.save(run.out)
+        return SimpleNamespace(model=student)
+
+    monkeypatch.setattr(trials, "distill", fake)
+    monkeypatch.setattr(TrialRunner, "_pruned", lambda runner, _: runner.model)
+    folder = SearchFolder(tmp_path / "found", {}, resume=False)
+    clock = Clock(folder, math.inf, silent)
+    runner = TrialRunner(open_model(trained), TeachingData(data[0]), data[1], SHORT, folder, clock)
+    steps = (Step(2.0, 1),)
+    runner.model_of(steps)
+    known = clock.expected(DISTILLATION)
+    assert known > 0
+    runner.model_of(steps)
+    assert len(trainings) == 1
+    (trainings[0] / FOLDER).mkdir()
+    runner.model_of(steps)
+    assert len(trainings) == 2
+    assert clock.expected(DISTILLATION) == known
 
 
 def test_a_round_takes_the_longest_form_that_ends_in_time_and_keeps_it(
