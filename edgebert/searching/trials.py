@@ -24,7 +24,7 @@ from edgebert.errors import DataError, QualityGateError, UsageError
 from edgebert.exporting.artifact import ExportTexts, export
 from edgebert.exporting.parity import FloatReference
 from edgebert.models.litert_model import LiteRtModel
-from edgebert.models.task_model import SIDECAR, TaskModel, open_model
+from edgebert.models.task_model import TaskModel, open_model
 from edgebert.pruning.latency_table import (
     LatencyTable,
     measure_latency_table,
@@ -66,8 +66,8 @@ from edgebert.settings import (
 from edgebert.system.progress import Progress
 from edgebert.tasks.examples import all_input_texts, encodings_of
 from edgebert.training.kept_states import SharedStates, has_room, states_bytes
+from edgebert.training.record import has_finished
 from edgebert.training.stage_run import StageRun
-from edgebert.training.state import FOLDER
 
 CHECK_TEXTS = 24
 CHECKS = CheckSettings(check_texts=CHECK_TEXTS, quality=False)
@@ -188,15 +188,14 @@ class TrialRunner:
             return self.model
         out = self._model_folder(steps)
         if rounds := steps[-1].rounds:
-            if (out / SIDECAR).is_file() and not (out / FOLDER).exists():
+            if has_finished(out):
                 return open_model(out)
             progress = self._prefixed(f"distill {goals(steps)}, round {rounds}")
             run = StageRun(out, resume=True, overwrite=True, progress=progress, states=self._states)
             student, recipe = self.model_of(trained(steps, rounds - 1)), self.settings_of(steps)
             # The rest of a training that is resumed says nothing of the duration of a whole one.
-            is_whole = not out.exists()
-            whole = self.clock.timed(DISTILLATION, self._work(steps, recipe))
-            with whole if is_whole else contextlib.nullcontext():
+            timed = self.clock.timed(DISTILLATION, self._work(steps, recipe))
+            with contextlib.nullcontext() if out.exists() else timed:
                 return distill(self.model, student, self.taught, self.dev, recipe, run).model
         if out.is_dir():
             return open_model(out)

@@ -70,7 +70,7 @@ class Teacher:
     head: Head
     config: BertConfig
     token_ids: npt.NDArray[np.int32]
-    identity: str = ""
+    identity: str
 
     def run(
         self, inputs: dict[str, Any], wanted: Callable[[str], bool], whole: bool

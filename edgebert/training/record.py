@@ -155,6 +155,11 @@ def _data_facts(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "rows": len(dataset), "sha256": dataset.sha256}
 
 
+def has_finished(out: Path | str) -> bool:
+    """Whether a folder has the model of a finished training, and no state of an unfinished one."""
+    return (Path(out) / SIDECAR).is_file() and not (Path(out) / FOLDER).exists()
+
+
 def finished_run(out: Path | str, folder: TrainingFolder) -> TaskModel | None:
     """The model of a finished run; None if there is none or if a newer run is unfinished.
 
@@ -166,7 +171,7 @@ def finished_run(out: Path | str, folder: TrainingFolder) -> TaskModel | None:
         UsageError: The folder has a model of a different run of this stage.
     """
     finish_interrupted(Path(out))
-    if folder.path.exists() or not (Path(out) / SIDECAR).is_file():
+    if not has_finished(out):
         return None
     model = open_model(out)
     entry = model.history[-1] if model.history else {}
